@@ -1,0 +1,1 @@
+"""Feedrate: where preprocessing should run, and how the pipeline should be built."""

@@ -1,0 +1,330 @@
+"""The pipeline: every field an axis, and the one function that builds it in tf.data.
+
+To add an axis: one field here, one line in `build`, and, if some combinations mean
+nothing, one line in `refusal`. The command line, the sweeps, the keys and the columns of
+the results follow from the field.
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields, replace
+from typing import Literal
+
+from bench.catalog import Entry
+from bench.errors import UsageError, unknown
+
+Calls = int | Literal["autotune"]
+
+
+def _axis(default: object, doc: str) -> Field:
+    return field(default=default, metadata={"doc": doc})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pipeline:
+    """The transformations between stored examples and their consumer, and settings.
+
+    The defaults are the pipeline as a beginner writes it, with tf.data's own rewrites
+    off, so that the graph that runs is the graph that was asked for.
+    """
+
+    placement: Literal["dataset", "model", "offline"] = _axis(
+        "dataset", "where the layers run: in tf.data's map, in the model, or once before"
+    )
+    device: Literal["auto", "cpu", "gpu"] = _axis(
+        "auto", "where the model runs; auto is the GPU where TensorFlow sees one"
+    )
+    batch_size: int = _axis(32, "examples a batch")
+    order: Literal["map_batch", "batch_map"] = _axis(
+        "map_batch", "layers on each example, then batch; or batch, then layers"
+    )
+    map_parallel_calls: Calls = _axis(
+        0, "map calls at a time: 0 is the sequential map, n, or autotune"
+    )
+    cache: Literal["none", "raw", "decoded", "mapped"] = _axis(
+        "none", "what is kept after the first epoch: records, decoded or mapped examples"
+    )
+    cache_storage: Literal["memory", "disk"] = _axis("memory", "where the cache is kept")
+    shuffle_buffer: int = _axis(0, "examples in the shuffle buffer; 0 keeps the order")
+    resample: Literal[
+        "none", "filter", "rejection", "rejection_known", "split"
+    ] = _axis("none", "how two classes are brought to equal shares")
+    prefetch: Calls = _axis(0, "batches prepared ahead: 0, n, or autotune")
+    interleave_cycle_length: int = _axis(1, "files open at a time")
+    interleave_block_length: int = _axis(1, "records taken from a file at a time")
+    interleave_parallel_calls: Calls = _axis(
+        0, "files read at a time: 0 is the sequential interleave, n, or autotune"
+    )
+    storage: Literal["warm", "cold"] = _axis(
+        "warm", "files in the page cache, or dropped from it before every epoch"
+    )
+    read_latency_ms: int = _axis(0, "latency added to each file's opening; milliseconds")
+    deterministic: bool = _axis(True, "whether parallel steps keep the order")
+    rewrites: Literal["off", "default"] = _axis("off", "tf.data's own graph rewrites")
+    threadpool_size: int = _axis(0, "threads of the pipeline's own; 0 shares the pool")
+    jit: Literal["off", "on", "auto"] = _axis("off", "XLA for the model")
+    op_determinism: bool = _axis(False, "tf.config.experimental.enable_op_determinism")
+    image_size: int = _axis(0, "edge of made images in pixels; 0 is the entry's own")
+
+
+AXES: dict[str, Field] = {axis.name: axis for axis in fields(Pipeline)}
+_TYPES = typing.get_type_hints(Pipeline)
+
+STRATEGIES: dict[str, dict[str, object]] = {
+    "naive": {},
+    "vectorized": {"order": "batch_map"},
+    "parallel": {"map_parallel_calls": 2},
+    "prefetched": {"prefetch": 2},
+    "cached_raw": {"cache": "raw"},
+    "cached_mapped": {"cache": "mapped"},
+    "autotuned": {
+        "order": "batch_map",
+        "map_parallel_calls": "autotune",
+        "prefetch": "autotune",
+    },
+    "in_model": {"placement": "model", "prefetch": 2},
+    "offline": {"placement": "offline", "prefetch": 2},
+}
+
+
+def allowed(name: str) -> tuple[tuple, bool]:
+    """An axis's words, and whether it takes numbers (whole, not negative) as well."""
+    hint = _TYPES[name]
+    if hint is bool:
+        return (True, False), False
+    parts = typing.get_args(hint) or (hint,)
+    words: list = []
+    for part in parts:
+        words += typing.get_args(part) or ([] if part is int else [part])
+    return tuple(words), int in parts
+
+
+def parse(name: str, text: object) -> object:
+    """The value of an axis from its spelling on the command line or in TOML.
+
+    Raises:
+        UsageError: No such axis, or a value that it does not take.
+    """
+    if name not in AXES:
+        raise unknown("axis", name, AXES)
+    words, numbers = allowed(name)
+    spelled = str(text).strip().lower()
+    if numbers:
+        spelled = "0" if spelled == "none" else spelled
+        if spelled.isdecimal() and (int(spelled) > 0 or AXES[name].default == 0):
+            return int(spelled)
+    for word in words:
+        if spelled == str(word).lower():
+            return word
+    lowest = 0 if AXES[name].default == 0 else 1
+    choices = [repr(w) if isinstance(w, str) else str(w).lower() for w in words]
+    choices += [f"a whole number from {lowest}"] if numbers else []
+    listed = " or ".join([", ".join(choices[:-1]), choices[-1]][not choices[:-1] :])
+    raise UsageError(f"{name} must be {listed}, got '{text}'.")
+
+
+def pipeline(settings: Mapping[str, object]) -> Pipeline:
+    """A pipeline from axis values as users spell them."""
+    return Pipeline(**{name: parse(name, value) for name, value in settings.items()})
+
+
+def differences(pipeline: Pipeline) -> dict[str, object]:
+    """The fields that differ from the defaults, in the order of the fields."""
+    return {
+        name: getattr(pipeline, name)
+        for name, axis in AXES.items()
+        if getattr(pipeline, name) != axis.default
+    }
+
+
+def refusal(p: Pipeline, consumer: str, entry: Entry) -> str | None:
+    """Why this combination means nothing, or None. Each line is one reason."""
+    given = differences(p)
+    in_model = p.placement == "model"
+    has_model = in_model or consumer != "drain"
+    interleaves = any(name.startswith("interleave") for name in given)
+    maps = not in_model and p.placement != "offline"
+    reasons = {
+        f"'{entry.name}' has no model to train: use --consumer drain": (
+            consumer != "drain" and not entry.trains
+        ),
+        "jit needs a model: --consumer train, or placement=model": (
+            p.jit != "off" and not has_model
+        ),
+        "device needs a model: --consumer train, or placement=model": (
+            p.device != "auto" and not has_model
+        ),
+        f"order: with placement={p.placement} nothing is mapped in the dataset": (
+            p.order != "map_batch" and not maps
+        ),
+        f"cache=mapped: with placement={p.placement} nothing is mapped in the dataset": (
+            p.cache == "mapped" and not maps
+        ),
+        f"map_parallel_calls: with placement={p.placement} nothing is mapped": (
+            p.map_parallel_calls != 0 and not (maps or (entry.decodes and in_model))
+        ),
+        f"cache=decoded: '{entry.name}' decodes nothing: use raw or mapped": (
+            p.cache == "decoded" and (not entry.decodes or p.placement == "offline")
+        ),
+        "cache_storage needs a cache: add cache=raw, decoded or mapped": (
+            p.cache_storage != "memory" and p.cache == "none"
+        ),
+        f"interleave needs files, and '{entry.name}' is made of arrays": (
+            interleaves and not entry.reads_files
+        ),
+        "interleave: with placement=offline the files are read once, before": (
+            interleaves and p.placement == "offline"
+        ),
+        "interleave_block_length needs interleave_cycle_length above 1": (
+            p.interleave_block_length > 1 and p.interleave_cycle_length == 1
+        ),
+        f"interleave_parallel_calls={p.interleave_parallel_calls} is more than "
+        f"interleave_cycle_length={p.interleave_cycle_length} files open": (
+            isinstance(p.interleave_parallel_calls, int)
+            and p.interleave_parallel_calls > p.interleave_cycle_length
+        ),
+        f"storage and read_latency_ms need files, and '{entry.name}' has arrays": (
+            (p.storage != "warm" or p.read_latency_ms > 0)
+            and (not entry.reads_files or p.placement == "offline")
+        ),
+        "deterministic=false needs a parallel step, whose order it frees": (
+            not p.deterministic
+            and p.map_parallel_calls == 0
+            and p.interleave_parallel_calls == 0
+        ),
+        f"resample needs two classes, and '{entry.name}' has no BINARY_LABELS": (
+            p.resample != "none" and not entry.constants.get("BINARY_LABELS")
+        ),
+        "resample: with cache=mapped the resampled stream would be frozen": (
+            p.resample != "none" and p.cache == "mapped"
+        ),
+        f"image_size: the examples of '{entry.name}' come in one size": (
+            p.image_size > 0 and not entry.sized
+        ),
+    }
+    return next((reason for reason, refused in reasons.items() if refused), None)
+
+
+def build(
+    p: Pipeline,
+    source: object,
+    decode: Callable,
+    layers: Callable,
+    *,
+    decodes: bool = True,
+    cache_path: str = "",
+    seed: int = 0,
+    repeat: bool = True,
+    resample: Callable | None = None,
+) -> object:
+    """The tf.data pipeline, read top to bottom.
+
+    Args:
+        p: The pipeline.
+        source: A dataset of raw records, already interleaved over its files.
+        decode: Record to (features, label), one example at a time.
+        layers: Features to preprocessed features; the identity in the model.
+        decodes: Whether `decode` does anything.
+        cache_path: The file prefix of a disk cache; empty for memory.
+        seed: The seed of the shuffle.
+        repeat: Endless for a steady state; once for an epoch.
+        resample: Dataset to dataset of equal class shares, for `p.resample`.
+
+    Returns:
+        A `tf.data.Dataset` of (features, label) batches.
+    """
+    import tensorflow as tf
+
+    calls = _calls(p.map_parallel_calls)
+    cache = lambda dataset: dataset.cache(cache_path)  # noqa: E731
+
+    def decoded(dataset: tf.data.Dataset) -> tf.data.Dataset:
+        return dataset.map(decode, num_parallel_calls=calls) if decodes else dataset
+
+    def endless(dataset: tf.data.Dataset) -> tf.data.Dataset:
+        if p.shuffle_buffer:
+            dataset = dataset.shuffle(p.shuffle_buffer, seed=seed)
+        dataset = dataset.repeat() if repeat else dataset
+        return resample(dataset) if resample else dataset
+
+    def mapped(dataset: tf.data.Dataset) -> tf.data.Dataset:
+        return dataset.map(
+            lambda features, *label: (layers(features), *label),
+            num_parallel_calls=calls,
+        )
+
+    def both(dataset: tf.data.Dataset) -> tf.data.Dataset:
+        # One map, as users write it: a second one would be a second hand-over.
+        return dataset.map(
+            lambda *record: _first(layers, decode(*record)), num_parallel_calls=calls
+        )
+
+    def batched(dataset: tf.data.Dataset) -> tf.data.Dataset:
+        # A remainder would retrace the model and bend the time of a batch.
+        return dataset.batch(p.batch_size, drop_remainder=True)
+
+    dataset = cache(source) if p.cache == "raw" else source
+    maps = p.placement == "dataset"
+    if p.cache == "decoded":
+        dataset, decodes = cache(decoded(dataset)), False
+    if p.cache == "mapped":
+        # Behind an endless repeat a cache is never complete and never serves, so here
+        # the repeat comes after it; shuffling comes after too, or it would be frozen.
+        if p.order == "map_batch":
+            dataset = batched(endless(cache((both if decodes else mapped)(dataset))))
+        else:
+            dataset = cache(mapped(batched(decoded(dataset))))
+            dataset = dataset.repeat() if repeat else dataset
+    elif maps and p.order == "map_batch":
+        dataset = batched((both if decodes else mapped)(endless(dataset)))
+    else:
+        dataset = batched(decoded(endless(dataset)))
+        dataset = mapped(dataset) if maps else dataset
+    if p.prefetch:
+        dataset = dataset.prefetch(_calls(p.prefetch))
+    return dataset.with_options(options(p))
+
+
+def options(p: Pipeline) -> object:
+    """The `tf.data.Options` of a pipeline; nothing is left to a default that moves."""
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.deterministic = p.deterministic
+    options.experimental_optimization.apply_default_optimizations = (
+        p.rewrites == "default"
+    )
+    options.experimental_slack = False
+    options.experimental_warm_start = False
+    if p.threadpool_size:
+        options.threading.private_threadpool_size = p.threadpool_size
+    return options
+
+
+def interleave(p: Pipeline, files: object, read: Callable) -> object:
+    """Records of many files: `read(path, label)` gives one file's dataset."""
+    return files.interleave(
+        read,
+        cycle_length=p.interleave_cycle_length,
+        block_length=p.interleave_block_length,
+        num_parallel_calls=_calls(p.interleave_parallel_calls),
+        deterministic=p.deterministic,
+    )
+
+
+def with_axes(pipeline: Pipeline, settings: Mapping[str, object]) -> Pipeline:
+    """The pipeline with some axes set."""
+    return replace(pipeline, **settings)
+
+
+def _first(function: Callable, values: tuple) -> tuple:
+    features, *label = values if isinstance(values, tuple) else (values,)
+    return (function(features), *label)
+
+
+def _calls(value: Calls) -> int | None:
+    import tensorflow as tf
+
+    return tf.data.AUTOTUNE if value == "autotune" else value or None

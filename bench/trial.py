@@ -1,0 +1,173 @@
+"""The nouns: a trial is a point of a sweep, a run one process measuring it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from bench.pipeline import STRATEGIES, Pipeline, differences
+
+SCHEMA = 1
+
+CONSUMERS = {
+    "drain": "in the runtime, with no Python in the timed region",
+    "train": "training steps of the workload's model",
+    "serve": "inference calls on the model with the layers in front, one at a time",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One point of a sweep: what is run, and how.
+
+    Attributes:
+        workload: A workload, a layer, `name:variant`, or the path of a user's file.
+        pipeline: Every axis.
+        consumer: What pulls the batches.
+        unit: What one sample covers: a `window` of the steady state on a long-lived
+            iterator, or an `epoch` from its first batch to its last.
+        data: The user's own data in place of the workload's; a name or a path.
+    """
+
+    workload: str
+    pipeline: Pipeline = field(default_factory=Pipeline)
+    consumer: Literal["drain", "train", "serve"] = "drain"
+    unit: Literal["window", "epoch"] = "window"
+    data: str = ""
+
+    @property
+    def key(self) -> str:
+        """The spelled identity: the workload and what differs from the defaults."""
+        parts = {}
+        if self.consumer != "drain":
+            parts["consumer"] = self.consumer
+        if self.unit != "window":
+            parts["unit"] = self.unit
+        if self.data:
+            parts["data"] = self.data
+        parts |= differences(self.pipeline)
+        spelled = ",".join(f"{name}={_spell(value)}" for name, value in parts.items())
+        return f"{self.workload}[{spelled}]" if spelled else self.workload
+
+    @property
+    def strategy(self) -> str:
+        """The strategy with exactly this pipeline, batch size aside, or empty."""
+        given = differences(self.pipeline)
+        given.pop("batch_size", None)
+        names = [name for name, settings in STRATEGIES.items() if settings == given]
+        return names[0] if names else ""
+
+
+def _spell(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """How much measuring each trial gets.
+
+    Attributes:
+        rounds: Runs of each trial.
+        steady_seconds: Timed windows go on for this long in each run; seconds.
+        window_seconds: The least length of one window; seconds.
+        warmup_seconds: The most that the ramp may take; seconds.
+        epochs: Epochs timed in each run, where a sample is an epoch.
+        limit_seconds: A run that takes longer is stopped and becomes an error row.
+    """
+
+    rounds: int = 5
+    steady_seconds: float = 1.0
+    window_seconds: float = 0.05
+    warmup_seconds: float = 1.0
+    epochs: int = 4
+    limit_seconds: float = 120.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """Why a run has no samples.
+
+    Attributes:
+        type: The exception's type, or `Timeout`, `Killed`.
+        message: Its text.
+        phase: What the worker was doing.
+    """
+
+    type: str
+    message: str
+    phase: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What the worker brings back from its process.
+
+    Attributes:
+        samples: Seconds a batch, one for each window or epoch.
+        ramp_samples: The same, for the windows before the ramp was over.
+        batches_per_sample: Batches in a window or an epoch.
+        phases: Seconds of `offline`, `adapt`, `trace`, `first_batch`, `fill`, `ramp`,
+            `steady`.
+        overhead: Seconds outside the workload's own work: `fork`, `tensorflow`,
+            `inputs`, `check`, `teardown`.
+        cpu_seconds_per_example: CPU time of the process over the steady phase.
+        peak_resident_bytes: The most memory the process held.
+        start_resident_bytes: What it held before it loaded anything of the workload.
+        flags: `not_steady`, `retraced`, `frozen_random`, `xla_off`, `cache_not_filled`.
+        facts: Figures that only some workloads or axes have, by name with unit.
+        graph: The nodes of the tf.data graph that ran, source first.
+        device: Where the model ran, as TensorFlow names it.
+        input_fingerprint: Of the made inputs.
+        output_fingerprint: Of the checked batches, where the layers are deterministic.
+    """
+
+    samples: list[float] = field(default_factory=list)
+    ramp_samples: list[float] = field(default_factory=list)
+    batches_per_sample: int = 0
+    phases: dict[str, float] = field(default_factory=dict)
+    overhead: dict[str, float] = field(default_factory=dict)
+    cpu_seconds_per_example: float | None = None
+    peak_resident_bytes: int | None = None
+    start_resident_bytes: int | None = None
+    flags: list[str] = field(default_factory=list)
+    facts: dict[str, float | str] = field(default_factory=dict)
+    graph: list[dict[str, object]] = field(default_factory=list)
+    device: str = ""
+    input_fingerprint: str = ""
+    output_fingerprint: str = ""
+    error: Failure | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One process measuring one trial: a line of `runs.jsonl`.
+
+    Attributes:
+        schema: The number of this record's form; see results/README.md.
+        key: The trial's spelled identity.
+        trial: The whole trial.
+        sweep: The sweep it was run for.
+        round: Which round of the sweep, from 0.
+        position: Which place in the round's random order, from 0.
+        seed: The seed of the order.
+        effort: How much was measured.
+        started: When, in UTC, ISO 8601.
+        seconds: The whole run, from asking for a process to its end.
+        machine: What identifies the machine and the versions.
+        conditions: Load and other processes' CPU around the run.
+        measured: What came back.
+    """
+
+    schema: int = SCHEMA
+    key: str
+    trial: Trial
+    sweep: str
+    round: int
+    position: int
+    seed: int
+    effort: Effort
+    started: str
+    seconds: float
+    machine: dict[str, object]
+    conditions: dict[str, float]
+    measured: Measured
