@@ -139,7 +139,7 @@ def differences(pipeline: Pipeline) -> dict[str, object]:
     }
 
 
-def refusal(p: Pipeline, consumer: str, entry: Entry) -> str | None:
+def refusal(p: Pipeline, consumer: str, unit: str, entry: Entry) -> str | None:
     """Why this combination means nothing, or None. Each line is one reason."""
     given = differences(p)
     in_model = p.placement == "model"
@@ -189,6 +189,12 @@ def refusal(p: Pipeline, consumer: str, entry: Entry) -> str | None:
             (p.storage != "warm" or p.read_latency_ms > 0)
             and (not entry.reads_files or p.placement == "offline")
         ),
+        "storage=cold needs unit=epoch: the pages are dropped before each epoch": (
+            p.storage == "cold" and unit != "epoch"
+        ),
+        "resample streams have no epochs: use unit=window": (
+            p.resample != "none" and unit == "epoch"
+        ),
         "deterministic=false needs a parallel step, whose order it frees": (
             not p.deterministic
             and p.map_parallel_calls == 0
@@ -217,6 +223,7 @@ def build(
     cache_path: str = "",
     seed: int = 0,
     repeat: bool = True,
+    drop_remainder: bool = True,
     resample: Callable | None = None,
 ) -> object:
     """The tf.data pipeline, read top to bottom.
@@ -230,7 +237,8 @@ def build(
         cache_path: The file prefix of a disk cache; empty for memory.
         seed: The seed of the shuffle.
         repeat: Endless for a steady state; once for an epoch.
-        resample: Dataset to dataset of equal class shares, for `p.resample`.
+        drop_remainder: A remainder would retrace a model and bend a batch's time.
+        resample: Finite dataset to an endless one of equal class shares.
 
     Returns:
         A `tf.data.Dataset` of (features, label) batches.
@@ -246,8 +254,9 @@ def build(
     def endless(dataset: tf.data.Dataset) -> tf.data.Dataset:
         if p.shuffle_buffer:
             dataset = dataset.shuffle(p.shuffle_buffer, seed=seed)
-        dataset = dataset.repeat() if repeat else dataset
-        return resample(dataset) if resample else dataset
+        if resample:
+            return resample(dataset)
+        return dataset.repeat() if repeat else dataset
 
     def mapped(dataset: tf.data.Dataset) -> tf.data.Dataset:
         return dataset.map(
@@ -262,8 +271,7 @@ def build(
         )
 
     def batched(dataset: tf.data.Dataset) -> tf.data.Dataset:
-        # A remainder would retrace the model and bend the time of a batch.
-        return dataset.batch(p.batch_size, drop_remainder=True)
+        return dataset.batch(p.batch_size, drop_remainder=drop_remainder)
 
     dataset = cache(source) if p.cache == "raw" else source
     maps = p.placement == "dataset"

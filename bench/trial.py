@@ -111,6 +111,7 @@ class Measured:
         overhead: Seconds outside the workload's own work: `fork`, `tensorflow`,
             `inputs`, `check`, `teardown`.
         cpu_seconds_per_example: CPU time of the process over the steady phase.
+        process_cpu_seconds: CPU time of the whole run.
         peak_resident_bytes: The most memory the process held.
         start_resident_bytes: What it held before it loaded anything of the workload.
         flags: `not_steady`, `retraced`, `frozen_random`, `xla_off`, `cache_not_filled`.
@@ -127,6 +128,7 @@ class Measured:
     phases: dict[str, float] = field(default_factory=dict)
     overhead: dict[str, float] = field(default_factory=dict)
     cpu_seconds_per_example: float | None = None
+    process_cpu_seconds: float = 0.0
     peak_resident_bytes: int | None = None
     start_resident_bytes: int | None = None
     flags: list[str] = field(default_factory=list)

@@ -1,0 +1,154 @@
+"""What pulls batches: the runtime itself, a model's training step, an inference call.
+
+Every consumer has the same four verbs, so that the worker and the timed loop know none
+of them: `trace` pays the one-time costs, `step` pulls one batch, `window(n)` makes a
+function that pulls n batches and returns when the last one has come back.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+import tensorflow as tf
+
+
+@dataclass
+class Consumer:
+    """What pulls the batches of one dataset.
+
+    Attributes:
+        trace: Trace, compile, start the device; called once, before `step`.
+        step: Pull one batch, from Python; for the first batch, filling, calibrating.
+        window: Batches to a function that pulls so many.
+        epoch: Pull from a fresh iterator to its end; the number of batches.
+        iterator: The iterator that was made last, whose graph is the one that ran.
+        traces: How often the consumer's function has been traced.
+    """
+
+    trace: Callable[[], None]
+    step: Callable[[], None]
+    window: Callable[[int], Callable[[], None]]
+    epoch: Callable[[], int]
+    iterator: Callable[[], object]
+    traces: Callable[[], int] = lambda: 0
+
+
+def drain(dataset: tf.data.Dataset) -> Consumer:
+    """The runtime pulls: `shard(n, n - 1)` skips n - 1 batches and returns the last.
+
+    One Python call costs 50 to 120 microseconds, so a window makes only one. Skipped
+    batches are made in full: `tests/test_consumers.py` counts the map calls.
+    """
+    state = {}
+
+    def step() -> None:
+        if "iterator" not in state:
+            state["iterator"] = iter(dataset)
+        next(state["iterator"])
+
+    def window(batches: int) -> Callable[[], None]:
+        taken = dataset.shard(batches, batches - 1) if batches > 1 else dataset
+        state["iterator"] = iterator = iter(taken)
+        return lambda: next(iterator)
+
+    def epoch() -> int:
+        # No element has this index: everything is made, nothing handed to Python.
+        beyond = 2**40
+        state["iterator"] = iter(dataset.shard(beyond, beyond - 1))
+        for _ in state["iterator"]:
+            raise RuntimeError("an epoch of more than 2**40 batches")
+        return int(dataset.cardinality())
+
+    return Consumer(lambda: None, step, window, epoch, lambda: state["iterator"])
+
+
+def drain_model(
+    dataset: tf.data.Dataset, call: Callable, *, jit: bool | None, device: str
+) -> Consumer:
+    """The runtime pulls and calls the layers on the model's device, in one graph.
+
+    The last output is carried through the loop, so that no call can be pruned away.
+    """
+    state = {}
+    compiled = tf.function(call, jit_compile=jit or None)
+
+    @tf.function
+    def loop(iterator: object, batches: tf.Tensor) -> tf.Tensor:
+        with tf.device(device):
+            output = compiled(next(iterator)[0])
+            shape = tf.TensorShape([None] * output.shape.rank)
+            for _ in tf.range(batches - 1):
+                tf.autograph.experimental.set_loop_options(
+                    shape_invariants=[(output, shape)]
+                )
+                output = compiled(next(iterator)[0])
+            # One value, so that waiting for it moves no batch between devices.
+            return tf.reshape(output, [-1])[0]
+
+    def pull(batches: int) -> None:
+        if "iterator" not in state:
+            state["iterator"] = iter(dataset)
+        loop(state["iterator"], tf.constant(batches)).numpy()
+
+    return Consumer(
+        trace=lambda: pull(1),
+        step=lambda: pull(1),
+        window=lambda batches: lambda: pull(batches),
+        epoch=lambda: _python_epoch(dataset, state, pull),
+        iterator=lambda: state["iterator"],
+        traces=loop.experimental_get_tracing_count,
+    )
+
+
+def train(
+    dataset: tf.data.Dataset, model: keras.Model, first: tuple, device: str
+) -> Consumer:
+    """Training steps of a compiled model, one Python call each, as `fit` makes them.
+
+    Args:
+        dataset: Batches of (features, label).
+        model: Compiled.
+        first: A batch to trace with, so that tracing is apart from the pipeline.
+        device: Where the model runs.
+    """
+    state = {"traces": 0}
+    train_step = model.train_step
+
+    def counted(data: object) -> object:
+        state["traces"] += 1  # runs only while tracing
+        return train_step(data)
+
+    model.train_step = counted
+
+    def trace() -> None:
+        with tf.device(device):
+            model.fit(tf.data.Dataset.from_tensors(first), verbose=0)
+
+    def pull(batches: int) -> None:
+        if "iterator" not in state:
+            state["iterator"] = iter(dataset)
+        iterator, function = state["iterator"], model.train_function
+        with tf.device(device):
+            for _ in range(batches):
+                logs = function(iterator)
+        float(logs["loss"])  # device work is asynchronous until a value comes back
+
+    return Consumer(
+        trace=trace,
+        step=lambda: pull(1),
+        window=lambda batches: lambda: pull(batches),
+        epoch=lambda: _python_epoch(dataset, state, pull),
+        iterator=lambda: state["iterator"],
+        traces=lambda: state["traces"],
+    )
+
+
+def _python_epoch(dataset: tf.data.Dataset, state: dict, pull: Callable) -> int:
+    state["iterator"] = iter(dataset)
+    batches = 0
+    while True:
+        try:
+            pull(1)
+        except (StopIteration, tf.errors.OutOfRangeError):
+            return batches
+        batches += 1

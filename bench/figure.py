@@ -1,0 +1,159 @@
+"""One look for all figures: size, colours, text that is safe to draw, SVG to inline.
+
+Figures are made without pyplot: nothing global, nothing to close. Colours are those of
+Okabe and Ito (2008), which the colour-blind can tell apart.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import re
+import textwrap
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bench.words import visible
+
+INK = "#1b1b1a"  # becomes the page's text colour where the figure is inlined
+BLUE, ORANGE, GREEN, YELLOW, SKY, VERMILION, PURPLE = PALETTE = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#F0E442",
+    "#56B4E9",
+    "#D55E00",
+    "#CC79A7",
+)
+WIDTH = 5.0  # inches, so that 8 points stay legible on a screen 390 pixels wide
+SVG = "http://www.w3.org/2000/svg"
+XLINK = "http://www.w3.org/1999/xlink"
+
+STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.alpha": 0.2,
+    "grid.color": INK,
+    "hatch.linewidth": 0.6,
+    "svg.fonttype": "none",
+    **{
+        name: INK
+        for name in (
+            "text.color",
+            "axes.edgecolor",
+            "axes.labelcolor",
+            "axes.titlecolor",
+            "xtick.color",
+            "ytick.color",
+            "hatch.color",
+        )
+    },
+}
+
+
+def styled(draw):  # noqa: ANN001, ANN201
+    """Decorator of a `draw`: the house's style, and no other, while it runs."""
+
+    @functools.wraps(draw)
+    def wrapped(*arguments: object, **named: object) -> Figure | None:
+        with mpl.rc_context():
+            mpl.rcdefaults()
+            mpl.rcParams.update(STYLE)
+            return draw(*arguments, **named)
+
+    return wrapped
+
+
+def panels(heights: list[float], columns: int = 1) -> tuple[Figure, list[Axes]]:
+    """A figure of panels below each other, `heights` in inches, one for each row."""
+    figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
+    grid = figure.subplots(
+        len(heights), columns, squeeze=False, gridspec_kw={"height_ratios": heights}
+    )
+    return figure, list(grid.flat)
+
+
+def rows(axes: Axes, labels: list[str]) -> np.ndarray:
+    """Name the rows of a horizontal chart, first on top; returns their positions."""
+    places = np.arange(len(labels))
+    axes.set_yticks(places, [label(text) for text in labels])
+    axes.set_ylim(len(labels) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(False, axis="y")
+    return places
+
+
+def label(text: object, width: int = 24, lines: int = 2) -> str:
+    """Text that can be drawn: wrapped, cut, no mathematics, no missing glyphs."""
+    known = _glyphs()
+    shown = "".join(c if ord(c) in known else "\u25a1" for c in visible(text))
+    # Long spelled settings have no blanks: let them break after a comma.
+    spaced = re.sub(r",(?=\S)", ", ", shown)
+    wrapped = textwrap.wrap(spaced, width, max_lines=lines, placeholder="...") or [""]
+    return "\n".join(wrapped).replace("$", r"\$")
+
+
+def png(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG on white, 200 dots an inch."""
+    with mpl.rc_context({"text.parse_math": False}):
+        figure.savefig(path, dpi=200, facecolor="white", metadata={"Software": None})
+
+
+def svg(figure: Figure, name: str, alternative: str) -> str:
+    """A figure as an SVG element to put into a page.
+
+    Args:
+        figure: The figure.
+        name: A prefix that keeps its ids apart from those of other figures.
+        alternative: What a reader who cannot see it is told.
+    """
+    written = io.BytesIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(
+            written, format="svg", transparent=True, dpi=150, metadata=nothing
+        )
+    root = ElementTree.fromstring(written.getvalue())
+    for parent in root.iter():
+        for child in list(parent):
+            if child.tag == f"{{{SVG}}}metadata" or "}RDF" in child.tag:
+                parent.remove(child)
+    for element in root.iter():
+        for key, value in element.attrib.items():
+            element.set(key, _attribute(key, value, name))
+    width = float(root.get("width", "360pt").removesuffix("pt"))
+    for size in ("width", "height"):
+        root.attrib.pop(size, None)
+    root.set("style", f"max-width: {1.6 * width:.0f}px")
+    root.set("role", "img")
+    root.set("aria-label", visible(alternative, 2000))
+    ElementTree.register_namespace("", SVG)
+    ElementTree.register_namespace("xlink", XLINK)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _attribute(key: str, value: str, name: str) -> str:
+    if key == "id":
+        return f"{name}-{value}"
+    if key in ("href", f"{{{XLINK}}}href"):
+        return f"#{name}-{value[1:]}" if value.startswith("#") else value
+    value = value.replace("url(#", f"url(#{name}-")
+    return value.replace(INK, "currentColor") if key == "style" else value
+
+
+@functools.cache
+def _glyphs() -> frozenset[int]:
+    path = font_manager.findfont(STYLE["font.family"])
+    return frozenset(font_manager.get_font(path).get_charmap())

@@ -1,0 +1,57 @@
+"""The tf.data graph that really ran, as the runtime tells it."""
+
+from pathlib import Path
+
+import tensorflow as tf
+
+from bench.pipeline import Pipeline
+from bench.sources import folder_bytes
+
+
+def executed_graph(iterator: object) -> list[dict[str, object]]:
+    """The nodes of an iterator's graph, source first.
+
+    Each has a name, its `inputs` by index, `parallelism` and `buffer_size` as they
+    were set or as AUTOTUNE chose them, `elements`, `processing_seconds` spent in the
+    node itself, and `buffered_bytes`.
+    """
+    model = tf.data.experimental.get_model_proto(iterator)
+    numbers = sorted(model.nodes, reverse=True)  # the runtime numbers the root first
+    index = {number: place for place, number in enumerate(numbers)}
+    nodes = []
+    for number in numbers:
+        node = model.nodes[number]
+        record: dict[str, object] = {
+            "name": node.name,
+            "inputs": [index[i] for i in node.inputs if i in index],
+            "elements": node.num_elements,
+            "processing_seconds": node.processing_time / 1e9,
+            "buffered_bytes": node.buffered_bytes,
+        }
+        for parameter in node.parameters:
+            if parameter.name in ("parallelism", "buffer_size"):
+                record[parameter.name] = parameter.state_value or parameter.value
+        nodes.append(record)
+    return nodes
+
+
+def cache_facts(
+    p: Pipeline, graph: list[dict[str, object]], scratch: Path
+) -> dict[str, float | str]:
+    """Whether the cache was filled and served, and the bytes that it holds.
+
+    A cache that serves has nothing upstream of it in the executed graph.
+    """
+    if p.cache == "none":
+        return {}
+    caches = [node for node in graph if "Cache" in str(node["name"])]
+    serving = bool(caches) and not any(
+        "Cache" not in str(graph[i]["name"]) for node in caches for i in node["inputs"]
+    )
+    if p.cache_storage == "disk":
+        folder = scratch / "cache"
+        serving = serving and not list(folder.glob("*.lockfile"))
+        held = folder_bytes(folder)
+    else:
+        held = max((int(node["buffered_bytes"]) for node in caches), default=0)
+    return {"cache_filled": "yes" if serving else "no", "cache_bytes": held}

@@ -1,0 +1,74 @@
+"""Seconds spent once before the steady state, by phase, stacked; median over the runs.
+
+A long bar costs short jobs dearly and long ones little. `offline` is the preparation of
+stored examples, `fill` the first pass that fills a cache, `ramp` the time to settle.
+"""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from bench import figure, stats, words
+
+MOST_ROWS = 24
+PHASES = {
+    "offline": figure.GREEN,
+    "adapt": figure.BLUE,
+    "trace": figure.ORANGE,
+    "first_batch": figure.SKY,
+    "fill": figure.PURPLE,
+    "ramp": figure.YELLOW,
+}
+
+
+@figure.styled
+def draw(table: pd.DataFrame) -> Figure | None:
+    """Phases by trial.
+
+    Args:
+        table: From `table.from_runs`.
+    """
+    columns = [f"{name}_seconds" for name in PHASES]
+    runs = stats.runs(table)
+    runs = runs[runs[columns].notna().any(axis=1)]
+    if runs.empty:
+        return None
+    trials = runs.groupby(["machine", "key"], sort=False)
+    medians = trials[columns].median().fillna(0.0)
+    names = trials.first().loc[medians.index]
+    order = np.argsort(-medians.sum(axis=1).to_numpy(), kind="stable")[:MOST_ROWS]
+    rows, names = medians.iloc[order], names.iloc[order]
+    drawn, (panel,) = figure.panels([1.1 + 0.3 * len(rows)])
+    scenes = [words.title(name) for _, name in names.iterrows()]
+    several = len(set(scenes)) > 1
+    places = figure.rows(
+        panel,
+        [
+            f"{scene}: {label}" if several else label
+            for scene, label in zip(scenes, names["label"], strict=True)
+        ],
+    )
+    left = np.zeros(len(rows))
+    for name, color in PHASES.items():
+        seconds = rows[f"{name}_seconds"].to_numpy(float)
+        if seconds.any():
+            panel.barh(
+                places,
+                seconds,
+                left=left,
+                height=0.65,
+                color=color,
+                label=name,
+                edgecolor=figure.INK,
+                linewidth=0.4,
+            )
+        left += seconds
+    panel.set_xlabel("seconds")
+    cut = (
+        f"longest {len(rows)} of {len(medians)} trials"
+        if len(medians) > len(rows)
+        else ""
+    )
+    panel.set_title(figure.label(cut or ("" if several else scenes[0]), 60))
+    drawn.legend(loc="outside lower center", ncols=3, frameon=False)
+    return drawn

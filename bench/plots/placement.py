@@ -1,0 +1,111 @@
+"""Bars: speed of each placement's best trial against the dataset's; 2 is twice as fast.
+
+Hatched bars were compiled with XLA; thin lines are 95 % intervals. Below the grey line
+at 1, moving the layers there costs speed. `offline` leaves out what it prepares once.
+"""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from bench import figure, stats, words
+
+MOST_SCENES = 12
+COLORS = {
+    "dataset": figure.BLUE,
+    "model": figure.ORANGE,
+    "offline": figure.GREEN,
+}
+
+
+@figure.styled
+def draw(table: pd.DataFrame) -> Figure | None:
+    """Placements side by side, a panel for each workload and consumer.
+
+    Args:
+        table: From `table.from_runs`.
+    """
+    trials = stats.trials(table)
+    trials = trials[trials["runs"] > 0]
+    if trials.empty:
+        return None
+    chosen = [
+        found
+        for _, scene in trials.groupby("scene", sort=False)
+        if len(found := _placements(table, scene)) > 1
+    ][:MOST_SCENES]
+    if not chosen:
+        return None
+    drawn, axes = figure.panels([0.8 + 0.32 * len(rows) for rows in chosen])
+    for panel, rows in zip(axes, chosen, strict=True):
+        _panel(panel, rows)
+    return drawn
+
+
+def _placements(table: pd.DataFrame, scene: pd.DataFrame) -> pd.DataFrame:
+    """The best trial of each placement, device and jit, and its factor to the first."""
+    by = ["placement", "ran_on", "jit"]
+    ranked = scene.sort_values("examples_per_second", ascending=False)
+    best = ranked.drop_duplicates(by).sort_values(by)
+    if best["placement"].nunique() < 2:
+        return best.head(0)
+    machine, keys = best["machine"].iloc[0], list(best["key"])
+    own = table[(table["machine"] == machine) & table["key"].isin(keys)]
+    runs = stats.runs(own)
+    logs = runs.pivot_table(
+        index=["folder", "sweep", "round"], columns="key", values="log_seconds"
+    )[keys]
+    seconds = np.exp(logs.to_numpy())
+    ratios = []
+    for column in range(len(keys)):
+        pairs = ~np.isnan(seconds[:, 0] + seconds[:, column])
+        if pairs.any():
+            found = stats.ratio(seconds[pairs, 0], seconds[pairs, column])
+        else:
+            found = stats.Interval(np.nan, np.nan, np.nan, 0)
+        ratios.append((found.estimate, found.low, found.high))
+    speed, low, high = np.array(ratios).T
+    return best.assign(speed=speed, speed_low=low, speed_high=high)
+
+
+def _panel(panel, rows: pd.DataFrame) -> None:  # noqa: ANN001
+    names = [_name(row, rows) for _, row in rows.iterrows()]
+    places = figure.rows(panel, names)
+    first = rows.iloc[0]
+    panel.barh(
+        places,
+        rows["speed"],
+        height=0.6,
+        color=[COLORS[placement] for placement in rows["placement"]],
+        hatch=["" if jit == "off" else "////" for jit in rows["jit"]],
+        edgecolor=figure.INK,
+        linewidth=0.6,
+    )
+    known = rows["speed_low"].notna().to_numpy()
+    panel.hlines(
+        places[known],
+        rows["speed_low"][known],
+        rows["speed_high"][known],
+        colors=figure.INK,
+        linewidth=1.2,
+    )
+    panel.axvline(1, color=figure.INK, linewidth=0.8, alpha=0.5)
+    ends = np.fmax(rows["speed"], rows["speed_high"].fillna(0))
+    for place, end, (_, row) in zip(places, ends, rows.iterrows(), strict=True):
+        value, _ = words.triple(row, "speed")
+        text = "1" if place == 0 else value
+        panel.annotate(
+            text, (end, place), (4, 0), textcoords="offset points", va="center"
+        )
+    panel.set_xlim(0, 1.15 * np.nanmax(ends))
+    panel.set_xlabel(figure.label(f"times as fast as {names[0]}", 60, 1))
+    panel.set_title(figure.label(words.title(first), 60))
+
+
+def _name(row: pd.Series, rows: pd.DataFrame) -> str:
+    parts = [row["placement"]]
+    if rows["ran_on"].nunique() > 1 and row["ran_on"]:
+        parts.append(row["ran_on"])
+    if row["jit"] != "off":
+        parts.append(f"jit {row['jit']}")
+    return f"{' '.join(parts)} ({row['label']})"

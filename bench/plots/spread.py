@@ -1,0 +1,62 @@
+"""Every sample in the order it was timed, a colour a run: level is good, slopes drift.
+
+Each panel is one trial, the most scattered first; 1.0 is the trial's median. Steps
+between colours are differences between processes, steps within one are disturbances.
+"""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from bench import figure, stats, words
+
+MOST_TRIALS = 12
+COLUMNS = 2
+NARROWEST = 0.1  # the axis spans at least 1 -+ this, so that calm trials look calm
+
+
+@figure.styled
+def draw(table: pd.DataFrame) -> Figure | None:
+    """Samples over their trial's median, small multiples.
+
+    Args:
+        table: From `table.from_runs`.
+    """
+    trials = stats.trials(table)
+    trials = trials[trials["runs"] > 0]
+    if trials.empty:
+        return None
+    trials = trials.sort_values("spread", ascending=False, na_position="last")
+    shown = trials.head(MOST_TRIALS)
+    rows = -(-len(shown) // COLUMNS)
+    drawn, axes = figure.panels([1.3] * rows, COLUMNS)
+    several = trials["scene"].nunique() > 1
+    for panel, (_, trial) in zip(axes, shown.iterrows(), strict=False):
+        own = (table["machine"] == trial["machine"]) & (table["key"] == trial["key"])
+        _panel(panel, table[own & table["seconds_per_batch"].notna()])
+        name = f"{words.title(trial)}: {trial['label']}" if several else trial["label"]
+        panel.set_title(figure.label(name, 38), fontsize=7)
+    for panel in axes[len(shown) :]:
+        panel.set_visible(False)
+    drawn.supxlabel("samples, in the order in which they were timed", fontsize=8)
+    drawn.supylabel("seconds a batch, trial's median = 1", fontsize=8)
+    return drawn
+
+
+def _panel(panel, samples: pd.DataFrame) -> None:  # noqa: ANN001
+    seconds = samples["seconds_per_batch"].to_numpy()
+    relative = seconds / np.median(seconds)
+    number = pd.factorize(samples["run"])[0]
+    colors = np.array([figure.BLUE, figure.ORANGE, figure.GREEN, figure.PURPLE])
+    panel.scatter(
+        np.arange(len(seconds)),
+        relative,
+        s=6,
+        c=colors[number % len(colors)],
+        linewidths=0,
+        rasterized=len(seconds) > 500,
+    )
+    reach = max(NARROWEST, 1.1 * np.max(np.abs(relative - 1)))
+    panel.set_ylim(max(0, 1 - reach), 1 + reach)
+    panel.axhline(1, color=figure.INK, linewidth=0.6, alpha=0.5)
+    panel.set_xticks([])

@@ -1,0 +1,95 @@
+"""A row a strategy: ring the estimate, line its 95 % interval, dots its runs; right wins.
+
+The fastest is on top. The factor beside each name is its speed against the baseline,
+paired within rounds: read the factors first, since the scale belongs to the machine.
+"""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
+
+from bench import figure, stats, words
+
+MOST_ROWS = 20
+MOST_SCENES = 12
+LOG_FROM = 20.0  # from this ratio on, a linear scale would crush the slow ones
+
+
+@figure.styled
+def draw(table: pd.DataFrame) -> Figure | None:
+    """Examples a second by strategy, a panel for each workload and consumer.
+
+    Args:
+        table: From `table.from_runs`.
+    """
+    trials = stats.trials(table)
+    trials = trials[trials["runs"] > 0]
+    if trials.empty:
+        return None
+    runs = stats.runs(table)
+    scenes = [group for _, group in trials.groupby("scene", sort=False)][:MOST_SCENES]
+    shown = [
+        scene.sort_values("examples_per_second", ascending=False).head(MOST_ROWS)
+        for scene in scenes
+    ]
+    drawn, axes = figure.panels([0.75 + 0.3 * len(rows) for rows in shown])
+    for panel, rows, scene in zip(axes, shown, scenes, strict=True):
+        _panel(panel, rows, runs)
+        cut = (
+            f" (fastest {len(rows)} of {len(scene)})" if len(scene) > len(rows) else ""
+        )
+        panel.set_title(figure.label(words.title(rows.iloc[0]) + cut, 60))
+    return drawn
+
+
+def _panel(panel, rows: pd.DataFrame, runs: pd.DataFrame) -> None:  # noqa: ANN001
+    factors = [_factor(row) for _, row in rows.iterrows()]
+    names = [f"{figure.label(name)}" for name in rows["label"]]
+    places = figure.rows(panel, list(rows["label"]))
+    panel.set_yticklabels(
+        [f"{name}  {factor}" for name, factor in zip(names, factors, strict=True)]
+    )
+    rate = rows["examples_per_second"].to_numpy()
+    ends = [
+        rate - rows["examples_per_second_low"],
+        rows["examples_per_second_high"] - rate,
+    ]
+    known = ~np.isnan(ends[0].to_numpy())
+    colors = np.where(rows["best"], figure.VERMILION, figure.BLUE)
+    panel.hlines(
+        places[known],
+        rows["examples_per_second_low"][known],
+        rows["examples_per_second_high"][known],
+        colors=colors[known],
+        linewidth=2.5,
+    )
+    machine = rows["machine"].iloc[0]
+    own = runs[(runs["machine"] == machine) & runs["key"].isin(rows["key"])]
+    place = dict(zip(rows["key"], places, strict=True))
+    dots = np.exp(-own["log_seconds"].to_numpy(float))
+    height = own["key"].map(place).to_numpy(float) + 0.2
+    panel.scatter(dots, height, s=8, color=figure.INK, alpha=0.55, linewidths=0)
+    panel.scatter(
+        rate,
+        places,
+        s=34,
+        facecolors="white",
+        edgecolors=colors,
+        linewidths=1.6,
+        zorder=3,
+    )
+    if np.nanmax(dots) > LOG_FROM * np.nanmin(dots):
+        panel.set_xscale("log")
+        panel.set_xlabel("examples a second (log scale)")
+    else:
+        panel.set_xlim(0, 1.06 * np.nanmax([*dots, *rows["examples_per_second_high"]]))
+        panel.set_xlabel("examples a second")
+    panel.xaxis.set_major_formatter(EngFormatter(sep=""))
+
+
+def _factor(row: pd.Series) -> str:
+    if row["is_baseline"]:
+        return "1 (baseline)"
+    value, _ = words.triple(row, "factor")
+    return f"\u00d7{value}" if value != "-" else ""

@@ -1,0 +1,87 @@
+"""Applying layers to examples and to batches, and checking what they made."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+def as_layers(built: keras.Layer | Sequence[keras.Layer]) -> list[keras.Layer]:
+    """What `build` returned, as a list applied in turn."""
+    return list(built) if isinstance(built, (list, tuple)) else [built]
+
+
+def apply_layers(
+    layers: Sequence[Callable],
+    features: tf.Tensor,
+    *,
+    rank: int | None = None,
+    training: bool = True,
+) -> tf.Tensor:
+    """The layers in turn, as in training.
+
+    Args:
+        layers: Keras layers.
+        features: A bare example or a batch.
+        rank: The output's rank for a bare example. Some layers, such as
+            Normalization, answer a bare example with a batch of one, whose leading
+            axis is then dropped, or the batches of two orders would differ in shape.
+        training: Random layers do nothing outside training.
+    """
+    for layer in layers:
+        if getattr(layer, "_call_has_training_arg", False):
+            features = layer(features, training=training)
+        else:
+            features = layer(features)
+    if rank is not None and features.shape.rank == rank + 1:
+        features = tf.squeeze(features, axis=0)
+    return features
+
+
+def supports_jit(layers: Sequence[keras.Layer]) -> bool:
+    """Whether Keras says that every layer, nested ones too, compiles with XLA."""
+    return all(
+        part.supports_jit for layer in layers for part in layer._flatten_layers()
+    )
+
+
+def to_numpy(value: tf.Tensor) -> np.ndarray:
+    """A NumPy array, dense even where the tensor is ragged or sparse."""
+    if isinstance(value, tf.RaggedTensor):
+        return value.to_tensor().numpy()
+    if isinstance(value, tf.SparseTensor):
+        return tf.sparse.to_dense(value).numpy()
+    return value.numpy()
+
+
+def demand_equal(
+    reference: np.ndarray, output: np.ndarray, tolerance: float, what: str
+) -> None:
+    """Refuse an output that differs from the layers' own eager one.
+
+    Raises:
+        AssertionError: Shape, type or values differ.
+    """
+    given = (output.shape, output.dtype)
+    wanted = (reference.shape, reference.dtype)
+    assert given == wanted, f"{what} gives {given}, the layers themselves {wanted}"
+    if np.issubdtype(reference.dtype, np.number):
+        equal = np.isclose(output, reference, rtol=tolerance, atol=tolerance)
+    else:
+        equal = output == reference
+    share = 1 - equal.mean()
+    assert equal.all(), (
+        f"{what} differs from the layers themselves in {share:.1%} of the values "
+        f"(tolerance {tolerance:g})"
+    )
+
+
+def fingerprint(output: np.ndarray) -> str:
+    """Of a checked output: 16 hexadecimal digits, floats rounded to 4 digits."""
+    if np.issubdtype(output.dtype, np.floating):
+        output = np.round(output.astype(np.float64), 4) + 0.0  # -0.0 becomes 0.0
+    digest = hashlib.sha256(f"{output.shape}{output.dtype}".encode())
+    digest.update(np.ascontiguousarray(output).tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,62 @@
+"""Where raw records come from: arrays, files with their latency, a stored result."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType
+
+import tensorflow as tf
+from tensorflow.python.data.experimental.ops import testing
+
+from bench.catalog import Entry
+from bench.inputs import Inputs
+from bench.pipeline import Pipeline, interleave
+
+
+def source(
+    p: Pipeline, entry: Entry, module: ModuleType, inputs: Inputs
+) -> tf.data.Dataset:
+    """Raw records in order, (features, label) where there are labels."""
+    if inputs.labels is None:
+        arrays: tuple = (inputs.features,)
+    else:
+        arrays = (inputs.features, inputs.labels)
+    dataset = tf.data.Dataset.from_tensor_slices(arrays)
+    if not entry.reads_files:
+        return dataset
+    if not p.read_latency_ms:
+        return interleave(p, dataset, module.read)
+
+    def slow(path: tf.Tensor, label: tf.Tensor) -> tf.data.Dataset:
+        # tf.data's own sleeping dataset waits outside Python, as a disk would.
+        opened = tf.data.Dataset.from_tensors(0)
+        opened = opened.apply(testing.sleep(1000 * p.read_latency_ms))
+        return opened.flat_map(lambda _: module.read(path, label))
+
+    return interleave(p, dataset, slow)
+
+
+def store(dataset: tf.data.Dataset, folder: Path) -> tuple[tf.data.Dataset, int]:
+    """Write a dataset to disk; the dataset that reads it back, and the bytes held."""
+    dataset.save(str(folder))
+    # One file, read in order: the default reader would interleave as AUTOTUNE likes.
+    stored = tf.data.Dataset.load(
+        str(folder), reader_func=lambda files: files.flat_map(lambda file: file)
+    )
+    return stored, folder_bytes(folder)
+
+
+def folder_bytes(folder: Path) -> int:
+    """The size of all files of a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def drop_pages(paths: Iterable[str]) -> None:
+    """Drop the files' pages from the page cache, so that they are read from disk."""
+    for path in paths:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)  # a page not yet written cannot be dropped
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,291 @@
+"""Estimates, intervals, paired ratios and verdicts; the distributions are scipy's.
+
+The unit of evidence is a run, that is one process: samples of one process share its
+memory layout, its threads and its neighbours, so a test over all samples pooled finds
+differences where there are none. Each run gives one figure, the median of its samples.
+
+- A trial's time is the geometric mean of its runs' medians, with a t interval on the log
+  scale over the runs.
+- Two trials are compared by the log-ratio of their runs' medians within each round, with
+  a t interval over the rounds: what is slow for a whole round cancels.
+- Trials are compared only within a scene: same machine and versions, same workload,
+  consumer, unit and input.
+- Where many trials are compared with one, verdicts hold jointly by Holm's method; the
+  intervals shown are 95 % each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from bench.table import CONDITIONS, SCENE
+
+CONFIDENCE = 0.95
+MARGINS = {"drain": 0.03, "train": 0.05, "serve": 0.05}
+UNSTABLE_SPREAD = 0.10  # standard deviation between runs; a 5-run interval of +-12 %
+TREND_CHANGE = 0.05
+TREND_P = 0.01
+TREND_SAMPLES = 8
+# A trial with one of these did not do the work that it is compared on.
+NOT_RANKED = ("frozen_random", "cache_not_filled", "retraced")
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate and its bounds; bounds are NaN where one run gives none."""
+
+    estimate: float
+    low: float
+    high: float
+    count: int
+
+    def __str__(self) -> str:
+        """The figures, or that there is no interval."""
+        if self.count < 2:
+            return f"{self.estimate:.3g} (one run: no interval)"
+        return f"{self.estimate:.3g} ({self.low:.3g} to {self.high:.3g})"
+
+
+def geometric(values: np.ndarray) -> Interval:
+    """Geometric mean of positive values, one a run, with its t interval.
+
+    exp(m -+ t(n-1) s / sqrt(n)) with m and s of the logs: Student's interval on the log
+    scale, as times are skewed and ratios are what is asked. Source: Student (1908).
+    """
+    logs = np.log(np.asarray(values, float)).reshape(-1, 1)
+    mean, error, count = _moments(logs)
+    low, high = _bounds(mean, error, count)
+    return Interval(*(float(np.exp(v[0])) for v in (mean, low, high)), int(count[0]))
+
+
+def ratio(values: np.ndarray, baseline: np.ndarray) -> Interval:
+    """The paired ratio of two trials' run medians, an element a round."""
+    return geometric(np.asarray(values, float) / np.asarray(baseline, float))
+
+
+def verdict(interval: Interval, margin: float) -> str:
+    """`slower`, `faster`, `unchanged` or `unknown`, from a ratio of seconds.
+
+    Slower: the whole interval is above 1 + margin. Faster: below 1 / (1 + margin), the
+    same distance on the log scale. Unchanged: between the two, which is the test of
+    equivalence by two one-sided tests (Schuirmann 1987). Else, or with one run: unknown.
+    """
+    if interval.low > 1 + margin:
+        return "slower"
+    if interval.high < 1 / (1 + margin):
+        return "faster"
+    if interval.low >= 1 / (1 + margin) and interval.high <= 1 + margin:
+        return "unchanged"
+    return "unknown"
+
+
+def holm(p: np.ndarray) -> np.ndarray:
+    """P values adjusted for being several, NaN left out.
+
+    p(i) * (n - i + 1) for the i-th smallest of n, never falling. Source: Holm (1979).
+    """
+    adjusted = np.full(len(p), np.nan)
+    known = np.flatnonzero(~np.isnan(p))
+    order = known[np.argsort(p[known])]
+    steps = p[order] * np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(steps))
+    return adjusted
+
+
+def trends(samples: np.ndarray) -> np.ndarray:
+    """Whether each row of samples still trends, `[runs, samples]` to `[runs]`.
+
+    Both must hold: Spearman's rank correlation with the order differs from 0 at p < 0.01
+    (Pearson's of the ranks), and the medians of the first and the last third differ by
+    more than 5 %. Either alone calls noise or a harmless drift a trend.
+    """
+    samples = np.atleast_2d(np.asarray(samples, float))
+    count = samples.shape[1]
+    trending = np.zeros(len(samples), bool)
+    if count < TREND_SAMPLES:
+        return trending
+    third = count // 3
+    first = np.median(samples[:, :third], axis=1)
+    change = np.median(samples[:, -third:], axis=1) / first - 1
+    large = np.flatnonzero(np.abs(change) > TREND_CHANGE)
+    if len(large):
+        ranks = stats.rankdata(samples[large], axis=1)
+        order = np.broadcast_to(np.arange(count, dtype=float), ranks.shape)
+        trending[large] = stats.pearsonr(ranks, order, axis=1).pvalue < TREND_P
+    return trending
+
+
+def not_steady(samples: np.ndarray) -> bool:
+    """Whether one run's samples still trend; see `trends`."""
+    return bool(trends(samples)[0])
+
+
+def runs(table: pd.DataFrame) -> pd.DataFrame:
+    """A row a run: the median of its samples, in place of the samples.
+
+    Adds `log_seconds`, the log of the median seconds an example, and `trending`.
+    """
+    medians = table.groupby("run")["seconds_per_batch"].median()
+    frame = table.drop_duplicates("run").set_index("run", drop=False)
+    frame = frame.drop(columns=["sample", "examples_per_second"]).rename_axis(None)
+    seconds = medians.reindex(frame.index).to_numpy(float)
+    trending = pd.Series(False, index=frame.index)
+    for count, some in frame.groupby("samples").groups.items():
+        if count >= TREND_SAMPLES:
+            rows = table["run"].isin(some)
+            values = table.loc[rows, "seconds_per_batch"].to_numpy().reshape(-1, count)
+            trending[table.loc[rows, "run"].to_numpy()[::count]] = trends(values)
+    return frame.assign(
+        seconds_per_batch=seconds,
+        log_seconds=np.log(seconds / frame["batch_size"].to_numpy(float)),
+        trending=trending,
+    )
+
+
+def trials(table: pd.DataFrame) -> pd.DataFrame:
+    """A row a trial: its estimate, and its paired factors in its scene.
+
+    Columns besides the trial's own: `scene` (number), `runs`, `failed`,
+    `seconds_per_batch`, `examples_per_second` and `factor` (how many times as fast as
+    the scene's `baseline`), each with `_low` and `_high`; `pairs`, the rounds behind the
+    factor; `verdict` against the baseline; `spread`, the relative standard deviation
+    between runs; `unstable`, `not_steady`, `ranked`; `best`; `lead`, how many times as
+    fast as this trial the best one is, with `lead_low`, `lead_high` and `lead_verdict`
+    (`faster`: the best is faster than this one).
+    """
+    frame = runs(table)
+    if frame.empty:
+        return frame.assign(scene=[], label=[])
+    identity = ["machine", "key"]
+    trial = frame.groupby(identity, sort=False).ngroup().to_numpy()
+    result = frame.drop_duplicates(identity).reset_index(drop=True)
+    result = result.drop(columns=["log_seconds", "trending", "run", "round", "error"])
+    result["scene"] = result.groupby(list(SCENE), sort=False).ngroup().to_numpy()
+    result["flags"] = _flags(frame["flags"].to_numpy(), trial, len(result))
+    result["failed"] = np.bincount(trial, frame["error"].ne("").to_numpy(float)).astype(
+        int
+    )
+
+    grouped = frame.groupby(trial)
+    result["runs"] = grouped["log_seconds"].count().to_numpy()
+    mean = grouped["log_seconds"].mean().to_numpy()
+    deviation = grouped["log_seconds"].std().to_numpy()
+    error = deviation / np.sqrt(np.maximum(result["runs"], 1))
+    low, high = _bounds(mean, error, result["runs"].to_numpy())
+    size = result["batch_size"].to_numpy(float)
+    for suffix, value in {"": mean, "_low": low, "_high": high}.items():
+        result[f"seconds_per_batch{suffix}"] = np.exp(value) * size
+    for suffix, value in {"": mean, "_low": high, "_high": low}.items():
+        result[f"examples_per_second{suffix}"] = np.exp(-value)
+    result["spread"] = np.expm1(deviation)
+    result["unstable"] = result["spread"] > UNSTABLE_SPREAD
+    trending = grouped["trending"].mean().to_numpy() >= 0.5
+    result["not_steady"] = trending | result["flags"].str.contains("not_steady")
+    for name in CONDITIONS:
+        result[name] = grouped[name].max().to_numpy(float)
+    invalid = result["flags"].str.contains("|".join(NOT_RANKED))
+    result["ranked"] = (result["runs"] > 0) & ~invalid
+    return _compared(result, _matrix(frame, trial, len(result)), mean)
+
+
+def _compared(result: pd.DataFrame, logs: np.ndarray, mean: np.ndarray) -> pd.DataFrame:
+    """The factors of each scene's trials against its baseline and its best."""
+    scene = result["scene"].to_numpy()
+    margin = result["consumer"].map(MARGINS).to_numpy(float)
+    naive = (result["strategy"] == "naive").to_numpy()
+    default = naive & (result["label"] == "naive").to_numpy()
+    measured = ~np.isnan(mean)
+    # The plain pipeline where it was measured, else the slowest trial.
+    order = np.lexsort((-mean, ~naive, ~default, ~measured))
+    baseline = _first_of(scene, order)
+    factor = logs[:, baseline] - logs
+    result["baseline"] = result["label"].to_numpy()[baseline]
+    result["is_baseline"] = (baseline == np.arange(len(result))) & measured
+    estimate = _write(result, "factor", factor, margin, scene)
+    result["pairs"] = np.sum(~np.isnan(factor), axis=0)
+
+    ranked = result["ranked"].to_numpy() & ~np.isnan(estimate)
+    best = _first_of(scene, np.lexsort((-estimate, ~ranked)))
+    result["best"] = (best == np.arange(len(result))) & ranked
+    result["ranked"] = ranked
+    _write(result, "lead", logs - logs[:, best], margin, scene)
+    result["verdict"] = result.pop("factor_verdict").where(
+        ~result["is_baseline"], "baseline"
+    )
+    return result
+
+
+def _write(
+    result: pd.DataFrame,
+    name: str,
+    ratios: np.ndarray,
+    margin: np.ndarray,
+    scene: np.ndarray,
+) -> np.ndarray:
+    """Estimate, interval and joint verdict of log speed ratios `[rounds, trials]`."""
+    mean, error, count = _moments(ratios)
+    low, high = _bounds(mean, error, count)
+    for suffix, value in {"": mean, "_low": low, "_high": high}.items():
+        result[f"{name}{suffix}"] = np.exp(value)
+    edge = np.log1p(margin)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        above = stats.t.sf((mean - edge) / error, np.maximum(count - 1, 1))
+        below = stats.t.cdf((mean + edge) / error, np.maximum(count - 1, 1))
+    p = np.fmin(above, below)
+    itself = (mean == 0) & (error == 0)  # a trial with itself is no comparison
+    p[itself | (count < 2)] = np.nan
+    adjusted = pd.Series(p).groupby(scene).transform(lambda s: holm(s.to_numpy()))
+    sure = adjusted.to_numpy() < (1 - CONFIDENCE) / 2
+    result[f"{name}_verdict"] = np.select(
+        [sure & (mean > 0), sure & (mean < 0), (low >= -edge) & (high <= edge)],
+        ["faster", "slower", "unchanged"],
+        "unknown",
+    )
+    return mean
+
+
+def _matrix(frame: pd.DataFrame, trial: np.ndarray, trials: int) -> np.ndarray:
+    """Log seconds an example, `[rounds, trials]`; repeats within a round averaged."""
+    rounds = frame.groupby(["folder", "sweep", "round"], sort=False).ngroup().to_numpy()
+    logs = frame["log_seconds"].to_numpy()
+    known = ~np.isnan(logs)
+    shape = (rounds.max() + 1, trials)
+    total, count = np.zeros(shape), np.zeros(shape)
+    np.add.at(total, (rounds[known], trial[known]), logs[known])
+    np.add.at(count, (rounds[known], trial[known]), 1)
+    return np.divide(total, count, out=np.full(shape, np.nan), where=count > 0)
+
+
+def _moments(logs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean, its standard error and the count of each column, NaN left out."""
+    known = ~np.isnan(logs)
+    count = known.sum(axis=0)
+    filled = np.where(known, logs, 0.0)
+    mean = np.where(count > 0, filled.sum(axis=0) / np.maximum(count, 1), np.nan)
+    squares = np.where(known, (logs - mean) ** 2, 0.0).sum(axis=0)
+    variance = squares / np.maximum(count - 1, 1) / np.maximum(count, 1)
+    return mean, np.where(count > 1, np.sqrt(variance), np.nan), count
+
+
+def _bounds(
+    mean: np.ndarray, error: np.ndarray, count: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    width = stats.t.ppf((1 + CONFIDENCE) / 2, np.maximum(count - 1, 1)) * error
+    return mean - width, mean + width
+
+
+def _first_of(scene: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """For each row, the first row of its scene in this order."""
+    first = pd.Series(order).groupby(scene[order], sort=True).first().to_numpy()
+    return first[scene]
+
+
+def _flags(flags: np.ndarray, trial: np.ndarray, trials: int) -> list[str]:
+    found: list[dict[str, None]] = [{} for _ in range(trials)]
+    for number in np.flatnonzero(flags != ""):
+        found[trial[number]] |= dict.fromkeys(flags[number].split(";"))
+    return [";".join(some) for some in found]

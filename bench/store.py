@@ -1,0 +1,109 @@
+"""Runs as JSON lines: appended at once, read back strictly, one sweep a folder."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import filelock
+import msgspec
+
+from bench.errors import UsageError
+from bench.trial import SCHEMA, Run
+
+FILE = "runs.jsonl"
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a result folder for one sweep.
+
+    Raises:
+        UsageError: It cannot be written, or another sweep holds it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / FILE).open("ab"):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"Cannot write to the result folder '{folder}': {error.strerror}. "
+            "Name another with --out."
+        ) from error
+    lock = filelock.FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise UsageError(
+            f"Another sweep is writing to '{folder}'. Wait for it, or name another "
+            "folder with --out."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+        (folder / ".lock").unlink(missing_ok=True)
+
+
+def append(folder: Path, run: Run) -> None:
+    """Add one run, on disk when this returns; a torn last line is first cut away."""
+    path = folder / FILE
+    with path.open("r+b" if path.exists() else "w+b") as file:
+        end = file.seek(0, os.SEEK_END)
+        if end:
+            file.seek(end - 1)
+            if file.read(1) != b"\n":
+                file.truncate(_last_newline(file.seek(0) or file.read()))
+                file.seek(0, os.SEEK_END)
+        file.write(msgspec.json.encode(run) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def load(folder: Path) -> tuple[list[Run], list[str]]:
+    """All runs of a result folder in file order, and notes on what was odd.
+
+    Raises:
+        UsageError: There are no results there, or a line other than a torn last one
+            is broken, with its number.
+    """
+    path = Path(folder) / FILE if Path(folder).is_dir() else Path(folder)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"No results at '{folder}': {error.strerror}. A result folder holds "
+            f"{FILE}, which `run_bench.py run` writes."
+        ) from error
+    lines = content.split(b"\n")
+    torn = lines.pop()  # what follows the last newline: nothing, or a cut line
+    notes = []
+    if torn:
+        notes.append(
+            f"{path}: the last line is cut off (an interrupted write); it is left out."
+        )
+    return [_decode(line, n, path) for n, line in enumerate(lines, 1) if line], notes
+
+
+def _decode(line: bytes, number: int, path: Path) -> Run:
+    try:
+        version = msgspec.json.decode(line, type=_Version).schema
+    except msgspec.MsgspecError as error:
+        raise UsageError(f"{path}, line {number}: not a run: {error}.") from error
+    if version != SCHEMA:
+        raise UsageError(
+            f"{path}, line {number}: schema {version}, and this version reads "
+            f"{SCHEMA}; see results/README.md."
+        )
+    try:
+        return msgspec.json.decode(line, type=Run)
+    except msgspec.MsgspecError as error:
+        raise UsageError(f"{path}, line {number}: not a run: {error}.") from error
+
+
+class _Version(msgspec.Struct):
+    schema: int
+
+
+def _last_newline(content: bytes) -> int:
+    return content.rfind(b"\n") + 1

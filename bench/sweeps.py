@@ -1,0 +1,246 @@
+"""Sweeps as data: named ones in `bench/sweeps/*.toml`, a user's in a file of its own.
+
+A sweep is a list of blocks; a block is workloads x strategies x axes, seen by one
+consumer. `include` takes in the blocks of other named sweeps.
+"""
+
+import itertools
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import msgspec
+
+from bench import catalog
+from bench.errors import UsageError, unknown
+from bench.pipeline import STRATEGIES, Pipeline, parse, refusal, with_axes
+from bench.trial import CONSUMERS, Effort, Trial
+
+FOLDER = Path(__file__).resolve().parent / "sweeps"
+UNITS = ("window", "epoch")
+EFFORT_KEYS = tuple(Effort.__dataclass_fields__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """Workloads x strategies x axes, seen by one consumer.
+
+    Attributes:
+        workloads: Names or paths; `layers:*` and `workloads:*` are whole shelves.
+        strategies: Names; none means the plain pipeline with its axes.
+        axes: Values by axis; an axis given here overrides a strategy's.
+        consumer: What pulls the batches.
+        unit: What a sample covers.
+    """
+
+    workloads: tuple[str, ...]
+    strategies: tuple[str, ...] = ()
+    axes: Mapping[str, tuple] = field(default_factory=dict)
+    consumer: str = "drain"
+    unit: str = "window"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """What to run: blocks, and how much effort each trial gets.
+
+    Attributes:
+        name: The stem of its file.
+        description: What it answers.
+        blocks: The trials, as products.
+        effort: How much measuring.
+    """
+
+    name: str
+    description: str = ""
+    blocks: tuple[Block, ...] = ()
+    effort: Effort = Effort()
+
+
+def names() -> dict[str, str]:
+    """Every named sweep with its description."""
+    files = sorted(FOLDER.glob("*.toml"))
+    return {file.stem: _toml(file).get("description", "") for file in files}
+
+
+def find(name: str) -> Sweep:
+    """The named sweep, or the user's own where the name is a path.
+
+    Raises:
+        UsageError: No such sweep, not TOML, or a key or value that means nothing.
+    """
+    if name.endswith(".toml"):
+        path = Path(name)
+        if not path.is_file():
+            raise UsageError(f"No sweep file at '{name}'.")
+        return _sweep(path)
+    if name not in names():
+        raise unknown("sweep", name, names())
+    return _sweep(FOLDER / f"{name}.toml")
+
+
+def trials(sweep: Sweep, data: str = "") -> tuple[list[Trial], dict[str, str]]:
+    """Every trial once, and the reason for each combination that means nothing.
+
+    Args:
+        sweep: What to run.
+        data: The user's data in place of the workloads' own.
+
+    Raises:
+        UsageError: An unknown name or value, or nothing is left to run.
+    """
+    found: dict[str, Trial] = {}
+    refused: dict[str, str] = {}
+    for block in sweep.blocks:
+        for workload in _expand(block.workloads):
+            entry = catalog.find(workload)
+            for pipeline in _pipelines(block):
+                trial = Trial(
+                    workload=workload,
+                    pipeline=pipeline,
+                    consumer=block.consumer,
+                    unit=block.unit,
+                    data=data,
+                )
+                reason = refusal(pipeline, block.consumer, block.unit, entry)
+                if reason:
+                    refused[trial.key] = reason
+                else:
+                    found[trial.key] = trial
+    if not found:
+        listed = "\n".join(f"  {key}: {reason}" for key, reason in refused.items())
+        raise UsageError(f"Nothing is left to run; every combination is refused:\n{listed}")
+    return list(found.values()), refused
+
+
+def narrow(
+    sweep: Sweep,
+    *,
+    workloads: Iterable[str] = (),
+    strategies: Iterable[str] = (),
+    axes: Mapping[str, tuple] | None = None,
+    consumer: str = "",
+) -> Sweep:
+    """The sweep with what the command line says in place of its own."""
+    changes: dict[str, object] = {}
+    if workloads:
+        changes["workloads"] = tuple(workloads)
+    if strategies:
+        changes["strategies"] = _checked_strategies(strategies)
+    if consumer:
+        changes["consumer"] = consumer
+    blocks = []
+    for block in sweep.blocks:
+        merged = {**block.axes, **(axes or {})}
+        blocks.append(replace(block, **changes, axes=merged))
+    unique: list[Block] = []
+    for block in blocks:
+        if block not in unique:
+            unique.append(block)
+    return replace(sweep, blocks=tuple(unique))
+
+
+def parse_axis(text: str) -> tuple[str, tuple]:
+    """`name=v1,v2` as the axis and its values."""
+    name, equals, values = text.partition("=")
+    if not equals or not values:
+        raise UsageError(f"--axis takes name=value,value, got '{text}'.")
+    return name, tuple(parse(name, value) for value in values.split(","))
+
+
+def _pipelines(block: Block) -> list[Pipeline]:
+    bases = [STRATEGIES[name] for name in block.strategies] or [{}]
+    points = [
+        dict(zip(block.axes, values, strict=True))
+        for values in itertools.product(*block.axes.values())
+    ]
+    return [
+        with_axes(Pipeline(), {**base, **point}) for base in bases for point in points
+    ]
+
+
+def _expand(workloads: Iterable[str]) -> list[str]:
+    expanded = []
+    for name in workloads:
+        shelf, star, _ = name.partition(":*")
+        if not star:
+            expanded.append(name)
+            continue
+        for entry in catalog.entries(shelf).values():
+            expanded += [entry.name, *(f"{entry.name}:{v}" for v in entry.variants)]
+    return expanded
+
+
+def _sweep(path: Path) -> Sweep:
+    content = _toml(path)
+    where = f"Sweep file '{path.name}'"
+    _only(content, ("description", "include", "effort", "block"), where)
+    effort = content.get("effort", {})
+    _only(effort, EFFORT_KEYS, f"{where}, [effort]")
+    blocks = [
+        block for name in content.get("include", []) for block in find(name).blocks
+    ]
+    blocks += [_block(block, where) for block in content.get("block", [])]
+    if not blocks:
+        raise UsageError(f"{where} has no [[block]], so there is nothing to run.")
+    try:
+        return Sweep(
+            name=path.stem,
+            description=content.get("description", ""),
+            blocks=tuple(blocks),
+            effort=msgspec.convert(effort, Effort),
+        )
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{where}, [effort]: {error}.") from error
+
+
+def _block(block: Mapping[str, object], where: str) -> Block:
+    _only(
+        block,
+        ("workloads", "strategies", "axes", "consumer", "unit"),
+        f"{where}, [[block]]",
+    )
+    if not block.get("workloads"):
+        raise UsageError(f"{where}: a [[block]] needs workloads.")
+    consumer, unit = block.get("consumer", "drain"), block.get("unit", "window")
+    if consumer not in CONSUMERS:
+        raise unknown("consumer", str(consumer), CONSUMERS)
+    if unit not in UNITS:
+        raise unknown("unit", str(unit), UNITS)
+    axes = {
+        name: tuple(
+            parse(name, v) for v in (values if isinstance(values, list) else [values])
+        )
+        for name, values in block.get("axes", {}).items()
+    }
+    return Block(
+        workloads=tuple(block["workloads"]),
+        strategies=_checked_strategies(block.get("strategies", ())),
+        axes=axes,
+        consumer=consumer,
+        unit=unit,
+    )
+
+
+def _checked_strategies(given: Iterable[str]) -> tuple[str, ...]:
+    given = tuple(given)
+    for name in given:
+        if name not in STRATEGIES:
+            raise unknown("strategy", name, STRATEGIES)
+    return given
+
+
+def _only(given: Mapping[str, object], allowed: Iterable[str], where: str) -> None:
+    allowed = tuple(allowed)
+    for key in given:
+        if key not in allowed:
+            error = unknown("key", key, allowed)
+            raise UsageError(f"{where}: {error}")
+
+
+def _toml(path: Path) -> dict:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"Sweep file '{path}' is not valid TOML: {error}.") from error

@@ -1,0 +1,206 @@
+"""Records as one long table: a row a sample, a column an axis.
+
+    from bench import table
+    samples = table.load("results/latest")
+
+The columns and their units are documented in results/README.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from bench.machine import identity
+from bench.pipeline import AXES, allowed, differences
+from bench.trial import Run, Trial
+
+PHASES = ("offline", "adapt", "trace", "first_batch", "fill", "ramp", "steady")
+OVERHEAD = ("fork", "tensorflow", "inputs", "check", "teardown")
+CONDITIONS = ("load_at_start", "steal_share", "foreign_cpu_share")
+
+# What two trials must share before it means anything to ask which is faster.
+SCENE = (
+    "machine",
+    "workload",
+    "consumer",
+    "unit",
+    "data",
+    "image_size",
+    "storage",
+    "read_latency_ms",
+)
+
+
+def load(*folders: str | Path) -> pd.DataFrame:
+    """The samples of one or more result folders; see `from_runs`.
+
+    Raises:
+        UsageError: A folder cannot be read, or a line in it is broken.
+    """
+    runs, names, _ = read(folders)
+    return from_runs(runs, names)
+
+
+def read(folders: Iterable[str | Path]) -> tuple[list[Run], list[str], list[str]]:
+    """Runs of result folders, the folder of each, and the notes of reading them."""
+    from bench import store
+
+    runs, names, notes = [], [], []
+    folders = [Path(folder) for folder in folders]
+    for folder in folders:
+        found, said = store.load(folder)
+        runs += found
+        names += [str(folder)] * len(found)
+        notes += [f"{folder}: {note}" for note in said] if folders[1:] else said
+    return runs, names, notes
+
+
+def from_runs(
+    runs: Sequence[Run], folders: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """A row a sample; a failed run is one row with NaN seconds and its error.
+
+    Args:
+        runs: The records, in file order.
+        folders: The result folder of each run, where there are several.
+
+    Returns:
+        The columns of `runs_frame` repeated for each sample, and `sample` (from 0),
+        `seconds_per_batch` and `examples_per_second`.
+    """
+    frame = runs_frame(runs, folders)
+    counts = np.maximum(frame["samples"].to_numpy(int), 1)
+    rows = frame.take(np.repeat(np.arange(len(frame)), counts))
+    rows = rows.reset_index(drop=True)
+    values = [run.measured.samples or [np.nan] for run in runs]
+    seconds = np.concatenate([np.empty(0), *values]).astype(float)
+    seconds[~(seconds > 0)] = np.nan  # no clock gives these: nothing was timed
+    starts = np.repeat(np.cumsum(counts) - counts, counts)
+    added = pd.DataFrame(
+        {
+            "sample": np.arange(len(rows)) - starts,
+            "seconds_per_batch": seconds,
+            "examples_per_second": rows["batch_size"].to_numpy(float) / seconds,
+        }
+    )
+    return pd.concat([rows, added], axis=1)
+
+
+def runs_frame(
+    runs: Sequence[Run], folders: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """A row a run: the trial, the phases, the costs, the conditions, the error.
+
+    Args:
+        runs: The records, in file order.
+        folders: The result folder of each run, where there are several.
+    """
+    trials: dict[Trial, dict[str, object]] = {}
+    labels = machine_labels(runs)
+    rows = []
+    for number, run in enumerate(runs):
+        if run.trial not in trials:
+            trials[run.trial] = _trial_columns(run.trial)
+        measured, failure = run.measured, run.measured.error
+        rows.append(
+            {
+                "run": number,
+                "folder": folders[number] if folders is not None else "",
+                "sweep": run.sweep,
+                "round": run.round,
+                "position": run.position,
+                "started": run.started,
+                "machine": labels[identity(run.machine)],
+                "key": run.key,
+                **trials[run.trial],
+                "samples": len(measured.samples),
+                "batches_per_sample": measured.batches_per_sample,
+                "run_seconds": run.seconds,
+                **{f"{name}_seconds": np.nan for name in PHASES},
+                **{f"{name}_seconds": s for name, s in measured.phases.items()},
+                **{f"overhead_{name}_seconds": np.nan for name in OVERHEAD},
+                **{
+                    f"overhead_{name}_seconds": s
+                    for name, s in measured.overhead.items()
+                },
+                "cpu_seconds_per_example": _number(measured.cpu_seconds_per_example),
+                "peak_resident_bytes": _number(measured.peak_resident_bytes),
+                "start_resident_bytes": _number(measured.start_resident_bytes),
+                **{name: np.nan for name in CONDITIONS},
+                **run.conditions,
+                "flags": ";".join(measured.flags),
+                "ran_on": measured.device,
+                "input_fingerprint": measured.input_fingerprint,
+                "output_fingerprint": measured.output_fingerprint,
+                "error": failure.type if failure else "",
+                "error_message": failure.message if failure else "",
+                "error_phase": failure.phase if failure else "",
+                **{f"fact_{name}": value for name, value in measured.facts.items()},
+            }
+        )
+    return pd.DataFrame(rows, columns=None if rows else _columns())
+
+
+def machine_labels(runs: Iterable[Run]) -> dict[tuple, str]:
+    """A short name for each machine and set of versions, no two alike."""
+    machines = {identity(run.machine): run.machine for run in runs}
+    labels: dict[tuple, str] = {}
+    for found, machine in machines.items():
+        gpus = machine.get("gpus") or []
+        parts = [
+            str(machine.get("cpu") or "unknown CPU"),
+            f"{machine.get('cpu_count', '?')} CPUs",
+            *(str(gpu).partition(",")[0] for gpu in gpus),
+            f"TensorFlow {machine.get('tensorflow', '?')}",
+            f"Keras {machine.get('keras', '?')}",
+        ]
+        label = ", ".join(parts)
+        twins = sum(other.startswith(label) for other in labels.values())
+        labels[found] = f"{label} (no. {twins + 1})" if twins else label
+    return labels
+
+
+def _trial_columns(trial: Trial) -> dict[str, object]:
+    given = differences(trial.pipeline)
+    spelled = ",".join(f"{name}={_cell(name, v)}" for name, v in given.items())
+    strategy = trial.strategy or spelled
+    size = f",batch_size={given['batch_size']}" if "batch_size" in given else ""
+    return {
+        "workload": trial.workload,
+        "strategy": strategy,
+        # The strategy's name says nothing of the batch size; a row's name must.
+        "label": strategy + size if trial.strategy else strategy,
+        "consumer": trial.consumer,
+        "unit": trial.unit,
+        "data": trial.data,
+        **{name: _cell(name, getattr(trial.pipeline, name)) for name in AXES},
+    }
+
+
+def _cell(name: str, value: object) -> object:
+    """Axes that take words and numbers are text throughout: one type a column."""
+    words, numbers = allowed(name)
+    return str(value) if words and numbers else value
+
+
+def _number(value: float | None) -> float:
+    return np.nan if value is None else float(value)
+
+
+def _columns() -> list[str]:
+    trial = ("workload", "strategy", "label", "consumer", "unit", "data", *AXES)
+    return [
+        *("run", "folder", "sweep", "round", "position", "started", "machine", "key"),
+        *trial,
+        *("samples", "batches_per_sample", "run_seconds"),
+        *(f"{name}_seconds" for name in PHASES),
+        *(f"overhead_{name}_seconds" for name in OVERHEAD),
+        *("cpu_seconds_per_example", "peak_resident_bytes", "start_resident_bytes"),
+        *CONDITIONS,
+        *("flags", "ran_on", "input_fingerprint", "output_fingerprint"),
+        *("error", "error_message", "error_phase"),
+    ]

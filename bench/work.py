@@ -1,0 +1,179 @@
+"""One trial's workload in its process: its data, its layers, its model, put together."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+
+import keras
+import tensorflow as tf
+
+from bench import consumers, gate, resampling, sources
+from bench.catalog import Entry
+from bench.inputs import Inputs
+from bench.pipeline import Pipeline, build
+from bench.preprocess import apply_layers, supports_jit
+
+
+@dataclass
+class Work:
+    """What a trial works on; lives as long as its process.
+
+    Attributes:
+        pipeline: Every axis.
+        entry: The workload or layer.
+        module: The same, imported.
+        inputs: Raw examples.
+        layers: Built, and adapted where they keep state.
+        seed: Of shuffling.
+        device: Where the model runs.
+        rank: Of the layers' output for a bare example; None before `know_rank`.
+        stored: The preprocessed examples, with placement=offline.
+    """
+
+    pipeline: Pipeline
+    entry: Entry
+    module: ModuleType
+    inputs: Inputs
+    layers: list
+    seed: int
+    device: str
+    rank: int | None = None
+    stored: tf.data.Dataset | None = None
+
+    def call(self, features: tf.Tensor) -> tf.Tensor:
+        """The layers on a batch."""
+        return apply_layers(self.layers, features)
+
+    def know_rank(self) -> None:
+        """Learn the output's rank from a batch, made by the layers themselves."""
+        (batch,) = self._raw_batches(1)
+        self.rank = self.call(batch).shape.rank - 1
+
+    def store(self, scratch: Path, facts: dict[str, float | str]) -> None:
+        """Preprocess every example once and keep them on disk."""
+        self.stored, held = sources.store(self._mapped_once(), scratch / "stored")
+        facts["stored_bytes"] = held
+
+    def witness(self) -> list[tuple[tf.Tensor, tf.Tensor]]:
+        """Raw batches with what this placement makes of them."""
+        p = self.pipeline
+        examples = gate.EXAMPLES
+        if p.placement == "offline":
+            raw = self._raw_batches(examples)
+            made = gate.first_batches(self.stored.batch(p.batch_size), examples)
+            return list(zip(raw, (batch[0] for batch in made), strict=True))
+        if p.placement == "model":
+            call = self._compiled_call()
+            with tf.device(self.device):
+                return [(raw, call(raw)) for raw in self._raw_batches(examples)]
+        dataset = self._build(
+            self._bare(p),
+            self._source(self._bare(p)),
+            lambda features: (features, self._on_any(features)),
+        )
+        return [batch[0] for batch in gate.first_batches(dataset, examples)]
+
+    def dataset(self, scratch: Path, *, repeat: bool) -> tf.data.Dataset:
+        """The pipeline that is timed."""
+        p = self.pipeline
+        path = ""
+        if p.cache_storage == "disk":
+            (scratch / "cache").mkdir()
+            path = str(scratch / "cache" / "cache")
+        if p.placement == "offline":
+            return self._build(p, self.stored, _identity, False, path, repeat)
+        layers = _identity if p.placement == "model" else self._on_any
+        return self._build(p, self._source(p), layers, None, path, repeat)
+
+    def consumer(self, dataset: tf.data.Dataset, name: str) -> consumers.Consumer:
+        """What pulls the batches, ready to trace."""
+        if name == "train":
+            first = next(iter(dataset))
+            return consumers.train(dataset, self.model(first), first, self.device)
+        if self.pipeline.placement == "model":
+            return consumers.drain_model(
+                dataset, self.call, jit=self._jit(), device=self.device
+            )
+        return consumers.drain(dataset)
+
+    def model(self, batch: tuple) -> keras.Model:
+        """The workload's model, compiled; the layers in front with placement=model."""
+        with tf.device(self.device):
+            features = keras.Input(batch[0].shape[1:], dtype=batch[0].dtype.name)
+            in_model = self.pipeline.placement == "model"
+            inside = apply_layers(self.layers, features) if in_model else features
+            model = keras.Model(features, self.module.model(inside))
+            constants = self.entry.constants
+            model.compile(
+                optimizer=constants.get("OPTIMIZER", "adam"),
+                loss=constants.get("LOSS", "sparse_categorical_crossentropy"),
+                jit_compile={"on": True, "off": False}.get(self.pipeline.jit, "auto"),
+            )
+        return model
+
+    def _on_any(self, features: tf.Tensor) -> tf.Tensor:
+        bare = self.pipeline.order == "map_batch"
+        return apply_layers(self.layers, features, rank=self.rank if bare else None)
+
+    def _jit(self) -> bool:
+        if self.pipeline.jit == "auto":  # as Keras does: all or nothing, never on CPU
+            return supports_jit(self.layers) and "GPU" in self.device
+        return self.pipeline.jit == "on"
+
+    def _compiled_call(self) -> tf.types.experimental.PolymorphicFunction:
+        return tf.function(self.call, jit_compile=self._jit() or None)
+
+    def _source(self, p: Pipeline) -> tf.data.Dataset:
+        return sources.source(p, self.entry, self.module, self.inputs)
+
+    def _bare(self, p: Pipeline) -> Pipeline:
+        """Without what only moves or keeps batches: the gate wants the first ones."""
+        defaults = Pipeline()
+        names = ("cache", "cache_storage", "prefetch", "shuffle_buffer", "storage")
+        kept = {name: getattr(defaults, name) for name in (*names, "read_latency_ms")}
+        return replace(p, **kept)
+
+    def _raw_batches(self, examples: int) -> list[tf.Tensor]:
+        p = replace(self._bare(self.pipeline), placement="model", resample="none")
+        dataset = self._build(p, self._source(p), _identity)
+        return [batch[0] for batch in gate.first_batches(dataset, examples)]
+
+    def _mapped_once(self) -> tf.data.Dataset:
+        p = replace(
+            self._bare(self.pipeline),
+            placement="dataset",
+            order="batch_map",
+            resample="none",
+            interleave_cycle_length=1,
+        )
+        batches = self._build(
+            p, self._source(p), self.call, None, "", False, drop=False
+        )
+        return batches.unbatch()
+
+    def _build(
+        self,
+        p: Pipeline,
+        source: tf.data.Dataset,
+        layers: object,
+        decodes: bool | None = None,
+        cache_path: str = "",
+        repeat: bool = True,
+        drop: bool = True,
+    ) -> tf.data.Dataset:
+        return build(
+            p,
+            source,
+            getattr(self.module, "decode", lambda *record: record),
+            layers,
+            decodes=self.entry.decodes if decodes is None else decodes,
+            cache_path=cache_path,
+            seed=self.seed,
+            repeat=repeat,
+            drop_remainder=drop,
+            resample=resampling.resampler(p.resample, self.inputs.labels),
+        )
+
+
+def _identity(features: tf.Tensor) -> tf.Tensor:
+    return features

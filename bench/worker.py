@@ -1,0 +1,298 @@
+"""In the fresh process: build, check, warm up, time, write one result."""
+
+import gc
+import resource
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import keras
+import msgspec
+import psutil
+import tensorflow as tf
+
+from bench import catalog, gate, inputs, resampling, sources, timing
+from bench.consumers import Consumer
+from bench.errors import UsageError
+from bench.graph import cache_facts, executed_graph
+from bench.pipeline import Pipeline
+from bench.preprocess import as_layers, supports_jit
+from bench.trial import Effort, Failure, Measured, Trial
+from bench.work import Work
+
+OVERHEAD = ("fork", "tensorflow", "inputs", "check")
+
+
+class Request(msgspec.Struct, kw_only=True):
+    """What the runner asks of a fresh process.
+
+    Attributes:
+        verb: `prepare` makes the inputs and tells traits; `measure` makes one run.
+        trial: What to measure.
+        effort: How much.
+        seed: Of shuffling and of the layers' own randomness.
+        asked: When the runner asked, on the system-wide monotonic clock; seconds.
+        result: Where to write what was measured; never a standard stream.
+    """
+
+    verb: str
+    trial: Trial
+    effort: Effort
+    seed: int
+    asked: float
+    result: str
+
+
+class Traits(msgspec.Struct, kw_only=True):
+    """What only the imported workload can tell.
+
+    Attributes:
+        supports_jit: Whether every layer compiles with XLA.
+        examples: Examples in an epoch.
+        error: Why its inputs or layers cannot be made.
+    """
+
+    supports_jit: bool = False
+    examples: int = 0
+    error: Failure | None = None
+
+
+class Stopwatch:
+    """Seconds by phase, and which phase is running."""
+
+    def __init__(self) -> None:
+        """Nothing measured yet."""
+        self.seconds: dict[str, float] = {}
+        self.phase = "start"
+
+    @contextmanager
+    def time(self, phase: str) -> Iterator[None]:
+        """Add the block's time to a phase."""
+        self.phase, start = phase, time.perf_counter()
+        yield
+        spent = time.perf_counter() - start
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + spent
+
+
+def main(request_json: bytes) -> None:
+    """Do what the request asks and write the result file, whatever happens."""
+    entered = time.monotonic()
+    request = msgspec.json.decode(request_json, type=Request)
+    if request.verb == "prepare":
+        result: object = prepare(request)
+    else:
+        result = measure(request, entered)
+    target = Path(request.result)
+    partial = target.with_suffix(".partial")
+    partial.write_bytes(msgspec.json.encode(result))
+    partial.rename(target)
+
+
+def prepare(request: Request) -> Traits:
+    """Make the inputs once, and tell what the plan needs to know."""
+    try:
+        entry = catalog.find(request.trial.workload)
+        module = catalog.load(entry)
+        made = inputs.prepare(
+            entry, module, request.trial.pipeline, request.trial.data
+        )
+        layers = as_layers(module.build(made.features, **entry.variant))
+        return Traits(supports_jit=supports_jit(layers), examples=made.count)
+    except Exception as error:
+        return Traits(error=_failure(error, "prepare"))
+
+
+def measure(request: Request, entered: float) -> Measured:
+    """One run of one trial, from a fresh process to its samples or its error."""
+    clock = Stopwatch()
+    clock.seconds["fork"] = entered - request.asked
+    found: dict[str, object] = {
+        "start_resident_bytes": psutil.Process().memory_info().rss
+    }
+    scratch = Path(tempfile.mkdtemp(prefix="feedrate-"))
+    try:
+        _measure(request, clock, scratch, found)
+    except Exception as error:
+        found |= {"samples": [], "error": _failure(error, clock.phase)}
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    peak_kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return Measured(
+        phases={k: v for k, v in clock.seconds.items() if k not in OVERHEAD},
+        overhead={k: v for k, v in clock.seconds.items() if k in OVERHEAD},
+        process_cpu_seconds=_cpu_seconds(),
+        peak_resident_bytes=peak_kibibytes * 1024,
+        **found,
+    )
+
+
+def _measure(
+    request: Request, clock: Stopwatch, scratch: Path, found: dict[str, object]
+) -> None:
+    trial, effort = request.trial, request.effort
+    p = trial.pipeline
+    flags: list[str] = []
+    facts: dict[str, float | str] = {}
+    found |= {"flags": flags, "facts": facts}
+    with clock.time("tensorflow"):
+        device = _start_tensorflow(p, request.seed)
+        found["device"] = device
+    with clock.time("inputs"):
+        entry = catalog.find(trial.workload)
+        module = catalog.load(entry)
+        made = inputs.prepare(entry, module, p, trial.data)
+        found["input_fingerprint"] = made.fingerprint
+    with clock.time("adapt"):
+        layers = as_layers(module.build(made.features, **entry.variant))
+    work = Work(p, entry, module, made, layers, request.seed, device)
+    with clock.time("check"):
+        work.know_rank()
+    if p.placement == "offline":
+        with clock.time("offline"):
+            work.store(scratch, facts)
+    with clock.time("check"):
+        found["output_fingerprint"] = gate.check(
+            entry, module, p, work.witness(), work.call
+        )
+    if not entry.deterministic and (p.placement == "offline" or p.cache == "mapped"):
+        flags.append("frozen_random")
+    dataset = work.dataset(scratch, repeat=trial.unit == "window")
+    with clock.time("trace"):
+        consumer = work.consumer(dataset, trial.consumer)
+        consumer.trace()
+    if trial.consumer == "train" and p.jit == "auto" and not supports_jit(layers):
+        flags.append("xla_off")
+    if trial.unit == "epoch":
+        _time_epochs(consumer, work, effort, clock, found)
+    else:
+        _time_windows(consumer, work, effort, clock, found)
+    found["graph"] = executed_graph(consumer.iterator())
+    facts |= cache_facts(p, found["graph"], scratch)
+    if p.cache != "none" and facts["cache_filled"] == "no":
+        flags.append("cache_not_filled")
+    if "GPU" in device:
+        facts["peak_gpu_bytes"] = tf.config.experimental.get_memory_info(device)["peak"]
+    if p.resample != "none":
+        with clock.time("check"):
+            facts |= resampling.shares(p.resample, made.labels)
+
+
+def _time_windows(
+    consumer: Consumer,
+    work: Work,
+    effort: Effort,
+    clock: Stopwatch,
+    found: dict[str, object],
+) -> None:
+    p, flags = work.pipeline, found["flags"]
+    with clock.time("first_batch"):
+        consumer.step()
+    if p.cache != "none":
+        with clock.time("fill"):  # to its end and one past it, or it is thrown away
+            for _ in range(work.inputs.count // p.batch_size + 2):
+                consumer.step()
+    with clock.time("calibrate"):
+        window, batches = _calibrated(consumer, effort.window_seconds)
+    mark = {}
+
+    def between() -> None:
+        gc.collect()
+        gc.disable()
+        mark.update(cpu=_cpu_seconds(), traces=consumer.traces())
+
+    series = timing.measure(
+        window,
+        batches,
+        time.perf_counter,
+        warmup_seconds=effort.warmup_seconds,
+        steady_seconds=effort.steady_seconds,
+        between=between,
+    )
+    examples = batches * p.batch_size * len(series.steady)
+    found["cpu_seconds_per_example"] = (_cpu_seconds() - mark["cpu"]) / examples
+    gc.enable()
+    if consumer.traces() != mark["traces"]:
+        flags.append("retraced")
+    if not series.settled:
+        flags.append("not_steady")
+    clock.seconds |= {"ramp": series.ramp_seconds, "steady": series.steady_seconds}
+    found |= {
+        "samples": series.steady,
+        "ramp_samples": series.ramp,
+        "batches_per_sample": batches,
+    }
+
+
+def _time_epochs(
+    consumer: Consumer,
+    work: Work,
+    effort: Effort,
+    clock: Stopwatch,
+    found: dict[str, object],
+) -> None:
+    before = _cpu_seconds()
+    seconds, batches = [], []
+    for _ in range(effort.epochs):
+        if work.pipeline.storage == "cold":
+            sources.drop_pages(work.inputs.features)
+        spent, counted = timing.measure_epochs(consumer.epoch, 1, time.perf_counter)
+        seconds += spent
+        batches += counted
+    examples = sum(batches) * work.pipeline.batch_size
+    found |= {
+        "samples": [s / n for s, n in zip(seconds, batches, strict=True)],
+        "batches_per_sample": batches[0],
+        "cpu_seconds_per_example": (_cpu_seconds() - before) / examples,
+    }
+    clock.seconds["steady"] = sum(seconds)
+
+
+def _calibrated(
+    consumer: Consumer, window_seconds: float
+) -> tuple[Callable[[], None], int]:
+    """A window of at least the wanted length, and its batches."""
+    batches = 1
+    while True:
+        window = consumer.window(batches)
+        window()  # fills buffers
+        start = time.perf_counter()
+        window()
+        spent = time.perf_counter() - start
+        if spent >= 0.8 * window_seconds:
+            return window, batches
+        growth = min(20.0, max(1.5, window_seconds / max(spent, 1e-9)))
+        batches = max(batches + 1, round(batches * growth))
+
+
+def _start_tensorflow(p: Pipeline, seed: int) -> str:
+    """Settings that are global to the process, the first op, and the model's device."""
+    if p.device == "cpu":
+        tf.config.set_visible_devices([], "GPU")
+    for gpu in tf.config.get_visible_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
+    keras.utils.set_random_seed(seed)
+    if p.op_determinism:
+        tf.config.experimental.enable_op_determinism()
+    found = [device.name for device in tf.config.list_logical_devices("GPU")]
+    if p.device == "gpu" and not found:
+        raise UsageError("device=gpu: TensorFlow sees no GPU here; see doctor.")
+    with tf.device(found[0] if found else "/CPU:0"):
+        return (tf.constant(1) + 1).device
+
+
+def _cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def _failure(error: Exception, phase: str) -> Failure:
+    message = str(error).strip() or "no message"
+    return Failure(type=type(error).__name__, message=message[:4000], phase=phase)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]).read_bytes())

@@ -1,0 +1,42 @@
+"""CIFAR's 3072 values an image, normalized, into dense layers."""
+
+import keras
+import numpy as np
+
+from bench.workloads import _embedded
+
+KIND = "structured"
+EXAMPLES = 2048
+ACCEPTS = "flat_images"
+CLASSES = 10
+TOLERANCE = 1e-4
+
+_adapted: dict[str, np.ndarray] = {}
+
+
+def examples(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Flattened tiles of a photograph, float32 `[count, 3072]` from 0 to 255; int64."""
+    images, labels = _embedded.tiles(rng, count, CLASSES, (48, 128), edge=32)
+    flat = np.stack([np.asarray(image).ravel() for image in images])
+    return flat.astype(np.float32), labels
+
+
+def build(examples: np.ndarray) -> keras.Layer:
+    """Normalization adapted to the examples."""
+    wide = examples.astype(np.float64)
+    _adapted.update(mean=wide.mean(axis=0), deviation=wide.std(axis=0))
+    layer = keras.layers.Normalization()
+    layer.adapt(examples)
+    return layer
+
+
+def check(batch: np.ndarray, output: np.ndarray) -> None:
+    """The formula, in NumPy."""
+    expected = (batch - _adapted["mean"]) / np.maximum(_adapted["deviation"], 1e-7)
+    np.testing.assert_allclose(output, expected, rtol=1e-3, atol=1e-3)
+
+
+def model(features: keras.KerasTensor) -> keras.KerasTensor:
+    """One hidden dense layer, softmax over ten classes."""
+    x = keras.layers.Dense(64, activation="relu")(features)
+    return keras.layers.Dense(CLASSES, activation="softmax")(x)

@@ -1,0 +1,123 @@
+"""Zooms images in or out at random, by up to a fifth.
+
+RandomHeight and RandomWidth are gone in Keras 3: use this, or `resizing`.
+"""
+
+import keras
+import numpy as np
+
+KIND = "image"
+DETERMINISTIC = False
+FACTOR = 0.2
+
+
+def examples(rng: np.random.Generator, count: int, size: int = 64) -> np.ndarray:
+    """Discs on gradients, uint8 `[count, size, size, 3]`."""
+    y, x = np.mgrid[0.5:size, 0.5:size].astype(np.float32) / size
+    slope = rng.uniform(-100, 100, (2, count, 1, 1, 3)).astype(np.float32)
+    images = 128 + slope[0] * (x[..., None] - 0.5) + slope[1] * (y[..., None] - 0.5)
+    for _ in range(3):
+        across, down = rng.uniform(0.2, 0.8, (2, count, 1, 1)).astype(np.float32)
+        radius = rng.uniform(0.1, 0.25, (count, 1, 1)).astype(np.float32)
+        inside = (x - across) ** 2 + (y - down) ** 2 < radius**2
+        colour = rng.uniform(0, 255, (count, 1, 1, 3)).astype(np.float32)
+        images = np.where(inside[..., None], colour, images)
+    return images.astype(np.uint8)
+
+
+def build(examples: np.ndarray) -> keras.Layer:
+    """The layer, bilinear and mirrored at the borders, seeded; float32 out."""
+    return keras.layers.RandomZoom(FACTOR, fill_mode="reflect", seed=7)
+
+
+def check(batch: np.ndarray, output: np.ndarray) -> None:
+    """Each image is its own zoom: that of the first 16 is found, and remade.
+
+    The rest must keep to their image's range of values, which mirroring at the borders
+    cannot leave.
+    """
+    assert output.shape == batch.shape, f"{batch.shape} became {output.shape}"
+    assert np.isfinite(output).all(), "a pixel is not a number"
+    low, high = batch.min(axis=(1, 2)), batch.max(axis=(1, 2))
+    within = (output.min(axis=(1, 2)) > low - 0.5) & (
+        output.max(axis=(1, 2)) < high + 0.5
+    )
+    assert within.all(), "a channel leaves its image's range of values"
+    found, difference = _found(batch[:16].astype(np.float32), output[:16])
+    assert difference.max() < 1, (
+        f"an image is not its own zoom: the nearest one differs by "
+        f"{difference.max():.1f} of 255"
+    )
+    assert np.ptp(found) > 0.005, "every image is zoomed alike: nothing is random"
+
+
+def _found(images: np.ndarray, output: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The parameters that remake each output, and the largest difference left.
+
+    A grid, then from its three best points a search with ever smaller steps.
+    """
+    count, height, width, _ = images.shape
+    y, x = np.meshgrid(
+        np.linspace(0, height - 1, 24).astype(int),
+        np.linspace(0, width - 1, 24).astype(int),
+        indexing="ij",
+    )
+    y, x = y.ravel(), x.ravel()
+    target = output[:, y, x]
+
+    def difference(parameters: np.ndarray) -> np.ndarray:
+        source = _source(parameters, x, y, height, width)
+        return abs(_sampled(images, *source) - target)
+
+    def error(parameters: np.ndarray) -> np.ndarray:
+        return difference(parameters).mean(axis=(1, 2))
+
+    grid, step = _grid(height, width)
+    errors = np.stack([error(np.tile(point, (count, 1))) for point in grid])
+    best, least = np.zeros((count, grid.shape[1])), np.full(count, np.inf)
+    for start in np.argsort(errors, axis=0)[:3]:
+        here, stride = grid[start], step
+        value = error(here)
+        for _ in range(26):
+            for direction in (*np.diag(stride), *np.diag(-stride)):
+                there = here + direction
+                nearer = error(there)
+                here = np.where((nearer < value)[:, None], there, here)
+                value = np.minimum(value, nearer)
+            stride = stride * 0.7
+        best = np.where((value < least)[:, None], here, best)
+        least = np.minimum(value, least)
+    return best, difference(best)
+
+
+def _sampled(images: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Bilinear, mirrored at the borders: `[n, height, width, c]` at `[n, points]`."""
+    limits = images.shape[2], images.shape[1]
+    x, y = (
+        size - 0.5 - abs(size - 0.5 - (abs(at + 0.5) - 0.5))
+        for at, size in zip((x, y), limits, strict=True)
+    )
+    left, top = np.floor(x).astype(int), np.floor(y).astype(int)
+    across, down = (x - left)[..., None], (y - top)[..., None]
+    row = np.arange(len(images))[:, None]
+
+    def pixel(y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        return images[row, y.clip(0, limits[1] - 1), x.clip(0, limits[0] - 1)]
+
+    above = pixel(top, left) * (1 - across) + pixel(top, left + 1) * across
+    below = pixel(top + 1, left) * (1 - across) + pixel(top + 1, left + 1) * across
+    return above * (1 - down) + below * down
+
+
+def _grid(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Zooms to try, 1 for none `[points, 1]`, and their step."""
+    zooms = np.linspace(1 - FACTOR, 1 + FACTOR, 41)
+    return zooms[:, None], zooms[1:2] - zooms[0]
+
+
+def _source(
+    zoom: np.ndarray, x: np.ndarray, y: np.ndarray, height: int, width: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where in the image each pixel of the zoomed one comes from."""
+    middle_x, middle_y = (width - 1) / 2, (height - 1) / 2
+    return zoom * (x - middle_x) + middle_x, zoom * (y - middle_y) + middle_y

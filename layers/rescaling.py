@@ -1,0 +1,22 @@
+"""Scales bytes from 0..255 to -1..1."""
+
+import keras
+import numpy as np
+
+KIND = "image"
+
+
+def examples(rng: np.random.Generator, count: int, size: int = 64) -> np.ndarray:
+    """Images of uint8, `[count, size, size, 3]`."""
+    return rng.integers(0, 256, (count, size, size, 3), dtype=np.uint8)
+
+
+def build(examples: np.ndarray) -> keras.Layer:
+    """The layer; uint8 in, float32 out."""
+    return keras.layers.Rescaling(1 / 127.5, offset=-1.0)
+
+
+def check(batch: np.ndarray, output: np.ndarray) -> None:
+    """The formula, in NumPy."""
+    assert output.shape == batch.shape, f"{batch.shape} became {output.shape}"
+    np.testing.assert_allclose(output, batch / 127.5 - 1, rtol=0, atol=1e-5)

@@ -1,0 +1,50 @@
+"""Resizes images to three quarters of each edge, bilinear."""
+
+import keras
+import numpy as np
+
+KIND = "image"
+TOLERANCE = 1e-4
+
+
+def examples(rng: np.random.Generator, count: int, size: int = 64) -> np.ndarray:
+    """Discs on gradients, uint8 `[count, size, size, 3]`."""
+    y, x = np.mgrid[0.5:size, 0.5:size].astype(np.float32) / size
+    slope = rng.uniform(-100, 100, (2, count, 1, 1, 3)).astype(np.float32)
+    images = 128 + slope[0] * (x[..., None] - 0.5) + slope[1] * (y[..., None] - 0.5)
+    for _ in range(3):
+        across, down = rng.uniform(0.2, 0.8, (2, count, 1, 1)).astype(np.float32)
+        radius = rng.uniform(0.1, 0.25, (count, 1, 1)).astype(np.float32)
+        inside = (x - across) ** 2 + (y - down) ** 2 < radius**2
+        colour = rng.uniform(0, 255, (count, 1, 1, 3)).astype(np.float32)
+        images = np.where(inside[..., None], colour, images)
+    return images.astype(np.uint8)
+
+
+def build(examples: np.ndarray) -> keras.Layer:
+    """The layer; uint8 in, float32 out.
+
+    Called eagerly on uint8, outside tf.data and tf.function, Keras 3.15 answers in
+    rounded uint8 instead.
+    """
+    height, width = examples.shape[1:3]
+    return keras.layers.Resizing(height * 3 // 4, width * 3 // 4)
+
+
+def check(batch: np.ndarray, output: np.ndarray) -> None:
+    """Bilinear interpolation between pixel centres, in NumPy, without antialiasing."""
+    expected = batch.astype(np.float64)
+    for axis in (1, 2):
+        expected = _resized(expected, axis, batch.shape[axis] * 3 // 4)
+    assert output.shape == expected.shape, f"{batch.shape} became {output.shape}"
+    np.testing.assert_allclose(output, expected, rtol=0, atol=0.01)
+
+
+def _resized(images: np.ndarray, axis: int, target: int) -> np.ndarray:
+    length = images.shape[axis]
+    source = (np.arange(target) + 0.5) * length / target - 0.5
+    low = np.floor(source).astype(int)
+    weight = np.expand_dims(source - low, list(range(1, images.ndim - axis)))
+    below = images.take(np.clip(low, 0, length - 1), axis)
+    above = images.take(np.clip(low + 1, 0, length - 1), axis)
+    return below * (1 - weight) + above * weight

@@ -1,0 +1,116 @@
+"""Five tf.image steps by hand: flip, quarter turn, saturation, brightness, crop.
+
+The peer of Keras's layers: what users write who use `tf.image` in a map function. On a
+batch each image has its own flip, while turn, saturation, brightness and crop are drawn
+once a call, as `tf.image` does it: batched first, all images of a batch share them.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+KIND = "image"
+DETERMINISTIC = False
+BRIGHTNESS = 0.2
+SATURATION = (0.5, 1.5)
+
+
+def examples(rng: np.random.Generator, count: int, size: int = 64) -> np.ndarray:
+    """Discs on gradients, uint8 `[count, size, size, 3]`."""
+    y, x = np.mgrid[0.5:size, 0.5:size].astype(np.float32) / size
+    slope = rng.uniform(-100, 100, (2, count, 1, 1, 3)).astype(np.float32)
+    images = 128 + slope[0] * (x[..., None] - 0.5) + slope[1] * (y[..., None] - 0.5)
+    for _ in range(3):
+        across, down = rng.uniform(0.2, 0.8, (2, count, 1, 1)).astype(np.float32)
+        radius = rng.uniform(0.1, 0.25, (count, 1, 1)).astype(np.float32)
+        inside = (x - across) ** 2 + (y - down) ** 2 < radius**2
+        colour = rng.uniform(0, 255, (count, 1, 1, 3)).astype(np.float32)
+        images = np.where(inside[..., None], colour, images)
+    return images.astype(np.uint8)
+
+
+class Augmented(keras.layers.Layer):
+    """Augments an image `[size, size, 3]`, or a batch, to float32 within 0..1."""
+
+    def call(self, images: tf.Tensor, training: bool = True) -> tf.Tensor:
+        """The chain; outside training the middle of the image, as it is."""
+        height, width = images.shape[-3] * 7 // 8, images.shape[-2] * 7 // 8
+        images = tf.cast(images, tf.float32) / 255
+        if not training:
+            top = (images.shape[-3] - height) // 2
+            left = (images.shape[-2] - width) // 2
+            return tf.image.crop_to_bounding_box(images, top, left, height, width)
+        images = tf.image.random_flip_left_right(images, seed=1)
+        images = tf.image.rot90(images, tf.random.uniform([], 0, 4, tf.int32, seed=2))
+        images = tf.image.random_saturation(images, *SATURATION, seed=3)
+        images = tf.image.random_brightness(images, BRIGHTNESS, seed=4)
+        shape = (*tf.unstack(tf.shape(images)[:-3]), height, width, 3)
+        images = tf.image.random_crop(images, shape, seed=5)
+        images = tf.ensure_shape(images, (*images.shape[:-3], height, width, 3))
+        return tf.clip_by_value(images, 0, 1)
+
+
+def build(examples: np.ndarray) -> keras.Layer:
+    """The chain as a layer, with seeds; square uint8 images in, float32 out."""
+    return Augmented()
+
+
+def check(batch: np.ndarray, output: np.ndarray) -> None:
+    """Each image can be undone; that of the first 16 is: the right window is found.
+
+    Saturation keeps a pixel's largest channel and brightness adds one number to it, so
+    the window, flipped and turned, is the one where largest channels differ by one
+    number. Saturation scales how far the other channels are below the largest.
+    """
+    count, size = batch.shape[:2]
+    edge = size * 7 // 8
+    expected = (count, edge, edge, 3)
+    assert output.shape == expected, f"{batch.shape} became {output.shape}"
+    assert (output >= 0).all() and (output <= 1).all(), "a value is not within 0..1"
+    drawn = [_undone(*pair) for pair in zip(batch[:16] / 255, output[:16], strict=True)]
+    difference = max(left for _, left in drawn)
+    assert difference < 0.004, (
+        f"an image is not its own augmentation: the nearest differs by {difference:.3f}"
+    )
+    flips = {flipped for (flipped, *_), _ in drawn}
+    assert len(flips) == 2, "all images are flipped alike: nothing is random"
+    for what, values, limits in (
+        ("saturation", [s for (*_, s, _), _ in drawn], SATURATION),
+        ("brightness", [b for (*_, b), _ in drawn], (-BRIGHTNESS, BRIGHTNESS)),
+    ):
+        assert limits[0] - 0.01 < min(values) <= max(values) < limits[1] + 0.01, (
+            f"{what} of {min(values):.2f} to {max(values):.2f}, allowed are {limits}"
+        )
+
+
+def _undone(image: np.ndarray, output: np.ndarray) -> tuple[tuple, float]:
+    """Flip, saturation and brightness of one image, and the difference left."""
+    edge = len(output)
+    largest = output.max(axis=-1)
+    step = max(1, edge // 14)
+    lattice = largest[::step, ::step]
+    known = (lattice > 0) & (lattice < 1)  # clipped values tell nothing
+    best, least = None, np.inf
+    for flipped in (False, True):
+        for turns in range(4):
+            turned = np.rot90(image[:, ::-1] if flipped else image, turns)
+            windows = np.lib.stride_tricks.sliding_window_view(
+                turned.max(axis=-1), (edge, edge)
+            )[:, :, ::step, ::step]
+            spread = np.ptp((windows - lattice)[:, :, known], axis=-1)
+            top, left = np.unravel_index(spread.argmin(), spread.shape)
+            if spread[top, left] < least:
+                least = spread[top, left]
+                best = flipped, turned[top : top + edge, left : left + edge]
+    flipped, window = best
+    value = window.max(axis=-1)
+    known = (largest > 0) & (largest < 1)
+    brightness = float(np.median((largest - value)[known]))
+    depth = value - window.min(axis=-1)
+    known &= (depth > 0.1) & (output.min(axis=-1) > 0)
+    ratio = (largest - output.min(axis=-1))[known] / depth[known]
+    saturation = float(ratio.max(initial=0))  # less only where it cannot grow further
+    scale = np.minimum(saturation, value / np.maximum(depth, 1e-9))[..., None]
+    remade = value[..., None] - (value[..., None] - window) * scale + brightness
+    difference = abs(np.clip(remade, 0, 1) - output).max()
+    return (flipped, saturation, brightness), float(difference)
