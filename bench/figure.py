@@ -11,6 +11,7 @@ import io
 import re
 import textwrap
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib as mpl
@@ -48,9 +49,8 @@ STYLE = {
     "grid.color": INK,
     "hatch.linewidth": 0.6,
     "svg.fonttype": "none",
-    **{
-        name: INK
-        for name in (
+    **dict.fromkeys(
+        (
             "text.color",
             "axes.edgecolor",
             "axes.labelcolor",
@@ -58,12 +58,13 @@ STYLE = {
             "xtick.color",
             "ytick.color",
             "hatch.color",
-        )
-    },
+        ),
+        INK,
+    ),
 }
 
 
-def styled(draw):  # noqa: ANN001, ANN201
+def styled(draw: Callable) -> Callable:
     """Decorator of a `draw`: the house's style, and no other, while it runs."""
 
     @functools.wraps(draw)
@@ -95,13 +96,13 @@ def rows(axes: Axes, labels: list[str]) -> np.ndarray:
     return places
 
 
-def label(text: object, width: int = 24, lines: int = 2) -> str:
+def label(text: object, width: int = 26, lines: int = 2) -> str:
     """Text that can be drawn: wrapped, cut, no mathematics, no missing glyphs."""
     known = _glyphs()
     shown = "".join(c if ord(c) in known else "\u25a1" for c in visible(text))
     # Long spelled settings have no blanks: let them break after a comma.
     spaced = re.sub(r",(?=\S)", ", ", shown)
-    wrapped = textwrap.wrap(spaced, width, max_lines=lines, placeholder="...") or [""]
+    wrapped = textwrap.wrap(spaced, width, max_lines=lines, placeholder=" ...") or [""]
     return "\n".join(wrapped).replace("$", r"\$")
 
 

@@ -6,6 +6,7 @@ process number, then how the child ended. When standard input closes it kills th
 and leaves, so that nothing outlives the runner.
 """
 
+import gc
 import json
 import os
 import select
@@ -24,6 +25,8 @@ def serve(requests: int, answers: IO[str], log: int) -> None:
         answers: Where the two lines go.
         log: File descriptor for whatever a child prints.
     """
+    gc.collect()
+    gc.freeze()  # or each child's collector would walk, and copy, all of Keras
     _answer(answers, ready=os.getpid())
     pending = b""
     while True:

@@ -2,12 +2,12 @@
 
 The unit of evidence is a run, that is one process: samples of one process share its
 memory layout, its threads and its neighbours, so a test over all samples pooled finds
-differences where there are none. Each run gives one figure, the median of its samples.
+differences where there are none. Each run gives one figure, its samples' median.
 
-- A trial's time is the geometric mean of its runs' medians, with a t interval on the log
-  scale over the runs.
-- Two trials are compared by the log-ratio of their runs' medians within each round, with
-  a t interval over the rounds: what is slow for a whole round cancels.
+- A trial's time is the geometric mean of its runs' medians, with a t interval on the
+  log scale over the runs.
+- Two trials are compared by the log-ratio of their runs' medians within each round,
+  with a t interval over the rounds: what is slow for a whole round cancels.
 - Trials are compared only within a scene: same machine and versions, same workload,
   consumer, unit and input.
 - Where many trials are compared with one, verdicts hold jointly by Holm's method; the
@@ -72,7 +72,8 @@ def verdict(interval: Interval, margin: float) -> str:
 
     Slower: the whole interval is above 1 + margin. Faster: below 1 / (1 + margin), the
     same distance on the log scale. Unchanged: between the two, which is the test of
-    equivalence by two one-sided tests (Schuirmann 1987). Else, or with one run: unknown.
+    equivalence by two one-sided tests (Schuirmann 1987). Else, or with one run, which
+    has no interval: unknown.
     """
     if interval.low > 1 + margin:
         return "slower"
@@ -99,9 +100,9 @@ def holm(p: np.ndarray) -> np.ndarray:
 def trends(samples: np.ndarray) -> np.ndarray:
     """Whether each row of samples still trends, `[runs, samples]` to `[runs]`.
 
-    Both must hold: Spearman's rank correlation with the order differs from 0 at p < 0.01
-    (Pearson's of the ranks), and the medians of the first and the last third differ by
-    more than 5 %. Either alone calls noise or a harmless drift a trend.
+    Both must hold: Spearman's rank correlation with the order (Pearson's of the ranks)
+    differs from 0 at p < 0.01, and the medians of the first and the last third differ
+    by more than 5 %. Either alone calls noise or a harmless drift a trend.
     """
     samples = np.atleast_2d(np.asarray(samples, float))
     count = samples.shape[1]
@@ -151,8 +152,8 @@ def trials(table: pd.DataFrame) -> pd.DataFrame:
 
     Columns besides the trial's own: `scene` (number), `runs`, `failed`,
     `seconds_per_batch`, `examples_per_second` and `factor` (how many times as fast as
-    the scene's `baseline`), each with `_low` and `_high`; `pairs`, the rounds behind the
-    factor; `verdict` against the baseline; `spread`, the relative standard deviation
+    the scene's `baseline`), each with `_low` and `_high`; `pairs`, the rounds behind
+    the factor; `verdict` against the baseline; `spread`, the relative standard deviation
     between runs; `unstable`, `not_steady`, `ranked`; `best`; `lead`, how many times as
     fast as this trial the best one is, with `lead_low`, `lead_high` and `lead_verdict`
     (`faster`: the best is faster than this one).

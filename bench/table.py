@@ -130,7 +130,7 @@ def runs_frame(
                 "cpu_seconds_per_example": _number(measured.cpu_seconds_per_example),
                 "peak_resident_bytes": _number(measured.peak_resident_bytes),
                 "start_resident_bytes": _number(measured.start_resident_bytes),
-                **{name: np.nan for name in CONDITIONS},
+                **dict.fromkeys(CONDITIONS, np.nan),
                 **run.conditions,
                 "flags": ";".join(measured.flags),
                 "ran_on": measured.device,

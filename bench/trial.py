@@ -106,15 +106,15 @@ class Measured:
         samples: Seconds a batch, one for each window or epoch.
         ramp_samples: The same, for the windows before the ramp was over.
         batches_per_sample: Batches in a window or an epoch.
-        phases: Seconds of `offline`, `adapt`, `trace`, `first_batch`, `fill`, `ramp`,
-            `steady`.
+        phases: Seconds of `adapt`, `offline`, `build`, `trace`, `first_batch`, `fill`,
+            `calibrate`, `ramp`, `steady`.
         overhead: Seconds outside the workload's own work: `fork`, `tensorflow`,
-            `inputs`, `check`, `teardown`.
+            `inputs`, `check`, `graph`, and the `rest`, such as the process's end.
         cpu_seconds_per_example: CPU time of the process over the steady phase.
         process_cpu_seconds: CPU time of the whole run.
         peak_resident_bytes: The most memory the process held.
         start_resident_bytes: What it held before it loaded anything of the workload.
-        flags: `not_steady`, `retraced`, `frozen_random`, `xla_off`, `cache_not_filled`.
+        flags: `ramp_cut`, `retraced`, `frozen_random`, `xla_off`, `cache_not_filled`.
         facts: Figures that only some workloads or axes have, by name with unit.
         graph: The nodes of the tf.data graph that ran, source first.
         device: Where the model ran, as TensorFlow names it.

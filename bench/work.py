@@ -45,9 +45,11 @@ class Work:
         return apply_layers(self.layers, features)
 
     def know_rank(self) -> None:
-        """Learn the output's rank from a batch, made by the layers themselves."""
+        """Learn the output's rank from tracing the layers on a batch, without a run."""
         (batch,) = self._raw_batches(1)
-        self.rank = self.call(batch).shape.rank - 1
+        spec = tf.TensorSpec([None, *batch.shape[1:]], batch.dtype)
+        traced = tf.function(self.call).get_concrete_function(spec)
+        self.rank = traced.structured_outputs.shape.rank - 1
 
     def store(self, scratch: Path, facts: dict[str, float | str]) -> None:
         """Preprocess every example once and keep them on disk."""

@@ -24,7 +24,7 @@ from bench.preprocess import as_layers, supports_jit
 from bench.trial import Effort, Failure, Measured, Trial
 from bench.work import Work
 
-OVERHEAD = ("fork", "tensorflow", "inputs", "check")
+OVERHEAD = ("fork", "tensorflow", "inputs", "check", "graph")
 
 
 class Request(msgspec.Struct, kw_only=True):
@@ -160,7 +160,8 @@ def _measure(
         )
     if not entry.deterministic and (p.placement == "offline" or p.cache == "mapped"):
         flags.append("frozen_random")
-    dataset = work.dataset(scratch, repeat=trial.unit == "window")
+    with clock.time("build"):
+        dataset = work.dataset(scratch, repeat=trial.unit == "window")
     with clock.time("trace"):
         consumer = work.consumer(dataset, trial.consumer)
         consumer.trace()
@@ -170,7 +171,8 @@ def _measure(
         _time_epochs(consumer, work, effort, clock, found)
     else:
         _time_windows(consumer, work, effort, clock, found)
-    found["graph"] = executed_graph(consumer.iterator())
+    with clock.time("graph"):
+        found["graph"] = executed_graph(consumer.iterator())
     facts |= cache_facts(p, found["graph"], scratch)
     if p.cache != "none" and facts["cache_filled"] == "no":
         flags.append("cache_not_filled")
@@ -200,7 +202,6 @@ def _time_windows(
     mark = {}
 
     def between() -> None:
-        gc.collect()
         gc.disable()
         mark.update(cpu=_cpu_seconds(), traces=consumer.traces())
 
@@ -218,7 +219,7 @@ def _time_windows(
     if consumer.traces() != mark["traces"]:
         flags.append("retraced")
     if not series.settled:
-        flags.append("not_steady")
+        flags.append("ramp_cut")
     clock.seconds |= {"ramp": series.ramp_seconds, "steady": series.steady_seconds}
     found |= {
         "samples": series.steady,

@@ -1,5 +1,7 @@
 """Turns images about their middle at random, by up to a tenth of a full turn."""
 
+import itertools
+
 import keras
 import numpy as np
 
@@ -53,12 +55,13 @@ def check(batch: np.ndarray, output: np.ndarray) -> None:
 def _found(images: np.ndarray, output: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The parameters that remake each output, and the largest difference left.
 
-    A grid, then from its three best points a search with ever smaller steps.
+    A grid, then a search with ever smaller steps from its best point, and from the next
+    ones where that led nowhere.
     """
     count, height, width, _ = images.shape
     y, x = np.meshgrid(
-        np.linspace(0, height - 1, 24).astype(int),
-        np.linspace(0, width - 1, 24).astype(int),
+        np.linspace(0, height - 1, 16).astype(int),
+        np.linspace(0, width - 1, 16).astype(int),
         indexing="ij",
     )
     y, x = y.ravel(), x.ravel()
@@ -69,23 +72,25 @@ def _found(images: np.ndarray, output: np.ndarray) -> tuple[np.ndarray, np.ndarr
         return abs(_sampled(images, *source) - target)
 
     def error(parameters: np.ndarray) -> np.ndarray:
-        return difference(parameters).mean(axis=(1, 2))
+        return (difference(parameters) ** 2).mean(axis=(1, 2))
 
     grid, step = _grid(height, width)
     errors = np.stack([error(np.tile(point, (count, 1))) for point in grid])
     best, least = np.zeros((count, grid.shape[1])), np.full(count, np.inf)
-    for start in np.argsort(errors, axis=0)[:3]:
+    for start in np.argsort(errors, axis=0)[:8]:
         here, stride = grid[start], step
         value = error(here)
         for _ in range(26):
-            for direction in (*np.diag(stride), *np.diag(-stride)):
-                there = here + direction
+            for direction in itertools.product((-1, 0, 1), repeat=len(step)):
+                there = here + stride * direction
                 nearer = error(there)
                 here = np.where((nearer < value)[:, None], there, here)
                 value = np.minimum(value, nearer)
             stride = stride * 0.7
         best = np.where((value < least)[:, None], here, best)
         least = np.minimum(value, least)
+        if difference(best).max() < 0.5:
+            break
     return best, difference(best)
 
 
@@ -111,7 +116,7 @@ def _sampled(images: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def _grid(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """Angles to try, in radians `[points, 1]`, and their step."""
     limit = FACTOR * 2 * np.pi
-    angles = np.linspace(-limit, limit, 91)
+    angles = np.linspace(-limit, limit, 61)
     return angles[:, None], angles[1:2] - angles[0]
 
 

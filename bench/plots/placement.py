@@ -6,6 +6,7 @@ at 1, moving the layers there costs speed. `offline` leaves out what it prepares
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench import figure, stats, words
@@ -68,7 +69,7 @@ def _placements(table: pd.DataFrame, scene: pd.DataFrame) -> pd.DataFrame:
     return best.assign(speed=speed, speed_low=low, speed_high=high)
 
 
-def _panel(panel, rows: pd.DataFrame) -> None:  # noqa: ANN001
+def _panel(panel: Axes, rows: pd.DataFrame) -> None:
     names = [_name(row, rows) for _, row in rows.iterrows()]
     places = figure.rows(panel, names)
     first = rows.iloc[0]

@@ -6,6 +6,7 @@ between colours are differences between processes, steps within one are disturba
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench import figure, stats, words
@@ -43,7 +44,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
     return drawn
 
 
-def _panel(panel, samples: pd.DataFrame) -> None:  # noqa: ANN001
+def _panel(panel: Axes, samples: pd.DataFrame) -> None:
     seconds = samples["seconds_per_batch"].to_numpy()
     relative = seconds / np.median(seconds)
     number = pd.factorize(samples["run"])[0]

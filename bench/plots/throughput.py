@@ -1,11 +1,12 @@
-"""A row a strategy: ring the estimate, line its 95 % interval, dots its runs; right wins.
+"""Rings are estimates, lines their 95 % intervals, dots single runs; right is faster.
 
-The fastest is on top. The factor beside each name is its speed against the baseline,
+The fastest is on top. The factor at the right is its speed against the baseline,
 paired within rounds: read the factors first, since the scale belongs to the machine.
 """
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
@@ -43,13 +44,17 @@ def draw(table: pd.DataFrame) -> Figure | None:
     return drawn
 
 
-def _panel(panel, rows: pd.DataFrame, runs: pd.DataFrame) -> None:  # noqa: ANN001
-    factors = [_factor(row) for _, row in rows.iterrows()]
-    names = [f"{figure.label(name)}" for name in rows["label"]]
+def _panel(panel: Axes, rows: pd.DataFrame, runs: pd.DataFrame) -> None:
     places = figure.rows(panel, list(rows["label"]))
-    panel.set_yticklabels(
-        [f"{name}  {factor}" for name, factor in zip(names, factors, strict=True)]
-    )
+    for place, (_, row) in zip(places, rows.iterrows(), strict=True):
+        panel.annotate(
+            _factor(row),
+            (1, place),
+            (4, 0),
+            xycoords=panel.get_yaxis_transform(),
+            textcoords="offset points",
+            va="center",
+        )
     rate = rows["examples_per_second"].to_numpy()
     ends = [
         rate - rows["examples_per_second_low"],
@@ -90,6 +95,6 @@ def _panel(panel, rows: pd.DataFrame, runs: pd.DataFrame) -> None:  # noqa: ANN0
 
 def _factor(row: pd.Series) -> str:
     if row["is_baseline"]:
-        return "1 (baseline)"
+        return "baseline"
     value, _ = words.triple(row, "factor")
     return f"\u00d7{value}" if value != "-" else ""

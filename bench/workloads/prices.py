@@ -34,7 +34,7 @@ class NormalizedAndBinned(keras.Layer):
         """Normalize, put into bins, and set both beside each other."""
         scaled = self.normalization(features)
         bins = keras.ops.one_hot(self.discretization(scaled), BINS)
-        # Normalization gives a bare example a batch of one, so the shape is its output's.
+        # Of its output, since Normalization makes a bare example a batch of one.
         shape = (*keras.ops.shape(scaled)[:-1], features.shape[-1] * BINS)
         flat = keras.ops.reshape(bins, shape)
         return keras.ops.concatenate([scaled, flat], axis=-1)

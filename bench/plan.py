@@ -1,0 +1,178 @@
+"""What a sweep will do, before it does it: trials, runs, and how long they should take."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+from bench import catalog, machine
+from bench.errors import UsageError
+from bench.runner import Executor
+from bench.sweeps import Sweep, trials
+from bench.trial import Effort, Trial
+
+FILE = "plan.json"
+# Seen on 2 shared cores: everything of a run that is not ramp or steady phase, and a
+# round's server. They only make the first estimate; progress corrects it.
+RUN_SECONDS = 1.3
+ROUND_SECONDS = 5.0
+LEAST_STEADY_SECONDS = 0.25
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Everything a sweep will run; stored beside its results so that it can go on.
+
+    Attributes:
+        sweep: Its name.
+        trials: What to run.
+        refused: Combinations that mean nothing, with the reason.
+        effort: How much measuring each trial gets.
+        seed: Of the random orders.
+        budget_seconds: When to stop; 0 for never.
+    """
+
+    sweep: str
+    trials: list[Trial]
+    refused: dict[str, str]
+    effort: Effort
+    seed: int
+    budget_seconds: float = 0.0
+
+    @property
+    def runs(self) -> int:
+        """How many runs it makes."""
+        return len(self.trials) * self.effort.rounds
+
+    @property
+    def seconds(self) -> float:
+        """How long they should take."""
+        return estimate(len(self.trials), self.effort)
+
+
+def estimate(count: int, effort: Effort) -> float:
+    """Seconds that so many trials should take."""
+    run = RUN_SECONDS + 0.6 * effort.warmup_seconds + effort.steady_seconds
+    return effort.rounds * (ROUND_SECONDS + count * run)
+
+
+def fitted(effort: Effort, count: int, budget_seconds: float) -> Effort:
+    """The effort cut down to a budget: fewer rounds first, then shorter runs."""
+    while effort.rounds > 1 and estimate(count, effort) > budget_seconds:
+        effort = replace(effort, rounds=effort.rounds - 1)
+    while (
+        effort.steady_seconds > LEAST_STEADY_SECONDS
+        and estimate(count, effort) > budget_seconds
+    ):
+        effort = replace(
+            effort,
+            steady_seconds=max(LEAST_STEADY_SECONDS, effort.steady_seconds * 0.8),
+            warmup_seconds=effort.warmup_seconds * 0.8,
+        )
+    return effort
+
+
+def make(
+    sweep: Sweep, effort: Effort, seed: int, budget_seconds: float, data: str
+) -> Plan:
+    """The plan of a sweep, from names and values alone.
+
+    Raises:
+        UsageError: Something unknown, or nothing is left to run.
+    """
+    wanted, refused = trials(sweep, data)
+    has_gpu = bool(machine.gpus())
+    if not has_gpu:
+        for trial in wanted:
+            if trial.pipeline.device == "gpu":
+                refused[trial.key] = "device=gpu: no NVIDIA GPU here, not testable"
+    kept = [trial for trial in wanted if trial.key not in refused]
+    if not kept:
+        raise UsageError("device=gpu: no NVIDIA driver answers here; see doctor.")
+    return Plan(
+        sweep=sweep.name,
+        trials=kept,
+        refused=refused,
+        effort=effort,
+        seed=seed,
+        budget_seconds=budget_seconds,
+    )
+
+
+def prepare(plan: Plan, executor: Executor) -> Plan:
+    """Make all inputs once, and refuse what only the imported layers can refuse.
+
+    Raises:
+        UsageError: Inputs or layers of a workload cannot be made, with the cause.
+    """
+    traits: dict[tuple, dict] = {}
+    refused = dict(plan.refused)
+    executor.start()
+    try:
+        for trial in _distinct(plan.trials):
+            outcome = executor.execute("prepare", trial, plan.effort, plan.seed)
+            told = {} if outcome.failure else msgspec.json.decode(outcome.result)
+            error = told.get("error") or outcome.failure
+            if error:
+                error = msgspec.convert(error, dict) if told else vars(error)
+                cause = "" if error["type"] == "UsageError" else f"{error['type']}: "
+                raise UsageError(
+                    f"'{trial.workload}' cannot be prepared: {cause}{error['message']}"
+                )
+            traits[_made_once(trial)] = told
+    finally:
+        executor.stop()
+    for trial in plan.trials:
+        told = traits[_made_once(trial)]
+        p = trial.pipeline
+        if p.jit == "on" and not told["supports_jit"] and p.placement == "model":
+            refused[trial.key] = (
+                "jit=on: Keras says that a layer of it does not compile with XLA"
+            )
+        if p.batch_size > told["examples"]:
+            refused[trial.key] = (
+                f"batch_size={p.batch_size} is more than its "
+                f"{told['examples']} examples"
+            )
+    kept = [trial for trial in plan.trials if trial.key not in refused]
+    if not kept:
+        listed = "\n".join(f"  {key}: {reason}" for key, reason in refused.items())
+        raise UsageError(f"Nothing is left to run:\n{listed}")
+    return replace(plan, trials=kept, refused=refused)
+
+
+def save(plan: Plan, folder: Path) -> None:
+    """Store the plan beside its results."""
+    (folder / FILE).write_bytes(msgspec.json.format(msgspec.json.encode(plan)))
+
+
+def load(folder: Path) -> Plan:
+    """The plan of a result folder.
+
+    Raises:
+        UsageError: There is none, or it is not a plan.
+    """
+    try:
+        content = (folder / FILE).read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"Nothing to resume at '{folder}': it has no {FILE}, which `run` writes."
+        ) from error
+    try:
+        plan = msgspec.json.decode(content, type=Plan)
+    except msgspec.MsgspecError as error:
+        raise UsageError(f"{folder / FILE} is not a plan: {error}.") from error
+    for trial in plan.trials:
+        catalog.find(trial.workload)
+    return plan
+
+
+def _made_once(trial: Trial) -> tuple:
+    return (trial.workload, trial.data, trial.pipeline.image_size)
+
+
+def _distinct(wanted: Sequence[Trial]) -> list[Trial]:
+    """One trial for each set of inputs, that with the largest batch."""
+    ordered = sorted(wanted, key=lambda trial: trial.pipeline.batch_size)
+    return list({_made_once(trial): trial for trial in ordered}.values())

@@ -1,0 +1,100 @@
+"""How far a sweep is: trials done, time left, the last result."""
+
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bench.trial import Run
+
+
+class Progress:
+    """A bar on a terminal; elsewhere a line for each run."""
+
+    def __init__(self, total: int, seconds: float, done: int = 0) -> None:
+        """Nothing is shown yet.
+
+        Args:
+            total: Runs of the whole sweep.
+            seconds: How long they should take.
+            done: Runs that are there already.
+        """
+        self._total, self._done, self._first = total, done, done
+        self._expected = seconds
+        self._start = time.monotonic()
+        self._bar = None
+
+    @contextmanager
+    def shown(self) -> Iterator["Progress"]:
+        """Show it for the block."""
+        if not sys.stderr.isatty():
+            yield self
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+        from rich.progress import Progress as Bar
+
+        columns = (
+            BarColumn(bar_width=16),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[left]}"),
+            TextColumn("{task.fields[last]}"),
+        )
+        console = Console(stderr=True)
+        with Bar(*columns, console=console) as self._bar:
+            self._task = self._bar.add_task(
+                "", total=self._total, completed=self._done, left=self._left(), last=""
+            )
+            yield self
+
+    def advance(self, run: Run) -> None:
+        """One more run is done."""
+        self._done += 1
+        last = summary(run)
+        if self._bar is None:
+            print(f"[{self._done}/{self._total}] {last}", file=sys.stderr, flush=True)
+        else:
+            room = max(20, self._bar.console.width - 50)
+            if len(last) > room:
+                last = last[: room - 1] + "…"
+            self._bar.update(
+                self._task, completed=self._done, left=self._left(), last=last
+            )
+
+    def _left(self) -> str:
+        made = self._done - self._first
+        if made >= 3:
+            each = (time.monotonic() - self._start) / made
+        else:
+            each = self._expected / max(1, self._total)
+        return spoken(each * (self._total - self._done)) + " left"
+
+
+def summary(run: Run) -> str:
+    """A run in one short line."""
+    if run.measured.error:
+        return f"{run.key}: {run.measured.error.type}: {run.measured.error.message}"
+    seconds = statistics.median(run.measured.samples)
+    rate = run.trial.pipeline.batch_size / seconds
+    return f"{compact(rate)} examples/s {run.key}"
+
+
+def compact(number: float) -> str:
+    """Two digits, or three where they are whole, with k or M."""
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.3g} {letter}"
+    return f"{number:.3g}"
+
+
+def spoken(seconds: float) -> str:
+    """A span of time in words: `45 s`, `2 min 50 s`, `1 h 5 min`."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"
