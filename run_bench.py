@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
                 file=sys.stderr,
             )
             return INTERRUPTED
-    return _report([folder], folder, ("html", "md", "csv"), as_json=options.json)
+    return _report([folder], folder, ("html", "md", "csv", "png"), as_json=options.json)
 
 
 def report(options: argparse.Namespace) -> int:
@@ -100,24 +100,20 @@ def doctor(options: argparse.Namespace) -> int:
 def _report(
     folders: Sequence[Path], out: Path, formats: Sequence[str], *, as_json: bool
 ) -> int:
-    from bench import report, store
+    from bench import report, table
 
-    runs, notes = [], []
-    for folder in folders:
-        found, odd = store.load(folder)
-        runs += found
-        notes += odd
+    runs, _, notes = table.read(folders)
     if as_json:
         print(report.as_json(runs))
         return 0
     report.terminal(runs, notes)
-    for path in report.write(runs, notes, out, formats):
+    for path in report.write(folders, out, formats):
         if path.suffix in (".html", ".md"):
             print(f"Report: {path}")
     return 0
 
 
-def _plan(options: argparse.Namespace):  # noqa: ANN202 - named in bench.plan
+def _plan(options: argparse.Namespace):
     from dataclasses import replace
 
     from bench import plan
@@ -149,7 +145,7 @@ def _plan(options: argparse.Namespace):  # noqa: ANN202 - named in bench.plan
     return folder, made
 
 
-def _announce(made, folder: Path) -> None:  # noqa: ANN001 - a bench.plan.Plan
+def _announce(made, folder: Path) -> None:
     from bench.progress import spoken
 
     for key, reason in list(made.refused.items())[:5]:
@@ -164,7 +160,7 @@ def _announce(made, folder: Path) -> None:  # noqa: ANN001 - a bench.plan.Plan
     )
 
 
-def _sweep(made, folder: Path, executor, kept: list) -> None:  # noqa: ANN001
+def _sweep(made, folder: Path, executor, kept: list) -> None:
     from bench import runner, store
     from bench.progress import Progress
 
@@ -234,7 +230,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="run_bench.py", description=__doc__)
     verbs = parser.add_subparsers(metavar="VERB", required=True)
 
-    def verb(name: str, function) -> argparse.ArgumentParser:  # noqa: ANN001
+    def verb(name: str, function) -> argparse.ArgumentParser:
         summary = function.__doc__.partition("\n")[0]
         added = verbs.add_parser(name, help=summary, description=summary)
         added.set_defaults(verb=function)
@@ -262,7 +258,9 @@ def _parser() -> argparse.ArgumentParser:
 
     added = verb("report", report)
     added.add_argument("folders", nargs="+", type=Path, help="result folders")
-    added.add_argument("--format", default="html,md,csv", help="html,md,csv")
+    added.add_argument(
+        "--format", default="html,md,csv,png", help="any of html,md,csv,png"
+    )
     added.add_argument("--out", type=Path, help="where to write; default the first")
 
     verb("doctor", doctor)

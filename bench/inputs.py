@@ -77,7 +77,7 @@ def prepare(entry: Entry, module: ModuleType, p: Pipeline, data: str = "") -> In
     with np.load(folder / "examples.npz", allow_pickle=False) as arrays:
         return Inputs(
             features=arrays["features"],
-            labels=arrays["labels"] if "labels" in arrays else None,
+            labels=arrays.get("labels"),
             fingerprint=(folder / "fingerprint").read_text(),
             count=count,
         )

@@ -1,8 +1,8 @@
 """The pipeline: every field an axis, and the one function that builds it in tf.data.
 
 To add an axis: one field here, one line in `build`, and, if some combinations mean
-nothing, one line in `refusal`. The command line, the sweeps, the keys and the columns of
-the results follow from the field.
+nothing, one line in `refusal`. The command line, the sweeps, the keys and the columns
+of the results follow from the field.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ class Pipeline:
     """
 
     placement: Literal["dataset", "model", "offline"] = _axis(
-        "dataset", "where the layers run: in tf.data's map, in the model, or once before"
+        "dataset",
+        "where the layers run: in tf.data's map, in the model, or once before",
     )
     device: Literal["auto", "cpu", "gpu"] = _axis(
         "auto", "where the model runs; auto is the GPU where TensorFlow sees one"
@@ -44,13 +45,16 @@ class Pipeline:
         0, "map calls at a time: 0 is the sequential map, n, or autotune"
     )
     cache: Literal["none", "raw", "decoded", "mapped"] = _axis(
-        "none", "what is kept after the first epoch: records, decoded or mapped examples"
+        "none",
+        "what is kept after the first epoch: records, decoded or mapped examples",
     )
-    cache_storage: Literal["memory", "disk"] = _axis("memory", "where the cache is kept")
+    cache_storage: Literal["memory", "disk"] = _axis(
+        "memory", "where the cache is kept"
+    )
     shuffle_buffer: int = _axis(0, "examples in the shuffle buffer; 0 keeps the order")
-    resample: Literal[
-        "none", "filter", "rejection", "rejection_known", "split"
-    ] = _axis("none", "how two classes are brought to equal shares")
+    resample: Literal["none", "filter", "rejection", "rejection_known", "split"] = (
+        _axis("none", "how two classes are brought to equal shares")
+    )
     prefetch: Calls = _axis(0, "batches prepared ahead: 0, n, or autotune")
     interleave_cycle_length: int = _axis(1, "files open at a time")
     interleave_block_length: int = _axis(1, "records taken from a file at a time")
@@ -60,7 +64,9 @@ class Pipeline:
     storage: Literal["warm", "cold"] = _axis(
         "warm", "files in the page cache, or dropped from it before every epoch"
     )
-    read_latency_ms: int = _axis(0, "latency added to each file's opening; milliseconds")
+    read_latency_ms: int = _axis(
+        0, "latency added to each file's opening; milliseconds"
+    )
     deterministic: bool = _axis(True, "whether parallel steps keep the order")
     rewrites: Literal["off", "default"] = _axis("off", "tf.data's own graph rewrites")
     threadpool_size: int = _axis(0, "threads of the pipeline's own; 0 shares the pool")
@@ -159,7 +165,7 @@ def refusal(p: Pipeline, consumer: str, unit: str, entry: Entry) -> str | None:
         f"order: with placement={p.placement} nothing is mapped in the dataset": (
             p.order != "map_batch" and not maps
         ),
-        f"cache=mapped: with placement={p.placement} nothing is mapped in the dataset": (
+        f"cache=mapped: with placement={p.placement} nothing is mapped here": (
             p.cache == "mapped" and not maps
         ),
         f"map_parallel_calls: with placement={p.placement} nothing is mapped": (

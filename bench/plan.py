@@ -1,4 +1,4 @@
-"""What a sweep will do, before it does it: trials, runs, and how long they should take."""
+"""What a sweep will do, said before it does it: trials, runs, and time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -153,10 +153,10 @@ def trials(table: pd.DataFrame) -> pd.DataFrame:
     Columns besides the trial's own: `scene` (number), `runs`, `failed`,
     `seconds_per_batch`, `examples_per_second` and `factor` (how many times as fast as
     the scene's `baseline`), each with `_low` and `_high`; `pairs`, the rounds behind
-    the factor; `verdict` against the baseline; `spread`, the relative standard deviation
-    between runs; `unstable`, `not_steady`, `ranked`; `best`; `lead`, how many times as
-    fast as this trial the best one is, with `lead_low`, `lead_high` and `lead_verdict`
-    (`faster`: the best is faster than this one).
+    the factor; `verdict` against the baseline; `spread`, the relative standard
+    deviation between runs; `unstable`, `not_steady`, `ranked`; `best`; `lead`, how many
+    times as fast as this trial the best one is, with `lead_low`, `lead_high` and
+    `lead_verdict` (`faster`: the best is faster than this one).
     """
     frame = runs(table)
     if frame.empty:

@@ -110,7 +110,9 @@ def trials(sweep: Sweep, data: str = "") -> tuple[list[Trial], dict[str, str]]:
                     found[trial.key] = trial
     if not found:
         listed = "\n".join(f"  {key}: {reason}" for key, reason in refused.items())
-        raise UsageError(f"Nothing is left to run; every combination is refused:\n{listed}")
+        raise UsageError(
+            f"Nothing is left to run; every combination is refused:\n{listed}"
+        )
     return list(found.values()), refused
 
 

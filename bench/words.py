@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import shlex
 import unicodedata
 from dataclasses import dataclass
@@ -43,10 +44,11 @@ def visible(text: object, longest: int = LONGEST) -> str:
     Characters that move the cursor, reorder or hide their neighbours are spelled as
     escapes; the whole text stays in table.csv.
     """
-    shown = "".join(_character(c) for c in str(text)[: longest + 1])
-    if len(str(text)) <= longest and len(shown) <= 6 * longest:
-        return shown
-    return shown[:longest] + f"... ({len(str(text)):,} characters)"
+    text = str(text)
+    if len(text) <= longest and text.isprintable():
+        return text
+    shown = "".join(_character(character) for character in text[:longest])
+    return shown + (f"... ({len(text):,} characters)" if len(text) > longest else "")
 
 
 def figure(estimate: float, low: float = math.nan, high: float = math.nan) -> str:
@@ -110,7 +112,7 @@ def sentence(scene: pd.DataFrame) -> str:
     """
     if not scene["runs"].any():
         failed = int(scene["failed"].sum())
-        return f"Nothing could be measured: all {failed} runs failed."
+        return f"Nothing could be measured: {failed} of {failed} runs failed."
     if not scene["best"].any():
         return "No trial here can be ranked: see the cautions."
     best = scene[scene["best"]].iloc[0]
@@ -151,9 +153,10 @@ def cautions(scene: pd.DataFrame) -> list[Caution]:
         if rows.any():
             found.append(Caution(f"{_names(scene[rows])}: {what}", remedy))
 
+    failed = int(scene["failed"].sum())
     add(
         scene["failed"] > 0,
-        f"{int(scene['failed'].sum())} runs failed.",
+        f"{failed} run{'s' if failed > 1 else ''} failed.",
         "The errors are listed below; run the command of the row to see one again.",
     )
     for flag, text in FLAGS.items():
@@ -262,3 +265,16 @@ def _character(character: str) -> str:
 def not_ranked(row: pd.Series) -> str:
     """The flags that keep a trial out of the ranking, comma-separated."""
     return ", ".join(flag for flag in NOT_RANKED if flag in row["flags"].split(";"))
+
+
+def markdown(text: object) -> str:
+    """Text as Markdown that shows just this text, in a table's cell too."""
+    return re.sub(r"([\\`*_{}\[\]<>#!|~&$])", r"\\\1", str(text))
+
+
+def markdown_code(text: object) -> str:
+    """Text as Markdown code, in a table's cell too, whatever backticks it has."""
+    shown = str(text).replace("|", "\\|")
+    fence = "`" * (max((len(r) for r in re.findall("`+", shown)), default=0) + 1)
+    padding = " " if shown.startswith("`") or shown.endswith("`") else ""
+    return f"{fence}{padding}{shown}{padding}{fence}"

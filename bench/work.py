@@ -1,4 +1,4 @@
-"""One trial's workload in its process: its data, its layers, its model, put together."""
+"""One trial's workload in its process: data, layers and model, put together."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -97,9 +97,7 @@ def prepare(request: Request) -> Traits:
     try:
         entry = catalog.find(request.trial.workload)
         module = catalog.load(entry)
-        made = inputs.prepare(
-            entry, module, request.trial.pipeline, request.trial.data
-        )
+        made = inputs.prepare(entry, module, request.trial.pipeline, request.trial.data)
         layers = as_layers(module.build(made.features, **entry.variant))
         return Traits(supports_jit=supports_jit(layers), examples=made.count)
     except Exception as error:

@@ -87,7 +87,7 @@ def _undone(image: np.ndarray, output: np.ndarray) -> tuple[tuple, float]:
     """Flip, saturation and brightness of one image, and the difference left."""
     edge = len(output)
     largest = output.max(axis=-1)
-    step = max(1, edge // 14)
+    step = max(1, edge // 8)
     lattice = largest[::step, ::step]
     known = (lattice > 0) & (lattice < 1)  # clipped values tell nothing
     best, least = None, np.inf
@@ -107,7 +107,7 @@ def _undone(image: np.ndarray, output: np.ndarray) -> tuple[tuple, float]:
     known = (largest > 0) & (largest < 1)
     brightness = float(np.median((largest - value)[known]))
     depth = value - window.min(axis=-1)
-    known &= (depth > 0.1) & (output.min(axis=-1) > 0)
+    known &= (depth > 0) & (output.min(axis=-1) > 0)
     ratio = (largest - output.min(axis=-1))[known] / depth[known]
     saturation = float(ratio.max(initial=0))  # less only where it cannot grow further
     scale = np.minimum(saturation, value / np.maximum(depth, 1e-9))[..., None]

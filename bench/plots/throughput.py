@@ -13,7 +13,7 @@ from matplotlib.ticker import EngFormatter
 from bench import figure, stats, words
 
 MOST_ROWS = 20
-MOST_SCENES = 12
+MOST_SCENES = 6
 LOG_FROM = 20.0  # from this ratio on, a linear scale would crush the slow ones
 
 

@@ -100,7 +100,7 @@ def _prose() -> tuple[np.ndarray, np.ndarray]:
     for place, name in enumerate(sorted(topics)):
         for sentence in re.split(r"(?<=[.!?:])\s+", topics[name]):
             words = sentence.split()
-            if len(words) >= 4:
+            if 4 <= len(words) <= 60:  # longer ones are tables and grammar
                 lines.append(" ".join(words).encode())
                 places.append(place / len(topics))
     return np.array(lines), np.array(places)

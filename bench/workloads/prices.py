@@ -13,7 +13,7 @@ MONTHS = 12
 INDEX = _embedded.SHARES.index("^GSPC")
 BINS = 4
 
-_adapted: dict[str, np.ndarray] = {}
+_adapted: dict[str, np.ndarray] = {}  # what `check` compares with
 
 
 class NormalizedAndBinned(keras.Layer):
@@ -58,10 +58,8 @@ def examples(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarr
 
 def build(examples: np.ndarray) -> keras.Layer:
     """The composed layer: Normalization is adapted, the boundaries are quartiles."""
-    wide = examples.astype(np.float64)
-    mean, deviation = wide.mean(axis=0), wide.std(axis=0) + 1e-12
-    boundaries = np.quantile((wide - mean) / deviation, np.arange(1, BINS) / BINS)
-    _adapted.update(mean=mean, deviation=deviation, boundaries=boundaries)
+    _adapted["examples"] = examples
+    _, _, boundaries = _statistics()
     normalization = keras.layers.Normalization()
     normalization.adapt(examples)
     return NormalizedAndBinned(normalization, boundaries.tolist())
@@ -69,10 +67,10 @@ def build(examples: np.ndarray) -> keras.Layer:
 
 def check(batch: np.ndarray, output: np.ndarray) -> None:
     """The formula and the bins, in NumPy."""
-    scaled = (batch - _adapted["mean"]) / _adapted["deviation"]
+    mean, deviation, boundaries = _statistics()
+    scaled = (batch - mean) / deviation
     width = scaled.shape[1]
     np.testing.assert_allclose(output[:, :width], scaled, rtol=1e-3, atol=1e-3)
-    boundaries = _adapted["boundaries"]
     bins = np.eye(BINS)[np.digitize(scaled, boundaries)]
     # At a boundary the last digit of the layer's float32 decides, and it may be either.
     sure = np.abs(scaled[..., None] - boundaries).min(axis=-1) > 1e-4
@@ -86,3 +84,11 @@ def model(features: keras.KerasTensor) -> keras.KerasTensor:
     """Two dense layers."""
     x = keras.layers.Dense(32, activation="relu")(features)
     return keras.layers.Dense(CLASSES, activation="softmax")(x)
+
+
+def _statistics() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each feature; quartiles of all, normalized."""
+    known = _adapted["examples"].astype(np.float64)
+    mean, deviation = known.mean(axis=0), np.maximum(known.std(axis=0), 1e-7)
+    shares = np.arange(1, BINS) / BINS
+    return mean, deviation, np.quantile((known - mean) / deviation, shares)

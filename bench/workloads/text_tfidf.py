@@ -13,7 +13,7 @@ TOLERANCE = 1e-4
 TOKENS = 5000
 NGRAMS = 2
 
-_adapted: dict[str, object] = {}
+_adapted: dict[str, np.ndarray] = {}  # what `check` compares with
 
 
 def examples(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -23,14 +23,7 @@ def examples(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarr
 
 def build(examples: np.ndarray) -> keras.Layer:
     """TextVectorization adapted to the examples: float32 weights."""
-    known = _words.vocabulary(examples, TOKENS - 1, NGRAMS)
-    holders = np.zeros(len(known))
-    for line in examples:
-        for token in set(_words.tokens(line, NGRAMS)) & known.keys():
-            holders[known[token]] += 1
-    weights = np.log(1 + len(examples) / (1 + holders))
-    # Unknown tokens weigh as much as the known ones on average.
-    _adapted.update(vocabulary=known, weights=np.r_[weights.mean(), weights])
+    _adapted["examples"] = examples
     layer = keras.layers.TextVectorization(
         max_tokens=TOKENS, ngrams=NGRAMS, output_mode="tf_idf"
     )
@@ -40,8 +33,16 @@ def build(examples: np.ndarray) -> keras.Layer:
 
 def check(batch: np.ndarray, output: np.ndarray) -> None:
     """Counts times log(1 + lines / (1 + lines that have the token))."""
-    counts = _words.counts(batch, _adapted["vocabulary"], NGRAMS)
-    expected = counts * _adapted["weights"]
+    lines = _adapted["examples"]
+    known = _words.vocabulary(lines, TOKENS - 1, NGRAMS)
+    holders = np.zeros(len(known))
+    for line in lines:
+        for token in set(_words.tokens(line, NGRAMS)) & known.keys():
+            holders[known[token]] += 1
+    weights = np.log(1 + len(lines) / (1 + holders))
+    # Unknown tokens weigh as much as the known ones on average.
+    weights = np.r_[weights.mean(), weights]
+    expected = _words.counts(batch, known, NGRAMS) * weights
     np.testing.assert_allclose(output, expected, rtol=1e-4, atol=1e-4)
 
 

@@ -1,0 +1,211 @@
+"""Estimates against known truth, verdicts against their definitions."""
+
+import factory
+import numpy as np
+import pytest
+from scipy import stats as reference
+
+from bench import stats, table
+from bench.stats import Interval
+from bench.trial import Failure
+
+NAIVE = factory.trial()
+FAST = factory.trial("vectorized")
+OTHER = factory.trial("parallel")
+
+
+def compared(runs):
+    return stats.trials(table.from_runs(runs)).set_index("label")
+
+
+def test_the_interval_is_students_on_the_log_scale():
+    values = np.array([1.0, 1.1, 0.9, 1.3])
+    expected = reference.ttest_1samp(np.log(values), 0).confidence_interval(0.95)
+    found = stats.geometric(values)
+    assert found.estimate == pytest.approx(reference.gmean(values))
+    assert np.log([found.low, found.high]) == pytest.approx([*expected])
+    assert found.count == 4
+
+
+def test_one_run_has_no_interval_and_says_so():
+    found = stats.geometric(np.array([0.25]))
+    assert np.isnan(found.low) and np.isnan(found.high)
+    assert str(found) == "0.25 (one run: no interval)"
+    assert stats.verdict(found, 0.03) == "unknown"
+
+
+def test_a_ratio_pairs_rounds_so_that_a_shared_drift_cancels():
+    drift = np.array([1.0, 2.0, 3.0, 4.0])
+    found = stats.ratio(1.1 * drift, drift)
+    assert found.estimate == pytest.approx(1.1)
+    assert found.high - found.low < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (1.04, 1.10, "slower"),
+        (1.02, 1.10, "unknown"),
+        (0.90, 0.96, "faster"),
+        (0.90, 0.98, "unknown"),
+        (0.98, 1.02, "unchanged"),
+        (0.90, 1.10, "unknown"),
+    ],
+)
+def test_verdicts_by_interval_against_a_margin(low, high, verdict):
+    assert stats.verdict(Interval(1.0, low, high, 5), 0.03) == verdict
+
+
+def test_holm_is_the_textbook_example_and_leaves_nan_out():
+    given = np.array([0.01, np.nan, 0.04, 0.03])
+    assert stats.holm(given) == pytest.approx([0.03, np.nan, 0.06, 0.06], nan_ok=True)
+
+
+def test_intervals_cover_the_truth_at_their_nominal_rate():
+    rng = np.random.default_rng(3)
+    values = np.exp(rng.normal(np.log(2.0), 0.1, (2000, 5)))
+    found = [stats.geometric(row) for row in values]
+    covered = np.mean([f.low < 2.0 < f.high for f in found])
+    assert 0.935 < covered < 0.965
+
+
+def test_a_trend_needs_both_size_and_significance():
+    rng = np.random.default_rng(1)
+    order = np.arange(30)
+    noise = rng.normal(1, 0.01, 30)
+    assert stats.not_steady(noise + 0.01 * order)
+    assert not stats.not_steady(noise)
+    assert not stats.not_steady(1 + 0.001 * order)  # certain, and harmless
+    assert not stats.not_steady(rng.normal(1, 0.3, 30))  # large, and noise
+    assert not stats.not_steady(np.ones(30))
+    assert not stats.not_steady(np.array([1.0, 2.0, 3.0]))  # too few to tell
+
+
+def test_trends_agree_with_spearmans_test():
+    rng = np.random.default_rng(2)
+    rows = np.exp(rng.normal(0, 0.3, (200, 15)) + 0.03 * np.arange(15))
+    by_hand = [
+        reference.spearmanr(row, np.arange(15)).pvalue < 0.01
+        and abs(np.median(row[-5:]) / np.median(row[:5]) - 1) > 0.05
+        for row in rows
+    ]
+    assert list(stats.trends(rows)) == by_hand
+    assert 0 < sum(by_hand) < 200
+
+
+def test_known_factors_are_found_and_the_best_leads():
+    runs = factory.runs({NAIVE: 0.01, FAST: 0.002, OTHER: 0.005}, round_noise=0.2)
+    trials = compared(runs)
+    fast = trials.loc["vectorized"]
+    assert fast["factor_low"] < 5 < fast["factor_high"]
+    assert fast["factor_high"] / fast["factor_low"] < 1.1  # the drift cancelled
+    assert fast["verdict"] == "faster" and fast["best"]
+    assert trials.loc["naive", "verdict"] == "baseline"
+    parallel = trials.loc["parallel"]
+    assert parallel["lead_low"] < 2.5 < parallel["lead_high"]
+    assert parallel["lead_verdict"] == "faster"
+    assert trials["unstable"].all()  # each alone went up and down by a fifth
+
+
+def test_equal_trials_are_unchanged():
+    runs = factory.runs({NAIVE: 0.01, FAST: 0.01}, rounds=8, run_noise=0.005)
+    assert compared(runs).loc["vectorized", "verdict"] == "unchanged"
+
+
+def test_few_noisy_rounds_leave_it_unknown():
+    runs = factory.runs({NAIVE: 0.01, FAST: 0.0097}, rounds=3, run_noise=0.05)
+    assert compared(runs).loc["vectorized", "verdict"] == "unknown"
+
+
+def test_false_alarms_among_many_equal_trials_stay_rare():
+    many = {factory.trial(shuffle_buffer=n): 0.01 for n in range(1, 20)}
+    alarms = 0
+    for seed in range(40):
+        runs = factory.runs(
+            {NAIVE: 0.01, **many}, rounds=4, samples=1, run_noise=0.02, seed=seed
+        )
+        alarms += compared(runs)["verdict"].isin(["faster", "slower"]).any()
+    assert alarms <= 2
+
+
+def test_samples_are_not_evidence_of_their_own():
+    """Thousands of samples in two runs do not make an interval narrow."""
+    runs = factory.runs({NAIVE: 0.01}, rounds=2, samples=2000, run_noise=0.05)
+    row = compared(runs).loc["naive"]
+    assert row["seconds_per_batch_high"] / row["seconds_per_batch_low"] > 1.2
+
+
+def test_machines_are_never_put_together():
+    other = {**factory.MACHINE, "tensorflow": "2.22.0"}
+    runs = factory.runs({NAIVE: 0.01, FAST: 0.005})
+    runs += factory.runs({NAIVE: 0.03, FAST: 0.005}, machine=other)
+    trials = stats.trials(table.from_runs(runs))
+    assert len(trials) == 4
+    assert trials["scene"].nunique() == 2
+    factors = trials.loc[trials["label"] == "vectorized", "factor"]
+    assert factors.tolist() == pytest.approx([2, 6], rel=0.05)
+
+
+def test_batches_of_two_sizes_are_compared_by_the_example():
+    runs = factory.runs({NAIVE: 0.01, factory.trial(batch_size=64): 0.01})
+    row = compared(runs).loc["naive,batch_size=64"]
+    assert row["factor"] == pytest.approx(2, rel=0.03)
+
+
+def test_other_work_is_another_scene():
+    cold = factory.trial(storage="cold")
+    runs = factory.runs({NAIVE: 0.01, cold: 0.02, factory.trial(unit="epoch"): 0.03})
+    assert stats.trials(table.from_runs(runs))["scene"].nunique() == 3
+
+
+def test_what_did_other_work_is_not_ranked():
+    runs = factory.runs({NAIVE: 0.01, OTHER: 0.009})
+    cached = factory.trial("cached_mapped")
+    runs += factory.runs({cached: 0.0001}, flags=["frozen_random"])
+    trials = compared(runs)
+    assert not trials.loc["cached_mapped", "ranked"]
+    assert trials.loc["parallel", "best"]
+
+
+def test_without_naive_the_slowest_is_the_baseline():
+    trials = compared(factory.runs({FAST: 0.002, OTHER: 0.005}))
+    assert trials.loc["parallel", "is_baseline"]
+    assert trials.loc["vectorized", "factor"] == pytest.approx(2.5, rel=0.05)
+
+
+def test_a_failed_naive_is_no_baseline():
+    failure = Failure(type="Timeout", message="120 s")
+    runs = factory.runs({FAST: 0.002, OTHER: 0.005})
+    runs.append(factory.run(NAIVE, error=failure))
+    trials = compared(runs)
+    assert trials.loc["parallel", "is_baseline"]
+    assert trials.loc["naive", "runs"] == 0 and trials.loc["naive", "failed"] == 1
+
+
+def test_a_repeat_within_a_round_is_no_further_round():
+    runs = factory.runs({NAIVE: 0.01, FAST: 0.005}, rounds=3)
+    again = [r for r in runs if r.round == 0]
+    assert compared(runs + again).loc["vectorized", "pairs"] == 3
+
+
+def test_no_common_round_gives_no_factor():
+    runs = [factory.run(NAIVE, round=0), factory.run(FAST, round=1)]
+    row = compared(runs).loc["vectorized"]
+    assert np.isnan(row["factor"]) and row["pairs"] == 0
+    assert row["verdict"] == "unknown"
+
+
+def test_a_drifting_run_marks_its_trial():
+    drifting = 0.01 * (1 + 0.02 * np.arange(20))
+    runs = [factory.run(NAIVE, drifting, round=n) for n in range(3)]
+    runs += [factory.run(FAST, flags=["not_steady"])]
+    trials = compared(runs)
+    assert trials["not_steady"].all()
+
+
+def test_only_errors_and_nothing_at_all():
+    failure = Failure(type="Killed", message="signal 9")
+    trials = compared([factory.run(NAIVE, error=failure)])
+    assert trials.loc["naive", "failed"] == 1
+    assert not trials["best"].any()
+    assert stats.trials(table.from_runs([])).empty
