@@ -13,6 +13,7 @@ KIND = "image"
 DETERMINISTIC = False
 BRIGHTNESS = 0.2
 SATURATION = (0.5, 1.5)
+MARGIN = 8
 
 
 def examples(rng: np.random.Generator, count: int, size: int = 64) -> np.ndarray:
@@ -34,12 +35,11 @@ class Augmented(keras.layers.Layer):
 
     def call(self, images: tf.Tensor, training: bool = True) -> tf.Tensor:
         """The chain; outside training the middle of the image, as it is."""
-        height, width = images.shape[-3] * 7 // 8, images.shape[-2] * 7 // 8
+        height, width = images.shape[-3] - MARGIN, images.shape[-2] - MARGIN
         images = tf.cast(images, tf.float32) / 255
         if not training:
-            top = (images.shape[-3] - height) // 2
-            left = (images.shape[-2] - width) // 2
-            return tf.image.crop_to_bounding_box(images, top, left, height, width)
+            corner = MARGIN // 2
+            return tf.image.crop_to_bounding_box(images, corner, corner, height, width)
         images = tf.image.random_flip_left_right(images, seed=1)
         images = tf.image.rot90(images, tf.random.uniform([], 0, 4, tf.int32, seed=2))
         images = tf.image.random_saturation(images, *SATURATION, seed=3)
@@ -63,7 +63,7 @@ def check(batch: np.ndarray, output: np.ndarray) -> None:
     number. Saturation scales how far the other channels are below the largest.
     """
     count, size = batch.shape[:2]
-    edge = size * 7 // 8
+    edge = size - MARGIN
     expected = (count, edge, edge, 3)
     assert output.shape == expected, f"{batch.shape} became {output.shape}"
     assert (output >= 0).all() and (output <= 1).all(), "a value is not within 0..1"
@@ -85,26 +85,12 @@ def check(batch: np.ndarray, output: np.ndarray) -> None:
 
 def _undone(image: np.ndarray, output: np.ndarray) -> tuple[tuple, float]:
     """Flip, saturation and brightness of one image, and the difference left."""
-    edge = len(output)
     largest = output.max(axis=-1)
-    step = max(1, edge // 8)
-    lattice = largest[::step, ::step]
-    known = (lattice > 0) & (lattice < 1)  # clipped values tell nothing
-    best, least = None, np.inf
-    for flipped in (False, True):
-        for turns in range(4):
-            turned = np.rot90(image[:, ::-1] if flipped else image, turns)
-            windows = np.lib.stride_tricks.sliding_window_view(
-                turned.max(axis=-1), (edge, edge)
-            )[:, :, ::step, ::step]
-            spread = np.ptp((windows - lattice)[:, :, known], axis=-1)
-            top, left = np.unravel_index(spread.argmin(), spread.shape)
-            if spread[top, left] < least:
-                least = spread[top, left]
-                best = flipped, turned[top : top + edge, left : left + edge]
-    flipped, window = best
+    known = (largest > 0) & (largest < 1)  # clipped values tell nothing
+    if not known.any():
+        return (False, 0.0, 0.0), np.inf
+    flipped, window = _window(image, largest, known)
     value = window.max(axis=-1)
-    known = (largest > 0) & (largest < 1)
     brightness = float(np.median((largest - value)[known]))
     depth = value - window.min(axis=-1)
     known &= (depth > 0) & (output.min(axis=-1) > 0)
@@ -114,3 +100,29 @@ def _undone(image: np.ndarray, output: np.ndarray) -> tuple[tuple, float]:
     remade = value[..., None] - (value[..., None] - window) * scale + brightness
     difference = abs(np.clip(remade, 0, 1) - output).max()
     return (flipped, saturation, brightness), float(difference)
+
+
+def _window(
+    image: np.ndarray, largest: np.ndarray, known: np.ndarray
+) -> tuple[bool, np.ndarray]:
+    """Whether the image was flipped, and the window that brightness alone explains."""
+    rows, columns = np.nonzero(known)
+    few = slice(None, None, max(1, len(rows) // 64))
+    rows, columns = rows[few], columns[few]
+    candidates = []
+    for flipped in (False, True):
+        for turns in range(4):
+            turned = np.rot90(image[:, ::-1] if flipped else image, turns)
+            windows = np.lib.stride_tricks.sliding_window_view(
+                turned, largest.shape, (0, 1)
+            )
+            value = turned.max(axis=-1)
+            shifts = np.lib.stride_tricks.sliding_window_view(value, largest.shape)
+            shifts = shifts[:, :, rows, columns] - largest[rows, columns]
+            spread = np.ptp(shifts, axis=-1)
+            top, left = np.unravel_index(spread.argmin(), spread.shape)
+            window = np.moveaxis(windows[top, left], 0, -1)
+            whole = np.ptp((window.max(axis=-1) - largest)[known])
+            candidates.append((whole, flipped, window))
+    _, flipped, window = min(candidates, key=lambda candidate: candidate[0])
+    return flipped, window

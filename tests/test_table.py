@@ -1,5 +1,7 @@
 """Runs to the table: a row a sample, a column an axis."""
 
+# ruff: noqa: D103 - a test is named by the sentence that it holds
+
 import factory
 import numpy as np
 import pytest

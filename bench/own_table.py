@@ -1,0 +1,85 @@
+"""A CSV file of the user's: numbers and a label's column."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from bench.errors import UsageError
+from bench.own_files import reading
+
+LABEL = "label"
+
+
+def load(given: str, takes: str) -> tuple[pd.DataFrame, np.ndarray, str]:
+    """Features, labels as places among the sorted values, and `path:column`.
+
+    Args:
+        given: The file, with `:COLUMN` where the label's is not named `label`.
+        takes: What the workload takes, for the words of an error.
+
+    Raises:
+        UsageError: The file or a line cannot be used.
+    """
+    path, column = Path(given), LABEL
+    if not path.exists() and ":" in given:
+        path, column = Path(given.rpartition(":")[0]), given.rpartition(":")[2]
+    if not path.exists():
+        raise UsageError(f"No data at '{path}'. This workload takes {takes}.")
+    if path.is_dir():
+        raise UsageError(f"'{path}' is a folder. This workload takes {takes}.")
+    table = _parsed(path)
+    if column not in table:
+        raise UsageError(
+            f"'{path}' has no column '{column}'. Its columns are: "
+            f"{', '.join(map(str, table.columns))}. Name the label's: {path}:COLUMN"
+        )
+    labels = table.pop(column)
+    if table.empty:
+        raise UsageError(
+            f"'{path}' has no numbers to learn from: it needs a header, lines "
+            f"under it, and a column beside '{column}'."
+        )
+    if labels.isna().any():
+        raise _bad_cell(path, column, labels, labels.isna())
+    for name, values in table.items():
+        wrong = ~np.isfinite(pd.to_numeric(values, errors="coerce").astype(float))
+        if wrong.any():
+            raise _bad_cell(path, str(name), values, wrong)
+    _, places = np.unique(labels.to_numpy(), return_inverse=True)
+    return table, places.astype(np.int64), f"{path}:{column}"
+
+
+def as_lines(table: pd.DataFrame) -> np.ndarray:
+    """Each row as a line of CSV, bytes `[n]`."""
+    lines = table.astype(float).to_csv(header=False, index=False, lineterminator="\n")
+    return np.array(lines.encode().splitlines())
+
+
+def _parsed(path: Path) -> pd.DataFrame:
+    try:
+        # Blank lines are kept, so that a row's number tells its line.
+        return reading(
+            path, lambda: pd.read_csv(path, skip_blank_lines=False, low_memory=False)
+        )
+    except pd.errors.EmptyDataError as error:
+        raise UsageError(
+            f"'{path}' is empty. It needs a header and lines under it."
+        ) from error
+    except (pd.errors.ParserError, UnicodeDecodeError) as error:
+        reason = str(error).strip().rpartition("C error: ")[2]
+        raise UsageError(
+            f"'{path}' is not a CSV file in UTF-8: {reason}. Mend or remove the line."
+        ) from error
+
+
+def _bad_cell(
+    path: Path, column: str, values: pd.Series, wrong: pd.Series
+) -> UsageError:
+    row = int(np.flatnonzero(wrong)[0])
+    value = values.iloc[row]
+    what = "is empty" if pd.isna(value) else f"is '{value}'"
+    return UsageError(
+        f"'{path}', line {row + 2}: column '{column}' {what}. Labels must be filled in "
+        "and all else must be finite numbers: mend or remove the line or the column."
+    )

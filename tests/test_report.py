@@ -1,0 +1,322 @@
+"""The report says what was found, shows any text as text, and needs no network."""
+
+# ruff: noqa: D103 - a test is named by the sentence that it holds
+
+import html.parser
+import io
+import math
+import shlex
+
+import factory
+import markdown_it
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from bench import report, stats, store, table, words
+from bench.errors import UsageError
+from bench.trial import Failure, Trial
+
+NAIVE = factory.trial()
+FAST = factory.trial("vectorized")
+OTHER = factory.trial("parallel")
+FAILURE = Failure(type="ValueError", message="no such file", phase="inputs")
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "a | b ` c `` d",
+    "**bold** _it_ [x](http://e.g) #1 $x$",
+    "\"quotes' & entities &lt;",
+    "abc\u202egnp.exe\u2066 \x1b[31mred\x07\nnext\tline",
+    "日本 \U0001f600 \ue000",
+    "x" * 10_000,
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A result folder with two workloads, an error and a torn last line."""
+    train = factory.trial("in_model", workload="photographs", consumer="train")
+    runs = factory.runs({NAIVE: 0.01, FAST: 0.002, OTHER: 0.004})
+    runs += factory.runs({train: 0.05})
+    runs.append(factory.run(factory.trial("cached_raw"), error=FAILURE))
+    made = tmp_path_factory.mktemp("results")
+    for run in runs:
+        store.append(made, run)
+    with (made / store.FILE).open("ab") as file:
+        file.write(b'{"schema": 1, "key"')
+    report.write(made, made)
+    return made
+
+
+class Page(html.parser.HTMLParser):
+    """What a page's text and elements are."""
+
+    def __init__(self, text: str) -> None:
+        """Parse a page."""
+        super().__init__()
+        self.tags, self.attributes, self.data = [], [], []
+        self.feed(text)
+        self.text = "".join(self.data)
+
+    def handle_starttag(self, tag: str, attributes: list) -> None:
+        """Note an element."""
+        self.tags.append(tag)
+        self.attributes += attributes
+
+    def handle_data(self, data: str) -> None:
+        """Note a text."""
+        self.data.append(data)
+
+
+def printed(runs, notes=()):
+    out = io.StringIO()
+    report.terminal(runs, notes, Console(file=out, width=80, color_system=None))
+    return out.getvalue()
+
+
+def sentence(runs):
+    return words.sentence(stats.trials(table.from_runs(runs)))
+
+
+def test_all_forms_are_written(folder):
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*.*")}
+    assert names >= {"report.html", "report.md", "table.csv", "plots/throughput.png"}
+
+
+def test_the_page_answers_first_and_names_the_torn_line(folder):
+    page = Page((folder / "report.html").read_text(encoding="utf-8"))
+    assert "vectorized won: 5.0" in page.text
+    assert "the last line is cut off" in page.text
+    assert page.text.index("vectorized won") < page.text.index("Every trial")
+    assert "no such file" in page.text
+    assert (
+        "python run_bench.py run --workload prose --axis order=batch_map" in page.text
+    )
+
+
+def test_the_page_needs_nothing_from_elsewhere(folder):
+    page = Page((folder / "report.html").read_text(encoding="utf-8"))
+    assert not {"script", "link", "iframe", "object"} & set(page.tags)
+    for name, value in page.attributes:
+        if name in ("src", "href", "xlink:href"):
+            assert value.startswith(("#", "data:")), value
+    assert ("content", page_policy()) in page.attributes
+
+
+def page_policy():
+    return "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+
+def test_figures_have_alternatives_and_ids_are_unique(folder):
+    page = Page((folder / "report.html").read_text(encoding="utf-8"))
+    labels = [value for name, value in page.attributes if name == "aria-label"]
+    assert len(labels) == page.tags.count("svg") >= 4
+    assert all(len(label) > 40 for label in labels)
+    ids = [value for name, value in page.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    links = [v[1:] for n, v in page.attributes if n == "xlink:href" and v[0] == "#"]
+    assert set(links) <= set(ids)
+
+
+def test_the_csv_has_every_sample(folder):
+    read = pd.read_csv(folder / "table.csv")
+    assert len(read) == 4 * 5 * 12 + 1
+    assert read["seconds_per_batch"].notna().sum() == 4 * 5 * 12
+
+
+def test_the_markdown_has_the_sentence_and_the_table(folder):
+    text = (folder / "report.md").read_text(encoding="utf-8")
+    assert "- **prose, drain**: vectorized won: 5.0" in text
+    assert "| vectorized | **5.0" in text
+    assert "`ValueError in inputs: no such file`" in text
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_text_shows_as_text(text, tmp_path):
+    machine = {**factory.MACHINE, "cpu": text, "host": text}
+    trial = Trial(workload=text)
+    runs = [factory.run(trial, machine=machine, round=n, sweep=text) for n in (0, 1)]
+    failure = Failure(type=text, message=text, phase=text)
+    runs.append(factory.run(Trial(workload=text, data=text), error=failure))
+    for run in runs:
+        store.append(tmp_path, run)
+    report.write(tmp_path, tmp_path / "out")
+    shown = words.visible(text, 60)
+    page = Page((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
+    assert shown in page.text
+    assert "script" not in page.tags and page.tags.count("html") == 1
+    assert not set("\u202e\u2066\x1b\x07") & set(page.text)
+    source = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    assert len(source) < 30_000
+    parsed = markdown_it.MarkdownIt("gfm-like", {"linkify": False}).parse(source)
+    inline = [token for token in parsed if token.type == "inline"]
+    children = [child for token in inline for child in token.children]
+    plain = "".join(child.content for child in children)
+    assert shown in plain
+    assert not {"link_open", "em_open", "image"} & {child.type for child in children}
+    rows = [t for t in parsed if t.type == "tr_open"]
+    cells = [t for t in parsed if t.type in ("th_open", "td_open")]
+    assert (
+        len(cells) == 8 * (len(rows) - 2) + 3 * 2
+    )  # two tables a trial, one of errors
+    assert "\x1b" not in printed(runs)
+    whole = pd.read_csv(tmp_path / "out" / "table.csv", keep_default_na=False)
+    assert text.replace("\r", "") in set(whole["workload"])
+
+
+def test_the_terminal_fits_80_columns():
+    runs = factory.runs({NAIVE: 0.01, FAST: 0.002, factory.trial(**LONG): 0.003})
+    runs.append(factory.run(OTHER, error=FAILURE))
+    shown = printed(runs, ["the last line is cut off"])
+    assert max(len(line) for line in shown.splitlines()) <= 80
+    assert "vectorized won: " in shown
+    assert "the last line is cut off" in shown
+    assert "ValueError: no such file" in shown
+
+
+LONG = {
+    "interleave_cycle_length": 16,
+    "interleave_parallel_calls": "autotune",
+    "shuffle_buffer": 4096,
+    "threadpool_size": 4,
+}
+
+
+def test_no_runs_are_said_everywhere(tmp_path):
+    assert "No runs were recorded." in printed([])
+    (tmp_path / store.FILE).write_bytes(b"")
+    with pytest.raises(UsageError) as raised:
+        report.write(tmp_path, tmp_path)
+    assert str(raised.value) == (
+        f"No runs in '{tmp_path}'. Measure first: python run_bench.py run quick."
+    )
+
+
+def test_an_unknown_format_is_refused_before_anything_is_read(tmp_path):
+    with pytest.raises(UsageError) as raised:
+        report.write(tmp_path / "nowhere", tmp_path, ["htm"])
+    assert str(raised.value) == "No report format named 'htm'. Did you mean 'html'?"
+
+
+@pytest.mark.parametrize("kind", ["errors", "one sample", "one trial"])
+def test_little_still_gives_a_report(kind, tmp_path):
+    runs = {
+        "errors": [factory.run(NAIVE, error=FAILURE)],
+        "one sample": [factory.run(NAIVE, [0.01]), factory.run(FAST, [0.002])],
+        "one trial": factory.runs({NAIVE: 0.01}),
+    }[kind]
+    for run in runs:
+        store.append(tmp_path, run)
+    report.write([tmp_path], tmp_path)
+    text = Page((tmp_path / "report.html").read_text(encoding="utf-8")).text
+    said = {
+        "errors": "Nothing could be measured: 1 of 1 runs failed.",
+        "one sample": "one run: no interval",
+        "one trial": "Only naive was measured",
+    }[kind]
+    assert said in text
+    assert said in " ".join(printed(runs).split())
+
+
+def test_two_folders_of_two_machines_stand_side_by_side(tmp_path):
+    for name, tensorflow in (("a", "2.21.0"), ("b", "2.22.0")):
+        (tmp_path / name).mkdir()
+        machine = {**factory.MACHINE, "tensorflow": tensorflow}
+        for run in factory.runs({NAIVE: 0.01, FAST: 0.005}, machine=machine):
+            store.append(tmp_path / name, run)
+    report.write([tmp_path / "a", tmp_path / "b"], tmp_path / "both")
+    text = Page((tmp_path / "both" / "report.html").read_text(encoding="utf-8")).text
+    assert text.count("vectorized won: ") == 2
+    assert "nothing is averaged between them" in text
+
+
+def test_the_winner_and_a_clear_lead():
+    said = sentence(factory.runs({NAIVE: 0.01, FAST: 0.002, OTHER: 0.004}))
+    assert said.startswith("vectorized won: 5.0")
+    assert "times as fast as naive (95 % interval 4.9" in said
+    assert "The runner-up is parallel, which takes" in said
+
+
+def test_a_runner_up_that_cannot_be_told_apart_is_named():
+    said = sentence(factory.runs({NAIVE: 0.01, FAST: 0.0020, OTHER: 0.0020}, rounds=3))
+    assert (
+        "At a margin of 3 % it cannot be told from" in said or "as fast within" in said
+    )
+
+
+def test_equals_within_the_margin_are_called_so():
+    runs = factory.runs(
+        {NAIVE: 0.01, FAST: 0.002, OTHER: 0.002}, rounds=8, run_noise=0.002
+    )
+    assert "is as fast within 3 %" in sentence(runs)
+
+
+def test_one_run_is_a_hint_and_not_a_result():
+    said = sentence([factory.run(NAIVE, [0.02]), factory.run(FAST, [0.01])])
+    assert said == (
+        "vectorized was fastest, 2.0 times as fast as naive (one run: no interval, a "
+        "hint and not a result). The runner-up was naive, 2.0 times slower."
+    )
+
+
+def test_the_work_done_before_is_mentioned():
+    offline = factory.trial("offline")
+    runs = factory.runs({NAIVE: 0.01})
+    runs += factory.runs({offline: 0.001}, phases={"offline": 12.5})
+    assert "The 12 s it prepares once before are not in this." in sentence(runs)
+
+
+def test_cautions_name_the_trial_and_the_remedy():
+    busy = {"foreign_cpu_share": 0.4}
+    runs = factory.runs({NAIVE: 0.01}, run_noise=0.3, conditions=busy)
+    runs += factory.runs({FAST: 0.001}, flags=["frozen_random", "xla_off"], rounds=2)
+    runs.append(factory.run(OTHER, error=FAILURE))
+    found = words.cautions(stats.trials(table.from_runs(runs)))
+    said = {caution.what: caution.remedy for caution in found}
+    assert said["parallel: 1 run failed."].startswith("The errors are listed below")
+    assert any(what.startswith("vectorized: a random layer's") for what in said)
+    assert any(what.startswith("vectorized: one layer cannot be") for what in said)
+    assert said["vectorized: two runs give very wide intervals."] == (
+        "Measure more rounds: --rounds 5."
+    )
+    unstable = next(remedy for what, remedy in said.items() if "unstable" in what)
+    assert unstable == (
+        "Other processes took 40 % of the CPU: stop them, measure again."
+    )
+
+
+@pytest.mark.parametrize(
+    ("estimate", "low", "high", "shown"),
+    [
+        (12345, 12105, 12585, "12,300"),
+        (5.213, 4.9, 5.5, "5.2"),
+        (5.213, 5.20, 5.226, "5.213"),
+        (1234.5, math.nan, math.nan, "1,200"),
+        (0.012345, math.nan, math.nan, "0.012"),
+        (2.0, 0.5, 9.0, "2"),
+        (math.nan, math.nan, math.nan, "-"),
+    ],
+)
+def test_digits_end_where_the_interval_begins(estimate, low, high, shown):
+    assert words.figure(estimate, low, high) == shown
+
+
+def test_the_command_gives_the_trial_again_and_survives_a_shell():
+    trial = factory.trial(
+        "autotuned",
+        workload="my dir/it's; rm.py",
+        consumer="train",
+        data="a b",
+        deterministic=False,
+    )
+    parts = shlex.split(words.command(trial))
+    assert parts[:5] == ["python", "run_bench.py", "run", "--workload", trial.workload]
+    axes = [parts[n + 1] for n, part in enumerate(parts) if part == "--axis"]
+    assert axes == [
+        "order=batch_map",
+        "map_parallel_calls=autotune",
+        "prefetch=autotune",
+        "deterministic=false",
+    ]
+    assert parts[parts.index("--consumer") + 1] == "train"
+    assert parts[parts.index("--data") + 1] == "a b"
