@@ -122,7 +122,7 @@ def train(
 
     def trace() -> None:
         with tf.device(device):
-            model.fit(tf.data.Dataset.from_tensors(first), verbose=0)
+            model.fit(tf.data.Dataset.from_tensors(first), shuffle=False, verbose=0)
 
     def pull(batches: int) -> None:
         if "iterator" not in state:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -32,14 +33,15 @@ BLUE, ORANGE, GREEN, YELLOW, SKY, VERMILION, PURPLE = PALETTE = (
     "#D55E00",
     "#CC79A7",
 )
-WIDTH = 5.0  # inches, so that 8 points stay legible on a screen 390 pixels wide
+GREY = "#8c8c88"
+WIDTH = 4.8  # inches: 9 points stay legible on a screen 390 pixels wide
 SVG = "http://www.w3.org/2000/svg"
 XLINK = "http://www.w3.org/1999/xlink"
 
 STYLE = {
     "font.family": "DejaVu Sans",
-    "font.size": 8,
-    "axes.titlesize": 9,
+    "font.size": 9,
+    "axes.titlesize": 10,
     "axes.titlelocation": "left",
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -65,14 +67,19 @@ STYLE = {
 
 
 def styled(draw: Callable) -> Callable:
-    """Decorator of a `draw`: the house's style, and no other, while it runs."""
+    """Decorator of a `draw(table)`: the house's style and no other while it runs.
+
+    A table without rows gives no figure.
+    """
 
     @functools.wraps(draw)
-    def wrapped(*arguments: object, **named: object) -> Figure | None:
+    def wrapped(table: pd.DataFrame) -> Figure | None:
+        if table.empty:
+            return None
         with mpl.rc_context():
             mpl.rcdefaults()
             mpl.rcParams.update(STYLE)
-            return draw(*arguments, **named)
+            return draw(table)
 
     return wrapped
 
@@ -96,12 +103,13 @@ def rows(axes: Axes, labels: list[str]) -> np.ndarray:
     return places
 
 
-def label(text: object, width: int = 26, lines: int = 2) -> str:
+def label(text: object, width: int = 24, lines: int = 2) -> str:
     """Text that can be drawn: wrapped, cut, no mathematics, no missing glyphs."""
     known = _glyphs()
     shown = "".join(c if ord(c) in known else "\u25a1" for c in visible(text))
     # Long spelled settings have no blanks: let them break after a comma.
     spaced = re.sub(r",(?=\S)", ", ", shown)
+    spaced = re.sub(rf"(\S{{{width - 2}}})(?=\S)", r"\1 ", spaced)
     wrapped = textwrap.wrap(spaced, width, max_lines=lines, placeholder=" ...") or [""]
     return "\n".join(wrapped).replace("$", r"\$")
 
@@ -137,7 +145,7 @@ def svg(figure: Figure, name: str, alternative: str) -> str:
     width = float(root.get("width", "360pt").removesuffix("pt"))
     for size in ("width", "height"):
         root.attrib.pop(size, None)
-    root.set("style", f"max-width: {1.6 * width:.0f}px")
+    root.set("style", f"max-width: {1.5 * width:.0f}px")
     root.set("role", "img")
     root.set("aria-label", visible(alternative, 2000))
     ElementTree.register_namespace("", SVG)

@@ -46,8 +46,9 @@ def load(name_or_path: str, accepts: str, classes: int = 0) -> Arrays | list[str
     """
     if accepts not in TAKES:
         raise unknown("kind of data", accepts, TAKES)
-    if f"'{name_or_path}'" in TAKES[accepts]:
-        features, labels = {"cifar10": _cifar10, "imdb": _imdb}[name_or_path]()
+    downloads = {"image_arrays": "cifar10", "flat_images": "cifar10", "text": "imdb"}
+    if name_or_path == downloads.get(accepts):
+        features, labels = (_imdb if accepts == "text" else _cifar10)()
         _demand_classes(name_or_path, len(np.unique(labels)), classes)
     elif accepts in ("csv", "rows"):
         table, labels, what = own_table.load(name_or_path, TAKES[accepts])

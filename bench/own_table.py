@@ -29,6 +29,11 @@ def load(given: str, takes: str) -> tuple[pd.DataFrame, np.ndarray, str]:
     if path.is_dir():
         raise UsageError(f"'{path}' is a folder. This workload takes {takes}.")
     table = _parsed(path)
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes the first as an index
+        raise UsageError(
+            f"'{path}' has lines with more fields than its header, which has "
+            f"{table.shape[1]}. Mend the header."
+        )
     if column not in table:
         raise UsageError(
             f"'{path}' has no column '{column}'. Its columns are: "
@@ -43,7 +48,8 @@ def load(given: str, takes: str) -> tuple[pd.DataFrame, np.ndarray, str]:
     if labels.isna().any():
         raise _bad_cell(path, column, labels, labels.isna())
     for name, values in table.items():
-        wrong = ~np.isfinite(pd.to_numeric(values, errors="coerce").astype(float))
+        sizes = pd.to_numeric(values, errors="coerce").astype(float).abs()
+        wrong = ~(sizes <= np.finfo(np.float32).max)  # NaN is not either
         if wrong.any():
             raise _bad_cell(path, str(name), values, wrong)
     _, places = np.unique(labels.to_numpy(), return_inverse=True)
@@ -81,5 +87,6 @@ def _bad_cell(
     what = "is empty" if pd.isna(value) else f"is '{value}'"
     return UsageError(
         f"'{path}', line {row + 2}: column '{column}' {what}. Labels must be filled in "
-        "and all else must be finite numbers: mend or remove the line or the column."
+        "and all else must be finite 32-bit numbers: mend or remove the line or the "
+        "column."
     )

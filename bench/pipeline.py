@@ -78,6 +78,11 @@ class Pipeline:
 AXES: dict[str, Field] = {axis.name: axis for axis in fields(Pipeline)}
 _TYPES = typing.get_type_hints(Pipeline)
 
+# What an inference call has; every other axis belongs to a dataset.
+SERVED = (
+    "placement", "device", "batch_size", "jit", "op_determinism", "image_size"
+)  # fmt: skip
+
 STRATEGIES: dict[str, dict[str, object]] = {
     "naive": {},
     "vectorized": {"order": "batch_map"},
@@ -152,6 +157,7 @@ def refusal(p: Pipeline, consumer: str, unit: str, entry: Entry) -> str | None:
     has_model = in_model or consumer != "drain"
     interleaves = any(name.startswith("interleave") for name in given)
     maps = not in_model and p.placement != "offline"
+    not_served = [name for name in given if name not in SERVED]
     reasons = {
         f"'{entry.name}' has no model to train: use --consumer drain": (
             consumer != "drain" and not entry.trains
@@ -214,6 +220,15 @@ def refusal(p: Pipeline, consumer: str, unit: str, entry: Entry) -> str | None:
         ),
         f"image_size: the examples of '{entry.name}' come in one size": (
             p.image_size > 0 and not entry.sized
+        ),
+        "serve: a request comes raw, so its layers cannot have run before: use "
+        "placement=dataset (in the client) or placement=model": (
+            consumer == "serve" and p.placement == "offline"
+        ),
+        f"serve: requests come from clients, not from a dataset with "
+        f"{', '.join(not_served)}": consumer == "serve" and bool(not_served),
+        "serve has no epochs: use unit=window": (
+            consumer == "serve" and unit == "epoch"
         ),
     }
     return next((reason for reason, refused in reasons.items() if refused), None)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import json
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -11,23 +13,15 @@ import pandas as pd
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from bench import catalog, stats, table, words
+from bench import catalog, summary, table, words
 from bench import figure as figures
 from bench.errors import UsageError, unknown
-from bench.machine import identity
 from bench.trial import Run
 
 FORMATS = ("html", "md", "csv", "png")
 MOST_FIGURES = 8  # scenes with a figure of their own; each takes half a second
 MOST_ROWS = {"html": 2500, "md": 60, "terminal": 20}
 MOST_ERRORS = {"html": 200, "md": 10, "terminal": 5}
-VERDICTS = {
-    "baseline": "baseline",
-    "faster": "faster",
-    "slower": "slower",
-    "unchanged": "as fast",
-    "unknown": "cannot tell",
-}
 
 
 def write(
@@ -62,8 +56,8 @@ def write(
     samples = table.from_runs(runs, names)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    content = summary(runs, samples, notes)
-    content["source"] = " ".join(str(folder) for folder in folders)
+    content = summary.of(runs, samples, notes)
+    content["source"] = words.visible(shlex.join(str(folder) for folder in folders))
     written = []
     drawn = _drawn(samples) if {"png", "html"} & set(formats) else {}
     if "png" in formats:
@@ -100,7 +94,7 @@ def terminal(runs: Sequence[Run], notes: Sequence[str], console: object = None) 
     from rich.text import Text
 
     console = console or Console()
-    content = summary(runs, table.from_runs(runs), notes)
+    content = summary.of(runs, table.from_runs(runs), notes)
     if not runs:
         console.print(Text("No runs were recorded."))
     for note in content["notes"]:
@@ -133,119 +127,17 @@ def terminal(runs: Sequence[Run], notes: Sequence[str], console: object = None) 
         console.print(Text(error["command"], style="dim"))
 
 
-def summary(
-    runs: Sequence[Run], samples: pd.DataFrame, notes: Sequence[str]
-) -> dict[str, object]:
-    """Everything that the forms of the report say, as plain text and rows."""
-    trials = stats.trials(samples)
-    commands = {run.key: words.command(run.trial) for run in runs}
-    scenes = []
-    for number, scene in trials.groupby("scene", sort=False):
-        order = ["factor", "examples_per_second"]
-        ranked = scene.sort_values(order, ascending=False, na_position="last")
-        scenes.append(
-            {
-                "number": number,
-                "title": words.title(scene.iloc[0]),
-                "machine": words.visible(scene["machine"].iloc[0]),
-                "sentence": words.sentence(scene),
-                "cautions": words.cautions(scene),
-                "rows": [_row(r, commands) for r in ranked.to_dict("records")],
-                "names": {name: scene[name].iloc[0] for name in table.SCENE},
-            }
-        )
-    machines = _machines(runs)
-    return {
-        "scenes": scenes,
-        "errors": _errors(runs, commands),
-        "machines": machines,
-        "several_machines": len(machines) > 1,
-        "notes": [words.visible(note) for note in notes],
-        "runs": len(runs),
-        "samples": int(samples["seconds_per_batch"].notna().sum()),
-        "trials": len(trials),
-    }
-
-
-def _row(row: dict[str, object], commands: dict[str, str]) -> dict[str, object]:
-    rate, rate_bounds = words.triple(row, "examples_per_second")
-    factor, factor_bounds = words.triple(row, "factor")
-    marks = [flag for flag in row["flags"].split(";") if flag]
-    marks += ["unstable"] if row["unstable"] else []
-    marks += ["not_steady"] if row["not_steady"] and "not_steady" not in marks else []
-    if not row["runs"]:
-        verdict = "failed"
-    elif row["runs"] == 1 and not row["is_baseline"]:
-        verdict = "one run"
-    else:
-        verdict = VERDICTS[row["verdict"]]
-    return {
-        "label": words.visible(row["label"], 120),
-        "best": bool(row["best"]),
-        "factor": "1" if row["is_baseline"] else factor,
-        "factor_bounds": "" if row["is_baseline"] else factor_bounds,
-        "verdict": verdict,
-        "rate": rate,
-        "rate_bounds": rate_bounds,
-        "runs": int(row["runs"]),
-        "failed": int(row["failed"]),
-        "marks": [words.visible(mark, 40) for mark in marks],
-        "command": words.visible(commands[row["key"]], 2000),
-    }
-
-
-def _errors(runs: Sequence[Run], commands: dict[str, str]) -> list[dict[str, object]]:
-    found: dict[tuple, int] = {}
-    for run in runs:
-        if run.measured.error:
-            key = run.key, run.measured.error
-            found[key] = found.get(key, 0) + 1
-    return [
-        {
-            "key": words.visible(key, 120),
-            "type": words.visible(failure.type, 80),
-            "message": words.visible(failure.message, 500),
-            "phase": words.visible(failure.phase, 40),
-            "count": count,
-            "command": words.visible(commands[key], 2000),
-        }
-        for (key, failure), count in found.items()
-    ]
-
-
-def _machines(runs: Sequence[Run]) -> list[dict[str, object]]:
-    labels = table.machine_labels(runs)
-    panels: dict[tuple, dict[str, object]] = {}
-    for run in runs:
-        panel = panels.setdefault(identity(run.machine), {"runs": 0, "facts": {}})
-        panel["runs"] += 1
-        panel["first"] = min(panel.get("first", run.started), run.started)
-        panel["last"] = max(panel.get("last", run.started), run.started)
-        for name, value in run.machine.items():
-            panel["facts"].setdefault(name, {})[str(value)] = value
-    return [
-        {
-            "label": words.visible(labels[found]),
-            "runs": panel["runs"],
-            "first": words.visible(panel["first"], 40),
-            "last": words.visible(panel["last"], 40),
-            "facts": {
-                words.visible(name, 40).replace("_", " "): "; ".join(
-                    _fact(name, value) for value in values.values()
-                )
-                for name, values in panel["facts"].items()
-            },
-        }
-        for found, panel in panels.items()
-    ]
-
-
-def _fact(name: str, value: object) -> str:
-    if name.endswith("_bytes") and isinstance(value, int | float):
-        return f"{value / 2**30:.1f} GiB"
-    if isinstance(value, list):
-        value = ", ".join(str(item) for item in value) or "none"
-    return words.visible(value if value != "" else "not known")
+def as_json(runs: Sequence[Run], notes: Sequence[str] = ()) -> str:
+    """The same in JSON: a list of scenes with their trials in full digits."""
+    samples = table.from_runs(runs)
+    content = summary.of(runs, samples, notes)
+    trials = summary.ranked(samples)
+    for scene in content["scenes"]:
+        del scene["names"], scene["rows"]
+        scene["cautions"] = [vars(caution) for caution in scene["cautions"]]
+        own = trials[trials["scene"] == scene.pop("number")]
+        scene["trials"] = json.loads(own[summary.COLUMNS].to_json(orient="records"))
+    return json.dumps(content, indent=2)
 
 
 def _drawn(samples: pd.DataFrame) -> dict[str, Figure]:

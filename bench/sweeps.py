@@ -27,7 +27,7 @@ class Block:
     """Workloads x strategies x axes, seen by one consumer.
 
     Attributes:
-        workloads: Names or paths; `layers:*` and `workloads:*` are whole shelves.
+        workloads: Names or paths; `layers:*` is a whole shelf, `layers:image` a kind.
         strategies: Names; none means the plain pipeline with its axes.
         axes: Values by axis; an axis given here overrides a strategy's.
         consumer: What pulls the batches.
@@ -163,14 +163,20 @@ def _pipelines(block: Block) -> list[Pipeline]:
 
 
 def _expand(workloads: Iterable[str]) -> list[str]:
+    """Names as they are; `layers:*` is a whole shelf, `layers:image` one kind of it."""
     expanded = []
     for name in workloads:
-        shelf, star, _ = name.partition(":*")
-        if not star:
+        shelf, _, wanted = name.partition(":")
+        if shelf not in ("layers", "workloads"):
             expanded.append(name)
             continue
-        for entry in catalog.entries(shelf).values():
-            expanded += [entry.name, *(f"{entry.name}:{v}" for v in entry.variants)]
+        on_shelf = catalog.entries(shelf).values()
+        kinds = sorted({entry.kind for entry in on_shelf})
+        if wanted not in ("*", *kinds):
+            raise unknown(f"kind on the shelf '{shelf}'", wanted, ("*", *kinds))
+        for entry in on_shelf:
+            if wanted in ("*", entry.kind):
+                expanded += [entry.name, *(f"{entry.name}:{v}" for v in entry.variants)]
     return expanded
 
 

@@ -18,8 +18,18 @@ from bench.machine import identity
 from bench.pipeline import AXES, allowed, differences
 from bench.trial import Run, Trial
 
-PHASES = ("offline", "adapt", "trace", "first_batch", "fill", "ramp", "steady")
-OVERHEAD = ("fork", "tensorflow", "inputs", "check", "teardown")
+PHASES = (
+    "adapt",
+    "offline",
+    "build",
+    "trace",
+    "first_batch",
+    "fill",
+    "calibrate",
+    "ramp",
+    "steady",
+)
+OVERHEAD = ("fork", "tensorflow", "inputs", "check", "graph", "rest")
 CONDITIONS = ("load_at_start", "steal_share", "foreign_cpu_share")
 
 # What two trials must share before it means anything to ask which is faster.

@@ -24,7 +24,7 @@ FLAGS = {
     "frozen_random": "a random layer's output was stored once and repeated, so the "
     "augmentation never changes; not ranked. Put the cache before the random layer.",
     "cache_not_filled": "the cache was never read to its end, so nothing came from it; "
-    "not ranked. Give it one whole epoch before timing: longer --warmup-seconds.",
+    "not ranked. Let nothing before the consumer cut an epoch short.",
     "xla_off": "one layer cannot be compiled, which switched XLA off for the whole "
     "model. Move that layer into the dataset, or compare with jit=off.",
 }
@@ -131,10 +131,10 @@ def sentence(scene: pd.DataFrame) -> str:
 
 
 def command(trial: Trial) -> str:
-    """The command that measures this trial again, quoted for a shell."""
-    words = ["python", "run_bench.py", "run", "--workload", trial.workload]
-    if trial.consumer != "drain":
-        words += ["--consumer", trial.consumer]
+    """The command that measures this trial alone again, quoted for a shell."""
+    # The quick sweep with all that it varies pinned; the axes spell the strategy.
+    words = ["python", "run_bench.py", "run", "quick", "--workload", trial.workload]
+    words += ["--strategy", "naive", "--consumer", trial.consumer]
     if trial.unit != "window":
         words += ["--unit", trial.unit]
     if trial.data:

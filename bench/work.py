@@ -46,7 +46,7 @@ class Work:
 
     def know_rank(self) -> None:
         """Learn the output's rank from tracing the layers on a batch, without a run."""
-        (batch,) = self._raw_batches(1)
+        (batch,) = self.raw_batches(1)
         spec = tf.TensorSpec([None, *batch.shape[1:]], batch.dtype)
         traced = tf.function(self.call).get_concrete_function(spec)
         self.rank = traced.structured_outputs.shape.rank - 1
@@ -61,13 +61,13 @@ class Work:
         p = self.pipeline
         examples = gate.EXAMPLES
         if p.placement == "offline":
-            raw = self._raw_batches(examples)
+            raw = self.raw_batches(examples)
             made = gate.first_batches(self.stored.batch(p.batch_size), examples)
             return list(zip(raw, (batch[0] for batch in made), strict=True))
         if p.placement == "model":
             call = self._compiled_call()
             with tf.device(self.device):
-                return [(raw, call(raw)) for raw in self._raw_batches(examples)]
+                return [(raw, call(raw)) for raw in self.raw_batches(examples)]
         dataset = self._build(
             self._bare(p),
             self._source(self._bare(p)),
@@ -113,6 +113,26 @@ class Work:
             )
         return model
 
+    def raw_batches(self, examples: int) -> list[tf.Tensor]:
+        """The first raw batches, decoded, so many that they hold these examples."""
+        p = replace(self._bare(self.pipeline), placement="model", resample="none")
+        dataset = self._build(p, self._source(p), _identity)
+        return [batch[0] for batch in gate.first_batches(dataset, examples)]
+
+    def inference_dataset(self) -> tf.data.Dataset:
+        """Batches with the layers in the dataset and augmentation off, in order."""
+        p = replace(
+            self._bare(self.pipeline),
+            placement="dataset",
+            order="map_batch",
+            resample="none",
+        )
+
+        def outside_training(features: tf.Tensor) -> tf.Tensor:
+            return apply_layers(self.layers, features, rank=self.rank, training=False)
+
+        return self._build(p, self._source(p), outside_training)
+
     def _on_any(self, features: tf.Tensor) -> tf.Tensor:
         bare = self.pipeline.order == "map_batch"
         return apply_layers(self.layers, features, rank=self.rank if bare else None)
@@ -134,11 +154,6 @@ class Work:
         names = ("cache", "cache_storage", "prefetch", "shuffle_buffer", "storage")
         kept = {name: getattr(defaults, name) for name in (*names, "read_latency_ms")}
         return replace(p, **kept)
-
-    def _raw_batches(self, examples: int) -> list[tf.Tensor]:
-        p = replace(self._bare(self.pipeline), placement="model", resample="none")
-        dataset = self._build(p, self._source(p), _identity)
-        return [batch[0] for batch in gate.first_batches(dataset, examples)]
 
     def _mapped_once(self) -> tf.data.Dataset:
         p = replace(

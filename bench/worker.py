@@ -15,7 +15,7 @@ import msgspec
 import psutil
 import tensorflow as tf
 
-from bench import catalog, gate, inputs, resampling, sources, timing
+from bench import catalog, gate, inputs, randomness, resampling, serving, sources, timing
 from bench.consumers import Consumer
 from bench.errors import UsageError
 from bench.graph import cache_facts, executed_graph
@@ -156,8 +156,12 @@ def _measure(
         found["output_fingerprint"] = gate.check(
             entry, module, p, work.witness(), work.call
         )
+        facts |= randomness.facts(work, trial.consumer)
     if not entry.deterministic and (p.placement == "offline" or p.cache == "mapped"):
         flags.append("frozen_random")
+    if trial.consumer == "serve":
+        serving.measure(work, scratch, effort, clock, found)
+        return
     with clock.time("build"):
         dataset = work.dataset(scratch, repeat=trial.unit == "window")
     with clock.time("trace"):

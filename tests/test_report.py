@@ -1,9 +1,8 @@
 """The report says what was found, shows any text as text, and needs no network."""
 
-# ruff: noqa: D103 - a test is named by the sentence that it holds
-
 import html.parser
 import io
+import json
 import math
 import shlex
 
@@ -13,7 +12,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from bench import report, stats, store, table, words
+import run_bench
+from bench import report, stats, store, sweeps, table, words
 from bench.errors import UsageError
 from bench.trial import Failure, Trial
 
@@ -89,9 +89,11 @@ def test_the_page_answers_first_and_names_the_torn_line(folder):
     assert "the last line is cut off" in page.text
     assert page.text.index("vectorized won") < page.text.index("Every trial")
     assert "no such file" in page.text
-    assert (
-        "python run_bench.py run --workload prose --axis order=batch_map" in page.text
+    command = (
+        "python run_bench.py run quick --workload prose --strategy naive "
+        "--consumer drain --axis order=batch_map"
     )
+    assert command in page.text
 
 
 def test_the_page_needs_nothing_from_elsewhere(folder):
@@ -140,7 +142,7 @@ def test_hostile_text_shows_as_text(text, tmp_path):
     runs.append(factory.run(Trial(workload=text, data=text), error=failure))
     for run in runs:
         store.append(tmp_path, run)
-    report.write(tmp_path, tmp_path / "out")
+    report.write(tmp_path, tmp_path / "out", ["html", "md", "csv"])
     shown = words.visible(text, 60)
     page = Page((tmp_path / "out" / "report.html").read_text(encoding="utf-8"))
     assert shown in page.text
@@ -207,7 +209,7 @@ def test_little_still_gives_a_report(kind, tmp_path):
     }[kind]
     for run in runs:
         store.append(tmp_path, run)
-    report.write([tmp_path], tmp_path)
+    report.write([tmp_path], tmp_path, ["html", "md"])
     text = Page((tmp_path / "report.html").read_text(encoding="utf-8")).text
     said = {
         "errors": "Nothing could be measured: 1 of 1 runs failed.",
@@ -224,7 +226,7 @@ def test_two_folders_of_two_machines_stand_side_by_side(tmp_path):
         machine = {**factory.MACHINE, "tensorflow": tensorflow}
         for run in factory.runs({NAIVE: 0.01, FAST: 0.005}, machine=machine):
             store.append(tmp_path / name, run)
-    report.write([tmp_path / "a", tmp_path / "b"], tmp_path / "both")
+    report.write([tmp_path / "a", tmp_path / "b"], tmp_path / "both", ["html"])
     text = Page((tmp_path / "both" / "report.html").read_text(encoding="utf-8")).text
     assert text.count("vectorized won: ") == 2
     assert "nothing is averaged between them" in text
@@ -310,7 +312,8 @@ def test_the_command_gives_the_trial_again_and_survives_a_shell():
         deterministic=False,
     )
     parts = shlex.split(words.command(trial))
-    assert parts[:5] == ["python", "run_bench.py", "run", "--workload", trial.workload]
+    assert parts[:4] == ["python", "run_bench.py", "run", "quick"]
+    assert parts[parts.index("--workload") + 1] == trial.workload
     axes = [parts[n + 1] for n, part in enumerate(parts) if part == "--axis"]
     assert axes == [
         "order=batch_map",
@@ -320,3 +323,37 @@ def test_the_command_gives_the_trial_again_and_survives_a_shell():
     ]
     assert parts[parts.index("--consumer") + 1] == "train"
     assert parts[parts.index("--data") + 1] == "a b"
+
+
+@pytest.mark.parametrize(
+    "trial",
+    [
+        factory.trial("cached_mapped", workload="prices", batch_size=64),
+        factory.trial("in_model", workload="prices", consumer="train", jit="auto"),
+        factory.trial(workload="prices", map_parallel_calls=2, deterministic=False),
+    ],
+    ids=lambda trial: trial.key,
+)
+def test_the_command_plans_exactly_this_trial(trial):
+    options = run_bench._parser().parse_args(shlex.split(words.command(trial))[2:])
+    sweep = sweeps.narrow(
+        sweeps.find(options.sweep),
+        workloads=options.workload,
+        strategies=options.strategy,
+        axes=dict(sweeps.parse_axis(text) for text in options.axis),
+        consumer=options.consumer,
+    )
+    assert sweeps.trials(sweep) == ([trial], {})
+
+
+def test_json_has_full_digits_and_the_sentence():
+    runs = factory.runs({NAIVE: 0.01, FAST: 0.002})
+    runs.append(factory.run(OTHER, error=FAILURE))
+    (scene,) = json.loads(report.as_json(runs))["scenes"]
+    assert scene["sentence"].startswith("vectorized won: ")
+    fast, naive, failed = scene["trials"]
+    assert fast["label"] == "vectorized" and fast["best"] is True
+    assert fast["factor_low"] < 5 < fast["factor_high"]
+    assert naive["factor"] == 1
+    assert failed["factor"] is None and failed["failed"] == 1
+    assert json.loads(report.as_json([]))["scenes"] == []

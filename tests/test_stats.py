@@ -1,7 +1,5 @@
 """Estimates against known truth, verdicts against their definitions."""
 
-# ruff: noqa: D103 - a test is named by the sentence that it holds
-
 import factory
 import numpy as np
 import pytest

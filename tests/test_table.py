@@ -1,7 +1,5 @@
 """Runs to the table: a row a sample, a column an axis."""
 
-# ruff: noqa: D103 - a test is named by the sentence that it holds
-
 import factory
 import numpy as np
 import pytest

@@ -12,8 +12,9 @@ from bench import figure, stats, words
 
 MOST_ROWS = 24
 PHASES = {
-    "offline": figure.GREEN,
     "adapt": figure.BLUE,
+    "offline": figure.GREEN,
+    "build": figure.VERMILION,
     "trace": figure.ORANGE,
     "first_batch": figure.SKY,
     "fill": figure.PURPLE,
@@ -38,7 +39,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
     names = trials.first().loc[medians.index]
     order = np.argsort(-medians.sum(axis=1).to_numpy(), kind="stable")[:MOST_ROWS]
     rows, names = medians.iloc[order], names.iloc[order]
-    drawn, (panel,) = figure.panels([1.1 + 0.3 * len(rows)])
+    drawn, (panel,) = figure.panels([1.1 + 0.34 * len(rows)])
     scenes = [words.title(name) for _, name in names.iterrows()]
     several = len(set(scenes)) > 1
     places = figure.rows(

@@ -37,7 +37,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
     ][:MOST_SCENES]
     if not chosen:
         return None
-    drawn, axes = figure.panels([0.8 + 0.32 * len(rows) for rows in chosen])
+    drawn, axes = figure.panels([0.85 + 0.36 * len(rows) for rows in chosen])
     for panel, rows in zip(axes, chosen, strict=True):
         _panel(panel, rows)
     return drawn
@@ -47,7 +47,9 @@ def _placements(table: pd.DataFrame, scene: pd.DataFrame) -> pd.DataFrame:
     """The best trial of each placement, device and jit, and its factor to the first."""
     by = ["placement", "ran_on", "jit"]
     ranked = scene.sort_values("examples_per_second", ascending=False)
-    best = ranked.drop_duplicates(by).sort_values(by)
+    best = ranked.drop_duplicates(by).sort_values(
+        by, key=lambda column: column.replace({"off": "", "auto": "on "})
+    )
     if best["placement"].nunique() < 2:
         return best.head(0)
     machine, keys = best["machine"].iloc[0], list(best["key"])
@@ -109,4 +111,6 @@ def _name(row: pd.Series, rows: pd.DataFrame) -> str:
         parts.append(row["ran_on"])
     if row["jit"] != "off":
         parts.append(f"jit {row['jit']}")
+    if "frozen_random" in row["flags"]:
+        parts.append("frozen")
     return f"{' '.join(parts)} ({row['label']})"

@@ -36,11 +36,11 @@ def draw(table: pd.DataFrame) -> Figure | None:
         own = (table["machine"] == trial["machine"]) & (table["key"] == trial["key"])
         _panel(panel, table[own & table["seconds_per_batch"].notna()])
         name = f"{words.title(trial)}: {trial['label']}" if several else trial["label"]
-        panel.set_title(figure.label(name, 38), fontsize=7)
+        panel.set_title(figure.label(name, 34), fontsize=9)
     for panel in axes[len(shown) :]:
         panel.set_visible(False)
-    drawn.supxlabel("samples, in the order in which they were timed", fontsize=8)
-    drawn.supylabel("seconds a batch, trial's median = 1", fontsize=8)
+    drawn.supxlabel("samples, in the order in which they were timed", fontsize=9)
+    drawn.supylabel("seconds a batch, trial's median = 1", fontsize=9)
     return drawn
 
 

@@ -34,7 +34,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
         scene.sort_values("examples_per_second", ascending=False).head(MOST_ROWS)
         for scene in scenes
     ]
-    drawn, axes = figure.panels([0.75 + 0.3 * len(rows) for rows in shown])
+    drawn, axes = figure.panels([0.8 + 0.33 * len(rows) for rows in shown])
     for panel, rows, scene in zip(axes, shown, scenes, strict=True):
         _panel(panel, rows, runs)
         cut = (
@@ -61,7 +61,9 @@ def _panel(panel: Axes, rows: pd.DataFrame, runs: pd.DataFrame) -> None:
         rows["examples_per_second_high"] - rate,
     ]
     known = ~np.isnan(ends[0].to_numpy())
-    colors = np.where(rows["best"], figure.VERMILION, figure.BLUE)
+    colors = np.select(
+        [rows["best"], rows["ranked"]], [figure.VERMILION, figure.BLUE], figure.GREY
+    )
     panel.hlines(
         places[known],
         rows["examples_per_second_low"][known],
@@ -97,4 +99,5 @@ def _factor(row: pd.Series) -> str:
     if row["is_baseline"]:
         return "baseline"
     value, _ = words.triple(row, "factor")
-    return f"\u00d7{value}" if value != "-" else ""
+    mark = "" if row["ranked"] else " (not ranked)"
+    return f"\u00d7{value}{mark}" if value != "-" else ""

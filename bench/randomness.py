@@ -1,0 +1,154 @@
+"""What is random about layers: draws an example or a batch, seeds, and inference."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from bench import gate
+from bench.pipeline import Pipeline, build
+from bench.preprocess import apply_layers, as_layers, supports_jit, to_numpy
+from bench.work import Work
+
+COPIES = 64
+EXAMPLES = 16  # one alone may by chance be drawn the same three times
+SMALL_BATCH = 8  # so that the copies make several batches
+ALIKE = 1e-5
+
+
+def facts(work: Work, consumer: str) -> dict[str, float | str]:
+    """Facts on XLA for every run, on draws for layers, on inference for models.
+
+    Args:
+        work: The trial's workload, with its rank known.
+        consumer: What pulls the batches.
+
+    Returns:
+        `supports_jit`; for a random layer `draws`, `distinct_draws` and, with
+        placement=dataset, `reproducible`; for a model with random layers
+        `identity_outside_training`, and the layers that are not.
+    """
+    found: dict[str, float | str] = {
+        "supports_jit": "yes" if supports_jit(work.layers) else "no"
+    }
+    if work.entry.deterministic:
+        return found
+    batch = tf.concat(work.raw_batches(EXAMPLES), axis=0)[:EXAMPLES]
+    if work.entry.shelf != "workloads":
+        found |= draws(work, batch[0])
+    if consumer in ("train", "serve"):
+        found |= outside_training(work.layers, batch)
+    return found
+
+
+def draws(work: Work, example: tf.Tensor) -> dict[str, float | str]:
+    """How many draws 64 copies of one example get, and whether a seed repeats them.
+
+    With placement=dataset and order=map_batch the layers meet bare examples, so each
+    has a draw of its own whatever the layer; otherwise they meet the copies as a batch.
+
+    Args:
+        work: Made anew twice from the same seeds, to see whether a run repeats.
+        example: One raw example, decoded.
+    """
+    p = work.pipeline
+    bare = p.placement == "dataset" and p.order == "map_batch"
+    found: dict[str, float | str] = {}
+    outputs: list[np.ndarray] = []
+    if p.placement == "dataset":
+        outputs = [repeated(_made_anew(work), example) for _ in range(2)]
+        same = np.array_equal(*outputs)
+        found["reproducible"] = "yes" if same else "no"
+    if bare:
+        drawn = outputs[0]
+    else:
+        copies = tf.repeat(example[None], COPIES, axis=0)
+        drawn = to_numpy(apply_layers(work.layers, copies))
+    count = distinct(drawn)
+    return {
+        "draws": "per example" if count > 1 else "per batch",
+        "distinct_draws": count,
+        **found,
+    }
+
+
+def repeated(work: Work, example: tf.Tensor) -> np.ndarray:
+    """What the placement's own pipeline makes of 64 copies, from its first batch on."""
+    p = replace(
+        Pipeline(),
+        batch_size=SMALL_BATCH,
+        **{
+            name: getattr(work.pipeline, name)
+            for name in (
+                "order",
+                "map_parallel_calls",
+                "deterministic",
+                "rewrites",
+                "threadpool_size",
+            )
+        },
+    )
+    rank = work.rank if p.order == "map_batch" else None
+    dataset = build(
+        p,
+        tf.data.Dataset.from_tensors((example,)).repeat(COPIES),
+        lambda *record: record,
+        lambda features: apply_layers(work.layers, features, rank=rank),
+        decodes=False,
+        repeat=False,
+    )
+    return gate.joined([batch[0] for batch in dataset])
+
+
+def distinct(outputs: np.ndarray) -> int:
+    """How many of the outputs differ from all others before them."""
+    flat = outputs.reshape(len(outputs), -1)
+    return len(np.unique(flat, axis=0))
+
+
+def outside_training(layers: Sequence[keras.Layer], batch: tf.Tensor) -> dict[str, str]:
+    """What random layers do in `evaluate` and `predict`, which call them so.
+
+    Args:
+        layers: Applied in turn; those that repeat themselves are not random.
+        batch: Raw examples.
+
+    Returns:
+        `identity_outside_training`: `yes`; `deterministic` where one of them does
+        something to the examples, but always the same; `no` where one still draws.
+        `not_identity_outside_training` names those.
+    """
+    verdict, named = "yes", []
+    for layer in layers:
+        before = batch
+        in_training = [to_numpy(apply_layers([layer], before)) for _ in range(3)]
+        outside = [
+            to_numpy(apply_layers([layer], before, training=False)) for _ in range(2)
+        ]
+        batch = tf.constant(outside[0])
+        if all(np.array_equal(in_training[0], other) for other in in_training[1:]):
+            continue
+        if not np.array_equal(*outside):
+            verdict = "no"
+        elif _alike(to_numpy(before), outside[0]):
+            continue
+        elif verdict == "yes":
+            verdict = "deterministic"
+        named.append(type(layer).__name__)
+    found = {"identity_outside_training": verdict}
+    if named:
+        found["not_identity_outside_training"] = ", ".join(named)
+    return found
+
+
+def _made_anew(work: Work) -> Work:
+    layers = as_layers(work.module.build(work.inputs.features, **work.entry.variant))
+    return replace(work, layers=layers)
+
+
+def _alike(before: np.ndarray, after: np.ndarray) -> bool:
+    return before.shape == after.shape and np.allclose(
+        before.astype(after.dtype), after, rtol=ALIKE, atol=ALIKE
+    )

@@ -1,0 +1,148 @@
+"""What every form of the report says, in plain text: scenes, rows, errors, machines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from bench import stats, table, words
+from bench.machine import identity
+from bench.trial import Run
+
+VERDICTS = {
+    "baseline": "baseline",
+    "faster": "faster",
+    "slower": "slower",
+    "unchanged": "as fast",
+    "unknown": "cannot tell",
+}
+QUANTITIES = ("seconds_per_batch", "examples_per_second", "factor", "lead")
+COLUMNS = [
+    *("key", "strategy", "label", "runs", "failed", "pairs", "baseline"),
+    *(f"{name}{end}" for name in QUANTITIES for end in ("", "_low", "_high")),
+    *("verdict", "lead_verdict", "best", "ranked", "spread", "unstable", "not_steady"),
+    *("flags", "cpu_seconds_per_example", "peak_resident_bytes"),
+]
+
+
+def of(
+    runs: Sequence[Run], samples: pd.DataFrame, notes: Sequence[str]
+) -> dict[str, object]:
+    """Everything that the forms of the report say, as plain text and rows."""
+    trials = ranked(samples)
+    commands = {run.key: words.command(run.trial) for run in runs}
+    scenes = []
+    for number, scene in trials.groupby("scene", sort=False):
+        scenes.append(
+            {
+                "number": number,
+                "title": words.title(scene.iloc[0]),
+                "machine": words.visible(scene["machine"].iloc[0]),
+                "sentence": words.sentence(scene),
+                "cautions": words.cautions(scene),
+                "rows": [_row(r, commands) for r in scene.to_dict("records")],
+                "names": {name: scene[name].iloc[0] for name in table.SCENE},
+            }
+        )
+    machines = _machines(runs)
+    return {
+        "scenes": scenes,
+        "errors": _errors(runs, commands),
+        "machines": machines,
+        "several_machines": len(machines) > 1,
+        "notes": [words.visible(note) for note in notes],
+        "runs": len(runs),
+        "samples": int(samples["seconds_per_batch"].notna().sum()),
+        "trials": len(trials),
+    }
+
+
+def ranked(samples: pd.DataFrame) -> pd.DataFrame:
+    """The trials of each scene, fastest first, what failed last."""
+    trials = stats.trials(samples)
+    if trials.empty:
+        return trials
+    order = ["scene", "factor", "examples_per_second"]
+    return trials.sort_values(order, ascending=[True, False, False])
+
+
+def _row(row: dict[str, object], commands: dict[str, str]) -> dict[str, object]:
+    rate, rate_bounds = words.triple(row, "examples_per_second")
+    factor, factor_bounds = words.triple(row, "factor")
+    marks = [flag for flag in row["flags"].split(";") if flag]
+    marks += ["unstable"] if row["unstable"] else []
+    marks += ["not_steady"] if row["not_steady"] and "not_steady" not in marks else []
+    if not row["runs"]:
+        verdict = "failed"
+    elif row["runs"] == 1 and not row["is_baseline"]:
+        verdict = "one run"
+    else:
+        verdict = VERDICTS[row["verdict"]]
+    return {
+        "label": words.visible(row["label"], 120),
+        "best": bool(row["best"]),
+        "factor": "1" if row["is_baseline"] else factor,
+        "factor_bounds": "" if row["is_baseline"] else factor_bounds,
+        "verdict": verdict,
+        "rate": rate,
+        "rate_bounds": rate_bounds,
+        "runs": int(row["runs"]),
+        "failed": int(row["failed"]),
+        "marks": [words.visible(mark, 40) for mark in marks],
+        "command": words.visible(commands[row["key"]], 2000),
+    }
+
+
+def _errors(runs: Sequence[Run], commands: dict[str, str]) -> list[dict[str, object]]:
+    found: dict[tuple, int] = {}
+    for run in runs:
+        if run.measured.error:
+            key = run.key, run.measured.error
+            found[key] = found.get(key, 0) + 1
+    return [
+        {
+            "key": words.visible(key, 120),
+            "type": words.visible(failure.type, 80),
+            "message": words.visible(failure.message, 500),
+            "phase": words.visible(failure.phase, 40),
+            "count": count,
+            "command": words.visible(commands[key], 2000),
+        }
+        for (key, failure), count in found.items()
+    ]
+
+
+def _machines(runs: Sequence[Run]) -> list[dict[str, object]]:
+    labels = table.machine_labels(runs)
+    panels: dict[tuple, dict[str, object]] = {}
+    for run in runs:
+        panel = panels.setdefault(identity(run.machine), {"runs": 0, "facts": {}})
+        panel["runs"] += 1
+        panel["first"] = min(panel.get("first", run.started), run.started)
+        panel["last"] = max(panel.get("last", run.started), run.started)
+        for name, value in run.machine.items():
+            panel["facts"].setdefault(name, {})[str(value)] = value
+    return [
+        {
+            "label": words.visible(labels[found]),
+            "runs": panel["runs"],
+            "first": words.visible(panel["first"], 40),
+            "last": words.visible(panel["last"], 40),
+            "facts": {
+                words.visible(name, 40).replace("_", " "): "; ".join(
+                    _fact(name, value) for value in values.values()
+                )
+                for name, values in panel["facts"].items()
+            },
+        }
+        for found, panel in panels.items()
+    ]
+
+
+def _fact(name: str, value: object) -> str:
+    if name.endswith("_bytes") and isinstance(value, int | float):
+        return f"{value / 2**30:.1f} GiB"
+    if isinstance(value, list):
+        value = ", ".join(str(item) for item in value) or "none"
+    return words.visible(value if value != "" else "not known")

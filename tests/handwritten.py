@@ -1,0 +1,165 @@
+"""Five factors, measured by this suite and by plain TensorFlow written by hand.
+
+Not collected by pytest, since it measures: run `python tests/handwritten.py` on a quiet
+machine. The hand-written side shares nothing with the suite but the input arrays and
+the layers' settings; each measurement has a fresh interpreter. Exit 1 if a factor is
+off by more than 10 %.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+BATCH = 64
+ROUNDS = 5
+SECONDS = 1.0
+# name: workload, settings of the two trials, consumer
+COMPARISONS = {
+    "text_vectorization: batch before map": (
+        "text_vectorization",
+        {},
+        {"order": "batch_map"},
+        "drain",
+    ),
+    "rescaling: batch before map": ("rescaling", {}, {"order": "batch_map"}, "drain"),
+    "random_rotation: two map calls": (
+        "random_rotation",
+        {},
+        {"map_parallel_calls": 2},
+        "drain",
+    ),
+    "prose: mapped cache": ("prose", {}, {"cache": "mapped"}, "drain"),
+    "prices: layers in the model, training": (
+        "prices",
+        {"order": "batch_map"},
+        {"placement": "model"},
+        "train",
+    ),
+}
+
+
+def main() -> int:
+    """Measure both sides in turn and print them."""
+    from bench.pipeline import pipeline
+    from bench.runner import executor, rounds
+    from bench.trial import Effort, Trial
+
+    effort = Effort(rounds=ROUNDS, steady_seconds=SECONDS)
+    trials, jobs = {}, {}
+    for name, (workload, *settings, consumer) in COMPARISONS.items():
+        for side, values in enumerate(settings):
+            made = pipeline({"batch_size": BATCH, **values})
+            trial = Trial(workload=workload, pipeline=made, consumer=consumer)
+            trials[trial.key] = name, side
+            jobs[name, side] = trial
+    ours: dict[tuple, dict] = {key: {} for key in jobs}
+    runs = rounds(list(jobs.values()), executor(), effort, sweep="handwritten", seed=1)
+    for run in runs:
+        assert run.measured.error is None, run.measured.error
+        seconds = statistics.median(run.measured.samples)
+        ours[trials[run.key]][run.round] = seconds
+    hand: dict[tuple, dict] = {key: {} for key in jobs}
+    for number in range(ROUNDS):
+        for name, side in jobs:
+            hand[name, side][number] = _by_hand(name, side)
+    worst = 0.0
+    print(f"{'':44} suite   by hand   apart")
+    for name in COMPARISONS:
+        suite, plain = (_factor(found, name) for found in (ours, hand))
+        apart = suite / plain - 1
+        worst = max(worst, abs(apart))
+        print(f"{name:44} {suite:5.2f}   {plain:7.2f}   {apart:+.1%}")
+    return 0 if worst <= 0.10 else 1
+
+
+def _factor(found: dict, name: str) -> float:
+    base, head = found[name, 0], found[name, 1]
+    return statistics.geometric_mean([base[n] / head[n] for n in base])
+
+
+def _by_hand(name: str, side: int) -> float:
+    command = [sys.executable, __file__, name, str(side)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def plain(name: str, side: int) -> float:
+    """One hand-written measurement: seconds a batch."""
+    import keras
+    import tensorflow as tf
+
+    from bench import catalog, inputs
+    from bench.pipeline import Pipeline
+
+    workload = COMPARISONS[name][0]
+    entry = catalog.find(workload)
+    module = catalog.load(entry)
+    made = inputs.prepare(entry, module, Pipeline(batch_size=BATCH))
+    layer = module.build(made.features)
+    options = tf.data.Options()
+    options.experimental_optimization.apply_default_optimizations = False
+
+    if "training" in name:
+        data = tf.data.Dataset.from_tensor_slices((made.features, made.labels))
+        data = data.repeat().batch(BATCH, drop_remainder=True)
+        inside = keras.Input(made.features.shape[1:])
+        if side == 0:
+            data = data.map(lambda x, y: (layer(x), y))
+            inside = keras.Input(layer.compute_output_shape((None, 84))[1:])
+        features = layer(inside) if side == 1 else inside
+        model = keras.Model(inside, module.model(features))
+        model.compile("adam", "sparse_categorical_crossentropy", jit_compile=False)
+        data = data.with_options(options)
+        model.fit(data, steps_per_epoch=50, verbose=0)
+        iterator, times = iter(data), []
+        for _ in range(20):
+            start = time.perf_counter()
+            for _ in range(30):
+                logs = model.train_function(iterator)
+            float(logs["loss"])
+            times.append((time.perf_counter() - start) / 30)
+        return statistics.median(times[5:])
+
+    arrays = [a for a in (made.features, made.labels) if a is not None]
+    data = tf.data.Dataset.from_tensor_slices(tuple(arrays))
+
+    def mapped(features: tf.Tensor, *label: tf.Tensor) -> tuple:
+        return (layer(features), *label)
+
+    if "batch before map" in name and side == 1:
+        data = data.repeat().batch(BATCH, drop_remainder=True).map(mapped)
+    elif "mapped cache" in name and side == 1:
+        data = data.map(mapped).cache().repeat().batch(BATCH, drop_remainder=True)
+    elif "two map calls" in name and side == 1:
+        data = data.repeat().map(mapped, num_parallel_calls=2)
+        data = data.batch(BATCH, drop_remainder=True)
+    else:
+        data = data.repeat().map(mapped).batch(BATCH, drop_remainder=True)
+    data = data.with_options(options)
+    iterator = iter(data)
+    for _ in range(len(made.features) // BATCH + 2):  # fills the cache to its end
+        next(iterator)
+    count, spent = 1, 0.0
+    while spent < SECONDS:
+        count = count * 2
+        iterator = iter(data.skip(count))
+        start = time.perf_counter()
+        next(iterator)
+        spent = time.perf_counter() - start
+    return spent / (count + 1)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 3:
+        print(json.dumps(plain(sys.argv[1], int(sys.argv[2]))))
+    else:
+        np.set_printoptions(precision=3)
+        sys.exit(main())
