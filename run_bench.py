@@ -58,14 +58,14 @@ def list_(options: argparse.Namespace) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Make a sweep's runs, then its report."""
-    from bench import plan, runner, store
+    from bench import plan, processes, store
 
     folder, made = _plan(options)
     with store.locked(folder):
         kept, notes = store.load(folder)
         for note in notes:
             print(note, file=sys.stderr)
-        executor = runner.executor()
+        executor = processes.executor()
         print("Making inputs and checking layers ...", file=sys.stderr)
         made = plan.prepare(made, executor)
         plan.save(made, folder)

@@ -78,7 +78,8 @@ def load(path: str) -> Callable:
     if path.endswith(".keras"):
         model = keras.saving.load_model(path, compile=False)
         return lambda batch: model(batch, training=False)
-    return tf.saved_model.load(path).serve
+    served = tf.saved_model.load(path)  # to be held: its functions do not hold it
+    return lambda batch: served.serve(batch)
 
 
 def _leave_with_the_asker() -> None:

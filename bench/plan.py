@@ -8,7 +8,7 @@ import msgspec
 
 from bench import catalog, machine
 from bench.errors import UsageError
-from bench.runner import Executor
+from bench.processes import Executor
 from bench.sweeps import Sweep, trials
 from bench.trial import Effort, Trial
 

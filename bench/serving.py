@@ -73,12 +73,13 @@ def measure(
 
 def loaded(work: Work, exported: Exported) -> Callable[[np.ndarray], np.ndarray]:
     """What answers one request: raw batch in, predictions out, both NumPy arrays."""
-    served = tf.saved_model.load(exported.folder / "saved_model").serve
+    model = tf.saved_model.load(exported.folder / "saved_model")
+    served = model.serve
     if _jit(work, exported):
         served = tf.function(served, jit_compile=True)
     prepare = _identity if exported.in_front else _client(work, exported)
 
-    def call(batch: np.ndarray) -> np.ndarray:
+    def call(batch: np.ndarray, held: object = model) -> np.ndarray:
         with tf.device("/CPU:0"):
             features = prepare(tf.constant(batch))
         with tf.device(work.device):

@@ -144,7 +144,9 @@ def take(
         taken = [caller.turn() for caller in order]
         if None in taken:
             break
-        pairs.append((taken[0], taken[1]) if order[0] is first else (taken[1], taken[0]))
+        pairs.append(
+            (taken[0], taken[1]) if order[0] is first else (taken[1], taken[0])
+        )
     return pairs
 
 

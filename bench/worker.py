@@ -15,7 +15,16 @@ import msgspec
 import psutil
 import tensorflow as tf
 
-from bench import catalog, gate, inputs, randomness, resampling, serving, sources, timing
+from bench import (
+    catalog,
+    gate,
+    inputs,
+    randomness,
+    resampling,
+    serving,
+    sources,
+    timing,
+)
 from bench.consumers import Consumer
 from bench.errors import UsageError
 from bench.graph import cache_facts, executed_graph
@@ -37,6 +46,7 @@ class Request(msgspec.Struct, kw_only=True):
         seed: Of shuffling and of the layers' own randomness.
         asked: When the runner asked, on the system-wide monotonic clock; seconds.
         result: Where to write what was measured; never a standard stream.
+        channel: The socket at which to wait for turns; empty to measure alone.
     """
 
     verb: str
@@ -45,6 +55,7 @@ class Request(msgspec.Struct, kw_only=True):
     seed: int
     asked: float
     result: str
+    channel: str = ""
 
 
 class Traits(msgspec.Struct, kw_only=True):

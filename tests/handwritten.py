@@ -49,7 +49,8 @@ COMPARISONS = {
 def main() -> int:
     """Measure both sides in turn and print them."""
     from bench.pipeline import pipeline
-    from bench.runner import executor, rounds
+    from bench.processes import executor
+    from bench.runner import rounds
     from bench.trial import Effort, Trial
 
     effort = Effort(rounds=ROUNDS, steady_seconds=SECONDS)
