@@ -151,6 +151,8 @@ def _read(path: Path, shelf: str) -> Entry:
         raise UsageError(
             f"{path} is not valid Python: {error.msg} in line {error.lineno}."
         ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read as UTF-8 text: {error}.") from error
     functions = {
         node.name: tuple(a.arg for a in node.args.args + node.args.kwonlyargs)
         for node in tree.body

@@ -20,9 +20,12 @@ class Consumer:
         trace: Trace, compile, start the device; called once, before `step`.
         step: Pull one batch, from Python; for the first batch, filling, calibrating.
         window: Batches to a function that pulls so many.
-        epoch: Pull from a fresh iterator to its end; the number of batches.
+        epoch: Pull from a fresh iterator to its end; the number of batches, 0 where
+            only counting them would tell. The next `step` starts afresh: an iterator
+            at its end has lost its graph.
         iterator: The iterator that was made last, whose graph is the one that ran.
         traces: How often the consumer's function has been traced.
+        batches: Count the batches of an epoch.
     """
 
     trace: Callable[[], None]
@@ -31,6 +34,7 @@ class Consumer:
     epoch: Callable[[], int]
     iterator: Callable[[], object]
     traces: Callable[[], int] = lambda: 0
+    batches: Callable[[], int] = lambda: 0
 
 
 def drain(dataset: tf.data.Dataset) -> Consumer:
@@ -52,14 +56,20 @@ def drain(dataset: tf.data.Dataset) -> Consumer:
         return lambda: next(iterator)
 
     def epoch() -> int:
-        # No element has this index: everything is made, nothing handed to Python.
-        beyond = 2**40
-        state["iterator"] = iter(dataset.shard(beyond, beyond - 1))
-        for _ in state["iterator"]:
-            raise RuntimeError("an epoch of more than 2**40 batches")
-        return int(dataset.cardinality())
+        # No element has this index: everything is made, nothing handed to Python. The
+        # kernel keeps it in 32 bits.
+        beyond = 2**31 - 1
+        for _ in dataset.shard(beyond, beyond - 1):
+            raise RuntimeError(f"an epoch of more than {beyond} batches")
+        state.pop("iterator", None)
+        return max(0, int(dataset.cardinality()))
 
-    return Consumer(lambda: None, step, window, epoch, lambda: state["iterator"])
+    def batches() -> int:
+        return int(dataset.reduce(tf.constant(0, tf.int64), lambda n, *_: n + 1))
+
+    return Consumer(
+        lambda: None, step, window, epoch, lambda: state["iterator"], batches=batches
+    )
 
 
 def drain_model(
@@ -150,5 +160,6 @@ def _python_epoch(dataset: tf.data.Dataset, state: dict, pull: Callable) -> int:
         try:
             pull(1)
         except (StopIteration, tf.errors.OutOfRangeError):
+            del state["iterator"]
             return batches
         batches += 1

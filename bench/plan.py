@@ -108,8 +108,8 @@ def prepare(plan: Plan, executor: Executor) -> Plan:
     """
     traits: dict[tuple, dict] = {}
     refused = dict(plan.refused)
-    executor.start()
     try:
+        executor.start()
         for trial in _distinct(plan.trials):
             outcome = executor.execute("prepare", trial, plan.effort, plan.seed)
             told = {} if outcome.failure else msgspec.json.decode(outcome.result)

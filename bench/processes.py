@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -72,6 +73,7 @@ class ForkServer:
         self._server: subprocess.Popen | None = None
         self._scratch = tempfile.TemporaryDirectory(prefix="feedrate-")
         self._log = Path(self._scratch.name) / "log"
+        self._log_start = 0  # where what the current run has printed begins
         self._requests = 0
 
     def start(self) -> None:
@@ -90,7 +92,7 @@ class ForkServer:
             )
         os.close(writer)
         self._answers = os.fdopen(reader, "rb", buffering=0)
-        self._pending = b""
+        self._pending, self._log_start = b"", 0
         if self._answer(START_SECONDS) is None:
             raise RuntimeError(f"The fork server did not start: {self._log_tail()}")
 
@@ -115,7 +117,10 @@ class ForkServer:
         self, verb: str, trial: Trial, effort: Effort, seed: int, channel: str = ""
     ) -> Begun:
         """Start one request and return at once; the server makes one at a time."""
+        if self._server.poll() is not None:  # killed for its memory, say
+            self.start()
         self._requests += 1
+        self._log_start = self._log.stat().st_size
         result = Path(self._scratch.name) / f"result-{self._requests}.json"
         request, asked = _request(verb, trial, effort, seed, result, channel)
         self._server.stdin.write(request + b"\n")
@@ -131,7 +136,8 @@ class ForkServer:
         ended = self._answer(effort.limit_seconds)
         late = ended is None
         if late and self._server.poll() is None:
-            os.killpg(child["pid"], signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                os.killpg(child["pid"], signal.SIGKILL)
             ended = self._answer(START_SECONDS)
         if ended is None:
             return _lost("the fork server is gone: " + self._log_tail(), asked)
@@ -152,7 +158,8 @@ class ForkServer:
         return json.loads(line)
 
     def _log_tail(self) -> str:
-        lines = self._log.read_text(errors="replace").strip().splitlines()
+        written = self._log.read_bytes()[self._log_start :].decode(errors="replace")
+        lines = written.strip().splitlines()
         return " | ".join(lines[-3:])[-600:]
 
 
@@ -232,6 +239,7 @@ def _outcome(
     late: bool, status: int, result: Path, effort: Effort, log: str, asked: float
 ) -> Outcome:
     seconds = time.monotonic() - asked
+    log = f": {log}" if log else ""
     if result.is_file():
         written = result.read_bytes()
         result.unlink()
@@ -244,10 +252,10 @@ def _outcome(
     elif os.WIFSIGNALED(status):
         name = signal.Signals(os.WTERMSIG(status)).name
         hint = " (often: out of memory)" if name == "SIGKILL" else ""
-        failure = Failure(type="Killed", message=f"ended by {name}{hint}: {log}")
+        failure = Failure(type="Killed", message=f"ended by {name}{hint}{log}")
     else:
         code = os.WEXITSTATUS(status)
-        failure = Failure(type="Died", message=f"left with status {code}: {log}")
+        failure = Failure(type="Died", message=f"left with status {code}{log}")
     return Outcome(b"", failure, seconds)
 
 

@@ -44,8 +44,8 @@ def rounds(
         left = [trial for trial in order if (trial.key, number) not in done]
         if not left or time_is_up():
             continue
-        executor.start()
         try:
+            executor.start()
             for trial in left:
                 if time_is_up():
                     break

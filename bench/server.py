@@ -12,6 +12,7 @@ import os
 import select
 import signal
 import sys
+import traceback
 from typing import IO
 
 from bench import worker  # TensorFlow and Keras, before any fork
@@ -54,6 +55,8 @@ def _run(request: bytes, log: int) -> None:
         os.dup2(log, 2)
         worker.main(request)
         status = 0
+    except BaseException:  # as of sys.exit() in a user's file: else it would be lost
+        traceback.print_exc()
     finally:
         os._exit(status)  # no interpreter teardown: the result is on disk
 
@@ -66,7 +69,10 @@ def _wait(child: int, requests: int) -> int:
             ready, _, _ = select.select([handle, requests], [], [])
             if handle in ready:
                 return os.waitpid(child, 0)[1]
-            os.killpg(child, signal.SIGKILL)
+            try:
+                os.killpg(child, signal.SIGKILL)
+            except ProcessLookupError:  # it leads no group yet: it has just begun
+                os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
             raise SystemExit("the runner went away during a run")
     finally:

@@ -17,6 +17,7 @@ from bench.trial import Trial
 LONGEST = 300  # characters of a name or an error that a page shows
 FEW_ROUNDS = 3
 BUSY_SHARE = 0.10
+WIDE = 3.0
 
 FLAGS = {
     "retraced": "a function was traced again inside the timed windows, so they hold "
@@ -77,7 +78,7 @@ def bounds(estimate: float, low: float, high: float) -> str:
     """`low to high` with the digits of `figure`; empty where there is no interval."""
     if not (math.isfinite(low) and math.isfinite(high)):
         return ""
-    if high <= low:
+    if high <= low or high > WIDE * low:  # shared digits would make the low bound 0
         return f"{figure(low)} to {figure(high)}"
     exponent = math.floor(math.log10((high - low) / 2))
     exponent -= (high - low) / 2 / 10**exponent < 2

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import keras
 import msgspec
+import numpy as np
 import psutil
 import tensorflow as tf
 
@@ -178,7 +179,7 @@ def _measure(
     with clock.time("trace"):
         consumer = work.consumer(dataset, trial.consumer)
         consumer.trace()
-    if trial.consumer == "train" and p.jit == "auto" and not supports_jit(layers):
+    if p.placement == "model" and p.jit == "auto" and not supports_jit(layers):
         flags.append("xla_off")
     if trial.unit == "epoch":
         _time_epochs(consumer, work, effort, clock, found)
@@ -191,9 +192,11 @@ def _measure(
         flags.append("cache_not_filled")
     if "GPU" in device:
         facts["peak_gpu_bytes"] = tf.config.experimental.get_memory_info(device)["peak"]
-    if p.resample != "none":
+    if entry.constants.get("BINARY_LABELS"):
+        # As it is, ten batches show the shares; resampled, 1024 examples take minutes.
+        counted = 10 * p.batch_size if p.resample == "none" else 1024
         with clock.time("check"):
-            facts |= resampling.shares(p.resample, made.labels)
+            facts |= resampling.shares(p.resample, made.labels, counted)
 
 
 def _time_windows(
@@ -206,9 +209,12 @@ def _time_windows(
     p, flags = work.pipeline, found["flags"]
     with clock.time("first_batch"):
         consumer.step()
-    if p.cache != "none":
+    kept = work.inputs.count if p.cache != "none" else 0
+    if p.resample == "split":  # it keeps the rare class, half of what it gives
+        kept = 2 * int(np.bincount(work.inputs.labels).min())
+    if kept:
         with clock.time("fill"):  # to its end and one past it, or it is thrown away
-            for _ in range(work.inputs.count // p.batch_size + 2):
+            for _ in range(kept // p.batch_size + 2):
                 consumer.step()
     with clock.time("calibrate"):
         window, batches = _calibrated(consumer, effort.window_seconds)
@@ -256,11 +262,14 @@ def _time_epochs(
         spent, counted = timing.measure_epochs(consumer.epoch, 1, time.perf_counter)
         seconds += spent
         batches += counted
+    spent_cpu = _cpu_seconds() - before
+    consumer.step()  # so that there is a graph to read
+    batches = [count or consumer.batches() for count in batches[:1]] * len(batches)
     examples = sum(batches) * work.pipeline.batch_size
     found |= {
         "samples": [s / n for s, n in zip(seconds, batches, strict=True)],
         "batches_per_sample": batches[0],
-        "cpu_seconds_per_example": (_cpu_seconds() - before) / examples,
+        "cpu_seconds_per_example": spent_cpu / examples,
     }
     clock.seconds["steady"] = sum(seconds)
 

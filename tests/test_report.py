@@ -303,6 +303,12 @@ def test_digits_end_where_the_interval_begins(estimate, low, high, shown):
     assert words.figure(estimate, low, high) == shown
 
 
+def test_bounds_share_their_digits_unless_far_apart():
+    assert words.bounds(5.2, 4.96, 5.51) == "5.0 to 5.5"
+    assert words.bounds(30, 0.0261, 36_123) == "0.026 to 36,000"
+    assert words.bounds(30, math.nan, math.nan) == ""
+
+
 def test_the_command_gives_the_trial_again_and_survives_a_shell():
     trial = factory.trial(
         "autotuned",

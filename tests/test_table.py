@@ -1,10 +1,12 @@
 """Runs to the table: a row a sample, a column an axis."""
 
+import dataclasses
+
 import factory
 import numpy as np
 import pytest
 
-from bench import store, table
+from bench import catalog, store, table, trial
 from bench.errors import UsageError
 from bench.pipeline import AXES
 from bench.trial import Failure
@@ -107,3 +109,23 @@ def test_folders_are_loaded_and_told_apart(tmp_path):
 def test_a_missing_folder_is_an_error(tmp_path):
     with pytest.raises(UsageError, match="No results at"):
         table.load(tmp_path / "nowhere")
+
+
+def test_the_documentation_has_every_field_and_every_column():
+    text = (catalog.ROOT / "results" / "README.md").read_text(encoding="utf-8")
+    nouns = {
+        "": trial.Run,
+        "trial.": trial.Trial,
+        "effort.": trial.Effort,
+        "measured.": trial.Measured,
+    }
+    parts = {"trial", "effort", "measured", "conditions"}  # documented field by field
+    names = {
+        prefix + field.name
+        for prefix, noun in nouns.items()
+        for field in dataclasses.fields(noun)
+        if field.name not in parts
+    }
+    columns = set(table.from_runs([]).columns) - set(AXES)
+    names |= {c for c in columns if not c.endswith("_seconds") or "_per_" in c}
+    assert {name for name in names if f"`{name}`" not in text} == set()
