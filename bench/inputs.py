@@ -66,7 +66,9 @@ def prepare(entry: Entry, module: ModuleType, p: Pipeline, data: str = "") -> In
     if data:
         return _own(entry, data)
     count = count_for(entry, p)
-    source = entry.path.read_bytes()
+    # What a file shares with its neighbours is in their private modules.
+    sources = [entry.path, *sorted(entry.path.parent.glob("_*.py"))]
+    source = b"".join(path.read_bytes() for path in sources)
     identity = hashlib.sha256(source + f"{count} {p.image_size} {SEED}".encode())
     name = f"{entry.path.stem}-{identity.hexdigest()[:16]}"
     folder = root() / name
@@ -119,7 +121,8 @@ def _own(entry: Entry, data: str) -> Inputs:
     accepts = str(entry.constants.get("ACCEPTS", ""))
     if not accepts:
         raise UsageError(f"'{entry.name}' takes no --data: it declares no ACCEPTS.")
-    loaded = own_data.load(data, accepts)
+    classes = int(entry.constants.get("CLASSES", 0))
+    loaded = own_data.load(data, accepts, classes)
     if isinstance(loaded, tuple):
         features, labels = loaded
         return Inputs(features, labels, _digest(features, labels), len(features))

@@ -77,7 +77,7 @@ class Conditions:
         )
         own = _own_seconds() - self._own + run_cpu_seconds
         total = max(total, 1e-9)
-        foreign = max(0.0, total - idle - steal - own)
+        foreign = min(total, max(0.0, total - idle - steal - own))  # ticks are coarse
         return {
             "load_at_start": self._load,
             "steal_share": steal / total,

@@ -118,9 +118,11 @@ def outside_training(layers: Sequence[keras.Layer], batch: tf.Tensor) -> dict[st
     Returns:
         `identity_outside_training`: `yes`; `deterministic` where one of them does
         something to the examples, but always the same; `no` where one still draws.
-        `not_identity_outside_training` names those.
+        `not_identity_outside_training` names those. `shape_outside_training` where an
+        example leaves a layer in another shape than in training, as RandomCrop's does
+        (keras #21868).
     """
-    verdict, named = "yes", []
+    verdict, named, shapes = "yes", [], []
     for layer in layers:
         before = batch
         in_training = [to_numpy(apply_layers([layer], before)) for _ in range(3)]
@@ -130,16 +132,22 @@ def outside_training(layers: Sequence[keras.Layer], batch: tf.Tensor) -> dict[st
         batch = tf.constant(outside[0])
         if all(np.array_equal(in_training[0], other) for other in in_training[1:]):
             continue
+        name = type(layer).__name__
+        shape, trained = outside[0].shape[1:], in_training[0].shape[1:]
+        if shape != trained:
+            shapes.append(f"{name}: {shape}, in training {trained}")
         if not np.array_equal(*outside):
             verdict = "no"
         elif _alike(to_numpy(before), outside[0]):
             continue
         elif verdict == "yes":
             verdict = "deterministic"
-        named.append(type(layer).__name__)
+        named.append(name)
     found = {"identity_outside_training": verdict}
     if named:
         found["not_identity_outside_training"] = ", ".join(named)
+    if shapes:
+        found["shape_outside_training"] = "; ".join(shapes)
     return found
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import functools
+import io
 import json
+import math
 import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -19,7 +22,7 @@ from bench.errors import UsageError, unknown
 from bench.trial import Run
 
 FORMATS = ("html", "md", "csv", "png")
-MOST_FIGURES = 8  # scenes with a figure of their own; each takes half a second
+MOST_FIGURES = 6  # scenes with a figure of their own; each takes half a second
 MOST_ROWS = {"html": 2500, "md": 60, "terminal": 20}
 MOST_ERRORS = {"html": 200, "md": 10, "terminal": 5}
 
@@ -66,12 +69,8 @@ def write(
         for path, image in zip(written, drawn.values(), strict=True):
             figures.png(image, path)
     if "csv" in formats:
-        path = out / "table.csv"
-        with path.open(
-            "w", encoding="utf-8", errors="backslashreplace", newline=""
-        ) as f:
-            samples.to_csv(f, index=False)
-        written.append(path)
+        written.append(out / "table.csv")
+        _csv(samples, written[-1])
     if "md" in formats:
         written.append(out / "report.md")
         written[-1].write_text(_markdown_page(content), encoding="utf-8")
@@ -138,6 +137,29 @@ def as_json(runs: Sequence[Run], notes: Sequence[str] = ()) -> str:
         own = trials[trials["scene"] == scene.pop("number")]
         scene["trials"] = json.loads(own[summary.COLUMNS].to_json(orient="records"))
     return json.dumps(content, indent=2)
+
+
+def _csv(samples: pd.DataFrame, path: Path) -> None:
+    """Write the table; what a run's samples share is put into text once a run."""
+    own = ["sample", "seconds_per_batch", "examples_per_second"]
+    shared = samples.drop(columns=own)
+    first = ~samples["run"].duplicated().to_numpy()
+    runs = shared[first].astype(object)
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="")
+    starts = []
+    for row in runs.where(runs.notna(), "").itertuples(index=False, name=None):
+        buffer.seek(0)
+        buffer.truncate()
+        writer.writerow(row)
+        starts.append(buffer.getvalue())
+    numbers = (first.cumsum() - 1).tolist()
+    values = zip(numbers, *(samples[name].tolist() for name in own), strict=True)
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as f:
+        f.write(",".join([*shared.columns, *own]) + "\n")
+        for run, sample, seconds, rate in values:
+            end = "," if math.isnan(seconds) else f"{seconds!r},{rate!r}"
+            f.write(f"{starts[run]},{sample},{end}\n")
 
 
 def _drawn(samples: pd.DataFrame) -> dict[str, Figure]:

@@ -184,7 +184,14 @@ def _sweep(path: Path) -> Sweep:
     content = _toml(path)
     where = f"Sweep file '{path.name}'"
     _only(content, ("description", "include", "effort", "block"), where)
+    try:
+        msgspec.convert(content, _Form)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{where}: {error}.") from error
     effort = content.get("effort", {})
+    for key, value in effort.items():
+        if value < 0 or (value == 0 and key != "warmup_seconds"):
+            raise UsageError(f"{where}, [effort]: {key} must be above 0, got {value}.")
     _only(effort, EFFORT_KEYS, f"{where}, [effort]")
     blocks = [
         block for name in content.get("include", []) for block in find(name).blocks
@@ -201,6 +208,19 @@ def _sweep(path: Path) -> Sweep:
         )
     except msgspec.ValidationError as error:
         raise UsageError(f"{where}, [effort]: {error}.") from error
+
+
+class _BlockForm(msgspec.Struct):
+    workloads: list[str] = []
+    strategies: list[str] = []
+    axes: dict[str, object] = {}
+
+
+class _Form(msgspec.Struct):
+    description: str = ""
+    include: list[str] = []
+    effort: dict[str, int | float] = {}
+    block: list[_BlockForm] = []
 
 
 def _block(block: Mapping[str, object], where: str) -> Block:

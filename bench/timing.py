@@ -39,11 +39,6 @@ def settled(samples: list[float]) -> bool:
     return abs(later - earlier) <= RAMP_TOLERANCE * earlier
 
 
-def batches_for(seconds: float, seconds_per_batch: float) -> int:
-    """Batches in a window of at least this length; at least one."""
-    return max(1, round(seconds / max(seconds_per_batch, 1e-7)))
-
-
 def measure(
     window: Callable[[], None],
     batches: int,

@@ -74,7 +74,7 @@ def _found(images: np.ndarray, output: np.ndarray) -> tuple[np.ndarray, np.ndarr
     grid, step = _grid(height, width)
     errors = np.stack([error(np.tile(point, (count, 1))) for point in grid])
     best, least = np.zeros((count, grid.shape[1])), np.full(count, np.inf)
-    for start in np.argsort(errors, axis=0)[:8]:
+    for start in np.argsort(errors, axis=0)[:3]:
         here, stride = grid[start], step
         value = error(here)
         for _ in range(26):

@@ -56,7 +56,7 @@ def build(examples: np.ndarray) -> keras.Layer:
 
 
 def check(batch: np.ndarray, output: np.ndarray) -> None:
-    """The first 32 images are undone: the window in the flipped and turned original is found.
+    """The first 32 images are undone: their window is found, and made again.
 
     Saturation keeps a pixel's largest channel and brightness adds one number to it, so
     the window, flipped and turned, is the one where largest channels differ by one

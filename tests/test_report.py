@@ -124,6 +124,8 @@ def test_the_csv_has_every_sample(folder):
     read = pd.read_csv(folder / "table.csv")
     assert len(read) == 4 * 5 * 12 + 1
     assert read["seconds_per_batch"].notna().sum() == 4 * 5 * 12
+    expected = io.StringIO(table.load(folder).to_csv(index=False))
+    pd.testing.assert_frame_equal(read, pd.read_csv(expected), check_exact=True)
 
 
 def test_the_markdown_has_the_sentence_and_the_table(folder):

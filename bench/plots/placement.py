@@ -93,7 +93,8 @@ def _panel(panel: Axes, rows: pd.DataFrame) -> None:
         linewidth=1.2,
     )
     panel.axvline(1, color=figure.INK, linewidth=0.8, alpha=0.5)
-    ends = np.fmax(rows["speed"], rows["speed_high"].fillna(0))
+    furthest = 1.5 * rows["speed"].max()  # a hopeless interval leaves the panel
+    ends = np.fmax(rows["speed"], np.fmin(rows["speed_high"].fillna(0), furthest))
     for place, end, (_, row) in zip(places, ends, rows.iterrows(), strict=True):
         value, _ = words.triple(row, "speed")
         text = "1" if place == 0 else value

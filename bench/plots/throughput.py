@@ -12,8 +12,9 @@ from matplotlib.ticker import EngFormatter
 
 from bench import figure, stats, words
 
-MOST_ROWS = 20
-MOST_SCENES = 6
+MOST_ROWS = 16
+MOST_SCENES = 5
+REACH = 2.0  # intervals that go further beyond the runs leave the panel
 LOG_FROM = 20.0  # from this ratio on, a linear scale would crush the slow ones
 
 
@@ -88,9 +89,11 @@ def _panel(panel: Axes, rows: pd.DataFrame, runs: pd.DataFrame) -> None:
     )
     if np.nanmax(dots) > LOG_FROM * np.nanmin(dots):
         panel.set_xscale("log")
+        panel.set_xlim(np.nanmin(dots) / REACH, np.nanmax(dots) * REACH)
         panel.set_xlabel("examples a second (log scale)")
     else:
-        panel.set_xlim(0, 1.06 * np.nanmax([*dots, *rows["examples_per_second_high"]]))
+        ends = [*dots, *rows["examples_per_second_high"]]
+        panel.set_xlim(0, min(1.06 * np.nanmax(ends), REACH * np.nanmax(dots)))
         panel.set_xlabel("examples a second")
     panel.xaxis.set_major_formatter(EngFormatter(sep=""))
 

@@ -1,0 +1,62 @@
+"""Every layer and variant keeps its contract, in every place where it can run."""
+
+import numpy as np
+import pytest
+import shelf
+
+from bench.preprocess import demand_equal
+
+DETERMINISTIC = [entry for entry in shelf.ENTRIES if entry.deterministic]
+
+
+def named(entries: list) -> pytest.MarkDecorator:
+    """One test for each entry, under its name."""
+    return pytest.mark.parametrize("entry", entries, ids=lambda entry: entry.name)
+
+
+@named(shelf.ENTRIES)
+def test_says_what_it_is(entry):
+    assert entry.summary.endswith("."), "the docstring's first line is a sentence"
+    assert entry.kind in ("image", "structured", "text", "audio")
+    assert entry.sized == (entry.kind == "image"), "images, and only they, have a size"
+
+
+@named(shelf.ENTRIES)
+def test_examples_follow_from_the_generator(entry):
+    module = shelf.module(entry.path.stem)
+    drawn = [
+        module.examples(np.random.default_rng(seed), shelf.COUNT) for seed in (3, 3, 4)
+    ]
+    first, again, other = (d[0] if isinstance(d, tuple) else d for d in drawn)
+    assert len(first) == shelf.COUNT
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other), "another seed gives other examples"
+
+
+@named([entry for entry in shelf.ENTRIES if entry.sized and not entry.variant])
+def test_images_have_the_size_that_is_asked_for(entry):
+    module = shelf.module(entry.path.stem)
+    images = module.examples(np.random.default_rng(0), 3, size=40)
+    assert images.shape == (3, 40, 40, 3)
+    assert images.dtype == np.uint8
+
+
+@pytest.mark.parametrize("place", shelf.PLACES)
+@named(shelf.ENTRIES)
+def test_output_passes_its_check(entry, place):
+    made = shelf.output(entry.name, place)
+    shelf.module(entry.path.stem).check(
+        shelf.features(entry.path.stem), made, **entry.variant
+    )
+
+
+@pytest.mark.parametrize("place", [p for p in shelf.PLACES if p != "eager"])
+@named(DETERMINISTIC)
+def test_deterministic_layers_agree_in_every_place(entry, place):
+    tolerance = float(entry.constants.get("TOLERANCE", 1e-5))
+    demand_equal(
+        shelf.output(entry.name, "eager"),
+        shelf.output(entry.name, place),
+        tolerance,
+        place,
+    )

@@ -1,0 +1,543 @@
+"""Every axis is parsed, refused where it means nothing, and does what it says."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from bench import pipeline as pipelines
+from bench.catalog import Entry
+from bench.errors import UsageError
+from bench.graph import executed_graph
+from bench.pipeline import AXES, STRATEGIES, Pipeline, build, interleave, refusal
+
+WORDS = {
+    "placement": "'dataset', 'model' or 'offline'",
+    "device": "'auto', 'cpu' or 'gpu'",
+    "batch_size": "a whole number from 1",
+    "order": "'map_batch' or 'batch_map'",
+    "map_parallel_calls": "'autotune' or a whole number from 0",
+    "cache": "'none', 'raw', 'decoded' or 'mapped'",
+    "cache_storage": "'memory' or 'disk'",
+    "shuffle_buffer": "a whole number from 0",
+    "resample": "'none', 'filter', 'rejection', 'rejection_known' or 'split'",
+    "prefetch": "'autotune' or a whole number from 0",
+    "interleave_cycle_length": "a whole number from 1",
+    "interleave_block_length": "a whole number from 1",
+    "interleave_parallel_calls": "'autotune' or a whole number from 0",
+    "storage": "'warm' or 'cold'",
+    "read_latency_ms": "a whole number from 0",
+    "deterministic": "true or false",
+    "rewrites": "'off' or 'default'",
+    "threadpool_size": "a whole number from 0",
+    "jit": "'off', 'on' or 'auto'",
+    "op_determinism": "true or false",
+    "image_size": "a whole number from 0",
+}
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_a_value_that_an_axis_does_not_take_is_said_whole(name: str) -> None:
+    """What is allowed, and what was given."""
+    for given in ("x1", "-1", "2.5"):
+        with pytest.raises(UsageError) as caught:
+            pipelines.parse(name, given)
+        assert str(caught.value) == f"{name} must be {WORDS[name]}, got '{given}'."
+
+
+@pytest.mark.parametrize("name", AXES)
+def test_every_axis_has_a_line_and_takes_its_own_values(name: str) -> None:
+    """Also one that was added a minute ago: its default and its words come back."""
+    assert AXES[name].metadata["doc"]
+    words, _ = pipelines.allowed(name)
+    for value in (AXES[name].default, *words):
+        assert pipelines.parse(name, str(value).upper()) == value
+    with pytest.raises(UsageError, match=f"^{name} must be .+, got 'x1'.$"):
+        pipelines.parse(name, "x1")
+
+
+def test_values_are_parsed_from_text_and_toml() -> None:
+    """Numbers, truth values, and `none` for the number 0."""
+    given = {"prefetch": "none", "batch_size": 64, "deterministic": False, "jit": "On"}
+    assert pipelines.pipeline(given) == Pipeline(
+        prefetch=0, batch_size=64, deterministic=False, jit="on"
+    )
+
+
+def test_an_unknown_axis_names_the_nearest() -> None:
+    """As every unknown name does."""
+    with pytest.raises(UsageError) as caught:
+        pipelines.parse("batchsize", "1")
+    assert str(caught.value) == (
+        "No axis named 'batchsize'. Did you mean 'batch_size'?"
+    )
+
+
+ARRAYS = Entry("mine", "user", Path("mine.py"), "", {"examples": ("rng", "count")}, {})
+FILES = Entry(
+    "files",
+    "user",
+    Path("files.py"),
+    "",
+    {"examples": ("size",), "read": (), "decode": (), "model": ()},
+    {"BINARY_LABELS": True},
+)
+NOT_HERE = "nothing is mapped"
+LATENCY = "storage and read_latency_ms need files, and 'mine' has arrays"
+# (the reason, entry, consumer, unit, axes) and axes that mend it
+REFUSED = [
+    (
+        "'mine' has no model to train: use --consumer drain",
+        (ARRAYS, "train", "window", {}),
+        (FILES, "train", "window", {}),
+    ),
+    (
+        "jit needs a model: --consumer train, or placement=model",
+        (FILES, "drain", "window", {"jit": "on"}),
+        (ARRAYS, "drain", "window", {"jit": "on", "placement": "model"}),
+    ),
+    (
+        "device needs a model: --consumer train, or placement=model",
+        (FILES, "drain", "window", {"device": "cpu"}),
+        (FILES, "train", "window", {"device": "cpu"}),
+    ),
+    (
+        f"order: with placement=model {NOT_HERE} in the dataset",
+        (ARRAYS, "drain", "window", {"order": "batch_map", "placement": "model"}),
+        (ARRAYS, "drain", "window", {"order": "batch_map"}),
+    ),
+    (
+        f"cache=mapped: with placement=offline {NOT_HERE} here",
+        (ARRAYS, "drain", "window", {"cache": "mapped", "placement": "offline"}),
+        (ARRAYS, "drain", "window", {"cache": "raw", "placement": "offline"}),
+    ),
+    (
+        f"map_parallel_calls: with placement=model {NOT_HERE}",
+        (ARRAYS, "drain", "window", {"map_parallel_calls": 2, "placement": "model"}),
+        (FILES, "drain", "window", {"map_parallel_calls": 2, "placement": "model"}),
+    ),
+    (
+        "cache=decoded: 'mine' decodes nothing: use raw or mapped",
+        (ARRAYS, "drain", "window", {"cache": "decoded"}),
+        (FILES, "drain", "window", {"cache": "decoded"}),
+    ),
+    (
+        "cache_storage needs a cache: add cache=raw, decoded or mapped",
+        (ARRAYS, "drain", "window", {"cache_storage": "disk"}),
+        (ARRAYS, "drain", "window", {"cache_storage": "disk", "cache": "raw"}),
+    ),
+    (
+        "interleave needs files, and 'mine' is made of arrays",
+        (ARRAYS, "drain", "window", {"interleave_cycle_length": 2}),
+        (FILES, "drain", "window", {"interleave_cycle_length": 2}),
+    ),
+    (
+        "interleave: with placement=offline the files are read once, before",
+        (
+            FILES,
+            "drain",
+            "window",
+            {"interleave_cycle_length": 2, "placement": "offline"},
+        ),
+        (FILES, "drain", "window", {"placement": "offline"}),
+    ),
+    (
+        "interleave_block_length needs interleave_cycle_length above 1",
+        (FILES, "drain", "window", {"interleave_block_length": 4}),
+        (
+            FILES,
+            "drain",
+            "window",
+            {"interleave_block_length": 4, "interleave_cycle_length": 2},
+        ),
+    ),
+    (
+        "interleave_parallel_calls=3 is more than interleave_cycle_length=2 files open",
+        (
+            FILES,
+            "drain",
+            "window",
+            {"interleave_parallel_calls": 3, "interleave_cycle_length": 2},
+        ),
+        (
+            FILES,
+            "drain",
+            "window",
+            {"interleave_parallel_calls": "autotune", "interleave_cycle_length": 2},
+        ),
+    ),
+    (
+        LATENCY,
+        (ARRAYS, "drain", "window", {"read_latency_ms": 5}),
+        (FILES, "drain", "window", {"read_latency_ms": 5}),
+    ),
+    (
+        LATENCY,
+        (ARRAYS, "drain", "epoch", {"storage": "cold"}),
+        (FILES, "drain", "epoch", {"storage": "cold"}),
+    ),
+    (
+        "storage=cold needs unit=epoch: the pages are dropped before each epoch",
+        (FILES, "drain", "window", {"storage": "cold"}),
+        (FILES, "drain", "epoch", {"storage": "cold"}),
+    ),
+    (
+        "resample streams have no epochs: use unit=window",
+        (FILES, "drain", "epoch", {"resample": "filter"}),
+        (FILES, "drain", "window", {"resample": "filter"}),
+    ),
+    (
+        "deterministic=false needs a parallel step, whose order it frees",
+        (ARRAYS, "drain", "window", {"deterministic": False}),
+        (ARRAYS, "drain", "window", {"deterministic": False, "map_parallel_calls": 2}),
+    ),
+    (
+        "resample needs two classes, and 'mine' has no BINARY_LABELS",
+        (ARRAYS, "drain", "window", {"resample": "split"}),
+        (FILES, "drain", "window", {"resample": "split"}),
+    ),
+    (
+        "resample: with cache=mapped the resampled stream would be frozen",
+        (FILES, "drain", "window", {"resample": "split", "cache": "mapped"}),
+        (FILES, "drain", "window", {"resample": "split", "cache": "raw"}),
+    ),
+    (
+        "image_size: the examples of 'mine' come in one size",
+        (ARRAYS, "drain", "window", {"image_size": 96}),
+        (FILES, "drain", "window", {"image_size": 96}),
+    ),
+    (
+        "serve: a request comes raw, so its layers cannot have run before: use "
+        "placement=dataset (in the client) or placement=model",
+        (FILES, "serve", "window", {"placement": "offline"}),
+        (FILES, "serve", "window", {"placement": "model"}),
+    ),
+    (
+        "serve: requests come from clients, not from a dataset with prefetch",
+        (FILES, "serve", "window", {"prefetch": 2}),
+        (FILES, "serve", "window", {"batch_size": 1}),
+    ),
+    (
+        "serve has no epochs: use unit=window",
+        (FILES, "serve", "epoch", {}),
+        (FILES, "serve", "window", {}),
+    ),
+]
+
+
+@pytest.mark.parametrize(("reason", "refused", "near"), REFUSED)
+def test_what_means_nothing_is_refused_with_its_reason(
+    reason: str, refused: tuple, near: tuple
+) -> None:
+    """And its nearest neighbour that means something is not."""
+    entry, consumer, unit, axes = refused
+    assert refusal(Pipeline(**axes), consumer, unit, entry) == reason
+    entry, consumer, unit, axes = near
+    assert refusal(Pipeline(**axes), consumer, unit, entry) is None
+
+
+def test_no_strategy_is_refused_on_a_plain_entry() -> None:
+    """They are there for every workload and layer."""
+    for settings in STRATEGIES.values():
+        for entry in (ARRAYS, FILES):
+            assert refusal(Pipeline(**settings), "drain", "window", entry) is None
+
+
+class Counted:
+    """A source of numbers with their labels, whose every step is counted."""
+
+    def __init__(self, count: int = 8) -> None:
+        """Nothing has run."""
+        self.counts = {
+            name: tf.Variable(0, dtype=tf.int64) for name in ("read", "decode", "layer")
+        }
+        self.ranks: list[int] = []
+        numbers = np.arange(count)
+        self.source = tf.data.Dataset.from_tensor_slices((numbers, -numbers))
+        self.source = self.source.map(self.step("read"))
+
+    def step(self, name: str) -> Callable:
+        """A record as it is, counted."""
+
+        def record(features: tf.Tensor, label: tf.Tensor) -> tuple:
+            self.counts[name].assign_add(1)
+            return features, label
+
+        return record
+
+    def layer(self, features: tf.Tensor) -> tf.Tensor:
+        """Ten times as much."""
+        self.ranks.append(features.shape.rank)
+        self.counts["layer"].assign_add(tf.size(features, tf.int64))
+        return 10 * features
+
+    def build(self, decodes: bool = True, **axes: object) -> tf.data.Dataset:
+        """The pipeline with these axes, in batches of 2."""
+        keywords = {
+            name: axes.pop(name)
+            for name in ("repeat", "seed", "cache_path", "resample")
+            if name in axes
+        }
+        given = Pipeline(**{"batch_size": 2, **axes})
+        return build(
+            given,
+            self.source,
+            self.step("decode"),
+            self.layer,
+            decodes=decodes,
+            **keywords,
+        )
+
+    def taken(self) -> dict[str, int]:
+        """Examples that have passed each step since the last time."""
+        found = {name: int(count) for name, count in self.counts.items()}
+        for count in self.counts.values():
+            count.assign(0)
+        return found
+
+
+def epoch(dataset: tf.data.Dataset) -> list[int]:
+    """All features of a finite dataset, in order."""
+    return [int(x) for batch, _ in dataset.as_numpy_iterator() for x in batch]
+
+
+def nodes(dataset: tf.data.Dataset, pulled: int = 1) -> list[dict]:
+    """The graph that ran, without its root."""
+    iterator = iter(dataset)
+    for _ in range(pulled):
+        next(iterator)
+    return executed_graph(iterator)[:-1]
+
+
+def names(dataset: tf.data.Dataset) -> list[str]:
+    """The names of its nodes, from the records on: without the counting source."""
+    return [str(node["name"]) for node in nodes(dataset)][2:]
+
+
+@pytest.mark.parametrize(("order", "rank"), [("map_batch", 0), ("batch_map", 1)])
+def test_order_gives_the_layers_examples_or_batches(order: str, rank: int) -> None:
+    """The elements are the same, and labels stay beside their features."""
+    counted = Counted()
+    batches = list(counted.build(order=order, repeat=False).as_numpy_iterator())
+    assert [batch[0].tolist() for batch in batches] == [
+        [0, 10],
+        [20, 30],
+        [40, 50],
+        [60, 70],
+    ]
+    assert batches[1][1].tolist() == [-2, -3]
+    assert set(counted.ranks) == {rank}
+    assert counted.taken() == {"read": 8, "decode": 8, "layer": 8}
+
+
+def test_batches_are_whole() -> None:
+    """A remainder would retrace a model; an epoch leaves it out, no repeat joins it."""
+    dataset = Counted(7).build(batch_size=3, repeat=False)
+    assert epoch(dataset) == [0, 10, 20, 30, 40, 50]
+    assert dataset.element_spec[0].shape == (3,)
+
+
+def test_the_pipeline_is_endless_unless_it_is_an_epoch() -> None:
+    """Examples go on over the seam of two epochs."""
+    batches = Counted(3).build().take(3).as_numpy_iterator()
+    assert [batch[0].tolist() for batch in batches] == [[0, 10], [20, 0], [10, 20]]
+
+
+@pytest.mark.parametrize(
+    ("placement", "decodes", "passed"),
+    [
+        ("model", True, {"read": 8, "decode": 8, "layer": 0}),
+        ("offline", False, {"read": 8, "decode": 0, "layer": 0}),
+    ],
+)
+def test_other_placements_map_no_layer(
+    placement: str, decodes: bool, passed: dict
+) -> None:
+    """In the model come decoded examples; offline, stored ones."""
+    counted = Counted()
+    dataset = counted.build(placement=placement, decodes=decodes, repeat=False)
+    assert epoch(dataset) == list(range(8))
+    assert counted.taken() == passed
+
+
+@pytest.mark.parametrize("order", ["map_batch", "batch_map"])
+@pytest.mark.parametrize("storage", ["memory", "disk"])
+@pytest.mark.parametrize(
+    ("cache", "passed"),
+    [
+        ("none", {"read": 8, "decode": 8, "layer": 8}),
+        ("raw", {"read": 0, "decode": 8, "layer": 8}),
+        ("decoded", {"read": 0, "decode": 0, "layer": 8}),
+        ("mapped", {"read": 0, "decode": 0, "layer": 0}),
+    ],
+)
+def test_a_cache_spares_what_is_before_it(
+    cache: str, passed: dict, storage: str, order: str, tmp_path: Path
+) -> None:
+    """From the second epoch on; the first makes everything once."""
+    counted = Counted()
+    path = str(tmp_path / "cache") if storage == "disk" else ""
+    axes = {"cache": cache, "cache_storage": storage, "order": order}
+    dataset = counted.build(**axes, cache_path=path, repeat=False)
+    expected = [10 * n for n in range(8)]
+    assert epoch(dataset) == expected
+    assert counted.taken() == {"read": 8, "decode": 8, "layer": 8}
+    assert epoch(dataset) == expected
+    assert counted.taken() == passed
+    assert bool(list(tmp_path.iterdir())) is (storage == "disk" and cache != "none")
+
+
+@pytest.mark.parametrize("order", ["map_batch", "batch_map"])
+def test_a_mapped_cache_serves_an_endless_pipeline(order: str) -> None:
+    """The repeat comes after it, or it would never be full."""
+    counted = Counted()
+    dataset = counted.build(cache="mapped", order=order)
+    assert len(epoch(dataset.take(12))) == 24
+    assert counted.taken() == {"read": 8, "decode": 8, "layer": 8}
+
+
+@pytest.mark.parametrize("cache", ["none", "raw", "decoded"])
+def test_shuffling_keeps_every_example_and_follows_the_seed(cache: str) -> None:
+    """Each epoch comes in another order; the same seed gives the same ones."""
+    expected = [10 * n for n in range(64)]
+
+    def epochs(seed: int) -> list[list[int]]:
+        dataset = Counted(64).build(
+            shuffle_buffer=64, seed=seed, repeat=False, cache=cache
+        )
+        return [epoch(dataset), epoch(dataset)]
+
+    first, second = epochs(1)
+    assert sorted(first) == sorted(second) == expected
+    assert expected != first != second != expected
+    assert epochs(1) == [first, second]
+    assert epochs(2)[0] != first
+
+
+def test_a_shuffle_after_a_mapped_cache_is_not_frozen() -> None:
+    """It moves examples anew in every epoch."""
+    dataset = Counted(64).build(shuffle_buffer=64, cache="mapped", repeat=False)
+    assert epoch(dataset) != epoch(dataset)
+
+
+@pytest.mark.parametrize("calls", [1, 2])
+def test_parallel_calls_and_prefetch_are_as_asked_for(calls: int) -> None:
+    """In the graph that ran, and nothing else is in it."""
+    found = nodes(
+        Counted().build(
+            decodes=False, map_parallel_calls=calls, prefetch=3, order="batch_map"
+        )
+    )[2:]
+    assert [node["name"] for node in found] == [
+        "ForeverRepeat",
+        "BatchV2",
+        "ParallelMapV2",
+        "Prefetch",
+    ]
+    assert found[2]["parallelism"] == calls
+    assert found[3]["buffer_size"] == 3
+
+
+@pytest.mark.parametrize(
+    ("axes", "expected"),
+    [
+        ({}, ["ForeverRepeat", "Map", "BatchV2"]),
+        ({"order": "batch_map"}, ["ForeverRepeat", "Map", "BatchV2", "Map"]),
+        ({"placement": "model"}, ["ForeverRepeat", "Map", "BatchV2"]),
+        (
+            {"map_parallel_calls": "autotune", "prefetch": "autotune"},
+            ["ForeverRepeat", "ParallelMapV2", "BatchV2", "Prefetch"],
+        ),
+    ],
+)
+def test_without_rewrites_the_graph_is_as_written(axes: dict, expected: list) -> None:
+    """tf.data injects nothing; decode and layers on an example are one map."""
+    assert names(Counted().build(**axes)) == expected
+
+
+def test_rewrites_are_there_where_they_are_asked_for() -> None:
+    """They fuse map and batch of a stateless map, and make it parallel."""
+    source = tf.data.Dataset.range(8).map(lambda x: (x, x))
+
+    def found(rewrites: str) -> list[str]:
+        given = Pipeline(batch_size=2, rewrites=rewrites)
+        dataset = build(given, source, None, lambda x: x + 1, decodes=False)
+        return [str(node["name"]) for node in nodes(dataset)]
+
+    assert found("off") == ["Range", "Map", "ForeverRepeat", "Map", "BatchV2"]
+    assert "MapAndBatch" in " ".join(found("default"))
+
+
+@pytest.mark.parametrize("axes", [{}, {"resample": "filter"}])
+def test_every_option_is_pinned(axes: dict) -> None:
+    """Nothing is left to a default that moves."""
+    given = Pipeline(deterministic=False, rewrites="default", threadpool_size=3, **axes)
+    found = pipelines.options(given)
+    assert found.deterministic is False
+    assert found.experimental_optimization.apply_default_optimizations is True
+    assert found.threading.private_threadpool_size == 3
+    assert (found.experimental_slack, found.experimental_warm_start) == (False, False)
+    found = Counted().build(**axes).options()
+    assert found.deterministic is True
+    assert found.experimental_optimization.apply_default_optimizations is False
+    assert found.threading.private_threadpool_size is None
+
+
+def test_resampling_stands_between_repeat_and_batch() -> None:
+    """It is given single records and makes them endless by itself."""
+    dataset = Counted().build(
+        resample=lambda records: records.filter(lambda x, y: x % 2 == 1).repeat()
+    )
+    assert epoch(dataset.take(3)) == [10, 30, 50, 70, 10, 30]
+
+
+OPENED = tf.Variable(0, dtype=tf.int64)
+
+
+@pytest.fixture
+def files() -> Iterator[tuple[tf.data.Dataset, Callable]]:
+    """Four files of three records, and how to read one; opening is counted."""
+    OPENED.assign(0)
+
+    def read(path: tf.Tensor, label: tf.Tensor) -> tf.data.Dataset:
+        OPENED.assign_add(1)
+        return tf.data.Dataset.range(3).map(lambda n: (path, n))
+
+    paths = tf.data.Dataset.from_tensor_slices((list("abcd"), range(4)))
+    yield paths, read
+
+
+@pytest.mark.parametrize(
+    ("cycle", "block", "order"),
+    [
+        (1, 1, "a0 a1 a2 b0 b1 b2 c0 c1 c2 d0 d1 d2"),
+        (2, 1, "a0 b0 a1 b1 a2 b2 c0 d0 c1 d1 c2 d2"),
+        (2, 2, "a0 a1 b0 b1 a2 b2 c0 c1 d0 d1 c2 d2"),
+        (4, 1, "a0 b0 c0 d0 a1 b1 c1 d1 a2 b2 c2 d2"),
+    ],
+)
+def test_interleave_opens_a_file_when_one_before_it_is_done(
+    files: tuple, cycle: int, block: int, order: str
+) -> None:
+    """Never more than the cycle's length are open at a time."""
+    axes = {"interleave_cycle_length": cycle, "interleave_block_length": block}
+    dataset = interleave(Pipeline(**axes), *files)
+    seen = []
+    for path, number in dataset.with_options(pipelines.options(Pipeline())):
+        seen.append(f"{path.numpy().decode()}{number.numpy()}")
+        done = sum(record.endswith("2") for record in seen[:-1])
+        assert int(OPENED) <= cycle + done
+    assert " ".join(seen) == order
+    assert int(OPENED) == 4
+
+
+def test_a_parallel_interleave_keeps_the_order_and_its_calls(files: tuple) -> None:
+    """As many at a time as were asked for."""
+    given = Pipeline(interleave_cycle_length=2, interleave_parallel_calls=2)
+    dataset = interleave(given, *files).with_options(pipelines.options(given))
+    seen = "".join(path.numpy().decode() for path, _ in dataset)
+    assert seen == "abababcdcdcd"
+    found = [node for node in nodes(dataset) if "Interleave" in str(node["name"])]
+    assert [node["parallelism"] for node in found] == [2]

@@ -1,0 +1,155 @@
+"""Draws an example or a batch, seeds in a parallel map, and random layers at rest."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from bench import catalog, inputs, randomness
+from bench.pipeline import Pipeline
+from bench.preprocess import as_layers
+from bench.work import Work
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    """Inputs made by a test stay with it."""
+    folder = tmp_path_factory.getbasetemp() / "cache"
+    monkeypatch.setenv("FEEDRATE_CACHE", str(folder))
+
+
+def work(name: str, **axes) -> Work:
+    """A trial's workload as the worker has it when it asks for the facts."""
+    entry = catalog.find(name)
+    module = catalog.load(entry)
+    p = Pipeline(image_size=16, **axes)
+    made = inputs.prepare(entry, module, p)
+    layers = as_layers(module.build(made.features, **entry.variant))
+    found = Work(p, entry, module, made, layers, 0, "/CPU:0")
+    found.know_rank()
+    return found
+
+
+def test_random_crop_draws_once_a_batch():
+    """Batched first, all 64 copies share one window, and a seed repeats it."""
+    found = randomness.facts(work("random_crop", order="batch_map"), "drain")
+    assert found == {
+        "supports_jit": "no",
+        "draws": "per batch",
+        "distinct_draws": 1,
+        "reproducible": "yes",
+    }
+
+
+def test_random_crop_draws_for_each_example_that_it_meets_alone():
+    """In map before batch, each example is a call of its own."""
+    found = randomness.facts(work("random_crop"), "drain")
+    assert found["draws"] == "per example"
+    assert 2 <= found["distinct_draws"] <= 9  # 16 pixels to 14: three by three windows
+    assert found["reproducible"] == "yes"
+
+
+def test_random_flip_draws_for_each_example_of_a_batch():
+    """The image or its mirror: two outcomes; in the model nothing is told of seeds."""
+    found = randomness.facts(work("random_flip", placement="model"), "drain")
+    assert found == {
+        "supports_jit": "yes",
+        "draws": "per example",
+        "distinct_draws": 2,
+    }
+
+
+def test_a_deterministic_layer_has_no_draws():
+    """Only XLA is said of it."""
+    found = randomness.facts(work("rescaling"), "drain")
+    assert found == {"supports_jit": "yes"}
+
+
+class Counting(keras.layers.Layer):
+    """Adds how often any instance was called in the process: no seed repeats that."""
+
+    calls = tf.Variable(0, dtype=tf.int64, trainable=False)
+
+    def call(self, images: tf.Tensor, training: bool = True) -> tf.Tensor:
+        images = tf.cast(images, tf.float32)
+        return images + tf.cast(Counting.calls.assign_add(1), tf.float32)
+
+
+def test_what_two_builds_do_not_repeat_is_not_reproducible(monkeypatch):
+    """The second pipeline goes on where the first ended, as threads in a race would."""
+    one = work("random_flip")
+    monkeypatch.setattr(one.module, "build", lambda features: Counting())
+    found = randomness.draws(one, tf.zeros([16, 16, 3], tf.uint8))
+    assert found["reproducible"] == "no"
+    assert found["distinct_draws"] == 64
+
+
+def test_the_pipelines_own_parallelism_is_what_is_repeated(monkeypatch):
+    """The parallel map reaches tf.data as the trial has it; nothing else moves."""
+    seen = []
+
+    def build(p, source, decode, layers, **settings):
+        seen.append(p)
+        return source.map(lambda image: (layers(image),)).batch(p.batch_size)
+
+    monkeypatch.setattr(randomness, "build", build)
+    one = work("random_flip", map_parallel_calls=2, prefetch=2, cache="raw")
+    found = randomness.draws(one, tf.zeros([16, 16, 3], tf.uint8))
+    assert found["reproducible"] == "yes"
+    assert seen == [Pipeline(batch_size=8, map_parallel_calls=2)] * 2
+
+
+def images() -> tf.Tensor:
+    """Sixteen images no one of which is its own mirror."""
+    return tf.constant(np.random.default_rng(0).uniform(0, 255, (16, 8, 8, 3)))
+
+
+def test_random_layers_are_the_identity_outside_training():
+    """Rescaling works and is not random, so it is not asked to be the identity."""
+    layers = [keras.layers.Rescaling(1 / 255), keras.layers.RandomFlip(seed=1)]
+    found = randomness.outside_training(layers, images())
+    assert found == {"identity_outside_training": "yes"}
+
+
+def test_random_crop_outside_training_does_not_even_crop():
+    """The identity, and so another shape than in training: keras #21868, in 3.15."""
+    layers = [keras.layers.RandomCrop(4, 4, seed=1)]
+    assert randomness.outside_training(layers, images()) == {
+        "identity_outside_training": "yes",
+        "shape_outside_training": "RandomCrop: (8, 8, 3), in training (4, 4, 3)",
+    }
+
+
+def test_a_centre_crop_outside_training_is_deterministic():
+    """Not the identity, but always the same: said, with the layer's name."""
+    layers = [catalog.load(catalog.find("tf_image_chain")).build(images())]
+    assert randomness.outside_training(layers, images()) == {
+        "identity_outside_training": "deterministic",
+        "not_identity_outside_training": "Augmented",
+    }
+
+
+def test_a_lambda_still_draws_outside_training():
+    """It is not told whether this is training."""
+    layers = [
+        keras.layers.RandomFlip(seed=1),
+        keras.layers.Lambda(
+            lambda x: x + tf.random.uniform(tf.shape(x), dtype=x.dtype)
+        ),
+    ]
+    assert randomness.outside_training(layers, images()) == {
+        "identity_outside_training": "no",
+        "not_identity_outside_training": "Lambda",
+    }
+
+
+def test_predict_and_evaluate_agree_that_random_layers_rest():
+    """What `outside_training` says is what Keras does in a model."""
+    features = keras.Input([8, 8, 3])
+    flipped = keras.layers.RandomFlip(seed=1)(features)
+    model = keras.Model(features, flipped)
+    model.compile(loss="mse")
+    given = images().numpy().astype(np.float32)
+    np.testing.assert_array_equal(model.predict(given, verbose=0), given)
+    assert model.evaluate(given, given, verbose=0) == 0
+    assert not np.array_equal(model(given, training=True), given)

@@ -1,0 +1,142 @@
+"""Runs as lines: nothing lost, nothing guessed, one sweep a folder."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import store
+from bench.errors import UsageError
+from tests import factory
+
+
+def saved(folder: Path, count: int) -> list:
+    """So many runs in a folder."""
+    runs = [factory.run(factory.trial(), round=number) for number in range(count)]
+    for run in runs:
+        store.append(folder, run)
+    return runs
+
+
+def error_of(folder: Path) -> str:
+    """What loading a folder says."""
+    with pytest.raises(UsageError) as caught:
+        store.load(folder)
+    return str(caught.value)
+
+
+def test_runs_come_back_as_they_were(tmp_path: Path) -> None:
+    """All of them, in order, with every field."""
+    runs = saved(tmp_path, 3)
+    assert store.load(tmp_path) == (runs, [])
+    assert store.load(tmp_path / store.FILE) == (runs, [])
+
+
+def test_a_torn_last_line_is_left_out_and_said(tmp_path: Path) -> None:
+    """An interrupt loses one run at most."""
+    runs = saved(tmp_path, 2)
+    file = tmp_path / store.FILE
+    file.write_bytes(file.read_bytes()[:-40])
+    assert store.load(tmp_path) == (
+        runs[:1],
+        [f"{file}: the last line is cut off (an interrupted write); it is left out."],
+    )
+
+
+def test_appending_cuts_a_torn_line_away_first(tmp_path: Path) -> None:
+    """Else it would break the line that follows."""
+    runs = saved(tmp_path, 2)
+    file = tmp_path / store.FILE
+    file.write_bytes(file.read_bytes()[:-1])
+    store.append(tmp_path, runs[1])
+    assert store.load(tmp_path) == (runs, [])
+
+
+def test_a_file_that_is_one_torn_line_can_be_gone_on_with(tmp_path: Path) -> None:
+    """Nothing of it is kept."""
+    (tmp_path / store.FILE).write_bytes(b'{"schema": 1, "ke')
+    runs = saved(tmp_path, 1)
+    assert store.load(tmp_path) == (runs, [])
+
+
+def test_a_broken_line_is_an_error_with_its_number(tmp_path: Path) -> None:
+    """Results are not silently fewer than they were."""
+    saved(tmp_path, 2)
+    file = tmp_path / store.FILE
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(lines[0] + b"{broken\n" + lines[1])
+    assert error_of(tmp_path) == (
+        f"{file}, line 2: not a run: JSON is malformed: object keys must be strings "
+        "(byte 1)."
+    )
+
+
+def test_a_line_that_lacks_a_field_is_an_error(tmp_path: Path) -> None:
+    """With the field."""
+    file = tmp_path / store.FILE
+    file.write_text('{"schema": 1}\n')
+    assert error_of(tmp_path) == (
+        f"{file}, line 1: not a run: Object missing required field `key`."
+    )
+
+
+def test_another_schema_is_an_error(tmp_path: Path) -> None:
+    """With both numbers."""
+    saved(tmp_path, 1)
+    file = tmp_path / store.FILE
+    record = json.loads(file.read_text())
+    file.write_text(json.dumps(record | {"schema": 99}) + "\n")
+    assert error_of(tmp_path) == (
+        f"{file}, line 1: schema 99, and this version reads 1; see results/README.md."
+    )
+
+
+def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
+    """That says what a result folder is."""
+    assert error_of(tmp_path / "none") == (
+        f"No results at '{tmp_path}/none': No such file or directory. A result folder "
+        "holds runs.jsonl, which `run_bench.py run` writes."
+    )
+
+
+def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    """Before anything is measured."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError) as caught, store.locked(tmp_path / "file" / "out"):
+        pass
+    assert str(caught.value) == (
+        f"Cannot write to the result folder '{tmp_path}/file/out': Not a directory. "
+        "Name another with --out."
+    )
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from bench import store
+with store.locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_second_process_is_refused_until_the_first_is_done(tmp_path: Path) -> None:
+    """Also when the first was killed: no lock outlives its process."""
+    for end in ("close", "kill"):
+        with subprocess.Popen(
+            [sys.executable, "-c", HOLD, str(tmp_path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        ) as other:
+            assert other.stdout.readline() == b"held\n"
+            with pytest.raises(UsageError) as caught, store.locked(tmp_path):
+                pass
+            other.stdin.close() if end == "close" else other.kill()
+        assert str(caught.value) == (
+            f"Another sweep is writing to '{tmp_path}'. Wait for it, or name another "
+            "folder with --out."
+        )
+        with store.locked(tmp_path):
+            assert store.load(tmp_path) == ([], [])

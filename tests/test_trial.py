@@ -1,0 +1,45 @@
+"""A trial's spelled identity and its strategy."""
+
+from bench.pipeline import STRATEGIES, Pipeline
+from bench.trial import Trial
+
+
+def test_the_defaults_are_the_bare_name() -> None:
+    """Only what differs is spelled, so a new axis orphans no baseline."""
+    assert Trial(workload="prose").key == "prose"
+
+
+def test_what_differs_is_spelled_in_the_order_of_the_fields() -> None:
+    """Consumer, unit and data first; truth values in lower case."""
+    trial = Trial(
+        workload="text_vectorization",
+        pipeline=Pipeline(
+            deterministic=False,
+            map_parallel_calls="autotune",
+            order="batch_map",
+            batch_size=256,
+        ),
+        consumer="train",
+        unit="epoch",
+        data="my/folder",
+    )
+    assert trial.key == (
+        "text_vectorization[consumer=train,unit=epoch,data=my/folder,batch_size=256,"
+        "order=batch_map,map_parallel_calls=autotune,deterministic=false]"
+    )
+
+
+def test_trials_are_equal_where_their_keys_are() -> None:
+    """They can be put into sets."""
+    given = {Trial(workload="prose", pipeline=Pipeline(prefetch=n)) for n in (0, 2, 2)}
+    assert {trial.key for trial in given} == {"prose", "prose[prefetch=2]"}
+
+
+def test_a_strategy_is_known_whatever_the_batch_size() -> None:
+    """Each by exactly its own axes."""
+    for name, settings in STRATEGIES.items():
+        for size in (32, 256):
+            pipeline = Pipeline(**{**settings, "batch_size": size})
+            assert Trial(workload="prose", pipeline=pipeline).strategy == name
+    other = Trial(workload="prose", pipeline=Pipeline(prefetch=7))
+    assert other.strategy == ""
