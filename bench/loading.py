@@ -69,7 +69,9 @@ def answer(job: dict) -> None:
         others = [call(front(tf.constant(batch))).numpy() for batch in batches[1:]]
         np.save(job["answers"], np.concatenate([first, *others]))
     except Exception as error:  # whatever it is, it is the answer
-        told["loads"] = f"no: {type(error).__name__}: {' '.join(str(error).split())}"
+        # Keras puts the cause behind pages of configuration.
+        cause = str(error).rpartition("Exception encountered: ")[2]
+        told["loads"] = f"no: {type(error).__name__}: {' '.join(cause.split())}"
     Path(job["told"]).write_text(json.dumps(told), encoding="utf-8")
 
 

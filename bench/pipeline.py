@@ -334,12 +334,13 @@ def options(p: Pipeline) -> object:
 
 def interleave(p: Pipeline, files: object, read: Callable) -> object:
     """Records of many files: `read(path, label)` gives one file's dataset."""
+    calls = _calls(p.interleave_parallel_calls)
     return files.interleave(
         read,
         cycle_length=p.interleave_cycle_length,
         block_length=p.interleave_block_length,
-        num_parallel_calls=_calls(p.interleave_parallel_calls),
-        deterministic=p.deterministic,
+        num_parallel_calls=calls,
+        deterministic=p.deterministic if calls else None,  # else TensorFlow warns
     )
 
 

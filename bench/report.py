@@ -146,17 +146,17 @@ def _csv(samples: pd.DataFrame, path: Path) -> None:
     first = ~samples["run"].duplicated().to_numpy()
     runs = shared[first].astype(object)
     buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="")
+    writer = csv.writer(buffer)  # its line end, \r\n, makes it quote both
     starts = []
     for row in runs.where(runs.notna(), "").itertuples(index=False, name=None):
         buffer.seek(0)
         buffer.truncate()
         writer.writerow(row)
-        starts.append(buffer.getvalue())
+        starts.append(buffer.getvalue()[: -len("\r\n")])
     numbers = (first.cumsum() - 1).tolist()
     values = zip(numbers, *(samples[name].tolist() for name in own), strict=True)
     with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as f:
-        f.write(",".join([*shared.columns, *own]) + "\n")
+        csv.writer(f, lineterminator="\n").writerow([*shared.columns, *own])
         for run, sample, seconds, rate in values:
             end = "," if math.isnan(seconds) else f"{seconds!r},{rate!r}"
             f.write(f"{starts[run]},{sample},{end}\n")

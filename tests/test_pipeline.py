@@ -470,16 +470,15 @@ def test_rewrites_are_there_where_they_are_asked_for() -> None:
     assert "MapAndBatch" in " ".join(found("default"))
 
 
-@pytest.mark.parametrize("axes", [{}, {"resample": "filter"}])
-def test_every_option_is_pinned(axes: dict) -> None:
+def test_every_option_is_pinned() -> None:
     """Nothing is left to a default that moves."""
-    given = Pipeline(deterministic=False, rewrites="default", threadpool_size=3, **axes)
+    given = Pipeline(deterministic=False, rewrites="default", threadpool_size=3)
     found = pipelines.options(given)
     assert found.deterministic is False
     assert found.experimental_optimization.apply_default_optimizations is True
     assert found.threading.private_threadpool_size == 3
     assert (found.experimental_slack, found.experimental_warm_start) == (False, False)
-    found = Counted().build(**axes).options()
+    found = Counted().build().options()
     assert found.deterministic is True
     assert found.experimental_optimization.apply_default_optimizations is False
     assert found.threading.private_threadpool_size is None

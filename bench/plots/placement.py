@@ -85,15 +85,15 @@ def _panel(panel: Axes, rows: pd.DataFrame) -> None:
         linewidth=0.6,
     )
     known = rows["speed_low"].notna().to_numpy()
+    furthest = 1.5 * rows["speed"].max()  # where a hopeless interval is cut off
     panel.hlines(
         places[known],
         rows["speed_low"][known],
-        rows["speed_high"][known],
+        np.fmin(rows["speed_high"], furthest)[known],
         colors=figure.INK,
         linewidth=1.2,
     )
     panel.axvline(1, color=figure.INK, linewidth=0.8, alpha=0.5)
-    furthest = 1.5 * rows["speed"].max()  # a hopeless interval leaves the panel
     ends = np.fmax(rows["speed"], np.fmin(rows["speed_high"].fillna(0), furthest))
     for place, end, (_, row) in zip(places, ends, rows.iterrows(), strict=True):
         value, _ = words.triple(row, "speed")

@@ -1,0 +1,97 @@
+"""The field's claims with their verdicts, as rows of a report and on the terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from bench import table, words
+from bench.errors import UsageError
+from bench.judge import UNMEASURED, UNTESTABLE, VERDICTS, judge
+from bench.trial import Run
+
+__all__ = ["judge", "main", "rows"]
+
+
+def rows(runs: Sequence[Run]) -> list[dict[str, str]]:
+    """The claims that these runs can judge, as text, in the file's order."""
+    judged = judge(table.from_runs(runs))
+    shown = judged[judged["verdict"] != UNMEASURED]
+    return [_spelled(row) for _, row in shown.iterrows()]
+
+
+def main(folders: Iterable[str | Path], *, as_json: bool = False) -> int:
+    """Print every claim with its verdict, from result folders. Returns the exit code.
+
+    Raises:
+        UsageError: No folder, or one that cannot be read.
+    """
+    folders = list(folders)
+    if not folders:
+        raise UsageError("claims needs a result folder: run_bench.py claims DIR ...")
+    judged = judge(table.load(*folders))
+    if as_json:
+        print(json.dumps(json.loads(judged.to_json(orient="records")), indent=2))
+    else:
+        _print(judged)
+    return 0
+
+
+def _spelled(row: pd.Series) -> dict[str, str]:
+    """A judged row as text."""
+    kept = ("claim", "workload", "machine", "data", "sentence", "source", "predicted")
+    kept += ("measure", "trial", "than", "verdict", "reason")
+    values = row["factor"], row["low"], row["high"]
+    return {
+        **{name: str(row[name]) for name in kept},
+        "factor": words.figure(*values) if np.isfinite(row["factor"]) else "",
+        "interval": words.bounds(*values),
+        "rounds": str(row["rounds"]),
+    }
+
+
+def _print(judged: pd.DataFrame) -> None:
+    """A table of at most 80 columns; each claim's sentence above its cases."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(width=80, highlight=False)
+    many = judged[["machine", "data"]].drop_duplicates().shape[0] > 1
+    for (name, sentence, source), part in judged.groupby(
+        ["claim", "sentence", "source"], sort=False
+    ):
+        console.print(Text(f"{name}: {sentence}", style="bold"))
+        console.print(Text(f"  [{source}]", style="dim"))
+        shown = Table(box=None, show_header=False, padding=(0, 1), pad_edge=True)
+        for ratio in (3, 3, 6):
+            shown.add_column(ratio=ratio, overflow="fold")
+        for said in (_spelled(row) for _, row in _merged(part).iterrows()):
+            where = f" on {said['machine']} {said['data']}".rstrip() if many else ""
+            factor = f"{said['factor']} ({said['interval']})" if said["factor"] else ""
+            factor = factor.replace(" ()", "")
+            detail = "; ".join(p for p in (said["reason"], factor) if p)
+            predicted = f"predicted {said['predicted']}"
+            detail = f"{detail}; {predicted}" if factor else detail
+            shown.add_row(
+                Text(said["workload"] + where), Text(said["verdict"]), Text(detail)
+            )
+        console.print(shown)
+    counts = judged["verdict"].value_counts()
+    console.print(
+        ", ".join(f"{counts[name]} {name}" for name in VERDICTS if name in counts)
+    )
+
+
+def _merged(part: pd.DataFrame) -> pd.DataFrame:
+    """One row where no case of a claim was measured, for the same kind of reason."""
+    blank = part["verdict"].isin((UNMEASURED, UNTESTABLE))
+    if not blank.all() or part["verdict"].nunique() > 1 or len(part) == 1:
+        return part
+    names = part["workload"].drop_duplicates()
+    more = f"{names.iloc[0]} and {len(names) - 1} more"
+    return part.head(1).assign(workload=more)

@@ -1,0 +1,336 @@
+"""Claims: every one can be run, and known effects get the verdict that they deserve."""
+
+import json
+
+import factory
+import numpy as np
+import pytest
+
+from bench import claim, claims, judge, sweeps, table
+from bench.claim import Case, Claim, Side, prediction
+from bench.errors import UsageError
+from bench.trial import Failure
+
+CLAIMS = claim.load()
+FAST, SLOW = claim.trial("prose[order=batch_map]"), claim.trial("prose")
+OTHER = claim.trial("prose[prefetch=2]")
+
+
+def made(**changes) -> Claim:
+    """A claim on two trials: FAST is more than 1.05 times as fast as SLOW."""
+    predict = prediction(changes.pop("predict", "> 1.05"))
+    trial = changes.pop("trial", Side((FAST,)))
+    than = changes.pop("than", Side((SLOW,)))
+    return Claim(
+        id="one",
+        sentence="It is faster.",
+        source="nobody",
+        sweep="quick",
+        cases=(Case(workload="prose", trial=trial, than=than),),
+        predict=predict,
+        **changes,
+    )
+
+
+def judged(one, runs):
+    """The only row of a claim."""
+    (row,) = judge.judge(table.from_runs(runs), [one]).to_dict("records")
+    return row
+
+
+@pytest.mark.parametrize("one", CLAIMS, ids=lambda one: one.id)
+def test_a_claim_refers_to_trials_of_its_sweep(one):
+    wanted, _ = sweeps.trials(sweeps.find(one.sweep))
+    found = {trial.key for trial in wanted}
+    assert {trial.key for case in one.cases for trial in case.trials} <= found
+
+
+@pytest.mark.parametrize("one", CLAIMS, ids=lambda one: one.id)
+def test_a_claim_needs_a_gpu_exactly_when_its_trials_do(one):
+    for case in one.cases:
+        on_gpu = {trial.pipeline.device == "gpu" for trial in case.trials}
+        assert on_gpu == {one.needs == "gpu"}
+
+
+def test_every_claim_of_the_articles_is_there():
+    assert len(CLAIMS) >= 40
+    assert len(claim.names()) == len(CLAIMS)
+    assert all(one.sentence.endswith(".") for one in CLAIMS)
+
+
+@pytest.mark.parametrize(
+    ("fast", "slow", "predict", "verdict"),
+    [
+        (0.01, 0.02, "> 1.05", "holds"),
+        (0.02, 0.01, "> 1.05", "does not hold"),
+        (0.01, 0.0105, "> 1.05", "not settled"),
+        (0.01, 0.1, "5 to 20", "holds"),
+        (0.01, 0.03, "5 to 20", "does not hold"),
+        (0.01, 0.01, "0.9 to 1.1", "holds"),
+        (0.01, 0.02, "< 0.95", "does not hold"),
+    ],
+)
+def test_known_effects(fast, slow, predict, verdict):
+    runs = factory.runs({FAST: fast, SLOW: slow}, run_noise=0.02)
+    row = judged(made(predict=predict), runs)
+    assert row["verdict"] == verdict
+    assert row["low"] < row["factor"] < row["high"]
+    assert row["factor"] == pytest.approx(slow / fast, rel=0.05)
+    assert row["rounds"] == 5
+
+
+def test_what_is_slow_for_a_whole_round_cancels():
+    runs = factory.runs({FAST: 0.01, SLOW: 0.012}, round_noise=0.5, run_noise=0.01)
+    assert judged(made(), runs)["verdict"] == "holds"
+
+
+def test_batches_of_different_sizes_are_compared_by_the_example():
+    large = claim.trial("prose[batch_size=256]")
+    runs = factory.runs({large: 0.04, SLOW: 0.01}, run_noise=0.001)
+    row = judged(made(trial=Side((large,))), runs)
+    assert row["factor"] == pytest.approx(2, rel=0.01)
+
+
+def test_one_round_settles_nothing():
+    row = judged(made(), factory.runs({FAST: 0.01, SLOW: 0.03}, rounds=1))
+    assert row["verdict"] == "not settled"
+    assert row["reason"] == "one round has no interval: --rounds 5"
+    assert row["factor"] == pytest.approx(3, rel=0.1)
+
+
+def test_missing_trials_are_not_measured():
+    row = judged(made(), factory.runs({FAST: 0.01}))
+    assert row["verdict"] == "not measured"
+    assert row["reason"] == "1 of 2 trials missing: run_bench.py run quick"
+    assert np.isnan(row["factor"])
+
+
+def test_nothing_at_all_is_not_measured():
+    row = judged(made(), [])
+    assert row["verdict"] == "not measured"
+
+
+def test_rounds_that_are_not_shared_are_not_measured():
+    runs = [factory.run(FAST, round=0), factory.run(SLOW, round=1)]
+    assert judged(made(), runs)["reason"] == "its trials share no round"
+
+
+def test_failed_runs_are_not_measured():
+    failure = Failure(type="ValueError", message="no")
+    runs = [*factory.runs({FAST: 0.01}), factory.run(SLOW, error=failure)]
+    row = judged(made(), runs)
+    assert row["verdict"] == "not measured"
+    assert row["reason"] == "every run of prose failed: ValueError"
+
+
+@pytest.mark.parametrize("flag", judge.INVALID)
+def test_runs_that_did_not_do_the_work_settle_nothing(flag):
+    runs = factory.runs({FAST: 0.01}) + factory.runs({SLOW: 0.03}, flags=[flag])
+    row = judged(made(), runs)
+    assert (row["verdict"], row["reason"]) == (
+        "not settled",
+        f"prose is flagged {flag}",
+    )
+
+
+def test_without_a_gpu_a_gpu_claim_is_not_testable():
+    runs = factory.runs({FAST: 0.01, SLOW: 0.02}, device="/CPU:0")
+    row = judged(made(needs="gpu"), runs)
+    assert (row["verdict"], row["reason"]) == (
+        "not testable here",
+        "no GPU: none of these runs saw one",
+    )
+    runs = factory.runs({FAST: 0.01, SLOW: 0.02}, device="/device:GPU:0")
+    assert judged(made(needs="gpu"), runs)["verdict"] == "holds"
+
+
+@pytest.mark.parametrize(
+    ("how", "factor"), [("fastest", 2), ("slowest", 3), ("sum", 5)]
+)
+def test_several_trials_taken_together(how, factor):
+    runs = factory.runs({FAST: 0.01, SLOW: 0.02, OTHER: 0.03}, run_noise=0.001)
+    row = judged(made(than=Side((SLOW, OTHER), how)), runs)
+    assert row["factor"] == pytest.approx(factor, rel=0.01)
+    assert row["than"] == f"{how} of prose, prose[prefetch=2]"
+
+
+def test_the_first_epoch_against_the_later_ones():
+    runs = [
+        factory.run(FAST, [0.04 * noise, 0.01, 0.01], round=number)
+        for number, noise in enumerate((0.99, 1, 1.01))
+    ]
+    row = judged(made(than=None, measure="later_over_first", predict="> 2"), runs)
+    assert (row["verdict"], row["factor"]) == ("holds", pytest.approx(4, rel=0.01))
+
+
+def test_later_epochs_leave_the_first_out():
+    runs = [
+        factory.run(trial, [first, rest, rest], round=number)
+        for number in range(3)
+        for trial, first, rest in ((FAST, 0.1, 0.01), (SLOW, 0.01, 0.02))
+    ]
+    row = judged(made(measure="later_speed"), runs)
+    assert row["factor"] == pytest.approx(2)
+
+
+def test_a_scale_makes_bytes_of_examples():
+    runs = factory.runs({FAST: 0.1, SLOW: 0.01}, run_noise=0.001)
+    row = judged(made(scale=100, predict="> 2"), runs)
+    assert row["factor"] == pytest.approx(10, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("share", "verdict"),
+    [(0.5, "holds"), (0.01, "does not hold"), (0.41, "not settled")],
+)
+def test_a_counted_share_has_the_error_of_counting(share, verdict):
+    facts = {"positive_share": share, "positive_share_error": 0.016}
+    row = judged(
+        made(
+            than=None,
+            measure="fact_positive_share",
+            error="fact_positive_share_error",
+            predict="0.4 to 0.6",
+            counted=True,
+        ),
+        [factory.run(FAST, facts=facts)],
+    )
+    assert row["verdict"] == verdict
+    assert row["high"] - row["factor"] == pytest.approx(1.96 * 0.016, rel=0.001)
+
+
+def test_a_counted_value_needs_one_run():
+    counted = made(
+        than=None, measure="fact_source_iterators", predict="2", counted=True
+    )
+    for value, verdict in ((2, "holds"), (5, "does not hold")):
+        runs = [factory.run(FAST, facts={"source_iterators": value})]
+        assert judged(counted, runs)["verdict"] == verdict
+
+
+def test_counted_values_are_compared():
+    runs = [
+        factory.run(FAST, facts={"cache_bytes": 10.0}),
+        factory.run(SLOW, facts={"cache_bytes": 3000.0}),
+    ]
+    one = made(measure="fact_cache_bytes", predict="> 10", counted=True)
+    row = judged(one, runs)
+    assert (row["verdict"], row["factor"]) == ("holds", pytest.approx(300))
+
+
+@pytest.mark.parametrize(
+    ("said", "verdict", "reason"),
+    [("yes", "holds", ""), ("no", "does not hold", "it is: no")],
+)
+def test_a_fact_in_words(said, verdict, reason):
+    one = made(than=None, measure="fact_cache_filled", predict="yes", counted=True)
+    row = judged(one, [factory.run(FAST, facts={"cache_filled": said})])
+    assert (row["verdict"], row["reason"]) == (verdict, reason)
+
+
+def test_a_fact_that_no_run_tells_is_not_measured():
+    one = made(than=None, measure="fact_cache_filled", predict="yes", counted=True)
+    row = judged(one, [factory.run(FAST)])
+    assert (row["verdict"], row["reason"]) == (
+        "not measured",
+        "no run tells fact_cache_filled",
+    )
+
+
+def test_memory_is_the_peak_above_the_start():
+    runs = [
+        factory.run(trial, round=n, start_resident_bytes=100, peak_resident_bytes=peak)
+        for n in range(3)
+        for trial, peak in ((FAST, 200 + n), (SLOW, 500 + n))
+    ]
+    row = judged(made(measure="resident_bytes", predict="> 1.2"), runs)
+    assert row["factor"] == pytest.approx(4, rel=0.02)
+
+
+def test_a_users_data_are_judged_apart():
+    own = [
+        claim.trial("prose[order=batch_map]").__class__(
+            workload="prose", pipeline=trial.pipeline, data="imdb"
+        )
+        for trial in (FAST, SLOW)
+    ]
+    runs = factory.runs({FAST: 0.01, SLOW: 0.02, own[0]: 0.02, own[1]: 0.01})
+    judgements = judge.judge(table.from_runs(runs), [made()]).set_index("data")
+    assert judgements["verdict"].to_dict() == {"": "holds", "imdb": "does not hold"}
+
+
+def test_rows_are_the_claims_that_the_runs_can_judge():
+    fast, slow = (
+        claim.trial(f"prices{spelled}") for spelled in ("[order=batch_map]", "")
+    )
+    found = claims.rows(factory.runs({fast: 0.01, slow: 0.02}))
+    timed = [row for row in found if row["verdict"] != "not testable here"]
+    assert [(row["claim"], row["workload"], row["verdict"]) for row in timed] == [
+        ("batch_before_map_pays", "prices", "holds")
+    ]
+    assert timed[0]["factor"].startswith("2.0")
+    assert " to " in timed[0]["interval"]
+
+
+def test_the_terminal_table_has_80_columns(tmp_path, capsys):
+    import msgspec
+
+    fast, slow = (
+        claim.trial(f"prices{spelled}") for spelled in ("[order=batch_map]", "")
+    )
+    lines = [msgspec.json.encode(run) for run in factory.runs({fast: 0.01, slow: 0.02})]
+    (tmp_path / "runs.jsonl").write_bytes(b"\n".join(lines) + b"\n")
+    assert claims.main([tmp_path]) == 0
+    printed = capsys.readouterr().out
+    assert max(len(line) for line in printed.splitlines()) <= 80
+    assert "batch_before_map_pays: Batching before map is faster" in printed
+    assert "not measured" in printed
+    assert claims.main([tmp_path], as_json=True) == 0
+    assert {row["claim"] for row in json.loads(capsys.readouterr().out)} == set(
+        claim.names()
+    )
+
+
+def test_claims_need_a_folder():
+    with pytest.raises(UsageError, match=r"^claims needs a result folder"):
+        claims.main([])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            '[[claim]]\nid = "a"',
+            "Claim 'a' needs sentence, source, sweep, trial, predict.",
+        ),
+        ('[[claim]]\nid = "a"\nsay = 1', "Claim 'a': No key named 'say'."),
+        ("[[claim", "cannot be read"),
+    ],
+)
+def test_a_claims_file_that_is_wrong_says_so(tmp_path, text, message):
+    path = tmp_path / "claims.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError) as raised:
+        claim.load(path)
+    assert message in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("nothing", "No workload named 'nothing'."),
+        ("prose[batch_size=2", "A trial is spelled name[axis=value,...], got"),
+        ("prose[batch=2]", "No axis named 'batch'."),
+        ("prose[consumer=eat]", "No consumer named 'eat'."),
+    ],
+)
+def test_a_trial_that_is_misspelled_says_so(key, message):
+    with pytest.raises(UsageError) as raised:
+        claim.trial(key)
+    assert str(raised.value).startswith(message)
+
+
+@pytest.mark.parametrize("name", ["all", "order", "placement", "interleave"])
+def test_a_key_spells_its_trial(name):
+    for trial in sweeps.trials(sweeps.find(name))[0]:
+        assert claim.trial(trial.key) == trial

@@ -1,0 +1,194 @@
+"""The command line: bad use fails at once, in one line, with exit code 2."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+import run_bench
+from bench import store, sweeps
+from bench.catalog import ROOT
+from bench.pipeline import AXES, STRATEGIES
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run"], "run needs a SWEEP, a FILE.toml, or --resume DIR; see list."),
+        (["run", "quik"], "No sweep named 'quik'. Did you mean 'quick'?"),
+        (["run", "my.toml"], "No sweep file at 'my.toml'."),
+        (
+            ["run", "quick", "--workload", "photograph"],
+            "No workload named 'photograph'. Did you mean 'photographs'?",
+        ),
+        (["run", "quick", "--workload", "a.py"], "No workload file at 'a.py'."),
+        (
+            ["run", "quick", "--strategy", "vectorised"],
+            "No strategy named 'vectorised'. Did you mean 'vectorized'?",
+        ),
+        (
+            ["run", "quick", "--axis", "batchsize=3"],
+            "No axis named 'batchsize'. Did you mean 'batch_size'?",
+        ),
+        (
+            ["run", "quick", "--axis", "placement=gpu"],
+            "placement must be 'dataset', 'model' or 'offline', got 'gpu'.",
+        ),
+        (
+            ["run", "quick", "--axis", "prefetch"],
+            "--axis takes name=value,value, got 'prefetch'.",
+        ),
+        (
+            ["run", "--resume", "no/where"],
+            "Nothing to resume at 'no/where': it has no plan.json, which `run` writes.",
+        ),
+        (
+            ["report", "no/where"],
+            "No results at 'no/where': No such file or directory. A result folder "
+            "holds runs.jsonl, which `run_bench.py run` writes.",
+        ),
+    ],
+)
+def test_bad_names_and_values_are_one_line(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The line says what was given and what is allowed; nothing is made."""
+    before = set((ROOT / "results").iterdir())
+    assert run_bench.main(arguments) == 2
+    assert capsys.readouterr() == ("", f"error: {message}\n")
+    assert set((ROOT / "results").iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["rnu"], "argument VERB: invalid choice: 'rnu'"),
+        (
+            ["run", "quick", "--consumer", "x"],
+            "argument --consumer: invalid choice: 'x'",
+        ),
+        (
+            ["run", "quick", "--budget", "soon"],
+            "argument --budget: a time such as 90s, 10m or 1h, got 'soon'",
+        ),
+        (
+            ["run", "quick", "--rounds", "0"],
+            "argument --rounds: a whole number from 1, got '0'",
+        ),
+    ],
+)
+def test_bad_options_are_said_after_the_usage(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As argparse does it, with the same exit code."""
+    with pytest.raises(SystemExit) as caught:
+        run_bench.main(arguments)
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_no_traceback_comes_out_of_the_program() -> None:
+    """The whole process: one line on stderr, nothing on stdout."""
+    command = [sys.executable, "run_bench.py", "run", "quick", "--strategy", "naiv"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (
+        2,
+        "",
+        "error: No strategy named 'naiv'. Did you mean 'naive'?\n",
+    )
+
+
+def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each with a line; as text and as JSON."""
+    assert run_bench.main(["list", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {"photographs", "prose", "prices"} <= set(found["workloads"])
+    assert found["layers"]["normalization:given"] == "the same with state=given"
+    assert set(found["strategies"]) == set(STRATEGIES)
+    assert set(found["axes"]) == set(AXES)
+    assert found["sweeps"] == sweeps.names()
+    assert all(line for shelf in found.values() for line in shelf.values())
+    assert found["axes"]["jit"] == "XLA for the model (off|on|auto; off)"
+    assert run_bench.main(["list"]) == 0
+    told = capsys.readouterr().out
+    assert all(f"  {name} " in told for shelf in found.values() for name in shelf)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("90s", 90), ("1.5m", 90), ("2h", 7200)]
+)
+def test_durations(text: str, seconds: float) -> None:
+    """With a unit or in seconds."""
+    assert run_bench._duration(text) == seconds
+
+
+WORKLOAD = '''"""Adds one; slowly enough to be killed in the middle."""
+import keras
+import numpy as np
+
+def examples(rng, count):
+    return np.arange(count, dtype=np.float32)[:, None]
+
+def build(examples):
+    return keras.layers.Rescaling(1.0, offset=1.0)
+
+def check(batch, output):
+    np.testing.assert_array_equal(output, batch + 1)
+'''
+
+
+def test_after_a_kill_nothing_runs_on_and_resume_makes_what_is_missing(
+    tmp_path: Path,
+) -> None:
+    """Every run once, those from before the kill untouched, and a report."""
+    (tmp_path / "mine.py").write_text(WORKLOAD)
+    (tmp_path / "mine.toml").write_text(
+        "[effort]\nrounds = 1\nsteady_seconds = 0.4\nwarmup_seconds = 0.1\n"
+        '[[block]]\nworkloads = ["mine.py"]\naxes = {prefetch = [0, 1, 2, 3]}\n'
+    )
+    out = tmp_path / "out"
+    program = [sys.executable, str(ROOT / "run_bench.py"), "run"]
+    with (tmp_path / "log").open("wb") as log:
+        sweep = subprocess.Popen(
+            [*program, "mine.toml", "--out", str(out)],
+            cwd=tmp_path,
+            stdout=log,
+            stderr=log,
+        )
+    file = out / store.FILE
+    deadline = time.monotonic() + 120
+    while not (file.exists() and file.read_bytes().count(b"\n")):
+        assert sweep.poll() is None, (tmp_path / "log").read_text()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    children = psutil.Process(sweep.pid).children(recursive=True)
+    sweep.send_signal(signal.SIGKILL)
+    sweep.wait()
+    assert children
+    assert psutil.wait_procs(children, timeout=10)[1] == []
+    before = file.read_bytes()
+
+    done = subprocess.run(
+        [*program, "--resume", str(out)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+    runs, notes = store.load(out)
+    assert file.read_bytes().startswith(before)
+    assert notes == []
+    assert sorted(run.key for run in runs) == [
+        "mine.py",
+        "mine.py[prefetch=1]",
+        "mine.py[prefetch=2]",
+        "mine.py[prefetch=3]",
+    ]
+    assert [run.measured.error for run in runs] == [None] * 4
+    assert {p.name for p in out.iterdir()} >= {"report.html", "report.md", "table.csv"}

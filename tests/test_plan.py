@@ -1,0 +1,203 @@
+"""A sweep's plan: how many runs and how long, stored so that it can go on."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench import machine, plan, sweeps
+from bench.errors import UsageError
+from bench.processes import Outcome
+from bench.trial import Effort, Failure, Trial
+from tests import factory
+
+TRAITS = {"supports_jit": False, "examples": 64, "error": None}
+
+
+def planned(**axes: tuple) -> plan.Plan:
+    """Prices under the plain pipeline with these values."""
+    block = sweeps.Block(workloads=("prices",), axes=axes)
+    return plan.make(sweeps.Sweep(name="mine", blocks=(block,)), Effort(), 3, 0.0, "")
+
+
+class Fake:
+    """Answers `prepare` without a process."""
+
+    def __init__(self, answer: dict | Failure) -> None:
+        """Always with the same."""
+        self.answer, self.asked, self.running = answer, [], False
+
+    def start(self) -> None:
+        """A round begins."""
+        self.running = True
+
+    def stop(self) -> None:
+        """A round ends."""
+        self.running = False
+
+    def execute(self, verb: str, trial: Trial, effort: Effort, seed: int) -> Outcome:
+        """The answer, while it is running."""
+        assert self.running
+        assert verb == "prepare"
+        self.asked.append(trial)
+        if isinstance(self.answer, Failure):
+            return Outcome(b"", self.answer, 0.1)
+        return Outcome(json.dumps(self.answer).encode(), None, 0.1)
+
+
+def test_runs_are_trials_times_rounds() -> None:
+    """And more of them take longer."""
+    few, many = planned(), planned(batch_size=(16, 32, 64))
+    assert (few.runs, many.runs) == (5, 15)
+    assert 0 < few.seconds < many.seconds
+
+
+def test_a_budget_cuts_rounds_first_and_then_runs() -> None:
+    """Never below one round, nor below a quarter of a second."""
+    whole = Effort(rounds=5)
+    seconds = plan.estimate(10, whole)
+    assert plan.fitted(whole, 10, seconds) == whole
+    assert plan.fitted(whole, 10, seconds / 2) == replace(whole, rounds=2)
+    least = plan.fitted(whole, 10, 1.0)
+    assert (least.rounds, least.steady_seconds) == (1, plan.LEAST_STEADY_SECONDS)
+
+
+def test_a_plan_comes_back_as_it_was_stored(tmp_path: Path) -> None:
+    """With everything that was refused."""
+    made = planned(prefetch=(0, 2, "autotune"), cache_storage=("memory", "disk"))
+    assert len(made.refused) == 3
+    plan.save(made, tmp_path)
+    assert plan.load(tmp_path) == made
+
+
+def test_a_missing_plan_is_an_error(tmp_path: Path) -> None:
+    """There is nothing to go on with."""
+    with pytest.raises(UsageError) as caught:
+        plan.load(tmp_path)
+    assert str(caught.value) == (
+        f"Nothing to resume at '{tmp_path}': it has no plan.json, which `run` writes."
+    )
+
+
+def test_a_broken_plan_is_an_error(tmp_path: Path) -> None:
+    """With what is wrong."""
+    (tmp_path / plan.FILE).write_text("{}")
+    with pytest.raises(UsageError) as caught:
+        plan.load(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}/plan.json is not a plan: Object missing required field `sweep`."
+    )
+
+
+def test_a_plan_whose_workload_is_gone_is_an_error(tmp_path: Path) -> None:
+    """Before any process starts."""
+    gone = Trial(workload="my/own.py")
+    plan.save(replace(planned(), trials=[gone]), tmp_path)
+    with pytest.raises(UsageError) as caught:
+        plan.load(tmp_path)
+    assert str(caught.value) == "No workload file at 'my/own.py'."
+
+
+def test_without_a_gpu_its_trials_are_said_to_be_not_testable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The others run; where there is no other, it is an error."""
+    monkeypatch.setattr(machine, "gpus", list)
+    block = sweeps.Block(
+        workloads=("prices",), axes={"device": ("cpu", "gpu")}, consumer="train"
+    )
+    sweep = sweeps.Sweep(name="mine", blocks=(block,))
+    made = plan.make(sweep, Effort(), 0, 0.0, "")
+    assert [trial.pipeline.device for trial in made.trials] == ["cpu"]
+    assert made.refused == {
+        "prices[consumer=train,device=gpu]": (
+            "device=gpu: no NVIDIA GPU here, not testable"
+        )
+    }
+    only = sweeps.narrow(sweep, axes={"device": ("gpu",)})
+    with pytest.raises(UsageError) as caught:
+        plan.make(only, Effort(), 0, 0.0, "")
+    assert str(caught.value) == (
+        "device=gpu: no NVIDIA driver answers here; see doctor."
+    )
+
+
+def test_inputs_are_prepared_once_for_the_largest_batch() -> None:
+    """One process for each set of inputs, and none is left."""
+    made, fake = planned(batch_size=(16, 64, 32)), Fake(TRAITS)
+    assert plan.prepare(made, fake) == made
+    assert [trial.pipeline.batch_size for trial in fake.asked] == [64]
+    assert not fake.running
+
+
+def test_a_batch_of_more_than_there_is_is_refused() -> None:
+    """With both numbers; where nothing else is left, it is an error."""
+    made = plan.prepare(planned(batch_size=(64, 128)), Fake(TRAITS))
+    assert [trial.pipeline.batch_size for trial in made.trials] == [64]
+    reason = "batch_size=128 is more than its 64 examples"
+    assert made.refused == {"prices[batch_size=128]": reason}
+    with pytest.raises(UsageError) as caught:
+        plan.prepare(planned(batch_size=(128,)), Fake(TRAITS))
+    assert str(caught.value) == (
+        f"Nothing is left to run:\n  prices[batch_size=128]: {reason}"
+    )
+
+
+def test_layers_that_do_not_compile_are_refused_with_jit() -> None:
+    """In the model; elsewhere the model's own step is compiled."""
+    made = planned(placement=("model",), jit=("off", "on", "auto"))
+    made = plan.prepare(made, Fake(TRAITS))
+    assert [trial.pipeline.jit for trial in made.trials] == ["off", "auto"]
+    assert made.refused == {
+        "prices[placement=model,jit=on]": (
+            "jit=on: Keras says that a layer of it does not compile with XLA"
+        )
+    }
+    made = planned(placement=("model",), jit=("on",))
+    assert plan.prepare(made, Fake({**TRAITS, "supports_jit": True})) == made
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (
+            {"error": {"type": "ValueError", "message": "bad pixel", "phase": ""}},
+            "'prices' cannot be prepared: ValueError: bad pixel",
+        ),
+        (
+            {"error": {"type": "UsageError", "message": "No rows.", "phase": ""}},
+            "'prices' cannot be prepared: No rows.",
+        ),
+        (
+            Failure(type="Timeout", message="stopped after its limit of 120 s"),
+            "'prices' cannot be prepared: Timeout: stopped after its limit of 120 s",
+        ),
+    ],
+)
+def test_a_workload_that_cannot_be_made_is_an_error(
+    answer: dict | Failure, message: str
+) -> None:
+    """Whatever the cause, and no process is left."""
+    fake = Fake(answer)
+    with pytest.raises(UsageError) as caught:
+        plan.prepare(planned(), fake)
+    assert str(caught.value) == message
+    assert not fake.running
+
+
+def test_trials_of_other_inputs_are_prepared_apart() -> None:
+    """Another workload, another image size, other data."""
+    trials = [
+        factory.trial(workload="rescaling"),
+        factory.trial(workload="rescaling", image_size=96),
+        factory.trial(workload="rescaling", prefetch=2),
+        factory.trial(workload="resizing"),
+    ]
+    fake = Fake(TRAITS)
+    plan.prepare(replace(planned(), trials=trials), fake)
+    assert {trial.key for trial in fake.asked} == {
+        "rescaling[prefetch=2]",
+        "rescaling[image_size=96]",
+        "resizing",
+    }

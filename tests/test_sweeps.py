@@ -1,0 +1,237 @@
+"""Sweeps as data: every mistake in one is said before anything starts."""
+
+from pathlib import Path
+
+import pytest
+
+from bench import sweeps
+from bench.errors import UsageError
+from bench.pipeline import AXES, Pipeline
+from bench.trial import Effort, Trial
+
+BLOCK = '[[block]]\nworkloads = ["prices"]\n'
+
+
+def written(folder: Path, text: str) -> str:
+    """The path of a sweep file."""
+    file = folder / "mine.toml"
+    file.write_text(text)
+    return str(file)
+
+
+@pytest.mark.parametrize("name", sweeps.names())
+def test_every_named_sweep_has_a_description_and_something_to_run(name: str) -> None:
+    """Its workloads, strategies and axes are known."""
+    sweep = sweeps.find(name)
+    assert sweep.description.endswith(".")
+    found, refused = sweeps.trials(sweep)
+    assert len({trial.key for trial in found}) == len(found) > 0
+    assert not {trial.key for trial in found} & set(refused)
+
+
+def test_the_quick_sweep_is_the_three_workloads_under_named_strategies() -> None:
+    """No trial of the main job is refused or lacks its strategy's name."""
+    found, refused = sweeps.trials(sweeps.find("quick"))
+    assert {trial.workload for trial in found} == {"photographs", "prose", "prices"}
+    assert all(trial.strategy for trial in found)
+    assert refused == {}
+
+
+def test_a_block_is_a_product_and_axes_override_strategies(tmp_path: Path) -> None:
+    """Each workload under each strategy with each value."""
+    text = (
+        '[effort]\nrounds = 2\nsteady_seconds = 3\n[[block]]\nworkloads = ["prices"]\n'
+        'strategies = ["prefetched", "vectorized"]\nconsumer = "train"\n'
+        'unit = "epoch"\naxes = {prefetch = [1, "autotune"], deterministic = true}\n'
+    )
+    sweep = sweeps.find(written(tmp_path, text))
+    assert (sweep.name, sweep.effort) == ("mine", Effort(rounds=2, steady_seconds=3.0))
+    found, _ = sweeps.trials(sweep)
+    common = {"workload": "prices", "consumer": "train", "unit": "epoch"}
+    assert found == [
+        Trial(pipeline=Pipeline(**axes), **common)
+        for axes in (
+            {"prefetch": 1},
+            {"prefetch": "autotune"},
+            {"order": "batch_map", "prefetch": 1},
+            {"order": "batch_map", "prefetch": "autotune"},
+        )
+    ]
+
+
+def test_include_takes_in_another_sweep(tmp_path: Path) -> None:
+    """Its blocks come first."""
+    path = written(tmp_path, 'include = ["quick"]\n' + BLOCK)
+    assert sweeps.find(path).blocks == (
+        *sweeps.find("quick").blocks,
+        sweeps.Block(workloads=("prices",)),
+    )
+
+
+def test_a_shelf_can_be_named_whole(tmp_path: Path) -> None:
+    """With the variants; or only one kind of it."""
+    text = '[[block]]\nworkloads = ["layers:*", "workloads:text"]\n'
+    found, _ = sweeps.trials(sweeps.find(written(tmp_path, text)))
+    names = {trial.workload for trial in found}
+    assert {"rescaling", "normalization:given", "prose"} <= names
+    assert "photographs" not in names
+
+
+def test_the_command_line_narrows_every_block() -> None:
+    """What it says stands in place of the sweep's own; axes are added."""
+    narrowed = sweeps.narrow(
+        sweeps.find("quick"),
+        workloads=["rescaling"],
+        strategies=["naive"],
+        axes={"batch_size": (64, 128)},
+        consumer="train",
+    )
+    assert narrowed.blocks == (
+        sweeps.Block(
+            workloads=("rescaling",),
+            strategies=("naive",),
+            axes={"batch_size": (64, 128)},
+            consumer="train",
+        ),
+    )
+
+
+def test_refused_combinations_are_left_out_with_their_reason() -> None:
+    """The others run."""
+    block = sweeps.Block(
+        workloads=("prices",), axes={"cache_storage": ("memory", "disk")}
+    )
+    found, refused = sweeps.trials(sweeps.Sweep(name="mine", blocks=(block,)))
+    assert [trial.key for trial in found] == ["prices"]
+    assert refused == {
+        "prices[cache_storage=disk]": (
+            "cache_storage needs a cache: add cache=raw, decoded or mapped"
+        )
+    }
+
+
+def test_where_everything_is_refused_the_reasons_are_listed() -> None:
+    """It fails before any process starts."""
+    block = sweeps.Block(workloads=("prices",), axes={"image_size": (96,)})
+    with pytest.raises(UsageError) as caught:
+        sweeps.trials(sweeps.Sweep(name="mine", blocks=(block,)))
+    assert str(caught.value) == (
+        "Nothing is left to run; every combination is refused:\n"
+        "  prices[image_size=96]: image_size: the examples of 'prices' come in one size"
+    )
+
+
+@pytest.mark.parametrize("text", ["batch_size", "batch_size=", "batch_size 3"])
+def test_an_axis_needs_values(text: str) -> None:
+    """On the command line."""
+    with pytest.raises(UsageError) as caught:
+        sweeps.parse_axis(text)
+    assert str(caught.value) == f"--axis takes name=value,value, got '{text}'."
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "Sweep file 'mine.toml' has no [[block]], so there is nothing to run."),
+        (
+            "blocks = []",
+            "Sweep file 'mine.toml': No key named 'blocks'. Did you mean 'block'?",
+        ),
+        (
+            BLOCK + 'strategy = "naive"',
+            "Sweep file 'mine.toml', [[block]]: No key named 'strategy'. Did you mean "
+            "'strategies'?",
+        ),
+        (
+            "[effort]\nround = 3\n" + BLOCK,
+            "Sweep file 'mine.toml', [effort]: No key named 'round'. Did you mean "
+            "'rounds'?",
+        ),
+        (
+            '[effort]\nrounds = "three"\n' + BLOCK,
+            "Sweep file 'mine.toml': Expected `int | float`, got `str` - at "
+            "`$.effort[...]`.",
+        ),
+        (
+            "[effort]\nrounds = 2.5\n" + BLOCK,
+            "Sweep file 'mine.toml', [effort]: Expected `int`, got `float` - at "
+            "`$.rounds`.",
+        ),
+        (
+            "[effort]\nrounds = 0\n" + BLOCK,
+            "Sweep file 'mine.toml', [effort]: rounds must be above 0, got 0.",
+        ),
+        (
+            '[[block]]\nworkloads = "prices"',
+            "Sweep file 'mine.toml': Expected `array`, got `str` - at "
+            "`$.block[0].workloads`.",
+        ),
+        (
+            "[block]\nx = 1",
+            "Sweep file 'mine.toml': Expected `array`, got `object` - at `$.block`.",
+        ),
+        (
+            '[[block]]\nstrategies = ["naive"]',
+            "Sweep file 'mine.toml': a [[block]] needs workloads.",
+        ),
+        (
+            BLOCK + 'strategies = ["naiv"]',
+            "No strategy named 'naiv'. Did you mean 'naive'?",
+        ),
+        (
+            BLOCK + 'consumer = "trian"',
+            "No consumer named 'trian'. Did you mean 'train'?",
+        ),
+        (BLOCK + 'unit = "epochs"', "No unit named 'epochs'. Did you mean 'epoch'?"),
+        (
+            BLOCK + "axes = {batch_sise = 3}",
+            "No axis named 'batch_sise'. Did you mean 'batch_size'?",
+        ),
+        (
+            BLOCK + "axes = {batch_size = [32, 0]}",
+            "batch_size must be a whole number from 1, got '0'.",
+        ),
+        (
+            '[[block]]\nworkloads = ["price"]',
+            "No workload named 'price'. Did you mean 'prices'?",
+        ),
+        (
+            '[[block]]\nworkloads = ["layers:imag"]',
+            "No kind on the shelf 'layers' named 'imag'. Did you mean 'image'?",
+        ),
+        ('include = ["quik"]', "No sweep named 'quik'. Did you mean 'quick'?"),
+    ],
+)
+def test_every_mistake_in_a_sweep_file_is_said_whole(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    """Key, value, type, name; with what is allowed."""
+    with pytest.raises(UsageError) as caught:
+        sweeps.trials(sweeps.find(written(tmp_path, text)))
+    assert str(caught.value) == message
+
+
+def test_what_is_not_toml_gives_the_place(tmp_path: Path) -> None:
+    """Line and column, in the parser's words."""
+    path = written(tmp_path, "[[block]]\nworkloads = [\n=")
+    with pytest.raises(UsageError) as caught:
+        sweeps.find(path)
+    assert str(caught.value) == (
+        f"Sweep file '{path}' is not valid TOML: Invalid value (at line 3, column 1)."
+    )
+
+
+def test_a_missing_file_and_an_unknown_name_are_said() -> None:
+    """By what was given."""
+    with pytest.raises(UsageError) as caught:
+        sweeps.find("none/mine.toml")
+    assert str(caught.value) == "No sweep file at 'none/mine.toml'."
+    with pytest.raises(UsageError) as caught:
+        sweeps.find("quik")
+    assert str(caught.value) == "No sweep named 'quik'. Did you mean 'quick'?"
+
+
+def test_every_axis_can_be_swept_from_the_command_line() -> None:
+    """Each with its own default's spelling."""
+    for name, axis in AXES.items():
+        assert sweeps.parse_axis(f"{name}={axis.default}") == (name, (axis.default,))
