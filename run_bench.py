@@ -90,6 +90,13 @@ def report(options: argparse.Namespace) -> int:
     return _report(options.folders, out, formats, as_json=options.json)
 
 
+def claims(options: argparse.Namespace) -> int:
+    """Judge the field's claims by result folders."""
+    from bench import claims
+
+    return claims.main(options.folders, as_json=options.json)
+
+
 def doctor(options: argparse.Namespace) -> int:
     """Say whether this machine is fit to measure on."""
     from bench import doctor
@@ -132,6 +139,7 @@ def _plan(options: argparse.Namespace):
         strategies=options.strategy,
         axes=axes,
         consumer=options.consumer or "",
+        unit=options.unit or "",
     )
     effort = sweep.effort
     if options.rounds:
@@ -247,6 +255,7 @@ def _parser() -> argparse.ArgumentParser:
     ):
         added.add_argument(f"--{name}", action="append", default=[], help=text)
     added.add_argument("--consumer", choices=CONSUMERS, help="what pulls the batches")
+    added.add_argument("--unit", choices=sweeps.UNITS, help="what a sample covers")
     added.add_argument("--rounds", type=_positive, help="runs of each trial")
     added.add_argument(
         "--budget", type=_duration, default=0.0, help="stop after this time, as 10m"
@@ -262,6 +271,9 @@ def _parser() -> argparse.ArgumentParser:
         "--format", default="html,md,csv,png", help="any of html,md,csv,png"
     )
     added.add_argument("--out", type=Path, help="where to write; default the first")
+
+    added = verb("claims", claims)
+    added.add_argument("folders", nargs="+", type=Path, help="result folders")
 
     verb("doctor", doctor)
     return parser

@@ -49,7 +49,7 @@ def _spelled(row: pd.Series) -> dict[str, str]:
     return {
         **{name: str(row[name]) for name in kept},
         "factor": words.figure(*values) if np.isfinite(row["factor"]) else "",
-        "interval": words.bounds(*values),
+        "interval": words.bounds(*values) if row["low"] < row["high"] else "",
         "rounds": str(row["rounds"]),
     }
 
@@ -76,7 +76,8 @@ def _print(judged: pd.DataFrame) -> None:
             factor = factor.replace(" ()", "")
             detail = "; ".join(p for p in (said["reason"], factor) if p)
             predicted = f"predicted {said['predicted']}"
-            detail = f"{detail}; {predicted}" if factor else detail
+            if said["verdict"] not in (UNMEASURED, UNTESTABLE):
+                detail = "; ".join(p for p in (detail, predicted) if p)
             shown.add_row(
                 Text(said["workload"] + where), Text(said["verdict"]), Text(detail)
             )

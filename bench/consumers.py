@@ -5,6 +5,8 @@ of them: `trace` pays the one-time costs, `step` pulls one batch, `window(n)` ma
 function that pulls n batches and returns when the last one has come back.
 """
 
+import statistics
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -151,6 +153,53 @@ def train(
         iterator=lambda: state["iterator"],
         traces=lambda: state["traces"],
     )
+
+
+def step_facts(
+    batch: tuple,
+    device: str,
+    optimizer: str = "adam",
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, float]:
+    """What a training step costs besides the model's own work; seconds a batch.
+
+    Args:
+        batch: Features and label, on the CPU.
+        device: Where the model runs.
+        optimizer: The workload's.
+        clock: Seconds, monotonic.
+
+    Returns:
+        `empty_step_seconds_per_batch`, a step of a model with one weight, which is
+        what Python and Keras take before a model does anything, and on a GPU
+        `transfer_seconds_per_batch`, the features' way there; medians.
+    """
+    held = (tf.ones([1, 1]), tf.ones([1, 1]))
+    with tf.device(device):
+        empty = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+        empty.compile(optimizer=optimizer, loss="mse", jit_compile=False)
+    steps = train(tf.data.Dataset.from_tensors(held).repeat(), empty, held, device)
+    steps.trace()
+    found = {"empty_step_seconds_per_batch": _median(steps.window(20), clock) / 20}
+    if "GPU" in device and batch[0].dtype != tf.string:
+
+        def moved() -> None:
+            with tf.device(device):
+                there = tf.identity(batch[0])
+                tf.reshape(there, [-1])[0].numpy()  # comes back when all is there
+
+        found["transfer_seconds_per_batch"] = _median(moved, clock)
+    return found
+
+
+def _median(function: Callable[[], object], clock: Callable[[], float]) -> float:
+    """Median seconds of 15 calls, after some that are not counted."""
+    seconds = []
+    for _ in range(20):
+        start = clock()
+        function()
+        seconds.append(clock() - start)
+    return statistics.median(seconds[5:])
 
 
 def _python_epoch(dataset: tf.data.Dataset, state: dict, pull: Callable) -> int:

@@ -34,6 +34,8 @@ BLUE, ORANGE, GREEN, YELLOW, SKY, VERMILION, PURPLE = PALETTE = (
     "#CC79A7",
 )
 GREY = "#8c8c88"
+GREY_INK = "#1c1c1c"  # ink on a coloured cell, whatever the page's own
+DARK = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY)  # lines show on white too
 WIDTH = 4.8  # inches: 9 points stay legible on a screen 390 pixels wide
 SVG = "http://www.w3.org/2000/svg"
 XLINK = "http://www.w3.org/1999/xlink"

@@ -43,7 +43,7 @@ def check(
         module: The same, imported; its `check` raises if the output is wrong.
         pipeline: For the words of an error.
         pairs: Raw batches with the outputs that this placement made of them.
-        reference: The layers called eagerly, for deterministic ones.
+        reference: The layers by themselves, for deterministic ones.
 
     Returns:
         The fingerprint of the outputs of deterministic layers; empty for random ones.
@@ -54,9 +54,9 @@ def check(
     raw = joined([batch for batch, _ in pairs])
     output = joined([made for _, made in pairs])
     if entry.deterministic:
-        eager = joined([reference(batch) for batch, _ in pairs])
+        made_alone = joined([reference(batch) for batch, _ in pairs])
         tolerance = float(entry.constants.get("TOLERANCE", 1e-5))
         what = f"placement={pipeline.placement}, order={pipeline.order}"
-        demand_equal(eager, output, tolerance, what)
+        demand_equal(made_alone, output, tolerance, what)
     module.check(raw, output, **entry.variant)
     return fingerprint(output) if entry.deterministic else ""

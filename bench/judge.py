@@ -128,14 +128,12 @@ def _said(claim: Claim, case: Case, runs: pd.DataFrame) -> Finding:
     said = _column(some, claim).dropna().astype(str)
     if said.empty:
         raise _Unjudged(UNMEASURED, f"no run tells {claim.measure}")
-    agree = float((said == claim.predict.word).mean())
     others = sorted(set(said) - {claim.predict.word})
-    count = stats.Interval(agree, agree, agree, len(said))
+    told = stats.Interval(np.nan, np.nan, np.nan, len(said))
     if not others:
-        return Finding(HOLDS, "", count)
-    return Finding(
-        FAILS, f"it is: {', '.join(words.visible(o, 60) for o in others)}", count
-    )
+        return Finding(HOLDS, "", told)
+    heard = ", ".join(words.visible(other, 60) for other in others)
+    return Finding(FAILS, f"it is: {heard}", told)
 
 
 def _interval(claim: Claim, case: Case, runs: pd.DataFrame) -> stats.Interval:

@@ -83,6 +83,9 @@ SERVED = (
     "placement", "device", "batch_size", "jit", "op_determinism", "image_size"
 )  # fmt: skip
 
+# What a step on a held batch still depends on; the rest is how batches are made.
+HELD = SERVED
+
 STRATEGIES: dict[str, dict[str, object]] = {
     "naive": {},
     "vectorized": {"order": "batch_map"},
@@ -158,6 +161,7 @@ def refusal(p: Pipeline, consumer: str, unit: str, entry: Entry) -> str | None:
     interleaves = any(name.startswith("interleave") for name in given)
     maps = not in_model and p.placement != "offline"
     not_served = [name for name in given if name not in SERVED]
+    not_held = [name for name in given if name not in HELD]
     reasons = {
         f"'{entry.name}' has no model to train: use --consumer drain": (
             consumer != "drain" and not entry.trains
@@ -218,6 +222,10 @@ def refusal(p: Pipeline, consumer: str, unit: str, entry: Entry) -> str | None:
         "resample: with cache=mapped the resampled stream would be frozen": (
             p.resample != "none" and p.cache == "mapped"
         ),
+        "shuffle_buffer: with order=batch_map and cache=mapped the cache holds whole "
+        "batches; use order=map_batch": (
+            p.shuffle_buffer > 0 and p.cache == "mapped" and p.order == "batch_map"
+        ),
         f"image_size: the examples of '{entry.name}' come in one size": (
             p.image_size > 0 and not entry.sized
         ),
@@ -229,6 +237,14 @@ def refusal(p: Pipeline, consumer: str, unit: str, entry: Entry) -> str | None:
         f"{', '.join(not_served)}": consumer == "serve" and bool(not_served),
         "serve has no epochs: use unit=window": (
             consumer == "serve" and unit == "epoch"
+        ),
+        f"model: its one batch is held in memory, whatever made it; leave out "
+        f"{', '.join(not_held)}": consumer == "model" and bool(not_held),
+        "model: a held batch is the same from any dataset: use placement=dataset": (
+            consumer == "model" and p.placement == "offline"
+        ),
+        "model has no epochs, its batch never ends: use unit=window": (
+            consumer == "model" and unit == "epoch"
         ),
     }
     return next((reason for reason, refused in reasons.items() if refused), None)

@@ -40,6 +40,16 @@ def apply_layers(
     return features
 
 
+def alone(layers: Sequence[Callable], *, training: bool = True) -> Callable:
+    """The layers by themselves, batch to batch, in a graph of their own.
+
+    Called eagerly, Keras 3.15 hands image layers their bytes as they are: Resizing
+    rounds, RandomBrightness wraps around, RandomContrast refuses. In tf.data, in a
+    model and here they make them float32 first.
+    """
+    return tf.function(lambda batch: apply_layers(layers, batch, training=training))
+
+
 def supports_jit(layers: Sequence[keras.Layer]) -> bool:
     """Whether Keras says that every layer, nested ones too, compiles with XLA."""
     return all(
@@ -59,7 +69,7 @@ def to_numpy(value: tf.Tensor) -> np.ndarray:
 def demand_equal(
     reference: np.ndarray, output: np.ndarray, tolerance: float, what: str
 ) -> None:
-    """Refuse an output that differs from the layers' own eager one.
+    """Refuse an output that differs from what the layers make by themselves.
 
     Raises:
         AssertionError: Shape, type or values differ.

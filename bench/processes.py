@@ -117,7 +117,7 @@ class ForkServer:
         self, verb: str, trial: Trial, effort: Effort, seed: int, channel: str = ""
     ) -> Begun:
         """Start one request and return at once; the server makes one at a time."""
-        if self._server.poll() is not None:  # killed for its memory, say
+        if self._server is None or self._server.poll() is not None:  # killed, say
             self.start()
         self._requests += 1
         self._log_start = self._log.stat().st_size

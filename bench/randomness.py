@@ -9,12 +9,19 @@ import tensorflow as tf
 
 from bench import gate
 from bench.pipeline import Pipeline, build
-from bench.preprocess import apply_layers, as_layers, supports_jit, to_numpy
+from bench.preprocess import (
+    alone,
+    apply_layers,
+    as_layers,
+    supports_jit,
+    to_numpy,
+)
 from bench.work import Work
 
 COPIES = 64
 EXAMPLES = 16  # one alone may by chance be drawn the same three times
-SMALL_BATCH = 8  # so that the copies make several batches
+SMALL_BATCH = 2  # so that the copies make many calls, which may overtake each other
+TRIES = 4  # of a parallel map, which may by chance repeat itself
 ALIKE = 1e-5
 
 
@@ -38,7 +45,7 @@ def facts(work: Work, consumer: str) -> dict[str, float | str]:
     batch = tf.concat(work.raw_batches(EXAMPLES), axis=0)[:EXAMPLES]
     if work.entry.shelf != "workloads":
         found |= draws(work, batch[0])
-    if consumer in ("train", "serve"):
+    if consumer in ("train", "model", "serve"):
         found |= outside_training(work.layers, batch)
     return found
 
@@ -50,22 +57,23 @@ def draws(work: Work, example: tf.Tensor) -> dict[str, float | str]:
     has a draw of its own whatever the layer; otherwise they meet the copies as a batch.
 
     Args:
-        work: Made anew twice from the same seeds, to see whether a run repeats.
+        work: Made anew from the same seeds, to see whether a run repeats.
         example: One raw example, decoded.
     """
     p = work.pipeline
     bare = p.placement == "dataset" and p.order == "map_batch"
     found: dict[str, float | str] = {}
-    outputs: list[np.ndarray] = []
     if p.placement == "dataset":
-        outputs = [repeated(_made_anew(work), example) for _ in range(2)]
-        same = np.array_equal(*outputs)
+        drawn = repeated(_made_anew(work), example)
+        others = (
+            repeated(_made_anew(work), example)
+            for _ in range(TRIES - 1 if p.map_parallel_calls else 1)
+        )
+        same = all(np.array_equal(drawn, other) for other in others)
         found["reproducible"] = "yes" if same else "no"
-    if bare:
-        drawn = outputs[0]
-    else:
+    if not bare:
         copies = tf.repeat(example[None], COPIES, axis=0)
-        drawn = to_numpy(apply_layers(work.layers, copies))
+        drawn = to_numpy(alone(work.layers)(copies))
     count = distinct(drawn)
     return {
         "draws": "per example" if count > 1 else "per batch",
@@ -125,10 +133,9 @@ def outside_training(layers: Sequence[keras.Layer], batch: tf.Tensor) -> dict[st
     verdict, named, shapes = "yes", [], []
     for layer in layers:
         before = batch
-        in_training = [to_numpy(apply_layers([layer], before)) for _ in range(3)]
-        outside = [
-            to_numpy(apply_layers([layer], before, training=False)) for _ in range(2)
-        ]
+        trained, served = alone([layer]), alone([layer], training=False)
+        in_training = [to_numpy(trained(before)) for _ in range(3)]
+        outside = [to_numpy(served(before)) for _ in range(2)]
         batch = tf.constant(outside[0])
         if all(np.array_equal(in_training[0], other) for other in in_training[1:]):
             continue

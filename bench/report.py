@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import functools
 import io
 import json
 import math
@@ -11,20 +10,17 @@ import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import jinja2
 import pandas as pd
-from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from bench import catalog, summary, table, words
+from bench import catalog, layer_table, page, summary, table, words
 from bench import figure as figures
 from bench.errors import UsageError, unknown
 from bench.trial import Run
 
 FORMATS = ("html", "md", "csv", "png")
-MOST_FIGURES = 6  # scenes with a figure of their own; each takes half a second
-MOST_ROWS = {"html": 2500, "md": 60, "terminal": 20}
-MOST_ERRORS = {"html": 200, "md": 10, "terminal": 5}
+MOST_ROWS = {"md": 60, "terminal": 20}
+MOST_ERRORS = {"md": 10, "terminal": 5}
 
 
 def write(
@@ -76,7 +72,8 @@ def write(
         written[-1].write_text(_markdown_page(content), encoding="utf-8")
     if "html" in formats:
         written.append(out / "report.html")
-        written[-1].write_text(_page(content, samples, drawn), encoding="utf-8")
+        whole = page.html(content, runs, samples, drawn)
+        written[-1].write_text(whole, encoding="utf-8")
     return written
 
 
@@ -130,7 +127,7 @@ def as_json(runs: Sequence[Run], notes: Sequence[str] = ()) -> str:
     """The same in JSON: a list of scenes with their trials in full digits."""
     samples = table.from_runs(runs)
     content = summary.of(runs, samples, notes)
-    trials = summary.ranked(samples)
+    trials = content.pop("ranked")
     for scene in content["scenes"]:
         del scene["names"], scene["rows"]
         scene["cautions"] = [vars(caution) for caution in scene["cautions"]]
@@ -169,49 +166,13 @@ def _drawn(samples: pd.DataFrame) -> dict[str, Figure]:
     return {name: figure for name, figure in drawn.items() if figure is not None}
 
 
-def _page(
-    content: dict[str, object], samples: pd.DataFrame, drawn: dict[str, Figure]
-) -> str:
-    plots = catalog.entries("plots")
-    throughput = catalog.load(plots["throughput"])
-    for number, scene in enumerate(content["scenes"][:MOST_FIGURES]):
-        own = pd.Series(True, index=samples.index)
-        for name, value in scene["names"].items():
-            own &= samples[name] == value
-        image = throughput.draw(samples[own])
-        if image is not None:
-            alternative = f"Speed by strategy. {scene['sentence']}"
-            scene["figure"] = Markup(figures.svg(image, f"scene{number}", alternative))
-    inlined = []
-    for name, image in drawn.items():
-        if name != "throughput":
-            caption = plots[name].summary
-            svg = Markup(figures.svg(image, name, f"{name}: {caption}"))
-            inlined.append({"caption": caption, "svg": svg})
-    return _template("report.html.j2").render(
-        **content,
-        figures=inlined,
-        caption=plots["throughput"].summary,
-        most_rows=MOST_ROWS["html"] // max(len(content["scenes"]), 1) + 1,
-        most_errors=MOST_ERRORS["html"],
-    )
-
-
 def _markdown_page(content: dict[str, object]) -> str:
     share = max(3, MOST_ROWS["md"] // max(len(content["scenes"]), 1))
-    return _template("report.md.j2").render(
-        **content, most_rows=share, most_scenes=20, most_errors=MOST_ERRORS["md"]
+    return page.template("report.md.j2").render(
+        **content,
+        placements=layer_table.PLACEMENTS,
+        most_rows=share,
+        most_scenes=20,
+        most_claims=100,
+        most_errors=MOST_ERRORS["md"],
     )
-
-
-@functools.cache
-def _template(name: str) -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=name.endswith(".html.j2"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"text": words.markdown, "code": words.markdown_code}
-    return environment.get_template(name)

@@ -57,7 +57,7 @@ def measure(
                 fresh, exported, requests, expected, export.tolerance(work)
             )
     with clock.time("load"):
-        call = loaded(work, exported)
+        call = loaded(work, exported, facts)
     with clock.time("first_batch"):
         call(requests[0])
     with clock.time("check"):
@@ -71,13 +71,19 @@ def measure(
     _time_calls(work, call, requests, effort, clock, found)
 
 
-def loaded(work: Work, exported: Exported) -> Callable[[np.ndarray], np.ndarray]:
-    """What answers one request: raw batch in, predictions out, both NumPy arrays."""
+def loaded(
+    work: Work, exported: Exported, facts: dict[str, float | str]
+) -> Callable[[np.ndarray], np.ndarray]:
+    """What answers one request: raw batch in, predictions out, both NumPy arrays.
+
+    The fact `client_layers` says whether a client's layers are `remade` from their
+    file, or had to be `the training code's own`.
+    """
     model = tf.saved_model.load(exported.folder / "saved_model")
     served = model.serve
     if _jit(work, exported):
         served = tf.function(served, jit_compile=True)
-    prepare = _identity if exported.in_front else _client(work, exported)
+    prepare = _identity if exported.in_front else _client(work, exported, facts)
 
     def call(batch: np.ndarray, held: object = model) -> np.ndarray:
         with tf.device("/CPU:0"):
@@ -131,19 +137,24 @@ def _time_calls(
         found["facts"][f"latency_p{percent}_seconds"] = latency
 
 
-def _client(work: Work, exported: Exported) -> Callable[[tf.Tensor], tf.Tensor]:
+def _client(
+    work: Work, exported: Exported, facts: dict[str, float | str]
+) -> Callable[[tf.Tensor], tf.Tensor]:
     """The client's layers in a graph, re-made if their class says how it is made."""
-    if exported.client_file != "yes":
-        layers = work.layers
-        return tf.function(lambda raw: apply_layers(layers, raw, training=False))
     known = {
         name: made
         for name, made in vars(work.module).items()
         if isinstance(made, type) and issubclass(made, keras.layers.Layer)
     }
-    front = keras.saving.load_model(
-        exported.folder / "client.keras", compile=False, custom_objects=known
-    )
+    try:
+        front = keras.saving.load_model(
+            exported.folder / "client.keras", compile=False, custom_objects=known
+        )
+    except (TypeError, ValueError):  # no such file, or no `get_config` to make it from
+        facts["client_layers"] = "the training code's own"
+        layers = work.layers
+        return tf.function(lambda raw: apply_layers(layers, raw, training=False))
+    facts["client_layers"] = "remade"
     return tf.function(lambda raw: front(raw, training=False))
 
 

@@ -25,7 +25,7 @@ from scipy import stats
 from bench.table import CONDITIONS, SCENE
 
 CONFIDENCE = 0.95
-MARGINS = {"drain": 0.03, "train": 0.05, "serve": 0.05}
+MARGINS = {"drain": 0.03, "train": 0.05, "model": 0.05, "serve": 0.05}
 UNSTABLE_SPREAD = 0.10  # standard deviation between runs; a 5-run interval of +-12 %
 TREND_CHANGE = 0.05
 TREND_P = 0.01

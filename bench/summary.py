@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from bench import stats, table, words
+from bench import judge, layer_table, stats, table, words
 from bench.machine import identity
 from bench.trial import Run
 
@@ -18,6 +18,8 @@ VERDICTS = {
     "unknown": "cannot tell",
 }
 QUANTITIES = ("seconds_per_batch", "examples_per_second", "factor", "lead")
+CLAIM = ("claim", "sentence", "workload", "machine", "data", "source", "predicted")
+CLAIM += ("measure", "verdict", "reason", "rounds")
 COLUMNS = [
     *("key", "strategy", "label", "runs", "failed", "pairs", "baseline"),
     *(f"{name}{end}" for name in QUANTITIES for end in ("", "_low", "_high")),
@@ -46,12 +48,17 @@ def of(
             }
         )
     machines = _machines(runs)
+    claims, claims_left = _claims(samples)
     return {
         "scenes": scenes,
         "errors": _errors(runs, commands),
         "machines": machines,
         "several_machines": len(machines) > 1,
         "notes": [words.visible(note) for note in notes],
+        "claims": claims,
+        "claims_left": claims_left,
+        "layers": layer_table.rows(trials, samples),
+        "ranked": trials,
         "runs": len(runs),
         "samples": int(samples["seconds_per_batch"].notna().sum()),
         "trials": len(trials),
@@ -67,6 +74,26 @@ def ranked(samples: pd.DataFrame) -> pd.DataFrame:
     return trials.sort_values(order, ascending=[True, False, False])
 
 
+def _claims(samples: pd.DataFrame) -> tuple[list[dict[str, str]], int]:
+    """The claims that these trials judge, as text, and how many they do not."""
+    if samples.empty:
+        return [], 0
+    found = judge.judge(samples)
+    judged = found["verdict"].isin((judge.HOLDS, judge.FAILS, judge.UNSETTLED))
+    rows = [
+        {
+            **{name: words.visible(row[name]) for name in CLAIM},
+            "factor": ""
+            if pd.isna(row["factor"])
+            else words.figure(row["factor"], row["low"], row["high"]),
+            "interval": words.bounds(row["factor"], row["low"], row["high"]),
+        }
+        for row in found[judged].to_dict("records")
+    ]
+    shown = {row["claim"] for row in rows}
+    return rows, found["claim"].nunique() - len(shown)
+
+
 def _row(row: dict[str, object], commands: dict[str, str]) -> dict[str, object]:
     rate, rate_bounds = words.triple(row, "examples_per_second")
     factor, factor_bounds = words.triple(row, "factor")
@@ -80,6 +107,7 @@ def _row(row: dict[str, object], commands: dict[str, str]) -> dict[str, object]:
     else:
         verdict = VERDICTS[row["verdict"]]
     return {
+        "pair": (row["machine"], row["key"]),
         "label": words.visible(row["label"], 120),
         "best": bool(row["best"]),
         "factor": "1" if row["is_baseline"] else factor,

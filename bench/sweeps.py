@@ -123,6 +123,7 @@ def narrow(
     strategies: Iterable[str] = (),
     axes: Mapping[str, tuple] | None = None,
     consumer: str = "",
+    unit: str = "",
 ) -> Sweep:
     """The sweep with what the command line says in place of its own."""
     changes: dict[str, object] = {}
@@ -132,6 +133,8 @@ def narrow(
         changes["strategies"] = _checked_strategies(strategies)
     if consumer:
         changes["consumer"] = consumer
+    if unit:
+        changes["unit"] = unit
     blocks = []
     for block in sweep.blocks:
         merged = {**block.axes, **(axes or {})}

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from bench import stages
 from bench.machine import identity
 from bench.pipeline import AXES, allowed, differences
 from bench.trial import Run, Trial
@@ -30,6 +31,7 @@ PHASES = (
     "steady",
 )
 OVERHEAD = ("fork", "tensorflow", "inputs", "check", "graph", "rest")
+STAGE_COLUMNS = tuple(f"stage_{name}_seconds_per_batch" for name in stages.STAGES)
 CONDITIONS = ("load_at_start", "steal_share", "foreign_cpu_share")
 
 # What two trials must share before it means anything to ask which is faster.
@@ -125,6 +127,7 @@ def runs_frame(
                 "position": run.position,
                 "started": run.started,
                 "machine": labels[identity(run.machine)],
+                "cpu_count": int(run.machine.get("cpu_count") or 1),
                 "key": run.key,
                 **trials[run.trial],
                 "samples": len(measured.samples),
@@ -142,6 +145,11 @@ def runs_frame(
                 "start_resident_bytes": _number(measured.start_resident_bytes),
                 **dict.fromkeys(CONDITIONS, np.nan),
                 **run.conditions,
+                **dict.fromkeys(STAGE_COLUMNS, np.nan),
+                **{
+                    f"stage_{name}_seconds_per_batch": s
+                    for name, s in stages.seconds_per_batch(measured.graph).items()
+                },
                 "flags": ";".join(measured.flags),
                 "ran_on": measured.device,
                 "input_fingerprint": measured.input_fingerprint,
@@ -204,13 +212,15 @@ def _number(value: float | None) -> float:
 def _columns() -> list[str]:
     trial = ("workload", "strategy", "label", "consumer", "unit", "data", *AXES)
     return [
-        *("run", "folder", "sweep", "round", "position", "started", "machine", "key"),
+        *("run", "folder", "sweep", "round", "position", "started", "machine"),
+        *("cpu_count", "key"),
         *trial,
         *("samples", "batches_per_sample", "run_seconds"),
         *(f"{name}_seconds" for name in PHASES),
         *(f"overhead_{name}_seconds" for name in OVERHEAD),
         *("cpu_seconds_per_example", "peak_resident_bytes", "start_resident_bytes"),
         *CONDITIONS,
+        *STAGE_COLUMNS,
         *("flags", "ran_on", "input_fingerprint", "output_fingerprint"),
         *("error", "error_message", "error_phase"),
     ]

@@ -12,6 +12,7 @@ SCHEMA = 1
 CONSUMERS = {
     "drain": "in the runtime, with no Python in the timed region",
     "train": "training steps of the workload's model",
+    "model": "the same steps on one batch held in memory: the model without its data",
     "serve": "inference calls on the model with the layers in front, one at a time",
 }
 
@@ -31,7 +32,7 @@ class Trial:
 
     workload: str
     pipeline: Pipeline = field(default_factory=Pipeline)
-    consumer: Literal["drain", "train", "serve"] = "drain"
+    consumer: Literal["drain", "train", "model", "serve"] = "drain"
     unit: Literal["window", "epoch"] = "window"
     data: str = ""
 

@@ -89,8 +89,10 @@ class Work:
 
     def consumer(self, dataset: tf.data.Dataset, name: str) -> consumers.Consumer:
         """What pulls the batches, ready to trace."""
-        if name == "train":
+        if name in ("train", "model"):
             first = next(iter(dataset))
+            if name == "model":
+                dataset = dataset.take(1).cache().repeat()
             return consumers.train(dataset, self.model(first), first, self.device)
         if self.pipeline.placement == "model":
             return consumers.drain_model(

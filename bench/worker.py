@@ -26,11 +26,11 @@ from bench import (
     sources,
     timing,
 )
-from bench.consumers import Consumer
+from bench.consumers import Consumer, step_facts
 from bench.errors import UsageError
 from bench.graph import cache_facts, executed_graph
 from bench.pipeline import Pipeline
-from bench.preprocess import as_layers, supports_jit
+from bench.preprocess import alone, as_layers, supports_jit
 from bench.trial import Effort, Failure, Measured, Trial
 from bench.work import Work
 
@@ -166,7 +166,7 @@ def _measure(
             work.store(scratch, facts)
     with clock.time("check"):
         found["output_fingerprint"] = gate.check(
-            entry, module, p, work.witness(), work.call
+            entry, module, p, work.witness(), alone(layers)
         )
         facts |= randomness.facts(work, trial.consumer)
     if not entry.deterministic and (p.placement == "offline" or p.cache == "mapped"):
@@ -179,6 +179,10 @@ def _measure(
     with clock.time("trace"):
         consumer = work.consumer(dataset, trial.consumer)
         consumer.trace()
+    if trial.consumer == "model":
+        with clock.time("check"):
+            optimizer = entry.constants.get("OPTIMIZER", "adam")
+            facts |= step_facts(next(iter(dataset)), device, optimizer)
     if p.placement == "model" and p.jit == "auto" and not supports_jit(layers):
         flags.append("xla_off")
     if trial.unit == "epoch":

@@ -1,13 +1,12 @@
 """Turns images about their middle at random, by up to a tenth of a full turn."""
 
-import itertools
-
 import keras
 import numpy as np
 
 KIND = "image"
 DETERMINISTIC = False
 FACTOR = 0.1
+LIMITS = (-FACTOR * 2 * np.pi, FACTOR * 2 * np.pi)  # radians
 
 
 def examples(rng: np.random.Generator, count: int, size: int = 64) -> np.ndarray:
@@ -49,10 +48,10 @@ def check(batch: np.ndarray, output: np.ndarray) -> None:
 
 
 def _found(images: np.ndarray, output: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The parameters that remake each output, and the largest difference left.
+    """The angle that remakes each output, and the largest difference left.
 
-    A grid, then a search with ever smaller steps from its best point, and from the next
-    ones where that led nowhere.
+    Tried on a coarse grid, then on fine ones around its three best points, because near
+    misses have lesser minima, then in ever smaller steps.
     """
     count, height, width, _ = images.shape
     y, x = np.meshgrid(
@@ -63,31 +62,24 @@ def _found(images: np.ndarray, output: np.ndarray) -> tuple[np.ndarray, np.ndarr
     y, x = y.ravel(), x.ravel()
     target = output[:, y, x]
 
-    def difference(parameters: np.ndarray) -> np.ndarray:
-        source = _source(parameters, x, y, height, width)
+    def difference(values: np.ndarray) -> np.ndarray:
+        source = _source(values[:, None], x, y, height, width)
         return abs(_sampled(images, *source) - target)
 
-    def error(parameters: np.ndarray) -> np.ndarray:
-        return (difference(parameters) ** 2).mean(axis=(1, 2))
+    def best(candidates: np.ndarray, keep: int = 1) -> np.ndarray:
+        errors = [(difference(values) ** 2).mean(axis=(1, 2)) for values in candidates]
+        order = np.argsort(errors, axis=0)[:keep]
+        return np.take_along_axis(candidates, order, axis=0)
 
-    grid, step = _grid(height, width)
-    errors = np.stack([error(np.tile(point, (count, 1))) for point in grid])
-    best, least = np.zeros((count, grid.shape[1])), np.full(count, np.inf)
-    for start in np.argsort(errors, axis=0)[:3]:
-        here, stride = grid[start], step
-        value = error(here)
-        for _ in range(26):
-            for direction in itertools.product((-1, 0, 1), repeat=len(step)):
-                there = here + stride * direction
-                nearer = error(there)
-                here = np.where((nearer < value)[:, None], there, here)
-                value = np.minimum(value, nearer)
-            stride = stride * 0.7
-        best = np.where((value < least)[:, None], here, best)
-        least = np.minimum(value, least)
-        if difference(best).max() < 0.5:
-            break
-    return best, difference(best)
+    grid = np.linspace(*LIMITS, 61)
+    step = grid[1] - grid[0]
+    found = best(np.tile(grid[:, None], count), keep=3)
+    around = np.linspace(-step, step, 21)[:, None, None]
+    found = best((found + around).reshape(-1, count))
+    for _ in range(20):
+        step *= 0.6
+        found = best(np.concatenate([found, found - step / 10, found + step / 10]))
+    return found[0], difference(found[0])
 
 
 def _sampled(images: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -107,13 +99,6 @@ def _sampled(images: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     above = pixel(top, left) * (1 - across) + pixel(top, left + 1) * across
     below = pixel(top + 1, left) * (1 - across) + pixel(top + 1, left + 1) * across
     return above * (1 - down) + below * down
-
-
-def _grid(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Angles to try, in radians `[points, 1]`, and their step."""
-    limit = FACTOR * 2 * np.pi
-    angles = np.linspace(-limit, limit, 61)
-    return angles[:, None], angles[1:2] - angles[0]
 
 
 def _source(

@@ -80,6 +80,7 @@ def test_the_client_applies_layers_remade_from_their_saved_vocabulary(tmp_path):
     """The exported model then takes numbers, and the client's file holds the words."""
     facts = served("text_bigrams", tmp_path, batch_size=1)["facts"]
     assert facts["client_layers_load"] == "yes"
+    assert facts["client_layers"] == "remade"
     assert facts["client_layers_bytes"] > 1000
     assert facts["export_max_difference"] < 1e-6
     assert "keras_file_loads" not in facts
@@ -139,6 +140,20 @@ def test_a_custom_layer_is_in_the_saved_model_but_not_in_the_keras_file(
     assert "Doubled" in facts["keras_file_loads"]
     assert facts["cold_start_seconds"] > 0
     assert facts["export_max_difference"] < 1e-6
+
+
+def test_layers_that_cannot_be_remade_are_taken_from_the_training_code(tmp_path):
+    """And the fact says so; without a file as with one that cannot be read."""
+    one = work("text_bigrams", batch_size=4)
+    model = export.trained(one, tmp_path)
+    exported = export.save(one, model, tmp_path / "export")
+    (exported.folder / "client.keras").unlink()
+    facts = {}
+    call = serving.loaded(one, exported, facts)
+    assert facts == {"client_layers": "the training code's own"}
+    (batch,) = one.raw_batches(4)
+    expected = export.training_predictions(one, model, 1)
+    np.testing.assert_allclose(call(to_numpy(batch)), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_random_layers_are_off_in_the_exported_model(tmp_path):

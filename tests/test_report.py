@@ -339,6 +339,7 @@ def test_the_command_gives_the_trial_again_and_survives_a_shell():
         factory.trial("cached_mapped", workload="prices", batch_size=64),
         factory.trial("in_model", workload="prices", consumer="train", jit="auto"),
         factory.trial(workload="prices", map_parallel_calls=2, deterministic=False),
+        factory.trial("cached_raw", workload="prices", unit="epoch"),
     ],
     ids=lambda trial: trial.key,
 )
@@ -350,6 +351,7 @@ def test_the_command_plans_exactly_this_trial(trial):
         strategies=options.strategy,
         axes=dict(sweeps.parse_axis(text) for text in options.axis),
         consumer=options.consumer,
+        unit=options.unit or "",
     )
     assert sweeps.trials(sweep) == ([trial], {})
 

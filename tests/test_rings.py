@@ -14,7 +14,16 @@ from bench.catalog import ROOT
 
 BENCH = ROOT / "bench"
 RING_0 = {
-    *("__init__", "catalog", "doctor", "errors", "machine", "pipeline", "plan"),
+    *(
+        "__init__",
+        "catalog",
+        "claim",
+        "doctor",
+        "errors",
+        "machine",
+        "pipeline",
+        "plan",
+    ),
     *("processes", "progress", "runner", "store", "sweeps", "timing", "trial", "turns"),
 }
 INPUTS = {"inputs", "own_data", "own_files", "own_table"}  # ring 2, on NumPy alone
@@ -39,7 +48,9 @@ def ring(file: Path) -> int:
                 waiting.append(ours)
     if needs & {"tensorflow", "keras"}:
         return 2
-    return 1 if needs & HEAVY else 0
+    if needs & {"pandas", "scipy", "matplotlib", "jinja2"}:
+        return 1
+    return 2 if "numpy" in needs else 0
 
 
 def imported(file: Path, *, late: bool) -> Iterator[tuple[str, Path | None]]:

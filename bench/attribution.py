@@ -1,0 +1,257 @@
+"""What binds training: pipeline alone, model alone, and both together.
+
+With t_pipe the seconds a batch of the pipeline alone (drain), t_model of training steps
+on one batch held in memory (consumer `model`), t_train of both together (train), c_pipe
+and c_model the CPU seconds a batch of the first two, and P processors:
+
+    stall share          max(0, 1 - t_model / t_train)
+    overlap efficiency   (t_pipe + t_model - t_train) / min(t_pipe, t_model)
+    attainable bound     max(t_model, t_pipe, (c_model + c_pipe) / P)   model on the CPU
+                         max(t_model, t_pipe)                           model on a GPU
+    part of attainable   bound / t_train
+
+The stall share is the part of training that would be gone if data came at once. Overlap
+is 1 where the shorter of the two is hidden behind the longer, 0 where they take turns,
+below 0 where they are in each other's way. The bound is the bottleneck law of queueing
+(Denning and Buzen 1978): nothing is faster than its busiest resource; a model on the
+CPU shares the P processors with its pipeline. All are formed within a round, where what
+slows everything cancels, and summed up over the rounds.
+
+What binds is what gives the largest term of the bound; (c_model + c_pipe) / P counts
+for the one of the two that takes more CPU. On the pipeline's side it is `storage` where
+source nodes hold more than half of its busy time, else `preprocessing CPU`. On the
+model's side it is `transfer` where moving the features to the GPU takes more than half
+of t_model, `Python` where a step of a model with one weight does (Python and Keras,
+before any work), else `model`.
+
+With placement=model the layers are part of both t_pipe and t_model, so nothing is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from bench import pairs, stats, words
+from bench.pipeline import AXES, HELD
+from bench.stages import STAGES
+
+BINDING = ("storage", "preprocessing CPU", "model", "Python", "transfer")
+HALF = 0.5
+NAMES = {"pipe": "drain", "model": "model", "train": "train"}
+VALUES = ("stall", "overlap", "attainable")
+COLUMNS = (
+    *("machine", "workload", "data", "key", "label", "rounds"),
+    *(f"{name}_seconds" for name in NAMES),
+    *(f"{name}_cpu_seconds" for name in ("pipe", "model")),
+    *("bound_seconds", "source_share", "empty_step_seconds", "transfer_seconds"),
+    *(f"{name}{end}" for name in VALUES for end in ("", "_low", "_high")),
+    "binds",
+)
+
+
+def attribute(table: pd.DataFrame) -> pd.DataFrame:
+    """A row for each trained pipeline whose two parts were measured in its rounds.
+
+    Args:
+        table: From `table.from_runs`.
+
+    Returns:
+        `COLUMNS`: seconds a batch (geometric means over the rounds), `stall`, `overlap`
+        and `attainable` (1 is all that can be had) with 95 % intervals, and `binds`,
+        one of `BINDING`.
+    """
+    runs = _usable(table)
+    rows = []
+    for (machine, _, _), group in runs.groupby(["machine", "workload", "data"]):
+        keys = {
+            (row["consumer"], _spelled(row)): row["key"]
+            for _, row in group.drop_duplicates("key").iterrows()
+        }
+        trained = group[
+            (group["consumer"] == "train") & (group["placement"] != "model")
+        ]
+        for _, row in trained.drop_duplicates("key").iterrows():
+            three = _three(row, keys)
+            if all(three.values()):
+                found = _row(group, three)
+                rows += [{**found, **_names(row, machine)}] if found else []
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def model_seconds(table: pd.DataFrame) -> dict[tuple[str, str], float]:
+    """Seconds a batch of the model alone, by machine and key of what is trained."""
+    found = attribute(table)
+    names = zip(found["machine"], found["key"], strict=True)
+    return dict(zip(names, found["model_seconds"].astype(float), strict=True))
+
+
+def sentence(row: Mapping[str, object]) -> str:
+    """A row of `attribute` in plain words.
+
+    Such as: prose (naive): training waits for data 82 % of the time (80 to 84 %);
+    preprocessing CPU binds; 91 % (88 to 94 %) of what is attainable here.
+    """
+    name = f"{words.visible(row['workload'], 60)} ({words.visible(row['label'], 80)})"
+    stall = _percent(row, "stall")
+    waits = f"training waits for data {stall} of the time"
+    if row["stall"] < 0.005:
+        waits = "training does not wait for data"
+    reached = (
+        "all that is attainable here"
+        if row["attainable"] >= 0.995
+        else f"{_percent(row, 'attainable')} of what is attainable here"
+    )
+    return f"{name}: {waits}; {row['binds']} binds; {reached}."
+
+
+def binds(
+    seconds: Mapping[str, float],
+    cpu: Mapping[str, float],
+    cores: int,
+    *,
+    on_gpu: bool = False,
+    source_share: float = 0.0,
+    empty_step: float = 0.0,
+    transfer: float = 0.0,
+) -> str:
+    """One of `BINDING`, by the rule at the head of this module.
+
+    Args:
+        seconds: `pipe` and `model` alone; seconds a batch.
+        cpu: The same in CPU seconds a batch.
+        cores: Processors.
+        on_gpu: Whether the model runs on a GPU.
+        source_share: The source's part of the pipeline's busy time, 0 to 1.
+        empty_step: A step of a model with one weight; seconds.
+        transfer: Moving the features of a batch to the GPU; seconds.
+    """
+    shared = 0.0 if on_gpu else (cpu["pipe"] + cpu["model"]) / cores
+    if shared > max(seconds.values()):
+        pipeline = cpu["pipe"] >= cpu["model"]
+    else:
+        pipeline = seconds["pipe"] >= seconds["model"]
+    if pipeline:
+        return "storage" if source_share > HALF else "preprocessing CPU"
+    if on_gpu and transfer > HALF * seconds["model"]:
+        return "transfer"
+    return "Python" if empty_step > HALF * seconds["model"] else "model"
+
+
+def _usable(table: pd.DataFrame) -> pd.DataFrame:
+    if table.empty:
+        return table
+    runs = stats.runs(table)
+    known = runs["log_seconds"].notna() & (runs["unit"] == "window")
+    runs = runs[known & runs["consumer"].isin(NAMES.values())]
+    size = runs["batch_size"].to_numpy(float)
+    return runs.assign(_cpu=runs["cpu_seconds_per_example"].to_numpy(float) * size)
+
+
+def _spelled(row: Mapping[str, object]) -> tuple:
+    return tuple(str(row[name]) for name in AXES)
+
+
+def _three(row: pd.Series, keys: Mapping[tuple, str]) -> dict[str, str]:
+    """The keys of a trained pipeline and its two parts; empty where one is missing."""
+    default = {name: axis.default for name, axis in AXES.items()}
+    drained = {**row[list(AXES)], "device": "auto", "jit": "off"}
+    held = {name: row[name] if name in HELD else default[name] for name in AXES}
+    held["placement"] = "dataset"  # where the batch came from no longer matters
+    return {
+        "pipe": keys.get(("drain", _spelled(drained)), ""),
+        "model": keys.get(("model", _spelled(held)), ""),
+        "train": row["key"],
+    }
+
+
+def _names(row: pd.Series, machine: str) -> dict[str, object]:
+    kept = {name: row[name] for name in ("workload", "data", "key", "label")}
+    return {"machine": machine, **kept}
+
+
+def _row(group: pd.DataFrame, three: Mapping[str, str]) -> dict[str, object]:
+    times = pairs.seconds(group, list(three.values()))
+    cpu = pairs.seconds(group, list(three.values()), "_cpu")
+    whole = ~np.isnan(times).any(axis=1)
+    if not whole.any():
+        return {}
+    pipe, model, train = times[whole].T
+    pipe_cpu, model_cpu, _ = np.nan_to_num(cpu[whole]).T
+    own = {name: group[group["key"] == key] for name, key in three.items()}
+    cores = int(own["train"]["cpu_count"].iloc[0])
+    on_gpu = "GPU" in str(own["train"]["ran_on"].iloc[0])
+    bound = np.fmax(pipe, model)
+    if not on_gpu:
+        bound = np.fmax(bound, (pipe_cpu + model_cpu) / cores)
+    stalled = stats.ratio(model, train)
+    values = {
+        "stall": [max(0.0, 1 - s) for s in (stalled.estimate,)],
+        "overlap": _mean((pipe + model - train) / np.fmin(pipe, model)),
+        "attainable": _three_of(stats.ratio(bound, train)),
+    }
+    values["stall"] += [max(0.0, 1 - s) for s in (stalled.high, stalled.low)]
+    middle = {
+        "pipe": _center(pipe),
+        "model": _center(model),
+        "train": _center(train),
+    }
+    other = {
+        "source_share": _source_share(own["pipe"]),
+        "empty_step": _fact(own["model"], "empty_step_seconds_per_batch"),
+        "transfer": _fact(own["model"], "transfer_seconds_per_batch"),
+    }
+    used = {"pipe": float(np.mean(pipe_cpu)), "model": float(np.mean(model_cpu))}
+    parts = {name: middle[name] for name in used}
+    return {
+        "rounds": int(whole.sum()),
+        **{f"{name}_seconds": value for name, value in middle.items()},
+        **{f"{name}_cpu_seconds": value for name, value in used.items()},
+        "bound_seconds": _center(bound),
+        "source_share": other["source_share"],
+        "empty_step_seconds": other["empty_step"],
+        "transfer_seconds": other["transfer"],
+        **{
+            f"{name}{end}": value
+            for name, found in values.items()
+            for end, value in zip(("", "_low", "_high"), found, strict=True)
+        },
+        "binds": binds(parts, used, cores, on_gpu=on_gpu, **other),
+    }
+
+
+def _center(values: np.ndarray) -> float:
+    return stats.geometric(values).estimate
+
+
+def _three_of(found: stats.Interval) -> list[float]:
+    return [found.estimate, found.low, found.high]
+
+
+def _mean(values: np.ndarray) -> list[float]:
+    """Mean with Student's interval; overlap may be negative, so no logs are taken."""
+    found = stats.geometric(np.exp(values))
+    return [float(np.log(v)) for v in _three_of(found)]
+
+
+def _source_share(runs: pd.DataFrame) -> float:
+    columns = [f"stage_{name}_seconds_per_batch" for name in STAGES]
+    busy = runs[columns].astype(float).sum().to_numpy()
+    return float(busy[0] / busy.sum()) if busy.sum() > 0 else 0.0
+
+
+def _fact(runs: pd.DataFrame, name: str) -> float:
+    if f"fact_{name}" not in runs:
+        return 0.0
+    found = runs[f"fact_{name}"].astype(float).median()
+    return float(found) if np.isfinite(found) else 0.0
+
+
+def _percent(row: Mapping[str, object], name: str) -> str:
+    """`82 % (80 to 84 %)`; shares of at most 1 are not said to reach beyond it."""
+    value, low, high = (100 * row[f"{name}{end}"] for end in ("", "_low", "_high"))
+    if not np.isfinite(low):
+        return f"{value:.0f} %"
+    return f"{value:.0f} % ({max(low, 0):.0f} to {min(high, 1000):.0f} %)"

@@ -1,0 +1,133 @@
+"""The page's interactive chart, and the JavaScript of libraries that the page inlines.
+
+The chart is made by Altair, a Vega-Lite specification that it validates; the libraries
+come out of installed packages, so that making a page needs no network.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.resources
+import re
+
+import altair
+import pandas as pd
+
+from bench import figure, words
+
+MOST_BARS = 40  # trials of a scene that the chart shows, fastest first
+MOST_SCENES = 30
+
+
+def specification(trials: pd.DataFrame) -> dict[str, object] | None:
+    """A Vega-Lite chart of examples a second by trial, a scene at a time.
+
+    Args:
+        trials: From `stats.trials`, in the order to show.
+
+    Returns:
+        The specification with its data; None where nothing was measured.
+    """
+    rows = _rows(trials)
+    if rows.empty:
+        return None
+    scenes = list(dict.fromkeys(rows["scene"]))
+    chosen = altair.param(
+        name="scene",
+        value=scenes[0],
+        bind=altair.binding_select(options=scenes, name="Show "),
+    )
+    colors = altair.Scale(
+        domain=["best", "ranked", "not ranked"],
+        range=[figure.VERMILION, figure.BLUE, figure.GREY],
+    )
+    y = altair.Y("trial:N", sort=None, title=None)
+    base = (
+        altair.Chart(altair.InlineData(values=rows.to_dict("records")))
+        .transform_filter("datum.scene == scene")
+        .encode(
+            y=y.axis(labelLimit=220),
+            color=altair.Color("mark:N", scale=colors, title=None).legend(
+                orient="bottom"
+            ),
+            tooltip=["trial:N", "rate:N", "factor:N", "verdict:N"],
+        )
+    )
+    title = "examples a second"
+    bars = base.mark_rule(strokeWidth=3).encode(
+        x=altair.X("low:Q", title=title), x2="high:Q"
+    )
+    points = base.mark_point(filled=True, size=90, opacity=1).encode(
+        x=altair.X("value:Q", title=title)
+    )
+    chart = (bars + points).add_params(chosen)
+    chart = chart.properties(width="container", height={"step": 22})
+    chart = chart.configure(background="transparent", font="sans-serif")
+    return chart.configure_view(stroke=None).to_dict()
+
+
+@functools.cache
+def vega() -> str:
+    """Vega, Vega-Lite and vega-embed as one module, which sets `vegaEmbed`."""
+    import vl_convert
+
+    return _inert(vl_convert.javascript_bundle())
+
+
+@functools.cache
+def data_tables() -> tuple[str, str]:
+    """The module of DataTables, which sets `DataTable`, and its style sheet."""
+    folder = importlib.resources.files("itables") / "html"
+    module = (folder / "dt_bundle.js").read_text(encoding="utf-8")
+    exported = re.findall(r"([\w$]+) as ITable\b", module)
+    if len(exported) != 1:
+        raise RuntimeError("itables no longer exports ITable: see bench/chart.py.")
+    module += f"\nwindow.DataTable = {exported[0]};"
+    style = (folder / "dt_bundle.css").read_text(encoding="utf-8")
+    return _inert(module), style.replace("</", "<\\/")
+
+
+def _inert(script: str) -> str:
+    """A script that cannot end its own element, nor open a comment in it."""
+    return script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+
+
+def _rows(trials: pd.DataFrame) -> pd.DataFrame:
+    measured = trials[(trials["runs"] > 0)] if len(trials) else trials
+    rows = []
+    several = measured["machine"].nunique() > 1 if len(measured) else False
+    scenes = (
+        list(measured.groupby("scene", sort=False))[:MOST_SCENES]
+        if len(measured)
+        else []
+    )
+    for _, scene in scenes:
+        name = words.title(scene.iloc[0])
+        if several:
+            name += f" on {words.visible(scene['machine'].iloc[0], 80)}"
+        fastest = scene.sort_values("examples_per_second", ascending=False)
+        for row in fastest.head(MOST_BARS).to_dict("records"):
+            value = float(row["examples_per_second"])
+            low, high = row["examples_per_second_low"], row["examples_per_second_high"]
+            factor, interval = words.triple(row, "factor")
+            rate, bounds = words.triple(row, "examples_per_second")
+            rows.append(
+                {
+                    "scene": name,
+                    "trial": words.visible(row["label"], 80),
+                    "value": _short(value),
+                    "low": _short(low if pd.notna(low) else value),
+                    "high": _short(high if pd.notna(high) else value),
+                    "rate": f"{rate} ({bounds})" if bounds else rate,
+                    "factor": f"{factor} ({interval})" if interval else factor,
+                    "verdict": row["verdict"],
+                    "mark": "best"
+                    if row["best"]
+                    else ("ranked" if row["ranked"] else "not ranked"),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.5g}")

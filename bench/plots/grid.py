@@ -1,0 +1,127 @@
+"""Figures in the cells are speeds against the plain cell, marked 1; brighter is faster.
+
+Rows and columns are two settings that work together; everything else is equal within a
+panel. Small figures are 95 % intervals, paired within rounds; empty cells were not run.
+"""
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+
+from bench import figure, pairs, stats, words
+from bench.pipeline import AXES
+
+MOST_PANELS = 8
+ORDER = ("order",)
+FILES = ("interleave_cycle_length", "interleave_block_length")
+GRIDS = {ORDER: "map_parallel_calls", FILES: "interleave_parallel_calls"}
+PLAIN = {name: axis.default for name, axis in AXES.items()}
+
+
+@figure.styled
+def draw(table: pd.DataFrame) -> Figure | None:
+    """Order by parallel calls, and open files by parallel reads, as heat maps.
+
+    Args:
+        table: From `table.from_runs`.
+    """
+    runs = stats.runs(table)
+    runs = runs[runs["log_seconds"].notna()]
+    grids = [
+        (group.iloc[0], rows, column, cells)
+        for rows, column in GRIDS.items()
+        for group in _groups(runs, [*rows, column])
+        if (cells := _cells(group, rows, column)) and len(_lines(cells, rows)) > 1
+    ][:MOST_PANELS]
+    if not grids:
+        return None
+    heights = [1.1 + 0.42 * len({line for line, _ in g[3]}) for g in grids]
+    drawn, axes = figure.panels(heights)
+    for panel, (one, rows, column, cells) in zip(axes, grids, strict=True):
+        _panel(panel, cells, [_line(line, rows) for line in _lines(cells, rows)], rows)
+        panel.set_xlabel(f"{column} (calls at a time)")
+        size = f", batches of {one['batch_size']}"
+        panel.set_title(figure.label(words.title(one) + size, 48))
+    return drawn
+
+
+def _groups(runs: pd.DataFrame, free: list[str]) -> list[pd.DataFrame]:
+    """Runs that differ in nothing but the free axes."""
+    fixed = [name for name in AXES if name not in free]
+    by = ["machine", "workload", "consumer", "unit", "data", *fixed]
+    return [group for _, group in runs.groupby(by, sort=False)]
+
+
+def _cells(
+    group: pd.DataFrame, rows: tuple[str, ...], column: str
+) -> dict[tuple[tuple, str], stats.Interval]:
+    """The speed against the plain cell of each (row's values, column's value)."""
+    keys = {
+        (tuple(values[:-1]), str(values[-1])): part["key"].iloc[0]
+        for values, part in group.groupby([*rows, column], sort=False)
+    }
+    plain = _plain(rows, column)
+    if plain not in keys or len({name for _, name in keys}) < 2:
+        return {}
+    seconds = pairs.seconds(group, list(keys.values()))
+    base = seconds[:, list(keys).index(plain)]
+    found = {
+        place: pairs.ratio(base, seconds[:, number])
+        for number, place in enumerate(keys)
+    }
+    return {place: v for place, v in found.items() if np.isfinite(v.estimate)}
+
+
+def _plain(rows: tuple[str, ...], column: str) -> tuple[tuple, str]:
+    return tuple(PLAIN[name] for name in rows), str(PLAIN[column])
+
+
+def _lines(cells: dict, rows: tuple[str, ...]) -> list[tuple]:
+    return sorted({line for line, _ in cells}, reverse=rows == ORDER)  # plain first
+
+
+def _panel(panel: Axes, cells: dict, names: list[str], rows: tuple[str, ...]) -> None:
+    lines, plain = _lines(cells, rows), _plain(rows, GRIDS[rows])
+    columns = sorted(
+        {name for _, name in cells},
+        key=lambda name: (not name.isdigit(), int(name) if name.isdigit() else 0),
+    )
+    speed = np.full((len(lines), len(columns)), np.nan)
+    for (line, name), interval in cells.items():
+        speed[lines.index(line), columns.index(name)] = interval.estimate
+    norm = LogNorm(min(np.nanmin(speed), 1 / 1.1), max(np.nanmax(speed), 1.1))
+    panel.pcolormesh(
+        np.ma.masked_invalid(speed),
+        norm=norm,
+        cmap=mpl.colormaps["cividis"],
+        edgecolor="white",
+    )
+    for place, interval in cells.items():
+        across, down = columns.index(place[1]) + 0.5, lines.index(place[0])
+        values = interval.estimate, interval.low, interval.high
+        text = "1" if place == plain else f"\u00d7{words.figure(*values)}"
+        bounds = "" if place == plain else words.bounds(*values)
+        drawn = {
+            "color": "white" if norm(interval.estimate) < 0.5 else figure.GREY_INK,
+            "ha": "center",
+            "va": "center",
+        }
+        panel.text(across, down + (0.36 if bounds else 0.5), text, **drawn)
+        panel.text(across, down + 0.74, bounds, fontsize=6.5, **drawn)
+    panel.grid(False)
+    panel.invert_yaxis()
+    panel.tick_params(length=0)
+    panel.spines[:].set_visible(False)
+    panel.set_yticks(np.arange(len(lines)) + 0.5, names)
+    panel.set_xticks(np.arange(len(columns)) + 0.5, columns)
+
+
+def _line(values: tuple, rows: tuple[str, ...]) -> str:
+    if rows == ORDER:
+        return str(values[0])
+    files, block = values
+    named = f"{files} file{'s' if files > 1 else ''} open"
+    return named if block == 1 else f"{named},\nblocks of {block}"

@@ -1,0 +1,112 @@
+"""Microseconds an example as batches, or images, grow: a flat line is a fixed cost each.
+
+A falling line has a cost a batch that larger batches share; for images, the dotted grey
+line grows as the number of pixels does. Bars are 95 % intervals; both scales are
+logarithmic.
+"""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bench import figure, stats, words
+from bench.pipeline import AXES
+
+MOST_PANELS = 8
+MOST_LINES = 6
+MARKS = "osD^vP"
+SIZES = {
+    "batch_size": "examples a batch",
+    "image_size": "edge of the images, pixels",
+}
+
+
+@figure.styled
+def draw(table: pd.DataFrame) -> Figure | None:
+    """Cost over size, a panel for each workload and kind of size.
+
+    Args:
+        table: From `table.from_runs`.
+    """
+    trials = stats.trials(table)
+    trials = trials[trials["runs"] > 0]
+    panels = [
+        (size, lines)
+        for size in SIZES
+        for _, group in _scenes(trials, size)
+        if (lines := _lines(group, size))
+    ][:MOST_PANELS]
+    if not panels:
+        return None
+    heights = [h for _, ls in panels for h in (2.1, 0.15 + 0.19 * len(ls))]
+    drawn, axes = figure.panels(heights)
+    for panel, below, (size, lines) in zip(axes[::2], axes[1::2], panels, strict=True):
+        _panel(panel, lines, size)
+        below.axis("off")
+        below.legend(
+            *panel.get_legend_handles_labels(), loc="center", frameon=False, fontsize=8
+        )
+    return drawn
+
+
+def _scenes(trials: pd.DataFrame, size: str) -> object:
+    known = trials[trials[size] > 0]  # the entry's own image size is not told
+    by = ["machine", "workload", "consumer", "unit", "data"]
+    by += ["storage", "read_latency_ms", *(s for s in SIZES if s != size)]
+    return known.groupby(by, sort=False)
+
+
+def _lines(group: pd.DataFrame, size: str) -> list[pd.DataFrame]:
+    """Trials that differ in the size alone, smallest first; the longest lines."""
+    others = [name for name in AXES if name not in SIZES]
+    found = [
+        line.sort_values(size)
+        for _, line in group.groupby(others, sort=False)
+        if line[size].nunique() > 1
+    ]
+    return sorted(found, key=len, reverse=True)[:MOST_LINES]
+
+
+def _panel(panel: Axes, lines: list[pd.DataFrame], size: str) -> None:
+    for number, line in enumerate(lines):
+        color = figure.DARK[number % len(figure.DARK)]
+        cost = 1e6 / line["examples_per_second"].to_numpy(float)
+        low = 1e6 / line["examples_per_second_high"].to_numpy(float)
+        high = 1e6 / line["examples_per_second_low"].to_numpy(float)
+        known = np.isfinite(low) & (high < 100 * cost) & (low > cost / 100)
+        at = line[size].to_numpy(float)
+        panel.plot(
+            at,
+            cost,
+            marker=MARKS[number % len(MARKS)],
+            markersize=5,
+            color=color,
+            label=figure.label(_name(line.iloc[0]), 60, 1),
+        )
+        panel.vlines(at[known], low[known], high[known], colors=color, linewidth=1)
+    if size == "image_size":
+        pixels = np.array(sorted({n for line in lines for n in line[size]}), float)
+        start = 1e6 / max(line["examples_per_second"].max() for line in lines)
+        panel.plot(pixels, start * (pixels / pixels[0]) ** 2, ":", color=figure.GREY)
+    panel.set_xscale("log")
+    panel.set_yscale("log")
+    ticks = sorted({int(n) for line in lines for n in line[size]})
+    panel.set_xticks(ticks, [f"{n:,}" for n in ticks])
+    panel.xaxis.set_minor_formatter("")
+    panel.yaxis.set_major_formatter("{x:,g}")
+    panel.yaxis.set_minor_formatter(
+        lambda value, _: f"{value:,g}" if f"{value:e}"[0] in "25" else ""
+    )
+    panel.set_xlabel(SIZES[size])
+    panel.set_ylabel("\u00b5s an example")
+    title = words.title(lines[0].iloc[0].copy().replace({"image_size": 0}))
+    panel.set_title(figure.label(title, 60))
+
+
+def _name(row: pd.Series) -> str:
+    """The settings, without the size that the axis shows."""
+    parts = [
+        p for p in str(row["label"]).split(",") if p.partition("=")[0] not in SIZES
+    ]
+    return ", ".join(parts) or "naive"

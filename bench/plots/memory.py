@@ -1,0 +1,105 @@
+"""Speed against peak memory: up and left is better, numbered rings have no better rival.
+
+The stepped line is the Pareto front: whoever is below or right of it is beaten in both.
+Memory is the most that the process held, its 0.3 GB of TensorFlow included.
+"""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from bench import figure, stats, words
+
+MOST_SCENES = 5
+MOST_NAMES = 8
+
+
+@figure.styled
+def draw(table: pd.DataFrame) -> Figure | None:
+    """Speed over memory of all trials of a scene, a panel for each.
+
+    Args:
+        table: From `table.from_runs`.
+    """
+    if table["peak_resident_bytes"].isna().all():
+        return None
+    peaks = table.groupby(["machine", "key"])["peak_resident_bytes"].median() / 1e9
+    trials = stats.trials(table).join(peaks.rename("gigabytes"), on=["machine", "key"])
+    trials = trials[trials["ranked"] & (trials["gigabytes"] > 0)]
+    trials = trials[trials["factor"].notna()]
+    scenes = [s for _, s in trials.groupby("scene", sort=False) if len(s) > 1]
+    scenes = scenes[:MOST_SCENES]
+    if not scenes:
+        return None
+    fronts = [front(scene).head(MOST_NAMES) for scene in scenes]
+    heights = [h for some in fronts for h in (2.3, 0.2 + 0.19 * len(some))]
+    drawn, axes = figure.panels(heights)
+    for panel, below, scene, best in zip(
+        axes[::2], axes[1::2], scenes, fronts, strict=True
+    ):
+        _panel(panel, scene, best)
+        _names(below, best)
+    return drawn
+
+
+def front(scene: pd.DataFrame) -> pd.DataFrame:
+    """The trials than which no other is as fast with less memory, or faster with it."""
+    order = scene.sort_values(["gigabytes", "factor"], ascending=[True, False])
+    before = order["factor"].cummax().shift(fill_value=-np.inf)
+    return order[order["factor"] > before]
+
+
+def _panel(panel: Axes, scene: pd.DataFrame, best: pd.DataFrame) -> None:
+    panel.scatter(scene["gigabytes"], scene["factor"], s=16, color=figure.GREY)
+    panel.step(
+        [*best["gigabytes"], scene["gigabytes"].max()],
+        [*best["factor"], best["factor"].iloc[-1]],
+        where="post",
+        color=figure.VERMILION,
+        linewidth=1.2,
+    )
+    panel.scatter(
+        best["gigabytes"],
+        best["factor"],
+        s=110,
+        facecolors="white",
+        edgecolors=figure.VERMILION,
+        zorder=3,
+    )
+    for number, (_, row) in enumerate(best.iterrows(), start=1):
+        panel.text(
+            row["gigabytes"],
+            row["factor"],
+            str(number),
+            ha="center",
+            va="center",
+            fontsize=7,
+            color=figure.GREY_INK,
+            zorder=4,
+        )
+    low, high = scene["factor"].min(), scene["factor"].max()
+    if high > 10 * low:
+        panel.set_yscale("log")
+        panel.set_ylim(low / 1.5, high * 1.5)
+        panel.yaxis.set_minor_formatter("")
+    else:
+        panel.set_ylim(0, 1.15 * high)
+    panel.yaxis.set_major_formatter("\u00d7{x:g}")
+    panel.xaxis.set_major_locator(MaxNLocator(6))
+    panel.margins(x=0.08)
+    panel.set_xlabel("peak resident memory, GB")
+    baseline = scene["baseline"].iloc[0]
+    panel.set_ylabel(figure.label(f"times as fast as {baseline}", 26))
+    panel.set_title(figure.label(words.title(scene.iloc[0]), 60))
+
+
+def _names(below: Axes, best: pd.DataFrame) -> None:
+    below.axis("off")
+    lines = []
+    for number, (_, row) in enumerate(best.iterrows(), start=1):
+        value, _ = words.triple(row, "factor")
+        name = figure.label(row["label"], 44, 1)
+        lines.append(f"{number}  {name}: {row['gigabytes']:.2f} GB, \u00d7{value}")
+    below.text(0, 1, "\n".join(lines), va="top", fontsize=8, transform=below.transAxes)

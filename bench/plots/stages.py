@@ -1,0 +1,107 @@
+"""Bars: busy time a batch by stage, all threads together; rings: time on the clock.
+
+A ring beyond its bar waited, for storage, Python or the model (hatched, where it was
+measured alone); a ring short of it had stages at work side by side. From the graph that
+ran; `other` is shuffling, prefetching, handing over.
+"""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from bench import attribution, figure, stats, words
+from bench.stages import STAGES
+
+MOST_ROWS = 12
+MOST_SCENES = 6
+COLORS = {
+    "source": figure.ORANGE,
+    "map": figure.BLUE,
+    "batch": figure.GREEN,
+    "cache": figure.PURPLE,
+    "other": figure.SKY,
+}
+LABELS = {"map": "decode and map"}
+
+
+@figure.styled
+def draw(table: pd.DataFrame) -> Figure | None:
+    """Stages of each trial, a panel for each workload and consumer.
+
+    Args:
+        table: From `table.from_runs`.
+    """
+    columns = [f"stage_{name}_seconds_per_batch" for name in STAGES]
+    runs = stats.runs(table)
+    runs = runs[runs[columns].notna().all(axis=1) & (runs["consumer"] != "model")]
+    if runs.empty:
+        return None
+    alone = attribution.model_seconds(table)
+    medians = runs.groupby(["machine", "key"])[[*columns, "seconds_per_batch"]].median()
+    trials = runs.drop_duplicates(["machine", "key"])
+    trials = trials.drop(columns=[*columns, "seconds_per_batch"])
+    trials = trials.join(medians, on=["machine", "key"])
+    by = ["machine", "workload", "consumer", "unit", "data", "image_size"]
+    scenes = [
+        scene.sort_values("seconds_per_batch", ascending=False)[:MOST_ROWS]
+        for _, scene in trials.groupby([*by, "storage", "read_latency_ms"], sort=False)
+    ][:MOST_SCENES]
+    drawn, axes = figure.panels([0.85 + 0.3 * len(scene) for scene in scenes])
+    for panel, scene in zip(axes, scenes, strict=True):
+        model = [
+            alone.get((row["machine"], row["key"]), 0.0) for _, row in scene.iterrows()
+        ]
+        _panel(panel, scene, columns, np.array(model))
+    named = {}
+    for panel in axes:
+        handles, labels = panel.get_legend_handles_labels()
+        named |= dict(zip(labels, handles, strict=True))
+    drawn.legend(
+        named.values(), named, loc="outside lower center", ncols=3, frameon=False
+    )
+    return drawn
+
+
+def _panel(
+    panel: Axes, scene: pd.DataFrame, columns: list[str], model: np.ndarray
+) -> None:
+    labels = [
+        row["label"] if row["strategy"] or row["label"] else "naive"
+        for _, row in scene.iterrows()
+    ]
+    places = figure.rows(panel, labels)
+    left = np.zeros(len(scene))
+    style = {"height": 0.6, "edgecolor": figure.INK, "linewidth": 0.4}
+    for name, column in zip(STAGES, columns, strict=True):
+        width = 1e3 * scene[column].to_numpy(float)
+        shown = LABELS.get(name, name)
+        panel.barh(places, width, left=left, color=COLORS[name], label=shown, **style)
+        left += width
+    if model.any():
+        panel.barh(
+            places,
+            1e3 * model,
+            left=left,
+            color="white",
+            hatch="////",
+            label="model alone",
+            **style,
+        )
+        left += 1e3 * model
+    clock = 1e3 * scene["seconds_per_batch"].to_numpy(float)
+    panel.scatter(
+        clock,
+        places,
+        s=36,
+        facecolors="white",
+        edgecolors=figure.VERMILION,
+        linewidths=1.6,
+        zorder=3,
+        label="on the clock",
+    )
+    panel.set_xlim(0, 1.08 * max(left.max(), clock.max()))
+    panel.xaxis.set_major_locator(MaxNLocator(6))
+    panel.set_xlabel("milliseconds a batch")
+    panel.set_title(figure.label(words.title(scene.iloc[0]), 60))

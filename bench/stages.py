@@ -1,0 +1,74 @@
+"""Where a pipeline's time goes, by stage, from the graph that ran."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+STAGES = ("source", "map", "batch", "cache", "other")
+_COUNTED_APART = ("Root", "Shard")  # what the harness put behind the pipeline
+_OPENS = ("Interleave", "FlatMap", "Load", "Snapshot")
+_SOURCES = ("TensorSlice", "FromTensor", "TFRecord", "TextLine", "Repeat", "Sleep")
+
+
+def seconds_per_batch(graph: Sequence[Mapping[str, object]]) -> dict[str, float]:
+    """Busy seconds a batch in each of `STAGES`; empty without a graph.
+
+    The sum over the nodes of a stage of processing seconds, over the batches that left
+    the pipeline. What several threads do at once adds up, so the sum may be more than
+    the time on the clock. Nodes in front of a `repeat` are made anew in every pass and
+    tell of the last one only; they are scaled to all its elements. All that stands
+    before the last node that opens files is the source, `Sleep` (storage latency) too.
+
+    Args:
+        graph: From `graph.executed_graph`, source first.
+    """
+    own = [n for n in graph if not _any(n, _COUNTED_APART)]
+    batches = float(own[-1]["elements"]) if own else 0.0
+    if not batches:
+        return {}
+    found = dict.fromkeys(STAGES, 0.0)
+    scale = _scales(graph)
+    opens = [place for place, node in enumerate(graph) if _any(node, _OPENS)]
+    in_source = {p for place in opens for p in _upstream(graph, place)}
+    for place, node in enumerate(graph):
+        stage = "source" if place in in_source else _stage(node)
+        found[stage] += float(node["processing_seconds"]) * scale[place] / batches
+    return found
+
+
+def _stage(node: Mapping[str, object]) -> str:
+    if "Cache" in str(node["name"]):
+        return "cache"
+    if _any(node, _SOURCES):
+        return "source"
+    for word, stage in {"Map": "map", "Filter": "map", "Batch": "batch"}.items():
+        if word in str(node["name"]):
+            return stage
+    return "other"
+
+
+def _scales(graph: Sequence[Mapping[str, object]]) -> list[float]:
+    scales = [1.0] * len(graph)
+    for place in range(len(graph) - 1, -1, -1):  # from the root up, so they multiply
+        node = graph[place]
+        for before in node["inputs"] if "Repeat" in str(node["name"]) else ():
+            seen = float(graph[before]["elements"])
+            passes = max(1.0, float(node["elements"]) / seen) if seen else 1.0
+            for above in _upstream(graph, before):
+                scales[above] *= passes
+    return scales
+
+
+def _upstream(graph: Sequence[Mapping[str, object]], place: int) -> set[int]:
+    """A node and all that feed it."""
+    found, waiting = set(), [place]
+    while waiting:
+        here = waiting.pop()
+        if here not in found:
+            found.add(here)
+            waiting += graph[here]["inputs"]
+    return found
+
+
+def _any(node: Mapping[str, object], words: Sequence[str]) -> bool:
+    return any(word in str(node["name"]) for word in words)

@@ -1,0 +1,58 @@
+"""What the runtime tells of the graph that ran, and of its caches."""
+
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+
+from bench.graph import cache_facts, executed_graph
+from bench.pipeline import Pipeline, build
+
+
+def pulled(p: Pipeline, batches: int, path: str = "") -> list[dict]:
+    """The graph after so many batches of two, of eight examples."""
+    source = tf.data.Dataset.range(8).map(lambda x: (x, x))
+    dataset = build(p, source, None, lambda x: x + 1, decodes=False, cache_path=path)
+    iterator = iter(dataset)
+    for _ in range(batches):
+        next(iterator)
+    return executed_graph(iterator)
+
+
+def test_nodes_come_source_first_and_lead_to_the_root() -> None:
+    """Each takes in the one before it, and elements were counted."""
+    p = Pipeline(batch_size=2, map_parallel_calls=2, prefetch=3)
+    graph = pulled(p, 3)
+    assert [node["name"] for node in graph] == [
+        *("Range", "Map", "ForeverRepeat", "ParallelMapV2", "BatchV2", "Prefetch"),
+        "Root",
+    ]
+    assert [node["inputs"] for node in graph] == [[], *([n] for n in range(6))]
+    assert graph[3]["parallelism"] == 2
+    assert graph[5]["buffer_size"] == 3
+    assert graph[5]["elements"] >= 3
+    assert graph[3]["processing_seconds"] > 0
+
+
+@pytest.mark.parametrize("storage", ["memory", "disk"])
+@pytest.mark.parametrize("cache", ["raw", "mapped"])
+@pytest.mark.parametrize(("batches", "filled"), [(3, "no"), (4, "no"), (6, "yes")])
+def test_a_cache_is_filled_one_past_its_end(
+    storage: str, cache: str, batches: int, filled: str, tmp_path: Path
+) -> None:
+    """Read in part, or just to its end, it does not serve yet."""
+    path = ""
+    if storage == "disk":
+        (tmp_path / "cache").mkdir()
+        path = str(tmp_path / "cache" / "cache")
+    p = Pipeline(batch_size=2, cache=cache, cache_storage=storage)
+    facts = cache_facts(p, pulled(p, batches, path), tmp_path)
+    assert facts["cache_filled"] == filled
+    if filled == "yes":
+        assert facts["cache_bytes"] >= 8 * 16
+
+
+def test_without_a_cache_there_are_no_facts(tmp_path: Path) -> None:
+    """Nor an empty one."""
+    p = Pipeline(batch_size=2)
+    assert cache_facts(p, pulled(p, 3), tmp_path) == {}

@@ -1,0 +1,312 @@
+"""Rounds with a fake executor, and real processes that hang, die and chatter."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+
+import msgspec
+import psutil
+import pytest
+
+from bench.processes import ForkServer, Outcome, Spawner
+from bench.runner import rounds
+from bench.trial import Effort, Failure, Measured, Run, Trial
+from tests import factory
+
+TRIALS = [factory.trial(prefetch=n) for n in range(6)]
+EFFORT = Effort(rounds=3)
+
+
+class Fake:
+    """Answers at once, and notes what it was asked."""
+
+    def __init__(self, failing: str = "") -> None:
+        """Fails for the trial with this key."""
+        self.failing, self.log, self.seeds = failing, [], []
+
+    def start(self) -> None:
+        """A round begins."""
+        self.log.append("start")
+
+    def stop(self) -> None:
+        """A round ends."""
+        self.log.append("stop")
+
+    def execute(self, verb: str, trial: Trial, effort: Effort, seed: int) -> Outcome:
+        """Three samples, or the failure."""
+        assert (verb, effort) == ("measure", EFFORT)
+        self.log.append(trial.key)
+        self.seeds.append(seed)
+        if trial.key == self.failing:
+            return Outcome(b"", Failure(type="Timeout", message="too long"), 9.0)
+        measured = Measured(
+            samples=[0.1, 0.2, 0.3], phases={"steady": 0.6}, overhead={"fork": 0.01}
+        )
+        return Outcome(msgspec.json.encode(measured), None, 1.0)
+
+
+def made(fake: Fake, seed: int = 5, **settings: object) -> list[Run]:
+    """All runs of the trials."""
+    return list(rounds(TRIALS, fake, EFFORT, sweep="mine", seed=seed, **settings))
+
+
+def test_every_trial_is_run_once_a_round_in_another_order() -> None:
+    """Each round between a start and a stop; positions are those of the order."""
+    fake = Fake()
+    runs = made(fake)
+    keys = [trial.key for trial in TRIALS]
+    orders = [[run.key for run in runs if run.round == n] for n in range(3)]
+    assert [sorted(order) for order in orders] == [sorted(keys)] * 3
+    assert len({tuple(order) for order in orders}) == 3
+    assert [run.position for run in runs] == [*range(6)] * 3
+    assert fake.log == [part for order in orders for part in ("start", *order, "stop")]
+
+
+def test_the_order_follows_the_seed() -> None:
+    """The same again, or another; and each round has a seed of its own."""
+    first, again, other = Fake(), Fake(), Fake()
+    made(first), made(again), made(other, seed=6)
+    assert first.log == again.log != other.log
+    assert first.seeds == [5] * 6 + [6] * 6 + [7] * 6
+
+
+def test_a_run_records_what_was_measured_and_around_it() -> None:
+    """What was spent beside the worker's phases is the rest."""
+    run = made(Fake())[0]
+    assert (run.sweep, run.seed, run.effort, run.seconds) == ("mine", 5, EFFORT, 1.0)
+    assert run.measured.samples == [0.1, 0.2, 0.3]
+    assert run.measured.overhead["rest"] == pytest.approx(1.0 - 0.6 - 0.01)
+    assert run.key == run.trial.key
+    assert run.machine["tensorflow"]
+    assert set(run.conditions) == {
+        "load_at_start",
+        "steal_share",
+        "foreign_cpu_share",
+    }
+
+
+def test_resuming_makes_what_is_missing_in_the_places_of_its_round() -> None:
+    """A round that is done starts nothing."""
+    whole = made(Fake())
+    done = frozenset((run.key, run.round) for run in whole[:8])
+    fake = Fake()
+    rest = made(fake, done=done)
+    assert [(run.key, run.round, run.position) for run in rest] == [
+        (run.key, run.round, run.position) for run in whole[8:]
+    ]
+    assert fake.log.count("start") == 2
+
+
+def test_a_failure_is_a_row_and_the_sweep_goes_on() -> None:
+    """With its type and message."""
+    runs = made(Fake(failing=TRIALS[2].key))
+    failed = [run for run in runs if run.measured.error]
+    assert {run.key for run in failed} == {TRIALS[2].key}
+    assert failed[0].measured.error == Failure(type="Timeout", message="too long")
+    assert (len(runs), len(failed), failed[0].seconds) == (18, 3, 9.0)
+
+
+def test_when_the_time_is_up_no_run_is_begun() -> None:
+    """Runs that were made stay."""
+    asked = iter([False] * 9 + [True] * 20)
+    fake = Fake()
+    runs = made(fake, time_is_up=lambda: next(asked))
+    assert len(runs) == 7  # asked once more at the head of each of two rounds
+    assert fake.log[-1] == "stop"
+    assert fake.log.count("start") == 2
+
+
+def test_the_executor_is_stopped_when_the_consumer_leaves() -> None:
+    """As after Ctrl-C, in the middle of a round, or while it starts."""
+    fake = Fake()
+    runs = rounds(TRIALS, fake, EFFORT, sweep="mine", seed=5)
+    next(runs)
+    runs.close()
+    assert fake.log[-1] == "stop"
+
+    class Interrupted(Fake):
+        def start(self) -> None:
+            super().start()
+            raise KeyboardInterrupt
+
+    fake = Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        made(fake)
+    assert fake.log == ["start", "stop"]
+
+
+WORKLOAD = '''"""Misbehaves as its variant says."""
+import os, signal, sys, time
+import keras
+import numpy as np
+
+VARIANTS = {
+    "hangs": {"how": "hangs"},
+    "kills": {"how": "kills"},
+    "leaves": {"how": "leaves"},
+    "raises": {"how": "raises"},
+    "chatters": {"how": "chatters"},
+}
+
+def examples(rng, count):
+    return np.arange(count, dtype=np.float32)[:, None]
+
+def build(examples, how=""):
+    if how == "hangs":
+        time.sleep(600)
+    if how == "kills":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if how == "leaves":
+        print("out of ink", file=sys.stderr)
+        sys.exit(3)
+    if how == "raises":
+        raise KeyError("no such thing")
+    if how == "chatters":
+        print("{}\\n" * 1000, flush=True)
+        os.write(1, b"x" * 100_000)
+    return keras.layers.Rescaling(1.0, offset=1.0)
+
+def check(batch, output, how=""):
+    np.testing.assert_array_equal(output, batch + 1)
+'''
+QUICK = Effort(
+    rounds=1,
+    steady_seconds=0.02,
+    window_seconds=0.002,
+    warmup_seconds=0.01,
+    limit_seconds=60,
+)
+
+
+@pytest.fixture(scope="module")
+def workload(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The path of a user's file."""
+    path = tmp_path_factory.mktemp("workload") / "mine.py"
+    path.write_text(WORKLOAD)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ForkServer]:
+    """One server for all that its children can do; none is left after it."""
+    running = ForkServer()
+    running.start()
+    yield running
+    running.stop()
+    running._scratch.cleanup()
+
+
+def measured(outcome: Outcome) -> Measured:
+    """What a worker wrote."""
+    assert outcome.failure is None
+    return msgspec.json.decode(outcome.result, type=Measured)
+
+
+def test_a_forked_run_is_measured(server: ForkServer, workload: str) -> None:
+    """And costs little beyond TensorFlow's own start."""
+    outcome = server.execute("measure", Trial(workload=workload), QUICK, 1)
+    found = measured(outcome)
+    assert found.error is None
+    assert len(found.samples) >= 3
+    assert all(sample > 0 for sample in found.samples)
+    assert {"fork", "tensorflow", "inputs", "check", "graph"} <= set(found.overhead)
+    assert outcome.seconds < 30
+
+
+@pytest.mark.parametrize(
+    ("how", "type_", "message"),
+    [
+        ("hangs", "Timeout", "stopped after its limit of 1.5 s"),
+        ("kills", "Killed", "ended by SIGKILL (often: out of memory)"),
+    ],
+)
+def test_a_run_that_never_answers_is_a_row_and_the_next_one_works(
+    server: ForkServer, workload: str, how: str, type_: str, message: str
+) -> None:
+    """The server outlives what it has forked, and no child is left."""
+    effort = Effort(limit_seconds=1.5)
+    outcome = server.execute("measure", Trial(workload=f"{workload}:{how}"), effort, 1)
+    assert outcome.failure.type == type_
+    # The log may follow, such as TensorFlow's complaint that it has no GPU.
+    assert outcome.failure.message.partition(": E0000")[0] == message
+    assert psutil.Process(server._server.pid).children() == []
+    after = server.execute("measure", Trial(workload=workload), QUICK, 1)
+    assert measured(after).error is None
+
+
+def test_a_run_that_leaves_says_its_last_words(
+    server: ForkServer, workload: str
+) -> None:
+    """Its own, and not those of a run before it."""
+    outcome = server.execute("measure", Trial(workload=f"{workload}:leaves"), QUICK, 1)
+    assert outcome.failure.type == "Died"
+    assert outcome.failure.message.startswith("left with status 1: ")
+    assert outcome.failure.message.endswith("| SystemExit: 3")
+
+
+def test_an_exception_is_written_by_the_worker(
+    server: ForkServer, workload: str
+) -> None:
+    """Type, message and phase; no sample."""
+    outcome = server.execute("measure", Trial(workload=f"{workload}:raises"), QUICK, 1)
+    found = measured(outcome)
+    assert found.error == Failure(
+        type="KeyError", message="'no such thing'", phase="adapt"
+    )
+    assert found.samples == []
+
+
+def test_what_a_workload_prints_disturbs_nothing(
+    server: ForkServer, workload: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The result has a channel of its own."""
+    trial = Trial(workload=f"{workload}:chatters")
+    assert measured(server.execute("measure", trial, QUICK, 1)).error is None
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_server_that_was_killed_is_replaced(
+    server: ForkServer, workload: str
+) -> None:
+    """One lost server must not cost the rest of a round."""
+    lost = server._server.pid
+    os.kill(lost, signal.SIGKILL)
+    while psutil.Process(lost).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    outcome = server.execute("measure", Trial(workload=workload), QUICK, 1)
+    assert measured(outcome).error is None
+    assert server._server.pid != lost
+
+
+def test_when_the_runner_goes_away_the_run_is_killed(
+    server: ForkServer, workload: str
+) -> None:
+    """The server sees its input close, in the middle of a run."""
+    server.begin("measure", Trial(workload=f"{workload}:hangs"), QUICK, 1)
+    process = psutil.Process(server._server.pid)
+    deadline = time.monotonic() + 20
+    while not (children := process.children()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    start = time.monotonic()
+    server.stop()
+    assert time.monotonic() - start < 8  # it left by itself: at 10 s it is killed
+    assert psutil.wait_procs([process, *children], timeout=5)[1] == []
+
+
+def test_a_spawned_run_hangs_and_the_next_one_works(workload: str) -> None:
+    """As where a GPU is: each run has an interpreter of its own."""
+    spawner = Spawner()
+    spawner.start()
+    trial = Trial(workload=f"{workload}:hangs")
+    late = spawner.execute("measure", trial, Effort(limit_seconds=1.5), 1)
+    assert late.failure == Failure(
+        type="Timeout", message="stopped after its limit of 1.5 s"
+    )
+    assert spawner._process.poll() is not None
+    found = measured(spawner.execute("measure", Trial(workload=workload), QUICK, 1))
+    assert found.error is None
+    assert len(found.samples) >= 3
+    spawner.stop()
+    spawner._scratch.cleanup()

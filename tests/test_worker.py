@@ -1,0 +1,287 @@
+"""One run by the worker itself: every placement, the gate, and its errors."""
+
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from bench import worker
+from bench.trial import Effort, Failure, Measured
+from tests import factory
+
+WORKLOAD = '''"""Adds one to numbers, or does something else."""
+import keras
+import numpy as np
+import tensorflow as tf
+
+KIND = "structured"
+EXAMPLES = 96
+VARIANTS = {
+    "wrong": {"how": "wrong"},
+    "by_rank": {"how": "by_rank"},
+    "by_place": {"how": "by_place"},
+    "lazy": {"how": "lazy"},
+}
+
+class Layer(keras.layers.Layer):
+    def __init__(self, how):
+        super().__init__()
+        self.how = how
+
+    def call(self, features):
+        if self.how == "by_rank" and len(features.shape) == 1:
+            return features + 1.5
+        if self.how == "by_place" and not tf.executing_eagerly():
+            return features + 1.5
+        return features + {"wrong": 2.0, "lazy": 0.0}.get(self.how, 1.0)
+
+def examples(rng, count):
+    return rng.normal(size=(count, 3)).astype(np.float32), np.arange(count) % 2
+
+def build(examples, how=""):
+    return Layer(how)
+
+def check(batch, output, how=""):
+    np.testing.assert_allclose(output, batch + 1, rtol=1e-5, err_msg="not one more")
+
+def model(features):
+    return keras.layers.Dense(2, activation="softmax")(features)
+'''
+FILES = '''"""Lines of files, one number each."""
+import keras
+import numpy as np
+import tensorflow as tf
+
+KIND = "structured"
+EXAMPLES = 96
+
+def examples(rng, count, folder):
+    for n in range(4):
+        lines = [str(n * count // 4 + i) for i in range(count // 4)]
+        (folder / f"{n}.txt").write_text("\\n".join(lines))
+
+def read(path, label):
+    return tf.data.TextLineDataset(path).map(lambda line: (line, label))
+
+def decode(line, label):
+    return tf.strings.to_number(line)[None], label
+
+def build(examples):
+    return keras.layers.Rescaling(1.0, offset=1.0)
+
+def check(batch, output):
+    np.testing.assert_array_equal(output, batch + 1)
+'''
+QUICK = Effort(steady_seconds=0.01, window_seconds=0.001, warmup_seconds=0.01, epochs=3)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the two user files are."""
+    folder = tmp_path_factory.mktemp("workloads")
+    (folder / "numbers.py").write_text(WORKLOAD)
+    (folder / "lines.py").write_text(FILES)
+    return folder
+
+
+def request(
+    folder: Path, name: str, verb: str = "measure", **settings: object
+) -> worker.Request:
+    """What the runner would ask."""
+    stem, colon, variant = name.partition(":")
+    settings = {"batch_size": 16, **settings}
+    trial = factory.trial(workload=f"{folder}/{stem}.py{colon}{variant}", **settings)
+    return worker.Request(
+        verb=verb,
+        trial=trial,
+        effort=QUICK,
+        seed=1,
+        asked=time.monotonic(),
+        result=str(folder / "result.json"),
+    )
+
+
+def measured(folder: Path, name: str, **settings: object) -> Measured:
+    """One run, in this process."""
+    return worker.measure(request(folder, name, **settings), time.monotonic())
+
+
+def demand_samples(found: Measured) -> None:
+    """It went well, from the first phase to the last."""
+    assert found.error is None
+    assert len(found.samples) >= 3
+    assert all(sample > 0 for sample in found.samples)
+    assert found.batches_per_sample >= 1
+    assert found.cpu_seconds_per_example >= 0
+    # The kernel counts both, the one to the page and the other roughly.
+    assert found.peak_resident_bytes > 0.99 * found.start_resident_bytes > 2**26
+    assert len(found.input_fingerprint) == len(found.output_fingerprint) == 16
+    assert "CPU" in found.device
+
+
+@pytest.fixture(scope="module")
+def placed(folder: Path) -> dict[str, Measured]:
+    """A run of each placement and order."""
+    return {
+        "naive": measured(folder, "numbers"),
+        "vectorized": measured(folder, "numbers", order="batch_map"),
+        "model": measured(folder, "numbers", placement="model", prefetch=2),
+        "offline": measured(folder, "numbers", placement="offline"),
+    }
+
+
+def test_every_placement_is_measured(placed: dict[str, Measured]) -> None:
+    """All are checked, and time goes into named phases."""
+    for found in placed.values():
+        demand_samples(found)
+        assert set(found.overhead) == {
+            *("fork", "tensorflow", "inputs", "check", "graph")
+        }
+        phases = {"adapt", "build", "trace", "first_batch", "calibrate", "steady"}
+        assert phases <= set(found.phases)
+    assert "offline" in placed["offline"].phases
+    assert placed["offline"].facts["stored_bytes"] > 96 * 12
+
+
+def test_every_placement_gives_the_same_output(placed: dict[str, Measured]) -> None:
+    """Of the same inputs: one fingerprint."""
+    assert len({found.output_fingerprint for found in placed.values()}) == 1
+    assert len({found.input_fingerprint for found in placed.values()}) == 1
+
+
+def test_the_graph_that_ran_is_stored(placed: dict[str, Measured]) -> None:
+    """As it was asked for; a window of more batches than one is a shard."""
+
+    def names(which: str) -> list[str]:
+        nodes = [str(node["name"]) for node in placed[which].graph]
+        return [name for name in nodes if name != "Shard"]
+
+    head = ["TensorSlice", "ForeverRepeat"]
+    assert names("naive") == [*head, "Map", "BatchV2", "Root"]
+    assert names("vectorized") == [*head, "BatchV2", "Map", "Root"]
+    assert names("model") == [*head, "BatchV2", "Prefetch", "Root"]
+    assert "Map" not in names("offline")
+
+
+@pytest.mark.parametrize("storage", ["memory", "disk"])
+@pytest.mark.parametrize("cache", ["raw", "mapped"])
+def test_a_cache_is_filled_before_it_is_timed(
+    folder: Path, cache: str, storage: str
+) -> None:
+    """And it serves."""
+    found = measured(folder, "numbers", cache=cache, cache_storage=storage)
+    demand_samples(found)
+    assert found.facts["cache_filled"] == "yes"
+    assert found.facts["cache_bytes"] > 96 * 12
+    assert "cache_not_filled" not in found.flags
+    assert found.phases["fill"] > 0
+
+
+@pytest.mark.parametrize("placement", ["dataset", "model"])
+def test_training_is_measured(folder: Path, placement: str) -> None:
+    """Steps of the model, with the layers before or inside."""
+    found = measured(folder, "numbers", consumer="train", placement=placement)
+    demand_samples(found)
+    assert "retraced" not in found.flags
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"placement": "model"},
+        {"placement": "offline"},
+        {"consumer": "train"},
+        {"cache": "mapped"},
+    ],
+)
+def test_epochs_are_measured(folder: Path, settings: dict) -> None:
+    """Each is a sample, of six batches."""
+    found = measured(folder, "numbers", unit="epoch", **settings)
+    demand_samples(found)
+    assert (len(found.samples), found.batches_per_sample) == (3, 6)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"interleave_cycle_length": 2, "interleave_parallel_calls": 2},
+        {"placement": "model"},
+        {"placement": "offline"},
+        {"cache": "decoded"},
+        {"unit": "epoch"},
+        {"unit": "epoch", "storage": "cold"},
+        {"unit": "epoch", "read_latency_ms": 5},
+    ],
+)
+def test_files_are_measured(folder: Path, settings: dict) -> None:
+    """Records are read, decoded and mapped; their number is found by counting."""
+    found = measured(folder, "lines", **settings)
+    demand_samples(found)
+    if "unit" in settings:
+        assert (len(found.samples), found.batches_per_sample) == (3, 6)
+    if "read_latency_ms" in settings:
+        assert min(found.samples) * 6 >= 4 * 0.005
+
+
+@pytest.mark.parametrize("placement", ["dataset", "model", "offline"])
+@pytest.mark.parametrize("how", ["wrong", "lazy"])
+def test_wrong_work_is_not_timed(folder: Path, placement: str, how: str) -> None:
+    """The file's own check refuses it, before any clock."""
+    found = measured(folder, f"numbers:{how}", placement=placement)
+    assert found.error.type == "AssertionError"
+    assert "not one more" in found.error.message
+    assert found.error.phase == "check"
+    assert found.samples == []
+    assert "steady" not in found.phases
+
+
+def test_work_that_hangs_on_the_order_is_not_timed(folder: Path) -> None:
+    """The layer is right on batches, and not on bare examples."""
+    found = measured(folder, "numbers:by_rank")
+    assert found.error == Failure(
+        type="AssertionError",
+        message="placement=dataset, order=map_batch differs from the layers themselves "
+        "in 100.0% of the values (tolerance 1e-05)",
+        phase="check",
+    )
+    assert found.samples == []
+    demand_samples(measured(folder, "numbers:by_rank", order="batch_map"))
+
+
+@pytest.mark.parametrize("placement", ["dataset", "model", "offline"])
+def test_work_that_hangs_on_the_place_is_not_timed(
+    folder: Path, placement: str
+) -> None:
+    """The layer is right when it is called eagerly, and not in a graph."""
+    found = measured(folder, "numbers:by_place", placement=placement)
+    assert found.error == Failure(
+        type="AssertionError",
+        message=f"placement={placement}, order=map_batch differs from the layers "
+        "themselves in 100.0% of the values (tolerance 1e-05)",
+        phase="check",
+    )
+
+
+def test_preparing_tells_traits_and_errors(folder: Path) -> None:
+    """How many examples there are; or why there are none."""
+    told = worker.prepare(request(folder, "numbers", "prepare"))
+    assert (told.examples, told.supports_jit, told.error) == (96, True, None)
+    (folder / "empty.py").write_text(
+        WORKLOAD.replace("return Layer(how)", "raise ValueError()")
+    )
+    told = worker.prepare(request(folder, "empty", "prepare"))
+    assert told.error == Failure(
+        type="ValueError", message="no message", phase="prepare"
+    )
+
+
+def test_the_result_is_written_whole(folder: Path) -> None:
+    """Under its name only when it is complete."""
+    asked = request(folder, "numbers")
+    worker.main(msgspec.json.encode(asked))
+    written = (folder / "result.json").read_bytes()
+    demand_samples(msgspec.json.decode(written, type=Measured))
+    assert not (folder / "result.partial").exists()
