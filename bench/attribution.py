@@ -250,8 +250,10 @@ def _fact(runs: pd.DataFrame, name: str) -> float:
 
 
 def _percent(row: Mapping[str, object], name: str) -> str:
-    """`82 % (80 to 84 %)`; shares of at most 1 are not said to reach beyond it."""
+    """`82 % (80 to 84 %)`, or why there is no interval."""
     value, low, high = (100 * row[f"{name}{end}"] for end in ("", "_low", "_high"))
     if not np.isfinite(low):
-        return f"{value:.0f} %"
-    return f"{value:.0f} % ({max(low, 0):.0f} to {min(high, 1000):.0f} %)"
+        return f"{value:.0f} % (one round: no interval)"
+    if high - low > 100:
+        return f"{value:.0f} % (too few or too uneven rounds for an interval)"
+    return f"{value:.0f} % ({low:.0f} to {high:.0f} %)"

@@ -21,6 +21,7 @@ SHELVES = {
     "workloads": ROOT / "bench" / "workloads",
     "plots": ROOT / "bench" / "plots",
 }
+GONE = {"random_height": "RandomHeight", "random_width": "RandomWidth"}
 REQUIRED = {
     "layers": ("examples", "build", "check"),
     "workloads": ("examples", "build", "check"),
@@ -118,6 +119,10 @@ def find(name: str) -> Entry:
         entry = _read(path, "user")
     else:
         shelf = next((s for s in ("workloads", "layers") if _file(s, stem)), None)
+        if shelf is None and stem in GONE:
+            raise UsageError(
+                f"{GONE[stem]} is gone in Keras 3: use 'resizing' or 'random_zoom'."
+            )
         if shelf is None:
             raise unknown("workload", stem, workload_names())
         entry = _read(_file(shelf, stem), shelf)

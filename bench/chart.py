@@ -12,6 +12,7 @@ import re
 
 import altair
 import pandas as pd
+import vl_convert
 
 from bench import figure, words
 
@@ -20,13 +21,13 @@ MOST_SCENES = 30
 
 
 def specification(trials: pd.DataFrame) -> dict[str, object] | None:
-    """A Vega-Lite chart of examples a second by trial, a scene at a time.
+    """A chart of examples a second by trial, a scene at a time.
 
     Args:
         trials: From `stats.trials`, in the order to show.
 
     Returns:
-        The specification with its data; None where nothing was measured.
+        The Vega specification with its data; None where nothing was measured.
     """
     rows = _rows(trials)
     if rows.empty:
@@ -46,7 +47,7 @@ def specification(trials: pd.DataFrame) -> dict[str, object] | None:
         altair.Chart(altair.InlineData(values=rows.to_dict("records")))
         .transform_filter("datum.scene == scene")
         .encode(
-            y=y.axis(labelLimit=220),
+            y=y.axis(labelLimit=130),
             color=altair.Color("mark:N", scale=colors, title=None).legend(
                 orient="bottom"
             ),
@@ -55,22 +56,26 @@ def specification(trials: pd.DataFrame) -> dict[str, object] | None:
     )
     title = "examples a second"
     bars = base.mark_rule(strokeWidth=3).encode(
-        x=altair.X("low:Q", title=title), x2="high:Q"
+        x=altair.X("low:Q", title=title).axis(tickCount=6), x2="high:Q"
     )
     points = base.mark_point(filled=True, size=90, opacity=1).encode(
         x=altair.X("value:Q", title=title)
     )
     chart = (bars + points).add_params(chosen)
-    chart = chart.properties(width="container", height={"step": 22})
+    chart = chart.properties(
+        width="container",
+        height={"step": 22},
+        autosize={"type": "fit-x", "contains": "padding"},
+    )
     chart = chart.configure(background="transparent", font="sans-serif")
-    return chart.configure_view(stroke=None).to_dict()
+    spec = chart.configure_view(stroke=None).to_dict()
+    # Compiled here: in the page Vega-Lite warns of its own choices on the console.
+    return vl_convert.vegalite_to_vega(spec)
 
 
 @functools.cache
 def vega() -> str:
     """Vega, Vega-Lite and vega-embed as one module, which sets `vegaEmbed`."""
-    import vl_convert
-
     return _inert(vl_convert.javascript_bundle())
 
 

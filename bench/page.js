@@ -39,9 +39,9 @@ for (const table of document.querySelectorAll("table.sortable")) {
     paging: false, info: false, order: [], autoWidth: false,
     layout: { topStart: table.classList.contains("search") ? "search" : null, topEnd: null,
       bottomStart: null, bottomEnd: null },
-    columnControl: [{ target: 0, content: ["order"] }],
-    ordering: { indicators: false, handlers: true },
-    columnDefs: [{ targets: filters, columnControl: ["order", ["searchList"]] }],
+    columnControl: [],
+    ordering: { indicators: false, handler: true },
+    columnDefs: [{ targets: filters, columnControl: [["searchList"]] }],
   });
 }
 

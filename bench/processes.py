@@ -100,7 +100,8 @@ class ForkServer:
         """Close the server's input: it kills what runs, and leaves."""
         if self._server is None:
             return
-        self._server.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # it was gone before
+            self._server.stdin.close()
         try:
             self._server.wait(timeout=10)
         except subprocess.TimeoutExpired:
@@ -123,8 +124,9 @@ class ForkServer:
         self._log_start = self._log.stat().st_size
         result = Path(self._scratch.name) / f"result-{self._requests}.json"
         request, asked = _request(verb, trial, effort, seed, result, channel)
-        self._server.stdin.write(request + b"\n")
-        self._server.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it is gone: `finish` will tell
+            self._server.stdin.write(request + b"\n")
+            self._server.stdin.flush()
         return Begun(result, asked)
 
     def finish(self, begun: Begun, effort: Effort) -> Outcome:

@@ -18,6 +18,7 @@ def seconds_per_batch(graph: Sequence[Mapping[str, object]]) -> dict[str, float]
     the time on the clock. Nodes in front of a `repeat` are made anew in every pass and
     tell of the last one only; they are scaled to all its elements. All that stands
     before the last node that opens files is the source, `Sleep` (storage latency) too.
+    The root and the shard that stands for a window are the harness's and left out.
 
     Args:
         graph: From `graph.executed_graph`, source first.
@@ -31,6 +32,8 @@ def seconds_per_batch(graph: Sequence[Mapping[str, object]]) -> dict[str, float]
     opens = [place for place, node in enumerate(graph) if _any(node, _OPENS)]
     in_source = {p for place in opens for p in _upstream(graph, place)}
     for place, node in enumerate(graph):
+        if _any(node, _COUNTED_APART):
+            continue
         stage = "source" if place in in_source else _stage(node)
         found[stage] += float(node["processing_seconds"]) * scale[place] / batches
     return found

@@ -1,5 +1,6 @@
 """Every figure on the shelf: drawn where its trials exist, safe with any text."""
 
+import functools
 import xml.etree.ElementTree as ElementTree
 
 import factory
@@ -9,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from bench import catalog, figure, table
-from bench.trial import Failure, Trial
+from bench.trial import Failure
 
 PLOTS = catalog.entries("plots")
 
@@ -24,11 +25,53 @@ def text_of(drawn):
     ).replace("\n", " ")
 
 
-@pytest.fixture(scope="module")
-def runs():
-    """Trials of every placement."""
-    names = ("naive", "vectorized", "in_model", "offline")
-    return factory.runs({factory.trial(name): 0.01 for name in names})
+SERVED = {f"latency_p{p}_seconds": p / 1e4 for p in (50, 95, 99)}
+COUNTED = {
+    "positive_share": 0.507,
+    "positive_share_error": 0.02,
+    "unique_positives": 490.0,
+    "records_read_per_example": 280.0,
+}
+GRAPH = [
+    {"name": "TensorSlice", "inputs": [], "elements": 64, "processing_seconds": 0.001},
+    {"name": "Map", "inputs": [0], "elements": 64, "processing_seconds": 0.012},
+    {"name": "BatchV2", "inputs": [1], "elements": 2, "processing_seconds": 0.001},
+    {"name": "Root", "inputs": [2], "elements": 2, "processing_seconds": 0.5},
+]
+
+
+def made_for(name, workload="prose"):
+    """Runs of which this figure has something to show."""
+    trial = functools.partial(factory.trial, workload=workload)
+    fields = {"graph": GRAPH}
+    if name == "grid":
+        trials = [
+            trial(s, map_parallel_calls=calls)
+            for s in ("naive", "vectorized")
+            for calls in (0, "autotune")
+        ]
+    elif name == "cache":
+        names = ("naive", "cached_raw", "cached_mapped")
+        trials = [trial(strategy, unit="epoch") for strategy in names]
+    elif name == "resampling":
+        trials = [trial(resample=how) for how in ("none", "split")]
+        fields = {"facts": COUNTED}
+    elif name == "latency":
+        trials = [trial(p, consumer="serve") for p in ("naive",)]
+        trials += [trial(placement="model", consumer="serve")]
+        fields = {"facts": SERVED}
+    elif name == "growth":
+        trials = [trial(batch_size=size) for size in (32, 256)]
+    else:
+        names = ("naive", "vectorized", "in_model", "offline")
+        trials = [trial(strategy) for strategy in names]
+    return factory.runs(dict.fromkeys(trials, 0.01), **fields)
+
+
+@pytest.fixture
+def runs(request):
+    """What the figure named by the test's `name` can be drawn from."""
+    return made_for(request.node.callspec.params["name"])
 
 
 @pytest.mark.parametrize("name", PLOTS)
@@ -48,7 +91,7 @@ def test_no_figure_where_there_are_none(name):
 @pytest.mark.parametrize("name", PLOTS)
 def test_one_sample_is_enough_or_nothing_is_drawn(name):
     drawn = draw(name, [factory.run(factory.trial(), [0.01])])
-    assert (drawn is None) == (name == "placement")
+    assert (drawn is None) == (name not in ("phases", "spread", "throughput"))
 
 
 @pytest.mark.parametrize("name", PLOTS)
@@ -59,12 +102,7 @@ def test_the_caption_says_how_to_read_it(name):
 @pytest.mark.parametrize("name", PLOTS)
 def test_hostile_names_are_drawn_as_text(name, tmp_path):
     hostile = "$\\frac{</svg><script>}$ \u202e日本\x1b & \"'" + "x" * 10_000
-    made = factory.runs(
-        {
-            Trial(workload=hostile): 0.01,
-            factory.trial("in_model", workload=hostile): 0.02,
-        }
-    )
+    made = made_for(name, hostile)
     drawn = draw(name, made)
     text = figure.svg(drawn, "a", hostile)
     root = ElementTree.fromstring(text)
@@ -121,6 +159,138 @@ def test_spread_shows_every_sample_in_order():
     assert dots[:, 1].tolist() == pytest.approx([1, 2, 1, 1] * 2)
 
 
-def test_ink_follows_the_page(runs):
-    text = figure.svg(draw("phases", runs), "a", "phases")
+@pytest.mark.parametrize("name", PLOTS)
+def test_axes_are_named(name, runs):
+    panels = [axes for axes in draw(name, runs).axes if axes.axison]
+    assert [axes for axes in panels if axes.get_xlabel() or axes.get_ylabel()]
+
+
+def test_ink_follows_the_page():
+    text = figure.svg(draw("phases", made_for("phases")), "a", "phases")
     assert "currentColor" in text and figure.INK not in text
+
+
+def test_a_grid_is_relative_to_its_plain_cell():
+    made = {
+        factory.trial(map_parallel_calls=0): 0.02,
+        factory.trial(map_parallel_calls=2): 0.01,
+        factory.trial("vectorized"): 0.005,
+        factory.trial("vectorized", map_parallel_calls=2): 0.002,
+    }
+    drawn = draw("grid", factory.runs(made, run_noise=0.001))
+    (axes,) = drawn.axes
+    shown = [text.get_text() for text in axes.texts if text.get_text()]
+    assert shown[0] == "1"
+    figures = [float(text[1:]) for text in shown if text.startswith("\u00d7")]
+    assert sorted(figures) == pytest.approx([2, 4, 10], rel=0.01)
+    assert "map_parallel_calls" in axes.get_xlabel()
+
+
+def test_a_grid_needs_its_plain_cell():
+    made = {
+        factory.trial(map_parallel_calls=2): 0.01,
+        factory.trial("vectorized"): 0.005,
+        factory.trial("vectorized", map_parallel_calls=2): 0.002,
+    }
+    assert draw("grid", factory.runs(made)) is None
+
+
+def epochs(strategy, seconds, measured=None, **settings):
+    """One run whose epochs of 20 batches take these seconds."""
+    trial = factory.trial(strategy, unit="epoch", **settings)
+    return factory.run(trial, [s / 20 for s in seconds], **(measured or {}))
+
+
+def test_a_cache_pays_where_its_total_is_below_that_of_none():
+    prepared = {**factory.PHASES, "offline": 5.0}
+    made = [
+        epochs("naive", [1, 1, 1, 1]),
+        # Costs 1 s more in its first epoch, then gains 0.4 an epoch: 4 epochs in all.
+        epochs("cached_mapped", [2, 0.6, 0.6], {"facts": {"cache_bytes": 16e6}}),
+        epochs("cached_raw", [1.1, 1.05, 1.05]),
+        # Prepared for 5 s before, then gains 0.9 an epoch: from the sixth on.
+        epochs("naive", [0.1, 0.1], {"phases": prepared}, placement="offline"),
+    ]
+    said = [t.get_text() for t in draw("cache", made).axes[1].get_legend().texts]
+    assert "no cache" in said
+    assert "mapped in memory; 16 MB; pays from epoch 4" in said
+    assert "raw in memory; never pays" in said
+    assert "offline; pays from epoch 6" in said
+
+
+def test_resampling_shows_the_target_and_the_facts():
+    drawn = draw("resampling", made_for("resampling"))
+    share = drawn.axes[0]
+    assert [line.get_xdata()[0] for line in share.lines] == [0.5]
+    labels = {axes.get_xlabel() for axes in drawn.axes}
+    assert "unique positives seen" in labels and "records read for each" in labels
+    assert "0.507" in text_of(drawn) and "280" in text_of(drawn)
+
+
+def test_memory_marks_those_without_a_rival():
+    made = []
+    for number in range(3):  # rounds
+        for strategy, seconds, megabytes in (
+            ("naive", 0.02, 300),
+            ("vectorized", 0.01, 400),
+            ("parallel", 0.011, 500),
+            ("prefetched", 0.005, 600),
+        ):
+            made.append(
+                factory.run(
+                    factory.trial(strategy),
+                    [seconds],
+                    round=number,
+                    peak_resident_bytes=megabytes * 10**6,
+                )
+            )
+    drawn = draw("memory", made)
+    listed = drawn.axes[1].texts[0].get_text().splitlines()
+    assert [line.split(":")[0].split()[1] for line in listed] == [
+        "naive",
+        "vectorized",
+        "prefetched",
+    ]
+    assert "0.60 GB, \u00d74" in listed[-1]
+    assert drawn.axes[0].get_xlabel() == "peak resident memory, GB"
+
+
+def test_latency_shows_three_percentiles_in_milliseconds():
+    (axes,) = draw("latency", made_for("latency")).axes
+    marked = [c.get_offsets()[:, 0].tolist() for c in axes.collections[-3:]]
+    assert marked == [
+        pytest.approx([5, 5]),
+        pytest.approx([9.5] * 2),
+        pytest.approx([9.9] * 2),
+    ]
+    assert "milliseconds" in axes.get_xlabel()
+
+
+def test_growth_is_cost_an_example_over_the_size():
+    made = {factory.trial(batch_size=32): 0.032, factory.trial(batch_size=256): 0.064}
+    axes = draw("growth", factory.runs(made, run_noise=0.001)).axes[0]
+    (line,) = axes.lines
+    assert line.get_xdata().tolist() == [32, 256]
+    assert line.get_ydata() == pytest.approx([1000, 250], rel=0.01)
+    assert axes.get_xlabel() == "examples a batch"
+
+
+def test_growth_with_images_shows_how_pixels_grow():
+    made = {
+        factory.trial(image_size=16): 0.01,
+        factory.trial(image_size=64): 0.04,
+        factory.trial(): 0.02,
+    }
+    drawn = draw("growth", factory.runs(made))
+    lines = drawn.axes[0].lines
+    assert lines[0].get_xdata().tolist() == [16, 64]
+    assert lines[1].get_ydata()[1] / lines[1].get_ydata()[0] == pytest.approx(16)
+    assert "image_size" not in drawn.axes[0].get_title(loc="left")
+
+
+def test_stages_are_busy_milliseconds_a_batch():
+    trial = factory.trial()
+    (axes,) = draw("stages", [factory.run(trial, [0.01], graph=GRAPH)]).axes
+    widths = [bar.get_width() for bar in axes.patches]
+    assert widths == pytest.approx([0.5, 6, 0.5, 0, 0])
+    assert axes.collections[0].get_offsets()[0][0] == pytest.approx(10)

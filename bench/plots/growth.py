@@ -1,4 +1,4 @@
-"""Microseconds an example as batches, or images, grow: a flat line is a fixed cost each.
+"""Microseconds an example as batches or images grow: flat is a fixed cost each.
 
 A falling line has a cost a batch that larger batches share; for images, the dotted grey
 line grows as the number of pixels does. Bars are 95 % intervals; both scales are
@@ -100,8 +100,10 @@ def _panel(panel: Axes, lines: list[pd.DataFrame], size: str) -> None:
     )
     panel.set_xlabel(SIZES[size])
     panel.set_ylabel("\u00b5s an example")
-    title = words.title(lines[0].iloc[0].copy().replace({"image_size": 0}))
-    panel.set_title(figure.label(title, 60))
+    one = lines[0].iloc[0].copy()
+    if size == "image_size":  # the axis says it
+        one["image_size"] = AXES[size].default
+    panel.set_title(figure.label(words.title(one), 60))
 
 
 def _name(row: pd.Series) -> str:

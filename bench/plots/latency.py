@@ -1,5 +1,6 @@
 """Milliseconds a request: ring 50 %, square 95 %, triangle 99 % of requests are faster.
 
+Rows say where the layers run, in the client or in the model, and what a request holds.
 Left is better; a long bar means that some clients wait much longer than most. Marks are
 medians over the runs of one process each, dots the 50 % of every run.
 """
@@ -15,7 +16,7 @@ MOST_SCENES = 8
 MOST_ROWS = 12
 PERCENTILES = {"p50": "o", "p95": "s", "p99": "^"}
 COLORS = {"dataset": figure.BLUE, "model": figure.VERMILION}
-WHERE = {"dataset": "layers in the client", "model": "layers in the model"}
+WHERE = {"dataset": "client", "model": "model"}
 
 
 @figure.styled
@@ -70,7 +71,7 @@ def _panel(panel: Axes, group: pd.DataFrame, names: list[str]) -> None:
             edgecolors=colors,
             linewidths=1.5,
             zorder=3,
-            label=f"{percent[1:]} % of requests",
+            label=f"{percent[1:]} % within",
         )
     ends = medians.to_numpy()
     reach = np.append(ends.ravel(), 1e3 * own[names[0]])

@@ -1,4 +1,4 @@
-"""Speed against peak memory: up and left is better, numbered rings have no better rival.
+"""Speed against peak memory: up and left is better, numbered rings have no rival.
 
 The stepped line is the Pareto front: whoever is below or right of it is beaten in both.
 Memory is the most that the process held, its 0.3 GB of TensorFlow included.

@@ -1,4 +1,4 @@
-"""Class share reached (line: target), rare examples seen, examples a second, reads each.
+"""Class share reached (line: the target), rare examples seen, speed, records read.
 
 A good way reaches the target with many unique positives, is fast, and reads few records
 for each example it gives. Thin lines: two standard errors; both scales below are
@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator
 
 from bench import figure, stats, words
+from bench.pipeline import AXES
 
 TARGET = 0.5
 MOST_SCENES = 3
@@ -57,9 +59,10 @@ def draw(table: pd.DataFrame) -> Figure | None:
 
 
 def _panel(panel: Axes, rows: pd.DataFrame, name: str, *, named: bool) -> None:
-    several = rows["batch_size"].nunique() > 1
+    usual = AXES["batch_size"].default
     labels = [
-        f"{row['resample']}" + (f", batch {row['batch_size']}" if several else "")
+        row["resample"]
+        + (f", batch {row['batch_size']}" if row["batch_size"] != usual else "")
         for _, row in rows.iterrows()
     ]
     places = figure.rows(panel, labels if named else [""] * len(rows))
@@ -71,12 +74,14 @@ def _panel(panel: Axes, rows: pd.DataFrame, name: str, *, named: bool) -> None:
         if len(known):
             panel.set_xlim(known.min() / 3, known.max() * 40)
         left = panel.get_xlim()[0]
+        panel.xaxis.set_major_locator(LogLocator(numticks=5))
+        panel.xaxis.set_major_formatter(EngFormatter(sep=""))
+        panel.xaxis.set_minor_formatter("")
     else:
         left = 0.0
+        panel.xaxis.set_major_locator(MaxNLocator(4))
+        panel.xaxis.set_major_formatter("{x:g}")
         panel.set_xlim(0, 1.4 * max(np.nanmax(values, initial=0), TARGET))
-    panel.xaxis.set_major_formatter(
-        lambda value, _: words.figure(value) if name not in LOG else f"{value:,g}"
-    )
     panel.tick_params(axis="x", labelsize=7)
     panel.barh(
         places,

@@ -48,7 +48,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
         scene.sort_values("seconds_per_batch", ascending=False)[:MOST_ROWS]
         for _, scene in trials.groupby([*by, "storage", "read_latency_ms"], sort=False)
     ][:MOST_SCENES]
-    drawn, axes = figure.panels([0.85 + 0.3 * len(scene) for scene in scenes])
+    drawn, axes = figure.panels([0.85 + 0.36 * len(scene) for scene in scenes])
     for panel, scene in zip(axes, scenes, strict=True):
         model = [
             alone.get((row["machine"], row["key"]), 0.0) for _, row in scene.iterrows()

@@ -1,0 +1,234 @@
+"""Attribution on runs whose truth is known, for each thing that can bind."""
+
+import dataclasses
+
+import factory
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench import attribution, pairs, stats, table
+from bench.attribution import attribute, sentence
+
+SOURCE_HEAVY = [
+    {"name": "TFRecord", "inputs": [], "elements": 8, "processing_seconds": 0.9},
+    {"name": "Map", "inputs": [0], "elements": 8, "processing_seconds": 0.1},
+    {"name": "BatchV2", "inputs": [1], "elements": 1, "processing_seconds": 0.01},
+]
+MAP_HEAVY = [
+    {**SOURCE_HEAVY[0], "processing_seconds": 0.1},
+    {**SOURCE_HEAVY[1], "processing_seconds": 0.9},
+    SOURCE_HEAVY[2],
+]
+GPU = "/job:localhost/replica:0/task:0/device:GPU:0"
+
+
+def made(
+    pipe, model, train, *, cpu=(0.0, 0.0), rounds=4, noise=0.0, graph=MAP_HEAVY,
+    facts=None, device="", drift=0.0, strategy="naive", **settings
+):  # fmt: skip
+    """Runs of the three trials, their true seconds and CPU seconds a batch given."""
+    rng = np.random.default_rng(1)
+    held = {name: settings[name] for name in ("device", "jit") if name in settings}
+    trials = {
+        factory.trial(strategy): (pipe, cpu[0], {"graph": graph}),
+        factory.trial(consumer="model", **held): (
+            model,
+            cpu[1],
+            {"facts": facts or {}},
+        ),
+        factory.trial(strategy, consumer="train", **settings): (train, 0.0, {}),
+    }
+    runs = []
+    for number in range(rounds):
+        slower = np.exp(drift * number)
+        for trial, (seconds, used, more) in trials.items():
+            level = seconds * slower * np.exp(rng.normal(0, noise))
+            more = {**more, "cpu_seconds_per_example": used / 32 or 1e-9}
+            more["device"] = device
+            runs.append(factory.run(trial, [level] * 3, round=number, **more))
+    return runs
+
+
+def only(runs):
+    """The one row of these runs."""
+    found = attribute(table.from_runs(runs))
+    assert len(found) == 1
+    return found.iloc[0]
+
+
+def test_taking_turns_has_no_overlap():
+    row = only(made(0.08, 0.02, 0.1))
+    assert row["stall"] == pytest.approx(0.8)
+    assert row["overlap"] == pytest.approx(0, abs=1e-9)
+    assert row["bound_seconds"] == pytest.approx(0.08)
+    assert row["attainable"] == pytest.approx(0.8)
+    assert row["binds"] == "preprocessing CPU"
+
+
+def test_hidden_behind_the_longer_is_all_that_is_attainable():
+    row = only(made(0.02, 0.08, 0.08))
+    assert row["stall"] == 0
+    assert row["overlap"] == pytest.approx(1)
+    assert row["attainable"] == pytest.approx(1)
+    assert row["binds"] == "model"
+
+
+def test_shared_cores_raise_the_bound_on_the_cpu_alone():
+    slow = {"cpu": (0.2, 0.32)}  # of 4 processors: 0.13 s a batch at best
+    row = only(made(0.05, 0.08, 0.13, **slow))
+    assert row["bound_seconds"] == pytest.approx(0.13)
+    assert row["attainable"] == pytest.approx(1)
+    row = only(made(0.05, 0.08, 0.13, **slow, device=GPU))
+    assert row["bound_seconds"] == pytest.approx(0.08)
+
+
+def test_the_side_with_more_cpu_binds_where_cores_do():
+    assert only(made(0.05, 0.08, 0.2, cpu=(0.4, 0.1)))["binds"] == "preprocessing CPU"
+    assert only(made(0.08, 0.05, 0.2, cpu=(0.1, 0.4)))["binds"] == "model"
+
+
+@pytest.mark.parametrize(
+    ("expected", "case"),
+    [
+        ("storage", {"pipe": 0.1, "model": 0.01, "graph": SOURCE_HEAVY}),
+        ("preprocessing CPU", {"pipe": 0.1, "model": 0.01}),
+        ("model", {"pipe": 0.01, "model": 0.1}),
+        (
+            "Python",
+            {
+                "pipe": 0.0001,
+                "model": 0.001,
+                "facts": {"empty_step_seconds_per_batch": 0.0008},
+            },
+        ),
+        (
+            "model",
+            {
+                "pipe": 0.01,
+                "model": 0.1,
+                "facts": {"empty_step_seconds_per_batch": 0.0008},
+            },
+        ),
+        (
+            "transfer",
+            {
+                "pipe": 0.001,
+                "model": 0.01,
+                "device": GPU,
+                "facts": {"transfer_seconds_per_batch": 0.008},
+            },
+        ),
+    ],
+)
+def test_each_cause_is_named(expected, case):
+    row = only(made(train=case["pipe"] + case["model"], **case))
+    assert row["binds"] == expected
+    assert expected in attribution.BINDING
+    assert f"{expected} binds" in sentence(row)
+
+
+def test_a_transfer_is_not_named_where_there_is_no_gpu():
+    facts = {"transfer_seconds_per_batch": 0.09}
+    assert only(made(0.01, 0.1, 0.1, facts=facts))["binds"] == "model"
+
+
+def test_what_slows_a_whole_round_cancels():
+    row = only(made(0.08, 0.02, 0.1, drift=0.5))
+    assert row["attainable_low"] == pytest.approx(0.8)
+    assert row["attainable_high"] == pytest.approx(0.8)
+    assert row["stall_high"] == pytest.approx(0.8)
+
+
+def test_intervals_hold_the_estimate_and_widen_with_noise():
+    calm = only(made(0.08, 0.02, 0.1, noise=0.01))
+    wild = only(made(0.08, 0.02, 0.1, noise=0.1))
+    for row in (calm, wild):
+        for name in attribution.VALUES:
+            assert row[f"{name}_low"] <= row[name] <= row[f"{name}_high"]
+    width = [row["attainable_high"] - row["attainable_low"] for row in (calm, wild)]
+    assert width[1] > 4 * width[0]
+
+
+def test_only_rounds_that_have_all_three_count():
+    runs = made(0.08, 0.02, 0.1)
+    one = only([run for run in runs if run.round or run.trial.consumer != "model"])
+    assert one["rounds"] == 3
+    assert attribute(table.from_runs(runs[:2])).empty
+    assert attribute(table.from_runs([])).empty
+
+
+def test_one_round_has_no_interval_and_says_so():
+    row = only(made(0.08, 0.02, 0.1, rounds=1))
+    assert np.isnan(row["attainable_low"])
+    assert "80 % (one round: no interval)" in sentence(row)
+
+
+def test_the_model_is_matched_by_what_a_held_batch_depends_on():
+    settings = {"strategy": "autotuned", "device": "cpu", "jit": "on"}
+    row = only(made(0.02, 0.08, 0.09, **settings))
+    assert row["label"].startswith("order=batch_map") or "autotune" in row["key"]
+    other = made(0.02, 0.08, 0.09, strategy="autotuned", device="cpu")
+    other = [
+        dataclasses.replace(run, trial=factory.trial(consumer="model"))
+        if run.trial.consumer == "model"
+        else run
+        for run in other
+    ]
+    assert attribute(table.from_runs(other)).empty
+
+
+def test_nothing_is_said_of_layers_in_the_model():
+    assert attribute(table.from_runs(made(0.1, 0.1, 0.1, placement="model"))).empty
+
+
+def test_failed_runs_are_left_out():
+    runs = made(0.08, 0.02, 0.1)
+    failure = factory.Failure(type="Timeout", message="120 s")
+    runs[0] = factory.run(runs[0].trial, error=failure)
+    assert only(runs)["rounds"] == 3
+
+
+def test_the_sentence_is_plain():
+    runs = made(0.08, 0.02, 0.1, noise=0.001)
+    said = sentence(only(runs))
+    assert said.startswith("prose (naive): training waits for data 80 % (")
+    assert "preprocessing CPU binds; 80 % (" in said
+    assert said.endswith("of what is attainable here.")
+    said = sentence(only(made(0.02, 0.08, 0.08)))
+    assert "does not wait for data; model binds; all that is attainable" in said
+
+
+def test_hostile_names_stay_on_one_line():
+    row = dict(only(made(0.08, 0.02, 0.1)), workload="a\n\u202eb" + "x" * 10_000)
+    assert "\n" not in sentence(row) and "\u202e" not in sentence(row)
+    assert len(sentence(row)) < 300
+
+
+def test_the_model_alone_by_what_is_trained():
+    runs = made(0.08, 0.02, 0.1)
+    found = attribution.model_seconds(table.from_runs(runs))
+    assert list(found.values()) == pytest.approx([0.02])
+    assert [key for _, key in found] == ["prose[consumer=train]"]
+
+
+def test_pairs_are_of_one_round_and_repeats_are_averaged():
+    fast, slow = factory.trial("vectorized"), factory.trial()
+    made_ = [
+        factory.run(fast, [0.01], round=0),
+        factory.run(fast, [0.04], round=0),
+        factory.run(slow, [0.1], round=0),
+        factory.run(slow, [0.3], round=1),
+    ]
+    runs = stats.runs(table.from_runs(made_))
+    seconds = pairs.seconds(runs, [slow.key, fast.key, "absent"])
+    expected = np.array([[0.1, 0.02, np.nan], [0.3, np.nan, np.nan]])
+    assert seconds == pytest.approx(expected, nan_ok=True)
+    assert pairs.ratio(seconds[:, 0], seconds[:, 1]).estimate == pytest.approx(5)
+    assert pairs.ratio(seconds[:, 0], seconds[:, 2]).count == 0
+
+
+def test_columns_are_as_documented():
+    found = attribute(table.from_runs(made(0.08, 0.02, 0.1)))
+    assert tuple(found.columns) == attribution.COLUMNS
+    assert isinstance(found, pd.DataFrame)

@@ -1,0 +1,183 @@
+"""The page in a browser: quiet, alone, sortable, filterable, and never too wide."""
+
+import os
+import shutil
+from pathlib import Path
+
+import factory
+import pytest
+from playwright.sync_api import sync_playwright
+
+from bench import report, store
+from bench.trial import Failure
+
+CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+FLAGS = [
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"),
+    *("--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+]
+HOSTILE = "<img src=x onerror=alert(1)><script>alert(1)</script>"
+NODE = {"elements": 64, "processing_seconds": 0.1, "buffered_bytes": 0}
+GRAPH = [
+    {"name": "Range", "inputs": [], **NODE},
+    {"name": "ParallelMapV2", "inputs": [0], "parallelism": 7, **NODE},
+]
+
+pytestmark = pytest.mark.skipif(
+    not Path(CHROMIUM).exists(), reason="no chromium: apt-get install chromium"
+)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """A report on layers of two kinds, a workload, an error, and hostile text."""
+    folder = tmp_path_factory.mktemp("page")
+    runs = []
+    for workload, gain in (("random_flip", 2), ("hashing", 8), ("prices", 4)):
+        for strategy, factor in (("naive", 1), ("vectorized", gain)):
+            trial = factory.trial(strategy, workload=workload)
+            facts = {"supports_jit": "yes", "draws": "per example"}
+            runs += factory.runs({trial: 0.01 / factor}, graph=GRAPH, facts=facts)
+    failure = Failure(type="ValueError", message=HOSTILE, phase="check")
+    runs += [factory.run(factory.trial("parallel", workload="prices"), error=failure)]
+    long = factory.trial(workload=HOSTILE + "x" * 10_000)
+    runs += factory.runs({long: 0.1}, rounds=2)
+    for run in runs:
+        store.append(folder, run)
+    report.write(folder, folder, ["html"])
+    return folder / "report.html"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, headless."""
+    with sync_playwright() as player:
+        started = player.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def visit(browser, written):
+    """Open the page; nothing may be said on the console, or asked of a network."""
+    contexts, said, asked = [], [], []
+
+    def opened(width=1440, **settings):
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, **settings
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("dialog", lambda dialog: said.append(dialog.message))
+        page.goto(written.as_uri())
+        page.wait_for_selector("#chart svg")
+        page.wait_for_selector("table.layers.dataTable")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert said == []
+    assert set(asked) == {written.as_uri()}
+
+
+def column(page, number):
+    cells = page.locator(f"table.layers tbody tr td:nth-child({number})")
+    return [text.strip() for text in cells.all_inner_texts()]
+
+
+def test_the_layer_table_sorts_by_a_heading(visit):
+    page = visit()
+    assert column(page, 1) == ["random_flip", "hashing"]
+    heading = page.locator("table.layers thead th").first
+    heading.click()
+    assert column(page, 1) == ["hashing", "random_flip"]
+    heading.click()
+    assert column(page, 1) == ["random_flip", "hashing"]
+
+
+def test_the_layer_table_filters(visit):
+    page = visit()
+    page.locator("div.dt-search input").fill("hash")
+    assert column(page, 1) == ["hashing"]
+
+
+def test_the_layer_table_filters_by_kind(visit):
+    page = visit()
+    page.locator("table.layers thead th").nth(1).locator("button").last.click()
+    page.locator("div.dtcc-dropdown button", has_text="image").click()
+    assert column(page, 2) == ["image"]
+
+
+def test_copy_gives_the_command(visit):
+    page = visit(permissions=["clipboard-read", "clipboard-write"])
+    row = page.locator("table.trials tbody tr").first
+    row.locator("button.copy").click()
+    row.locator("button.copy", has_text="copied").wait_for()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied == (
+        "python run_bench.py run quick --workload random_flip --strategy naive "
+        "--consumer drain --axis order=batch_map"
+    )
+
+
+def test_a_row_leads_to_its_samples_and_its_graph(visit):
+    page = visit()
+    page.locator("table.trials tbody tr a").first.click()
+    opened = page.locator("details.trace[open]")
+    opened.wait_for()
+    text = opened.inner_text()
+    assert "60 in 5 runs, median" in text and "round 4: " in text
+    assert "order=batch_map" in text
+    assert "ParallelMapV2\t0\t7" in text
+
+
+def test_hostile_text_is_text(visit):
+    page = visit()
+    assert page.locator("img").count() == 0
+    assert HOSTILE in page.locator("main").inner_text()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1440])
+def test_nothing_is_wider_than_the_window(visit, width, scheme):
+    page = visit(width, color_scheme=scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    outside = page.evaluate(
+        """() => [...document.querySelectorAll("main *")].filter(
+          (e) => !e.closest(".wide") && e.getBoundingClientRect().right > innerWidth + 1
+        ).map((e) => e.outerHTML.slice(0, 200))"""
+    )
+    assert outside == []
+    if os.environ.get("SCREENSHOTS"):  # to be looked at by eye
+        path = Path(os.environ["SCREENSHOTS"]) / f"{width}-{scheme}.png"
+        page.screenshot(path=path, full_page=True)
+
+
+def test_light_and_dark_differ_and_can_be_read(visit):
+    style = "getComputedStyle(document.querySelector('table.layers td'))"
+    for scheme, darker in (("light", "color"), ("dark", "backgroundColor")):
+        page = visit(color_scheme=scheme)
+        shades = {
+            name: page.evaluate(f"{style}.{name}.match(/[0-9]+/g).map(Number)")
+            for name in ("color", "backgroundColor")
+        }
+        lighter = ({*shades} - {darker}).pop()
+        assert sum(shades[darker][:3]) + 300 < sum(shades[lighter][:3])
+
+
+def test_it_prints_without_buttons(visit):
+    page = visit()
+    page.emulate_media(media="print")
+    assert page.locator("button:visible").count() == 0
+    assert len(page.pdf()) > 20_000
+
+
+def test_it_is_painted_soon(visit):
+    page = visit()
+    paint = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
+    assert page.evaluate(paint) < 2000
