@@ -29,6 +29,9 @@ def main(arguments: Sequence[str]) -> int:
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_USE
+    except KeyboardInterrupt:
+        print("\nInterrupted.", file=sys.stderr)
+        return INTERRUPTED
 
 
 def list_(options: argparse.Namespace) -> int:
@@ -63,6 +66,11 @@ def run(options: argparse.Namespace) -> int:
     folder, made = _plan(options)
     with store.locked(folder):
         kept, notes = store.load(folder)
+        if kept and not options.resume:
+            raise UsageError(
+                f"'{folder}' holds {len(kept)} runs already. Go on with them by "
+                f"--resume {folder}, or name another folder with --out."
+            )
         for note in notes:
             print(note, file=sys.stderr)
         executor = processes.executor()
@@ -268,7 +276,9 @@ def _parser() -> argparse.ArgumentParser:
     added = verb("report", report)
     added.add_argument("folders", nargs="+", type=Path, help="result folders")
     added.add_argument(
-        "--format", default="html,md,csv,png", help="any of html,md,csv,png"
+        "--format",
+        default="html,md,csv,png",
+        help="any of html,md,csv,png,parquet,json,pytest-benchmark",
     )
     added.add_argument("--out", type=Path, help="where to write; default the first")
 

@@ -13,12 +13,13 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench import catalog, layer_table, page, summary, table, words
+from bench import catalog, exports, layer_table, page, summary, table, words
 from bench import figure as figures
 from bench.errors import UsageError, unknown
 from bench.trial import Run
 
-FORMATS = ("html", "md", "csv", "png")
+FORMATS = ("html", "md", "csv", "png", "parquet", "json", "pytest-benchmark")
+USUAL = ("html", "md", "csv", "png")
 MOST_ROWS = {"md": 60, "terminal": 20}
 MOST_ERRORS = {"md": 10, "terminal": 5}
 
@@ -26,13 +27,14 @@ MOST_ERRORS = {"md": 10, "terminal": 5}
 def write(
     folders: str | Path | Sequence[str | Path],
     out: str | Path,
-    formats: Iterable[str] = FORMATS,
+    formats: Iterable[str] = USUAL,
 ) -> list[Path]:
     """Write the report of one or more result folders.
 
     Args:
         folders: Result folders; several are put side by side, machine by machine.
-        out: Where `report.html`, `report.md`, `table.csv` and `plots/*.png` go.
+        out: Where `report.html`, `report.md`, `report.json`, `table.csv`,
+            `table.parquet`, `pytest-benchmark.json` and `plots/*.png` go.
         formats: Some of `FORMATS`.
 
     Returns:
@@ -67,6 +69,20 @@ def write(
     if "csv" in formats:
         written.append(out / "table.csv")
         _csv(samples, written[-1])
+    if "parquet" in formats:
+        written.append(out / "table.parquet")
+        exports.parquet(samples, written[-1])
+    texts = {
+        "json": ("report.json", lambda: as_json(runs, notes)),
+        "pytest-benchmark": (
+            "pytest-benchmark.json",
+            lambda: exports.pytest_benchmark(runs),
+        ),
+    }
+    for name, (file, text) in texts.items():
+        if name in formats:
+            written.append(out / file)
+            written[-1].write_text(text(), encoding="utf-8")
     if "md" in formats:
         written.append(out / "report.md")
         written[-1].write_text(_markdown_page(content), encoding="utf-8")

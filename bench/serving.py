@@ -21,7 +21,7 @@ from bench.trial import Effort
 from bench.work import Work
 
 if TYPE_CHECKING:
-    from bench.worker import Stopwatch
+    from bench.phases import Stopwatch
 
 CALLS = 2000  # settle a 99th percentile; more would only fill the record
 PERCENTILES = (50, 95, 99)

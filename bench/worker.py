@@ -1,18 +1,14 @@
 """In the fresh process: build, check, warm up, time, write one result."""
 
-import gc
 import resource
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import keras
 import msgspec
-import numpy as np
 import psutil
 import tensorflow as tf
 
@@ -23,12 +19,17 @@ from bench import (
     randomness,
     resampling,
     serving,
-    sources,
-    timing,
 )
-from bench.consumers import Consumer, step_facts
+from bench.consumers import step_facts
 from bench.errors import UsageError
 from bench.graph import cache_facts, executed_graph
+from bench.phases import (
+    Stopwatch,
+    cpu_seconds,
+    take_turns,
+    time_epochs,
+    time_windows,
+)
 from bench.pipeline import Pipeline
 from bench.preprocess import alone, as_layers, supports_jit
 from bench.trial import Effort, Failure, Measured, Trial
@@ -71,23 +72,6 @@ class Traits(msgspec.Struct, kw_only=True):
     supports_jit: bool = False
     examples: int = 0
     error: Failure | None = None
-
-
-class Stopwatch:
-    """Seconds by phase, and which phase is running."""
-
-    def __init__(self) -> None:
-        """Nothing measured yet."""
-        self.seconds: dict[str, float] = {}
-        self.phase = "start"
-
-    @contextmanager
-    def time(self, phase: str) -> Iterator[None]:
-        """Add the block's time to a phase."""
-        self.phase, start = phase, time.perf_counter()
-        yield
-        spent = time.perf_counter() - start
-        self.seconds[phase] = self.seconds.get(phase, 0.0) + spent
 
 
 def main(request_json: bytes) -> None:
@@ -134,7 +118,7 @@ def measure(request: Request, entered: float) -> Measured:
     return Measured(
         phases={k: v for k, v in clock.seconds.items() if k not in OVERHEAD},
         overhead={k: v for k, v in clock.seconds.items() if k in OVERHEAD},
-        process_cpu_seconds=_cpu_seconds(),
+        process_cpu_seconds=cpu_seconds(),
         peak_resident_bytes=peak_kibibytes * 1024,
         **found,
     )
@@ -185,10 +169,12 @@ def _measure(
             facts |= step_facts(next(iter(dataset)), device, optimizer)
     if p.placement == "model" and p.jit == "auto" and not supports_jit(layers):
         flags.append("xla_off")
-    if trial.unit == "epoch":
-        _time_epochs(consumer, work, effort, clock, found)
+    if request.channel:
+        take_turns(consumer, work, effort, request.channel, clock, found)
+    elif trial.unit == "epoch":
+        time_epochs(consumer, work, effort, clock, found)
     else:
-        _time_windows(consumer, work, effort, clock, found)
+        time_windows(consumer, work, effort, clock, found)
     with clock.time("graph"):
         found["graph"] = executed_graph(consumer.iterator())
     facts |= cache_facts(p, found["graph"], scratch)
@@ -205,98 +191,6 @@ def _measure(
             )
 
 
-def _time_windows(
-    consumer: Consumer,
-    work: Work,
-    effort: Effort,
-    clock: Stopwatch,
-    found: dict[str, object],
-) -> None:
-    p, flags = work.pipeline, found["flags"]
-    with clock.time("first_batch"):
-        consumer.step()
-    kept = work.inputs.count if p.cache != "none" else 0
-    if p.resample == "split":  # it keeps the rare class, half of what it gives
-        kept = 2 * int(np.bincount(work.inputs.labels).min())
-    if kept:
-        with clock.time("fill"):  # to its end and one past it, or it is thrown away
-            for _ in range(kept // p.batch_size + 2):
-                consumer.step()
-    with clock.time("calibrate"):
-        window, batches = _calibrated(consumer, effort.window_seconds)
-    mark = {}
-
-    def between() -> None:
-        gc.disable()
-        mark.update(cpu=_cpu_seconds(), traces=consumer.traces())
-
-    series = timing.measure(
-        window,
-        batches,
-        time.perf_counter,
-        warmup_seconds=effort.warmup_seconds,
-        steady_seconds=effort.steady_seconds,
-        between=between,
-    )
-    examples = batches * p.batch_size * len(series.steady)
-    found["cpu_seconds_per_example"] = (_cpu_seconds() - mark["cpu"]) / examples
-    gc.enable()
-    if consumer.traces() != mark["traces"]:
-        flags.append("retraced")
-    if not series.settled:
-        flags.append("ramp_cut")
-    clock.seconds |= {"ramp": series.ramp_seconds, "steady": series.steady_seconds}
-    found |= {
-        "samples": series.steady,
-        "ramp_samples": series.ramp,
-        "batches_per_sample": batches,
-    }
-
-
-def _time_epochs(
-    consumer: Consumer,
-    work: Work,
-    effort: Effort,
-    clock: Stopwatch,
-    found: dict[str, object],
-) -> None:
-    before = _cpu_seconds()
-    seconds, batches = [], []
-    for _ in range(effort.epochs):
-        if work.pipeline.storage == "cold":
-            sources.drop_pages(work.inputs.features)
-        spent, counted = timing.measure_epochs(consumer.epoch, 1, time.perf_counter)
-        seconds += spent
-        batches += counted
-    spent_cpu = _cpu_seconds() - before
-    consumer.step()  # so that there is a graph to read
-    batches = [count or consumer.batches() for count in batches[:1]] * len(batches)
-    examples = sum(batches) * work.pipeline.batch_size
-    found |= {
-        "samples": [s / n for s, n in zip(seconds, batches, strict=True)],
-        "batches_per_sample": batches[0],
-        "cpu_seconds_per_example": spent_cpu / examples,
-    }
-    clock.seconds["steady"] = sum(seconds)
-
-
-def _calibrated(
-    consumer: Consumer, window_seconds: float
-) -> tuple[Callable[[], None], int]:
-    """A window of at least the wanted length, and its batches."""
-    batches = 1
-    while True:
-        window = consumer.window(batches)
-        window()  # fills buffers
-        start = time.perf_counter()
-        window()
-        spent = time.perf_counter() - start
-        if spent >= 0.8 * window_seconds:
-            return window, batches
-        growth = min(20.0, max(1.5, window_seconds / max(spent, 1e-9)))
-        batches = max(batches + 1, round(batches * growth))
-
-
 def _start_tensorflow(p: Pipeline, seed: int) -> str:
     """Settings that are global to the process, the first op, and the model's device."""
     if p.device == "cpu":
@@ -311,11 +205,6 @@ def _start_tensorflow(p: Pipeline, seed: int) -> str:
         raise UsageError("device=gpu: TensorFlow sees no GPU here; see doctor.")
     with tf.device(found[0] if found else "/CPU:0"):
         return (tf.constant(1) + 1).device
-
-
-def _cpu_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
 
 
 def _failure(error: Exception, phase: str) -> Failure:

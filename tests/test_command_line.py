@@ -7,13 +7,18 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 
 import run_bench
-from bench import store, sweeps
+from bench import plan, processes, store, sweeps
 from bench.catalog import ROOT
 from bench.pipeline import AXES, STRATEGIES
+from bench.processes import Outcome
+from bench.progress import spoken
+from bench.trial import Effort, Measured, Trial
+from tests import factory
 
 
 @pytest.mark.parametrize(
@@ -92,6 +97,18 @@ def test_bad_options_are_said_after_the_usage(
     assert message in capsys.readouterr().err
 
 
+def test_runs_of_another_sweep_are_not_taken_for_this_one_s(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder that holds runs is gone on with, or left alone."""
+    store.append(tmp_path, factory.run(factory.trial()))
+    assert run_bench.main(["run", "quick", "--out", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == (
+        f"error: '{tmp_path}' holds 1 runs already. Go on with them by --resume "
+        f"{tmp_path}, or name another folder with --out.\n"
+    )
+
+
 def test_no_traceback_comes_out_of_the_program() -> None:
     """The whole process: one line on stderr, nothing on stdout."""
     command = [sys.executable, "run_bench.py", "run", "quick", "--strategy", "naiv"]
@@ -125,6 +142,64 @@ def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
 def test_durations(text: str, seconds: float) -> None:
     """With a unit or in seconds."""
     assert run_bench._duration(text) == seconds
+
+
+class Interrupting:
+    """Measures without a process, until Ctrl-C comes."""
+
+    def __init__(self, runs: int) -> None:
+        """So many runs go well."""
+        self.left, self.running = runs, False
+
+    def start(self) -> None:
+        """A round begins."""
+        self.running = True
+
+    def stop(self) -> None:
+        """A round ends."""
+        self.running = False
+
+    def execute(self, verb: str, trial: Trial, effort: Effort, seed: int) -> Outcome:
+        """Traits, or three samples, or Ctrl-C."""
+        if verb == "prepare":
+            traits = {"supports_jit": True, "examples": 1024, "error": None}
+            return Outcome(json.dumps(traits).encode(), None, 0.1)
+        if not self.left:
+            raise KeyboardInterrupt
+        self.left -= 1
+        measured = Measured(samples=[0.1, 0.2, 0.3])
+        return Outcome(msgspec.json.encode(measured), None, 1.0)
+
+
+@pytest.mark.parametrize("made", [0, 3])
+def test_ctrl_c_keeps_what_was_measured_and_says_how_to_go_on(
+    made: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Nothing is left running, and the folder can be resumed."""
+    executor = Interrupting(made)
+    monkeypatch.setattr(processes, "executor", lambda: executor)
+    out = tmp_path / "out"
+    assert run_bench.main(["run", "quick", "--out", str(out)]) == 130
+    assert not executor.running
+    assert len(store.load(out)[0]) == made
+    planned = plan.load(out)
+    told = capsys.readouterr().err.splitlines()
+    assert told[:2] == [
+        "Making inputs and checking layers ...",
+        f"quick: {len(planned.trials)} trials x {planned.effort.rounds} rounds = "
+        f"{planned.runs} runs, about {spoken(planned.seconds)}; results in {out}",
+    ]
+    assert [line.partition("]")[0] for line in told[2 : 2 + made]] == [
+        f"[{n + 1}/{planned.runs}" for n in range(made)
+    ]
+    assert told[2 + made :] == [
+        "",
+        f"Interrupted. {made} runs are kept in {out}; go on with",
+        f"  run_bench.py run --resume {out}",
+    ]
 
 
 WORKLOAD = '''"""Adds one; slowly enough to be killed in the middle."""

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bench import catalog, export, fresh, gate, inputs, serving, worker
+from bench import catalog, export, fresh, gate, inputs, phases, serving
 from bench.loading import OURS
 from bench.pipeline import Pipeline, refusal
 from bench.preprocess import as_layers, to_numpy
@@ -51,7 +51,7 @@ def work(name: str, **axes) -> Work:
 def served(name: str, folder: Path, **axes) -> dict:
     """What a whole serving run finds."""
     found = {"facts": {}, "flags": []}
-    serving.measure(work(name, **axes), folder, BRIEF, worker.Stopwatch(), found)
+    serving.measure(work(name, **axes), folder, BRIEF, phases.Stopwatch(), found)
     return found
 
 
@@ -182,7 +182,7 @@ def test_a_wrong_export_is_refused_before_the_clock(tmp_path, monkeypatch):
     monkeypatch.setattr(export, "fresh_facts", lambda *_: {})
     found = {"facts": {}, "flags": []}
     with pytest.raises(AssertionError, match="the loaded model differs from the"):
-        serving.measure(one, tmp_path, BRIEF, worker.Stopwatch(), found)
+        serving.measure(one, tmp_path, BRIEF, phases.Stopwatch(), found)
     assert "samples" not in found
 
 

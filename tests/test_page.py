@@ -95,8 +95,10 @@ def test_the_layer_table_sorts_by_a_heading(visit):
     assert column(page, 1) == ["random_flip", "hashing"]
     heading = page.locator("table.layers thead th").first
     heading.click()
+    page.wait_for_selector("table.layers th[aria-sort=ascending]")
     assert column(page, 1) == ["hashing", "random_flip"]
     heading.click()
+    page.wait_for_selector("table.layers th[aria-sort=descending]")
     assert column(page, 1) == ["random_flip", "hashing"]
 
 

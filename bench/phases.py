@@ -1,0 +1,206 @@
+"""The phases of one run in its process, each timed apart."""
+
+import gc
+import resource
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from bench import sources, timing, turns
+from bench.consumers import Consumer
+from bench.trial import Effort
+from bench.work import Work
+
+PULLS = 4  # of one window in turns; what is flushed need then not be a whole window
+PREPARED = 16  # batches; more than AUTOTUNE was seen to buffer for a drain
+
+
+class Stopwatch:
+    """Seconds by phase, and which phase is running."""
+
+    def __init__(self) -> None:
+        """Nothing measured yet."""
+        self.seconds: dict[str, float] = {}
+        self.phase = "start"
+
+    @contextmanager
+    def time(self, phase: str) -> Iterator[None]:
+        """Add the block's time to a phase."""
+        self.phase, start = phase, time.perf_counter()
+        yield
+        spent = time.perf_counter() - start
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + spent
+
+
+def time_windows(
+    consumer: Consumer,
+    work: Work,
+    effort: Effort,
+    clock: Stopwatch,
+    found: dict[str, object],
+) -> None:
+    """First batch, filling of caches, calibration, ramp and steady windows.
+
+    Args:
+        consumer: What pulls the batches, traced.
+        work: The trial's workload.
+        effort: How much to measure.
+        clock: Takes the phases' seconds.
+        found: Takes the samples and flags.
+    """
+    p, flags = work.pipeline, found["flags"]
+    window, batches = _ready(consumer, work, effort, clock)
+    mark = {}
+
+    def between() -> None:
+        gc.disable()
+        mark.update(cpu=cpu_seconds(), traces=consumer.traces())
+
+    series = timing.measure(
+        window,
+        batches,
+        time.perf_counter,
+        warmup_seconds=effort.warmup_seconds,
+        steady_seconds=effort.steady_seconds,
+        between=between,
+    )
+    examples = batches * p.batch_size * len(series.steady)
+    found["cpu_seconds_per_example"] = (cpu_seconds() - mark["cpu"]) / examples
+    gc.enable()
+    if consumer.traces() != mark["traces"]:
+        flags.append("retraced")
+    if not series.settled:
+        flags.append("ramp_cut")
+    clock.seconds |= {"ramp": series.ramp_seconds, "steady": series.steady_seconds}
+    found |= {
+        "samples": series.steady,
+        "ramp_samples": series.ramp,
+        "batches_per_sample": batches,
+    }
+
+
+def time_epochs(
+    consumer: Consumer,
+    work: Work,
+    effort: Effort,
+    clock: Stopwatch,
+    found: dict[str, object],
+) -> None:
+    """Whole epochs, each from a fresh iterator; arguments as in `time_windows`."""
+    before = cpu_seconds()
+    seconds, batches = [], []
+    for _ in range(effort.epochs):
+        if work.pipeline.storage == "cold":
+            sources.drop_pages(work.inputs.features)
+        spent, counted = timing.measure_epochs(consumer.epoch, 1, time.perf_counter)
+        seconds += spent
+        batches += counted
+    spent_cpu = cpu_seconds() - before
+    consumer.step()  # so that there is a graph to read
+    batches = [count or consumer.batches() for count in batches[:1]] * len(batches)
+    examples = sum(batches) * work.pipeline.batch_size
+    found |= {
+        "samples": [s / n for s, n in zip(seconds, batches, strict=True)],
+        "batches_per_sample": batches[0],
+        "cpu_seconds_per_example": spent_cpu / examples,
+    }
+    clock.seconds["steady"] = sum(seconds)
+
+
+def take_turns(
+    consumer: Consumer,
+    work: Work,
+    effort: Effort,
+    channel: str,
+    clock: Stopwatch,
+    found: dict[str, object],
+) -> None:
+    """Windows in turn with another process; see `turns`.
+
+    A turn first pulls as many batches, untimed, as the idle pipeline can have prepared.
+    A window is a few pulls of one size, since `shard` fixes the size of a pull.
+
+    Args:
+        consumer: What pulls the batches, traced.
+        work: The trial's workload.
+        effort: How much to measure; how long it goes on is the other side's to say.
+        channel: The socket to wait at.
+        clock: Takes the phases' seconds.
+        found: Takes the samples.
+    """
+    p = work.pipeline
+    _, batches = _ready(consumer, work, effort, clock)
+    size = max(1, batches // PULLS)
+    pulls = -(-batches // size)
+    pull = consumer.window(size)
+    held = PREPARED if p.prefetch == "autotune" else p.prefetch
+    flushes = max(1, -(-held // size))
+
+    def times(count: int) -> Callable[[], None]:
+        def pull_all() -> None:
+            for _ in range(count):
+                pull()
+
+        return pull_all
+
+    window = times(pulls)
+    series = timing.measure(
+        window,
+        size * pulls,
+        time.perf_counter,
+        warmup_seconds=effort.warmup_seconds,
+        steady_seconds=0.0,
+    )
+    clock.seconds["ramp"] = series.ramp_seconds + series.steady_seconds
+    gc.disable()
+    with clock.time("steady"):
+        lane = turns.Lane(times(flushes), window, size * pulls)
+        samples = turns.serve(channel, lane, time.perf_counter)
+    found |= {
+        "samples": samples,
+        "ramp_samples": series.ramp,
+        "batches_per_sample": size * pulls,
+    }
+
+
+def _ready(
+    consumer: Consumer, work: Work, effort: Effort, clock: Stopwatch
+) -> tuple[Callable[[], None], int]:
+    """The first batch, full caches, and a window of the right length."""
+    p = work.pipeline
+    with clock.time("first_batch"):
+        consumer.step()
+    kept = work.inputs.count if p.cache != "none" else 0
+    if p.resample == "split":  # it keeps the rare class, half of what it gives
+        kept = 2 * int(np.bincount(work.inputs.labels).min())
+    if kept:
+        with clock.time("fill"):  # to its end and one past it, or it is thrown away
+            for _ in range(kept // p.batch_size + 2):
+                consumer.step()
+    with clock.time("calibrate"):
+        return _calibrated(consumer, effort.window_seconds)
+
+
+def _calibrated(
+    consumer: Consumer, window_seconds: float
+) -> tuple[Callable[[], None], int]:
+    """A window of at least the wanted length, and its batches."""
+    batches = 1
+    while True:
+        window = consumer.window(batches)
+        window()  # fills buffers
+        start = time.perf_counter()
+        window()
+        spent = time.perf_counter() - start
+        if spent >= 0.8 * window_seconds:
+            return window, batches
+        growth = min(20.0, max(1.5, window_seconds / max(spent, 1e-9)))
+        batches = max(batches + 1, round(batches * growth))
+
+
+def cpu_seconds() -> float:
+    """CPU time of this process so far, all threads."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
