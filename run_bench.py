@@ -75,10 +75,10 @@ def run(options: argparse.Namespace) -> int:
             print(note, file=sys.stderr)
         executor = processes.executor()
         print("Making inputs and checking layers ...", file=sys.stderr)
-        made = plan.prepare(made, executor)
-        plan.save(made, folder)
-        _announce(made, folder)
         try:
+            made = plan.prepare(made, executor)
+            plan.save(made, folder)
+            _announce(made, folder)
             _sweep(made, folder, executor, kept)
         except KeyboardInterrupt:
             count = len(store.load(folder)[0])
@@ -88,6 +88,8 @@ def run(options: argparse.Namespace) -> int:
                 file=sys.stderr,
             )
             return INTERRUPTED
+        finally:
+            executor.stop()
     return _report([folder], folder, ("html", "md", "csv", "png"), as_json=options.json)
 
 
@@ -96,6 +98,13 @@ def report(options: argparse.Namespace) -> int:
     formats = tuple(options.format.split(","))
     out = options.out or options.folders[0]
     return _report(options.folders, out, formats, as_json=options.json)
+
+
+def compare(options: argparse.Namespace) -> int:
+    """Compare two result folders, trial by trial, as ratios with intervals."""
+    from bench import compare
+
+    return compare.main(options.a, options.b, out=options.out, as_json=options.json)
 
 
 def claims(options: argparse.Namespace) -> int:
@@ -281,6 +290,11 @@ def _parser() -> argparse.ArgumentParser:
         help="any of html,md,csv,png,parquet,json,pytest-benchmark",
     )
     added.add_argument("--out", type=Path, help="where to write; default the first")
+
+    added = verb("compare", compare)
+    added.add_argument("a", type=Path, help="result folder to compare with")
+    added.add_argument("b", type=Path, help="result folder that is judged")
+    added.add_argument("--out", type=Path, help="where to write; default B")
 
     added = verb("claims", claims)
     added.add_argument("folders", nargs="+", type=Path, help="result folders")

@@ -29,6 +29,8 @@ def rows(trials: pd.DataFrame, samples: pd.DataFrame) -> list[dict[str, str]]:
         trials: From `stats.trials`; layers are told from workloads by their names.
         samples: The table behind it, for the facts.
     """
+    if trials.empty:
+        return []
     kinds = _kinds()
     known = [str(name).partition(":")[0] in kinds for name in trials["workload"]]
     own = trials[np.array(known, bool) & (trials["runs"] > 0).to_numpy(bool)]

@@ -103,26 +103,25 @@ def make(
 def prepare(plan: Plan, executor: Executor) -> Plan:
     """Make all inputs once, and refuse what only the imported layers can refuse.
 
+    The executor is left running, for the first round; stopping it is the caller's.
+
     Raises:
         UsageError: Inputs or layers of a workload cannot be made, with the cause.
     """
     traits: dict[tuple, dict] = {}
     refused = dict(plan.refused)
-    try:
-        executor.start()
-        for trial in _distinct(plan.trials):
-            outcome = executor.execute("prepare", trial, plan.effort, plan.seed)
-            told = {} if outcome.failure else msgspec.json.decode(outcome.result)
-            error = told.get("error") or outcome.failure
-            if error:
-                error = msgspec.convert(error, dict) if told else vars(error)
-                cause = "" if error["type"] == "UsageError" else f"{error['type']}: "
-                raise UsageError(
-                    f"'{trial.workload}' cannot be prepared: {cause}{error['message']}"
-                )
-            traits[_made_once(trial)] = told
-    finally:
-        executor.stop()
+    executor.start()
+    for trial in _distinct(plan.trials):
+        outcome = executor.execute("prepare", trial, plan.effort, plan.seed)
+        told = {} if outcome.failure else msgspec.json.decode(outcome.result)
+        error = told.get("error") or outcome.failure
+        if error:
+            error = msgspec.convert(error, dict) if told else vars(error)
+            cause = "" if error["type"] == "UsageError" else f"{error['type']}: "
+            raise UsageError(
+                f"'{trial.workload}' cannot be prepared: {cause}{error['message']}"
+            )
+        traits[_made_once(trial)] = told
     for trial in plan.trials:
         told = traits[_made_once(trial)]
         p = trial.pipeline

@@ -70,6 +70,7 @@ class ForkServer:
 
     def __init__(self) -> None:
         """No server yet: one is started for each round."""
+        self._measured = False
         self._server: subprocess.Popen | None = None
         self._scratch = tempfile.TemporaryDirectory(prefix="feedrate-")
         self._log = Path(self._scratch.name) / "log"
@@ -77,8 +78,11 @@ class ForkServer:
         self._requests = 0
 
     def start(self) -> None:
-        """Start a new server and wait until it has imported everything."""
+        """A new server that has imported everything; one that only prepared will do."""
+        if self._server and self._server.poll() is None and not self._measured:
+            return
         self.stop()
+        self._measured = False
         reader, writer = os.pipe()
         with self._log.open("wb") as log:
             self._server = subprocess.Popen(
@@ -120,6 +124,7 @@ class ForkServer:
         """Start one request and return at once; the server makes one at a time."""
         if self._server is None or self._server.poll() is not None:  # killed, say
             self.start()
+        self._measured = self._measured or verb == "measure"
         self._requests += 1
         self._log_start = self._log.stat().st_size
         result = Path(self._scratch.name) / f"result-{self._requests}.json"
@@ -192,7 +197,7 @@ class Spawner:
         with log_path.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "bench.worker", str(folder / "request.json")],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # closes with the runner, and ends the worker
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -203,6 +208,7 @@ class Spawner:
             except subprocess.TimeoutExpired:
                 late = True
                 self.stop()
+        self._process.stdin.close()
         code = self._process.returncode
         status = -code if code < 0 else code << 8
         tail = log_path.read_text(errors="replace").strip()[-600:]

@@ -1,7 +1,8 @@
 """Sweeps as data: named ones in `bench/sweeps/*.toml`, a user's in a file of its own.
 
 A sweep is a list of blocks; a block is workloads x strategies x axes, seen by one
-consumer. `include` takes in the blocks of other named sweeps.
+consumer. `include` takes in the blocks of other named sweeps, `claims = true` the
+trials of every claim.
 """
 
 import itertools
@@ -12,9 +13,16 @@ from pathlib import Path
 
 import msgspec
 
-from bench import catalog
+from bench import catalog, claim
 from bench.errors import UsageError, unknown
-from bench.pipeline import STRATEGIES, Pipeline, parse, refusal, with_axes
+from bench.pipeline import (
+    STRATEGIES,
+    Pipeline,
+    differences,
+    parse,
+    refusal,
+    with_axes,
+)
 from bench.trial import CONSUMERS, Effort, Trial
 
 FOLDER = Path(__file__).resolve().parent / "sweeps"
@@ -64,8 +72,12 @@ def names() -> dict[str, str]:
     return {file.stem: _toml(file).get("description", "") for file in files}
 
 
-def find(name: str) -> Sweep:
+def find(name: str, within: tuple[Path, ...] = ()) -> Sweep:
     """The named sweep, or the user's own where the name is a path.
+
+    Args:
+        name: Of a sweep, or the path of a TOML file.
+        within: The files that are including it.
 
     Raises:
         UsageError: No such sweep, not TOML, or a key or value that means nothing.
@@ -74,10 +86,10 @@ def find(name: str) -> Sweep:
         path = Path(name)
         if not path.is_file():
             raise UsageError(f"No sweep file at '{name}'.")
-        return _sweep(path)
+        return _sweep(path, within)
     if name not in names():
         raise unknown("sweep", name, names())
-    return _sweep(FOLDER / f"{name}.toml")
+    return _sweep(FOLDER / f"{name}.toml", within)
 
 
 def trials(sweep: Sweep, data: str = "") -> tuple[list[Trial], dict[str, str]]:
@@ -183,10 +195,12 @@ def _expand(workloads: Iterable[str]) -> list[str]:
     return expanded
 
 
-def _sweep(path: Path) -> Sweep:
+def _sweep(path: Path, within: tuple[Path, ...] = ()) -> Sweep:
+    if path in within:
+        raise UsageError(f"Sweep file '{path.name}' includes itself.")
     content = _toml(path)
     where = f"Sweep file '{path.name}'"
-    _only(content, ("description", "include", "effort", "block"), where)
+    _only(content, ("description", "include", "claims", "effort", "block"), where)
     try:
         msgspec.convert(content, _Form)
     except msgspec.ValidationError as error:
@@ -197,8 +211,11 @@ def _sweep(path: Path) -> Sweep:
             raise UsageError(f"{where}, [effort]: {key} must be above 0, got {value}.")
     _only(effort, EFFORT_KEYS, f"{where}, [effort]")
     blocks = [
-        block for name in content.get("include", []) for block in find(name).blocks
+        block
+        for name in content.get("include", [])
+        for block in find(name, (*within, path)).blocks
     ]
+    blocks += _of_claims() if content.get("claims") else []
     blocks += [_block(block, where) for block in content.get("block", [])]
     if not blocks:
         raise UsageError(f"{where} has no [[block]], so there is nothing to run.")
@@ -224,6 +241,24 @@ class _Form(msgspec.Struct):
     include: list[str] = []
     effort: dict[str, int | float] = {}
     block: list[_BlockForm] = []
+
+
+def _of_claims() -> list[Block]:
+    wanted = {
+        trial.key: trial
+        for one in claim.load()
+        for case in one.cases
+        for trial in case.trials
+    }
+    return [
+        Block(
+            workloads=(trial.workload,),
+            axes={name: (v,) for name, v in differences(trial.pipeline).items()},
+            consumer=trial.consumer,
+            unit=trial.unit,
+        )
+        for trial in wanted.values()
+    ]
 
 
 def _block(block: Mapping[str, object], where: str) -> Block:

@@ -47,6 +47,14 @@ SCENE = (
 )
 
 
+class Spans(dict):
+    """Traced spans by run number; pandas copies what it keeps beside a table deeply."""
+
+    def __deepcopy__(self, memo: dict) -> Spans:
+        """Itself: nothing changes it."""
+        return self
+
+
 def load(*folders: str | Path) -> pd.DataFrame:
     """The samples of one or more result folders; see `from_runs`.
 
@@ -99,7 +107,10 @@ def from_runs(
             "examples_per_second": rows["batch_size"].to_numpy(float) / seconds,
         }
     )
-    return pd.concat([rows, added], axis=1)
+    table = pd.concat([rows, added], axis=1)
+    traced = {n: run.measured.spans for n, run in enumerate(runs) if run.measured.spans}
+    table.attrs["spans"] = Spans(traced)
+    return table
 
 
 def runs_frame(

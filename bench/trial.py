@@ -74,6 +74,7 @@ class Effort:
         warmup_seconds: The most that the ramp may take; seconds.
         epochs: Epochs timed in each run, where a sample is an epoch.
         limit_seconds: A run that takes longer is stopped and becomes an error row.
+        trace_steps: Training steps traced after the timed ones, for the timeline.
     """
 
     rounds: int = 5
@@ -82,6 +83,7 @@ class Effort:
     warmup_seconds: float = 1.0
     epochs: int = 4
     limit_seconds: float = 120.0
+    trace_steps: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +120,8 @@ class Measured:
         flags: `ramp_cut`, `retraced`, `frozen_random`, `xla_off`, `cache_not_filled`.
         facts: Figures that only some workloads or axes have, by name with unit.
         graph: The nodes of the tf.data graph that ran, source first.
+        spans: Of traced training steps, `(name, start, end)` in seconds from their
+            start; `read`, `map`, `wait` or `train`.
         device: Where the model ran, as TensorFlow names it.
         input_fingerprint: Of the made inputs.
         output_fingerprint: Of the checked batches, where the layers are deterministic.
@@ -135,6 +139,7 @@ class Measured:
     flags: list[str] = field(default_factory=list)
     facts: dict[str, float | str] = field(default_factory=dict)
     graph: list[dict[str, object]] = field(default_factory=list)
+    spans: list[tuple[str, float, float]] = field(default_factory=list)
     device: str = ""
     input_fingerprint: str = ""
     output_fingerprint: str = ""

@@ -1,9 +1,11 @@
 """In the fresh process: build, check, warm up, time, write one result."""
 
+import os
 import resource
 import shutil
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from bench import (
     randomness,
     resampling,
     serving,
+    timeline,
 )
 from bench.consumers import step_facts
 from bench.errors import UsageError
@@ -180,6 +183,11 @@ def _measure(
     facts |= cache_facts(p, found["graph"], scratch)
     if p.cache != "none" and facts["cache_filled"] == "no":
         flags.append("cache_not_filled")
+    if trial.consumer == "train" and effort.trace_steps and timeline.traceable(p):
+        with clock.time("graph"):
+            found["spans"] = timeline.spans(
+                work, scratch / "traced", effort.trace_steps
+            )
     if "GPU" in device:
         facts["peak_gpu_bytes"] = tf.config.experimental.get_memory_info(device)["peak"]
     if entry.constants.get("BINARY_LABELS"):
@@ -212,5 +220,13 @@ def _failure(error: Exception, phase: str) -> Failure:
     return Failure(type=type(error).__name__, message=message[:4000], phase=phase)
 
 
+def _end_with_the_runner() -> None:
+    """Leave when standard input closes, as it does when the runner is killed."""
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+
 if __name__ == "__main__":
+    threading.Thread(target=_end_with_the_runner, daemon=True).start()
     main(Path(sys.argv[1]).read_bytes())
+    os._exit(0)  # the result is on disk; teardown would wait for the thread

@@ -32,6 +32,12 @@ COUNTED = {
     "unique_positives": 490.0,
     "records_read_per_example": 280.0,
 }
+SPANS = [
+    ("wait", 0.0, 0.03),
+    ("read", 0.0, 0.01),
+    ("map", 0.01, 0.03),
+    ("train", 0.03, 0.1),
+]
 GRAPH = [
     {"name": "TensorSlice", "inputs": [], "elements": 64, "processing_seconds": 0.001},
     {"name": "Map", "inputs": [0], "elements": 64, "processing_seconds": 0.012},
@@ -60,6 +66,9 @@ def made_for(name, workload="prose"):
         trials = [trial(p, consumer="serve") for p in ("naive",)]
         trials += [trial(placement="model", consumer="serve")]
         fields = {"facts": SERVED}
+    elif name == "timeline":
+        trials = [trial(consumer="train", prefetch=number) for number in (0, 2)]
+        fields = {"spans": SPANS}
     elif name == "growth":
         trials = [trial(batch_size=size) for size in (32, 256)]
     else:
@@ -295,3 +304,27 @@ def test_stages_are_busy_milliseconds_a_batch():
     widths = [bar.get_width() for bar in axes.patches]
     assert widths == pytest.approx([0.5, 6, 0.5, 0, 0])
     assert axes.collections[0].get_offsets()[0][0] == pytest.approx(10)
+
+
+def test_the_timeline_has_the_spans_of_the_run():
+    runs = made_for("timeline")
+    drawn = draw("timeline", runs)
+    assert len(drawn.axes) == 2  # the first run of each trial
+    for axes in drawn.axes:
+        bars = [
+            path.get_extents().intervalx.tolist()
+            for lane in axes.collections
+            for path in lane.get_paths()
+        ]
+        expected = [[0, 10], [10, 30], [0, 30], [30, 100]]
+        assert np.array(bars) == pytest.approx(np.array(expected))
+        assert "1 steps, waiting for 30 % of them" in axes.get_xlabel()
+        names = [tick.get_text() for tick in axes.get_yticklabels()]
+        assert names == ["read", "map", "wait", "train"]
+
+
+def test_spans_stay_with_a_part_of_the_table():
+    samples = table.from_runs(made_for("timeline"))
+    part = samples[samples["prefetch"] == "2"]
+    assert len(catalog.load(PLOTS["timeline"]).draw(part).axes) == 1
+    assert catalog.load(PLOTS["timeline"]).draw(samples.head(0)) is None

@@ -235,3 +235,12 @@ def test_every_axis_can_be_swept_from_the_command_line() -> None:
     """Each with its own default's spelling."""
     for name, axis in AXES.items():
         assert sweeps.parse_axis(f"{name}={axis.default}") == (name, (axis.default,))
+
+
+def test_a_sweep_that_includes_itself_is_refused(tmp_path: Path) -> None:
+    """By name of the file, and not by running out of stack."""
+    path = tmp_path / "mine.toml"
+    path.write_text(f'include = ["{path}"]\n', encoding="utf-8")
+    with pytest.raises(UsageError) as caught:
+        sweeps.find(str(path))
+    assert str(caught.value) == "Sweep file 'mine.toml' includes itself."

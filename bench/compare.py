@@ -1,0 +1,263 @@
+"""Two result folders, trial by trial: ratios with intervals and verdicts.
+
+The folders were measured at different times, so there are no rounds to pair: a ratio is
+that of the geometric means of the runs' medians, with Welch's interval on the log scale
+(Welch 1947), which lets the two sides differ in spread. Whatever changed between the
+two times (heat, neighbours) is in it: for a small effect measure both sides in turn.
+Verdicts hold jointly by Holm's method; intervals are 95 % each.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+from scipy import stats as distributions
+
+from bench import chart, page, stats, table, words
+from bench.errors import UsageError
+
+RATIO = ("factor", "factor_low", "factor_high")
+SHOWN = {"faster": "faster", "slower": "slower", "unchanged": "as fast"}
+MOST_ONE_SIDED = 200
+
+
+def main(
+    a: str | Path,
+    b: str | Path,
+    *,
+    out: str | Path | None = None,
+    as_json: bool = False,
+) -> int:
+    """Print the comparison of two result folders and write its page; see `of`.
+
+    Raises:
+        UsageError: A folder cannot be read, or has no runs.
+    """
+    found = of(*(_samples(folder) for folder in (a, b)))
+    found |= {"a": words.visible(a), "b": words.visible(b)}
+    if as_json:
+        print(json.dumps({**found, "rows": _records(found["rows"])}, indent=2))
+        return 0
+    _print(found)
+    path = Path(out or b) / "compare.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(html(found), encoding="utf-8")
+    print(f"Page: {path}")
+    return 0
+
+
+def of(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, object]:
+    """How fast B's trials are as multiples of A's.
+
+    Args:
+        a: The table of one side, from `table.load`.
+        b: That of the other.
+
+    Returns:
+        `rows`, a DataFrame with `title`, `label`, `key`, `machine`, `factor` (how many
+        times as fast B is) with `factor_low` and `factor_high`, `verdict` on B,
+        `runs_a`, `runs_b`; `only_a` and `only_b`, keys of trials with no counterpart;
+        `notes`, what makes the two sides differ besides what is compared.
+    """
+    runs = {"a": stats.runs(a), "b": stats.runs(b)}
+    notes, across = _machines(runs["a"], runs["b"])
+    by = ["key"] if across else ["machine", "key"]
+    sides = {
+        name: dict(list(own.groupby(by, sort=False))) for name, own in runs.items()
+    }
+    both = [pair for pair in sides["a"] if pair in sides["b"]]
+    rows = _joint([_row(sides["a"][pair], sides["b"][pair]) for pair in both])
+    changed = rows.loc[~rows["same_input"], "key"] if len(rows) else []
+    if len(changed):
+        notes.append(
+            f"{len(changed)} of {len(rows)} trials had different inputs on the two "
+            f"sides, {words.visible(changed.iloc[0], 80)} first: their ratios compare "
+            "inputs as well."
+        )
+    only = {
+        f"only_{name}": [
+            words.visible(pair[-1], 200) for pair in own if pair not in both
+        ]
+        for name, own in sides.items()
+    }
+    return {"notes": notes, "rows": rows, **only}
+
+
+def html(found: dict[str, object]) -> str:
+    """The comparison as a page that needs nothing from elsewhere."""
+    data_tables, style = chart.data_tables()
+    scripts = [data_tables, page.SCRIPT.read_text(encoding="utf-8")]
+    return page.template("compare.html.j2").render(
+        **{**found, "rows": _spelled(found["rows"])},
+        counts=_counts(found["rows"]),
+        most=MOST_ONE_SIDED,
+        scripts=[Markup(script) for script in scripts],
+        library_style=Markup(style),
+        policy=page.policy(scripts),
+    )
+
+
+def _samples(folder: str | Path) -> pd.DataFrame:
+    samples = table.load(folder)
+    if samples.empty:
+        raise UsageError(
+            f"No runs in '{folder}'. Measure first: python run_bench.py run quick."
+        )
+    return samples
+
+
+def _machines(a: pd.DataFrame, b: pd.DataFrame) -> tuple[list[str], bool]:
+    """What to say of the machines, and whether trials are compared across them."""
+    ours, theirs = set(a["machine"]), set(b["machine"])
+    if ours == theirs:
+        return [], False
+    across = len(ours) == len(theirs) == 1
+    named = [words.visible(" and ".join(sorted(side))) for side in (ours, theirs)]
+    said = f"A ran on {named[0]}; B on {named[1]}. "
+    if across:
+        said += "The ratios compare machines or versions as much as anything else."
+    else:
+        said += "Only trials on the same machine and versions are compared."
+    return [said], across
+
+
+def _row(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, object]:
+    first = b.iloc[0]
+    logs = [side["log_seconds"].dropna().to_numpy() for side in (a, b)]
+    estimate, error, freedom = _welch(*logs)
+    width = distributions.t.ppf((1 + stats.CONFIDENCE) / 2, freedom) * error
+    inputs = [set(side["input_fingerprint"]) - {""} for side in (a, b)]
+    return {
+        "title": words.title(first),
+        "label": words.visible(first["label"], 120),
+        "key": first["key"],
+        "machine": words.visible(first["machine"]),
+        **dict(
+            zip(
+                RATIO,
+                np.exp([estimate, estimate - width, estimate + width]),
+                strict=True,
+            )
+        ),
+        "runs_a": len(logs[0]),
+        "runs_b": len(logs[1]),
+        "same_input": inputs[0] == inputs[1] or not all(inputs),
+        "margin": stats.MARGINS[first["consumer"]],
+        "p": _beyond(estimate, error, freedom, stats.MARGINS[first["consumer"]]),
+    }
+
+
+def _welch(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:
+    """Difference of means a - b, its standard error, Welch's degrees of freedom."""
+    if not len(a) or not len(b):
+        return np.nan, np.nan, 1.0
+    estimate = float(a.mean() - b.mean())
+    if len(a) < 2 or len(b) < 2:
+        return estimate, np.nan, 1.0
+    parts = np.array([side.var(ddof=1) / len(side) for side in (a, b)])
+    total = parts.sum()
+    if total == 0:
+        return estimate, 0.0, float(len(a) + len(b) - 2)
+    freedom = total**2 / (parts**2 / [len(a) - 1, len(b) - 1]).sum()
+    return estimate, float(np.sqrt(total)), float(freedom)
+
+
+def _beyond(estimate: float, error: float, freedom: float, margin: float) -> float:
+    """P value against the ratio being within the margin, one side."""
+    if np.isnan(error):
+        return np.nan
+    excess = abs(estimate) - np.log1p(margin)
+    if error == 0:
+        return float(excess <= 0)
+    return float(distributions.t.sf(excess / error, freedom))
+
+
+def _joint(rows: Sequence[dict[str, object]]) -> pd.DataFrame:
+    """The rows with the verdicts that hold jointly."""
+    names = ["title", "label", "key", "machine", *RATIO, "runs_a", "runs_b"]
+    frame = pd.DataFrame(rows, columns=None if rows else [*names, "same_input"])
+    if frame.empty:
+        return frame.assign(verdict=[])
+    sure = stats.holm(frame["p"].to_numpy(float)) < (1 - stats.CONFIDENCE) / 2
+    edge = 1 + frame["margin"]
+    within = (frame["factor_low"] >= 1 / edge) & (frame["factor_high"] <= edge)
+    failed = (frame["runs_a"] == 0) | (frame["runs_b"] == 0)
+    where = np.where(frame["runs_b"] == 0, "failed in B", "failed in A")
+    frame["verdict"] = np.select(
+        [failed, sure & (frame["factor"] > 1), sure & (frame["factor"] < 1), within],
+        [where, "faster", "slower", "unchanged"],
+        "unknown",
+    )
+    frame = frame.drop(columns=["margin", "p"])
+    return frame.sort_values("factor", kind="stable", na_position="first")
+
+
+def _spelled(rows: pd.DataFrame) -> list[dict[str, object]]:
+    """The rows as text, B's slowest first."""
+    spelled = []
+    for row in rows.to_dict("records"):
+        factor, interval = words.triple(row, "factor")
+        kept = {name: row[name] for name in ("title", "label", "machine", "same_input")}
+        spelled.append(
+            {
+                **kept,
+                "factor": factor,
+                "interval": interval or ("one run" if factor != "-" else ""),
+                "verdict": _said(row["verdict"]),
+                "runs": f"{row['runs_a']} and {row['runs_b']}",
+            }
+        )
+    return spelled
+
+
+def _said(verdict: str) -> str:
+    return SHOWN.get(
+        verdict, verdict if verdict.startswith("failed") else "cannot tell"
+    )
+
+
+def _counts(rows: pd.DataFrame) -> str:
+    counts = rows["verdict"].map(_said).value_counts()
+    return ", ".join(f"{count} {name}" for name, count in counts.items())
+
+
+def _records(rows: pd.DataFrame) -> list[dict[str, object]]:
+    return json.loads(rows.to_json(orient="records"))
+
+
+def _print(found: dict[str, object]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(width=80, highlight=False)
+    console.print(Text(f"A: {found['a']}\nB: {found['b']}", style="bold"))
+    for note in found["notes"]:
+        console.print(Text(f"! {note}", style="yellow"))
+    rows = _spelled(found["rows"])
+    if rows:
+        console.print(Text(f"B is {_counts(found['rows'])}, of {len(rows)} in both."))
+        grid = Table(box=None, pad_edge=False, header_style="dim")
+        grid.add_column("trial", overflow="fold", ratio=1)
+        for name in ("times as fast", "95 % interval", "B is"):
+            grid.add_column(name, justify="left" if name == "B is" else "right")
+        for row in rows:
+            mark = "" if row["same_input"] else " (other input)"
+            grid.add_row(
+                Text(f"{row['title']}: {row['label']}{mark}"),
+                *(row[name] for name in ("factor", "interval", "verdict")),
+            )
+        console.print(grid)
+    else:
+        console.print(Text("No trial is in both."))
+    for name in ("a", "b"):
+        only = found[f"only_{name}"]
+        for key in only[:20]:
+            console.print(Text(f"only in {name.upper()}: {key}", style="dim"))
+        if len(only) > 20:
+            console.print(Text(f"... and {len(only) - 20} more", style="dim"))

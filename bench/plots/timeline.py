@@ -1,0 +1,65 @@
+"""When a few traced steps read, mapped, waited and trained; overlap saves time.
+
+Above, the pipeline; below, the consumer. With prefetch the pipeline works while a step
+trains, and the waiting shrinks. Panels of a workload share their scale, so the shorter
+is the faster; tracing itself makes all of them slower than the timed steps.
+"""
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bench import figure, words
+from bench.pipeline import AXES
+
+MOST_PANELS = 12
+LANES = {
+    "read": figure.ORANGE,
+    "map": figure.BLUE,
+    "wait": figure.VERMILION,
+    "train": figure.GREEN,
+}
+
+
+@figure.styled
+def draw(table: pd.DataFrame) -> Figure | None:
+    """A panel for each trial that was traced, the first of its runs.
+
+    Args:
+        table: From `table.from_runs`, which keeps the spans in its `attrs`.
+    """
+    spans = table.attrs.get("spans", {})
+    traced = table[table["run"].isin(spans)].drop_duplicates("run")
+    traced = traced.drop_duplicates(["machine", "key"])
+    if traced.empty:
+        return None
+    # Those that differ in their prefetch alone below each other.
+    others = [name for name in AXES if name != "prefetch"]
+    order = ["machine", "workload", "data", *others, "prefetch"]
+    traced = traced.sort_values(order, kind="stable")[:MOST_PANELS]
+    drawn, axes = figure.panels([1.35] * len(traced))
+    ends = {run: max(end for _, _, end in spans[run]) for run in traced["run"]}
+    longest = traced["run"].map(ends).groupby(traced["workload"]).max()
+    for panel, (_, row) in zip(axes, traced.iterrows(), strict=True):
+        _panel(panel, spans[row["run"]], 1e3 * longest[row["workload"]])
+        name = f"{words.title(row)}: {row['label']}"
+        panel.set_title(figure.label(name, 60, 1))
+    return drawn
+
+
+def _panel(panel: Axes, spans: list[tuple[str, float, float]], longest: float) -> None:
+    totals = dict.fromkeys(LANES, 0.0)
+    for lane, (name, color) in enumerate(LANES.items()):
+        own = [(1e3 * s, 1e3 * (e - s)) for n, s, e in spans if n == name]
+        totals[name] = sum(width for _, width in own)
+        panel.broken_barh(
+            own, (lane - 0.38, 0.76), color=color, edgecolor=figure.INK, linewidth=0.3
+        )
+    steps = sum(name == "train" for name, *_ in spans)
+    figure.rows(panel, list(LANES))
+    panel.axhline(1.5, color=figure.INK, linewidth=0.6, alpha=0.4)
+    panel.set_xlim(0, 1.02 * longest)
+    waited = totals["wait"] / max(totals["wait"] + totals["train"], 1e-12)
+    panel.set_xlabel(
+        f"milliseconds; {steps} steps, waiting for {100 * waited:.0f} % of them"
+    )
