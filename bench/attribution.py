@@ -35,7 +35,8 @@ import numpy as np
 import pandas as pd
 
 from bench import pairs, stats, words
-from bench.pipeline import AXES, HELD
+from bench.pipeline import AXES
+from bench.refusal import HELD
 from bench.stages import STAGES
 
 BINDING = ("storage", "preprocessing CPU", "model", "Python", "transfer")
@@ -98,12 +99,9 @@ def sentence(row: Mapping[str, object]) -> str:
     stall = _percent(row, "stall")
     waits = f"training waits for data {stall} of the time"
     if row["stall"] < 0.005:
-        waits = "training does not wait for data"
-    reached = (
-        "all that is attainable here"
-        if row["attainable"] >= 0.995
-        else f"{_percent(row, 'attainable')} of what is attainable here"
-    )
+        most = f" (at most {100 * row['stall_high']:.0f} % of the time)"
+        waits = f"training does not wait for data{most if row['rounds'] > 1 else ''}"
+    reached = f"{_percent(row, 'attainable')} of what is attainable here"
     return f"{name}: {waits}; {row['binds']} binds; {reached}."
 
 

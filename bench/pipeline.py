@@ -1,7 +1,7 @@
 """The pipeline: every field an axis, and the one function that builds it in tf.data.
 
 To add an axis: one field here, one line in `build`, and, if some combinations mean
-nothing, one line in `refusal`. The command line, the sweeps, the keys and the columns
+nothing, one line in refusal.py. The command line, the sweeps, the keys and the columns
 of the results follow from the field.
 """
 
@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from typing import Literal
 
-from bench.catalog import Entry
 from bench.errors import UsageError, unknown
 
 Calls = int | Literal["autotune"]
@@ -77,14 +76,6 @@ class Pipeline:
 
 AXES: dict[str, Field] = {axis.name: axis for axis in fields(Pipeline)}
 _TYPES = typing.get_type_hints(Pipeline)
-
-# What an inference call has; every other axis belongs to a dataset.
-SERVED = (
-    "placement", "device", "batch_size", "jit", "op_determinism", "image_size"
-)  # fmt: skip
-
-# What a step on a held batch still depends on; the rest is how batches are made.
-HELD = SERVED
 
 STRATEGIES: dict[str, dict[str, object]] = {
     "naive": {},
@@ -151,103 +142,6 @@ def differences(pipeline: Pipeline) -> dict[str, object]:
         for name, axis in AXES.items()
         if getattr(pipeline, name) != axis.default
     }
-
-
-def refusal(p: Pipeline, consumer: str, unit: str, entry: Entry) -> str | None:
-    """Why this combination means nothing, or None. Each line is one reason."""
-    given = differences(p)
-    in_model = p.placement == "model"
-    has_model = in_model or consumer != "drain"
-    interleaves = any(name.startswith("interleave") for name in given)
-    maps = not in_model and p.placement != "offline"
-    not_served = [name for name in given if name not in SERVED]
-    not_held = [name for name in given if name not in HELD]
-    reasons = {
-        f"'{entry.name}' has no model to train: use --consumer drain": (
-            consumer != "drain" and not entry.trains
-        ),
-        "jit needs a model: --consumer train, or placement=model": (
-            p.jit != "off" and not has_model
-        ),
-        "device needs a model: --consumer train, or placement=model": (
-            p.device != "auto" and not has_model
-        ),
-        f"order: with placement={p.placement} nothing is mapped in the dataset": (
-            p.order != "map_batch" and not maps
-        ),
-        f"cache=mapped: with placement={p.placement} nothing is mapped here": (
-            p.cache == "mapped" and not maps
-        ),
-        f"map_parallel_calls: with placement={p.placement} nothing is mapped": (
-            p.map_parallel_calls != 0 and not (maps or (entry.decodes and in_model))
-        ),
-        f"cache=decoded: '{entry.name}' decodes nothing: use raw or mapped": (
-            p.cache == "decoded" and (not entry.decodes or p.placement == "offline")
-        ),
-        "cache_storage needs a cache: add cache=raw, decoded or mapped": (
-            p.cache_storage != "memory" and p.cache == "none"
-        ),
-        f"interleave needs files, and '{entry.name}' is made of arrays": (
-            interleaves and not entry.reads_files
-        ),
-        "interleave: with placement=offline the files are read once, before": (
-            interleaves and p.placement == "offline"
-        ),
-        "interleave_block_length needs interleave_cycle_length above 1": (
-            p.interleave_block_length > 1 and p.interleave_cycle_length == 1
-        ),
-        f"interleave_parallel_calls={p.interleave_parallel_calls} is more than "
-        f"interleave_cycle_length={p.interleave_cycle_length} files open": (
-            isinstance(p.interleave_parallel_calls, int)
-            and p.interleave_parallel_calls > p.interleave_cycle_length
-        ),
-        f"storage and read_latency_ms need files, and '{entry.name}' has arrays": (
-            (p.storage != "warm" or p.read_latency_ms > 0)
-            and (not entry.reads_files or p.placement == "offline")
-        ),
-        "storage=cold needs unit=epoch: the pages are dropped before each epoch": (
-            p.storage == "cold" and unit != "epoch"
-        ),
-        "resample streams have no epochs: use unit=window": (
-            p.resample != "none" and unit == "epoch"
-        ),
-        "deterministic=false needs a parallel step, whose order it frees": (
-            not p.deterministic
-            and p.map_parallel_calls == 0
-            and p.interleave_parallel_calls == 0
-        ),
-        f"resample needs two classes, and '{entry.name}' has no BINARY_LABELS": (
-            p.resample != "none" and not entry.constants.get("BINARY_LABELS")
-        ),
-        "resample: with cache=mapped the resampled stream would be frozen": (
-            p.resample != "none" and p.cache == "mapped"
-        ),
-        "shuffle_buffer: with order=batch_map and cache=mapped the cache holds whole "
-        "batches; use order=map_batch": (
-            p.shuffle_buffer > 0 and p.cache == "mapped" and p.order == "batch_map"
-        ),
-        f"image_size: the examples of '{entry.name}' come in one size": (
-            p.image_size > 0 and not entry.sized
-        ),
-        "serve: a request comes raw, so its layers cannot have run before: use "
-        "placement=dataset (in the client) or placement=model": (
-            consumer == "serve" and p.placement == "offline"
-        ),
-        f"serve: requests come from clients, not from a dataset with "
-        f"{', '.join(not_served)}": consumer == "serve" and bool(not_served),
-        "serve has no epochs: use unit=window": (
-            consumer == "serve" and unit == "epoch"
-        ),
-        f"model: its one batch is held in memory, whatever made it; leave out "
-        f"{', '.join(not_held)}": consumer == "model" and bool(not_held),
-        "model: a held batch is the same from any dataset: use placement=dataset": (
-            consumer == "model" and p.placement == "offline"
-        ),
-        "model has no epochs, its batch never ends: use unit=window": (
-            consumer == "model" and unit == "epoch"
-        ),
-    }
-    return next((reason for reason, refused in reasons.items() if refused), None)
 
 
 def build(

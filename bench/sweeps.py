@@ -15,14 +15,8 @@ import msgspec
 
 from bench import catalog, claim
 from bench.errors import UsageError, unknown
-from bench.pipeline import (
-    STRATEGIES,
-    Pipeline,
-    differences,
-    parse,
-    refusal,
-    with_axes,
-)
+from bench.pipeline import STRATEGIES, Pipeline, differences, parse, with_axes
+from bench.refusal import refusal
 from bench.trial import CONSUMERS, Effort, Trial
 
 FOLDER = Path(__file__).resolve().parent / "sweeps"

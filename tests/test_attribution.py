@@ -197,7 +197,8 @@ def test_the_sentence_is_plain():
     assert "preprocessing CPU binds; 80 % (" in said
     assert said.endswith("of what is attainable here.")
     said = sentence(only(made(0.02, 0.08, 0.08)))
-    assert "does not wait for data; model binds; all that is attainable" in said
+    assert "does not wait for data (at most 0 % of the time); model binds" in said
+    assert said.endswith("100 % (100 to 100 %) of what is attainable here.")
 
 
 def test_hostile_names_stay_on_one_line():

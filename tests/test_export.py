@@ -14,8 +14,9 @@ import tensorflow as tf
 
 from bench import catalog, export, fresh, gate, inputs, phases, serving
 from bench.loading import OURS
-from bench.pipeline import Pipeline, refusal
+from bench.pipeline import Pipeline
 from bench.preprocess import as_layers, to_numpy
+from bench.refusal import refusal
 from bench.sweeps import find as find_sweep
 from bench.sweeps import trials
 from bench.trial import Effort

@@ -4,7 +4,8 @@ import pytest
 import tensorflow as tf
 
 from bench import catalog, consumers, work
-from bench.pipeline import HELD, Pipeline, refusal
+from bench.pipeline import Pipeline
+from bench.refusal import HELD, refusal
 
 PROSE = catalog.find("prose")
 

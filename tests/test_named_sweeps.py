@@ -5,7 +5,8 @@ from collections import Counter
 import pytest
 
 from bench import catalog, plan, sweeps
-from bench.pipeline import AXES, STRATEGIES, allowed, pipeline, refusal, with_axes
+from bench.pipeline import AXES, STRATEGIES, allowed, pipeline, with_axes
+from bench.refusal import refusal
 from bench.trial import CONSUMERS
 
 ISSUED = (

@@ -11,7 +11,8 @@ from bench import pipeline as pipelines
 from bench.catalog import Entry
 from bench.errors import UsageError
 from bench.graph import executed_graph
-from bench.pipeline import AXES, STRATEGIES, Pipeline, build, interleave, refusal
+from bench.pipeline import AXES, STRATEGIES, Pipeline, build, interleave
+from bench.refusal import refusal
 
 WORDS = {
     "placement": "'dataset', 'model' or 'offline'",

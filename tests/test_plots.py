@@ -318,7 +318,7 @@ def test_the_timeline_has_the_spans_of_the_run():
         ]
         expected = [[0, 10], [10, 30], [0, 30], [30, 100]]
         assert np.array(bars) == pytest.approx(np.array(expected))
-        assert "1 steps, waiting for 30 % of them" in axes.get_xlabel()
+        assert "1 steps, waiting 30 % of the time" in axes.get_xlabel()
         names = [tick.get_text() for tick in axes.get_yticklabels()]
         assert names == ["read", "map", "wait", "train"]
 

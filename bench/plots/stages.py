@@ -1,8 +1,8 @@
 """Bars: busy time a batch by stage, all threads together; rings: time on the clock.
 
-A ring beyond its bar waited, for storage, Python or the model (hatched, where it was
-measured alone); a ring short of it had stages at work side by side. From the graph that
-ran; `other` is shuffling, prefetching, handing over.
+A ring beyond its bar waited: for a free processor, storage, Python, or the model
+(hatched, where it was measured alone). A ring short of it had stages at work side by
+side. From the graph that ran; `other` is shuffling, prefetching, handing over.
 """
 
 import numpy as np

@@ -61,5 +61,5 @@ def _panel(panel: Axes, spans: list[tuple[str, float, float]], longest: float) -
     panel.set_xlim(0, 1.02 * longest)
     waited = totals["wait"] / max(totals["wait"] + totals["train"], 1e-12)
     panel.set_xlabel(
-        f"milliseconds; {steps} steps, waiting for {100 * waited:.0f} % of them"
+        f"milliseconds; {steps} steps, waiting {100 * waited:.0f} % of the time"
     )
