@@ -69,6 +69,7 @@ class Pipeline:
     deterministic: bool = _axis(True, "whether parallel steps keep the order")
     rewrites: Literal["off", "default"] = _axis("off", "tf.data's own graph rewrites")
     threadpool_size: int = _axis(0, "threads of the pipeline's own; 0 shares the pool")
+    slack: bool = _axis(False, "whether the last prefetch waits to spare the model")
     jit: Literal["off", "on", "auto"] = _axis("off", "XLA for the model")
     op_determinism: bool = _axis(False, "tf.config.experimental.enable_op_determinism")
     image_size: int = _axis(0, "edge of made images in pixels; 0 is the entry's own")
@@ -235,7 +236,7 @@ def options(p: Pipeline) -> object:
     options.experimental_optimization.apply_default_optimizations = (
         p.rewrites == "default"
     )
-    options.experimental_slack = False
+    options.experimental_slack = p.slack
     options.experimental_warm_start = False
     if p.threadpool_size:
         options.threading.private_threadpool_size = p.threadpool_size

@@ -125,6 +125,11 @@ REFUSED = [
         (FILES, "drain", "window", {"cache": "decoded"}),
     ),
     (
+        "slack needs a prefetch, which it delays",
+        (ARRAYS, "drain", "window", {"slack": True}),
+        (ARRAYS, "drain", "window", {"slack": True, "prefetch": 2}),
+    ),
+    (
         "cache_storage needs a cache: add cache=raw, decoded or mapped",
         (ARRAYS, "drain", "window", {"cache_storage": "disk"}),
         (ARRAYS, "drain", "window", {"cache_storage": "disk", "cache": "raw"}),
