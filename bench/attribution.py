@@ -19,10 +19,16 @@ slows everything cancels, and summed up over the rounds.
 
 What binds is what gives the largest term of the bound; (c_model + c_pipe) / P counts
 for the one of the two that takes more CPU. On the pipeline's side it is `storage` where
-source nodes hold more than half of its busy time, else `preprocessing CPU`. On the
-model's side it is `transfer` where moving the features to the GPU takes more than half
-of t_model, `Python` where a step of a model with one weight does (Python and Keras,
-before any work), else `model`.
+waiting and reading take more than half of t_pipe, else `preprocessing CPU`:
+
+    waiting   w = max(0, 1 - c_pipe s / t_pipe), with s = max(1, t_model / c_model), how
+              much other processes slow computing just then (s = 1 with a GPU)
+    storage   w + (1 - w) * the source nodes' part of the busy time > 1/2
+
+since the runtime's nodes count reading as busy, and waiting for a slow server not. On
+the model's side it is `transfer` where moving the features to the GPU takes more than
+half of t_model, `Python` where a step of a model with one weight does (Python and
+Keras, before any work), else `model`.
 
 With placement=model the layers are part of both t_pipe and t_model, so nothing is said.
 """
@@ -47,7 +53,7 @@ COLUMNS = (
     *("machine", "workload", "data", "key", "label", "rounds"),
     *(f"{name}_seconds" for name in NAMES),
     *(f"{name}_cpu_seconds" for name in ("pipe", "model")),
-    *("bound_seconds", "source_share", "empty_step_seconds", "transfer_seconds"),
+    *("bound_seconds", "storage_share", "empty_step_seconds", "transfer_seconds"),
     *(f"{name}{end}" for name in VALUES for end in ("", "_low", "_high")),
     "binds",
 )
@@ -111,7 +117,7 @@ def binds(
     cores: int,
     *,
     on_gpu: bool = False,
-    source_share: float = 0.0,
+    storage_share: float = 0.0,
     empty_step: float = 0.0,
     transfer: float = 0.0,
 ) -> str:
@@ -122,7 +128,7 @@ def binds(
         cpu: The same in CPU seconds a batch.
         cores: Processors.
         on_gpu: Whether the model runs on a GPU.
-        source_share: The source's part of the pipeline's busy time, 0 to 1.
+        storage_share: The part of the pipeline's time in waiting and reading, 0 to 1.
         empty_step: A step of a model with one weight; seconds.
         transfer: Moving the features of a batch to the GPU; seconds.
     """
@@ -132,7 +138,7 @@ def binds(
     else:
         pipeline = seconds["pipe"] >= seconds["model"]
     if pipeline:
-        return "storage" if source_share > HALF else "preprocessing CPU"
+        return "storage" if storage_share > HALF else "preprocessing CPU"
     if on_gpu and transfer > HALF * seconds["model"]:
         return "transfer"
     return "Python" if empty_step > HALF * seconds["model"] else "model"
@@ -184,20 +190,28 @@ def _row(group: pd.DataFrame, three: Mapping[str, str]) -> dict[str, object]:
     bound = np.fmax(pipe, model)
     if not on_gpu:
         bound = np.fmax(bound, (pipe_cpu + model_cpu) / cores)
+    slowed = np.ones(len(pipe))
+    if not on_gpu:
+        computing = np.where(model_cpu > 0, model_cpu, model)
+        slowed = np.fmax(1, model / computing)
+    computed = (
+        np.where(pipe_cpu > 0, pipe_cpu, pipe) * slowed
+    )  # CPU time may be unknown
+    waits = float(np.median(np.fmax(0, 1 - computed / pipe)))
     stalled = stats.ratio(model, train)
+    shares = 1 - np.array([stalled.estimate, stalled.high, stalled.low])
     values = {
-        "stall": [max(0.0, 1 - s) for s in (stalled.estimate,)],
+        "stall": np.maximum(0, shares).tolist(),  # keeps the NaN of a single round
         "overlap": _mean((pipe + model - train) / np.fmin(pipe, model)),
         "attainable": _three_of(stats.ratio(bound, train)),
     }
-    values["stall"] += [max(0.0, 1 - s) for s in (stalled.high, stalled.low)]
     middle = {
         "pipe": _center(pipe),
         "model": _center(model),
         "train": _center(train),
     }
     other = {
-        "source_share": _source_share(own["pipe"]),
+        "storage_share": waits + (1 - waits) * _source_share(own["pipe"]),
         "empty_step": _fact(own["model"], "empty_step_seconds_per_batch"),
         "transfer": _fact(own["model"], "transfer_seconds_per_batch"),
     }
@@ -208,7 +222,7 @@ def _row(group: pd.DataFrame, three: Mapping[str, str]) -> dict[str, object]:
         **{f"{name}_seconds": value for name, value in middle.items()},
         **{f"{name}_cpu_seconds": value for name, value in used.items()},
         "bound_seconds": _center(bound),
-        "source_share": other["source_share"],
+        "storage_share": other["storage_share"],
         "empty_step_seconds": other["empty_step"],
         "transfer_seconds": other["transfer"],
         **{

@@ -16,7 +16,8 @@ def seconds_per_batch(graph: Sequence[Mapping[str, object]]) -> dict[str, float]
     The sum over the nodes of a stage of processing seconds, over the batches that left
     the pipeline. What several threads do at once adds up, so the sum may be more than
     the time on the clock. Nodes in front of a `repeat` are made anew in every pass and
-    tell of the last one only; they are scaled to all its elements. All that stands
+    tell of the last one only; they are scaled to all its elements, and so are those of
+    one file behind an interleave, whose first input lists the files. All that stands
     before the last node that opens files is the source, `Sleep` (storage latency) too.
     The root and the shard that stands for a window are the harness's and left out.
 
@@ -51,13 +52,17 @@ def _stage(node: Mapping[str, object]) -> str:
 
 
 def _scales(graph: Sequence[Mapping[str, object]]) -> list[float]:
+    """How often each node's like has worked in all, by the elements handed on."""
     scales = [1.0] * len(graph)
     for place in range(len(graph) - 1, -1, -1):  # from the root up, so they multiply
-        node = graph[place]
-        for before in node["inputs"] if "Repeat" in str(node["name"]) else ():
-            seen = float(graph[before]["elements"])
-            passes = max(1.0, float(node["elements"]) / seen) if seen else 1.0
-            for above in _upstream(graph, before):
+        node, name = graph[place], str(graph[place]["name"])
+        again = list(node["inputs"]) if "Repeat" in name else []
+        if _any(node, _OPENS) and len(node["inputs"]) > 1:
+            again = [i for i in node["inputs"] if i != max(node["inputs"])]
+        seen = sum(float(graph[before]["elements"]) for before in again)
+        if seen:
+            passes = max(1.0, float(node["elements"]) / seen)
+            for above in {p for before in again for p in _upstream(graph, before)}:
                 scales[above] *= passes
     return scales
 

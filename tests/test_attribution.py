@@ -24,11 +24,12 @@ GPU = "/job:localhost/replica:0/task:0/device:GPU:0"
 
 
 def made(
-    pipe, model, train, *, cpu=(0.0, 0.0), rounds=4, noise=0.0, graph=MAP_HEAVY,
+    pipe, model, train, *, cpu=None, rounds=4, noise=0.0, graph=MAP_HEAVY,
     facts=None, ran_on="", drift=0.0, strategy="naive", **settings
 ):  # fmt: skip
     """Runs of the three trials, their true seconds and CPU seconds a batch given."""
     rng = np.random.default_rng(1)
+    cpu = (pipe, model) if cpu is None else cpu
     held = {name: settings[name] for name in ("device", "jit") if name in settings}
     places = {n: v for n, v in settings.items() if n == "placement"}
     trials = {
@@ -45,7 +46,7 @@ def made(
         slower = np.exp(drift * number)
         for trial, (seconds, used, more) in trials.items():
             level = seconds * slower * np.exp(rng.normal(0, noise))
-            more = {**more, "cpu_seconds_per_example": used / 32 or 1e-9}
+            more = {**more, "cpu_seconds_per_example": slower * used / 32 or None}
             more["device"] = ran_on
             runs.append(factory.run(trial, [level] * 3, round=number, **more))
     return runs
@@ -129,6 +130,20 @@ def test_each_cause_is_named(expected, case):
     assert f"{expected} binds" in sentence(row)
 
 
+def test_waiting_without_computing_is_storage():
+    # Latency is in no node's busy time: 10 % of one processor is used.
+    row = only(made(0.1, 0.01, 0.11, cpu=(0.01, 0.01)))
+    assert row["storage_share"] == pytest.approx(0.9 + 0.1 * 0.1 / 1.01)
+    assert row["binds"] == "storage"
+
+
+def test_a_machine_that_is_shared_is_not_storage():
+    # Both get 30 % of a processor: it is the neighbours, not the disk.
+    row = only(made(0.1, 0.01, 0.11, cpu=(0.03, 0.003)))
+    assert row["storage_share"] == pytest.approx(0.1 / 1.01)
+    assert row["binds"] == "preprocessing CPU"
+
+
 def test_a_transfer_is_not_named_where_there_is_no_gpu():
     facts = {"transfer_seconds_per_batch": 0.09}
     assert only(made(0.01, 0.1, 0.1, facts=facts))["binds"] == "model"
@@ -162,7 +177,7 @@ def test_only_rounds_that_have_all_three_count():
 def test_one_round_has_no_interval_and_says_so():
     row = only(made(0.08, 0.02, 0.1, rounds=1))
     assert np.isnan(row["attainable_low"])
-    assert "80 % (one round: no interval)" in sentence(row)
+    assert sentence(row).count("80 % (one round: no interval)") == 2
 
 
 def test_the_model_is_matched_by_what_a_held_batch_depends_on():

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
+import run_bench
 from bench import claim, claims, judge, sweeps, table
 from bench.claim import Case, Claim, Side, prediction
 from bench.errors import UsageError
@@ -329,3 +330,10 @@ def test_a_trial_that_is_misspelled_says_so(key, message):
 def test_a_key_spells_its_trial(name):
     for trial in sweeps.trials(sweeps.find(name))[0]:
         assert claim.trial(trial.key) == trial
+
+
+def test_the_verb_judges_folders(tmp_path, capsys):
+    lines = [msgspec.json.encode(run) for run in factory.runs({FAST: 0.01, SLOW: 0.02})]
+    (tmp_path / "runs.jsonl").write_bytes(b"\n".join(lines) + b"\n")
+    assert run_bench.main(["claims", str(tmp_path), "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) >= len(CLAIMS)

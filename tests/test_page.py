@@ -8,7 +8,7 @@ import factory
 import pytest
 from playwright.sync_api import sync_playwright
 
-from bench import report, store
+from bench import compare, report, store, table
 from bench.trial import Failure
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
@@ -183,3 +183,28 @@ def test_it_is_painted_soon(visit):
     page = visit()
     paint = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
     assert page.evaluate(paint) < 2000
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_a_comparison_is_quiet_sorts_and_fits(browser, tmp_path, width):
+    trials = [factory.trial(name) for name in ("naive", "vectorized", "parallel")]
+    sides = [
+        table.from_runs(factory.runs(dict.fromkeys(trials, seconds), seed=seed))
+        for seed, seconds in ((1, 0.01), (2, 0.02))
+    ]
+    found = {**compare.of(*sides), "a": "first", "b": HOSTILE}
+    path = tmp_path / "compare.html"
+    path.write_text(compare.html(found), encoding="utf-8")
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    said = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(path.as_uri())
+    page.locator("table.dataTable th").nth(1).click()
+    page.wait_for_selector("th[aria-sort=ascending]")
+    cells = page.locator("tbody td:nth-child(2)").all_inner_texts()
+    assert cells == ["naive", "parallel", "vectorized"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert HOSTILE in page.locator("header").inner_text()
+    page.close()
+    assert said == []

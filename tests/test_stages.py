@@ -61,6 +61,17 @@ def test_nodes_in_front_of_a_repeat_count_for_all_its_passes():
     assert found["batch"] == pytest.approx(0.001)
 
 
+def test_nodes_of_one_file_count_for_all_files():
+    graph = [
+        node("TFRecord", [], 10, 0.001),
+        node("TensorSlice", [], 4, 0.002),
+        node("Interleave", [1, 0], 40, 0.003),
+        node("BatchV2", [2], 4, 0.004),
+    ]
+    found = seconds_per_batch(graph)
+    assert found["source"] == pytest.approx((4 * 0.001 + 0.002 + 0.003) / 4)
+
+
 def test_a_cache_that_serves_has_its_own_stage():
     graph = [
         node("MemoryCacheImpl", [], 32, 0.001),

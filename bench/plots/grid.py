@@ -52,7 +52,9 @@ def _groups(runs: pd.DataFrame, free: list[str]) -> list[pd.DataFrame]:
     """Runs that differ in nothing but the free axes."""
     fixed = [name for name in AXES if name not in free]
     by = ["machine", "workload", "consumer", "unit", "data", *fixed]
-    return [group for _, group in runs.groupby(by, sort=False)]
+    trials = runs.groupby(by, sort=False)["key"].transform("nunique")
+    several = runs[trials > 3]  # a grid has four cells at least; most trials have none
+    return [group for _, group in several.groupby(by, sort=False)]
 
 
 def _cells(

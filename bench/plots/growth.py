@@ -54,7 +54,9 @@ def _scenes(trials: pd.DataFrame, size: str) -> object:
     known = trials[trials[size] > 0]  # the entry's own image size is not told
     by = ["machine", "workload", "consumer", "unit", "data"]
     by += ["storage", "read_latency_ms", *(s for s in SIZES if s != size)]
-    return known.groupby(by, sort=False)
+    line = [*by, *(name for name in AXES if name not in (*SIZES, *by))]
+    sizes = known.groupby(line, sort=False)[size].transform("nunique")
+    return known[sizes > 1].groupby(by, sort=False)
 
 
 def _lines(group: pd.DataFrame, size: str) -> list[pd.DataFrame]:
