@@ -197,12 +197,11 @@ def _trial_columns(trial: Trial) -> dict[str, object]:
     given = differences(trial.pipeline)
     spelled = ",".join(f"{name}={_cell(name, v)}" for name, v in given.items())
     strategy = trial.strategy or spelled
-    size = f",batch_size={given['batch_size']}" if "batch_size" in given else ""
     return {
         "workload": trial.workload,
         "strategy": strategy,
         # The strategy's name says nothing of the batch size; a row's name must.
-        "label": strategy + size if trial.strategy else strategy,
+        "label": trial.label,
         "consumer": trial.consumer,
         "unit": trial.unit,
         "data": trial.data,

@@ -58,6 +58,19 @@ class Trial:
         names = [name for name, settings in STRATEGIES.items() if settings == given]
         return names[0] if names else ""
 
+    @property
+    def label(self) -> str:
+        """The strategy that comes nearest, and what differs from it besides."""
+        given = differences(self.pipeline)
+        nearest, settings = max(
+            ((n, s) for n, s in STRATEGIES.items() if s.items() <= given.items()),
+            key=lambda named: len(named[1]),
+        )
+        rest = {name: v for name, v in given.items() if name not in settings}
+        plain = not settings and set(rest) - {"batch_size", "device"}
+        spelled = [f"{name}={_spell(value)}" for name, value in rest.items()]
+        return ",".join(spelled if plain else [nearest, *spelled])
+
 
 def _spell(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,5 +1,7 @@
 """A trial's spelled identity and its strategy."""
 
+import pytest
+
 from bench.pipeline import STRATEGIES, Pipeline
 from bench.trial import Trial
 
@@ -43,3 +45,19 @@ def test_a_strategy_is_known_whatever_the_batch_size() -> None:
             assert Trial(workload="prose", pipeline=pipeline).strategy == name
     other = Trial(workload="prose", pipeline=Pipeline(prefetch=7))
     assert other.strategy == ""
+
+
+@pytest.mark.parametrize(
+    ("settings", "label"),
+    [
+        ({}, "naive"),
+        ({"batch_size": 256, "device": "cpu"}, "naive,device=cpu,batch_size=256"),
+        ({"prefetch": 1}, "prefetch=1"),
+        ({"order": "batch_map", "shuffle_buffer": 8}, "vectorized,shuffle_buffer=8"),
+        ({"placement": "model", "prefetch": 2, "jit": "on"}, "in_model,jit=on"),
+        ({"placement": "model", "jit": "on"}, "placement=model,jit=on"),
+    ],
+)
+def test_a_label_names_the_nearest_strategy_and_the_rest(settings, label) -> None:
+    """So that a reader meets names and not a list of settings."""
+    assert Trial(workload="prices", pipeline=Pipeline(**settings)).label == label
