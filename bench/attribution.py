@@ -73,17 +73,25 @@ def attribute(table: pd.DataFrame) -> pd.DataFrame:
     runs = _usable(table)
     rows = []
     for (machine, _, _), group in runs.groupby(["machine", "workload", "data"]):
+        if not (group["consumer"] == "model").any():
+            continue  # most tables have none
         keys = {
             (row["consumer"], _spelled(row)): row["key"]
             for _, row in group.drop_duplicates("key").iterrows()
         }
+        names = sorted(set(keys.values()))
+        times, cpu = (
+            pd.DataFrame(pairs.seconds(group, names, column), columns=names)
+            for column in ("seconds_per_batch", "_cpu")
+        )
         trained = group[
             (group["consumer"] == "train") & (group["placement"] != "model")
         ]
         for _, row in trained.drop_duplicates("key").iterrows():
             three = _three(row, keys)
             if all(three.values()):
-                found = _row(group, three)
+                order = list(three.values())
+                found = _row(group, three, times[order], cpu[order])
                 rows += [{**found, **_names(row, machine)}] if found else []
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
@@ -176,9 +184,13 @@ def _names(row: pd.Series, machine: str) -> dict[str, object]:
     return {"machine": machine, **kept}
 
 
-def _row(group: pd.DataFrame, three: Mapping[str, str]) -> dict[str, object]:
-    times = pairs.seconds(group, list(three.values()))
-    cpu = pairs.seconds(group, list(three.values()), "_cpu")
+def _row(
+    group: pd.DataFrame,
+    three: Mapping[str, str],
+    seconds: pd.DataFrame,
+    used_cpu: pd.DataFrame,
+) -> dict[str, object]:
+    times, cpu = seconds.to_numpy(), used_cpu.to_numpy()
     whole = ~np.isnan(times).any(axis=1)
     if not whole.any():
         return {}
