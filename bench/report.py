@@ -116,6 +116,8 @@ def terminal(runs: Sequence[Run], notes: Sequence[str], console: object = None) 
         if content["several_machines"]:
             console.print(Text(f"on {scene['machine']}", style="dim"))
         console.print(Text(scene["sentence"]))
+        for line in scene["binding"]:
+            console.print(Text(line))
         shown = scene["rows"][: MOST_ROWS["terminal"]]
         grid = Table(box=None, pad_edge=False, header_style="dim")
         grid.add_column("strategy", overflow="fold", ratio=1)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from bench import judge, layer_table, stats, table, words
+from bench import attribution, judge, layer_table, stats, table, words
 from bench.machine import identity
 from bench.trial import Run
 
@@ -34,6 +34,7 @@ def of(
     """Everything that the forms of the report say, as plain text and rows."""
     trials = ranked(samples)
     commands = {run.key: words.command(run.trial) for run in runs}
+    attributed = attribution.attribute(samples)
     scenes = []
     for number, scene in trials.groupby("scene", sort=False):
         scenes.append(
@@ -42,6 +43,7 @@ def of(
                 "title": words.title(scene.iloc[0]),
                 "machine": words.visible(scene["machine"].iloc[0]),
                 "sentence": words.sentence(scene),
+                "binding": _binding(scene, attributed),
                 "cautions": words.cautions(scene),
                 "rows": [_row(r, commands) for r in scene.to_dict("records")],
                 "names": {name: scene[name].iloc[0] for name in table.SCENE},
@@ -63,6 +65,14 @@ def of(
         "samples": int(samples["seconds_per_batch"].notna().sum()),
         "trials": len(trials),
     }
+
+
+def _binding(scene: pd.DataFrame, attributed: pd.DataFrame) -> list[str]:
+    """What binds the best trial of a scene and its baseline, in words."""
+    shown = scene.loc[scene["best"] | scene["is_baseline"], "key"]
+    here = attributed["machine"].eq(scene["machine"].iloc[0])
+    rows = attributed[here & attributed["key"].isin(shown)]
+    return [attribution.sentence(row) for row in rows.to_dict("records")]
 
 
 def ranked(samples: pd.DataFrame) -> pd.DataFrame:
