@@ -88,6 +88,11 @@ def run(options: argparse.Namespace) -> int:
                 file=sys.stderr,
             )
             return INTERRUPTED
+        except OSError as error:
+            raise UsageError(
+                f"Cannot go on in '{folder}': {error.strerror}. What was measured is "
+                f"kept; when that is mended, go on with --resume {folder}."
+            ) from error
         finally:
             executor.stop()
     return _report([folder], folder, ("html", "md", "csv", "png"), as_json=options.json)

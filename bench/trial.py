@@ -123,7 +123,7 @@ class Measured:
         ramp_samples: The same, for the windows before the ramp was over.
         batches_per_sample: Batches in a window or an epoch.
         phases: Seconds of `adapt`, `offline`, `build`, `trace`, `first_batch`, `fill`,
-            `calibrate`, `ramp`, `steady`.
+            `calibrate`, `ramp`, `steady`; of `train`, `export`, `load` before serving.
         overhead: Seconds outside the workload's own work: `fork`, `tensorflow`,
             `inputs`, `check`, `graph`, and the `rest`, such as the process's end.
         cpu_seconds_per_example: CPU time of the process over the steady phase.

@@ -1,5 +1,6 @@
 """The command line: bad use fails at once, in one line, with exit code 2."""
 
+import errno
 import json
 import signal
 import subprocess
@@ -200,6 +201,31 @@ def test_ctrl_c_keeps_what_was_measured_and_says_how_to_go_on(
         f"Interrupted. {made} runs are kept in {out}; go on with",
         f"  run_bench.py run --resume {out}",
     ]
+
+
+def test_a_full_disk_ends_the_sweep_and_keeps_what_is_there(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """In one line, with the way to go on; no process is left."""
+    executor, append = Interrupting(9), store.append
+
+    def full(folder: Path, run: object) -> None:
+        if len(store.load(folder)[0]) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        append(folder, run)
+
+    monkeypatch.setattr(processes, "executor", lambda: executor)
+    monkeypatch.setattr(store, "append", full)
+    out = tmp_path / "out"
+    assert run_bench.main(["run", "quick", "--out", str(out)]) == 2
+    assert not executor.running
+    assert len(store.load(out)[0]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        f"error: Cannot go on in '{out}': No space left on device. What was measured "
+        f"is kept; when that is mended, go on with --resume {out}."
+    )
 
 
 WORKLOAD = '''"""Adds one; slowly enough to be killed in the middle."""
