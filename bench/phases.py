@@ -68,7 +68,6 @@ def time_windows(
     )
     examples = batches * p.batch_size * len(series.steady)
     found["cpu_seconds_per_example"] = (cpu_seconds() - mark["cpu"]) / examples
-    gc.enable()
     if consumer.traces() != mark["traces"]:
         flags.append("retraced")
     if not series.settled:

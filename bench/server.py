@@ -48,6 +48,7 @@ def _run(request: bytes, log: int) -> None:
     """In the child: one run, then out, past everything the parent had open."""
     status = 1
     try:
+        gc.disable()  # a run lives for seconds, and tracing would be collected within
         os.setsid()  # so that a limit kills its helpers with it
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)

@@ -23,7 +23,7 @@ from bench import (
     serving,
     timeline,
 )
-from bench.consumers import step_facts
+from bench.consumers import Consumer, step_facts
 from bench.errors import UsageError
 from bench.graph import cache_facts, executed_graph
 from bench.phases import (
@@ -38,6 +38,7 @@ from bench.preprocess import alone, as_layers, supports_jit
 from bench.trial import Effort, Failure, Measured, Trial
 from bench.work import Work
 
+KEPT: list[Consumer] = []  # freed by the process's end, and not one by one before it
 OVERHEAD = ("fork", "tensorflow", "inputs", "check", "graph")
 
 
@@ -165,6 +166,7 @@ def _measure(
         dataset = work.dataset(scratch, repeat=trial.unit == "window")
     with clock.time("trace"):
         consumer = work.consumer(dataset, trial.consumer)
+        KEPT.append(consumer)
         consumer.trace()
     if trial.consumer == "model":
         with clock.time("check"):
