@@ -195,7 +195,7 @@ def _calibrated(
         spent = time.perf_counter() - start
         if spent >= 0.8 * window_seconds:
             return window, batches
-        growth = min(20.0, max(1.5, window_seconds / max(spent, 1e-9)))
+        growth = min(1000.0, max(1.5, window_seconds / max(spent, 1e-9)))
         batches = max(batches + 1, round(batches * growth))
 
 

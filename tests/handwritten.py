@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 BATCH = 64
-ROUNDS = 5
+ROUNDS = 3
 SECONDS = 1.0
 # name: workload, settings of the two trials, consumer
 COMPARISONS = {
