@@ -116,7 +116,9 @@ def claims(options: argparse.Namespace) -> int:
     """Judge the field's claims by result folders."""
     from bench import claims
 
-    return claims.main(options.folders, as_json=options.json)
+    return claims.main(
+        options.folders, as_json=options.json, as_markdown=options.markdown
+    )
 
 
 def doctor(options: argparse.Namespace) -> int:
@@ -302,6 +304,7 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("--out", type=Path, help="where to write; default B")
 
     added = verb("claims", claims)
+    added.add_argument("--markdown", action="store_true", help="a table for a README")
     added.add_argument("folders", nargs="+", type=Path, help="result folders")
 
     verb("doctor", doctor)

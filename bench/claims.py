@@ -11,7 +11,15 @@ import pandas as pd
 
 from bench import table, words
 from bench.errors import UsageError
-from bench.judge import UNMEASURED, UNTESTABLE, VERDICTS, judge
+from bench.judge import (
+    FAILS,
+    HOLDS,
+    UNMEASURED,
+    UNSETTLED,
+    UNTESTABLE,
+    VERDICTS,
+    judge,
+)
 from bench.trial import Run
 
 __all__ = ["judge", "main", "rows"]
@@ -24,7 +32,9 @@ def rows(runs: Sequence[Run]) -> list[dict[str, str]]:
     return [_spelled(row) for _, row in shown.iterrows()]
 
 
-def main(folders: Iterable[str | Path], *, as_json: bool = False) -> int:
+def main(
+    folders: Iterable[str | Path], *, as_json: bool = False, as_markdown: bool = False
+) -> int:
     """Print every claim with its verdict, from result folders. Returns the exit code.
 
     Raises:
@@ -34,11 +44,44 @@ def main(folders: Iterable[str | Path], *, as_json: bool = False) -> int:
     if not folders:
         raise UsageError("claims needs a result folder: run_bench.py claims DIR ...")
     judged = judge(table.load(*folders))
-    if as_json:
+    if as_markdown:
+        print(markdown(judged))
+    elif as_json:
         print(json.dumps(json.loads(judged.to_json(orient="records")), indent=2))
     else:
         _print(judged)
     return 0
+
+
+def markdown(judged: pd.DataFrame) -> str:
+    """A line a claim, its workloads under their verdicts; for a README."""
+    lines = [
+        "| what is said | holds | does not hold | not settled |",
+        "| :-- | :-- | :-- | :-- |",
+    ]
+    for (sentence, source), part in judged.groupby(["sentence", "source"], sort=False):
+        cells = [
+            "; ".join(
+                _short(row) for _, row in part[part["verdict"] == verdict].iterrows()
+            )
+            for verdict in (HOLDS, FAILS, UNSETTLED)
+        ]
+        if any(cells):
+            said = f"{words.markdown(sentence)} <sub>{words.markdown(source)}</sub>"
+            lines.append(f"| {said} | {' | '.join(cells)} |")
+    for verdict in (UNTESTABLE, UNMEASURED):
+        count = judged.loc[judged["verdict"] == verdict, "claim"].nunique()
+        if count:
+            lines += ["", f"{count} more: {verdict}."]
+    return "\n".join(lines)
+
+
+def _short(row: pd.Series) -> str:
+    """A workload with its factor and interval, in Markdown."""
+    said = _spelled(row)
+    factor = f" {said['factor']}" if said["factor"] else ""
+    bounds = f" ({said['interval']})" if said["interval"] else ""
+    return words.markdown(said["workload"] + factor + bounds)
 
 
 def _spelled(row: pd.Series) -> dict[str, str]:

@@ -97,7 +97,8 @@ def time_epochs(
         seconds += spent
         batches += counted
     spent_cpu = cpu_seconds() - before
-    consumer.step()  # so that there is a graph to read
+    with clock.time("graph"):
+        consumer.step()  # so that there is a graph to read
     batches = [count or consumer.batches() for count in batches[:1]] * len(batches)
     examples = sum(batches) * work.pipeline.batch_size
     found |= {

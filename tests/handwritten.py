@@ -46,8 +46,8 @@ COMPARISONS = {
 }
 
 
-def main() -> int:
-    """Measure both sides in turn and print them."""
+def main(part: str = "") -> int:
+    """Measure both sides in turn and print them; only names with `part` in them."""
     from bench.pipeline import pipeline
     from bench.processes import executor
     from bench.runner import rounds
@@ -55,7 +55,8 @@ def main() -> int:
 
     effort = Effort(rounds=ROUNDS, steady_seconds=SECONDS)
     trials, jobs = {}, {}
-    for name, (workload, *settings, consumer) in COMPARISONS.items():
+    wanted = {name: c for name, c in COMPARISONS.items() if part in name}
+    for name, (workload, *settings, consumer) in wanted.items():
         for side, values in enumerate(settings):
             made = pipeline({"batch_size": BATCH, **values})
             trial = Trial(workload=workload, pipeline=made, consumer=consumer)
@@ -73,7 +74,7 @@ def main() -> int:
             hand[name, side][number] = _by_hand(name, side)
     worst = 0.0
     print(f"{'':44} suite   by hand   apart")
-    for name in COMPARISONS:
+    for name in wanted:
         suite, plain = (_factor(found, name) for found in (ours, hand))
         apart = suite / plain - 1
         worst = max(worst, abs(apart))
@@ -163,4 +164,4 @@ if __name__ == "__main__":
         print(json.dumps(plain(sys.argv[1], int(sys.argv[2]))))
     else:
         np.set_printoptions(precision=3)
-        sys.exit(main())
+        sys.exit(main(*sys.argv[1:]))

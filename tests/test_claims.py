@@ -287,6 +287,22 @@ def test_the_terminal_table_has_80_columns(tmp_path, capsys):
     )
 
 
+def test_the_markdown_table_has_a_line_a_claim(tmp_path, capsys):
+    fast, slow = (
+        claim.trial(f"prices{spelled}") for spelled in ("[order=batch_map]", "")
+    )
+    lines = [msgspec.json.encode(run) for run in factory.runs({fast: 0.01, slow: 0.02})]
+    (tmp_path / "runs.jsonl").write_bytes(b"\n".join(lines) + b"\n")
+    assert claims.main([tmp_path], as_markdown=True) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "| what is said | holds | does not hold | not settled |"
+    assert printed[2].startswith("| Batching before map is faster, by whatever factor.")
+    holds, fails, unsettled = printed[2].split(" | ")[1:]
+    assert holds.startswith("prices 2.0")
+    assert (fails, unsettled) == ("", " |")
+    assert printed[-1].endswith("more: not measured.")
+
+
 def test_claims_need_a_folder():
     with pytest.raises(UsageError, match=r"^claims needs a result folder"):
         claims.main([])
