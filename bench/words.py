@@ -70,7 +70,9 @@ def figure(estimate: float, low: float = math.nan, high: float = math.nan) -> st
         exponent = min(exponent, math.floor(math.log10(abs(estimate))))
     else:
         exponent = math.floor(math.log10(abs(estimate))) - 1
-    decimals = min(max(0, -exponent), 6)
+    if exponent < -6:
+        return f"{estimate:.0e}"
+    decimals = max(0, -exponent)
     return f"{round(estimate, -exponent):,.{decimals}f}"
 
 
@@ -82,7 +84,9 @@ def bounds(estimate: float, low: float, high: float) -> str:
         return f"{figure(low)} to {figure(high)}"
     exponent = math.floor(math.log10((high - low) / 2))
     exponent -= (high - low) / 2 / 10**exponent < 2
-    decimals = min(max(0, -exponent), 6)
+    if exponent < -6:
+        return f"{estimate:.0e}"
+    decimals = max(0, -exponent)
     return " to ".join(f"{round(b, -exponent):,.{decimals}f}" for b in (low, high))
 
 

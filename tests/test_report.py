@@ -313,6 +313,7 @@ def test_cautions_name_the_trial_and_the_remedy():
 @pytest.mark.parametrize(
     ("estimate", "low", "high", "shown"),
     [
+        (6.2e-7, math.nan, math.nan, "6e-07"),
         (12345, 12105, 12585, "12,300"),
         (5.213, 4.9, 5.5, "5.2"),
         (5.213, 5.20, 5.226, "5.213"),
