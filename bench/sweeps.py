@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench import catalog, claim
+from bench import catalog
 from bench.errors import UsageError, unknown
 from bench.pipeline import STRATEGIES, Pipeline, differences, parse, with_axes
 from bench.refusal import refusal
@@ -238,6 +238,8 @@ class _Form(msgspec.Struct):
 
 
 def _of_claims() -> list[Block]:
+    from bench import claim  # late: `list` and `--help` need no claims
+
     wanted = {
         trial.key: trial
         for one in claim.load()
