@@ -5,6 +5,7 @@ import functools
 import importlib.metadata
 import os
 import platform
+import resource
 import subprocess
 from pathlib import Path
 
@@ -57,7 +58,7 @@ class Conditions:
     def __init__(self) -> None:
         """Note the counters now."""
         self._before = psutil.cpu_times()
-        self._own = _own_seconds()
+        self._own = cpu_seconds()
         self._load = os.getloadavg()[0]
 
     def read(self, run_cpu_seconds: float) -> dict[str, float]:
@@ -75,7 +76,7 @@ class Conditions:
             for name in after._fields
             if name not in guests
         )
-        own = _own_seconds() - self._own + run_cpu_seconds
+        own = cpu_seconds() - self._own + run_cpu_seconds
         total = max(total, 1e-9)
         foreign = min(total, max(0.0, total - idle - steal - own))  # ticks are coarse
         return {
@@ -85,9 +86,10 @@ class Conditions:
         }
 
 
-def _own_seconds() -> float:
-    times = psutil.Process().cpu_times()
-    return times.user + times.system
+def cpu_seconds() -> float:
+    """CPU time of this process so far, all threads."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
 
 
 def _cpu() -> str:

@@ -1,7 +1,6 @@
 """The phases of one run in its process, each timed apart."""
 
 import gc
-import resource
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ import numpy as np
 
 from bench import sources, timing, turns
 from bench.consumers import Consumer
+from bench.machine import cpu_seconds
 from bench.trial import Effort
 from bench.work import Work
 
@@ -198,9 +198,3 @@ def _calibrated(
             return window, batches
         growth = min(1000.0, max(1.5, window_seconds / max(spent, 1e-9)))
         batches = max(batches + 1, round(batches * growth))
-
-
-def cpu_seconds() -> float:
-    """CPU time of this process so far, all threads."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime

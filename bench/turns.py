@@ -9,12 +9,13 @@ its own socket, and only one works at a time.
 from __future__ import annotations
 
 import json
-import resource
 import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from bench.machine import cpu_seconds
 
 QUIET_SHARE = 0.05
 QUIET_SECONDS = 0.004
@@ -71,9 +72,9 @@ def become_quiet() -> None:
     """
     deadline = time.monotonic() + QUIET_LIMIT_SECONDS
     while time.monotonic() < deadline:
-        before, start = _cpu_seconds(), time.monotonic()
+        before, start = cpu_seconds(), time.monotonic()
         time.sleep(QUIET_SECONDS)
-        busy = _cpu_seconds() - before
+        busy = cpu_seconds() - before
         if busy < QUIET_SHARE * (time.monotonic() - start):
             return
 
@@ -146,8 +147,3 @@ def take(
             break
         pairs.append(tuple(taken if order[0] is first else reversed(taken)))
     return pairs
-
-
-def _cpu_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime

@@ -26,9 +26,9 @@ from bench import (
 from bench.consumers import Consumer, step_facts
 from bench.errors import UsageError
 from bench.graph import cache_facts, executed_graph
+from bench.machine import cpu_seconds
 from bench.phases import (
     Stopwatch,
-    cpu_seconds,
     take_turns,
     time_epochs,
     time_windows,
