@@ -1,6 +1,6 @@
 """What is random about layers: draws an example or a batch, seeds, and inference."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import keras
@@ -22,6 +22,7 @@ COPIES = 64
 EXAMPLES = 16  # one alone may by chance be drawn the same three times
 SMALL_BATCH = 2  # so that the copies make many calls, which may overtake each other
 TRIES = 4  # of a parallel map, which may by chance repeat itself
+CALLS = 12  # of one batch: a layer that draws one of 5 repeats itself once in 5**11
 ALIKE = 1e-5
 
 
@@ -134,18 +135,17 @@ def outside_training(layers: Sequence[keras.Layer], batch: tf.Tensor) -> dict[st
     for layer in layers:
         before = batch
         trained, served = alone([layer]), alone([layer], training=False)
-        in_training = [to_numpy(trained(before)) for _ in range(3)]
-        outside = [to_numpy(served(before)) for _ in range(2)]
-        batch = tf.constant(outside[0])
-        if all(np.array_equal(in_training[0], other) for other in in_training[1:]):
+        outside = to_numpy(served(before))
+        batch = tf.constant(outside)
+        if _repeats(trained, before):
             continue
         name = type(layer).__name__
-        shape, trained = outside[0].shape[1:], in_training[0].shape[1:]
-        if shape != trained:
-            shapes.append(f"{name}: {shape}, in training {trained}")
-        if not np.array_equal(*outside):
+        shape, in_training = outside.shape[1:], trained(before).shape[1:]
+        if shape != in_training:
+            shapes.append(f"{name}: {shape}, in training {tuple(in_training)}")
+        if not _repeats(served, before):
             verdict = "no"
-        elif _alike(to_numpy(before), outside[0]):
+        elif _alike(to_numpy(before), outside):
             continue
         elif verdict == "yes":
             verdict = "deterministic"
@@ -161,6 +161,12 @@ def outside_training(layers: Sequence[keras.Layer], batch: tf.Tensor) -> dict[st
 def _made_anew(work: Work) -> Work:
     layers = as_layers(work.module.build(work.inputs.features, **work.entry.variant))
     return replace(work, layers=layers)
+
+
+def _repeats(apply: Callable, batch: tf.Tensor) -> bool:
+    """Whether one batch gives the same again and again; at the first other it is no."""
+    first = to_numpy(apply(batch))
+    return all(np.array_equal(first, to_numpy(apply(batch))) for _ in range(CALLS - 1))
 
 
 def _alike(before: np.ndarray, after: np.ndarray) -> bool:
