@@ -1,0 +1,124 @@
+"""The nouns of the guard: a row a trial and metric, and the record of a whole guard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+HELD, REGRESSED, BAD_USE, COULD_NOT_TELL, NOT_COMPARABLE, MISSING = range(6)
+
+EXIT_CODES = {
+    HELD: "held",
+    REGRESSED: "regressed",
+    BAD_USE: "bad use",
+    COULD_NOT_TELL: "could not tell",
+    NOT_COMPARABLE: "not comparable",
+    MISSING: "something missing or failed",
+}
+
+METRICS = {
+    "seconds_per_example": "seconds an example",
+    "latency_p95": "95th percentile of a call's latency, seconds",
+    "cpu_seconds_per_example": "CPU seconds an example",
+    "peak_resident_bytes": "peak resident memory, bytes",
+}
+
+Verdict = Literal[
+    "slower",
+    "faster",
+    "unchanged",
+    "unknown",
+    "not_comparable",
+    "missing",
+    "failed",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One trial and metric, judged. More is worse for every metric.
+
+    Attributes:
+        key: The trial's spelled identity.
+        metric: A name of `METRICS`.
+        verdict: Of head against base.
+        ratio: Head over base; None where there is none.
+        low: Of its interval, as wide as the verdict needs; None with fewer than two.
+        high: The same.
+        threshold: The relative change from which a slow-down counts, such as 0.03.
+        count: Pairs of processes (or of runs) behind the ratio.
+        turns: Pairs of turns behind them, 0 where there were none.
+        log_ratios: One a pair of processes, in the order in which they ran.
+        output_changed: Whether a deterministic trial's outputs differ.
+        cause: Why the verdict is what it is, one line; empty where figures say it.
+    """
+
+    key: str
+    metric: str
+    verdict: Verdict
+    ratio: float | None = None
+    low: float | None = None
+    high: float | None = None
+    threshold: float = 0.03
+    count: int = 0
+    turns: int = 0
+    log_ratios: list[float] = field(default_factory=list)
+    output_changed: bool = False
+    cause: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guarded:
+    """A whole guard: what was compared, how, and each verdict.
+
+    Attributes:
+        base: What was compared with, such as `ref 1a2b3c4`, a file, or a folder.
+        head: What was judged.
+        how: `lockstep` of live processes, or `stored`.
+        rows: One a trial and metric.
+        control: The A/A control: base against base, by the same turns, a row a trial
+            that was its control; empty where nothing ran live.
+        reference: Seconds an example of the pinned reference workload, measured in the
+            same run; None where it was not.
+        seconds_per_example: Of head by key, for the history; empty where not live.
+        false_alarms: Expected false alarms of the whole family, as a rate.
+        started: When, UTC, ISO 8601.
+        seconds: How long it took.
+        seed: Of the processes.
+        machine: What identifies the machine and the versions.
+        conditions: Load, steal and other processes' CPU during it.
+        notes: What a reader has to know, one line each.
+    """
+
+    base: str
+    head: str
+    how: Literal["lockstep", "stored"]
+    rows: list[Row]
+    control: list[Row] = field(default_factory=list)
+    reference: float | None = None
+    seconds_per_example: dict[str, float] = field(default_factory=dict)
+    false_alarms: float = 0.05
+    started: str = ""
+    seconds: float = 0.0
+    seed: int = 0
+    machine: dict[str, object] = field(default_factory=dict)
+    conditions: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def exit_code(guarded: Guarded, *, unknown_passes: bool = False) -> int:
+    """The worst of the rows; nothing judged is never a pass.
+
+    Missing or failed (5) comes before all, since such a guard did not look; then a
+    regression (1), not comparable (4), could not tell (3), held (0).
+    """
+    verdicts = {row.verdict for row in guarded.rows}
+    if not verdicts or verdicts & {"missing", "failed"}:
+        return MISSING
+    if "slower" in verdicts:
+        return REGRESSED
+    if "not_comparable" in verdicts:
+        return NOT_COMPARABLE
+    if "unknown" in verdicts and not unknown_passes:
+        return COULD_NOT_TELL
+    return HELD
