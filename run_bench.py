@@ -4,16 +4,14 @@
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import re
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import catalog, sweeps
-from bench.errors import UsageError, unknown
+from bench import catalog, guarding, sweeps
+from bench.errors import UsageError
 from bench.pipeline import AXES, STRATEGIES, allowed
 from bench.trial import CONSUMERS
 
@@ -63,40 +61,11 @@ def list_(options: argparse.Namespace) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Make a sweep's runs, then its report."""
-    from bench import plan, processes, store
+    from bench import sweeping
 
-    folder, made = _plan(options)
-    with store.locked(folder):
-        kept, notes = store.load(folder)
-        if kept and not options.resume:
-            raise UsageError(
-                f"'{folder}' holds {len(kept)} runs already. Go on with them by "
-                f"--resume {folder}, or name another folder with --out."
-            )
-        for note in notes:
-            print(note, file=sys.stderr)
-        executor = processes.executor()
-        print("Making inputs and checking layers ...", file=sys.stderr)
-        try:
-            made = plan.prepare(made, executor)
-            plan.save(made, folder)
-            _announce(made, folder)
-            _sweep(made, folder, executor, kept)
-        except KeyboardInterrupt:
-            count = len(store.load(folder)[0])
-            print(
-                f"\nInterrupted. {count} runs are kept in {folder}; go on with\n"
-                f"  run_bench.py run --resume {folder}",
-                file=sys.stderr,
-            )
-            return INTERRUPTED
-        except OSError as error:
-            raise UsageError(
-                f"Cannot go on in '{folder}': {error.strerror}. What was measured is "
-                f"kept; when that is mended, go on with --resume {folder}."
-            ) from error
-        finally:
-            executor.stop()
+    folder = sweeping.main(options)
+    if folder is None:
+        return INTERRUPTED
     return _report([folder], folder, ("html", "md", "csv", "png"), as_json=options.json)
 
 
@@ -112,6 +81,13 @@ def compare(options: argparse.Namespace) -> int:
     from bench import compare
 
     return compare.main(options.a, options.b, out=options.out, as_json=options.json)
+
+
+def guard(options: argparse.Namespace) -> int:
+    """Compare with a revision, interpreter or baseline; the exit code tells."""
+    from bench import guarding
+
+    return guarding.main(options)
 
 
 def claims(options: argparse.Namespace) -> int:
@@ -146,88 +122,6 @@ def _report(
     return 0
 
 
-def _plan(options: argparse.Namespace):
-    from dataclasses import replace
-
-    from bench import plan
-
-    if options.resume:
-        return options.resume, plan.load(options.resume)
-    if not options.sweep:
-        raise UsageError("run needs a SWEEP, a FILE.toml, or --resume DIR; see list.")
-    workloads, sweep_name = list(options.workload), options.sweep
-    if sweep_name not in sweeps.names() and not sweep_name.endswith(".toml"):
-        raise unknown("sweep", sweep_name, sweeps.names())
-    axes = dict(sweeps.parse_axis(text) for text in options.axis)
-    sweep = sweeps.narrow(
-        sweeps.find(sweep_name),
-        workloads=workloads,
-        strategies=options.strategy,
-        axes=axes,
-        consumer=options.consumer or "",
-        unit=options.unit or "",
-    )
-    effort = sweep.effort
-    if options.rounds:
-        effort = replace(effort, rounds=options.rounds)
-    made = plan.make(sweep, effort, options.seed, options.budget, options.data)
-    if options.budget:
-        fitted = plan.fitted(effort, len(made.trials), options.budget)
-        made = replace(made, effort=fitted)
-    now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    folder = options.out or catalog.ROOT / "results" / f"{sweep.name}-{now}"
-    return folder, made
-
-
-def _announce(made, folder: Path) -> None:
-    from bench.progress import spoken
-
-    for key, reason in list(made.refused.items())[:5]:
-        print(f"left out: {key}: {reason}", file=sys.stderr)
-    if len(made.refused) > 5:
-        more = len(made.refused) - 5
-        print(f"left out: {more} more, listed in {folder}/plan.json", file=sys.stderr)
-    print(
-        f"{made.sweep}: {len(made.trials)} trials x {made.effort.rounds} rounds = "
-        f"{made.runs} runs, about {spoken(made.seconds)}; results in {folder}",
-        file=sys.stderr,
-    )
-
-
-def _sweep(made, folder: Path, executor, kept: list) -> None:
-    from bench import runner, store
-    from bench.progress import Progress
-
-    keys = {trial.key for trial in made.trials}
-    done = frozenset((r.key, r.round) for r in kept if r.key in keys)
-    deadline = time.monotonic() + made.budget_seconds
-    progress = Progress(made.runs, made.seconds, len(done))
-    runs = runner.rounds(
-        made.trials,
-        executor,
-        made.effort,
-        sweep=made.sweep,
-        seed=made.seed,
-        done=done,
-        time_is_up=lambda: made.budget_seconds > 0 and time.monotonic() > deadline,
-    )
-    count = len(done)
-    with progress.shown():
-        try:
-            for one in runs:
-                store.append(folder, one)
-                count += 1
-                progress.advance(one)
-        finally:
-            runs.close()  # ends the server and what still runs in it
-    if count < made.runs:
-        print(
-            f"The budget ended with {count} of {made.runs} runs made; go on with\n"
-            f"  run_bench.py run --resume {folder}",
-            file=sys.stderr,
-        )
-
-
 def _shelf(shelf: str) -> dict[str, str]:
     lines = {}
     for entry in catalog.entries(shelf).values():
@@ -252,6 +146,16 @@ def _duration(text: str) -> float:
         raise argparse.ArgumentTypeError(f"a time such as 90s, 10m or 1h, got '{text}'")
     factor = {"s": 1, "m": 60, "h": 3600, None: 1}[matched[2]]
     return float(matched[1]) * factor
+
+
+def _precision(text: str) -> float:
+    matched = re.fullmatch(r"(\d+(?:\.\d+)?)(%)?", text)
+    share = float(matched[1]) / (100 if matched[2] else 1) if matched else 0.0
+    if not 0.001 <= share <= 0.5:
+        raise argparse.ArgumentTypeError(
+            f"a share from 0.1% to 50%, such as 2% or 0.02, got '{text}'"
+        )
+    return share
 
 
 def _positive(text: str) -> int:
@@ -282,9 +186,17 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument(f"--{name}", action="append", default=[], help=text)
     added.add_argument("--consumer", choices=CONSUMERS, help="what pulls the batches")
     added.add_argument("--unit", choices=sweeps.UNITS, help="what a sample covers")
-    added.add_argument("--rounds", type=_positive, help="runs of each trial")
+    added.add_argument(
+        "--rounds", type=_positive, help="runs of each trial; of a race, at least"
+    )
     added.add_argument(
         "--budget", type=_duration, default=0.0, help="stop after this time, as 10m"
+    )
+    added.add_argument(
+        "--precision",
+        type=_precision,
+        default=0.0,
+        help="more rounds until what could be the best is known to this, as 2%%",
     )
     added.add_argument("--seed", type=int, default=0, help="of the random order")
     added.add_argument("--out", type=Path, help="result folder")
@@ -304,6 +216,8 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("a", type=Path, help="result folder to compare with")
     added.add_argument("b", type=Path, help="result folder that is judged")
     added.add_argument("--out", type=Path, help="where to write; default B")
+
+    guarding.add_options(verb("guard", guard), _duration)
 
     added = verb("claims", claims)
     added.add_argument("--markdown", action="store_true", help="a table for a README")

@@ -129,7 +129,7 @@ def _machines(a: pd.DataFrame, b: pd.DataFrame) -> tuple[list[str], bool]:
 def _row(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, object]:
     first = b.iloc[0]
     logs = [side["log_seconds"].dropna().to_numpy() for side in (a, b)]
-    estimate, error, freedom = _welch(*logs)
+    estimate, error, freedom = welch(*logs)
     width = distributions.t.ppf((1 + stats.CONFIDENCE) / 2, freedom) * error
     inputs = [set(side["input_fingerprint"]) - {""} for side in (a, b)]
     return {
@@ -152,7 +152,7 @@ def _row(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, object]:
     }
 
 
-def _welch(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:
+def welch(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:
     """Difference of means a - b, its standard error, Welch's degrees of freedom."""
     if not len(a) or not len(b):
         return np.nan, np.nan, 1.0

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class UsageError(Exception):
@@ -16,3 +17,21 @@ def unknown(noun: str, given: str, allowed: Iterable[str]) -> UsageError:
     ]
     hint = f"Did you mean '{near[0]}'?" if near else f"There are: {', '.join(allowed)}."
     return UsageError(f"No {noun} named '{given}'. {hint}")
+
+
+def check_writable(path: Path | None) -> None:
+    """Find out before anything slow starts; a file that was not there is not left.
+
+    Raises:
+        UsageError: The file cannot be written.
+    """
+    if path is None:
+        return
+    there = path.exists()
+    try:
+        with path.open("ab"):
+            pass
+    except OSError as error:
+        raise UsageError(f"Cannot write '{path}': {error.strerror}.") from error
+    if not there:
+        path.unlink()

@@ -10,6 +10,7 @@ import functools
 import io
 import re
 import textwrap
+import weakref
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from pathlib import Path
@@ -17,9 +18,11 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+import vl_convert
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 from bench.words import visible
 
@@ -39,6 +42,7 @@ DARK = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY)  # lines show on white too
 WIDTH = 4.8  # inches: 9 points stay legible on a screen 390 pixels wide
 SVG = "http://www.w3.org/2000/svg"
 XLINK = "http://www.w3.org/1999/xlink"
+_written: weakref.WeakKeyDictionary[Figure, str] = weakref.WeakKeyDictionary()
 
 STYLE = {
     "font.family": "DejaVu Sans",
@@ -95,6 +99,17 @@ def panels(heights: list[float], columns: int = 1) -> tuple[Figure, list[Axes]]:
     return figure, list(grid.flat)
 
 
+def note(figure: Figure, shown: int, found: int) -> None:
+    """Say above a figure that it shows some of its panels, and how to see the rest."""
+    if shown < found:
+        figure.suptitle(
+            f"{shown} of {found} panels; for others draw a part of the table",
+            x=0.01,
+            ha="left",
+            fontsize=8,
+        )
+
+
 def rows(axes: Axes, labels: list[str]) -> np.ndarray:
     """Name the rows of a horizontal chart, first on top; returns their positions."""
     places = np.arange(len(labels))
@@ -117,9 +132,14 @@ def label(text: object, width: int = 24, lines: int = 2) -> str:
 
 
 def png(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG on white, 200 dots an inch."""
-    with mpl.rc_context({"text.parse_math": False}):
-        figure.savefig(path, dpi=200, facecolor="white", metadata={"Software": None})
+    """Write a figure as PNG on white, 160 dots an inch; 256 colours keep it small."""
+    _fonts()
+    drawn = vl_convert.svg_to_png(_vector(figure), scale=160 / 96)
+    with Image.open(io.BytesIO(drawn)) as image:
+        white = Image.new("RGBA", image.size, "white")
+        flat = Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
+        few = flat.quantize(method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+        few.save(path, optimize=True)
 
 
 def svg(figure: Figure, name: str, alternative: str) -> str:
@@ -130,13 +150,7 @@ def svg(figure: Figure, name: str, alternative: str) -> str:
         name: A prefix that keeps its ids apart from those of other figures.
         alternative: What a reader who cannot see it is told.
     """
-    written = io.BytesIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
-        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        figure.savefig(
-            written, format="svg", transparent=True, dpi=150, metadata=nothing
-        )
-    root = ElementTree.fromstring(written.getvalue())
+    root = ElementTree.fromstring(_vector(figure))
     for parent in root.iter():
         for child in list(parent):
             if child.tag == f"{{{SVG}}}metadata" or "}RDF" in child.tag:
@@ -153,6 +167,25 @@ def svg(figure: Figure, name: str, alternative: str) -> str:
     ElementTree.register_namespace("", SVG)
     ElementTree.register_namespace("xlink", XLINK)
     return ElementTree.tostring(root, encoding="unicode")
+
+
+def _vector(figure: Figure) -> str:
+    """A figure as matplotlib writes SVG; drawing takes long, so it is done once."""
+    if figure not in _written:
+        out = io.BytesIO()
+        with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "feedrate"}):
+            nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+            figure.savefig(
+                out, format="svg", transparent=True, dpi=150, metadata=nothing
+            )
+        _written[figure] = out.getvalue().decode()
+    return _written[figure]
+
+
+@functools.cache
+def _fonts() -> None:
+    folder = Path(mpl.get_data_path()) / "fonts" / "ttf"
+    vl_convert.register_font_directory(str(folder))
 
 
 def _attribute(key: str, value: str, name: str) -> str:

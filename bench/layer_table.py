@@ -6,10 +6,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
 from bench import catalog, words
+from bench.table import SCENE
 
 PLACEMENTS = {
     "map_batch": "dataset, map then batch",
@@ -20,6 +23,15 @@ PLACEMENTS = {
 }
 FACTS = ("supports_jit", "draws", "distinct_draws", "reproducible")
 GPU = "fact_peak_gpu_bytes"
+QUANTITIES = ("factor", "examples_per_second")
+NEEDED = [
+    *("scene", "key", "label", "runs", "placement", "order", "jit", "ranked"),
+    *("baseline", "is_baseline", "cpu_seconds_per_example", "peak_resident_bytes"),
+    *(f"{name}{end}" for name in QUANTITIES for end in ("", "_low", "_high")),
+    *SCENE,
+]
+
+Row = Mapping[str, object]
 
 
 def rows(trials: pd.DataFrame, samples: pd.DataFrame) -> list[dict[str, str]]:
@@ -33,10 +45,16 @@ def rows(trials: pd.DataFrame, samples: pd.DataFrame) -> list[dict[str, str]]:
         return []
     kinds = _kinds()
     known = [str(name).partition(":")[0] in kinds for name in trials["workload"]]
-    own = trials[np.array(known, bool) & (trials["runs"] > 0).to_numpy(bool)]
-    facts = _facts(samples)
-    scenes = own.groupby("scene", sort=False)
-    return [_row(scene, facts, kinds) for _, scene in scenes]
+    own = trials.loc[np.array(known, bool) & (trials["runs"] > 0), NEEDED]
+    if own.empty:
+        return []
+    own["place"] = [placement(row) for row in own.to_dict("records")]
+    own = own.join(_facts(samples), on=["machine", "key"])
+    own = own.sort_values("examples_per_second", ascending=False)
+    scenes: dict[int, list[Row]] = {number: [] for number in sorted(set(own["scene"]))}
+    for row in own.to_dict("records"):
+        scenes[row["scene"]].append(row)
+    return [_row(fastest, kinds) for fastest in scenes.values()]
 
 
 def _kinds() -> dict[str, str]:
@@ -51,7 +69,7 @@ def _facts(samples: pd.DataFrame) -> pd.DataFrame:
     return once.groupby(["machine", "key"], sort=False)[names].last()
 
 
-def placement(row: pd.Series) -> str:
+def placement(row: Row) -> str:
     """Which of `PLACEMENTS` a trial is."""
     if row["placement"] == "dataset":
         return row["order"]
@@ -60,15 +78,9 @@ def placement(row: pd.Series) -> str:
     return row["placement"]
 
 
-def _row(
-    scene: pd.DataFrame, facts: pd.DataFrame, kinds: dict[str, str]
-) -> dict[str, str]:
-    fastest = scene.sort_values("examples_per_second", ascending=False)
-    fastest = fastest.assign(place=[placement(row) for _, row in fastest.iterrows()])
-    each = fastest.drop_duplicates("place").set_index("place")
-    ranked = fastest[fastest["ranked"]]
-    best = (ranked if len(ranked) else fastest).iloc[0]
-    known = _known(fastest, facts)
+def _row(fastest: list[Row], kinds: dict[str, str]) -> dict[str, str]:
+    each = {row["place"]: row for row in reversed(fastest)}
+    best = next((row for row in fastest if row["ranked"]), fastest[0])
     factor, interval = words.triple(best, "factor")
     row = {
         "layer": words.visible(best["workload"], 60),
@@ -83,36 +95,31 @@ def _row(
         "baseline": words.visible(best["baseline"], 60),
         "cpu_microseconds": words.figure(1e6 * best["cpu_seconds_per_example"]),
         "memory_mib": words.figure(best["peak_resident_bytes"] / 2**20),
-        "gpu_mib": _gpu(known),
-        **{name: _said(known, f"fact_{name}") for name in FACTS},
+        "gpu_mib": _gpu(fastest),
+        **{name: _said(fastest, f"fact_{name}") for name in FACTS},
     }
     for name in PLACEMENTS:
         rate = "-"
-        if name in each.index:
-            rate, _ = words.triple(each.loc[name], "examples_per_second")
+        if name in each:
+            rate, _ = words.triple(each[name], "examples_per_second")
         row[f"rate_{name}"] = rate
     return row
 
 
-def _known(scene: pd.DataFrame, facts: pd.DataFrame) -> pd.DataFrame:
-    index = pd.MultiIndex.from_frame(scene[["machine", "key"]])
-    return facts.reindex(index).assign(place=scene["place"].to_numpy())
+def _gpu(rows: list[Row]) -> str:
+    values = [row[GPU] for row in rows if pd.notna(row.get(GPU))]
+    return words.figure(max(values) / 2**20) if values else "-"
 
 
-def _gpu(known: pd.DataFrame) -> str:
-    values = known[GPU].dropna() if GPU in known else []
-    return words.figure(max(values) / 2**20) if len(values) else "-"
-
-
-def _said(known: pd.DataFrame, name: str) -> str:
+def _said(rows: list[Row], name: str) -> str:
     """A fact's value; where placements differ, each value with its placements."""
-    if name not in known or known[name].isna().all():
-        return "-"
     found: dict[str, dict[str, None]] = {}
-    for value, place in known[[name, "place"]].dropna().itertuples(index=False):
-        spelled = f"{value:g}" if isinstance(value, float) else str(value)
-        found.setdefault(spelled, {})[place] = None
-    if len(found) == 1:
-        return words.visible(next(iter(found)), 60)
+    for row in rows:
+        value = row.get(name)
+        if pd.notna(value):
+            spelled = f"{value:g}" if isinstance(value, float) else str(value)
+            found.setdefault(spelled, {})[row["place"]] = None
+    if len(found) < 2:
+        return words.visible(next(iter(found), "-"), 60)
     parts = [f"{value} ({', '.join(places)})" for value, places in found.items()]
     return words.visible("; ".join(parts), 200)

@@ -1,95 +1,147 @@
-"""Two trials compared live: pairs of processes that take turns on the same machine.
+"""Two trials compared live: processes that take turns on the same machine.
 
-One pair of processes gives one figure, the median log-ratio of its turns; the evidence
-is in the pairs of processes, since what is built first in one may be favoured by where
-its memory lies. So the roles are swapped from pair to pair.
+Three processes are alive at a time: base, base once more as the control, and head. A
+round of turns gives two log-ratios, head against the mean of both bases, and the
+control against base, which ought to be nothing. One trio of processes gives one figure
+of each; the evidence is in the trios, since what is built first may be favoured by
+where its memory lies. So the roles rotate from trio to trio.
 """
 
 from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from bench import turns
-from bench.processes import ForkServer, Outcome
+from bench.processes import Begun, Executor, Outcome, Place
 from bench.trial import Effort, Failure, Measured, Trial
+
+ROLES = ("base", "control", "head")
 
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two: where it runs, and what.
+    """One of those compared: where it runs, and what.
 
     Attributes:
-        server: Started; the other side has one of its own.
+        server: Started; several sides may share one.
         trial: What it measures.
+        folder: The folder it works in, which is also on its module path.
     """
 
-    server: ForkServer
+    server: Executor
     trial: Trial
+    folder: str = ""
 
 
 @dataclass(frozen=True)
-class Pair:
-    """What one pair of processes gave.
+class Trio:
+    """What one trio of processes gave.
 
     Attributes:
-        turns: Seconds a batch of base and head, a pair of turns each.
-        base: What the base process brought back.
-        head: What the head process brought back.
-        failure: Why there are no turns.
+        turns: Of base, control and head, a round of turns each; empty if one failed.
+        measured: What each brought back, in the same order; empty if one failed.
+        failures: Why there are no turns, by role.
+        batch_sizes: Examples a batch of base and head.
+        seconds: How long the trio took, from its forks to its end.
     """
 
-    turns: list[tuple[float, float]]
-    base: Measured | None
-    head: Measured | None
-    failure: Failure | None = None
+    turns: list[tuple[turns.Turn, ...]]
+    measured: list[Measured]
+    failures: dict[str, Failure]
+    batch_sizes: dict[str, int]
+    seconds: float
 
 
-def pairs(
+def trios(
     base: Side, head: Side, effort: Effort, *, seconds: float, seed: int
-) -> Iterator[Pair]:
-    """Pairs of processes without end, each taking turns for so many seconds.
+) -> Iterator[Trio]:
+    """Trios of processes without end, each taking turns for so many seconds.
 
     Args:
         base: What is compared with.
         head: What is compared.
         effort: Calibration, ramp and limits.
-        seconds: Of turns in each pair of processes.
-        seed: Of the first pair; each pair has another.
+        seconds: Of turns in each trio of processes.
+        seed: Of the first trio; each has another, the same for its three processes.
     """
     number = 0
     while True:
-        swapped = number % 2 == 1
-        sides = (head, base) if swapped else (base, head)
-        taken, outcomes = _one(sides, effort, seconds, seed + number)
-        if swapped:
-            taken = [(second, first) for first, second in taken]
-            outcomes = outcomes[::-1]
-        yield _pair(taken, outcomes)
+        yield trio(base, head, effort, seconds=seconds, seed=seed, number=number)
         number += 1
 
 
-def _one(
-    sides: tuple[Side, Side], effort: Effort, seconds: float, seed: int
-) -> tuple[list[tuple[float, float]], list[Outcome]]:
-    """One pair of processes: the first is built first and goes first."""
+def trio(
+    base: Side, head: Side, effort: Effort, *, seconds: float, seed: int, number: int
+) -> Trio:
+    """One trio; arguments as in `trios`, and which of them, from 0."""
+    start = time.monotonic()
+    sides = dict(zip(ROLES, (base, base, head), strict=True))
+    order = rotated(number)
+    placed = [sides[role] for role in order]
+    taken, outcomes = _take(placed, effort, seconds, seed + number)
+    found, failures = {}, {}
+    for role, outcome in zip(order, outcomes, strict=True):
+        measured, failure = _read(outcome)
+        found[role] = measured
+        if failure:
+            failures[role] = failure
+    culprits = {r: f for r, f in failures.items() if f.type != "Dismissed"}
+    failures = culprits or failures
+    if not failures and not taken:
+        lost = Failure(type="Lost", message="a process ended before its turns")
+        failures = dict.fromkeys(ROLES, lost)
+    at = [order.index(role) for role in ROLES]
+    return Trio(
+        turns=[] if failures else [tuple(row[i] for i in at) for row in taken],
+        measured=[] if failures else [found[role] for role in ROLES],
+        failures=failures,
+        batch_sizes={
+            name: side.trial.pipeline.batch_size
+            for name, side in (("base", base), ("head", head))
+        },
+        seconds=time.monotonic() - start,
+    )
+
+
+def rotated(number: int) -> tuple[str, ...]:
+    """Who is built and goes first in this trio: each role in each place, both ways."""
+    turned = ROLES[number % 3 :] + ROLES[: number % 3]
+    return turned if number % 2 == 0 else turned[::-1]
+
+
+def _take(
+    sides: Sequence[Side], effort: Effort, seconds: float, seed: int
+) -> tuple[list[tuple[turns.Turn, ...]], list[Outcome]]:
     with tempfile.TemporaryDirectory(prefix="feedrate-") as folder:
-        callers = [turns.Caller(Path(folder), name) for name in ("first", "second")]
-        begun = []
+        callers = [turns.Caller(Path(folder), str(n)) for n in range(len(sides))]
+        begun: list[Begun] = []
+        taken: list[tuple[turns.Turn, ...]] = []
         try:
-            ready = True
             for side, caller in zip(sides, callers, strict=True):
+                place = Place(caller.path, side.folder)
                 begun.append(
-                    side.server.begin("measure", side.trial, effort, seed, caller.path)
+                    side.server.begin("measure", side.trial, effort, seed, place)
                 )
-                # One after the other: building is not to disturb what is timed.
-                ready = ready and caller.ready(effort.limit_seconds)
-            taken = _turns(callers, seconds) if ready else []
+            # All are built at once, as that is not timed, but they calibrate and warm
+            # up one after another, and not before the last one is built.
+            if all(
+                caller.arrived(effort.limit_seconds, partial(side.server.ended, one))
+                for side, caller, one in zip(sides, callers, begun, strict=True)
+            ):
+                ready: dict | None = {}
+                for side, caller in zip(sides, callers, strict=True):
+                    ready = caller.ready(ready if _alike(side, sides[0]) else {})
+                    if ready is None:
+                        break
+                else:
+                    taken = turns.take(callers, seconds, time.monotonic)
         finally:
             for caller in callers:
                 caller.close()
@@ -100,24 +152,17 @@ def _one(
     return taken, outcomes
 
 
-def _turns(
-    callers: list[turns.Caller],
-    seconds: float,
-    clock: Callable[[], float] = time.monotonic,
-) -> list[tuple[float, float]]:
-    first, second = callers
-    return turns.take(first, second, seconds, clock)
+def _alike(one: Side, other: Side) -> bool:
+    """Whether a batch of one is a batch of the other, so that pulls can be repeated."""
+    same = ("batch_size", "cache", "resample")
+    return one.trial.consumer == other.trial.consumer and all(
+        getattr(one.trial.pipeline, name) == getattr(other.trial.pipeline, name)
+        for name in same
+    )
 
 
-def _pair(taken: list[tuple[float, float]], outcomes: list[Outcome]) -> Pair:
-    measured = []
-    for outcome in outcomes:
-        if outcome.failure:
-            return Pair([], None, None, outcome.failure)
-        measured.append(msgspec.json.decode(outcome.result, type=Measured))
-        if measured[-1].error:
-            return Pair([], None, None, measured[-1].error)
-    if not taken:
-        lost = Failure(type="Lost", message="a process ended before its turns")
-        return Pair([], None, None, lost)
-    return Pair(taken, measured[0], measured[1])
+def _read(outcome: Outcome) -> tuple[Measured | None, Failure | None]:
+    if outcome.failure:
+        return None, outcome.failure
+    measured = msgspec.json.decode(outcome.result, type=Measured)
+    return measured, measured.error

@@ -7,11 +7,19 @@ import os
 import platform
 import resource
 import subprocess
+import time
 from pathlib import Path
 
 import psutil
 
 PACKAGES = ("tensorflow", "keras", "numpy")
+HEAVY_SHARE = 0.15  # of all processors' time; a quiet machine was seen at 0 to 0.02
+LEAST_SECONDS = 0.1  # ten ticks of the counters; less tells nothing
+GPU_STATE = {
+    "clocks.sm": "gpu_sm_mhz",
+    "clocks.mem": "gpu_memory_mhz",
+    "temperature.gpu": "gpu_celsius",
+}
 IDENTITY = ("cpu", "cpu_count", "memory_bytes", "gpus", "system")
 
 
@@ -53,16 +61,20 @@ def gpus() -> list[str]:
 
 
 class Conditions:
-    """Load, steal and other processes' CPU between its making and `read()`."""
+    """Load, steal, other processes' CPU and clocks between its making and `read()`."""
 
     def __init__(self) -> None:
-        """Note the counters now."""
-        self._before = psutil.cpu_times()
-        self._own = cpu_seconds()
+        """Note the counters and the clocks now."""
+        self._clocks = clocks()
         self._load = os.getloadavg()[0]
+        self._own = cpu_seconds()
+        self._before, self._start = psutil.cpu_times(), time.monotonic()
 
     def read(self, run_cpu_seconds: float) -> dict[str, float]:
-        """Shares of all processors' time since then, 0 to 1, and the load before.
+        """Shares of all processors' time since then, 0 to 1, load, and clocks.
+
+        The load is that before; each clock that the machine tells has a figure
+        `_before` and one `_after`.
 
         Args:
             run_cpu_seconds: CPU time of the run itself, which is not foreign.
@@ -79,11 +91,38 @@ class Conditions:
         own = cpu_seconds() - self._own + run_cpu_seconds
         total = max(total, 1e-9)
         foreign = min(total, max(0.0, total - idle - steal - own))  # ticks are coarse
+        if time.monotonic() - self._start < LEAST_SECONDS:
+            total, steal, foreign = 1.0, 0.0, 0.0
         return {
             "load_at_start": self._load,
             "steal_share": steal / total,
             "foreign_cpu_share": foreign / total,
+            **{f"{name}_before": value for name, value in self._clocks.items()},
+            **{f"{name}_after": value for name, value in clocks().items()},
         }
+
+
+def foreign_share(conditions: dict[str, float]) -> float:
+    """Share of all processors' time that went to others: processes and guests."""
+    names = ("steal_share", "foreign_cpu_share")
+    return sum(conditions.get(name, 0.0) for name in names)
+
+
+def clocks() -> dict[str, float]:
+    """Clocks in MHz and the first GPU's temperature; only what the machine tells."""
+    found = {}
+    with contextlib.suppress(OSError, NotImplementedError):  # not told in some guests
+        frequency = psutil.cpu_freq()
+        if frequency and frequency.current:
+            found["cpu_mhz"] = float(frequency.current)
+    if gpus():
+        asked = f"--query-gpu={','.join(GPU_STATE)}"
+        told = _output("nvidia-smi", asked, "--format=csv,noheader,nounits")
+        values = (told.splitlines() or [""])[0].split(",")
+        for name, value in zip(GPU_STATE.values(), values, strict=False):
+            with contextlib.suppress(ValueError):  # `[N/A]`, as on some cards
+                found[name] = float(value)
+    return found
 
 
 def cpu_seconds() -> float:

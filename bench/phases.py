@@ -1,19 +1,21 @@
 """The phases of one run in its process, each timed apart."""
 
 import gc
+import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 
 from bench import sources, timing, turns
 from bench.consumers import Consumer
 from bench.machine import cpu_seconds
+from bench.pipeline import Pipeline
 from bench.trial import Effort
 from bench.work import Work
 
-PULLS = 4  # of one window in turns; what is flushed need then not be a whole window
 PREPARED = 16  # batches; more than AUTOTUNE was seen to buffer for a drain
 
 
@@ -119,8 +121,8 @@ def take_turns(
 ) -> None:
     """Windows in turn with another process; see `turns`.
 
-    A turn first pulls as many batches, untimed, as the idle pipeline can have prepared.
-    A window is a few pulls of one size, since `shard` fixes the size of a pull.
+    The process that is ready first calibrates and ramps; the other one repeats its
+    pulls one for one, so that both are as warm and have the same examples before them.
 
     Args:
         consumer: What pulls the batches, traced.
@@ -130,39 +132,98 @@ def take_turns(
         clock: Takes the phases' seconds.
         found: Takes the samples.
     """
-    p = work.pipeline
-    _, batches = _ready(consumer, work, effort, clock)
-    size = max(1, batches // PULLS)
-    pulls = -(-batches // size)
-    pull = consumer.window(size)
-    held = PREPARED if p.prefetch == "autotune" else p.prefetch
-    flushes = max(1, -(-held // size))
-
-    def times(count: int) -> Callable[[], None]:
-        def pull_all() -> None:
-            for _ in range(count):
-                pull()
-
-        return pull_all
-
-    window = times(pulls)
-    series = timing.measure(
-        window,
-        size * pulls,
-        time.perf_counter,
-        warmup_seconds=effort.warmup_seconds,
-        steady_seconds=0.0,
-    )
-    clock.seconds["ramp"] = series.ramp_seconds + series.steady_seconds
+    seat = turns.Seat(channel)
+    told = seat.told()
+    consumer, pulled = _recorded(consumer)
+    if told:
+        with clock.time("ramp"):
+            window = _repeated(consumer, told["pulled"])
+        batches, ramp = told["batches"], []
+    else:
+        window, batches = _ready(consumer, work, effort, clock)
+        series = timing.measure(
+            window,
+            batches,
+            time.perf_counter,
+            warmup_seconds=effort.warmup_seconds,
+            steady_seconds=0.0,
+        )
+        clock.seconds["ramp"] = series.ramp_seconds + series.steady_seconds
+        ramp = series.ramp
     gc.disable()
+    flushes = -(-prepared(work.pipeline) // batches)
+
+    def flush() -> None:
+        for _ in range(flushes):
+            window()
+
+    lane = turns.Lane(flush if flushes else None, window, batches, pulled())
     with clock.time("steady"):
-        lane = turns.Lane(times(flushes), window, size * pulls)
-        samples = turns.serve(channel, lane, time.perf_counter)
+        taken = seat.serve(lane, time.perf_counter)
+    size = work.pipeline.batch_size
     found |= {
-        "samples": samples,
-        "ramp_samples": series.ramp,
-        "batches_per_sample": size * pulls,
+        "samples": [turn.seconds for turn in taken],
+        "ramp_samples": ramp,
+        "batches_per_sample": batches,
     }
+    if taken:
+        spent = statistics.fmean(turn.cpu_seconds for turn in taken)
+        found["cpu_seconds_per_example"] = spent / size
+
+
+def prepared(p: Pipeline) -> int:
+    """Batches that the pipeline may have ready, or goes on preparing, when idle.
+
+    Nothing without a thread of its own: then a turn need not be flushed. What AUTOTUNE
+    buffers for a drain was seen to be fewer than 16 batches.
+    """
+    calls = (p.map_parallel_calls, p.interleave_parallel_calls, p.prefetch)
+    if p.rewrites == "default" or "autotune" in calls:
+        return PREPARED
+    in_maps = p.map_parallel_calls
+    if p.order == "map_batch" or p.placement != "dataset":
+        in_maps = -(-in_maps // p.batch_size)
+    return p.prefetch + in_maps + (1 if p.interleave_parallel_calls else 0)
+
+
+def _recorded(consumer: Consumer) -> tuple[Consumer, Callable[[], list]]:
+    """The consumer, and what has been pulled of it: `(batches a pull, pulls)`.
+
+    A pull of 0 batches stands for a `step`; a drain's window begins a new iterator.
+    """
+    pulled: list[list] = []
+
+    def counted(batches: int, pull: Callable[[], None]) -> Callable[[], None]:
+        entry = [batches, 0]
+        pulled.append(entry)
+
+        def counting() -> None:
+            entry[1] += 1
+            pull()
+
+        return counting
+
+    def step() -> None:
+        if not pulled or pulled[-1][0]:
+            pulled.append([0, 0])
+        pulled[-1][1] += 1
+        consumer.step()
+
+    def window(batches: int) -> Callable[[], None]:
+        return counted(batches, consumer.window(batches))
+
+    recorded = replace(consumer, step=step, window=window)
+    return recorded, lambda: [tuple(entry) for entry in pulled]
+
+
+def _repeated(consumer: Consumer, pulled: list) -> Callable[[], None]:
+    """Pull what another process pulled; its last window, to go on with."""
+    window = consumer.step
+    for batches, pulls in pulled:
+        window = consumer.window(batches) if batches else consumer.step
+        for _ in range(pulls):
+            window()
+    return window
 
 
 def _ready(

@@ -1,23 +1,24 @@
 """What a sweep will do, said before it does it: trials, runs, and time."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
 
-from bench import catalog, machine
+from bench import catalog, machine, screening
 from bench.errors import UsageError
 from bench.processes import Executor
+from bench.store import PLAN as FILE
 from bench.sweeps import Sweep, trials
 from bench.trial import Effort, Trial
 
-FILE = "plan.json"
 # Seen on 2 shared cores: everything of a run that is not ramp or steady phase, and a
 # round's server. They only make the first estimate; progress corrects it.
 RUN_SECONDS = 1.3
 ROUND_SECONDS = 5.0
 LEAST_STEADY_SECONDS = 0.25
+MOST_ROUNDS = 30  # of a race; it ends there though not everything is settled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +29,13 @@ class Plan:
         sweep: Its name.
         trials: What to run.
         refused: Combinations that mean nothing, with the reason.
-        effort: How much measuring each trial gets.
+        effort: How much measuring each trial gets; in a race, at the least.
         seed: Of the random orders.
         budget_seconds: When to stop; 0 for never.
+        precision: Half the width, relative, to which a race brings the intervals of
+            what could still be the best of its scene; 0 for no race.
+        most_rounds: Where a race ends.
+        notes: How the race ended, for the report.
     """
 
     sweep: str
@@ -39,22 +44,36 @@ class Plan:
     effort: Effort
     seed: int
     budget_seconds: float = 0.0
+    precision: float = 0.0
+    most_rounds: int = MOST_ROUNDS
+    notes: list[str] = field(default_factory=list)
 
     @property
     def runs(self) -> int:
-        """How many runs it makes."""
-        return len(self.trials) * self.effort.rounds
+        """How many runs it makes; a race, at the least."""
+        return sum(len(efforts) for efforts in self._rounds)
 
     @property
     def seconds(self) -> float:
         """How long they should take."""
-        return estimate(len(self.trials), self.effort)
+        runs = [run_seconds(effort) for efforts in self._rounds for effort in efforts]
+        return len(self._rounds) * ROUND_SECONDS + sum(runs)
+
+    @property
+    def _rounds(self) -> list[list[Effort]]:
+        if self.precision:
+            return screening.rounds(self.trials, self.effort)
+        return [[self.effort] * len(self.trials)] * self.effort.rounds
+
+
+def run_seconds(effort: Effort) -> float:
+    """Seconds that a run should take."""
+    return RUN_SECONDS + 0.6 * effort.warmup_seconds + effort.steady_seconds
 
 
 def estimate(count: int, effort: Effort) -> float:
     """Seconds that so many trials should take."""
-    run = RUN_SECONDS + 0.6 * effort.warmup_seconds + effort.steady_seconds
-    return effort.rounds * (ROUND_SECONDS + count * run)
+    return effort.rounds * (ROUND_SECONDS + count * run_seconds(effort))
 
 
 def fitted(effort: Effort, count: int, budget_seconds: float) -> Effort:

@@ -6,6 +6,12 @@ from collections.abc import Callable, Sequence
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.autograph.impl.api import autograph_artifact
+
+# AutoGraph would first rewrite the harness's own functions, in every process anew, and
+# trace them the slower for it. Marked so they run as written, and what they call is
+# treated as before: `do_not_convert` would switch AutoGraph off in a user's layers too.
+as_written = autograph_artifact
 
 
 def as_layers(built: keras.Layer | Sequence[keras.Layer]) -> list[keras.Layer]:
@@ -13,6 +19,7 @@ def as_layers(built: keras.Layer | Sequence[keras.Layer]) -> list[keras.Layer]:
     return list(built) if isinstance(built, (list, tuple)) else [built]
 
 
+@as_written
 def apply_layers(
     layers: Sequence[Callable],
     features: tf.Tensor,
@@ -47,7 +54,12 @@ def alone(layers: Sequence[Callable], *, training: bool = True) -> Callable:
     rounds, RandomBrightness wraps around, RandomContrast refuses. In tf.data, in a
     model and here they make them float32 first.
     """
-    return tf.function(lambda batch: apply_layers(layers, batch, training=training))
+
+    @as_written
+    def call(batch: tf.Tensor) -> tf.Tensor:
+        return apply_layers(layers, batch, training=training)
+
+    return tf.function(call)
 
 
 def supports_jit(layers: Sequence[keras.Layer]) -> bool:

@@ -3,7 +3,7 @@
 import statistics
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from bench.trial import Run
@@ -48,19 +48,35 @@ class Progress:
             )
             yield self
 
+    def begin_round(self, runs: int, settling: Sequence[str]) -> None:
+        """A round of a race, with what it is to settle, a line a scene."""
+        self._total = max(self._total, self._done + runs)
+        if self._bar is None:
+            print(*settling, sep="\n", file=sys.stderr, flush=True)
+        else:
+            for line in settling:  # above the bar, whole
+                self._bar.console.print(line, markup=False, soft_wrap=True)
+
     def advance(self, run: Run) -> None:
-        """One more run is done."""
-        self._done += 1
-        last = summary(run)
+        """One more run is done; one that was made before is shown, not counted."""
+        self._done += not run.repeat
+        last = ("again: " if run.repeat else "") + summary(run)
         if self._bar is None:
             print(f"[{self._done}/{self._total}] {last}", file=sys.stderr, flush=True)
         else:
-            room = max(20, self._bar.console.width - 50)
-            if len(last) > room:
-                last = last[: room - 1] + "…"
-            self._bar.update(
-                self._task, completed=self._done, left=self._left(), last=last
-            )
+            self._show(last)
+
+    def _show(self, last: str) -> None:
+        room = max(20, self._bar.console.width - 50)
+        if len(last) > room:
+            last = last[: room - 1] + "…"
+        self._bar.update(
+            self._task,
+            total=self._total,
+            completed=self._done,
+            left=self._left(),
+            last=last,
+        )
 
     def _left(self) -> str:
         made = self._done - self._first

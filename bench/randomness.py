@@ -13,7 +13,6 @@ from bench.preprocess import (
     alone,
     apply_layers,
     as_layers,
-    supports_jit,
     to_numpy,
 )
 from bench.work import Work
@@ -27,20 +26,18 @@ ALIKE = 1e-5
 
 
 def facts(work: Work, consumer: str) -> dict[str, float | str]:
-    """Facts on XLA for every run, on draws for layers, on inference for models.
+    """Facts on draws for layers, on inference for models; the same in every run.
 
     Args:
         work: The trial's workload, with its rank known.
         consumer: What pulls the batches.
 
     Returns:
-        `supports_jit`; for a random layer `draws`, `distinct_draws` and, with
-        placement=dataset, `reproducible`; for a model with random layers
-        `identity_outside_training`, and the layers that are not.
+        For a random layer `draws`, `distinct_draws` and, with placement=dataset,
+        `reproducible`; for a model with random layers `identity_outside_training`, and
+        the layers that are not.
     """
-    found: dict[str, float | str] = {
-        "supports_jit": "yes" if supports_jit(work.layers) else "no"
-    }
+    found: dict[str, float | str] = {}
     if work.entry.deterministic:
         return found
     batch = tf.concat(work.raw_batches(EXAMPLES), axis=0)[:EXAMPLES]
@@ -62,7 +59,7 @@ def draws(work: Work, example: tf.Tensor) -> dict[str, float | str]:
         example: One raw example, decoded.
     """
     p = work.pipeline
-    bare = p.placement == "dataset" and p.order == "map_batch"
+    bare = work.meets_examples
     found: dict[str, float | str] = {}
     if p.placement == "dataset":
         drawn = repeated(_made_anew(work), example)
@@ -74,7 +71,7 @@ def draws(work: Work, example: tf.Tensor) -> dict[str, float | str]:
         found["reproducible"] = "yes" if same else "no"
     if not bare:
         copies = tf.repeat(example[None], COPIES, axis=0)
-        drawn = to_numpy(alone(work.layers)(copies))
+        drawn = to_numpy(work.alone(copies))
     count = distinct(drawn)
     return {
         "draws": "per example" if count > 1 else "per batch",

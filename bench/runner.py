@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import datetime
+import itertools
+import math
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import msgspec
 
 from bench import machine
 from bench.processes import Executor
 from bench.trial import Effort, Measured, Run, Trial
+
+REPEAT_SHARE = 0.1  # repeats are at most this share of the runs made
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where in the sweep a run stands."""
+
+    sweep: str
+    seed: int
+    round: int
+    position: int
 
 
 def rounds(
@@ -22,12 +37,14 @@ def rounds(
     seed: int,
     done: frozenset[tuple[str, int]] = frozenset(),
     time_is_up: Callable[[], bool] = lambda: False,
+    wanted: Callable[[int], Mapping[str, Effort]] | None = None,
 ) -> Iterator[Run]:
     """Every trial once in random order, then every trial again.
 
     Drift of the machine then falls on all alike, and the ratio of two trials can be
     taken within a round. Each round has a server of its own, since forked processes
-    share one layout of memory, which moves times by itself.
+    share one layout of memory, which moves times by itself. At the end of a round,
+    runs beside heavy foreign load are made once more, the worst first.
 
     Args:
         trials: What to run.
@@ -37,37 +54,60 @@ def rounds(
         seed: Of the random orders; stored.
         done: Keys and rounds that are there already, when resuming.
         time_is_up: Asked before each run.
+        wanted: The effort of each trial that runs in a round of this number, by key;
+            empty ends the sweep. Asked when all runs before the round are handed out.
+            By default every trial in `effort.rounds` rounds.
     """
-    for number in range(effort.rounds):
+    every = dict.fromkeys((trial.key for trial in trials), effort)
+    wanted = wanted or (lambda number: every if number < effort.rounds else {})
+    made = repeated = 0
+    for number in itertools.count():
+        efforts = wanted(number)
+        if not efforts:
+            return
         order = list(trials)
         random.Random(f"{seed}/{number}").shuffle(order)
-        left = [trial for trial in order if (trial.key, number) not in done]
-        if not left or time_is_up():
+        left = [t for t in order if t.key in efforts and (t.key, number) not in done]
+        if not left:
             continue
+        if time_is_up():
+            return
+        disturbed: list[Run] = []
         try:
             executor.start()
             for trial in left:
                 if time_is_up():
-                    break
-                yield _run(
-                    trial, executor, effort, sweep, number, order.index(trial), seed
-                )
+                    return
+                place = _Place(sweep, seed, number, order.index(trial))
+                run = _run(trial, executor, efforts[trial.key], place)
+                made += 1
+                if _disturbed(run):
+                    disturbed.append(run)
+                yield run
+            disturbed.sort(key=lambda run: -machine.foreign_share(run.conditions))
+            for run in disturbed[: math.ceil(REPEAT_SHARE * made) - repeated]:
+                if time_is_up():
+                    return
+                place = _Place(sweep, seed, number, run.position)
+                repeated += 1
+                yield _run(run.trial, executor, run.effort, place, repeat=1)
         finally:
             executor.stop()
 
 
+def _disturbed(run: Run) -> bool:
+    """Whether it is worth making once more; what failed would fail again."""
+    share = machine.foreign_share(run.conditions)
+    return share > machine.HEAVY_SHARE and run.measured.error is None
+
+
 def _run(
-    trial: Trial,
-    executor: Executor,
-    effort: Effort,
-    sweep: str,
-    number: int,
-    position: int,
-    seed: int,
+    trial: Trial, executor: Executor, effort: Effort, place: _Place, repeat: int = 0
 ) -> Run:
+    identified = machine.fingerprint()  # first: it may start processes, once
     conditions = machine.Conditions()
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    outcome = executor.execute("measure", trial, effort, seed + number)
+    outcome = executor.execute("measure", trial, effort, place.seed + place.round)
     if outcome.failure:
         measured = Measured(error=outcome.failure)
     else:
@@ -77,14 +117,15 @@ def _run(
     return Run(
         key=trial.key,
         trial=trial,
-        sweep=sweep,
-        round=number,
-        position=position,
-        seed=seed,
+        sweep=place.sweep,
+        round=place.round,
+        position=place.position,
+        seed=place.seed,
         effort=effort,
         started=started,
         seconds=outcome.seconds,
-        machine=machine.fingerprint(),
+        machine=identified,
         conditions=conditions.read(measured.process_cpu_seconds),
         measured=measured,
+        repeat=repeat,
     )

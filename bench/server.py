@@ -1,9 +1,10 @@
 """The fork server: imports TensorFlow and Keras once, then a fresh process per run.
 
 It runs no op itself, because a process forked after one op hangs. It reads one request
-a line on standard input and answers two lines on its own channel for each: the child's
-process number, then how the child ended. When standard input closes it kills the child
-and leaves, so that nothing outlives the runner.
+a line on standard input, forks at once, and answers two lines on its own channel for
+each: the child's process number, and later how the child ended, both with the request's
+own number. When standard input closes it kills its children and leaves, so that nothing
+outlives the runner.
 """
 
 import gc
@@ -16,6 +17,7 @@ import traceback
 from typing import IO
 
 from bench import worker  # TensorFlow and Keras, before any fork
+from bench.turns import PROTOCOL
 
 
 def serve(requests: int, answers: IO[str], log: int) -> None:
@@ -28,20 +30,29 @@ def serve(requests: int, answers: IO[str], log: int) -> None:
     """
     gc.collect()
     gc.freeze()  # or each child's collector would walk, and copy, all of Keras
-    _answer(answers, ready=os.getpid())
-    pending = b""
+    _answer(answers, ready=os.getpid(), protocol=PROTOCOL)
+    children: dict[int, tuple[int, int]] = {}  # by its handle: process, request
+    pending, number = b"", 0
     while True:
+        ready, _, _ = select.select([requests, *children], [], [])
+        for handle in [each for each in ready if each != requests]:
+            child, asked = children.pop(handle)
+            os.close(handle)
+            _answer(answers, request=asked, status=os.waitpid(child, 0)[1])
+        if requests not in ready:
+            continue
         received = os.read(requests, 1 << 20)
         if not received:
+            _kill(children)
             return
-        pending += received
-        while b"\n" in pending:
-            line, _, pending = pending.partition(b"\n")
+        *lines, pending = (pending + received).split(b"\n")
+        for line in lines:
+            number += 1
             child = os.fork()
             if child == 0:
                 _run(line, log)
-            _answer(answers, pid=child)
-            _answer(answers, status=_wait(child, requests))
+            children[os.pidfd_open(child)] = child, number
+            _answer(answers, request=number, pid=child)
 
 
 def _run(request: bytes, log: int) -> None:
@@ -62,22 +73,14 @@ def _run(request: bytes, log: int) -> None:
         os._exit(status)  # no interpreter teardown: the result is on disk
 
 
-def _wait(child: int, requests: int) -> int:
-    """The child's wait status; if the runner goes away, the child is killed."""
-    handle = os.pidfd_open(child)
-    try:
-        while True:
-            ready, _, _ = select.select([handle, requests], [], [])
-            if handle in ready:
-                return os.waitpid(child, 0)[1]
-            try:
-                os.killpg(child, signal.SIGKILL)
-            except ProcessLookupError:  # it leads no group yet: it has just begun
-                os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            raise SystemExit("the runner went away during a run")
-    finally:
-        os.close(handle)
+def _kill(children: dict[int, tuple[int, int]]) -> None:
+    """The runner went away, or is done: what still runs is of no use to anybody."""
+    for child, _ in children.values():
+        try:
+            os.killpg(child, signal.SIGKILL)
+        except ProcessLookupError:  # it leads no group yet: it has just begun
+            os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
 
 
 def _answer(answers: IO[str], **values: int) -> None:

@@ -12,6 +12,7 @@ from bench.errors import UsageError
 from bench.trial import SCHEMA, Run
 
 FILE = "runs.jsonl"
+PLAN = "plan.json"  # beside it, where `run` made it; `plan` says what is in it
 
 
 @contextlib.contextmanager
@@ -61,7 +62,7 @@ def append(folder: Path, run: Run) -> None:
 
 
 def load(folder: Path) -> tuple[list[Run], list[str]]:
-    """All runs of a result folder in file order, and notes on what was odd.
+    """All runs of a result folder in file order, and notes on what was odd or cut.
 
     Raises:
         UsageError: There are no results there, or a line other than a torn last one
@@ -82,6 +83,7 @@ def load(folder: Path) -> tuple[list[Run], list[str]]:
         notes.append(
             f"{path}: the last line is cut off (an interrupted write); it is left out."
         )
+    notes += _of_plan(path.with_name(PLAN))
     return [_decode(line, n, path) for n, line in enumerate(lines, 1) if line], notes
 
 
@@ -99,6 +101,20 @@ def _decode(line: bytes, number: int, path: Path) -> Run:
         return msgspec.json.decode(line, type=Run)
     except msgspec.MsgspecError as error:
         raise UsageError(f"{path}, line {number}: not a run: {error}.") from error
+
+
+def _of_plan(path: Path) -> list[str]:
+    """How the sweep ended, where its plan says so; runs are read without one too."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_Notes).notes
+    except FileNotFoundError:
+        return []
+    except (OSError, msgspec.MsgspecError) as error:
+        return [f"{path}: how the sweep ended cannot be read: {error}."]
+
+
+class _Notes(msgspec.Struct):
+    notes: list[str] = []
 
 
 class _Version(msgspec.Struct):

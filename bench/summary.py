@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from operator import itemgetter
 
 import pandas as pd
 
-from bench import attribution, judge, layer_table, stats, table, words
+from bench import (
+    answers,
+    attribution,
+    autotune,
+    judge,
+    layer_table,
+    stats,
+    table,
+    twins,
+    words,
+)
 from bench.machine import identity
 from bench.trial import Run
 
@@ -27,6 +39,8 @@ COLUMNS = [
     *("flags", "cpu_seconds_per_example", "peak_resident_bytes"),
 ]
 
+SHOWN = list(dict.fromkeys(["scene", "key", *table.SCENE, *answers.NEEDED]))
+
 
 def of(
     runs: Sequence[Run], samples: pd.DataFrame, notes: Sequence[str]
@@ -34,19 +48,32 @@ def of(
     """Everything that the forms of the report say, as plain text and rows."""
     trials = ranked(samples)
     commands = {run.key: words.command(run.trial) for run in runs}
-    attributed = attribution.attribute(samples)
+    binding = _binding(samples)
+    alike = twins.of(runs)
+    shown = [name for name in SHOWN if name in trials]
     scenes = []
-    for number, scene in trials.groupby("scene", sort=False):
+    grouped = itertools.groupby(trials[shown].to_dict("records"), itemgetter("scene"))
+    for number, rows in ((number, list(rows)) for number, rows in grouped):
         scenes.append(
             {
                 "number": number,
-                "title": words.title(scene.iloc[0]),
-                "machine": words.visible(scene["machine"].iloc[0]),
-                "sentence": words.sentence(scene),
-                "binding": _binding(scene, attributed),
-                "cautions": words.cautions(scene),
-                "rows": [_row(r, commands) for r in scene.to_dict("records")],
-                "names": {name: scene[name].iloc[0] for name in table.SCENE},
+                "title": words.title(rows[0]),
+                "machine": words.visible(rows[0]["machine"]),
+                "sentence": answers.sentence(rows),
+                "binding": [
+                    said
+                    for row in rows
+                    if (row["best"] or row["is_baseline"])
+                    and (said := binding.get((row["machine"], row["key"])))
+                ],
+                "cautions": answers.cautions(rows)
+                + twins.cautions(
+                    [(row["machine"], row["key"]) for row in rows],
+                    [row["label"] for row in rows],
+                    alike,
+                ),
+                "rows": [_row(row, commands) for row in rows],
+                "names": {name: rows[0][name] for name in table.SCENE},
             }
         )
     machines = _machines(runs)
@@ -60,6 +87,7 @@ def of(
         "claims": claims,
         "claims_left": claims_left,
         "layers": layer_table.rows(trials, samples),
+        "autotuned": autotune.rows(samples, runs),
         "ranked": trials,
         "runs": len(runs),
         "samples": int(samples["seconds_per_batch"].notna().sum()),
@@ -67,12 +95,10 @@ def of(
     }
 
 
-def _binding(scene: pd.DataFrame, attributed: pd.DataFrame) -> list[str]:
-    """What binds the best trial of a scene and its baseline, in words."""
-    shown = scene.loc[scene["best"] | scene["is_baseline"], "key"]
-    here = attributed["machine"].eq(scene["machine"].iloc[0])
-    rows = attributed[here & attributed["key"].isin(shown)]
-    return [attribution.sentence(row) for row in rows.to_dict("records")]
+def _binding(samples: pd.DataFrame) -> dict[tuple[str, str], str]:
+    """What binds each trained pipeline, in words, by machine and key."""
+    found = attribution.attribute(samples).to_dict("records")
+    return {(row["machine"], row["key"]): attribution.sentence(row) for row in found}
 
 
 def ranked(samples: pd.DataFrame) -> pd.DataFrame:

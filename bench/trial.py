@@ -88,6 +88,8 @@ class Effort:
         epochs: Epochs timed in each run, where a sample is an epoch.
         limit_seconds: A run that takes longer is stopped and becomes an error row.
         trace_steps: Training steps traced after the timed ones, for the timeline.
+        facts: Whether to find what is the same in every run of a trial, and slow to
+            find: draws of random layers, shares of classes, a step's fixed costs.
     """
 
     rounds: int = 5
@@ -97,6 +99,7 @@ class Effort:
     epochs: int = 4
     limit_seconds: float = 120.0
     trace_steps: int = 0
+    facts: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,6 +180,8 @@ class Run:
         machine: What identifies the machine and the versions.
         conditions: Load and other processes' CPU around the run.
         measured: What came back.
+        repeat: 0, or 1 where it was measured once more in its round, since the run
+            before it stood beside heavy foreign load; both are kept.
     """
 
     schema: int = SCHEMA
@@ -192,3 +197,4 @@ class Run:
     machine: dict[str, object]
     conditions: dict[str, float]
     measured: Measured
+    repeat: int = 0

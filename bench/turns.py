@@ -1,25 +1,41 @@
-"""Lockstep: two live processes take turns by the window, so drift falls on both.
+"""Lockstep: live processes take turns by the window, so that drift falls on all.
 
 Runs that follow one another meet different seconds of a shared machine: under bursts
 of one second the ratio of two 0.4 s processes in turn spreads by 5 to 12 %, that of
-windows in turn by 0.1 to 0.2 %. Here both processes are alive and ready, each waits at
-its own socket, and only one works at a time.
+windows in turn by 0.1 to 0.2 %. Here all processes are alive and ready, each waits at
+its own socket, and only one works at a time. What the first did before its turns the
+others repeat, pull by pull, so that a round of turns meets the same examples.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from bench.machine import cpu_seconds
 
+PROTOCOL = 1  # of the turns; a base revision with another one cannot take part
+POLL_SECONDS = 0.1
 QUIET_SHARE = 0.05
 QUIET_SECONDS = 0.004
 QUIET_LIMIT_SECONDS = 0.25
+
+
+class Dismissed(Exception):
+    """A process was sent home before its turns; the fault is another one's."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One turn, seconds a batch: on the clock, and of the process's CPU."""
+
+    seconds: float
+    cpu_seconds: float
 
 
 @dataclass(frozen=True)
@@ -27,42 +43,69 @@ class Lane:
     """A process's side of the socket: what a turn is made of.
 
     Attributes:
-        flush: Pulls what an idle pipeline had prepared; not timed.
+        flush: Pulls what an idle pipeline had prepared, untimed; None where nothing
+            works between turns, and so nothing has to become quiet either.
         window: Pulls the timed batches.
         batches: Batches in the timed window.
+        pulled: What was pulled before: `(batches a pull, pulls)`, in order.
     """
 
-    flush: Callable[[], None]
+    flush: Callable[[], None] | None
     window: Callable[[], None]
     batches: int
+    pulled: list[tuple[int, int]] = field(default_factory=list)
 
 
-def serve(path: str, lane: Lane, clock: Callable[[], float]) -> list[float]:
-    """In the measured process: work when told to, until the other side leaves.
+class Seat:
+    """The measured process's side of one socket."""
 
-    Args:
-        path: Of the socket.
-        lane: What a turn is made of.
-        clock: Seconds, monotonic.
+    def __init__(self, path: str) -> None:
+        """Connect to the runner, all built."""
+        self._channel = socket.socket(socket.AF_UNIX)
+        self._channel.connect(path)
+        self._told = self._channel.makefile("rb")
+        self._answer({"protocol": PROTOCOL})
 
-    Returns:
-        Seconds a batch, one for each turn.
-    """
-    samples = []
-    with socket.socket(socket.AF_UNIX) as channel:
-        channel.connect(path)
-        become_quiet()
-        channel.sendall(b'{"ready": true}\n')
-        with channel.makefile("rb") as told:
-            for _ in told:  # each line is a turn
+    def told(self) -> dict:
+        """What the other process did before its turns; empty if this is the first.
+
+        Raises:
+            Dismissed: There will be no turns, as another process was lost.
+        """
+        try:
+            line = self._told.readline()
+        except ConnectionError:
+            line = b""
+        if not line:
+            self._leave()
+            raise Dismissed("no turns were taken: another process was lost")
+        return json.loads(line)
+
+    def serve(self, lane: Lane, clock: Callable[[], float]) -> list[Turn]:
+        """Work when told to, until the other side leaves; a `Turn` each."""
+        taken = []
+        if lane.flush:
+            become_quiet()
+        self._answer({"batches": lane.batches, "pulled": lane.pulled})
+        for _ in self._told:  # each line is a turn
+            if lane.flush:
                 lane.flush()
-                start = clock()
-                lane.window()
-                samples.append((clock() - start) / lane.batches)
+            cpu, start = cpu_seconds(), clock()
+            lane.window()
+            spent, cpu_spent = clock() - start, cpu_seconds() - cpu
+            taken.append(Turn(spent / lane.batches, cpu_spent / lane.batches))
+            if lane.flush:
                 become_quiet()
-                answer = json.dumps({"seconds_per_batch": samples[-1]})
-                channel.sendall(answer.encode() + b"\n")
-    return samples
+            self._answer(asdict(taken[-1]))
+        self._leave()
+        return taken
+
+    def _leave(self) -> None:
+        self._told.close()
+        self._channel.close()
+
+    def _answer(self, content: dict) -> None:
+        self._channel.sendall(json.dumps(content).encode() + b"\n")
 
 
 def become_quiet() -> None:
@@ -90,25 +133,47 @@ class Caller:
         self._listener.listen(1)
         self._channel: socket.socket | None = None
 
-    def ready(self, seconds: float) -> bool:
-        """Whether the process connected, ready for its first turn, in this time."""
-        self._listener.settimeout(seconds)
-        try:
-            self._channel, _ = self._listener.accept()
-            self._channel.settimeout(seconds)
-            self._lines = self._channel.makefile("rb")
-            return bool(self._lines.readline())
-        except TimeoutError:
-            return False
+    def arrived(self, seconds: float, gone: Callable[[], bool]) -> bool:
+        """Whether the process came, all built, within this time.
 
-    def turn(self) -> float | None:
-        """One turn; seconds a batch, or None if the process is gone or hangs."""
+        Args:
+            seconds: How long it, and later each of its turns, may take.
+            gone: Whether it has ended, so that nobody will come.
+        """
+        self._listener.settimeout(POLL_SECONDS)
+        deadline = time.monotonic() + seconds
+        while self._channel is None:
+            if time.monotonic() > deadline or gone():
+                return False
+            with contextlib.suppress(TimeoutError):
+                self._channel, _ = self._listener.accept()
+        self._channel.settimeout(seconds)
+        self._lines = self._channel.makefile("rb")
+        return bool(self._lines.readline())
+
+    def ready(self, like: dict) -> dict | None:
+        """Let the process calibrate and warm up.
+
+        Args:
+            like: What another process did to be ready, to be repeated; or empty.
+
+        Returns:
+            What it did before its turns; None if it was lost.
+        """
+        return self._asked(like)
+
+    def turn(self) -> Turn | None:
+        """One turn; None if the process is gone or hangs."""
+        answer = self._asked({})
+        return Turn(**answer) if answer else None
+
+    def _asked(self, what: dict) -> dict | None:
         try:
-            self._channel.sendall(b"go\n")
+            self._channel.sendall(json.dumps(what).encode() + b"\n")
             line = self._lines.readline()
-        except OSError:
+        except OSError:  # it is late, or gone; its result says why
             return None
-        return json.loads(line)["seconds_per_batch"] if line else None
+        return json.loads(line) if line else None
 
     def close(self) -> None:
         """Leave: the process then writes its result and ends."""
@@ -120,30 +185,29 @@ class Caller:
 
 
 def take(
-    first: Caller,
-    second: Caller,
+    callers: Sequence[Caller],
     seconds: float,
     clock: Callable[[], float],
     least: int = 3,
-) -> list[tuple[float, float]]:
-    """Pairs of turns, (first, second), in the order 1 2, 2 1, 1 2 and so on.
+) -> list[tuple[Turn, ...]]:
+    """Rounds of turns; every other one is taken backwards: 1 2 3, 3 2 1, and so on.
 
     Args:
-        first: One process.
-        second: The other.
+        callers: The processes, ready.
         seconds: How long to go on.
         clock: Seconds, monotonic.
-        least: Pairs to make even if that takes longer.
+        least: Rounds to make even if that takes longer.
 
     Returns:
-        Seconds a batch of each; shorter than `least` if a process was lost.
+        The turns of each round in the order of the callers; fewer rounds than `least`
+        if a process was lost.
     """
-    pairs: list[tuple[float, float]] = []
+    rounds: list[tuple[Turn, ...]] = []
     deadline = clock() + seconds
-    while clock() < deadline or len(pairs) < least:
-        order = (first, second) if len(pairs) % 2 == 0 else (second, first)
-        taken = [caller.turn() for caller in order]
+    while clock() < deadline or len(rounds) < least:
+        backwards = len(rounds) % 2 == 1
+        taken = [caller.turn() for caller in (callers, callers[::-1])[backwards]]
         if None in taken:
             break
-        pairs.append(tuple(taken if order[0] is first else reversed(taken)))
-    return pairs
+        rounds.append(tuple(taken[::-1] if backwards else taken))
+    return rounds

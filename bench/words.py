@@ -1,4 +1,4 @@
-"""Results in plain words: figures with their digits, sentences, cautions, remedies."""
+"""Results as text: figures with their digits, titles, commands, any text made safe."""
 
 from __future__ import annotations
 
@@ -6,37 +6,14 @@ import math
 import re
 import shlex
 import unicodedata
-from dataclasses import dataclass
 
 import pandas as pd
 
 from bench.pipeline import AXES, differences
-from bench.stats import MARGINS, NOT_RANKED, UNSTABLE_SPREAD
 from bench.trial import Trial
 
 LONGEST = 300  # characters of a name or an error that a page shows
-FEW_ROUNDS = 3
-BUSY_SHARE = 0.10
 WIDE = 3.0
-
-FLAGS = {
-    "retraced": "a function was traced again inside the timed windows, so they hold "
-    "compilation; not ranked. Give the model one shape: look for a changing batch.",
-    "frozen_random": "a random layer's output was stored once and repeated, so the "
-    "augmentation never changes; not ranked. Put the cache before the random layer.",
-    "cache_not_filled": "the cache was never read to its end, so nothing came from it; "
-    "not ranked. Let nothing before the consumer cut an epoch short.",
-    "xla_off": "one layer cannot be compiled, which switched XLA off for the whole "
-    "model. Move that layer into the dataset, or compare with jit=off.",
-}
-
-
-@dataclass(frozen=True)
-class Caution:
-    """Something that weakens a result, and what to do about it."""
-
-    what: str
-    remedy: str
 
 
 def visible(text: object, longest: int = LONGEST) -> str:
@@ -109,32 +86,6 @@ def title(row: pd.Series) -> str:
     return ", ".join(parts)
 
 
-def sentence(scene: pd.DataFrame) -> str:
-    """Which strategy won, by what factor, against what, and how sure; plain text.
-
-    Args:
-        scene: The rows of `stats.trials` of one scene.
-    """
-    if not scene["runs"].any():
-        failed = int(scene["failed"].sum())
-        return f"Nothing could be measured: {failed} of {failed} runs failed."
-    if not scene["best"].any():
-        return "No trial here can be ranked: see the cautions."
-    best = scene[scene["best"]].iloc[0]
-    name = visible(best["label"], 80)
-    others = scene[scene["ranked"] & ~scene["best"]]
-    if others.empty:
-        rate, interval = triple(best, "examples_per_second")
-        interval = f" ({interval})" if interval else ""
-        return (
-            f"Only {name} was measured: {rate} examples a second{interval}; there is "
-            "nothing to compare it with."
-        )
-    lost = int(((scene["runs"] == 0) & (scene["failed"] > 0)).sum())
-    tail = f" {lost} of {len(scene)} trials failed." if lost else ""
-    return f"{_won(best, name)} {_lead(best, others)}{_once(best)}{tail}"
-
-
 def command(trial: Trial) -> str:
     """The command that measures this trial alone again, quoted for a shell."""
     # The quick sweep with all that it varies pinned; the axes spell the strategy.
@@ -150,114 +101,6 @@ def command(trial: Trial) -> str:
     return shlex.join(words)
 
 
-def cautions(scene: pd.DataFrame) -> list[Caution]:
-    """What weakens the results of a scene, gravest first, each with its remedy."""
-    found = []
-
-    def add(rows: pd.Series, what: str, remedy: str) -> None:
-        if rows.any():
-            found.append(Caution(f"{_names(scene[rows])}: {what}", remedy))
-
-    failed = int(scene["failed"].sum())
-    add(
-        scene["failed"] > 0,
-        f"{failed} run{'s' if failed > 1 else ''} failed.",
-        "The errors are listed below; run the command of the row to see one again.",
-    )
-    for flag, text in FLAGS.items():
-        what, _, remedy = text.partition(". ")
-        add(scene["flags"].str.contains(flag), f"{what}.", remedy)
-    measured = scene["runs"] > 0
-    once = measured & (scene["runs"] == 1)
-    add(once, "one run: no interval.", "Measure more rounds: --rounds 5.")
-    few = measured & (scene["runs"] > 1) & (scene["runs"] < FEW_ROUNDS)
-    add(few, "two runs give very wide intervals.", "Measure more rounds: --rounds 5.")
-    unstable = scene["unstable"]
-    worst = 100 * scene.loc[unstable, "spread"].max() if unstable.any() else 0
-    add(
-        unstable,
-        f"unstable: runs differ by {worst:.0f} % (standard deviation), more than "
-        f"{100 * UNSTABLE_SPREAD:.0f} %.",
-        _calm(scene[unstable]),
-    )
-    add(
-        scene["not_steady"],
-        "not steady: the samples still rose or fell while they were timed.",
-        "Warm up for longer, or look at the spread figure for what drifts.",
-    )
-    unpaired = measured & (scene["pairs"] == 0)
-    add(
-        unpaired,
-        "no round in common with the baseline, so there is no factor.",
-        "Complete the sweep with --resume.",
-    )
-    return found
-
-
-def _won(best: pd.Series, name: str) -> str:
-    if best["is_baseline"]:
-        return f"{name} won: nothing here was faster."
-    factor, interval = triple(best, "factor")
-    against = visible(best["baseline"], 80)
-    if not interval:
-        return (
-            f"{name} was fastest, {factor} times as fast as {against} (one run: no "
-            "interval, a hint and not a result)."
-        )
-    sure = f"95 % interval {interval}, {int(best['pairs'])} rounds"
-    if best["verdict"] == "faster":
-        return f"{name} won: {factor} times as fast as {against} ({sure})."
-    return (
-        f"{name} came first, but is not shown to be faster than {against}: {factor} "
-        f"times as fast ({sure})."
-    )
-
-
-def _lead(best: pd.Series, others: pd.DataFrame) -> str:
-    margin = f"{100 * MARGINS[best['consumer']]:.0f} %"
-    second = others.loc[others["lead"].idxmin()]
-    rivals = others[others["lead_verdict"] != "faster"].sort_values("lead")
-    lead, interval = triple(second, "lead")
-    name = visible(second["label"], 80)
-    if not interval:
-        return f"The runner-up was {name}, {lead} times slower."
-    if rivals.empty:
-        return (
-            f"The runner-up is {name}, which takes {lead} times as long ({interval})."
-        )
-    if len(rivals) == 1 and second["lead_verdict"] == "unchanged":
-        return f"{name} is as fast within {margin} ({interval}): take the simpler one."
-    return (
-        f"At a margin of {margin} it cannot be told from {_names(rivals)} "
-        f"({name}: {interval})."
-    )
-
-
-def _once(best: pd.Series) -> str:
-    seconds = best["offline_seconds"]
-    if not seconds > 0:
-        return ""
-    return f" The {figure(seconds)} s it prepares once before are not in this."
-
-
-def _calm(rows: pd.DataFrame) -> str:
-    if rows["foreign_cpu_share"].max() > BUSY_SHARE:
-        share = 100 * rows["foreign_cpu_share"].max()
-        return (
-            f"Other processes took {share:.0f} % of the CPU: stop them, measure again."
-        )
-    if rows["steal_share"].max() > BUSY_SHARE / 2:
-        share = 100 * rows["steal_share"].max()
-        return f"The hypervisor took {share:.0f} % of the CPU: use a dedicated machine."
-    return "Measure more rounds (--rounds 9), or longer on a quiet machine."
-
-
-def _names(rows: pd.DataFrame, most: int = 4) -> str:
-    names = [visible(label, 60) for label in rows["label"][:most]]
-    rest = len(rows) - len(names)
-    return ", ".join(names) + (f" and {rest} more" if rest else "")
-
-
 def _character(character: str) -> str:
     if character in "\n\r\t":
         return " "
@@ -265,11 +108,6 @@ def _character(character: str) -> str:
     if category in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"):
         return f"\\u{ord(character):04x}"
     return character
-
-
-def not_ranked(row: pd.Series) -> str:
-    """The flags that keep a trial out of the ranking, comma-separated."""
-    return ", ".join(flag for flag in NOT_RANKED if flag in row["flags"].split(";"))
 
 
 def markdown(text: object) -> str:

@@ -1,6 +1,7 @@
 """One trial's workload in its process: data, layers and model, put together."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 
@@ -11,7 +12,7 @@ from bench import consumers, gate, resampling, sources
 from bench.catalog import Entry
 from bench.inputs import Inputs
 from bench.pipeline import Pipeline, build
-from bench.preprocess import apply_layers, supports_jit
+from bench.preprocess import alone, apply_layers, as_written, supports_jit
 
 
 @dataclass
@@ -26,7 +27,7 @@ class Work:
         layers: Built, and adapted where they keep state.
         seed: Of shuffling.
         device: Where the model runs.
-        rank: Of the layers' output for a bare example; None before `know_rank`.
+        rank: Of the layers' output for a bare example; None until it is asked for.
         stored: The preprocessed examples, with placement=offline.
     """
 
@@ -40,16 +41,37 @@ class Work:
     rank: int | None = None
     stored: tf.data.Dataset | None = None
 
+    @cached_property
+    def reference(self) -> tf.types.experimental.PolymorphicFunction:
+        """The layers by themselves, batch to batch; traced once for all who ask."""
+        return alone(self.layers)
+
+    @as_written
     def call(self, features: tf.Tensor) -> tf.Tensor:
         """The layers on a batch."""
         return apply_layers(self.layers, features)
 
-    def know_rank(self) -> None:
-        """Learn the output's rank from tracing the layers on a batch, without a run."""
-        (batch,) = self.raw_batches(1)
-        spec = tf.TensorSpec([None, *batch.shape[1:]], batch.dtype)
-        traced = tf.function(self.call).get_concrete_function(spec)
+    def know_rank(self, batch: tf.TensorSpec | None = None) -> None:
+        """Learn the output's rank from tracing the layers on a batch, without a run.
+
+        Args:
+            batch: What the layers take; asked of the raw batches by default.
+        """
+        batch = batch or self._raw().element_spec[0]
+        with tf.init_scope(), tf.device(self.device):  # out of the map that may ask
+            traced = self.reference.get_concrete_function(batch)
         self.rank = traced.structured_outputs.shape.rank - 1
+
+    @property
+    def meets_examples(self) -> bool:
+        """Whether the layers meet bare examples; the output's rank must be known."""
+        p = self.pipeline
+        return p.placement == "dataset" and p.order == "map_batch"
+
+    def alone(self, batch: tf.Tensor) -> tf.Tensor:
+        """What the layers make of a batch by themselves."""
+        with tf.device(self.device):
+            return self.reference(batch)
 
     def store(self, scratch: Path, facts: dict[str, float | str]) -> None:
         """Preprocess every example once and keep them on disk."""
@@ -65,14 +87,17 @@ class Work:
             made = gate.first_batches(self.stored.batch(p.batch_size), examples)
             return list(zip(raw, (batch[0] for batch in made), strict=True))
         if p.placement == "model":
-            call = self._compiled_call()
+            call = (
+                tf.function(self.call, jit_compile=True) if self._jit() else self.alone
+            )
             with tf.device(self.device):
                 return [(raw, call(raw)) for raw in self.raw_batches(examples)]
-        dataset = self._build(
-            self._bare(p),
-            self._source(self._bare(p)),
-            lambda features: (features, self._on_any(features)),
-        )
+
+        @as_written
+        def beside(features: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return features, self._on_any(features)
+
+        dataset = self._build(self._bare(p), self._source(self._bare(p)), beside)
         return [batch[0] for batch in gate.first_batches(dataset, examples)]
 
     def dataset(self, scratch: Path, *, repeat: bool) -> tf.data.Dataset:
@@ -117,9 +142,7 @@ class Work:
 
     def raw_batches(self, examples: int) -> list[tf.Tensor]:
         """The first raw batches, decoded, so many that they hold these examples."""
-        p = replace(self._bare(self.pipeline), placement="model", resample="none")
-        dataset = self._build(p, self._source(p), _identity)
-        return [batch[0] for batch in gate.first_batches(dataset, examples)]
+        return [batch[0] for batch in gate.first_batches(self._raw(), examples)]
 
     def inference_dataset(self) -> tf.data.Dataset:
         """Batches with the layers in the dataset and augmentation off, in order."""
@@ -135,17 +158,23 @@ class Work:
 
         return self._build(p, self._source(p), outside_training)
 
+    def _raw(self) -> tf.data.Dataset:
+        p = replace(self._bare(self.pipeline), placement="model", resample="none")
+        return self._build(p, self._source(p), _identity)
+
+    @as_written
     def _on_any(self, features: tf.Tensor) -> tf.Tensor:
-        bare = self.pipeline.order == "map_batch"
-        return apply_layers(self.layers, features, rank=self.rank if bare else None)
+        if not self.meets_examples:
+            return apply_layers(self.layers, features)
+        if self.rank is None:
+            shape = [self.pipeline.batch_size, *features.shape]
+            self.know_rank(tf.TensorSpec(shape, features.dtype))
+        return apply_layers(self.layers, features, rank=self.rank)
 
     def _jit(self) -> bool:
         if self.pipeline.jit == "auto":  # as Keras does: all or nothing, never on CPU
             return supports_jit(self.layers) and "GPU" in self.device
         return self.pipeline.jit == "on"
-
-    def _compiled_call(self) -> tf.types.experimental.PolymorphicFunction:
-        return tf.function(self.call, jit_compile=self._jit() or None)
 
     def _source(self, p: Pipeline) -> tf.data.Dataset:
         return sources.source(p, self.entry, self.module, self.inputs)

@@ -1,5 +1,8 @@
 """In the fresh process: build, check, warm up, time, write one result."""
 
+import contextlib
+import gc
+import importlib
 import os
 import resource
 import shutil
@@ -16,6 +19,7 @@ import tensorflow as tf
 
 from bench import (
     catalog,
+    energy,
     gate,
     inputs,
     randomness,
@@ -34,7 +38,7 @@ from bench.phases import (
     time_windows,
 )
 from bench.pipeline import Pipeline
-from bench.preprocess import alone, as_layers, supports_jit
+from bench.preprocess import as_layers, supports_jit
 from bench.trial import Effort, Failure, Measured, Trial
 from bench.work import Work
 
@@ -53,6 +57,7 @@ class Request(msgspec.Struct, kw_only=True):
         asked: When the runner asked, on the system-wide monotonic clock; seconds.
         result: Where to write what was measured; never a standard stream.
         channel: The socket at which to wait for turns; empty to measure alone.
+        folder: To work in, and to import from; empty to stay.
     """
 
     verb: str
@@ -62,6 +67,7 @@ class Request(msgspec.Struct, kw_only=True):
     asked: float
     result: str
     channel: str = ""
+    folder: str = ""
 
 
 class Traits(msgspec.Struct, kw_only=True):
@@ -82,6 +88,9 @@ def main(request_json: bytes) -> None:
     """Do what the request asks and write the result file, whatever happens."""
     entered = time.monotonic()
     request = msgspec.json.decode(request_json, type=Request)
+    if request.folder:
+        os.chdir(request.folder)
+        sys.path.append(request.folder)
     if request.verb == "prepare":
         result: object = prepare(request)
     else:
@@ -118,12 +127,11 @@ def measure(request: Request, entered: float) -> Measured:
         found |= {"samples": [], "error": _failure(error, clock.phase)}
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    peak_kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return Measured(
         phases={k: v for k, v in clock.seconds.items() if k not in OVERHEAD},
         overhead={k: v for k, v in clock.seconds.items() if k in OVERHEAD},
         process_cpu_seconds=cpu_seconds(),
-        peak_resident_bytes=peak_kibibytes * 1024,
+        peak_resident_bytes=_peak_resident_bytes(),
         **found,
     )
 
@@ -141,22 +149,27 @@ def _measure(
         found["device"] = device
     with clock.time("inputs"):
         entry = catalog.find(trial.workload)
+        import_ahead(entry)
         module = catalog.load(entry)
         made = inputs.prepare(entry, module, p, trial.data)
         found["input_fingerprint"] = made.fingerprint
     with clock.time("adapt"):
         layers = as_layers(module.build(made.features, **entry.variant))
     work = Work(p, entry, module, made, layers, request.seed, device)
-    with clock.time("check"):
-        work.know_rank()
+    if trial.consumer == "serve":
+        with clock.time("check"):
+            work.know_rank()
     if p.placement == "offline":
         with clock.time("offline"):
             work.store(scratch, facts)
     with clock.time("check"):
         found["output_fingerprint"] = gate.check(
-            entry, module, p, work.witness(), alone(layers)
+            entry, module, p, work.witness(), work.alone
         )
-        facts |= randomness.facts(work, trial.consumer)
+        facts["supports_jit"] = "yes" if supports_jit(layers) else "no"
+        asks_facts = effort.facts and not request.channel
+        if asks_facts:
+            facts |= randomness.facts(work, trial.consumer)
     if not entry.deterministic and (p.placement == "offline" or p.cache == "mapped"):
         flags.append("frozen_random")
     if trial.consumer == "serve":
@@ -168,7 +181,9 @@ def _measure(
         consumer = work.consumer(dataset, trial.consumer)
         KEPT.append(consumer)
         consumer.trace()
-    if trial.consumer == "model":
+    with clock.time("check"):
+        _forget_peak()
+    if trial.consumer == "model" and asks_facts:
         with clock.time("check"):
             optimizer = entry.constants.get("OPTIMIZER", "adam")
             facts |= step_facts(next(iter(dataset)), device, optimizer)
@@ -190,15 +205,25 @@ def _measure(
             found["spans"] = timeline.spans(
                 work, scratch / "traced", effort.trace_steps
             )
+    if asks_facts and trial.unit == "window" and energy.counters():
+        with clock.time("graph"):
+            window = consumer.window(found["batches_per_sample"])
+            facts |= energy.facts(window, found["batches_per_sample"] * p.batch_size)
     if "GPU" in device:
         facts["peak_gpu_bytes"] = tf.config.experimental.get_memory_info(device)["peak"]
-    if entry.constants.get("BINARY_LABELS"):
+    if entry.constants.get("BINARY_LABELS") and asks_facts:
         # Ten batches as they are; rejection takes half a minute for 512 examples.
         counted = {"none": 10 * p.batch_size, "filter": 1024, "split": 1024}
         with clock.time("check"):
             facts |= resampling.shares(
                 p.resample, made.labels, counted.get(p.resample, 512)
             )
+
+
+def import_ahead(entry: catalog.Entry) -> None:
+    """Import what Keras would import while it builds a layer: that is no adapting."""
+    if entry.kind == "audio":
+        importlib.import_module("scipy.signal")  # STFTSpectrogram's; 0.7 s
 
 
 def _start_tensorflow(p: Pipeline, seed: int) -> str:
@@ -215,6 +240,22 @@ def _start_tensorflow(p: Pipeline, seed: int) -> str:
         raise UsageError("device=gpu: TensorFlow sees no GPU here; see doctor.")
     with tf.device(found[0] if found else "/CPU:0"):
         return (tf.constant(1) + 1).device
+
+
+def _forget_peak() -> None:
+    """Begin the peak of memory anew: the gate and the source had copies of inputs."""
+    gc.collect()  # some hang in TensorFlow's reference cycles
+    with contextlib.suppress(OSError):  # not on Linux, or not allowed to
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak_resident_bytes() -> int:
+    """The most memory held since `_forget_peak`, or at all where it was not heard."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _failure(error: Exception, phase: str) -> Failure:

@@ -1,8 +1,17 @@
 """What identifies a machine, and the conditions around a run."""
 
+from typing import NamedTuple
+
 import msgspec
+import pytest
 
 from bench import machine
+
+
+class Frequency(NamedTuple):
+    """As psutil tells it."""
+
+    current: float
 
 
 def test_the_fingerprint_names_machine_and_versions() -> None:
@@ -26,12 +35,63 @@ def test_the_identity_is_of_machine_and_versions_not_of_the_commit() -> None:
         assert machine.identity(found | {name: "other"}) != machine.identity(found)
 
 
-def test_conditions_are_shares() -> None:
+def test_conditions_are_shares(monkeypatch: pytest.MonkeyPatch) -> None:
     """Between 0 and 1; what the run itself used is not foreign."""
+    monkeypatch.setattr(machine, "LEAST_SECONDS", 0.0)
     conditions = machine.Conditions()
     sum(range(3_000_000))
     read = conditions.read(1e9)
-    assert set(read) == {"load_at_start", "steal_share", "foreign_cpu_share"}
     assert read["foreign_cpu_share"] == 0.0
+    assert read["load_at_start"] >= 0
     assert 0 <= read["steal_share"] <= 1
     assert 0 <= machine.Conditions().read(0.0)["foreign_cpu_share"] <= 1
+
+
+def test_a_span_of_few_ticks_tells_no_shares(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is repeated for it."""
+    monkeypatch.setattr(machine, "LEAST_SECONDS", 1e9)
+    read = machine.Conditions().read(0.0)
+    assert (read["steal_share"], read["foreign_cpu_share"]) == (0.0, 0.0)
+    assert machine.foreign_share(read) == 0.0
+
+
+def test_what_others_took_is_processes_and_guests() -> None:
+    """Both, where both are known."""
+    assert machine.foreign_share({"steal_share": 0.1}) == 0.1
+    assert machine.foreign_share(
+        {"load_at_start": 9.0, "steal_share": 0.125, "foreign_cpu_share": 0.25}
+    ) == pytest.approx(0.375)
+
+
+@pytest.mark.parametrize(
+    ("told", "found"),
+    [
+        (
+            "1980, 2619, 31\n345, 2619, 28",
+            {"gpu_sm_mhz": 1980.0, "gpu_memory_mhz": 2619.0, "gpu_celsius": 31.0},
+        ),
+        ("1980, [N/A], 31", {"gpu_sm_mhz": 1980.0, "gpu_celsius": 31.0}),
+        ("", {}),
+    ],
+)
+def test_clocks_are_those_that_the_machine_tells(
+    told: str, found: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the processors and of the first GPU; before and after a run."""
+    monkeypatch.setattr(machine.psutil, "cpu_freq", lambda: Frequency(2300.0))
+    monkeypatch.setattr(machine, "gpus", lambda: ["one", "two"])
+    monkeypatch.setattr(machine, "_output", lambda *command: told)
+    assert machine.clocks() == {"cpu_mhz": 2300.0, **found}
+    read = machine.Conditions().read(0.0)
+    for name, value in machine.clocks().items():
+        assert read[f"{name}_before"] == read[f"{name}_after"] == value
+
+
+def test_a_machine_that_tells_no_clocks_has_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As some guests and containers."""
+    monkeypatch.setattr(machine, "gpus", list)
+    for told in (None, Frequency(0.0)):
+        monkeypatch.setattr(machine.psutil, "cpu_freq", lambda told=told: told)
+        assert machine.clocks() == {}

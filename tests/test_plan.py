@@ -53,6 +53,17 @@ def test_runs_are_trials_times_rounds() -> None:
     assert 0 < few.seconds < many.seconds
 
 
+def test_a_race_says_what_it_makes_at_the_least() -> None:
+    """Its rounds where there are few trials, and less than all where there are many."""
+    few = planned(batch_size=(16, 32, 64))
+    assert replace(few, precision=0.02).runs == few.runs
+    assert replace(few, precision=0.02).seconds == pytest.approx(few.seconds)
+    many = planned(batch_size=tuple(range(1, 11)), prefetch=tuple(range(10)))
+    race = replace(many, precision=0.02)
+    assert (many.runs, race.runs) == (500, 100 + 25 + 8 + 8)
+    assert race.seconds < many.seconds / 3
+
+
 def test_a_budget_cuts_rounds_first_and_then_runs() -> None:
     """Never below one round, nor below a quarter of a second."""
     whole = Effort(rounds=5)

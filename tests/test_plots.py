@@ -16,7 +16,9 @@ PLOTS = catalog.entries("plots")
 
 
 def draw(name, runs):
-    return catalog.load(PLOTS[name]).draw(table.from_runs(runs))
+    # History compares folders, all others look at one.
+    folders = [f"{run.round % 2}" if name == "history" else "" for run in runs]
+    return catalog.load(PLOTS[name]).draw(table.from_runs(runs, folders))
 
 
 def text_of(drawn):

@@ -1,5 +1,7 @@
 """Progress in lines and words."""
 
+from dataclasses import replace
+
 import pytest
 
 from bench import progress
@@ -46,3 +48,34 @@ def test_without_a_terminal_each_run_is_a_line(
         "[2/4] 1.6 k examples/s prose[order=batch_map]\n"
         "[3/4] prose: ValueError: no such file\n"
     )
+
+
+def test_a_race_says_what_it_settles_and_what_it_repeats(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The total grows with its rounds; a repeat is not counted."""
+    settling = "settling prose: 3 of 14 left, best parallel, ±2.4 %"
+    with progress.Progress(2, 60.0, done=1).shown() as shown:
+        shown.begin_round(3, [settling])
+        run = factory.run(factory.trial("vectorized"), [0.02])
+        shown.advance(run)
+        shown.advance(replace(run, repeat=1))
+    assert capsys.readouterr().err.splitlines() == [
+        settling,
+        "[2/4] 1.6 k examples/s prose[order=batch_map]",
+        "[2/4] again: 1.6 k examples/s prose[order=batch_map]",
+    ]
+
+
+def test_on_a_terminal_the_race_stands_above_the_bar(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whole, above the bar."""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "dumb")
+    with progress.Progress(1, 60.0).shown() as shown:
+        shown.begin_round(3, ["settling prose: 3 of 14 left, best parallel, ±2.4 %"])
+        shown.advance(factory.run(factory.trial("vectorized"), [0.02]))
+    told = capsys.readouterr().err
+    assert "1/3" in told
+    assert "settling prose: 3 of 14 left, best parallel, ±2.4 %" in told

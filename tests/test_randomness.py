@@ -34,7 +34,6 @@ def test_random_crop_draws_once_a_batch():
     """Batched first, all 64 copies share one window, and a seed repeats it."""
     found = randomness.facts(work("random_crop", order="batch_map"), "drain")
     assert found == {
-        "supports_jit": "no",
         "draws": "per batch",
         "distinct_draws": 1,
         "reproducible": "yes",
@@ -53,16 +52,15 @@ def test_random_flip_draws_for_each_example_of_a_batch():
     """The image or its mirror: two outcomes; in the model nothing is told of seeds."""
     found = randomness.facts(work("random_flip", placement="model"), "drain")
     assert found == {
-        "supports_jit": "yes",
         "draws": "per example",
         "distinct_draws": 2,
     }
 
 
 def test_a_deterministic_layer_has_no_draws():
-    """Only XLA is said of it."""
+    """Nothing is said of it."""
     found = randomness.facts(work("rescaling"), "drain")
-    assert found == {"supports_jit": "yes"}
+    assert found == {}
 
 
 class Counting(keras.layers.Layer):

@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 import run_bench
-from bench import report, stats, store, sweeps, table, words
+from bench import answers, report, stats, store, sweeps, table, words
 from bench.errors import UsageError
 from bench.trial import Failure, Trial
 
@@ -89,8 +89,12 @@ def printed(runs, notes=()):
     return out.getvalue()
 
 
+def rows_of(runs):
+    return stats.trials(table.from_runs(runs)).to_dict("records")
+
+
 def sentence(runs):
-    return words.sentence(stats.trials(table.from_runs(runs)))
+    return answers.sentence(rows_of(runs))
 
 
 def test_all_forms_are_written(folder):
@@ -280,7 +284,7 @@ def test_one_run_is_a_hint_and_not_a_result():
     said = sentence([factory.run(NAIVE, [0.02]), factory.run(FAST, [0.01])])
     assert said == (
         "vectorized was fastest, 2.0 times as fast as naive (one run: no interval, a "
-        "hint and not a result). The runner-up was naive, 2.0 times slower."
+        "hint and not a result). The runner-up was naive, which took 2.0 times as long."
     )
 
 
@@ -296,7 +300,7 @@ def test_cautions_name_the_trial_and_the_remedy():
     runs = factory.runs({NAIVE: 0.01}, run_noise=0.3, conditions=busy)
     runs += factory.runs({FAST: 0.001}, flags=["frozen_random", "xla_off"], rounds=2)
     runs.append(factory.run(OTHER, error=FAILURE))
-    found = words.cautions(stats.trials(table.from_runs(runs)))
+    found = answers.cautions(rows_of(runs))
     said = {caution.what: caution.remedy for caution in found}
     assert said["parallel: 1 run failed."].startswith("The errors are listed below")
     assert any(what.startswith("vectorized: a random layer's") for what in said)

@@ -9,6 +9,7 @@ import msgspec
 import psutil
 import pytest
 
+from bench import machine
 from bench.processes import ForkServer, Outcome, Spawner
 from bench.runner import rounds
 from bench.trial import Effort, Failure, Measured, Run, Trial
@@ -79,11 +80,8 @@ def test_a_run_records_what_was_measured_and_around_it() -> None:
     assert run.measured.overhead["rest"] == pytest.approx(1.0 - 0.6 - 0.01)
     assert run.key == run.trial.key
     assert run.machine["tensorflow"]
-    assert set(run.conditions) == {
-        "load_at_start",
-        "steal_share",
-        "foreign_cpu_share",
-    }
+    assert {"load_at_start", "steal_share", "foreign_cpu_share"} <= set(run.conditions)
+    assert run.repeat == 0
 
 
 def test_resuming_makes_what_is_missing_in_the_places_of_its_round() -> None:
@@ -134,6 +132,83 @@ def test_the_executor_is_stopped_when_the_consumer_leaves() -> None:
     with pytest.raises(KeyboardInterrupt):
         made(fake)
     assert fake.log == ["start", "stop"]
+
+
+def test_each_round_asks_which_trials_it_needs_and_with_what_effort() -> None:
+    """When all runs before it are handed out; an empty answer ends the sweep."""
+    wants = [{t.key: EFFORT for t in TRIALS}, {TRIALS[4].key: EFFORT}, {}]
+    seen: list[Run] = []
+    asked: list[tuple[int, int]] = []
+
+    def wanted(number: int) -> dict[str, Effort]:
+        asked.append((number, len(seen)))
+        return wants[number]
+
+    fake = Fake()
+    for run in rounds(TRIALS, fake, EFFORT, sweep="mine", seed=5, wanted=wanted):
+        seen.append(run)
+    assert asked == [(0, 0), (1, 6), (2, 7)]
+    assert (seen[-1].key, seen[-1].round) == (TRIALS[4].key, 1)
+    whole = made(Fake())
+    assert [run.position for run in seen] == [
+        run.position for run in whole[:12] if run.round == 0 or run.key == TRIALS[4].key
+    ]
+
+
+class Beside:
+    """Conditions of runs as they are told, in order; quiet when the list has ended."""
+
+    def __init__(self, *shares: float) -> None:
+        """Shares of CPU that others take."""
+        self.shares = iter(shares)
+
+    def __call__(self) -> "Beside":
+        """The conditions of one run."""
+        return self
+
+    def read(self, run_cpu_seconds: float) -> dict[str, float]:
+        """At its end."""
+        return {"foreign_cpu_share": next(self.shares, 0.0), "steal_share": 0.0}
+
+
+def test_a_run_beside_heavy_load_is_made_once_more_at_the_end_of_its_round(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The worst first, at most a tenth of the runs made; both are kept."""
+    limit = machine.HEAVY_SHARE
+    monkeypatch.setattr(
+        machine, "Conditions", Beside(0.0, limit + 0.1, 0.0, 0.9, limit, 0.0, 0.8)
+    )
+    fake = Fake()
+    runs = made(fake)
+    again = [run for run in runs if run.repeat]
+    first = [run for run in runs if not run.repeat]
+    assert len(first) == 18
+    assert [(run.key, run.round, run.position) for run in again] == [
+        (first[3].key, 0, 3),  # the other one of this round is beyond a tenth of six
+    ]
+    assert again[0].conditions["foreign_cpu_share"] == 0.8  # it is not made thrice
+    assert runs.index(again[0]) == 6
+    assert fake.log.count("start") == fake.log.count("stop") == 3
+
+
+def test_repeats_are_a_tenth_of_a_sweep_that_is_always_disturbed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Rounded up."""
+    monkeypatch.setattr(machine, "Conditions", Beside(*[0.9] * 50))
+    assert [run.round for run in made(Fake()) if run.repeat] == [0, 1]
+
+
+def test_neither_a_failed_run_nor_one_out_of_time_is_repeated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would fail again; a budget is a budget."""
+    monkeypatch.setattr(machine, "Conditions", Beside(*[0.9] * 50))
+    runs = made(Fake(failing=TRIALS[2].key))
+    assert {run.key for run in runs if run.repeat}.isdisjoint({TRIALS[2].key})
+    asked = iter([False] * 7 + [True])
+    assert len(made(Fake(), time_is_up=lambda: next(asked))) == 6
 
 
 WORKLOAD = '''"""Misbehaves as its variant says."""
@@ -303,7 +378,7 @@ def test_a_spawned_run_hangs_and_the_next_one_works(workload: str) -> None:
     assert late.failure == Failure(
         type="Timeout", message="stopped after its limit of 1.5 s"
     )
-    assert spawner._process.poll() is not None
+    assert spawner._running == {}
     found = measured(spawner.execute("measure", Trial(workload=workload), QUICK, 1))
     assert found.error is None
     assert len(found.samples) >= 3

@@ -140,3 +140,20 @@ def test_a_second_process_is_refused_until_the_first_is_done(tmp_path: Path) -> 
         )
         with store.locked(tmp_path):
             assert store.load(tmp_path) == ([], [])
+
+
+def test_how_a_sweep_ended_is_a_note(tmp_path: Path) -> None:
+    """From its plan; runs are read without one, and beside a broken one."""
+    store.append(tmp_path, factory.run(factory.trial()))
+    assert store.load(tmp_path)[1] == []
+    plan = tmp_path / store.PLAN
+    plan.write_text('{"sweep": "mine"}')
+    assert store.load(tmp_path)[1] == []
+    plan.write_text('{"notes": ["prose: cut short by the budget."]}')
+    assert store.load(tmp_path)[1] == ["prose: cut short by the budget."]
+    plan.write_text("{")
+    runs, notes = store.load(tmp_path)
+    assert len(runs) == 1
+    assert notes == [
+        f"{plan}: how the sweep ended cannot be read: Input data was truncated."
+    ]

@@ -1,6 +1,9 @@
+import socket
 import threading
 
-from bench.turns import Caller, Lane, serve, take
+import pytest
+
+from bench.turns import Caller, Dismissed, Lane, Seat, Turn, take
 
 
 class Clock:
@@ -13,75 +16,123 @@ class Clock:
         return self.now
 
 
-def _process(folder, name, log, seconds, batches=2):
+class Process:
     """A stand-in for a measured process, in a thread, on a clock of its own."""
-    caller, clock = Caller(folder, name), Clock()
 
-    def window():
-        log.append(name)
-        clock.now += seconds
+    def __init__(self, folder, name, log, seconds, *, flushes=True):
+        self.caller, self.clock = Caller(folder, name), Clock()
+        self.name, self.log, self.seconds = name, log, seconds
+        self.flushes, self.taken, self.told = flushes, None, None
+        self.thread = threading.Thread(target=self._work)
+        self.thread.start()
+        assert self.caller.arrived(10, gone=lambda: False)
 
-    lane = Lane(
-        flush=lambda: log.append(f"{name} flush"), window=window, batches=batches
-    )
-    found = []
-    thread = threading.Thread(
-        target=lambda: found.extend(serve(caller.path, lane, clock))
-    )
-    thread.start()
-    assert caller.ready(seconds=10)
-    return caller, thread, found
+    def _work(self):
+        seat = Seat(self.caller.path)
+        self.told = seat.told()
+
+        def window():
+            self.log.append(self.name)
+            self.clock.now += self.seconds
+
+        flush = (
+            (lambda: self.log.append(f"{self.name} flush")) if self.flushes else None
+        )
+        lane = Lane(flush=flush, window=window, batches=2, pulled=[(0, 1), (2, 9)])
+        self.taken = seat.serve(lane, self.clock)
+
+    def leave(self):
+        self.caller.close()
+        self.thread.join(10)
 
 
-def test_two_processes_take_turns_and_swap_who_goes_first(tmp_path):
+def _seconds(rounds):
+    return [tuple(turn.seconds for turn in row) for row in rounds]
+
+
+def test_processes_take_turns_and_every_other_round_goes_backwards(tmp_path):
     log, ticks = [], iter(range(100))
-    first, one, kept = _process(tmp_path, "a", log, 0.5)
-    second, two, _ = _process(tmp_path, "b", log, 1.0)
-    pairs = take(first, second, seconds=4, clock=lambda: next(ticks))
-    first.close()
-    second.close()
-    one.join(10)
-    two.join(10)
-    assert pairs == [(0.25, 0.5)] * 3  # seconds a batch, two batches a window
-    assert kept == [0.25] * 3
+    processes = [Process(tmp_path, name, log, 0.5 * i) for i, name in enumerate("abc")]
+    callers = [one.caller for one in processes]
+    for caller in callers:
+        assert caller.ready({}) == {"batches": 2, "pulled": [[0, 1], [2, 9]]}
+    rounds = take(callers, seconds=4, clock=lambda: next(ticks))
+    for one in processes:
+        one.leave()
+    # Seconds a batch, two batches a window, in the order of the callers.
+    assert _seconds(rounds) == [(0.0, 0.25, 0.5)] * 3
     turns = [entry for entry in log if "flush" not in entry]
-    assert turns == ["a", "b", "b", "a", "a", "b"]
+    assert turns == list("abccbaabc")
     assert log[:4] == ["a flush", "a", "b flush", "b"]
+    assert [turn.seconds for turn in processes[2].taken] == [0.5] * 3
 
 
-def test_pairs_are_made_even_when_the_time_is_up(tmp_path):
-    log, ticks = [], iter(range(0, 1000, 100))
-    first, one, _ = _process(tmp_path, "a", log, 1.0)
-    second, two, _ = _process(tmp_path, "b", log, 1.0)
-    assert len(take(first, second, seconds=1, clock=lambda: next(ticks))) == 3
-    for caller, thread in ((first, one), (second, two)):
-        caller.close()
-        thread.join(10)
+def test_rounds_are_made_even_when_the_time_is_up(tmp_path):
+    ticks = iter(range(0, 1000, 100))
+    processes = [Process(tmp_path, name, [], 1.0) for name in "ab"]
+    callers = [one.caller for one in processes]
+    for caller in callers:
+        caller.ready({})
+    assert len(take(callers, seconds=1, clock=lambda: next(ticks))) == 3
+    for one in processes:
+        one.leave()
 
 
-def test_a_lost_process_ends_the_pairs(tmp_path):
+def test_what_has_nothing_prepared_is_not_flushed(tmp_path):
     log = []
-    first, one, _ = _process(tmp_path, "a", log, 1.0)
+    one = Process(tmp_path, "a", log, 1.0, flushes=False)
+    one.caller.ready({})
+    assert isinstance(one.caller.turn(), Turn)
+    one.leave()
+    assert log == ["a"]
+
+
+def test_a_process_is_told_what_another_did_to_be_ready(tmp_path):
+    one = Process(tmp_path, "a", [], 1.0)
+    one.caller.ready({"batches": 7, "pulled": [[7, 3]]})
+    one.leave()
+    assert one.told == {"batches": 7, "pulled": [[7, 3]]}
+
+
+def test_a_lost_process_ends_the_rounds(tmp_path):
+    one = Process(tmp_path, "a", [], 1.0)
     gone = Caller(tmp_path, "b")
 
     def leave():
-        import socket
-
         with socket.socket(socket.AF_UNIX) as channel:
             channel.connect(gone.path)
             channel.sendall(b"{}\n")
 
     thread = threading.Thread(target=leave)
     thread.start()
-    assert gone.ready(seconds=10)
+    assert gone.arrived(10, gone=lambda: False)
     thread.join(10)
-    assert take(first, gone, seconds=5, clock=Clock()) == []
-    first.close()
-    one.join(10)
+    one.caller.ready({})
+    assert gone.ready({}) is None
+    assert take([one.caller, gone], seconds=5, clock=Clock()) == []
+    one.leave()
     gone.close()
 
 
-def test_a_process_that_never_comes_is_not_ready(tmp_path):
+def test_nobody_waits_for_a_process_that_has_ended(tmp_path):
     caller = Caller(tmp_path, "never")
-    assert not caller.ready(seconds=0.01)
+    assert not caller.arrived(60, gone=lambda: True)
+    assert not caller.arrived(0.0, gone=lambda: False)
     caller.close()
+
+
+def test_who_is_sent_home_before_the_turns_says_so(tmp_path):
+    caller, said = Caller(tmp_path, "a"), []
+
+    def work():
+        seat = Seat(caller.path)
+        with pytest.raises(Dismissed) as error:
+            seat.told()
+        said.append(str(error.value))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert caller.arrived(10, gone=lambda: False)
+    caller.close()
+    thread.join(10)
+    assert said == ["no turns were taken: another process was lost"]

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from bench import figure, stats, words
 from bench.pipeline import AXES
 
-MOST_PANELS = 8
+MOST_PANELS = 5
 MARKS = "osD^vPX"
 COLORS = {
     "none": figure.GREY,
@@ -37,16 +37,17 @@ def draw(table: pd.DataFrame) -> Figure | None:
     epochs = table[(table["unit"] == "epoch") & table["seconds_per_batch"].notna()]
     fixed = [name for name in AXES if name not in PLACES]
     by = ["machine", "workload", "consumer", "data", *fixed]
-    groups = [
-        group
-        for _, group in epochs.groupby(by, sort=False)
-        if len(group[list(PLACES)].drop_duplicates()) > 1 and group["sample"].max() > 0
-    ][:MOST_PANELS]
-    if not groups:
+    grouped = epochs.groupby(by, sort=False)
+    several = grouped["key"].transform("nunique") > 1
+    several &= grouped["sample"].transform("max") > 0
+    found = [group for _, group in epochs[several].groupby(by, sort=False)]
+    if not found:
         return None
+    groups = found[:MOST_PANELS]
     counts = [len(group[list(PLACES)].drop_duplicates()) for group in groups]
     heights = [h for count in counts for h in (2.2, 0.15 + 0.19 * count)]
     drawn, axes = figure.panels(heights)
+    figure.note(drawn, len(groups), len(found))
     for panel, below, group in zip(axes[::2], axes[1::2], groups, strict=True):
         _panel(panel, below, group)
     return drawn

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from bench import figure, stats, words
 from bench.pipeline import AXES
 
-MOST_PANELS = 8
+MOST_PANELS = 5
 MOST_LINES = 6
 MARKS = "osD^vP"
 SIZES = {
@@ -31,16 +31,13 @@ def draw(table: pd.DataFrame) -> Figure | None:
     """
     trials = stats.trials(table)
     trials = trials[trials["runs"] > 0]
-    panels = [
-        (size, lines)
-        for size in SIZES
-        for _, group in _scenes(trials, size)
-        if (lines := _lines(group, size))
-    ][:MOST_PANELS]
-    if not panels:
+    found = [(size, group) for size in SIZES for _, group in _scenes(trials, size)]
+    if not found:
         return None
+    panels = [(size, _lines(group, size)) for size, group in found[:MOST_PANELS]]
     heights = [h for _, ls in panels for h in (2.1, 0.15 + 0.19 * len(ls))]
     drawn, axes = figure.panels(heights)
+    figure.note(drawn, len(panels), len(found))
     for panel, below, (size, lines) in zip(axes[::2], axes[1::2], panels, strict=True):
         _panel(panel, lines, size)
         below.axis("off")

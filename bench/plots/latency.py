@@ -33,14 +33,12 @@ def draw(table: pd.DataFrame) -> Figure | None:
     runs = runs[(runs["consumer"] == "serve") & runs[names].notna().all(axis=1)]
     if runs.empty:
         return None
-    groups = [
-        group
-        for _, group in runs.groupby(
-            ["machine", "workload", "data", "image_size"], sort=False
-        )
-    ][:MOST_SCENES]
+    by = ["machine", "workload", "data", "image_size"]
+    found = [group for _, group in runs.groupby(by, sort=False)]
+    groups = found[:MOST_SCENES]
     counts = [min(MOST_ROWS, group["key"].nunique()) for group in groups]
     drawn, axes = figure.panels([0.85 + 0.32 * count for count in counts])
+    figure.note(drawn, len(groups), len(found))
     for panel, group in zip(axes, groups, strict=True):
         _panel(panel, group, names)
     handles, labels = axes[0].get_legend_handles_labels()

@@ -29,13 +29,14 @@ def draw(table: pd.DataFrame) -> Figure | None:
     trials = stats.trials(table).join(peaks.rename("gigabytes"), on=["machine", "key"])
     trials = trials[trials["ranked"] & (trials["gigabytes"] > 0)]
     trials = trials[trials["factor"].notna()]
-    scenes = [s for _, s in trials.groupby("scene", sort=False) if len(s) > 1]
-    scenes = scenes[:MOST_SCENES]
+    found = [s for _, s in trials.groupby("scene", sort=False) if len(s) > 1]
+    scenes = found[:MOST_SCENES]
     if not scenes:
         return None
     fronts = [front(scene).head(MOST_NAMES) for scene in scenes]
     heights = [h for some in fronts for h in (2.3, 0.2 + 0.19 * len(some))]
     drawn, axes = figure.panels(heights)
+    figure.note(drawn, len(scenes), len(found))
     for panel, below, scene, best in zip(
         axes[::2], axes[1::2], scenes, fronts, strict=True
     ):

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from bench import figure, stats, words
 
-MOST_SCENES = 12
+MOST_SCENES = 8
 COLORS = {
     "dataset": figure.BLUE,
     "model": figure.ORANGE,
@@ -30,32 +30,29 @@ def draw(table: pd.DataFrame) -> Figure | None:
     trials = trials[trials["runs"] > 0]
     if trials.empty:
         return None
-    chosen = [
-        found
-        for _, scene in trials.groupby("scene", sort=False)
-        if len(found := _placements(table, scene)) > 1
-    ][:MOST_SCENES]
-    if not chosen:
+    several = trials.groupby("scene")["placement"].transform("nunique") > 1
+    scenes = [scene for _, scene in trials[several].groupby("scene", sort=False)]
+    if not scenes:
         return None
+    runs = stats.runs(table)
+    chosen = [_placements(runs, scene) for scene in scenes[:MOST_SCENES]]
     drawn, axes = figure.panels([0.85 + 0.36 * len(rows) for rows in chosen])
+    figure.note(drawn, len(chosen), len(scenes))
     for panel, rows in zip(axes, chosen, strict=True):
         _panel(panel, rows)
     return drawn
 
 
-def _placements(table: pd.DataFrame, scene: pd.DataFrame) -> pd.DataFrame:
+def _placements(runs: pd.DataFrame, scene: pd.DataFrame) -> pd.DataFrame:
     """The best trial of each placement, device and jit, and its factor to the first."""
     by = ["placement", "ran_on", "jit"]
     ranked = scene.sort_values("examples_per_second", ascending=False)
     best = ranked.drop_duplicates(by).sort_values(
         by, key=lambda column: column.replace({"off": "", "auto": "on "})
     )
-    if best["placement"].nunique() < 2:
-        return best.head(0)
     machine, keys = best["machine"].iloc[0], list(best["key"])
-    own = table[(table["machine"] == machine) & table["key"].isin(keys)]
-    runs = stats.runs(own)
-    logs = runs.pivot_table(
+    own = runs[(runs["machine"] == machine) & runs["key"].isin(keys)]
+    logs = own.pivot_table(
         index=["folder", "sweep", "round"], columns="key", values="log_seconds"
     )[keys]
     seconds = np.exp(logs.to_numpy())

@@ -40,13 +40,15 @@ def draw(table: pd.DataFrame) -> Figure | None:
         return None
     trials = stats.trials(counted)
     trials = trials[trials["runs"] > 0]
-    scenes = [scene for _, scene in trials.groupby("scene", sort=False)][:MOST_SCENES]
+    found = [scene for _, scene in trials.groupby("scene", sort=False)]
+    scenes = found[:MOST_SCENES]
     if not scenes:
         return None
     facts = counted.groupby(["machine", "key"])[[n for n in FACTS if n in counted]]
     medians = facts.median().drop(columns="examples_per_second")
     heights = [0.75 + 0.3 * len(s) for s in scenes for _ in range(2)]
     drawn, axes = figure.panels(heights, columns=2)
+    figure.note(drawn, len(scenes), len(found))
     for number, scene in enumerate(scenes):
         order = scene["resample"].map(HOW.index)
         rows = scene.assign(order=order).sort_values(["order", "batch_size"])
@@ -66,7 +68,7 @@ def _panel(panel: Axes, rows: pd.DataFrame, name: str, *, named: bool) -> None:
         for _, row in rows.iterrows()
     ]
     places = figure.rows(panel, labels if named else [""] * len(rows))
-    values = rows[name].to_numpy(float)
+    values = rows.get(name, pd.Series(np.nan, index=rows.index)).to_numpy(float)
     panel.set_xlabel(FACTS[name])
     if name in LOG:
         panel.set_xscale("log")

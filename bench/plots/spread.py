@@ -31,6 +31,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
     shown = trials.head(MOST_TRIALS)
     rows = -(-len(shown) // COLUMNS)
     drawn, axes = figure.panels([1.3] * rows, COLUMNS)
+    figure.note(drawn, len(shown), len(trials))
     several = trials["scene"].nunique() > 1
     for panel, (_, trial) in zip(axes, shown.iterrows(), strict=False):
         own = (table["machine"] == trial["machine"]) & (table["key"] == trial["key"])

@@ -38,17 +38,21 @@ def draw(table: pd.DataFrame) -> Figure | None:
     runs = runs[runs[columns].notna().all(axis=1) & (runs["consumer"] != "model")]
     if runs.empty:
         return None
-    alone = attribution.model_seconds(table)
     medians = runs.groupby(["machine", "key"])[[*columns, "seconds_per_batch"]].median()
     trials = runs.drop_duplicates(["machine", "key"])
     trials = trials.drop(columns=[*columns, "seconds_per_batch"])
     trials = trials.join(medians, on=["machine", "key"])
     by = ["machine", "workload", "consumer", "unit", "data", "image_size"]
+    by += ["storage", "read_latency_ms"]
+    found = [scene for _, scene in trials.groupby(by, sort=False)]
     scenes = [
         scene.sort_values("seconds_per_batch", ascending=False)[:MOST_ROWS]
-        for _, scene in trials.groupby([*by, "storage", "read_latency_ms"], sort=False)
-    ][:MOST_SCENES]
+        for scene in found[:MOST_SCENES]
+    ]
+    shown = {scene["workload"].iloc[0] for scene in scenes}
+    alone = attribution.model_seconds(table[table["workload"].isin(shown)])
     drawn, axes = figure.panels([0.85 + 0.36 * len(scene) for scene in scenes])
+    figure.note(drawn, len(scenes), len(found))
     for panel, scene in zip(axes, scenes, strict=True):
         model = [
             alone.get((row["machine"], row["key"]), 0.0) for _, row in scene.iterrows()

@@ -30,12 +30,14 @@ def draw(table: pd.DataFrame) -> Figure | None:
     if trials.empty:
         return None
     runs = stats.runs(table)
-    scenes = [group for _, group in trials.groupby("scene", sort=False)][:MOST_SCENES]
+    found = [group for _, group in trials.groupby("scene", sort=False)]
+    scenes = found[:MOST_SCENES]
     shown = [
         scene.sort_values("examples_per_second", ascending=False).head(MOST_ROWS)
         for scene in scenes
     ]
     drawn, axes = figure.panels([0.8 + 0.33 * len(rows) for rows in shown])
+    figure.note(drawn, len(scenes), len(found))
     for panel, rows, scene in zip(axes, shown, scenes, strict=True):
         _panel(panel, rows, runs)
         cut = (

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from bench import figure, words
 from bench.pipeline import AXES
 
-MOST_PANELS = 12
+MOST_PANELS = 8
 LANES = {
     "read": figure.ORANGE,
     "map": figure.BLUE,
@@ -36,8 +36,10 @@ def draw(table: pd.DataFrame) -> Figure | None:
     # Those that differ in their prefetch alone below each other.
     others = [name for name in AXES if name != "prefetch"]
     order = ["machine", "workload", "data", *others, "prefetch"]
+    found = len(traced)
     traced = traced.sort_values(order, kind="stable")[:MOST_PANELS]
     drawn, axes = figure.panels([1.35] * len(traced))
+    figure.note(drawn, len(traced), found)
     ends = {run: max(end for _, _, end in spans[run]) for run in traced["run"]}
     longest = traced["run"].map(ends).groupby(traced["workload"]).max()
     for panel, (_, row) in zip(axes, traced.iterrows(), strict=True):

@@ -1,0 +1,99 @@
+"""What AUTOTUNE picked, and whether it beat the best setting that was pinned by hand.
+
+An autotuned trial is compared with the trials of its scene that differ from it in
+nothing but the axes that take `autotune`. The best of several is taken by its estimate,
+which favours it a little: a verdict of `faster` for AUTOTUNE is the surer one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+
+from bench import pairs, stats, words
+from bench.machine import identity
+from bench.pipeline import AXES, allowed
+from bench.table import SCENE, machine_labels
+from bench.trial import Run
+
+TUNED = tuple(name for name in AXES if "autotune" in allowed(name)[0])
+VERDICTS = {"faster": "helped", "slower": "cost speed", "unchanged": "as fast"}
+
+
+def rows(samples: pd.DataFrame, runs: Sequence[Run]) -> list[dict[str, str]]:
+    """A row of text for each autotuned trial that has a pinned one to compare with.
+
+    Args:
+        samples: From `table.from_runs`.
+        runs: The records behind it, for the graphs that ran.
+    """
+    if samples.empty:
+        return []
+    frame = stats.runs(samples)
+    frame = frame[frame["log_seconds"].notna()]
+    spelled = frame[list(TUNED)].astype(str)
+    frame = frame.assign(tuned=(spelled == "autotune").any(axis=1))
+    by = [*SCENE, *(name for name in AXES if name not in (*TUNED, *SCENE))]
+    tuned = frame.groupby(by, sort=False)["tuned"]
+    both = tuned.transform("any") & ~tuned.transform("all")
+    found = []
+    for _, group in frame[both].groupby(by, sort=False):
+        found += _compared(group)
+    picked = _picked(runs, {row["pair"] for row in found})
+    for row in found:
+        row["picked"] = picked.get(row.pop("pair"), "-")
+    return found
+
+
+def _compared(group: pd.DataFrame) -> list[dict[str, object]]:
+    pinned = group[~group["tuned"]].groupby("key")["log_seconds"].mean().idxmin()
+    first = group.drop_duplicates("key").set_index("key")
+    margin = stats.MARGINS[first["consumer"].iloc[0]]
+    made = []
+    for key, row in first[first["tuned"]].iterrows():
+        seconds = pairs.seconds(group, [key, pinned])
+        took = pairs.ratio(seconds[:, 0], seconds[:, 1])
+        speed = pairs.ratio(seconds[:, 1], seconds[:, 0])
+        values = speed.estimate, speed.low, speed.high
+        verdict = stats.verdict(took, margin)
+        made.append(
+            {
+                "pair": (row["machine"], key),
+                "title": words.title(row),
+                "machine": words.visible(row["machine"]),
+                "label": words.visible(row["label"], 80),
+                "pinned": words.visible(first.loc[pinned, "label"], 80),
+                "factor": words.figure(*values),
+                "interval": words.bounds(*values),
+                "verdict": VERDICTS.get(verdict, "cannot tell"),
+            }
+        )
+    return made
+
+
+def _picked(
+    runs: Sequence[Run], wanted: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], str]:
+    """Parallelism and buffers of the last graph that ran, by machine and key."""
+    labels = machine_labels(runs)
+    wanted = set(wanted)
+    found = {}
+    for run in runs:
+        pair = labels[identity(run.machine)], run.key
+        if pair in wanted and run.measured.graph:
+            found[pair] = "; ".join(_nodes(run)) or "nothing"
+    return found
+
+
+def _nodes(run: Run) -> list[str]:
+    said = []
+    for node in run.measured.graph:
+        parts = [
+            f"{name} {float(node[field]):g}"
+            for field, name in (("parallelism", "parallel"), ("buffer_size", "buffer"))
+            if node.get(field)
+        ]
+        name = words.visible(node.get("name", "?"), 60)
+        said += [f"{name}: {', '.join(parts)}"] if parts else []
+    return said

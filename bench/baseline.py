@@ -1,0 +1,251 @@
+"""A stored baseline: runs of each trial in one file, compared where they may be.
+
+Two times are compared that did not take turns, so whatever changed on the machine in
+between is in the ratio: the live guard sees far smaller changes. The interval is
+Welch's over runs, on the log scale (Welch 1947).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from scipy import stats as distributions
+
+from bench import compare, stats
+from bench.errors import UsageError
+from bench.guarded import Row
+from bench.machine import identity
+from bench.trial import Run, Trial
+
+SCHEMA = 1
+P95 = 95
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """One trial of a baseline.
+
+    Attributes:
+        trial: The whole trial.
+        inputs: Fingerprint of its inputs.
+        outputs: Fingerprint of its checked first batches; empty if random.
+        runs: By metric, one figure a run.
+    """
+
+    trial: Trial
+    inputs: str
+    outputs: str
+    runs: dict[str, list[float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """What a baseline file holds.
+
+    Attributes:
+        schema: The number of this record's form.
+        started: When its first run began; UTC, ISO 8601.
+        machine: What identifies the machine and the versions.
+        trials: By key.
+    """
+
+    schema: int = SCHEMA
+    started: str
+    machine: dict[str, object]
+    trials: dict[str, Kept] = field(default_factory=dict)
+
+
+def of(runs: Iterable[Run]) -> tuple[Baseline, dict[str, str]]:
+    """The baseline of some runs, and by key why a trial has none.
+
+    A trial with a failed run has none: what fails now and then is not kept as good.
+
+    Raises:
+        UsageError: There are no runs, or they are of more than one machine.
+    """
+    runs = list(runs)
+    if not runs:
+        raise UsageError("No runs were made, so there is nothing to compare or save.")
+    if len({identity(run.machine) for run in runs}) > 1:
+        raise UsageError(
+            "The runs are of more than one machine or version: guard a folder each."
+        )
+    found: dict[str, Kept] = {}
+    failed: dict[str, str] = {}
+    for run in runs:
+        if run.measured.error:
+            error = run.measured.error
+            failed[run.key] = f"{error.type}: {error.message}"
+            continue
+        kept = found.setdefault(
+            run.key,
+            Kept(
+                trial=run.trial,
+                inputs=run.measured.input_fingerprint,
+                outputs=run.measured.output_fingerprint,
+                runs={},
+            ),
+        )
+        for metric, value in figures(run).items():
+            kept.runs.setdefault(metric, []).append(value)
+    good = {key: kept for key, kept in found.items() if key not in failed}
+    made = Baseline(started=runs[0].started, machine=runs[0].machine, trials=good)
+    return made, failed
+
+
+def figures(run: Run) -> dict[str, float]:
+    """One run's figure for each metric that it has."""
+    measured, size = run.measured, run.trial.pipeline.batch_size
+    found = {
+        "seconds_per_example": float(np.median(measured.samples)) / size,
+        "latency_p95": float(np.percentile(measured.samples, P95)),
+        "cpu_seconds_per_example": measured.cpu_seconds_per_example,
+        "peak_resident_bytes": measured.peak_resident_bytes,
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def save(baseline: Baseline, path: Path) -> None:
+    """Write a baseline, whole or not at all.
+
+    Raises:
+        UsageError: The place cannot be written.
+    """
+    partial = path.with_suffix(".partial")
+    try:
+        partial.write_bytes(msgspec.json.format(msgspec.json.encode(baseline)) + b"\n")
+        partial.replace(path)
+    except OSError as error:
+        raise UsageError(f"Cannot write '{path}': {error.strerror}.") from error
+
+
+def load(path: Path) -> Baseline:
+    """Read a baseline.
+
+    Raises:
+        UsageError: There is none, or it is not a baseline of this schema.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"No baseline at '{path}': {error.strerror}. Make one on this machine with "
+            f"guard --save-baseline {path}."
+        ) from error
+    try:
+        found = msgspec.json.decode(content, type=Baseline)
+    except msgspec.MsgspecError as error:
+        raise UsageError(f"'{path}' is not a baseline: {error}.") from error
+    if found.schema != SCHEMA:
+        raise UsageError(
+            f"'{path}' has schema {found.schema}, and this version reads {SCHEMA}: "
+            "save it anew."
+        )
+    return found
+
+
+def judge(
+    baseline: Baseline,
+    now: Baseline,
+    failed: Mapping[str, str],
+    thresholds: Mapping[str, Mapping[str, float]],
+    *,
+    alpha: float,
+    scale_by: str = "",
+) -> tuple[list[Row], list[str]]:
+    """Each trial of the baseline against the same trial now.
+
+    Args:
+        baseline: What is compared with.
+        now: The same trials, measured now.
+        failed: By key, why a trial that was run has no figures.
+        thresholds: By key and metric.
+        alpha: What all intervals together may miss.
+        scale_by: A trial in both, whose ratio is taken for that of the machines.
+
+    Returns:
+        A row a trial and metric, and notes.
+
+    Raises:
+        UsageError: `scale_by` is not in both.
+    """
+    notes, scale = [], 1.0
+    same = identity(baseline.machine) == identity(now.machine)
+    if scale_by:
+        scale = _scale(baseline, now, scale_by)
+        notes.append(
+            f"Times are divided by {scale:.3g}, the ratio of '{scale_by}' here to that "
+            "in the baseline: machines differ in more than one such figure."
+        )
+    share = alpha / max(1, sum(len(limits) for limits in thresholds.values()))
+    rows = []
+    for key, kept in baseline.trials.items():
+        if key == scale_by:
+            continue
+        for metric, threshold in thresholds.get(key, {}).items():
+            about = {"key": key, "metric": metric, "threshold": threshold}
+            fresh = now.trials.get(key)
+            if fresh is None:
+                verdict = "failed" if key in failed else "missing"
+                cause = failed.get(key, "it is in the baseline and was not run now")
+                rows.append(Row(**about, verdict=verdict, cause=cause))
+                continue
+            why = _unlike(kept, fresh, metric, same=same or bool(scale_by))
+            if why:
+                rows.append(Row(**about, verdict="not_comparable", cause=why))
+                continue
+            by = scale if metric.endswith("_per_example") else 1.0
+            rows.append(_row(about, kept, fresh, share, by))
+    new = [key for key in now.trials if key not in baseline.trials]
+    if new:
+        notes.append(f"Not in the baseline, so not judged: {', '.join(new)}.")
+    return rows, notes
+
+
+def _row(about: dict, kept: Kept, fresh: Kept, alpha: float, scale: float) -> Row:
+    metric = about["metric"]
+    ours, theirs = np.log(fresh.runs[metric]), np.log(kept.runs[metric])
+    estimate, error, freedom = compare.welch(ours - np.log(scale), theirs)
+    width = distributions.t.ppf(1 - alpha / 2, freedom) * error
+    bounds = np.exp([estimate, estimate - width, estimate + width])
+    count = min(len(ours), len(theirs))
+    found = stats.Interval(*(float(value) for value in bounds), count)
+    return Row(
+        **about,
+        verdict=stats.verdict(found, about["threshold"]),
+        ratio=found.estimate,
+        low=None if np.isnan(found.low) else found.low,
+        high=None if np.isnan(found.high) else found.high,
+        count=count,
+        output_changed=bool(kept.outputs and fresh.outputs)
+        and kept.outputs != fresh.outputs,
+    )
+
+
+def _unlike(kept: Kept, fresh: Kept, metric: str, *, same: bool) -> str:
+    """Why two runs of a trial cannot be compared, or empty."""
+    if not same:
+        return "the baseline is from another machine or other versions"
+    if kept.trial != fresh.trial:
+        return "the whole pipeline behind this key differs"
+    if kept.inputs != fresh.inputs:
+        return "the inputs differ"
+    if metric not in kept.runs or metric not in fresh.runs:
+        return f"one side has no {metric}"
+    return ""
+
+
+def _scale(baseline: Baseline, now: Baseline, name: str) -> float:
+    sides = [side.trials.get(name) for side in (now, baseline)]
+    if None in sides:
+        raise UsageError(
+            f"--scale-by {name}: it must be a trial of the baseline and of this run; "
+            f"the baseline has {', '.join(baseline.trials)}."
+        )
+    metric = "seconds_per_example"
+    means = [np.log(side.runs[metric]).mean() for side in sides]
+    return float(np.exp(means[0] - means[1]))

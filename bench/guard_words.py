@@ -1,0 +1,159 @@
+"""A guard in words: its outcome, the cells of a row, and one line a cause.
+
+Every text that came from outside (a key, a cause, a ref) is shown as one line without
+control characters, and never as a command to a CI runner.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from bench.guarded import EXIT_CODES, Guarded, Row
+from bench.words import visible
+
+METRIC_NAMES = {
+    "seconds_per_example": "time",
+    "latency_p95": "latency p95",
+    "cpu_seconds_per_example": "CPU",
+    "peak_resident_bytes": "memory",
+}
+WORST_FIRST = (
+    *("failed", "missing", "slower", "not_comparable"),
+    *("unknown", "faster", "unchanged"),
+)
+COLUMNS = ("change", "interval", "limit", "verdict", "pairs")
+LONGEST_KEY = 160
+BETTER_SETTLED = (
+    "What to do for unknown: more time (--budget), a quieter machine, or a wider "
+    "threshold for that trial in [tool.feedrate.guard]."
+)
+DIFFERENT = "outputs changed between base and head; faster but different is not faster."
+
+
+def title(guarded: Guarded, code: int) -> str:
+    """The outcome, its exit code, and how many rows have each verdict."""
+    verdicts = [row.verdict for row in guarded.rows]
+    counts = [f"{verdicts.count(v)} {spelled(v)}" for v in WORST_FIRST if v in verdicts]
+    of = ", ".join(counts) or "nothing was compared"
+    return f"Guard: {EXIT_CODES[code]} (exit {code}): {of}"
+
+
+def compared(guarded: Guarded) -> str:
+    """What with what, how, and how long it took."""
+    how = {"lockstep": "taking turns live", "stored": "stored figures"}[guarded.how]
+    took = f", {guarded.seconds:.0f} s" if guarded.seconds else ""
+    base, head = visible(guarded.base, 120), visible(guarded.head, 120)
+    return shown(f"base {base}, head {head}, {how}{took}")
+
+
+def lines(guarded: Guarded, most: int | None = None) -> list[str]:
+    """Everything besides the table, a line each, gravest first.
+
+    Args:
+        guarded: The record.
+        most: Of the lines that there is one a row of; all if not given.
+    """
+    rows = worst_first(guarded.rows)
+    changed = dict.fromkeys(row.key for row in rows if row.output_changed)
+    said = [text for row in rows if (text := cause(row))][:most]
+    said += [different(key) for key in changed][:most]
+    if any(row.verdict == "unknown" for row in rows):
+        said.append(BETTER_SETTLED)
+    said += _control(guarded)
+    said.append(
+        f"Expected false alarms, all {len(rows)} rows together, if nothing changed: "
+        f"at most {100 * guarded.false_alarms:.2g} %."
+    )
+    return said + [shown(note) for note in guarded.notes]
+
+
+def cause(row: Row) -> str:
+    """Why a row's verdict is what it is, one line; empty where nothing is to be said.
+
+    A cause given by the guard goes before one that is read off the figures.
+    """
+    if row.cause and row.verdict == "unknown":
+        return f"{name(row)}: {shown(row.cause)}"
+    if row.cause:
+        return f"{name(row)} {spelled(row.verdict)}: {shown(row.cause)}"
+    change, interval, limit, *_ = cells(row)
+    found = {
+        "slower": f"grew by {change} ({interval} %), all of it beyond {limit}",
+        "unknown": f"not settled: {change} ({interval} %) is neither within nor "
+        f"beyond {limit}",
+        "missing": "missing: in base and not in head",
+        "failed": "failed",
+        "not_comparable": "not comparable",
+    }
+    if row.verdict == "unknown" and not interval:
+        return f"{name(row)} not settled: too few pairs for an interval"
+    return f"{name(row)} {found[row.verdict]}" if row.verdict in found else ""
+
+
+def different(key: str) -> str:
+    """That a trial's outputs changed, whatever its speed."""
+    return f"{shown(key, LONGEST_KEY)}: {DIFFERENT}"
+
+
+def worst_first(rows: list[Row]) -> list[Row]:
+    """Rows by verdict, gravest first, and then by how much they grew."""
+    order = WORST_FIRST.index
+    return sorted(rows, key=lambda row: (order(row.verdict), -(row.ratio or 0)))
+
+
+def cells(row: Row) -> list[str]:
+    """Change, interval, limit, verdict and pairs of processes; `COLUMNS`."""
+    change = _percent(row.ratio)
+    bounds = [_percent(bound) for bound in (row.low, row.high)]
+    different_now = row.verdict == "faster" and row.output_changed
+    return [
+        f"{change} %" if change else "-",
+        " to ".join(bounds) if all(bounds) else "",
+        f"{100 * row.threshold:.3g} %",
+        "different" if different_now else spelled(row.verdict),
+        str(row.count),
+    ]
+
+
+def name(row: Row) -> str:
+    """The trial and the metric."""
+    metric = METRIC_NAMES.get(row.metric, visible(row.metric, 40))
+    return f"{shown(row.key, LONGEST_KEY)}: {metric}"
+
+
+def spelled(verdict: str) -> str:
+    """A verdict in words."""
+    return verdict.replace("_", " ")
+
+
+def shown(text: str, longest: int = 300) -> str:
+    """One visible line that no CI runner takes for a command."""
+    text = visible(text, longest)
+    return text.replace("::", ":\\u003a").replace("##[", "##\\u005b")
+
+
+def _control(guarded: Guarded) -> Iterator[str]:
+    if not guarded.control:
+        why = "nothing ran live" if guarded.how == "stored" else "it was not measured"
+        yield f"A/A control: none, {why}."
+    for row in guarded.control:
+        change, interval, limit, _, pairs = cells(row)
+        beyond = f"beyond its limit of {limit}, too noisy to blame anybody"
+        found = {
+            "unchanged": f"within its limit of {limit}",
+            "unknown": "not settled",
+            "slower": beyond,
+            "faster": beyond,
+        }.get(row.verdict, f"{spelled(row.verdict)}, so no control")
+        bounds = f" ({interval} %)" if interval else ""
+        yield (
+            f"A/A control, base against base: {name(row)} {change}{bounds}, "
+            f"{pairs} pairs: {found}."
+        )
+
+
+def _percent(ratio: float | None) -> str:
+    if ratio is None or not math.isfinite(ratio):
+        return ""
+    return f"{round(100 * (ratio - 1), 1) + 0.0:+,.1f}"  # + 0.0: never "-0.0"

@@ -1,0 +1,161 @@
+"""The verb `guard`: what is compared with what, and in which forms it is told."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from bench import catalog, sweeps
+from bench.errors import UsageError, check_writable
+from bench.trial import CONSUMERS
+
+MODES = ("against_ref", "against_python", "baseline", "save_baseline")
+BUDGET = "5m"
+
+
+def add_options(parser: argparse.ArgumentParser, duration: Callable) -> None:
+    """The verb's options.
+
+    Args:
+        parser: The verb's own.
+        duration: Reads `90s` or `5m` as seconds.
+    """
+    add = parser.add_argument
+    add("folders", nargs="*", type=Path, help="two result folders: is B slower than A?")
+    add("--against-ref", metavar="REF", help="a revision, live, taking turns")
+    add("--repo", type=Path, default=Path(), help="the repository; default here")
+    add("--against-python", metavar="PATH", help="another interpreter, live")
+    add("--baseline", type=Path, metavar="FILE", help="a stored baseline")
+    add("--save-baseline", type=Path, metavar="FILE", help="measure and store one")
+    add("--scale-by", default="", metavar="TRIAL", help="divide by this trial's ratio")
+    for name, text in (
+        ("workload", "a workload or layer, name:variant, or your own file's path"),
+        ("strategy", "a named strategy"),
+        ("axis", "name=value,value: an axis of the pipeline; see list"),
+        ("metric", "seconds_per_example, cpu_seconds_per_example, latency_p95, ..."),
+    ):
+        add(f"--{name}", action="append", default=[], help=text)
+    add("--consumer", choices=CONSUMERS, help="what pulls the batches")
+    add("--data", default="", help="your own data: a name or a path")
+    add("--threshold", help="the change that counts, as 3%%; default 3%%")
+    add("--config", type=Path, help="TOML with thresholds; default pyproject.toml")
+    add("--budget", type=duration, default=duration(BUDGET), help="default 5m")
+    add("--seed", type=int, default=0, help="of the processes")
+    add("--unknown-passes", action="store_true", help="exit 0 where it cannot tell")
+    add("--junit", type=Path, metavar="FILE", help="write JUnit XML")
+    add("--history", type=Path, metavar="FILE", help="append to this history")
+    add("--out", type=Path, metavar="FILE", help="write the whole record as JSON")
+
+
+def main(options: argparse.Namespace) -> int:
+    """Compare, tell, and return the exit code.
+
+    Raises:
+        UsageError: Not one thing to compare with, or bad input.
+    """
+    mode = _mode(options)
+    for path in (options.junit, options.history, options.out):
+        check_writable(path)
+    from bench import guard_settings, guarded, live, stored
+
+    settings = guard_settings.load(
+        _config(options),
+        threshold=guard_settings.share(options.threshold)
+        if options.threshold
+        else None,
+        metrics=options.metric,
+    )
+    if mode == "folders":
+        found = stored.folders(*options.folders, settings.thresholds)
+        return _told(found, options)
+    wanted = live.Wanted(
+        sweep=_sweep(options),
+        named=bool(options.workload),
+        thresholds=settings.thresholds,
+        budget_seconds=options.budget,
+        seed=options.seed,
+        data=options.data,
+        said=lambda line: print(line, file=sys.stderr, flush=True),
+    )
+    # As on Ctrl-C: no worktree and no process may be left.
+    signal.signal(signal.SIGTERM, _interrupt)
+    if mode == "save_baseline":
+        kept = stored.save(options.save_baseline, wanted)
+        count = len(kept.trials)
+        print(f"Baseline of {count} trials: {options.save_baseline}")
+        return guarded.HELD
+    if mode == "against_ref":
+        found = live.against_ref(options.repo, options.against_ref, wanted)
+    elif mode == "against_python":
+        found = live.against_python(options.against_python, wanted)
+    else:
+        found = stored.against_baseline(options.baseline, wanted, options.scale_by)
+    return _told(found, options)
+
+
+def _mode(options: argparse.Namespace) -> str:
+    given = [mode for mode in MODES if getattr(options, mode)]
+    given += ["folders"] if options.folders else []
+    if len(given) != 1:
+        raise UsageError(
+            "guard takes one of --against-ref REF, --against-python PATH, --baseline "
+            "FILE, --save-baseline FILE, or two result folders A B; got "
+            f"{' and '.join(mode.replace('_', '-') for mode in given) or 'none'}."
+        )
+    if options.folders and len(options.folders) != 2:
+        raise UsageError(
+            f"guard compares two result folders, A and B; got {len(options.folders)}."
+        )
+    if options.scale_by and given != ["baseline"]:
+        raise UsageError("--scale-by goes with --baseline FILE alone.")
+    return given[0]
+
+
+def _sweep(options: argparse.Namespace) -> sweeps.Sweep:
+    axes = dict(sweeps.parse_axis(text) for text in options.axis)
+    return sweeps.narrow(
+        sweeps.find("guard"),
+        workloads=options.workload,
+        strategies=options.strategy,
+        axes=axes,
+        consumer=options.consumer or "",
+    )
+
+
+def _config(options: argparse.Namespace) -> Path | None:
+    if options.config:
+        return options.config
+    for folder in (options.repo, catalog.ROOT):
+        path = folder / "pyproject.toml"
+        if path.is_file():
+            return path
+    return None
+
+
+def _told(found, options: argparse.Namespace) -> int:
+    from bench import guard_output, guarded
+
+    code = guarded.exit_code(found, unknown_passes=options.unknown_passes)
+    if options.out:
+        options.out.write_text(guard_output.as_json(found, code), encoding="utf-8")
+    if options.junit:
+        junit = guard_output.junit(found, unknown_passes=options.unknown_passes)
+        options.junit.write_bytes(junit)
+    if options.history:
+        from bench import history
+
+        history.append(options.history, found)
+    if options.json:
+        print(guard_output.as_json(found, code))
+    else:
+        guard_output.terminal(found, code)
+        guard_output.github(found, code, os.environ)
+    return code
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,247 @@
+"""The two sides of a live guard: a base revision, or another interpreter, and head."""
+
+from __future__ import annotations
+
+import contextlib
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from bench import catalog, guard, plan, revisions, sweeps
+from bench.errors import UsageError
+from bench.guard import Case
+from bench.guarded import Guarded
+from bench.lockstep import Side
+from bench.processes import executor
+from bench.requests import Executor, Home
+from bench.sweeps import Sweep
+from bench.trial import Trial
+from bench.turns import PROTOCOL
+
+GUARD = "guard"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What is to be guarded, and how strictly.
+
+    Attributes:
+        sweep: The trials; a workload's path is as the user gave it.
+        named: Whether the user named the workloads, or the sweep did.
+        thresholds: A trial's key to its thresholds by metric.
+        budget_seconds: When to stop.
+        seed: Of the processes.
+        data: The user's data in place of the workloads' own.
+        said: Told what is being settled.
+    """
+
+    sweep: Sweep
+    named: bool = False
+    thresholds: Callable[[str], Mapping[str, float]] = lambda key: {
+        "seconds_per_example": guard.THRESHOLD
+    }
+    budget_seconds: float = guard.BUDGET_SECONDS
+    seed: int = 0
+    data: str = ""
+    said: Callable[[str], None] = field(default=lambda line: None)
+
+
+def wanted(workloads: Sequence[str] = (), **settings: object) -> Wanted:
+    """The guard's own sweep, or these workloads in its place."""
+    sweep = sweeps.narrow(sweeps.find(GUARD), workloads=workloads)
+    return Wanted(sweep=sweep, named=bool(workloads), **settings)
+
+
+def against_ref(repo: str | Path, ref: str, wanted: Wanted) -> Guarded:
+    """Compare a repository's working tree with one of its refs, live.
+
+    Workloads given by path are the repository's own: each side has its file. In this
+    suite's own repository each side has its whole tree, harness included.
+
+    Args:
+        repo: A folder of the repository.
+        ref: What is compared with: a branch, tag or commit.
+        wanted: What is to be guarded.
+
+    Raises:
+        UsageError: No such repository, ref or workload, or nothing to compare.
+    """
+    top = revisions.repository(Path(repo))
+    ours = top == catalog.ROOT
+    with revisions.checked_out(top, ref) as base:
+        trials, lost = _trials(wanted, top, base.tree, ours)
+        notes = []
+        head_commit = revisions.commit_of(top, "HEAD")[:10]
+        if revisions.is_dirty(top):
+            notes.append("Head has changes that are not committed; they are measured.")
+        homes = [Home(root=base.tree) if ours else Home(), Home()]
+        with _servers(*homes) as (base_server, head_server):
+            cases = []
+            for trial in trials:
+                there = _path(trial.workload, base.tree, ours)
+                base_side = Side(base_server, trial, str(base.tree))
+                cases.append(
+                    Case(
+                        key=trial.key,
+                        base=base_side if there.is_file() else None,
+                        head=Side(head_server, trial, str(top)),
+                        thresholds=wanted.thresholds(trial.key),
+                    )
+                )
+            for trial in lost:
+                base_side = Side(base_server, trial, str(base.tree))
+                limits = wanted.thresholds(trial.key)
+                cases.append(
+                    Case(key=trial.key, base=base_side, head=None, thresholds=limits)
+                )
+            return guard.live(
+                cases,
+                base=base.name,
+                head=f"working tree ({head_commit})",
+                budget_seconds=wanted.budget_seconds,
+                seed=wanted.seed,
+                said=wanted.said,
+                notes=notes,
+            )
+
+
+def against_python(python: str, wanted: Wanted) -> Guarded:
+    """Compare this interpreter with another one, live: is the upgrade slower?
+
+    Args:
+        python: The other interpreter, which is the base.
+        wanted: What is to be guarded.
+
+    Raises:
+        UsageError: It does not run, or lacks a package.
+    """
+    theirs, ours = revisions.versions(python), revisions.versions(Home().python)
+    trials, _ = sweeps.trials(wanted.sweep, wanted.data)
+    differing = [name for name in ours if ours[name] != theirs[name]]
+    notes = [
+        f"{name}: {theirs[name]} in base, {ours[name]} in head." for name in differing
+    ] or ["Both interpreters have the same versions of Python and of all packages."]
+    with _servers(Home(python=python), Home()) as (base, head):
+        cases = [
+            Case(
+                key=trial.key,
+                base=Side(base, trial),
+                head=Side(head, trial),
+                thresholds=wanted.thresholds(trial.key),
+            )
+            for trial in trials
+        ]
+        named = ("tensorflow", "keras")
+        spelled = [
+            ", ".join(f"{name} {found[name]}" for name in named)
+            for found in (theirs, ours)
+        ]
+        return guard.live(
+            cases,
+            base=f"{python} ({spelled[0]})",
+            head=f"this interpreter ({spelled[1]})",
+            budget_seconds=wanted.budget_seconds,
+            seed=wanted.seed,
+            said=wanted.said,
+            notes=notes,
+        )
+
+
+def _trials(
+    wanted: Wanted, top: Path, tree: Path, ours: bool
+) -> tuple[list[Trial], list[Trial]]:
+    """Trials on head, and those that only base has; paths relative to the repository.
+
+    Raises:
+        UsageError: A workload is nowhere, or is the same at every ref.
+    """
+    if not ours and not wanted.named:
+        raise UsageError(
+            f"Nothing of {top} was named. Give your workload's file: "
+            "--workload path/to/yours.py."
+        )
+    here, gone = [], []
+    names = [name for block in wanted.sweep.blocks for name in block.workloads]
+    for name in names:
+        spelled = _relative(name, top, ours)
+        if _path(spelled, top, ours).is_file():
+            found = str(top / spelled) if ".py" in spelled else spelled
+            here.append((found, spelled))
+        elif _path(spelled, tree, ours).is_file():
+            gone.append(spelled)
+        else:
+            catalog.find(name)  # raises: it says what there is
+            raise UsageError(f"No workload file '{name}', neither in base nor in head.")
+    if ours and not wanted.named:
+        gone += [name for name in _base_names(tree) if name not in names]
+    trials: list[Trial] = []
+    for name, spelled in here:
+        sweep = sweeps.narrow(wanted.sweep, workloads=[name])
+        made = plan.make(sweep, sweep.effort, wanted.seed, 0.0, wanted.data).trials
+        trials += [replace(trial, workload=spelled) for trial in made]
+    lost = [Trial(workload=name, data=wanted.data) for name in gone]
+    return trials, lost
+
+
+def _relative(name: str, top: Path, ours: bool) -> str:
+    """A workload as the repository knows it: a path from its top, or a name."""
+    stem, colon, variant = name.partition(":")
+    if not stem.endswith(".py"):
+        if not ours:
+            raise UsageError(
+                f"'{name}' is this suite's own and the same at every ref of {top}. "
+                "Give your workload's file: --workload path/to/yours.py."
+            )
+        return name
+    given = Path(stem)
+    path = given.resolve() if given.is_file() else (top / given).resolve()
+    if not path.is_relative_to(top):
+        raise UsageError(
+            f"'{stem}' is not in the repository {top}, so it has no other revision. "
+            "Name its repository with --repo DIR."
+        )
+    return f"{path.relative_to(top)}{colon}{variant}"
+
+
+def _path(workload: str, tree: Path, ours: bool) -> Path:
+    """Where a workload's file is in a tree, there or not."""
+    stem = workload.partition(":")[0]
+    if stem.endswith(".py"):
+        return tree / stem
+    places = [tree / "bench" / "workloads", tree / "layers"]
+    found = [place / f"{stem}.py" for place in places]
+    return next((path for path in found if path.is_file()), found[0])
+
+
+def _base_names(tree: Path) -> Iterable[str]:
+    """The workloads of the base's own guard sweep; none if it had no such sweep."""
+    path = tree / "bench" / "sweeps" / f"{GUARD}.toml"
+    if not path.is_file():
+        return []
+    blocks = tomllib.loads(path.read_text(encoding="utf-8")).get("block", [])
+    return [name for block in blocks for name in block.get("workloads", [])]
+
+
+@contextlib.contextmanager
+def _servers(base: Home, head: Home) -> Iterator[tuple[Executor, Executor]]:
+    """Started servers of both homes, one for both where they are the same."""
+    started = [executor(base)]
+    started += [] if base == head else [executor(head)]
+    try:
+        with ThreadPoolExecutor() as both:
+            list(both.map(lambda server: server.start(), started))
+        for server, home in zip(started, (base, head), strict=False):
+            if server.protocol != PROTOCOL:
+                raise UsageError(
+                    f"The harness in {home.root} takes turns by protocol "
+                    f"{server.protocol} and this one by {PROTOCOL}: they cannot be "
+                    "compared live. Compare result folders: guard A B."
+                )
+        yield started[0], started[-1]
+    except RuntimeError as error:
+        raise UsageError(f"A side's processes cannot start: {error}") from error
+    finally:
+        for server in started:
+            server.stop()

@@ -1,0 +1,162 @@
+"""What is asked of a fresh process, how it ended, and who can make one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from bench.catalog import ROOT
+from bench.trial import Effort, Failure, Trial
+
+
+class Executor(Protocol):
+    """Something that runs one request in a fresh process."""
+
+    def start(self) -> None:
+        """Get ready for a round."""
+
+    def execute(self, verb: str, trial: Trial, effort: Effort, seed: int) -> Outcome:
+        """Run one request and wait for its end or its limit."""
+
+    def stop(self) -> None:
+        """End the round and every process of it."""
+
+    def begin(
+        self, verb: str, trial: Trial, effort: Effort, seed: int, place: Place
+    ) -> Begun:
+        """Start one request and return at once; several may be under way."""
+
+    def ended(self, begun: Begun) -> bool:
+        """Whether what was begun has ended; at once."""
+
+    def finish(self, begun: Begun, effort: Effort) -> Outcome:
+        """Wait for the end of what was begun, or for its limit."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a request ended.
+
+    Attributes:
+        result: What the worker wrote, JSON; empty if it wrote nothing.
+        failure: Why there is no result.
+        seconds: From asking for the process to its end.
+    """
+
+    result: bytes
+    failure: Failure | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a process is put.
+
+    Attributes:
+        channel: The socket at which to wait for turns; empty to measure alone.
+        folder: The folder to work in, also on its module path; empty for the runner's.
+    """
+
+    channel: str = ""
+    folder: str = ""
+
+
+RUNNERS = Place()
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A request that is under way.
+
+    Attributes:
+        number: Which of its server's requests, from 1.
+        result: Where its worker will write.
+        asked: When it was asked for; seconds, monotonic.
+    """
+
+    number: int
+    result: Path
+    asked: float
+
+
+@dataclass(frozen=True)
+class Home:
+    """Whose code processes run, with which interpreter.
+
+    Attributes:
+        python: The interpreter.
+        root: The tree with the harness and the shelves.
+    """
+
+    python: str = sys.executable
+    root: Path = ROOT
+
+
+def encoded(
+    verb: str,
+    trial: Trial,
+    effort: Effort,
+    seed: int,
+    result: Path,
+    place: Place,
+) -> tuple[bytes, float]:
+    """What the worker reads, and when it was asked for; seconds, monotonic."""
+    asked = time.monotonic()
+    return msgspec.json.encode(
+        {
+            "verb": verb,
+            "trial": trial,
+            "effort": effort,
+            "seed": seed,
+            "asked": asked,
+            "result": str(result),
+            "channel": place.channel,
+            "folder": place.folder,
+        }
+    ), asked
+
+
+def read_outcome(
+    late: bool, status: int, result: Path, effort: Effort, log: str, asked: float
+) -> Outcome:
+    """How a process ended, from the file that it wrote or else from its status."""
+    seconds = time.monotonic() - asked
+    log = f": {log}" if log else ""
+    if result.is_file():
+        written = result.read_bytes()
+        result.unlink()
+        return Outcome(written, None, seconds)
+    if late:
+        failure = Failure(
+            type="Timeout",
+            message=f"stopped after its limit of {effort.limit_seconds:g} s",
+        )
+    elif os.WIFSIGNALED(status):
+        name = signal.Signals(os.WTERMSIG(status)).name
+        hint = " (often: out of memory)" if name == "SIGKILL" else ""
+        failure = Failure(type="Killed", message=f"ended by {name}{hint}{log}")
+    else:
+        code = os.WEXITSTATUS(status)
+        failure = Failure(type="Died", message=f"left with status {code}{log}")
+    return Outcome(b"", failure, seconds)
+
+
+def lost(message: str, asked: float) -> Outcome:
+    """The outcome of a request whose server is gone."""
+    failure = Failure(type="Died", message=message)
+    return Outcome(b"", failure, time.monotonic() - asked)
+
+
+def environment(home: Home) -> dict[str, str]:
+    """A quiet TensorFlow, and our modules before all others."""
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow"}
+    paths = [str(home.root), os.environ.get("PYTHONPATH", "")]
+    path = {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    return {**os.environ, **quiet, **path}

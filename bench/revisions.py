@@ -1,0 +1,150 @@
+"""Where the two sides of a guard come from: a revision, an interpreter."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.errors import UsageError
+
+GIT_SECONDS = 120
+NEEDED = ("tensorflow", "keras", "numpy", "msgspec", "psutil", "platformdirs")
+# Metadata alone: importing TensorFlow to ask for its version takes seconds.
+ASKED = """
+import importlib.metadata as m, json, platform, sys
+found = {"python": platform.python_version()}
+for name in sys.argv[1:]:
+    try:
+        found[name] = m.version(name)
+    except m.PackageNotFoundError:
+        found[name] = ""
+print(json.dumps(found))
+"""
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A commit, checked out by itself.
+
+    Attributes:
+        name: As it was asked for, with the commit.
+        tree: The folder of its files.
+    """
+
+    name: str
+    tree: Path
+
+
+def repository(folder: Path) -> Path:
+    """The top folder of the repository that a folder is in.
+
+    Raises:
+        UsageError: It is in none, or there is no git.
+    """
+    try:
+        return Path(_git(folder, "rev-parse", "--show-toplevel"))
+    except subprocess.CalledProcessError as error:
+        raise UsageError(
+            f"'{folder}' is in no git repository. Name yours with --repo DIR."
+        ) from error
+
+
+def commit_of(repo: Path, ref: str) -> str:
+    """The commit of a ref, 40 hexadecimal digits.
+
+    Raises:
+        UsageError: The repository has no such ref.
+    """
+    try:
+        return _git(
+            repo, "rev-parse", "--verify", "--quiet", "--end-of-options",
+            f"{ref}^{{commit}}",
+        )  # fmt: skip
+    except subprocess.CalledProcessError as error:
+        raise UsageError(
+            f"No ref '{ref}' in {repo}. Give a branch, tag or commit that is there; "
+            "in CI the checkout may be shallow: fetch the ref first."
+        ) from error
+
+
+def is_dirty(repo: Path) -> bool:
+    """Whether the working tree differs from its commit; untracked files count."""
+    return bool(_git(repo, "status", "--porcelain"))
+
+
+@contextlib.contextmanager
+def checked_out(repo: Path, ref: str) -> Iterator[Revision]:
+    """A ref in a clean worktree, which is gone afterwards, whatever happens.
+
+    Args:
+        repo: The repository's top folder.
+        ref: Branch, tag or commit.
+
+    Raises:
+        UsageError: No such ref, or git cannot check it out, with what git said.
+    """
+    commit = commit_of(repo, ref)
+    scratch = Path(tempfile.mkdtemp(prefix="feedrate-base-"))
+    tree = scratch / "tree"
+    try:
+        try:
+            # No hooks: they are the user's, and may install, fetch or ask.
+            _git(
+                repo, "-c", "core.hooksPath=/dev/null",
+                "worktree", "add", "--quiet", "--detach", str(tree), commit,
+            )  # fmt: skip
+        except subprocess.CalledProcessError as error:
+            said = (error.stderr or "").strip().splitlines()[-1:] or ["no message"]
+            raise UsageError(f"git cannot check out '{ref}': {said[0]}") from error
+        yield Revision(f"{ref} ({commit[:10]})", tree)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+        _git(repo, "worktree", "prune")
+
+
+def versions(python: str) -> dict[str, str]:
+    """Python's and the packages' versions under an interpreter.
+
+    Raises:
+        UsageError: It does not run, or lacks what a measured process needs.
+    """
+    try:
+        done = subprocess.run(
+            [python, "-c", ASKED, *NEEDED],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        found = json.loads(done.stdout)
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        raise UsageError(
+            f"'{python}' does not run as a Python interpreter: {error}"
+        ) from error
+    missing = [name for name in NEEDED if not found[name]]
+    if missing:
+        raise UsageError(
+            f"'{python}' lacks {', '.join(missing)}. A measured process needs "
+            f"{', '.join(NEEDED)}: install them there."
+        )
+    return found
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=GIT_SECONDS,
+            check=True,
+        )
+    except FileNotFoundError as error:
+        raise UsageError("There is no git here, which --against-ref needs.") from error
+    return done.stdout.strip()

@@ -1,0 +1,227 @@
+"""The verb `run`: plan a sweep, say what it does, make its runs, say how it ended."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from bench import catalog, plan, processes, runner, screening, store, sweeps
+from bench.errors import UsageError, unknown
+from bench.plan import Plan
+from bench.progress import Progress, spoken
+from bench.trial import Effort, Run
+
+
+def main(options: argparse.Namespace) -> Path | None:
+    """Make a sweep's runs; the result folder, or None after Ctrl-C.
+
+    Raises:
+        UsageError: Bad input, or a folder that cannot be written.
+    """
+    folder, made = planned(options)
+    with store.locked(folder):
+        kept, notes = store.load(folder)
+        if kept and not options.resume:
+            raise UsageError(
+                f"'{folder}' holds {len(kept)} runs already. Go on with them by "
+                f"--resume {folder}, or name another folder with --out."
+            )
+        for note in notes:
+            print(note, file=sys.stderr)
+        executor = processes.executor()
+        print("Making inputs and checking layers ...", file=sys.stderr)
+        try:
+            made = replace(plan.prepare(made, executor), notes=[])
+            plan.save(made, folder)
+            announce(made, folder)
+            sweep(made, folder, executor, kept)
+        except KeyboardInterrupt:
+            count = len(store.load(folder)[0])
+            print(
+                f"\nInterrupted. {count} runs are kept in {folder}; go on with\n"
+                f"  run_bench.py run --resume {folder}",
+                file=sys.stderr,
+            )
+            return None
+        except OSError as error:
+            raise UsageError(
+                f"Cannot go on in '{folder}': {error.strerror}. What was measured is "
+                f"kept; when that is mended, go on with --resume {folder}."
+            ) from error
+        finally:
+            executor.stop()
+    return folder
+
+
+def planned(options: argparse.Namespace) -> tuple[Path, Plan]:
+    """The result folder and the plan, from the command line or from what is resumed.
+
+    Raises:
+        UsageError: Something unknown, or nothing to resume or to run.
+    """
+    if options.resume:
+        made = plan.load(options.resume)
+        return options.resume, replace(
+            made, precision=options.precision or made.precision
+        )
+    if not options.sweep:
+        raise UsageError("run needs a SWEEP, a FILE.toml, or --resume DIR; see list.")
+    workloads, sweep_name = list(options.workload), options.sweep
+    if sweep_name not in sweeps.names() and not sweep_name.endswith(".toml"):
+        raise unknown("sweep", sweep_name, sweeps.names())
+    axes = dict(sweeps.parse_axis(text) for text in options.axis)
+    found = sweeps.narrow(
+        sweeps.find(sweep_name),
+        workloads=workloads,
+        strategies=options.strategy,
+        axes=axes,
+        consumer=options.consumer or "",
+        unit=options.unit or "",
+    )
+    effort = found.effort
+    if options.rounds:
+        effort = replace(effort, rounds=options.rounds)
+    made = plan.make(found, effort, options.seed, options.budget, options.data)
+    made = replace(made, precision=options.precision)
+    if options.budget:
+        made = replace(made, effort=_fitted(made))
+    now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    folder = options.out or catalog.ROOT / "results" / f"{found.name}-{now}"
+    return folder, made
+
+
+def _fitted(made: Plan) -> Effort:
+    """The effort cut down to the budget; what a race of large scenes leaves alone."""
+    groups = screening.scenes(made.trials) if made.precision else [made.trials]
+    if made.precision and max(map(len, groups)) > screening.LARGE:
+        return made.effort
+    return plan.fitted(made.effort, len(made.trials), made.budget_seconds)
+
+
+def announce(made: Plan, folder: Path) -> None:
+    """Say what will be run, how long it should take, and what was left out."""
+    for key, reason in list(made.refused.items())[:5]:
+        print(f"left out: {key}: {reason}", file=sys.stderr)
+    if len(made.refused) > 5:
+        more = len(made.refused) - 5
+        print(f"left out: {more} more, listed in {folder}/plan.json", file=sys.stderr)
+    if made.precision:
+        print(
+            f"{made.sweep}: a race of {len(made.trials)} trials to "
+            f"±{100 * made.precision:.3g} %, {made.runs} runs at least, about "
+            f"{spoken(made.seconds)}, and {made.most_rounds} rounds at most; results "
+            f"in {folder}",
+            file=sys.stderr,
+        )
+        return
+    print(
+        f"{made.sweep}: {len(made.trials)} trials x {made.effort.rounds} rounds = "
+        f"{made.runs} runs, about {spoken(made.seconds)}; results in {folder}",
+        file=sys.stderr,
+    )
+
+
+def sweep(
+    made: Plan, folder: Path, executor: processes.Executor, kept: list[Run]
+) -> None:
+    """Make the runs that are not there yet, each stored as it ends.
+
+    Args:
+        made: What to run.
+        folder: Where to store it.
+        executor: Where to run it.
+        kept: What is there already.
+    """
+    keys = {trial.key for trial in made.trials}
+    there = [run for run in kept if run.key in keys]
+    done = frozenset((run.key, run.round) for run in there)
+    deadline = time.monotonic() + made.budget_seconds
+    progress = Progress(made.runs, made.seconds, len(done))
+    race = Race(made, there, progress) if made.precision else None
+
+    def time_is_up() -> bool:
+        return made.budget_seconds > 0 and time.monotonic() > deadline
+
+    runs = runner.rounds(
+        made.trials,
+        executor,
+        made.effort,
+        sweep=made.sweep,
+        seed=made.seed,
+        done=done,
+        time_is_up=time_is_up,
+        wanted=race.wanted if race else None,
+    )
+    count = len(done)
+    with progress.shown():
+        try:
+            for one in runs:
+                store.append(folder, one)
+                there.append(one)
+                count += not one.repeat
+                progress.advance(one)
+        finally:
+            runs.close()  # ends the server and what still runs in it
+            if race:
+                notes = race.notes("the budget" if time_is_up() else "an interrupt")
+                plan.save(replace(made, notes=notes), folder)
+    if not (race.ended if race else count == made.runs):
+        of = "" if race else f" of {made.runs}"
+        print(
+            f"The budget ended with {count}{of} runs made; go on with\n"
+            f"  run_bench.py run --resume {folder}",
+            file=sys.stderr,
+        )
+
+
+class Race:
+    """Asks before each round which trials still need it, by the runs so far.
+
+    Attributes:
+        ended: By what it ended itself; empty while it goes on.
+    """
+
+    def __init__(self, made: Plan, runs: list[Run], progress: Progress) -> None:
+        """Nothing has been asked.
+
+        Args:
+            made: What is raced, and to which precision.
+            runs: What is measured; the sweep goes on adding to it.
+            progress: Shows what is being settled.
+        """
+        from bench import racing  # late: it needs pandas
+
+        self._racing, self._made, self._runs = racing, made, runs
+        self._progress, self.ended = progress, ""
+
+    def wanted(self, number: int) -> Mapping[str, Effort]:
+        """The effort of each trial in the round of this number, by key."""
+        standings = self._standings(number)
+        efforts = {k: e for one in standings for k, e in one.wanted.items()}
+        if not efforts or number >= self._made.most_rounds:
+            limit = f"the limit of {self._made.most_rounds} rounds"
+            self.ended = limit if efforts else "settled"
+            return {}
+        left = efforts.keys() - {r.key for r in self._runs if r.round == number}
+        if left:
+            racing = [str(one) for one in standings if one.wanted.keys() & left]
+            self._progress.begin_round(len(left), racing)
+        return efforts
+
+    def notes(self, stopped: str) -> list[str]:
+        """How it ended, for the report; `stopped` says by what if not by itself."""
+        rounds = 1 + max((run.round for run in self._runs), default=-1)
+        by = self.ended or f"{stopped} in round {max(1, rounds)}"
+        cut = "" if by == "settled" else f"by {by}"
+        return self._racing.notes(self._standings(rounds), self._made.precision, cut)
+
+    def _standings(self, number: int) -> list:
+        made = self._made
+        return self._racing.standings(
+            made.trials, self._runs, made.effort, made.precision, number
+        )

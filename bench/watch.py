@@ -1,0 +1,167 @@
+"""One row of a guard while it is being settled: looks, confirmation, control."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bench import evidence, stats
+from bench.guarded import Row
+from bench.lockstep import Trio
+
+CONFIRMING = 2  # trios that must agree before a row is called slower
+NEXT_LOOK = 0.7  # of the interval's width at the look before
+
+
+class Watch:
+    """One metric of one case, while it is being settled.
+
+    When to look is told by how wide the interval has become, never by where it lies:
+    when there are three trios, when half the interval's width is half the threshold,
+    then each time that it is a third narrower, and once more at the end. The first look
+    spends a quarter of alpha, each further one half of what is left, the last one all
+    of it; together they never exceed the whole, and so miss no more than alpha
+    (Bonferroni's inequality; looks by information: Lan and DeMets 1983).
+    """
+
+    def __init__(self, key: str, metric: str, threshold: float, alpha: float) -> None:
+        """Nothing known yet; alpha is this row's own share."""
+        self.key, self.metric, self.threshold = key, metric, threshold
+        self.alpha = alpha
+        self.due = np.log1p(threshold) / 2
+        self.ratios: list[tuple[float, float]] = []
+        self.controls: list[tuple[float, float]] = []
+        self.turns = 0
+        self.interval = stats.Interval(np.nan, np.nan, np.nan, 0)
+        self.verdict = "unknown"
+        self.flagged_at = 0
+        self.settled = False
+        self.changed = False
+        self.cause = "the budget ended before three trios of processes had run"
+
+    def add(self, trio: Trio) -> None:
+        """Take in one trio, and look at what there is if a look is due."""
+        self.ratios.append(evidence.head(trio, self.metric))
+        self.controls.append(evidence.control(trio, self.metric))
+        self.turns += len(trio.turns)
+        self.changed = self.changed or _changed(trio)
+        share = 1 / 4 if len(self.ratios) == evidence.LEAST_TRIOS else 1 / 2
+        found = evidence.interval(self.ratios, self.alpha * share)
+        if self.flagged_at:
+            if len(self.ratios) >= self.flagged_at + CONFIRMING:
+                self._confirm(found)
+        elif share == 1 / 4 or evidence.width(found) <= self.due:
+            self.due = min(self.due, evidence.width(found)) * NEXT_LOOK
+            self.alpha *= 1 - share
+            self._look(found)
+
+    def finish(self) -> None:
+        """The last look, at the end of the budget."""
+        if self.settled or len(self.ratios) < evidence.LEAST_TRIOS:
+            return
+        self._look(evidence.interval(self.ratios, self.alpha))
+        if self.flagged_at:
+            self._confirm(self.interval)
+
+    def wandered(self) -> str:
+        """Why nobody can be blamed, if the control left half the margin."""
+        control = self.control()
+        edge = np.log1p(self.threshold) / 2
+        if abs(np.log(control.estimate)) <= edge:
+            return ""
+        return (
+            f"too noisy to blame anybody: base against itself differs by "
+            f"{100 * (control.estimate - 1):+.1f} %, more than half the threshold"
+        )
+
+    def control(self) -> stats.Interval:
+        """Base against base."""
+        return evidence.interval(self.controls, self.alpha)
+
+    def row(self) -> Row:
+        """What is known now."""
+        count = self.interval.count
+        return Row(
+            key=self.key,
+            metric=self.metric,
+            verdict=self.verdict,
+            ratio=_figure(self.interval.estimate),
+            low=_figure(self.interval.low),
+            high=_figure(self.interval.high),
+            threshold=self.threshold,
+            count=max(count, len(self.ratios)),
+            turns=self.turns,
+            log_ratios=[ratio for ratio, _ in self.ratios],
+            output_changed=self.changed,
+            cause="" if self.verdict != "unknown" else self.cause,
+        )
+
+    def control_row(self) -> Row:
+        """Base against base; beyond half the threshold it is `slower` or `faster`."""
+        found = self.control()
+        verdict = "unknown"
+        if found.count >= evidence.LEAST_TRIOS:
+            away = "slower" if found.estimate > 1 else "faster"
+            verdict = away if self.wandered() else "unchanged"
+        return Row(
+            key=self.key,
+            metric=self.metric,
+            verdict=verdict,
+            ratio=_figure(found.estimate),
+            low=_figure(found.low),
+            high=_figure(found.high),
+            threshold=self.threshold / 2,
+            count=found.count,
+            turns=self.turns,
+            log_ratios=[ratio for ratio, _ in self.controls],
+        )
+
+    def progress(self) -> str:
+        """Where it stands, one line."""
+        if not self.ratios:
+            return self.key
+        found = evidence.interval(self.ratios, self.alpha)
+        now = f"{100 * (found.estimate - 1):+.1f} %"
+        if not np.isnan(found.low):
+            low, high = (100 * (v - 1) for v in (found.low, found.high))
+            now = f"{now} ({low:+.1f} to {high:+.1f})"
+        state = self.verdict if self.settled else "going on"
+        return f"{self.key}: {len(self.ratios)} trios, {now}, {state}"
+
+    def _look(self, found: stats.Interval) -> None:
+        self.interval, verdict = found, stats.verdict(found, self.threshold)
+        noisy = self.wandered()
+        self.cause = noisy or self._straddles()
+        if noisy or verdict == "unknown":
+            return
+        if verdict == "slower":
+            self.flagged_at = len(self.ratios)
+            return
+        self.verdict, self.settled = verdict, True
+
+    def _confirm(self, found: stats.Interval) -> None:
+        """The latest trios must agree by themselves, and all together still do."""
+        self.interval, self.flagged_at = found, 0
+        latest = np.mean([ratio for ratio, _ in self.ratios[-CONFIRMING:]])
+        agreed = latest > np.log1p(self.threshold)
+        noisy = self.wandered()
+        if agreed and not noisy and stats.verdict(found, self.threshold) == "slower":
+            self.verdict, self.settled = "slower", True
+            return
+        self.cause = noisy or "slower at first, and not when measured again"
+
+    def _straddles(self) -> str:
+        low, high = (100 * (v - 1) for v in (self.interval.low, self.interval.high))
+        return (
+            f"not settled: {low:+.1f} to {high:+.1f} % is neither within nor beyond "
+            f"{100 * self.threshold:.3g} %"
+        )
+
+
+def _changed(trio: Trio) -> bool:
+    """Whether the checked first batches differ, where layers are deterministic."""
+    base, head = (trio.measured[i].output_fingerprint for i in (0, 2))
+    return bool(base and head) and base != head
+
+
+def _figure(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

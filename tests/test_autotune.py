@@ -1,0 +1,44 @@
+"""AUTOTUNE is compared with what differs in nothing else, and says what it picked."""
+
+import factory
+
+from bench import autotune, table
+from bench.trial import Failure
+
+TUNED = factory.trial(map_parallel_calls="autotune")
+PINNED = {calls: factory.trial(map_parallel_calls=calls) for calls in (2, 4)}
+OTHER = factory.trial("vectorized")
+SPENT = {"elements": 64, "processing_seconds": 0.1}
+GRAPH = [
+    {"name": "Range", "inputs": [], **SPENT},
+    {"name": "ParallelMapV2", "inputs": [0], "parallelism": 3, **SPENT},
+    {"name": "PrefetchV2", "inputs": [1], "buffer_size": 8, **SPENT},
+]
+
+
+def rows(runs):
+    return autotune.rows(table.from_runs(runs), runs)
+
+
+def test_it_is_compared_with_the_best_pinned_of_its_kind():
+    seconds = {PINNED[2]: 0.02, PINNED[4]: 0.01, OTHER: 0.001}
+    runs = factory.runs({TUNED: 0.005, **seconds}, rounds=8, graph=GRAPH)
+    (row,) = rows(runs)
+    assert row["label"] == "map_parallel_calls=autotune"
+    assert row["pinned"] == "map_parallel_calls=4"
+    assert row["verdict"] == "helped" and row["factor"].startswith(("1.9", "2.0"))
+    assert row["picked"] == "ParallelMapV2: parallel 3; PrefetchV2: buffer 8"
+
+
+def test_what_costs_speed_says_so():
+    runs = factory.runs({TUNED: 0.02, PINNED[2]: 0.01}, rounds=8)
+    (row,) = rows(runs)
+    assert row["verdict"] == "cost speed" and row["picked"] == "-"
+
+
+def test_without_a_pinned_trial_nothing_is_said():
+    assert rows([]) == []
+    assert rows(factory.runs({TUNED: 0.01, OTHER: 0.01})) == []
+    failure = Failure(type="Timeout", message="120 s")
+    failed = [factory.run(PINNED[2], error=failure)]
+    assert rows([*factory.runs({TUNED: 0.01}), *failed]) == []

@@ -1,0 +1,205 @@
+"""The guard's verdicts, on trios that are made up: what fails, holds, cannot tell."""
+
+import itertools
+from functools import partial
+
+import numpy as np
+import pytest
+from test_evidence import trio
+
+from bench import guard
+from bench.guarded import exit_code
+from bench.lockstep import Side, Trio
+from bench.trial import Failure, Trial
+
+
+class Clock:
+    """Seconds that pass only when told."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def side() -> Side:
+    return Side(server=None, trial=Trial(workload="prose"))
+
+
+def case(key="prose", **given) -> guard.Case:
+    return guard.Case(**{"key": key, "base": side(), "head": side()} | given)
+
+
+def guarded(make, cases=None, budget_seconds=60.0):
+    """A guard on made-up trios, each taking its turns' seconds and one more."""
+    clock, numbers = Clock(), itertools.count()
+
+    def one(base, head, effort, *, seconds, seed, number) -> Trio:
+        clock.now += seconds + 1
+        return make(next(numbers))
+
+    return guard.live(
+        cases or [case()],
+        base="a",
+        head="b",
+        budget_seconds=budget_seconds,
+        clock=clock,
+        trio=one,
+    )
+
+
+def verdicts(found) -> list[str]:
+    return [row.verdict for row in found.rows]
+
+
+@pytest.mark.parametrize(
+    ("head", "verdict", "code"),
+    [(0.0, "unchanged", 0), (0.1, "slower", 1), (-0.1, "faster", 0)],
+)
+def test_a_clear_change_has_its_verdict(head: float, verdict: str, code: int) -> None:
+    found = guarded(lambda n: trio(head=head, noise=0.05, seed=n))
+    assert verdicts(found) == [verdict]
+    assert exit_code(found) == code
+    assert found.rows[0].ratio == pytest.approx(np.exp(head), abs=0.01)
+
+
+def test_at_no_change_false_alarms_are_rare_and_at_five_percent_misses_are() -> None:
+    """100 guards each; noise of a turn 10 %, a bias of each trio of 0.3 %."""
+    alarms = caught = 0
+
+    def one(run, head, n):
+        bias = np.random.default_rng([run, n]).normal(0, 0.003)
+        return trio(head=head + bias, noise=0.1, rounds=400, seed=1000 * run + n)
+
+    for run in range(100):
+        alarms += verdicts(guarded(partial(one, run, 0.0))) == ["slower"]
+        caught += verdicts(guarded(partial(one, run, np.log(1.05)))) == ["slower"]
+    assert alarms == 0
+    assert caught >= 97
+
+
+def test_what_is_slower_once_and_not_again_is_not_blamed() -> None:
+    """The first three trios say +8 %, all that follow nothing."""
+    found = guarded(
+        lambda n: trio(head=0.08 if n < 3 else 0.0, noise=0.03, seed=n),
+        budget_seconds=13.0,
+    )
+    assert verdicts(found) == ["unknown"]
+    assert found.rows[0].cause.startswith(("slower at first", "not settled"))
+    assert exit_code(found) == 3
+
+
+def test_a_control_that_wanders_blames_nobody() -> None:
+    found = guarded(lambda n: trio(head=0.2, control=0.05, noise=0.01, seed=n))
+    assert verdicts(found) == ["unknown"]
+    assert found.rows[0].cause == (
+        "too noisy to blame anybody: base against itself differs by +5.1 %, more than "
+        "half the threshold"
+    )
+    assert found.control[0].verdict == "slower"
+    assert exit_code(found) == 3
+    assert exit_code(found, unknown_passes=True) == 0
+
+
+def test_a_short_budget_cannot_tell() -> None:
+    found = guarded(lambda n: trio(head=0.2, noise=0.01, seed=n), budget_seconds=5.0)
+    assert verdicts(found) == ["unknown"]
+    assert found.rows[0].cause == (
+        "the budget ended before three trios of processes had run"
+    )
+    assert exit_code(found) == 3
+
+
+def test_nothing_compared_is_never_a_pass() -> None:
+    assert exit_code(guarded(lambda n: trio(), cases=None)) == 0
+    empty = guard.live([], base="a", head="b", clock=Clock())
+    assert exit_code(empty) == 5
+
+
+def test_what_is_on_one_side_only_is_a_row() -> None:
+    cases = [case("gone", head=None), case("new", base=None), case("both")]
+    found = guarded(lambda n: trio(noise=0.01, seed=n), cases=cases)
+    told = {row.key: (row.verdict, row.cause) for row in found.rows}
+    assert told["gone"] == ("missing", "it is in base and not in head")
+    assert told["new"] == ("not_comparable", "it is not in base")
+    assert told["both"][0] == "unchanged"
+    assert exit_code(found) == 5
+
+
+def failing(role: str) -> Trio:
+    failure = Failure(type="ValueError", message="no such thing", phase="check")
+    return Trio(
+        turns=[],
+        measured=[],
+        failures={role: failure},
+        batch_sizes={"base": 1, "head": 1},
+        seconds=1.0,
+    )
+
+
+def test_a_failure_on_head_is_never_a_pass_and_on_base_not_comparable() -> None:
+    found = guarded(lambda n: failing("head"))
+    assert verdicts(found) == ["failed"]
+    assert found.rows[0].cause == "ValueError in check: no such thing"
+    assert exit_code(found) == 5
+    found = guarded(lambda n: failing("control"))
+    assert verdicts(found) == ["not_comparable"]
+    assert found.rows[0].cause == "base failed: ValueError in check: no such thing"
+    assert exit_code(found) == 4
+
+
+def test_other_inputs_are_not_compared_and_other_outputs_are_said() -> None:
+    def with_prints(name, values):
+        def make(n):
+            one = trio(noise=0.01, seed=n)
+            for measured, value in zip(one.measured, values, strict=True):
+                measured.__dict__[name] = value
+            return one
+
+        return make
+
+    found = guarded(with_prints("input_fingerprint", ["a", "a", "b"]))
+    assert verdicts(found) == ["not_comparable"]
+    assert found.rows[0].cause == (
+        "base and head make different inputs; compare on the same --data"
+    )
+    found = guarded(with_prints("output_fingerprint", ["a", "a", "b"]))
+    assert [row.output_changed for row in found.rows] == [True]
+    assert verdicts(found) == ["unchanged"]
+
+
+def test_each_metric_is_a_row_and_alpha_is_shared() -> None:
+    limits = {"seconds_per_example": 0.03, "cpu_seconds_per_example": 0.10}
+    found = guarded(
+        lambda n: trio(head=0.06, noise=0.02, seed=n), cases=[case(thresholds=limits)]
+    )
+    assert {row.metric: row.verdict for row in found.rows} == {
+        "seconds_per_example": "slower",
+        "cpu_seconds_per_example": "unchanged",
+    }
+    assert found.false_alarms == 0.05
+
+
+def test_time_is_shared_by_what_is_not_settled() -> None:
+    """A clear case ends early and leaves its time to the noisy one."""
+    noises = {"clear": 0.005, "noisy": 0.6}
+    clock, counts = Clock(), {}
+
+    def one(base, head, effort, *, seconds, seed, number):
+        clock.now += seconds + 1
+        name = head.trial.workload
+        counts[name] = counts.get(name, 0) + 1
+        return trio(noise=noises[name], seed=counts[name], rounds=100)
+
+    cases = [
+        case(name, head=Side(server=None, trial=Trial(workload=name)))
+        for name in noises
+    ]
+    found = guard.live(
+        cases, base="a", head="b", budget_seconds=60, clock=clock, trio=one
+    )
+    assert counts["clear"] == 3
+    assert counts["noisy"] > 6
+    assert clock.now <= 60
+    assert {row.key: row.verdict for row in found.rows}["clear"] == "unchanged"

@@ -1,0 +1,361 @@
+"""A guard's record in every form: what it must say, whatever text is in it."""
+
+import io
+import json
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+from rich.console import Console
+
+from bench import guard_output, guard_words
+from bench.guarded import (
+    COULD_NOT_TELL,
+    HELD,
+    MISSING,
+    NOT_COMPARABLE,
+    REGRESSED,
+    Guarded,
+    Row,
+    exit_code,
+)
+
+HOSTILE = "::error::x ##[add-mask]y\r\n::set-env n=v\x1b[31m\u202e <b>&|`]]>\ud800"
+ON_GITHUB = {"GITHUB_ACTIONS": "true"}
+FIGURES = {
+    "unchanged": {"ratio": 1.0004, "low": 0.992, "high": 1.009, "count": 8},
+    "faster": {"ratio": 0.9, "low": 0.89, "high": 0.91, "count": 8},
+    "slower": {"ratio": 1.051, "low": 1.0432, "high": 1.06, "count": 8},
+    "unknown": {"ratio": 1.02, "low": 0.95, "high": 1.09, "count": 8},
+}
+
+
+def row(verdict="unchanged", key="prose", metric="seconds_per_example", **fields):
+    fields = FIGURES.get(verdict, {}) | fields
+    return Row(key=key, metric=metric, verdict=verdict, **fields)
+
+
+CONTROL = row(ratio=0.9991, low=0.994, high=1.004, threshold=0.015, count=4)
+
+
+def guarded(*rows, **fields):
+    fields = {"how": "lockstep", "control": [CONTROL], "seconds": 43.21} | fields
+    return Guarded(base="ref 1a2b3c4", head="working tree", rows=list(rows), **fields)
+
+
+def terminal(record, width=80):
+    console = Console(file=io.StringIO(), width=width, highlight=False)
+    guard_output.terminal(record, exit_code(record), console)
+    return console.file.getvalue()
+
+
+def cases(record, **options):
+    root = ElementTree.fromstring(guard_output.junit(record, **options))
+    return root, {
+        (case.get("classname"), case.get("name")): case
+        for case in root.iter("testcase")
+    }
+
+
+def printed_on_github(capsys, record, **environment):
+    guard_output.github(record, exit_code(record), ON_GITHUB | environment)
+    return capsys.readouterr().out.splitlines()
+
+
+def test_the_terminal_says_all_that_the_verdicts_rest_on():
+    text = terminal(guarded(row(), row("slower", "photographs"), false_alarms=0.049))
+    lines = text.splitlines()
+    assert lines[:2] == [
+        "Guard: regressed (exit 1): 1 slower, 1 unchanged",
+        "base ref 1a2b3c4, head working tree, taking turns live, 43 s",
+    ]
+    assert [" ".join(line.split()) for line in lines[2:5]] == [
+        "trial change interval limit verdict pairs",
+        "photographs: time +5.1 % +4.3 to +6.0 3 % slower 8",
+        "prose: time +0.0 % -0.8 to +0.9 3 % unchanged 8",
+    ]
+    assert lines[5:] == [
+        "photographs: time grew by +5.1 % (+4.3 to +6.0 %), all of it beyond 3 %",
+        "A/A control, base against base: prose: time -0.1 % (-0.6 to +0.4 %), "
+        "4 pairs: within its limit of 1.5 %.",
+        "Expected false alarms, all 2 rows together, if nothing changed: at most "
+        "4.9 %.",
+    ]
+
+
+def test_the_table_fits_eighty_columns_and_keeps_every_figure():
+    long = "text_vectorization[batch_size=256,order=map_batch,map_parallel_calls=2]"
+    made = [
+        row("not_comparable", long, "latency_p95", ratio=12.3456, low=9.1, high=17.2),
+        row("slower", long, threshold=0.125, count=1234),
+    ]
+    text = terminal(guarded(*made))
+    table = text.split("pairs\n")[1].split(f"{long}: time grew")[0].splitlines()
+    assert all(len(line) <= 80 for line in table)
+    for figure in ("+1,134.6 %", "+810.0 to +1,620.0", "12.5 %", "1234"):
+        assert figure in "\n".join(table)
+    names = "".join(line.split("  ")[0].strip() for line in table)
+    expected = f"{long}: time{long}: latency p95"
+    assert names.replace(" ", "") == expected.replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    ("judged", "said"),
+    [
+        (row("unchanged"), ""),
+        (row("faster"), ""),
+        (
+            row("slower", threshold=0.04),
+            "prose: time grew by +5.1 % (+4.3 to +6.0 %), all of it beyond 4 %",
+        ),
+        (
+            row("unknown", metric="peak_resident_bytes"),
+            "prose: memory not settled: +2.0 % (-5.0 to +9.0 %) is neither within nor "
+            "beyond 3 %",
+        ),
+        (
+            row("unknown", low=None, high=None, count=1),
+            "prose: time not settled: too few pairs for an interval",
+        ),
+        (row("unknown", cause="too noisy"), "prose: time: too noisy"),
+        (row("missing"), "prose: time missing: in base and not in head"),
+        (
+            row("failed", cause="ValueError: no\nsuch thing"),
+            "prose: time failed: ValueError: no such thing",
+        ),
+        (row("unchanged", cause="floor"), "prose: time unchanged: floor"),
+    ],
+)
+def test_one_line_a_cause(judged, said):
+    assert guard_words.cause(judged) == said
+    assert (said in terminal(guarded(judged)).splitlines()) == bool(said)
+
+
+def test_unknown_says_what_to_do():
+    said = (
+        "What to do for unknown: more time (--budget), a quieter machine, or a wider "
+        "threshold for that trial in [tool.feedrate.guard]."
+    )
+    assert said in terminal(guarded(row("unknown")))
+    assert said not in terminal(guarded(row("slower")))
+
+
+def test_changed_outputs_are_told_apart_from_speed(capsys):
+    fast = guarded(row("faster", output_changed=True))
+    said = (
+        "prose: outputs changed between base and head; "
+        "faster but different is not faster."
+    )
+    assert said in terminal(fast).splitlines()
+    assert " faster " not in terminal(fast).split("pairs\n")[1].splitlines()[0]
+    assert said in guard_output.markdown(fast, HELD)
+    assert printed_on_github(capsys, fast) == [
+        f"::warning title=Feedrate%3A outputs changed::{said}",
+        "::notice title=Feedrate guard::Guard: held (exit 0): 1 faster",
+    ]
+    both = [row(output_changed=True), row(metric="latency_p95", output_changed=True)]
+    assert terminal(guarded(*both)).count(said) == 1
+
+
+@pytest.mark.parametrize(
+    ("control", "how", "said"),
+    [
+        (
+            [row("slower")],
+            "lockstep",
+            "beyond its limit of 3 %, too noisy to blame anybody.",
+        ),
+        (
+            [row("faster")],
+            "lockstep",
+            "beyond its limit of 3 %, too noisy to blame anybody.",
+        ),
+        ([row("unknown")], "lockstep", ": not settled."),
+        ([row("failed")], "lockstep", "0 pairs: failed, so no control."),
+        ([], "lockstep", "A/A control: none, it was not measured."),
+        ([], "stored", "A/A control: none, nothing ran live."),
+    ],
+)
+def test_the_control_is_always_there(control, how, said):
+    assert said in terminal(guarded(row(), control=control, how=how))
+
+
+def test_an_empty_guard_is_nowhere_green(capsys):
+    empty = guarded()
+    assert exit_code(empty) == MISSING
+    outcome = "Guard: something missing or failed (exit 5): nothing was compared"
+    assert outcome in terminal(empty)
+    assert guard_output.markdown(empty, MISSING).startswith(f"## {outcome}")
+    root, found = cases(empty)
+    assert (root.get("tests"), root.get("errors")) == ("1", "1")
+    (case,) = found.values()
+    assert case.find("error").get("message") == "nothing was compared"
+    assert printed_on_github(capsys, empty) == [
+        f"::error title=Feedrate guard::{outcome}"
+    ]
+
+
+def test_markdown_is_a_table_and_a_list():
+    record = guarded(row("slower", "a|b_[x]"), notes=["<b>*"])
+    text = guard_output.markdown(record, REGRESSED)
+    assert text.splitlines()[:7] == [
+        "## Guard: regressed (exit 1): 1 slower",
+        "",
+        "base ref 1a2b3c4, head working tree, taking turns live, 43 s",
+        "",
+        "| trial | change | interval | limit | verdict | pairs |",
+        "| --- | --: | --: | --: | --- | --: |",
+        "| a\\|b\\_\\[x\\]: time | +5.1 % | +4.3 to +6.0 | 3 % | slower | 8 |",
+    ]
+    assert text.splitlines()[-1] == "- \\<b\\>\\*"
+
+
+def test_markdown_stays_under_what_a_job_summary_may_have():
+    many = [row("failed", f"{n}" * 500, cause="x" * 5000) for n in range(2000)]
+    text = guard_output.markdown(guarded(*many), MISSING)
+    assert len(text.encode()) < 2**20
+    assert "... and 1500 more." in text
+
+
+def test_json_has_the_whole_record_and_what_its_exit_code_means():
+    record = guarded(row("slower", HOSTILE, log_ratios=[0.05, 0.051]))
+    text = guard_output.as_json(record, REGRESSED)
+    found = json.loads(text)
+    assert (found["exit_code"], found["outcome"]) == (1, "regressed")
+    assert found["rows"][0]["key"] == HOSTILE
+    assert found["rows"][0]["log_ratios"] == [0.05, 0.051]
+    assert found["control"][0]["threshold"] == 0.015
+    assert "##[" not in text
+    assert not [line for line in text.splitlines() if line.strip().startswith("::")]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "passes", "kind"),
+    [
+        ("unchanged", False, None),
+        ("faster", False, None),
+        ("slower", False, "failure"),
+        ("slower", True, "failure"),
+        ("unknown", False, "failure"),
+        ("unknown", True, "skipped"),
+        ("not_comparable", True, "error"),
+        ("missing", True, "error"),
+        ("failed", True, "error"),
+    ],
+)
+def test_junit_has_one_case_a_trial_and_metric(verdict, passes, kind):
+    record = guarded(row(verdict), row(metric="latency_p95"))
+    root, found = cases(record, unknown_passes=passes)
+    assert set(found) == {
+        ("guard.seconds_per_example", "prose"),
+        ("guard.latency_p95", "prose"),
+    }
+    judged = found["guard.seconds_per_example", "prose"]
+    kinds = [e.tag for e in judged if e.tag != "properties"]
+    assert kinds == ([kind] if kind else [])
+    plural = {"failure": "failures", "error": "errors", "skipped": "skipped"}
+    for tag, name in plural.items():
+        assert root.get(name) == root[0].get(name) == str(int(kind == tag))
+    assert root.get("tests") == "2"
+    assert root.get("time") == "43.210"
+
+
+def test_junit_keeps_ratio_and_interval_as_properties():
+    _, found = cases(guarded(row("slower"), row("missing", "gone")))
+    properties = {
+        p.get("name"): p.get("value")
+        for p in found["guard.seconds_per_example", "prose"].iter("property")
+    }
+    assert properties == {
+        "verdict": "slower",
+        "ratio": "1.051",
+        "low": "1.0432",
+        "high": "1.06",
+        "threshold": "0.03",
+        "count": "8",
+        "turns": "0",
+        "output_changed": "false",
+    }
+    gone = found["guard.seconds_per_example", "gone"]
+    assert "ratio" not in {p.get("name") for p in gone.iter("property")}
+
+
+def test_github_is_silent_elsewhere(capsys, tmp_path):
+    summary = tmp_path / "summary.md"
+    record = guarded(row("slower"))
+    guard_output.github(record, REGRESSED, {"GITHUB_STEP_SUMMARY": str(summary)})
+    assert capsys.readouterr().out == ""
+    assert not summary.exists()
+
+
+def test_github_gets_annotations_and_appends_to_the_summary(capsys, tmp_path):
+    summary = tmp_path / "summary.md"
+    summary.write_text("before\n")
+    record = guarded(row("slower"), row("unknown", "mine.py"))
+    lines = printed_on_github(capsys, record, GITHUB_STEP_SUMMARY=str(summary))
+    assert lines == [
+        "::error title=Feedrate guard::Guard: regressed (exit 1): 1 slower, 1 unknown",
+        "::error title=Feedrate%3A slower::prose: time grew by +5.1 %25 "
+        "(+4.3 to +6.0 %25), all of it beyond 3 %25",
+        "::warning title=Feedrate%3A unknown::mine.py: time not settled: +2.0 %25 "
+        "(-5.0 to +9.0 %25) is neither within nor beyond 3 %25",
+    ]
+    text = guard_output.markdown(record, REGRESSED)
+    assert summary.read_text(encoding="utf-8") == f"before\n{text}"
+
+
+def test_an_unwritable_summary_is_a_warning(capsys, tmp_path):
+    lines = printed_on_github(capsys, guarded(row()), GITHUB_STEP_SUMMARY=str(tmp_path))
+    assert lines[-1] == (
+        "::warning title=Feedrate guard::The job summary could not be written: "
+        "Is a directory."
+    )
+
+
+def test_no_more_annotations_than_github_shows(capsys):
+    rows = [row("slower", f"mine_{n}.py") for n in range(40)]
+    lines = printed_on_github(capsys, guarded(*rows))
+    assert len(lines) == 10
+    assert lines[-1] == (
+        "::error title=Feedrate guard::and 32 more, in the job summary"
+    )
+
+
+def test_annotations_are_escaped_as_the_runner_reads_them(capsys):
+    guard_output.annotate("error", "a:b,c%\r\n", "100 %\r\n::notice::x", ON_GITHUB)
+    assert capsys.readouterr().out == (
+        "::error title=a%3Ab%2Cc%25%0D%0A::100 %25%0D%0A::notice::x\n"
+    )
+
+
+@pytest.mark.parametrize("verdict", ["slower", "unknown", "failed", "unchanged"])
+def test_hostile_text_stays_text(verdict, capsys, tmp_path):
+    bad = row(verdict, HOSTILE, cause=HOSTILE, output_changed=True)
+    record = guarded(bad, control=[bad], notes=[HOSTILE])
+    code = exit_code(record)
+    shown = terminal(record) + guard_output.markdown(record, code)
+    assert not [x for x in shown.splitlines() if x.strip().startswith("::")]
+    assert "##[" not in shown
+    assert shown.replace("\n", "").isprintable()
+    summary = tmp_path / "summary.md"
+    lines = printed_on_github(capsys, record, GITHUB_STEP_SUMMARY=str(summary))
+    assert all(x.startswith(("::error ", "::warning ", "::notice ")) for x in lines)
+    assert summary.read_text(encoding="utf-8").isascii()
+    root, found = cases(record)
+    assert len(found) == 1
+    assert {e.tag for e in root.iter()} <= {
+        *("testsuites", "testsuite", "testcase", "properties", "property"),
+        *("failure", "error", "skipped", "system-out"),
+    }
+
+
+def test_every_exit_code_has_its_outcome():
+    for verdict, code in (
+        ("unchanged", HELD),
+        ("slower", REGRESSED),
+        ("unknown", COULD_NOT_TELL),
+        ("not_comparable", NOT_COMPARABLE),
+        ("missing", MISSING),
+    ):
+        record = guarded(row(verdict))
+        assert exit_code(record) == code
+        assert f"(exit {code}): 1 {verdict.replace('_', ' ')}" in terminal(record)

@@ -1,0 +1,15 @@
+"""A report on 100,000 samples takes seconds, not minutes, and stays small."""
+
+import large
+
+MOST_CPU_SECONDS = 120  # 15 on a quiet machine; CPU seconds count its neighbours too
+MOST_MIB = 1000
+MOST_PAGE_MB = 6
+
+
+def test_a_report_on_2_000_trials_is_quick_and_small(tmp_path):
+    assert large.write(tmp_path, 2000) == 100_000
+    found = large.cost(tmp_path)
+    assert found["cpu_seconds"] < MOST_CPU_SECONDS
+    assert found["peak_mib"] < MOST_MIB
+    assert found["page_mb"] < MOST_PAGE_MB

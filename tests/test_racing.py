@@ -1,0 +1,239 @@
+"""The race: clear losers leave it, ties stay, and it ends when all is settled."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import t
+
+from bench import racing, screening
+from bench.trial import Effort, Failure, Run, Trial
+from tests import factory
+
+EFFORT = Effort(rounds=3)
+SMALL = [factory.trial(prefetch=n) for n in range(4)]
+BEST, TIED, CLOSE, SLOW = (trial.key for trial in SMALL)
+TRUE = dict(zip(SMALL, (0.010, 0.010, 0.0112, 0.030), strict=True))
+LARGE = [
+    factory.trial(prefetch=prefetch, batch_size=size)
+    for prefetch in range(10)
+    for size in range(32, 42)
+]
+
+
+def measured(
+    true: Mapping[Trial, float],
+    number: int,
+    noise: float,
+    drift: float = 0.03,
+    **fields: object,
+) -> list[Run]:
+    """A round of these trials, with noise of its own and of each run."""
+    rng = np.random.default_rng(number)
+    factors = np.exp(rng.normal(0, drift) + rng.normal(0, noise, len(true)))
+    return [
+        factory.run(trial, [seconds * factor] * 3, round=number, **fields)
+        for (trial, seconds), factor in zip(true.items(), factors, strict=True)
+    ]
+
+
+def raced(
+    true: Mapping[Trial, float], precision: float, noise: float, most: int = 60
+) -> tuple[list[Run], racing.Standing]:
+    """A whole race of one scene: its runs, and how it stood at its end."""
+    runs: list[Run] = []
+    for number in range(most):
+        (standing,) = racing.standings(list(true), runs, EFFORT, precision, number)
+        if not standing.wanted:
+            break
+        chosen = {t: s for t, s in true.items() if t.key in standing.wanted}
+        runs += measured(chosen, number, noise)
+    return runs, standing
+
+
+def counts(runs: list[Run]) -> dict[str, int]:
+    """Runs of each trial."""
+    return pd.Series([run.key for run in runs]).value_counts().to_dict()
+
+
+def test_losers_leave_and_ties_stay_until_they_are_known() -> None:
+    """Who is three times as slow has the least rounds; two that tie have the most."""
+    runs, standing = raced(TRUE, 0.02, 0.02)
+    found = counts(runs)
+    assert found[SLOW] == EFFORT.rounds
+    assert found[CLOSE] < max(found[BEST], found[TIED])
+    assert min(found[BEST], found[TIED]) > EFFORT.rounds
+    assert standing.best in (BEST, TIED)
+    assert (standing.open, standing.half_width, standing.wanted) == ((), 0.0, {})
+    assert standing.out == 2
+
+
+def test_a_finer_precision_takes_more_rounds() -> None:
+    """And what is precise at once ends with its least rounds."""
+    coarse, fine = (len(raced(TRUE, precision, 0.02)[0]) for precision in (0.3, 0.02))
+    assert EFFORT.rounds * len(SMALL) <= coarse < fine
+
+
+def test_drift_of_whole_rounds_does_not_hide_the_order() -> None:
+    """Ratios are paired: rounds differ by 20 %, and a rival 12 % slower is out."""
+    runs = [run for number in range(5) for run in measured(TRUE, number, 0.005, 0.2)]
+    (standing,) = racing.standings(SMALL, runs, EFFORT, 0.02, 5)
+    assert standing.open == (standing.best,)  # its own time is not known to 2 %
+    assert standing.out == 2
+    assert standing.half_width > 0.05
+
+
+def test_later_rounds_are_no_evidence() -> None:
+    """So a sweep that goes on decides as it did before."""
+    runs = [run for number in range(6) for run in measured(TRUE, number, 0.02)]
+    for number in (3, 4):
+        before = [run for run in runs if run.round < number]
+        assert racing.standings(SMALL, runs, EFFORT, 0.05, number) == (
+            racing.standings(SMALL, before, EFFORT, 0.05, number)
+        )
+
+
+def test_a_large_scene_begins_with_short_runs_of_which_the_best_go_on() -> None:
+    """100, 25, then 8 that race; the best is among them."""
+    each = [1.02**n / 3200 for n in range(100)]  # seconds an example
+    true = {t: s * t.pipeline.batch_size for t, s in zip(LARGE, each, strict=True)}
+    short = screening.short(EFFORT)
+    runs: list[Run] = []
+    told = []
+    for number in range(4):
+        (standing,) = racing.standings(LARGE, runs, EFFORT, 0.03, number)
+        told.append((len(standing.wanted), set(standing.wanted.values())))
+        chosen = {t: s for t, s in true.items() if t.key in standing.wanted}
+        runs += measured(chosen, number, 0.02)
+    assert told == [(100, {short}), (25, {short}), (8, {EFFORT}), (8, {EFFORT})]
+    runs, standing = raced(true, 0.03, 0.02)
+    assert standing.best in (LARGE[0].key, LARGE[1].key)  # 2 % apart
+    assert standing.screened == 92
+    assert len(runs) < 300
+
+
+def test_the_plain_pipeline_is_spared_until_the_race_puts_it_out() -> None:
+    """Reports compare with it; the slowest of 100 here."""
+    each = [1.02 ** (99 - n) / 3200 for n in range(100)]
+    true = {t: s * t.pipeline.batch_size for t, s in zip(LARGE, each, strict=True)}
+    runs, standing = raced(true, 0.03, 0.02)
+    plain = [run for run in runs if run.trial.label == "naive"]
+    assert [run.round for run in plain] == [0, 1, 2, 3]
+    assert standing.best in (LARGE[99].key, LARGE[98].key)
+    assert standing.screened == 91
+
+
+def test_screening_runs_are_no_evidence_in_the_race() -> None:
+    """A trial that was lucky in a short run is judged by its long ones."""
+    true = dict.fromkeys(LARGE, 0.01)
+    runs = measured({**true, LARGE[5]: 0.001}, 0, 0.0)
+    runs += measured(dict.fromkeys(LARGE[:25], 0.01) | {LARGE[5]: 0.001}, 1, 0.0)
+    (standing,) = racing.standings(LARGE, runs, EFFORT, 0.03, 2)
+    assert LARGE[5].key in standing.wanted
+    assert standing.best == ""
+    left = [trial for trial in LARGE if trial.key in standing.wanted]
+    for number in range(2, 5):
+        runs += measured({**dict.fromkeys(left, 0.01), LARGE[5]: 0.02}, number, 0.001)
+    (standing,) = racing.standings(LARGE, runs, EFFORT, 0.03, 5)
+    assert LARGE[5].key not in {*standing.open, standing.best}
+
+
+def test_what_failed_or_did_not_do_the_work_does_not_race() -> None:
+    """It gets its least rounds, and none after them."""
+    runs = []
+    for number in range(3):
+        runs += measured({SMALL[0]: 0.01, SMALL[1]: 0.011}, number, 0.1)
+        runs += measured({SMALL[2]: 0.001}, number, 0.1, flags=["frozen_random"])
+        error = Failure(type="ValueError", message="no such file")
+        runs.append(factory.run(SMALL[3], round=number, error=error))
+    (standing,) = racing.standings(SMALL, runs, EFFORT, 0.01, 2)
+    assert set(standing.wanted) == {trial.key for trial in SMALL}
+    (standing,) = racing.standings(SMALL, runs, EFFORT, 0.01, 3)
+    assert set(standing.wanted) == {BEST, TIED}
+    failed = [run for run in runs if run.measured.error]
+    (standing,) = racing.standings(SMALL, failed, EFFORT, 0.01, 3)
+    assert (standing.wanted, standing.best) == ({}, "")
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_of_a_run_and_its_repeat_the_quieter_counts(turned: bool) -> None:
+    """Whichever came first; one that failed counts for nothing."""
+    loud, calm = ({"foreign_cpu_share": share} for share in (0.6, 0.2))
+    failure = Failure(type="Timeout", message="too long")
+    pair = [
+        factory.run(SMALL[0], [0.05], round=3, conditions=loud),
+        factory.run(SMALL[0], [0.01], round=3, conditions=calm),
+        factory.run(SMALL[1], [0.02], round=3, conditions=loud),
+        factory.run(SMALL[1], error=failure, round=3, conditions=calm),
+    ]
+    runs = [run for number in range(3) for run in measured(TRUE, number, 0.001)]
+    logs = racing.log_seconds([*runs, *(pair[::-1] if turned else pair)])
+    assert np.exp(logs.loc[3, [BEST, TIED]]).tolist() == pytest.approx(
+        [0.01 / 32, 0.02 / 32]
+    )
+
+
+def test_only_this_machine_s_runs_are_evidence() -> None:
+    """A sweep that goes on elsewhere starts its evidence anew."""
+    elsewhere = {**factory.MACHINE, "cpu": "another"}
+    runs = [r for n in range(3) for r in measured(TRUE, n, 0.01, machine=elsewhere)]
+    runs += measured(TRUE, 3, 0.01)
+    assert list(racing.log_seconds(runs).index) == [3]
+
+
+def test_half_widths_are_student_s_where_nothing_can_be_borrowed() -> None:
+    """One rival; and one round gives none."""
+    gaps = pd.DataFrame({"a": [0.1, 0.2, 0.4]})
+    expected = t.ppf(0.975, 2) * np.std([0.1, 0.2, 0.4], ddof=1) / np.sqrt(3)
+    assert racing.half_widths(gaps)["a"] == pytest.approx(expected)
+    assert racing.half_widths(gaps[:1])["a"] == np.inf
+
+
+def test_borrowed_variance_covers_as_it_says() -> None:
+    """At two rounds already, where a rival's own variance says nearly nothing."""
+    rng = np.random.default_rng(1)
+    inside = []
+    for _ in range(300):
+        noise = rng.normal(0, 0.05, (2, 20))
+        gaps = pd.DataFrame(noise[:, 1:] - noise[:, :1])
+        half = racing.half_widths(gaps)
+        assert half.median() < 1
+        inside.append((gaps.mean().abs() <= half).mean())
+    assert 0.9 < np.mean(inside) < 0.99
+
+
+def test_a_standing_says_what_is_being_settled() -> None:
+    """The scene, how many are left, the best, and the widest interval."""
+    standing = racing.Standing(
+        name="prose",
+        trials=14,
+        wanted=dict.fromkeys("abc", EFFORT),
+        best="a",
+        label="parallel",
+        open=("b", "c", "d"),
+        half_width=0.0241,
+    )
+    assert str(standing) == "settling prose: 3 of 14 left, best parallel, ±2.4 %"
+    assert racing.notes([standing], 0.02, "by the budget in round 7") == [
+        "prose: cut short by the budget in round 7: 3 of 14 trials are not settled to "
+        "±2 % (best parallel); the widest interval is ±2.4 %."
+    ]
+    first = racing.Standing("prose", 14, dict.fromkeys("abcd", EFFORT))
+    assert str(first) == "racing prose: 4 of 14 left"
+    assert racing.notes([first], 0.02, "by an interrupt in round 1") == [
+        "prose: cut short by an interrupt in round 1: 4 of 14 trials are not settled "
+        "to ±2 %; the widest interval is not known yet."
+    ]
+    wide = racing.Standing("prose", 2, {}, "a", "naive", ("a",), half_width=3.0)
+    assert str(wide) == "settling prose: 1 of 2 left, best naive, beyond ±100 %"
+
+
+def test_what_left_the_race_is_a_note() -> None:
+    """With the reason; a race that was settled says nothing else."""
+    done = racing.Standing("prose", 100, {}, "a", "naive", screened=92, out=5)
+    assert racing.notes([done], 0.02, "") == [
+        "prose: of 100 trials the race put out 92 after short first rounds and 5 as "
+        "slower beyond the margin; their figures rest on fewer rounds."
+    ]
+    assert racing.notes([racing.Standing("prose", 3, {})], 0.02, "") == []

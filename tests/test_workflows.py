@@ -1,0 +1,197 @@
+"""The workflows: what they may do, and their shell steps run as the runner would."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bench.catalog import ROOT
+
+OURS = ROOT / ".github" / "workflows" / "guard.yml"
+README = ROOT / "README.md"
+BASE = "${{ github.event.pull_request.base.sha }}"
+WORKLOAD = '''
+"""Log-scales prices."""
+
+import keras
+import numpy as np
+
+
+def examples(rng, count):
+    return rng.lognormal(size=(count, 8)).astype("float32")
+
+
+def build(examples):
+    return keras.layers.Lambda(keras.ops.log1p)
+
+
+def check(batch, output):
+    np.testing.assert_allclose(output, np.log1p(batch), rtol=1e-5)
+'''
+
+
+def for_users() -> str:
+    """The workflow in the README, for a user to copy."""
+    blocks = re.findall(r"```yaml\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+    (found,) = [block for block in blocks if "run_bench.py guard" in block]
+    return found
+
+
+WORKFLOWS = {
+    "test": lambda: OURS.with_name("test.yml").read_text("utf-8"),
+    "guard": lambda: OURS.read_text("utf-8"),
+    "users": for_users,
+}
+
+
+def steps(name):
+    """The steps of a workflow's only job."""
+    (job,) = yaml.safe_load(WORKFLOWS[name]())["jobs"].values()
+    return job["steps"]
+
+
+def step(name, title):
+    (found,) = [one for one in steps(name) if one.get("name") == title]
+    return found
+
+
+def shell(found, folder, **given):
+    """Run a step's script as GitHub's runner does, in a folder."""
+    own = {key: given.get(key, value) for key, value in found.get("env", {}).items()}
+    assert not [value for value in own.values() if "${{" in value]
+    return subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", found["run"]],
+        cwd=folder,
+        env=os.environ | own | {k: v for k, v in given.items() if k not in own},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+def git(folder, *arguments):
+    who = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
+    done = subprocess.run(
+        ["git", "-C", folder, *who, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def commit(folder):
+    """Everything in the folder as a commit, and its name."""
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--allow-empty", "--message", "work")
+    return git(folder, "rev-parse", "HEAD").strip()
+
+
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory):
+    """A clone with the working tree's files and these packages, installed it seems."""
+    folder = tmp_path_factory.mktemp("scratch") / "feedrate"
+    if not (ROOT / ".git").exists():
+        pytest.skip("this is no git checkout, so there is nothing to clone")
+    git(ROOT, "clone", "--quiet", ROOT, folder)
+    listed = git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+        else:
+            (folder / name).unlink(missing_ok=True)
+    commit(folder)
+    (folder / ".venv").mkdir()
+    for path in Path(sys.prefix).iterdir():
+        if path.name != "installed":
+            (folder / ".venv" / path.name).symlink_to(path)
+    (folder / ".venv" / "installed").touch()
+    return folder
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_no_text_from_outside_reaches_a_shell(name):
+    for found in steps(name):
+        assert ("run" in found) != ("uses" in found)
+        assert "${{" not in found.get("run", "")
+        for value in found.get("env", {}).values():
+            assert "${{" not in value or value == BASE
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_a_workflow_ends_and_can_only_read(name):
+    found = yaml.safe_load(WORKFLOWS[name]())
+    (job,) = found["jobs"].values()
+    assert 0 < job["timeout-minutes"] <= 60
+    if name != "test":
+        assert found["permissions"] == {"contents": "read"}
+        assert found[True] == "pull_request"  # YAML 1.1 reads `on` as true
+        whole = [s for s in steps(name) if s.get("with", {}).get("fetch-depth") == 0]
+        assert len(whole) == 1
+
+
+@pytest.mark.parametrize("name", ["guard", "users"])
+def test_the_verdicts_are_kept_also_of_a_failed_guard(name):
+    kept = step(name, "Keep the verdicts")
+    assert kept["if"] == "always()"
+    assert f"--junit {kept['with']['path']}" in step(name, "Guard")["run"]
+
+
+@pytest.mark.parametrize(("name", "place"), [("guard", "."), ("users", "..")])
+def test_install_makes_what_guard_runs(name, place, suite):
+    folder = (suite / place).resolve()
+    done = shell(step(name, "Install"), folder)
+    assert done.returncode == 0, done.stderr
+    python, script = step(name, "Guard")["run"].split()[:2]
+    done = subprocess.run(
+        [folder / python, script, "--help"], cwd=folder, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Measure where preprocessing should run" in done.stdout
+
+
+def guarded(name, folder, base, tmp_path):
+    """Run the guard's step at little cost, and look at all that it leaves."""
+    summary = tmp_path / "summary.md"
+    done = shell(
+        step(name, "Guard"),
+        folder,
+        BASE=base,
+        BUDGET="5s",
+        GITHUB_ACTIONS="true",
+        GITHUB_STEP_SUMMARY=str(summary),
+    )
+    told = done.stdout + done.stderr
+    # Nothing differs: held, or not settled in so little time. Never a regression.
+    assert done.returncode in (0, 3), told
+    assert "Traceback" not in told
+    assert "Guard: " in summary.read_text("utf-8")
+    assert "title=Feedrate guard::Guard: " in done.stdout
+    return ElementTree.parse(folder / "guard.xml").getroot()
+
+
+def test_our_guard_runs(suite, tmp_path):
+    base = commit(suite)
+    commit(suite)
+    root = guarded("guard", suite, base, tmp_path)
+    names = {case.get("name").partition("[")[0] for case in root.iter("testcase")}
+    assert names == {"photographs", "prose", "prices"}
+
+
+def test_the_users_guard_runs(suite, tmp_path):
+    mine = suite.parent / "mine"
+    (mine / "path" / "to").mkdir(parents=True)
+    git(mine, "init", "--quiet")
+    (mine / "path" / "to" / "mine.py").write_text(WORKLOAD.lstrip(), "utf-8")
+    base = commit(mine)
+    (mine / "path" / "to" / "mine.py").write_text(f"{WORKLOAD.lstrip()}\n", "utf-8")
+    commit(mine)
+    root = guarded("users", suite.parent, base, tmp_path)
+    assert [c.get("name") for c in root.iter("testcase")] == ["path/to/mine.py"]
