@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -28,10 +29,18 @@ def main(arguments: Sequence[str]) -> int:
         return options.verb(options)
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
+        _annotate(str(error))
         return BAD_USE
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
         return INTERRUPTED
+
+
+def _annotate(error: str) -> None:
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        from bench import guard_output
+
+        guard_output.annotate("error", "Feedrate", error, os.environ)
 
 
 def list_(options: argparse.Namespace) -> int:
@@ -71,6 +80,10 @@ def run(options: argparse.Namespace) -> int:
 
 def report(options: argparse.Namespace) -> int:
     """Turn result folders into a terminal table and files."""
+    from bench import history
+
+    if len(options.folders) == 1 and history.holds_guards(options.folders[0]):
+        return history.main(options.folders[0], out=options.out, as_json=options.json)
     formats = tuple(options.format.split(","))
     out = options.out or options.folders[0]
     return _report(options.folders, out, formats, as_json=options.json)

@@ -68,6 +68,26 @@ def interval(found: Sequence[tuple[float, float]], alpha: float) -> Interval:
     return Interval(*(float(value) for value in np.exp(bounds)), count)
 
 
+def best_turn_seconds(
+    found: Sequence[tuple[float, float]], taken: float, setup: float
+) -> float:
+    """How long a trio best takes turns, for the narrowest interval in a given time.
+
+    sqrt(c * w / b): setting a trio up takes c seconds, one second of turns leaves the
+    variance w within it, and b is the variance between trios. Source: optimum
+    allocation in two-stage sampling, Cochran (1977), section 10.6.
+
+    Args:
+        found: Log-ratio and error of each trio so far.
+        taken: Seconds of turns in each, on average.
+        setup: Seconds of each besides its turns.
+    """
+    ratios, errors = np.array(found, float).reshape(-1, 2).T
+    within = float(np.nanmean(errors**2))
+    between = float(ratios.var(ddof=1)) - within if len(ratios) > 1 else 0.0
+    return float(np.sqrt(setup * within * taken / max(between, LAYOUT**2)))
+
+
 def width(found: Interval) -> float:
     """Half the interval's width on the log scale; infinite where there is none."""
     half = (np.log(found.high) - np.log(found.low)) / 2

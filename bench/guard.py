@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bench import lockstep, machine
+from bench import evidence, lockstep, machine
 from bench.guarded import Guarded, Row
 from bench.lockstep import Side, Trio
 from bench.trial import Effort, Failure
@@ -25,11 +25,10 @@ from bench.watch import Watch
 THRESHOLD = 0.03
 BUDGET_SECONDS = 300.0
 FALSE_ALARMS = 0.05
-LEAST_TURN_SECONDS = 1.0  # of each trio of processes
-FIRST_TURN_SECONDS = 2.0
+LEAST_TURN_SECONDS = 0.7  # of each trio of processes
+FIRST_TURN_SECONDS = 1.5
 MOST_TURN_SECONDS = 4.0
-TRIOS = 4  # that the budget is cut for; more where they cannot take longer turns
-MOST_TRIOS = 40
+MOST_TRIOS = 100
 EFFORT = Effort(
     window_seconds=0.002, warmup_seconds=0.4, limit_seconds=120.0, facts=False
 )
@@ -97,7 +96,7 @@ def live(
             if left < hearing.lasts:
                 hearing.close()
                 continue
-            begun, seconds = clock(), hearing.turn_seconds(share, number)
+            begun, seconds = clock(), hearing.turn_seconds(share)
             one = trio(
                 hearing.case.base,
                 hearing.case.head,
@@ -106,7 +105,7 @@ def live(
                 seed=seed,
                 number=number,
             )
-            hearing.hear(one, clock() - begun - seconds)
+            hearing.hear(one, seconds, clock() - begun - seconds)
             said(hearing.progress())
     for hearing in hearings:
         hearing.close()
@@ -145,6 +144,7 @@ class _Hearing:
             if not self.ended
         ]
         self.setup = 0.0
+        self.turn_lengths: list[float] = []
         self.head_seconds: list[float] = []
         self.closed = False
 
@@ -159,15 +159,21 @@ class _Hearing:
         """How long one more trio takes at the least; seconds."""
         return self.setup + LEAST_TURN_SECONDS if self.setup else 0.0
 
-    def turn_seconds(self, share: float, number: int) -> float:
-        """How long a trio takes turns: so that few trios fill this case's share."""
-        trios = max(1, TRIOS - number)
-        wanted = share / trios - self.setup if self.setup else FIRST_TURN_SECONDS
-        return min(MOST_TURN_SECONDS, max(LEAST_TURN_SECONDS, wanted))
+    def turn_seconds(self, share: float) -> float:
+        """How long the next trio takes turns, within this case's share of the time."""
+        if not self.turn_lengths:
+            return FIRST_TURN_SECONDS
+        taken = float(np.mean(self.turn_lengths))
+        ratios = self.watches[0].ratios
+        wanted = evidence.best_turn_seconds(ratios, taken, self.setup)
+        few = share / max(1, evidence.LEAST_TRIOS - len(ratios)) - self.setup
+        wanted = min(wanted, few, MOST_TURN_SECONDS)
+        return max(LEAST_TURN_SECONDS, wanted)
 
-    def hear(self, trio: Trio, setup: float) -> None:
-        """Take in one trio, and how long it took besides its turns; seconds."""
+    def hear(self, trio: Trio, turns: float, setup: float) -> None:
+        """Take in one trio, its turns' length and what it took besides; seconds."""
         self.setup = max(setup, 0.001)
+        self.turn_lengths.append(turns)
         self.ended = _ended(self.case, trio)
         if self.ended:
             self.watches = []

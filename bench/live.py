@@ -8,19 +8,25 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import geometric_mean, median
+
+import msgspec
 
 from bench import catalog, guard, plan, revisions, sweeps
 from bench.errors import UsageError
 from bench.guard import Case
 from bench.guarded import Guarded
 from bench.lockstep import Side
+from bench.pipeline import Pipeline
 from bench.processes import executor
 from bench.requests import Executor, Home
 from bench.sweeps import Sweep
-from bench.trial import Trial
+from bench.trial import Effort, Measured, Trial
 from bench.turns import PROTOCOL
 
 GUARD = "guard"
+REFERENCE = Path(__file__).with_name("reference.py")
+REFERENCE_EFFORT = Effort(steady_seconds=1.0, warmup_seconds=0.5, facts=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +40,7 @@ class Wanted:
         budget_seconds: When to stop.
         seed: Of the processes.
         data: The user's data in place of the workloads' own.
+        reference: Whether to measure the pinned reference workload too, for a history.
         said: Told what is being settled.
     """
 
@@ -45,6 +52,7 @@ class Wanted:
     budget_seconds: float = guard.BUDGET_SECONDS
     seed: int = 0
     data: str = ""
+    reference: bool = False
     said: Callable[[str], None] = field(default=lambda line: None)
 
 
@@ -96,13 +104,12 @@ def against_ref(repo: str | Path, ref: str, wanted: Wanted) -> Guarded:
                 cases.append(
                     Case(key=trial.key, base=base_side, head=None, thresholds=limits)
                 )
-            return guard.live(
+            return _guarded(
                 cases,
+                wanted,
+                head_server,
                 base=base.name,
                 head=f"working tree ({head_commit})",
-                budget_seconds=wanted.budget_seconds,
-                seed=wanted.seed,
-                said=wanted.said,
                 notes=notes,
             )
 
@@ -138,15 +145,47 @@ def against_python(python: str, wanted: Wanted) -> Guarded:
             ", ".join(f"{name} {found[name]}" for name in named)
             for found in (theirs, ours)
         ]
-        return guard.live(
+        return _guarded(
             cases,
+            wanted,
+            head,
             base=f"{python} ({spelled[0]})",
             head=f"this interpreter ({spelled[1]})",
-            budget_seconds=wanted.budget_seconds,
-            seed=wanted.seed,
-            said=wanted.said,
             notes=notes,
         )
+
+
+def _guarded(
+    cases: Sequence[Case], wanted: Wanted, server: Executor, **about: object
+) -> Guarded:
+    """The guard; before and after it, where wanted, the pinned reference workload."""
+    reference = [_reference(server)] if wanted.reference else []
+    found = guard.live(
+        cases,
+        budget_seconds=wanted.budget_seconds,
+        seed=wanted.seed,
+        said=wanted.said,
+        **about,
+    )
+    reference += [_reference(server)] if wanted.reference else []
+    return replace(found, reference=geometric_mean(reference) if reference else None)
+
+
+def _reference(server: Executor) -> float:
+    """Seconds an example of the pinned reference workload, on this machine now.
+
+    Raises:
+        UsageError: It failed, so that there is nothing to put into a history.
+    """
+    trial = Trial(workload=str(REFERENCE), pipeline=Pipeline(batch_size=256))
+    outcome = server.execute("measure", trial, REFERENCE_EFFORT, 0)
+    found = outcome.failure
+    if not found:
+        measured = msgspec.json.decode(outcome.result, type=Measured)
+        found = measured.error
+    if found:
+        raise UsageError(f"The reference workload failed: {found.message}")
+    return median(measured.samples) / trial.pipeline.batch_size
 
 
 def _trials(

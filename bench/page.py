@@ -15,7 +15,7 @@ from pathlib import Path
 
 import jinja2
 import pandas as pd
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 from bench import catalog, chart, details, layer_table, words
@@ -108,7 +108,11 @@ def template(name: str) -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"text": words.markdown, "code": words.markdown_code}
+    environment.filters |= {
+        "text": words.markdown,
+        "code": words.markdown_code,
+        "breaking": lambda text: escape(text).replace(",", Markup(",<wbr>")),
+    }
     return environment.get_template(name)
 
 

@@ -128,6 +128,9 @@ def not_steady(samples: np.ndarray) -> bool:
 def runs(table: pd.DataFrame) -> pd.DataFrame:
     """A row a run: the median of its samples, in place of the samples.
 
+    A run beside heavy load is made once more, and the table keeps both: here the one
+    beside less load stands for its round.
+
     Adds `log_seconds`, the log of the median seconds an example, and `trending`.
     """
     medians = table.groupby("run")["seconds_per_batch"].median()
@@ -140,11 +143,20 @@ def runs(table: pd.DataFrame) -> pd.DataFrame:
             rows = table["run"].isin(some)
             values = table.loc[rows, "seconds_per_batch"].to_numpy().reshape(-1, count)
             trending[table.loc[rows, "run"].to_numpy()[::count]] = trends(values)
-    return frame.assign(
+    frame = frame.assign(
         seconds_per_batch=seconds,
         log_seconds=np.log(seconds / frame["batch_size"].to_numpy(float)),
         trending=trending,
     )
+    return frame[~_superseded(frame)]
+
+
+def _superseded(runs: pd.DataFrame) -> pd.Series:
+    """Runs beside more foreign load than another of the same trial and round."""
+    load = runs["steal_share"].fillna(0) + runs["foreign_cpu_share"].fillna(0)
+    load = load.where(runs["error"].eq(""), np.inf)
+    by = [runs[name] for name in ("folder", "sweep", "machine", "key", "round")]
+    return load.groupby(by).rank(method="first") > 1
 
 
 def trials(table: pd.DataFrame) -> pd.DataFrame:
@@ -206,11 +218,17 @@ def _compared(result: pd.DataFrame, logs: np.ndarray, mean: np.ndarray) -> pd.Da
     factor = logs[:, baseline] - logs
     result["baseline"] = result["label"].to_numpy()[baseline]
     result["is_baseline"] = (baseline == np.arange(len(result))) & measured
-    estimate = _write(result, "factor", factor, margin, scene)
+    _write(result, "factor", factor, margin, scene)
     result["pairs"] = np.sum(~np.isnan(factor), axis=0)
 
-    ranked = result["ranked"].to_numpy() & ~np.isnan(estimate)
-    best = _first_of(scene, np.lexsort((-estimate, ~ranked)))
+    # In a race the losers have few rounds, so all are compared with the trial that has
+    # most; what has fewer than half of its rounds was left behind, and is not the best.
+    reference = _first_of(scene, np.lexsort((mean, -result["runs"])))
+    gap = _moments(logs - logs[:, reference])[0]
+    most = result.groupby("scene")["runs"].transform("max")
+    raced = (result["runs"] * 2 >= most).to_numpy()
+    ranked = result["ranked"].to_numpy() & ~np.isnan(gap)
+    best = _first_of(scene, np.lexsort((gap, ~(ranked & raced))))
     result["best"] = (best == np.arange(len(result))) & ranked
     result["ranked"] = ranked
     _write(result, "lead", logs - logs[:, best], margin, scene)
@@ -226,7 +244,7 @@ def _write(
     ratios: np.ndarray,
     margin: np.ndarray,
     scene: np.ndarray,
-) -> np.ndarray:
+) -> None:
     """Estimate, interval and joint verdict of log speed ratios `[rounds, trials]`."""
     mean, error, count = _moments(ratios)
     low, high = _bounds(mean, error, count)
@@ -246,7 +264,6 @@ def _write(
         ["faster", "slower", "unchanged"],
         "unknown",
     )
-    return mean
 
 
 def _matrix(frame: pd.DataFrame, trial: np.ndarray, trials: int) -> np.ndarray:

@@ -76,6 +76,7 @@ def of(
                 "names": {name: rows[0][name] for name in table.SCENE},
             }
         )
+    scenes.sort(key=lambda scene: len(scene["rows"]) < 2)  # comparisons first
     machines = _machines(runs)
     claims, claims_left = _claims(samples)
     return {

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.answers import Caution, names
+from bench.answers import MOST_NAMES, Caution, names
 from bench.machine import identity
 from bench.pipeline import AXES
 from bench.table import machine_labels
@@ -59,10 +59,13 @@ def cautions(
     """
     called = names(labels)
     sets = dict.fromkeys(tuple(found[pair]) for pair in pairs if pair in found)
-    return [
-        Caution(f"{', '.join(called[n] for n in some)}: ran the same graph.", REMEDY)
-        for some in sets
-    ]
+    made = []
+    for some in sets:
+        rest = len(some) - MOST_NAMES
+        who = ", ".join(called[label] for label in some[:MOST_NAMES])
+        more = f" and {rest} more" if rest > 0 else ""
+        made.append(Caution(f"{who}{more}: ran the same graph.", REMEDY))
+    return made
 
 
 def _signature(machine: str, run: Run) -> tuple:

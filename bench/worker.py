@@ -1,10 +1,7 @@
 """In the fresh process: build, check, warm up, time, write one result."""
 
-import contextlib
-import gc
 import importlib
 import os
-import resource
 import shutil
 import sys
 import tempfile
@@ -22,6 +19,7 @@ from bench import (
     energy,
     gate,
     inputs,
+    memory,
     randomness,
     resampling,
     serving,
@@ -131,7 +129,7 @@ def measure(request: Request, entered: float) -> Measured:
         phases={k: v for k, v in clock.seconds.items() if k not in OVERHEAD},
         overhead={k: v for k, v in clock.seconds.items() if k in OVERHEAD},
         process_cpu_seconds=cpu_seconds(),
-        peak_resident_bytes=_peak_resident_bytes(),
+        peak_resident_bytes=memory.peak_resident_bytes(),
         **found,
     )
 
@@ -182,7 +180,7 @@ def _measure(
         KEPT.append(consumer)
         consumer.trace()
     with clock.time("check"):
-        _forget_peak()
+        memory.forget_peak()
     if trial.consumer == "model" and asks_facts:
         with clock.time("check"):
             optimizer = entry.constants.get("OPTIMIZER", "adam")
@@ -240,22 +238,6 @@ def _start_tensorflow(p: Pipeline, seed: int) -> str:
         raise UsageError("device=gpu: TensorFlow sees no GPU here; see doctor.")
     with tf.device(found[0] if found else "/CPU:0"):
         return (tf.constant(1) + 1).device
-
-
-def _forget_peak() -> None:
-    """Begin the peak of memory anew: the gate and the source had copies of inputs."""
-    gc.collect()  # some hang in TensorFlow's reference cycles
-    with contextlib.suppress(OSError):  # not on Linux, or not allowed to
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def _peak_resident_bytes() -> int:
-    """The most memory held since `_forget_peak`, or at all where it was not heard."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _failure(error: Exception, phase: str) -> Failure:

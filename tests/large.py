@@ -33,9 +33,9 @@ SPANS += [("train", 0.03, 0.1)]
 HEAD = """\
 # What a report costs as folders grow
 
-Made by `PYTHONPATH=. python tests/large.py`: HTML, Markdown, CSV and figures of made-up folders, in
-a process of its own each. The first row is mostly what every report costs: importing,
-and the libraries in the page.
+Made by `PYTHONPATH=. python tests/large.py`: HTML, Markdown, CSV and figures of made-up
+folders, in a process of its own each. The first row is mostly what every report costs:
+importing, and the libraries in the page. CPU seconds are those of a busy machine.
 
 | trials | samples | CPU seconds | peak MiB | page MB |
 | --: | --: | --: | --: | --: |

@@ -229,11 +229,11 @@ def test_the_model_alone_by_what_is_trained():
     assert [key for _, key in found] == ["prose[consumer=train]"]
 
 
-def test_pairs_are_of_one_round_and_repeats_are_averaged():
+def test_pairs_are_of_one_round_and_the_quieter_repeat_stands_for_it():
     fast, slow = factory.trial("vectorized"), factory.trial()
     made_ = [
-        factory.run(fast, [0.01], round=0),
-        factory.run(fast, [0.04], round=0),
+        factory.run(fast, [0.04], round=0, conditions={"steal_share": 0.4}),
+        factory.run(fast, [0.02], round=0, conditions={"steal_share": 0.1}),
         factory.run(slow, [0.1], round=0),
         factory.run(slow, [0.3], round=1),
     ]

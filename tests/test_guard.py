@@ -181,6 +181,27 @@ def test_each_metric_is_a_row_and_alpha_is_shared() -> None:
     assert found.false_alarms == 0.05
 
 
+def test_trios_that_differ_are_many_and_short_and_others_few_and_long() -> None:
+    """Two-stage sampling: what varies between trios is not met by longer turns."""
+
+    def lengths(bias: float) -> float:
+        clock, turns = Clock(), []
+
+        def one(base, head, effort, *, seconds, seed, number):
+            clock.now += seconds + 1
+            turns.append(seconds)
+            moved = np.random.default_rng(number).normal(0, bias)
+            return trio(head=moved, noise=0.3, seed=number, rounds=100)
+
+        guard.live(
+            [case()], base="a", head="b", clock=clock, trio=one, budget_seconds=60
+        )
+        return np.mean(turns[3:])
+
+    assert lengths(bias=0.0) > 3
+    assert lengths(bias=0.05) < 1
+
+
 def test_time_is_shared_by_what_is_not_settled() -> None:
     """A clear case ends early and leaves its time to the noisy one."""
     noises = {"clear": 0.005, "noisy": 0.6}

@@ -26,9 +26,7 @@ def test_the_same_graph_under_two_names_is_one_trial():
     runs = factory.runs({PLAIN: 0.01}, graph=graph(2))
     runs += factory.runs({TUNED: 0.01}, graph=graph(2, seconds=0.2))
     (caution,) = said(runs)
-    assert caution.what == (
-        "map_parallel_calls=2, map_parallel_calls=autotune: ran the same graph."
-    )
+    assert caution.what == "parallel, map_parallel_calls=autotune: ran the same graph."
     assert caution.remedy == twins.REMEDY
 
 

@@ -1,6 +1,7 @@
 """One run by the worker itself: every placement, the gate, and its errors."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -271,3 +272,23 @@ def test_the_result_is_written_whole(folder: Path) -> None:
     written = (folder / "result.json").read_bytes()
     demand_samples(msgspec.json.decode(written, type=Measured))
     assert not (folder / "result.partial").exists()
+
+
+def test_a_later_run_seeks_no_facts_and_is_checked_all_the_same(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is the same in every run of a trial is found in its first one alone."""
+
+    def sought(*_: object) -> dict:
+        raise RuntimeError("facts were sought")
+
+    monkeypatch.setattr(worker.randomness, "facts", sought)
+    first, later, wrong = (
+        request(folder, name) for name in ("numbers", "numbers", "numbers:wrong")
+    )
+    later.effort = wrong.effort = replace(QUICK, facts=False)
+    told = worker.measure(first, time.monotonic()).error
+    assert (told.type, told.message) == ("RuntimeError", "facts were sought")
+    demand_samples(worker.measure(later, time.monotonic()))
+    refused = worker.measure(wrong, time.monotonic()).error
+    assert (refused.type, refused.phase) == ("AssertionError", "check")
