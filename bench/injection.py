@@ -71,8 +71,8 @@ def text(workload: str, length: int) -> str:
 def calibrate(measure: Callable[[int], float], first: int = 10_000) -> Calibrated:
     """Find how much longer a trial takes for each number.
 
-    Measured where it is large, at about a third as long again, since the relative error of
-    a small share is then that of the large one.
+    Measured where it is large, at about a third as long again, since the relative error
+    of a small share is then that of the large one.
 
     Args:
         measure: The trial's time with so many numbers as a ratio to that with one.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -37,7 +38,7 @@ class Wanted:
         sweep: The trials; a workload's path is as the user gave it.
         named: Whether the user named the workloads, or the sweep did.
         thresholds: A trial's key to its thresholds by metric.
-        budget_seconds: When to stop.
+        budget_seconds: When to stop, counted from when this was made.
         seed: Of the processes.
         data: The user's data in place of the workloads' own.
         reference: Whether to measure the pinned reference workload too, for a history.
@@ -53,6 +54,7 @@ class Wanted:
     seed: int = 0
     data: str = ""
     reference: bool = False
+    began: float = field(default_factory=time.monotonic)
     said: Callable[[str], None] = field(default=lambda line: None)
 
 
@@ -162,7 +164,7 @@ def _guarded(
     reference = [_reference(server)] if wanted.reference else []
     found = guard.live(
         cases,
-        budget_seconds=wanted.budget_seconds,
+        budget_seconds=wanted.budget_seconds - (time.monotonic() - wanted.began),
         seed=wanted.seed,
         said=wanted.said,
         **about,

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bench import sources, timing, turns
+from bench import memory, sources, timing, turns
 from bench.consumers import Consumer
 from bench.machine import cpu_seconds
 from bench.pipeline import Pipeline
@@ -92,7 +92,9 @@ def time_epochs(
     """Whole epochs, each from a fresh iterator; arguments as in `time_windows`."""
     before = cpu_seconds()
     seconds, batches = [], []
-    for _ in range(effort.epochs):
+    for number in range(effort.epochs):
+        if number == 1:
+            memory.forget_peak()
         if work.pipeline.storage == "cold":
             sources.drop_pages(work.inputs.features)
         spent, counted = timing.measure_epochs(consumer.epoch, 1, time.perf_counter)
@@ -233,6 +235,7 @@ def _ready(
     p = work.pipeline
     with clock.time("first_batch"):
         consumer.step()
+    memory.forget_peak()  # the last copies made by building go with the first batch
     kept = work.inputs.count if p.cache != "none" else 0
     if p.resample == "split":  # it keeps the rare class, half of what it gives
         kept = 2 * int(np.bincount(work.inputs.labels).min())

@@ -15,7 +15,7 @@ from bench.trial import Effort, Trial
 
 # Seen on 2 shared cores: everything of a run that is not ramp or steady phase, and a
 # round's server. They only make the first estimate; progress corrects it.
-RUN_SECONDS = 1.3
+RUN_SECONDS = 1.0
 ROUND_SECONDS = 5.0
 LEAST_STEADY_SECONDS = 0.25
 MOST_ROUNDS = 30  # of a race; it ends there though not everything is settled

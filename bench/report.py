@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench import catalog, exports, layer_table, page, summary, table, words
+from bench import catalog, exports, history, layer_table, page, summary, table, words
 from bench import figure as figures
 from bench.errors import UsageError, unknown
 from bench.trial import Run
@@ -55,6 +55,8 @@ def write(
             f"No runs in {listed}. Measure first: python run_bench.py run quick."
         )
     samples = table.from_runs(runs, names)
+    samples.attrs["history"], said = history.beside(folders)
+    notes += said
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     content = summary.of(runs, samples, notes)

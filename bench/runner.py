@@ -7,7 +7,7 @@ import itertools
 import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -107,6 +107,9 @@ def _run(
     identified = machine.fingerprint()  # first: it may start processes, once
     conditions = machine.Conditions()
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    # What is slow to find and the same in every run is sought once.
+    first = place.round == 0 and repeat == 0
+    effort = replace(effort, facts=effort.facts and first)
     outcome = executor.execute("measure", trial, effort, place.seed + place.round)
     if outcome.failure:
         measured = Measured(error=outcome.failure)

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import msgspec
 import psutil
@@ -25,6 +26,7 @@ class Fake:
     def __init__(self, failing: str = "") -> None:
         """Fails for the trial with this key."""
         self.failing, self.log, self.seeds = failing, [], []
+        self.sought = []  # whether slow facts were
 
     def start(self) -> None:
         """A round begins."""
@@ -36,7 +38,8 @@ class Fake:
 
     def execute(self, verb: str, trial: Trial, effort: Effort, seed: int) -> Outcome:
         """Three samples, or the failure."""
-        assert (verb, effort) == ("measure", EFFORT)
+        assert (verb, replace(effort, facts=True)) == ("measure", EFFORT)
+        self.sought.append(effort.facts)
         self.log.append(trial.key)
         self.seeds.append(seed)
         if trial.key == self.failing:
@@ -58,6 +61,7 @@ def test_every_trial_is_run_once_a_round_in_another_order() -> None:
     runs = made(fake)
     keys = [trial.key for trial in TRIALS]
     orders = [[run.key for run in runs if run.round == n] for n in range(3)]
+    assert fake.sought == [run.round == 0 for run in runs]
     assert [sorted(order) for order in orders] == [sorted(keys)] * 3
     assert len({tuple(order) for order in orders}) == 3
     assert [run.position for run in runs] == [*range(6)] * 3
