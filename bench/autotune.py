@@ -18,32 +18,46 @@ from bench.table import SCENE, machine_labels
 from bench.trial import Run
 
 TUNED = tuple(name for name in AXES if "autotune" in allowed(name)[0])
+COLUMNS = (*pairs.ROUND, "key", "label", "strategy", "seconds_per_batch", "log_seconds")
 VERDICTS = {"faster": "helped", "slower": "cost speed", "unchanged": "as fast"}
 
 
-def rows(samples: pd.DataFrame, runs: Sequence[Run]) -> list[dict[str, str]]:
+def rows(
+    samples: pd.DataFrame, runs: Sequence[Run], most: int | None = None
+) -> tuple[list[dict[str, str]], int]:
     """A row of text for each autotuned trial that has a pinned one to compare with.
 
     Args:
         samples: From `table.from_runs`.
         runs: The records behind it, for the graphs that ran.
+        most: Rows to make; all if not given.
+
+    Returns:
+        The rows, and how many more there are.
     """
     if samples.empty:
-        return []
+        return [], 0
     frame = stats.runs(samples)
-    frame = frame[frame["log_seconds"].notna()]
+    known = frame["log_seconds"].notna()
+    frame = frame.loc[known, list(dict.fromkeys((*COLUMNS, *SCENE, *AXES)))]
     spelled = frame[list(TUNED)].astype(str)
     frame = frame.assign(tuned=(spelled == "autotune").any(axis=1))
     by = [*SCENE, *(name for name in AXES if name not in (*TUNED, *SCENE))]
     tuned = frame.groupby(by, sort=False)["tuned"]
     both = tuned.transform("any") & ~tuned.transform("all")
+    frame = frame[both]
+    whole = len(frame[frame["tuned"]].drop_duplicates(["machine", "key"]))
+    most = whole if most is None else most
     found = []
-    for _, group in frame[both].groupby(by, sort=False):
+    for _, group in frame.groupby(by, sort=False):
+        if len(found) >= most:
+            break
         found += _compared(group)
+    found = found[:most]
     picked = _picked(runs, {row["pair"] for row in found})
     for row in found:
         row["picked"] = picked.get(row.pop("pair"), "-")
-    return found
+    return found, whole - len(found)
 
 
 def _compared(group: pd.DataFrame) -> list[dict[str, object]]:
@@ -51,10 +65,11 @@ def _compared(group: pd.DataFrame) -> list[dict[str, object]]:
     first = group.drop_duplicates("key").set_index("key")
     margin = stats.MARGINS[first["consumer"].iloc[0]]
     made = []
-    for key, row in first[first["tuned"]].iterrows():
-        seconds = pairs.seconds(group, [key, pinned])
-        took = pairs.ratio(seconds[:, 0], seconds[:, 1])
-        speed = pairs.ratio(seconds[:, 1], seconds[:, 0])
+    tuned = first[first["tuned"]]
+    seconds = pairs.seconds(group, [pinned, *tuned.index])
+    for number, (key, row) in enumerate(tuned.iterrows(), 1):
+        took = pairs.ratio(seconds[:, number], seconds[:, 0])
+        speed = pairs.ratio(seconds[:, 0], seconds[:, number])
         values = speed.estimate, speed.low, speed.high
         verdict = stats.verdict(took, margin)
         made.append(

@@ -6,7 +6,7 @@ it is, and is not settled in between. What was not measured is never judged.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,16 +73,19 @@ def judge(samples: pd.DataFrame, claims: Sequence[Claim] | None = None) -> pd.Da
         ]
     found = []
     for machine, data, runs in scenes:
+        by_key = runs.groupby("plain_key", sort=False).indices
         for claim in claims:
             for case in claim.cases:
-                finding = _finding(claim, case, runs)
+                finding = _finding(claim, case, runs, by_key)
                 found.append(_row(claim, case, finding, machine, data))
     return pd.DataFrame(found)
 
 
-def _finding(claim: Claim, case: Case, runs: pd.DataFrame) -> Finding:
+def _finding(
+    claim: Claim, case: Case, runs: pd.DataFrame, by_key: Mapping[str, np.ndarray]
+) -> Finding:
     try:
-        _demand_measured(claim, case, runs)
+        _demand_measured(claim, case, runs, by_key)
         if claim.predict.word:
             return _said(claim, case, runs)
         interval = _interval(claim, case, runs)
@@ -101,18 +104,19 @@ def _verdict(interval: stats.Interval, predict: Prediction) -> Finding:
     return Finding(UNSETTLED, f"the interval crosses {predict}: more rounds", interval)
 
 
-def _demand_measured(claim: Claim, case: Case, runs: pd.DataFrame) -> None:
+def _demand_measured(
+    claim: Claim, case: Case, runs: pd.DataFrame, by_key: Mapping[str, np.ndarray]
+) -> None:
     """Raise unless every trial of the case has a valid run."""
-    has_gpu = runs["ran_on"].str.contains("GPU").any()
-    if claim.needs == "gpu" and not has_gpu:
+    if claim.needs == "gpu" and not runs["ran_on"].str.contains("GPU").any():
         raise _Unjudged(UNTESTABLE, "no GPU: none of these runs saw one")
     wanted = {trial.key for trial in case.trials}
-    missing = len(wanted - set(runs["plain_key"]))
+    missing = len(wanted - by_key.keys())
     if missing:
         what = f"{missing} of {len(wanted)} trials missing"
         raise _Unjudged(UNMEASURED, f"{what}: run_bench.py run {claim.sweep}")
     for trial in case.trials:
-        some = runs[runs["plain_key"] == trial.key]
+        some = runs.iloc[by_key[trial.key]]
         good = some[some["error"] == ""]
         if good.empty:
             error = words.visible(some["error"].iloc[0], 60)

@@ -118,7 +118,7 @@ def template(name: str) -> jinja2.Template:
 
 def _scene_figures(scenes: Sequence[dict[str, object]], samples: pd.DataFrame) -> None:
     throughput = catalog.load(catalog.entries("plots")["throughput"])
-    for number, scene in enumerate(scenes[:MOST_FIGURES]):
+    for number, scene in enumerate(scenes[: figures.most(MOST_FIGURES, len(scenes))]):
         own = pd.Series(True, index=samples.index)
         for name, value in scene["names"].items():
             own &= samples[name] == value

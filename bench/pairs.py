@@ -22,10 +22,20 @@ def seconds(
         keys: The trials' keys.
         column: What to give in place of seconds a batch.
     """
-    own = runs[runs["key"].isin(keys)]
-    logs = own.assign(_log=np.log(own[column].to_numpy(float)))
-    wide = logs.pivot_table(index=ROUND, columns="key", values="_log", dropna=False)
-    return np.exp(wide.reindex(columns=list(keys)).to_numpy(float))
+    codes = pd.Index(keys).get_indexer(runs["key"])
+    known = codes >= 0
+    own, codes = runs[known], codes[known]
+    if own.empty:
+        return np.empty((0, len(keys)))
+    rounds = own.groupby(ROUND, sort=True).ngroup().to_numpy()
+    logs = np.log(own[column].to_numpy(float))
+    measured = ~np.isnan(logs)
+    shape = (rounds.max() + 1, len(keys))
+    total, count = np.zeros(shape), np.zeros(shape)
+    np.add.at(total, (rounds[measured], codes[measured]), logs[measured])
+    np.add.at(count, (rounds[measured], codes[measured]), 1)
+    means = np.divide(total, count, out=np.full(shape, np.nan), where=count > 0)
+    return np.exp(means)
 
 
 def ratio(values: np.ndarray, baseline: np.ndarray) -> stats.Interval:

@@ -8,6 +8,7 @@ import json
 import math
 import shlex
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -63,11 +64,28 @@ def write(
     content["source"] = words.visible(shlex.join(str(folder) for folder in folders))
     written = []
     drawn = _drawn(samples) if {"png", "html"} & set(formats) else {}
+    with ThreadPoolExecutor(1) as beside:  # PNGs are made outside Python
+        if "png" in formats:
+            (out / "plots").mkdir(exist_ok=True)
+            written += [out / "plots" / f"{name}.png" for name in drawn]
+            made = beside.map(figures.png, drawn.values(), list(written))
+        written += _texts(formats, out, content, runs, samples, drawn, notes)
     if "png" in formats:
-        (out / "plots").mkdir(exist_ok=True)
-        written += [out / "plots" / f"{name}.png" for name in drawn]
-        for path, image in zip(written, drawn.values(), strict=True):
-            figures.png(image, path)
+        list(made)  # raises what went wrong
+    return written
+
+
+def _texts(
+    formats: Sequence[str],
+    out: Path,
+    content: dict[str, object],
+    runs: Sequence[Run],
+    samples: pd.DataFrame,
+    drawn: dict[str, Figure],
+    notes: Sequence[str],
+) -> list[Path]:
+    """Write every format but the figures."""
+    written: list[Path] = []
     if "csv" in formats:
         written.append(out / "table.csv")
         _csv(samples, written[-1])

@@ -16,6 +16,9 @@ differences where there are none. Each run gives one figure, its samples' median
 
 from __future__ import annotations
 
+import functools
+import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -125,6 +128,20 @@ def not_steady(samples: np.ndarray) -> bool:
     return bool(trends(samples)[0])
 
 
+def _kept(function: Callable) -> Callable:
+    """Decorator: the result for the table asked about last, as figures ask again."""
+    last: dict[str, object] = {}
+
+    @functools.wraps(function)
+    def wrapped(table: pd.DataFrame) -> pd.DataFrame:
+        if "table" not in last or last["table"]() is not table:
+            last["result"], last["table"] = function(table), weakref.ref(table)
+        return last["result"].copy(deep=False)
+
+    return wrapped
+
+
+@_kept
 def runs(table: pd.DataFrame) -> pd.DataFrame:
     """A row a run: the median of its samples, in place of the samples.
 
@@ -159,6 +176,7 @@ def _superseded(runs: pd.DataFrame) -> pd.Series:
     return load.groupby(by).rank(method="first") > 1
 
 
+@_kept
 def trials(table: pd.DataFrame) -> pd.DataFrame:
     """A row a trial: its estimate, and its paired factors in its scene.
 

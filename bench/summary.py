@@ -30,6 +30,7 @@ VERDICTS = {
     "unknown": "cannot tell",
 }
 QUANTITIES = ("seconds_per_batch", "examples_per_second", "factor", "lead")
+MOST_AUTOTUNED = 60
 CLAIM = ("claim", "sentence", "workload", "machine", "data", "source", "predicted")
 CLAIM += ("measure", "verdict", "reason", "rounds")
 COLUMNS = [
@@ -79,6 +80,7 @@ def of(
     scenes.sort(key=lambda scene: len(scene["rows"]) < 2)  # comparisons first
     machines = _machines(runs)
     claims, claims_left = _claims(samples)
+    autotuned, more_autotuned = autotune.rows(samples, runs, MOST_AUTOTUNED)
     return {
         "scenes": scenes,
         "errors": _errors(runs, commands),
@@ -88,7 +90,8 @@ def of(
         "claims": claims,
         "claims_left": claims_left,
         "layers": layer_table.rows(trials, samples),
-        "autotuned": autotune.rows(samples, runs),
+        "autotuned": autotuned,
+        "more_autotuned": more_autotuned,
         "ranked": trials,
         "runs": len(runs),
         "samples": int(samples["seconds_per_batch"].notna().sum()),

@@ -8,7 +8,6 @@ A folder has every kind of trial that some figure draws, with graphs, facts and 
 import itertools
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -76,13 +75,12 @@ def cost(folder: Path) -> dict[str, float]:
 
 def measured(folder: str) -> None:
     """Report on a folder and print what this process has used as a line of JSON."""
-    from bench import report
+    from bench import memory, report  # `ru_maxrss` would be that of who forked this
 
     report.write(folder, folder)
-    used = resource.getrusage(resource.RUSAGE_SELF)
     found = {
         "cpu_seconds": time.process_time(),
-        "peak_mib": used.ru_maxrss / 1024,
+        "peak_mib": memory.peak_resident_bytes() / 2**20,
         "page_mb": (Path(folder) / "report.html").stat().st_size / 1e6,
     }
     print(json.dumps(found))

@@ -115,8 +115,9 @@ def demand_samples(found: Measured) -> None:
     assert all(sample > 0 for sample in found.samples)
     assert found.batches_per_sample >= 1
     assert found.cpu_seconds_per_example >= 0
-    # The kernel counts both, the one to the page and the other roughly.
-    assert found.peak_resident_bytes > 0.99 * found.start_resident_bytes > 2**26
+    # The peak begins anew after building, and so may be below the start.
+    assert found.peak_resident_bytes > 2**26
+    assert found.start_resident_bytes > 2**26
     assert len(found.input_fingerprint) == len(found.output_fingerprint) == 16
     assert "CPU" in found.device
 

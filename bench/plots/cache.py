@@ -43,7 +43,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
     found = [group for _, group in epochs[several].groupby(by, sort=False)]
     if not found:
         return None
-    groups = found[:MOST_PANELS]
+    groups = found[: figure.most(MOST_PANELS, len(found))]
     counts = [len(group[list(PLACES)].drop_duplicates()) for group in groups]
     heights = [h for count in counts for h in (2.2, 0.15 + 0.19 * count)]
     drawn, axes = figure.panels(heights)

@@ -34,7 +34,10 @@ def draw(table: pd.DataFrame) -> Figure | None:
     found = [(size, group) for size in SIZES for _, group in _scenes(trials, size)]
     if not found:
         return None
-    panels = [(size, _lines(group, size)) for size, group in found[:MOST_PANELS]]
+    panels = [
+        (size, _lines(group, size))
+        for size, group in found[: figure.most(MOST_PANELS, len(found))]
+    ]
     heights = [h for _, ls in panels for h in (2.1, 0.15 + 0.19 * len(ls))]
     drawn, axes = figure.panels(heights)
     figure.note(drawn, len(panels), len(found))

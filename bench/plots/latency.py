@@ -35,7 +35,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
         return None
     by = ["machine", "workload", "data", "image_size"]
     found = [group for _, group in runs.groupby(by, sort=False)]
-    groups = found[:MOST_SCENES]
+    groups = found[: figure.most(MOST_SCENES, len(found))]
     counts = [min(MOST_ROWS, group["key"].nunique()) for group in groups]
     drawn, axes = figure.panels([0.85 + 0.32 * count for count in counts])
     figure.note(drawn, len(groups), len(found))

@@ -30,7 +30,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
     trials = trials[trials["ranked"] & (trials["gigabytes"] > 0)]
     trials = trials[trials["factor"].notna()]
     found = [s for _, s in trials.groupby("scene", sort=False) if len(s) > 1]
-    scenes = found[:MOST_SCENES]
+    scenes = found[: figure.most(MOST_SCENES, len(found))]
     if not scenes:
         return None
     fronts = [front(scene).head(MOST_NAMES) for scene in scenes]

@@ -35,7 +35,10 @@ def draw(table: pd.DataFrame) -> Figure | None:
     if not scenes:
         return None
     runs = stats.runs(table)
-    chosen = [_placements(runs, scene) for scene in scenes[:MOST_SCENES]]
+    chosen = [
+        _placements(runs, scene)
+        for scene in scenes[: figure.most(MOST_SCENES, len(scenes))]
+    ]
     drawn, axes = figure.panels([0.85 + 0.36 * len(rows) for rows in chosen])
     figure.note(drawn, len(chosen), len(scenes))
     for panel, rows in zip(axes, chosen, strict=True):

@@ -43,7 +43,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
     trials = stats.trials(counted)
     trials = trials[trials["runs"] > 0]
     found = [scene for _, scene in trials.groupby("scene", sort=False)]
-    scenes = found[:MOST_SCENES]
+    scenes = found[: figure.most(MOST_SCENES, len(found))]
     if not scenes:
         return None
     facts = counted.groupby(["machine", "key"])[[n for n in FACTS if n in counted]]

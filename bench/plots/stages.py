@@ -47,7 +47,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
     found = [scene for _, scene in trials.groupby(by, sort=False)]
     scenes = [
         scene.sort_values("seconds_per_batch", ascending=False)[:MOST_ROWS]
-        for scene in found[:MOST_SCENES]
+        for scene in found[: figure.most(MOST_SCENES, len(found))]
     ]
     shown = {scene["workload"].iloc[0] for scene in scenes}
     alone = attribution.model_seconds(table[table["workload"].isin(shown)])

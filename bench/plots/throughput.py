@@ -31,7 +31,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
         return None
     runs = stats.runs(table)
     found = [group for _, group in trials.groupby("scene", sort=False)]
-    scenes = found[:MOST_SCENES]
+    scenes = found[: figure.most(MOST_SCENES, len(found))]
     shown = [
         scene.sort_values("examples_per_second", ascending=False).head(MOST_ROWS)
         for scene in scenes

@@ -37,7 +37,9 @@ def draw(table: pd.DataFrame) -> Figure | None:
     others = [name for name in AXES if name != "prefetch"]
     order = ["machine", "workload", "data", *others, "prefetch"]
     found = len(traced)
-    traced = traced.sort_values(order, kind="stable")[:MOST_PANELS]
+    traced = traced.sort_values(order, kind="stable")[
+        : figure.most(MOST_PANELS, len(traced))
+    ]
     drawn, axes = figure.panels([1.35] * len(traced))
     figure.note(drawn, len(traced), found)
     ends = {run: max(end for _, _, end in spans[run]) for run in traced["run"]}
