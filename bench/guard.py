@@ -126,7 +126,7 @@ def live(
         seconds=clock() - start,
         seed=seed,
         machine=machine.fingerprint(),
-        conditions=conditions.read(0.0),
+        conditions=conditions.read(sum(hearing.cpu_seconds for hearing in hearings)),
         notes=list(notes),
     )
 
@@ -146,6 +146,7 @@ class _Hearing:
         self.setup = 0.0
         self.turn_lengths: list[float] = []
         self.head_seconds: list[float] = []
+        self.cpu_seconds = 0.0
         self.closed = False
 
     @property
@@ -174,6 +175,7 @@ class _Hearing:
         """Take in one trio, its turns' length and what it took besides; seconds."""
         self.setup = max(setup, 0.001)
         self.turn_lengths.append(turns)
+        self.cpu_seconds += sum(one.process_cpu_seconds for one in trio.measured)
         self.ended = _ended(self.case, trio)
         if self.ended:
             self.watches = []

@@ -159,7 +159,7 @@ def _guard(folder: Path, name: str, length: int) -> dict[str, object]:
         [
             sys.executable, str(ROOT / "run_bench.py"), "guard", "--repo", str(repo),
             "--against-ref", "base", "--workload", f"{name}.py", *axes,
-            "--budget", f"{SECONDS - 1.5}s", "--out", str(out),
+            "--budget", f"{SECONDS - 2.5}s", "--out", str(out),
             "--seed", str(random.randrange(10**6)),
         ],
         capture_output=True, text=True, cwd=repo,

@@ -1,0 +1,91 @@
+"""Does our drain cost what a drain written by hand costs? In a process of its own.
+
+    python -m bench.bias MICROSECONDS PAIRS
+
+Prints a line of JSON: the ratio of ours to `skip(n)` on the same pipeline, batches of
+about so long, windows of both in turn. The hand-written iterators are kept alive:
+destroying one takes time, which would fall on the next window.
+"""
+
+import gc
+import json
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+from scipy import stats
+
+from bench import consumers
+
+WINDOW_SECONDS = 0.04
+BATCH = 256
+
+
+def main(microseconds: float, pairs: int) -> None:
+    """Measure and print."""
+    dataset, seconds = _dataset(microseconds * 1e-6)
+    batches = max(2, round(WINDOW_SECONDS / seconds))
+    ours = consumers.drain(dataset).window(batches)
+    ours()
+    alive = []
+
+    def by_hand() -> float:
+        iterator = iter(dataset.skip(batches - 1))
+        alive.append(iterator)
+        return _timed(lambda: next(iterator))
+
+    gc.disable()
+    ratios = []
+    for number in range(pairs):
+        sides = [lambda: ("ours", _timed(ours)), lambda: ("hand", by_hand())]
+        taken = dict(side() for side in (sides if number % 2 else sides[::-1]))
+        ratios.append(np.log(taken["ours"] / taken["hand"]))
+    middle = stats.trim_mean(ratios, 0.25)
+    found = stats.bootstrap(
+        (ratios,), lambda x, axis: stats.trim_mean(x, 0.25, axis=axis), random_state=0
+    ).confidence_interval
+    told = {
+        "microseconds": 1e6 * seconds,
+        "pairs": pairs,
+        "ratio": float(np.exp(middle)),
+        "low": float(np.exp(found.low)),
+        "high": float(np.exp(found.high)),
+    }
+    print(json.dumps(told))
+
+
+def _dataset(wanted: float) -> tuple[tf.data.Dataset, float]:
+    """An endless pipeline whose batches take about so many seconds, and how many."""
+    work = 1
+    while True:
+        dataset = _pipeline(work)
+        window = consumers.drain(dataset).window(50)
+        window()
+        seconds = min(_timed(window) for _ in range(5)) / 50
+        if seconds >= 0.7 * wanted or work > 10**7:
+            return dataset, seconds
+        work = round(work * min(8.0, max(1.3, wanted / seconds)))
+
+
+def _pipeline(work: int) -> tf.data.Dataset:
+    options = tf.data.Options()
+    options.experimental_optimization.apply_default_optimizations = False
+
+    def busy(numbers: tf.Tensor) -> tf.Tensor:
+        same, _ = tf.unique(tf.fill([work], numbers[0]))
+        return numbers + tf.cast(tf.size(same), numbers.dtype)
+
+    endless = tf.data.Dataset.range(2**40).batch(BATCH)
+    return endless.map(busy).with_options(options)
+
+
+def _timed(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]), int(sys.argv[2]))
