@@ -114,6 +114,10 @@ def claims(options: argparse.Namespace) -> int:
 
 def doctor(options: argparse.Namespace) -> int:
     """Say whether this machine is fit to measure on."""
+    if options.selftest:
+        from bench import selftest
+
+        return selftest.main(options.minutes, options.out, as_json=options.json)
     from bench import doctor
 
     return doctor.main(as_json=options.json)
@@ -236,7 +240,14 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("--markdown", action="store_true", help="a table for a README")
     added.add_argument("folders", nargs="+", type=Path, help="result folders")
 
-    verb("doctor", doctor)
+    added = verb("doctor", doctor)
+    added.add_argument(
+        "--selftest", action="store_true", help="inject slow-downs and look for them"
+    )
+    added.add_argument(
+        "--minutes", type=float, default=30.0, help="of the self-test; default 30"
+    )
+    added.add_argument("--out", type=Path, help="write each comparison as JSON")
     return parser
 
 

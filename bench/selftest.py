@@ -20,25 +20,31 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import binomtest
 
-from bench import evidence, guard, injection, lockstep, overhead, runner, sweeps, table
+from bench import (
+    evidence,
+    guard,
+    injection,
+    lockstep,
+    machine,
+    overhead,
+    runner,
+    sweeps,
+    table,
+)
+from bench.bars import METRIC, RULES, Bar, Comparison, bars, judged, show
 from bench.catalog import ROOT
+from bench.errors import check_writable
 from bench.injection import Calibrated
 from bench.lockstep import Side
 from bench.pipeline import pipeline
 from bench.processes import executor
 from bench.requests import Executor
-from bench.stats import Interval
 from bench.trial import Effort, Trial
-from bench.watch import Watch
 
-METRIC = "seconds_per_example"
-CONFIDENCE = 0.95
 TRIOS = 5
 TURN_SECONDS = 2.0  # of each trio: ten seconds of turns a comparison
 CALIBRATING = 4  # trios
-ENOUGH = 60  # comparisons from which a bar is taken as it stands
 SHARE_SWEEP = "quick"
 
 
@@ -64,87 +70,40 @@ CASES = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """One comparison: what was injected, and what each trio said.
-
-    Attributes:
-        workload: Which case.
-        change: The slow-down that was injected, such as 0.05.
-        neighbour: Whether a noisy one ran beside it.
-        ratios: Log-ratio of head and its error, a pair a trio.
-        controls: The same of base against base.
-        seconds: How long it took in all.
-    """
-
-    workload: str
-    change: float
-    neighbour: bool
-    ratios: list[tuple[float, float]]
-    controls: list[tuple[float, float]]
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bar:
-    """What must hold, and what was found.
-
-    Attributes:
-        name: In words.
-        wanted: The bar, in words.
-        found: In words, with the interval of a share.
-        held: Whether it holds, or the comparisons are too few to say that it does not.
-    """
-
-    name: str
-    wanted: str
-    found: str
-    held: bool
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A bar on a share of comparisons: of those slowed by `change`, called slower.
-
-    Attributes:
-        change: Injected.
-        margin: Of the verdict.
-        neighbour: Beside a noisy one or not.
-        least: The least share that must be called slower; None where `most` is.
-        most: The largest share that may be.
-    """
-
-    change: float
-    margin: float
-    neighbour: bool
-    least: float | None = None
-    most: float | None = None
-
-
-RULES = (
-    Rule(0.0, 0.03, False, most=1 / 72),
-    Rule(0.05, 0.03, False, least=70 / 72),
-    Rule(0.0, 0.01, False, most=2 / 72),
-    Rule(0.02, 0.01, False, least=60 / 72),
-    Rule(0.0, 0.03, True, most=2 / 72),
-    Rule(0.05, 0.03, True, least=65 / 72),
-)
-COVERAGE = 0.90
 BIAS = {1000.0: 0.01, 50.0: 0.03}  # microseconds a batch: the largest relative bias
-Judge = Callable[[Comparison, float], tuple[str, Interval]]
 
 
-def main(minutes: float, out: Path | None = None) -> int:
-    """Run the self-test for about so long and print its bars; 1 if one is missed."""
+def main(minutes: float, out: Path | None = None, *, as_json: bool = False) -> int:
+    """Run the self-test for about so long and print its bars; 1 if one is missed.
+
+    Raises:
+        UsageError: The file cannot be written.
+    """
+    check_writable(out)
     stop = time.monotonic() + 60 * minutes
-    comparisons = list(compare(stop, say=lambda line: print(line, file=sys.stderr)))
+    comparisons = []
+    try:
+        for one in compare(stop, say=lambda line: print(line, file=sys.stderr)):
+            comparisons.append(one)
+            _keep(out, comparisons, [])
+    except KeyboardInterrupt:
+        print("\nInterrupted: judged by what there is.", file=sys.stderr)
     found = bars(comparisons) + [bias(length) for length in BIAS] + [share()]
+    _keep(out, comparisons, found)
+    if as_json:
+        print(json.dumps([asdict(bar) for bar in found], indent=2))
+    else:
+        show(found)
+    return 0 if all(bar.held for bar in found) else 1
+
+
+def _keep(out: Path | None, comparisons: list[Comparison], found: list[Bar]) -> None:
+    """Everything so far, so that nothing measured is lost."""
     if out:
-        record = {"comparisons": [asdict(one) for one in comparisons]}
+        record = {"machine": machine.fingerprint()}
+        record["comparisons"] = [asdict(one) for one in comparisons]
         record["bars"] = [asdict(bar) for bar in found]
         out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    show(found)
-    return 0 if all(bar.held for bar in found) else 1
 
 
 def compare(
@@ -214,34 +173,6 @@ def neighbour(seed: int = 0) -> Iterator[None]:
         noisy.wait()
 
 
-def judged(one: Comparison, margin: float) -> tuple[str, Interval]:
-    """The verdict of the guard on a comparison, and its interval."""
-    watch = Watch(one.workload, METRIC, margin, 1 - CONFIDENCE)
-    for ratio, control in zip(one.ratios, one.controls, strict=True):
-        if not watch.settled:
-            watch.take(ratio, control)
-    watch.finish()
-    return watch.verdict, evidence.interval(one.ratios, 1 - CONFIDENCE)
-
-
-def bars(comparisons: Sequence[Comparison], judge: Judge = judged) -> list[Bar]:
-    """The rules on verdicts, and the coverage of intervals.
-
-    Args:
-        comparisons: What was compared.
-        judge: The estimator that is on trial.
-    """
-    found = [_bar(rule, comparisons, judge) for rule in RULES]
-    covered = [
-        interval.low <= 1 + one.change <= interval.high
-        for one in comparisons
-        for interval in [judge(one, 0.03)[1]]
-        if not one.neighbour
-    ]
-    wanted = f"at least {COVERAGE:.0%} (nominal {CONFIDENCE:.0%})"
-    return [*found, _share("intervals cover the truth", wanted, covered, COVERAGE)]
-
-
 def bias(microseconds: float, pairs: int = 200) -> Bar:
     """The drain against one written by hand, at batches of this length."""
     done = subprocess.run(
@@ -276,53 +207,6 @@ def share(rounds: int = 1) -> Bar:
         found=f"{found:.0%}",
         held=found >= overhead.GOAL,
     )
-
-
-def show(found: Sequence[Bar]) -> None:
-    """The bars as a table."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    grid = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("", "what", "wanted", "found"):
-        grid.add_column(column, overflow="fold")
-    for bar in found:
-        mark = Text("held", "green") if bar.held else Text("missed", "red")
-        grid.add_row(mark, *(Text(t) for t in (bar.name, bar.wanted, bar.found)))
-    Console(highlight=False).print(grid)
-
-
-def _bar(rule: Rule, comparisons: Sequence[Comparison], judge: Judge) -> Bar:
-    called = [
-        judge(one, rule.margin)[0] == "slower"
-        for one in comparisons
-        if (one.change, one.neighbour) == (rule.change, rule.neighbour)
-    ]
-    beside = " beside a noisy neighbour" if rule.neighbour else ""
-    if rule.least is None:
-        name = f"false alarms at a margin of {rule.margin:.0%}{beside}"
-        wanted = f"at most {rule.most:.1%}"
-        return _share(name, wanted, called, rule.most, at_most=True)
-    name = f"{rule.change:.0%} slower caught at a margin of {rule.margin:.0%}{beside}"
-    return _share(name, f"at least {rule.least:.0%}", called, rule.least)
-
-
-def _share(
-    name: str, wanted: str, said: Sequence[bool], bar: float, *, at_most: bool = False
-) -> Bar:
-    """A bar on a share; with few comparisons only what chance does not excuse misses.
-
-    The interval is Clopper and Pearson's, 95 %.
-    """
-    if not said:
-        return Bar(name=name, wanted=wanted, found="no comparison", held=False)
-    count, total = sum(said), len(said)
-    low, high = binomtest(count, total).proportion_ci()
-    better = count / total <= bar if at_most else count / total >= bar
-    excused = total < ENOUGH and (low <= bar if at_most else high >= bar)
-    found = f"{count} of {total} ({low:.0%} to {high:.0%})"
-    return Bar(name=name, wanted=wanted, found=found, held=bool(better or excused))
 
 
 def _compared(

@@ -40,10 +40,14 @@ class Watch:
 
     def add(self, trio: Trio) -> None:
         """Take in one trio, and look at what there is if a look is due."""
-        self.ratios.append(evidence.head(trio, self.metric))
-        self.controls.append(evidence.control(trio, self.metric))
         self.turns += len(trio.turns)
         self.changed = self.changed or _changed(trio)
+        self.take(evidence.head(trio, self.metric), evidence.control(trio, self.metric))
+
+    def take(self, ratio: tuple[float, float], control: tuple[float, float]) -> None:
+        """The same from a trio's log-ratios of head and control, with their errors."""
+        self.ratios.append(ratio)
+        self.controls.append(control)
         share = 1 / 4 if len(self.ratios) == evidence.LEAST_TRIOS else 1 / 2
         found = evidence.interval(self.ratios, self.alpha * share)
         if self.flagged_at:

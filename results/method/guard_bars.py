@@ -21,18 +21,13 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 from scipy.stats import binomtest
 
-from bench import evidence, guard, injection, lockstep
+from bench import injection, selftest
 from bench.catalog import ROOT
-from bench.lockstep import Side
-from bench.pipeline import pipeline
 from bench.processes import executor
-from bench.trial import Trial
 
 HERE = Path(__file__).parent
 RAW = HERE / "guard.jsonl"
@@ -101,7 +96,8 @@ def _measure(folder: Path, options: argparse.Namespace, changes: list[float]) ->
             for method in methods:
                 if time.monotonic() > stop:
                     return
-                with _neighbour(options.neighbour, number):
+                beside = selftest.neighbour(number)
+                with beside if options.neighbour else contextlib.nullcontext():
                     found = method(folder, name, length)
                 found |= {
                     "workload": name,
@@ -121,29 +117,8 @@ def calibrations() -> dict[str, injection.Calibrated]:
     try:
         with tempfile.TemporaryDirectory() as folder:
             for name, settings in TRIALS.items():
-                where = [Path(folder) / name / side for side in ("base", "head")]
-                for place in where:
-                    place.mkdir(parents=True)
-
-                def side(place: Path, length: int, name=name, settings=settings):
-                    path = injection.write(name, length, place)
-                    trial = Trial(workload=str(path), pipeline=pipeline(settings))
-                    return Side(server, trial)
-
-                def measure(length: int, where=where, side=side) -> float:
-                    sides = side(where[0], injection.LEAST), side(where[1], length)
-                    ratios = [
-                        evidence.head(
-                            lockstep.trio(
-                                *sides, guard.EFFORT, seconds=2.0, seed=0, number=n
-                            ),
-                            "seconds_per_example",
-                        )[0]
-                        for n in range(4)
-                    ]
-                    return float(np.exp(np.mean(ratios)))
-
-                found[name] = injection.calibrate(measure)
+                case = selftest.Case(name, settings)
+                found[name] = selftest.calibrated(server, case, Path(folder))
                 print(name, found[name], flush=True)
     finally:
         server.stop()
@@ -159,7 +134,7 @@ def _guard(folder: Path, name: str, length: int) -> dict[str, object]:
         [
             sys.executable, str(ROOT / "run_bench.py"), "guard", "--repo", str(repo),
             "--against-ref", "base", "--workload", f"{name}.py", *axes,
-            "--budget", f"{SECONDS - 2.5}s", "--out", str(out),
+            "--budget", f"{SECONDS - 3.2}s", "--out", str(out),
             "--seed", str(random.randrange(10**6)),
         ],
         capture_output=True, text=True, cwd=repo,
@@ -236,23 +211,6 @@ def _peer(folder: Path, name: str, length: int) -> dict[str, object]:
         "verdict": "slower" if codes[1] else "held",
         "seconds": round(time.monotonic() - start, 1),
     }
-
-
-@contextlib.contextmanager
-def _neighbour(wanted: bool, seed: int) -> Iterator[None]:
-    if not wanted:
-        yield
-        return
-    noisy = subprocess.Popen(
-        [sys.executable, "-m", "bench.neighbour", "120", str(seed)],
-        stdin=subprocess.PIPE,
-        cwd=ROOT,
-    )
-    try:
-        yield
-    finally:
-        noisy.stdin.close()
-        noisy.wait()
 
 
 def table(found: list[dict]) -> str:

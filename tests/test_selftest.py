@@ -1,0 +1,139 @@
+"""The self-test passes on a good estimator, and fails on each kind of broken one."""
+
+import json
+
+import numpy as np
+import pytest
+
+from bench import bars, injection, selftest
+from bench.bars import RULES, Bar, Comparison, judged
+from bench.stats import Interval
+
+QUIET, NOISY = 0.002, 0.004  # error of a trio's log-ratio
+
+
+def comparisons(each: int = 72) -> list[Comparison]:
+    """As many of each kind, with the stated errors."""
+    rng, made = np.random.default_rng(5), []
+    for change, noisy in sorted({(rule.change, rule.neighbour) for rule in RULES}):
+        error = NOISY if noisy else QUIET
+        for _ in range(each):
+            heads = rng.normal(np.log1p(change), error, selftest.TRIOS)
+            controls = rng.normal(0, error, selftest.TRIOS)
+            made.append(
+                Comparison(
+                    workload="made up",
+                    change=change,
+                    neighbour=noisy,
+                    ratios=[(float(value), error) for value in heads],
+                    controls=[(float(value), error) for value in controls],
+                )
+            )
+    return made
+
+
+COMPARISONS = comparisons()
+
+
+def missed(judge) -> list[str]:
+    return [bar.name for bar in bars.bars(COMPARISONS, judge) if not bar.held]
+
+
+def test_a_good_estimator_holds_every_bar() -> None:
+    assert missed(judged) == []
+
+
+def always_slower(one, margin):
+    return "slower", judged(one, margin)[1]
+
+
+def never_slower(one, margin):
+    return "unchanged", judged(one, margin)[1]
+
+
+def too_sure(one, margin):
+    """The first trio's own error, as if there were no others: far too narrow."""
+    middle = one.ratios[0][0]
+    low, high = np.exp([middle - 1e-4, middle + 1e-4])
+    verdict = "slower" if middle > np.log1p(margin) else "unchanged"
+    return verdict, Interval(float(np.exp(middle)), float(low), float(high), 5)
+
+
+@pytest.mark.parametrize(
+    ("judge", "word"),
+    [
+        (always_slower, "false alarms"),
+        (never_slower, "caught"),
+        (too_sure, "intervals cover the truth"),
+    ],
+)
+def test_a_broken_estimator_misses_a_bar(judge, word: str) -> None:
+    found = missed(judge)
+    assert found
+    assert any(word in name for name in found)
+
+
+def test_few_comparisons_miss_only_what_chance_does_not_excuse() -> None:
+    one_of_ten = bars.checked_share(
+        "x", "y", [True] + [False] * 9, 1 / 72, at_most=True
+    )
+    assert one_of_ten.held
+    assert one_of_ten.found == "1 of 10 (0% to 45%)"
+    assert not bars.checked_share("x", "y", [True] * 10, 1 / 72, at_most=True).held
+    many = bars.checked_share("x", "y", [True] * 2 + [False] * 70, 1 / 72, at_most=True)
+    assert not many.held
+    assert not bars.checked_share("x", "y", [], 0.9).held
+
+
+@pytest.mark.parametrize(("held", "code"), [(True, 0), (False, 1)])
+def test_the_exit_code_tells_and_nothing_is_lost(
+    held: bool, code: int, tmp_path, monkeypatch, capsys
+) -> None:
+    bar = Bar(name="drain against hand-written", wanted="1 %", found="1.0", held=held)
+    monkeypatch.setattr(selftest, "compare", lambda stop, say: iter(COMPARISONS[:3]))
+    monkeypatch.setattr(selftest, "bars", lambda comparisons: [])
+    monkeypatch.setattr(selftest, "bias", lambda microseconds: bar)
+    monkeypatch.setattr(selftest, "share", lambda: bar)
+    out = tmp_path / "selftest.json"
+    assert selftest.main(0.0, out) == code
+    assert ("held" if held else "missed") in capsys.readouterr().out
+    kept = json.loads(out.read_text())
+    assert len(kept["comparisons"]) == 3
+    assert [bar["held"] for bar in kept["bars"]] == [held] * 3
+
+
+def test_an_injected_slow_down_is_calibrated_where_it_is_large() -> None:
+    """Time grows by 2 us a number, from 1 ms."""
+    asked = []
+
+    def measure(length: int) -> float:
+        asked.append(length)
+        return 1 + 2e-6 * (length - 1) / 1e-3
+
+    found = injection.calibrate(measure, first=10)
+    assert 1.2 < found.ratio < 1.5
+    assert found.length_for(0.0) == injection.LEAST
+    assert found.length_for(0.05) == pytest.approx(26, abs=1)
+    assert asked[0] == 10
+
+
+def test_the_injected_layer_changes_no_output(tmp_path) -> None:
+    """It stays behind the workload's own layers, which still pass their check."""
+    from bench import catalog
+    from bench.preprocess import as_layers
+
+    path = injection.write("prices", 50, tmp_path)
+    modules = [
+        catalog.load(catalog.find(str(path))),
+        catalog.load(catalog.find("prices")),
+    ]
+    outputs = []
+    for module in modules:
+        features, _ = module.examples(np.random.default_rng(0), 64)
+        layers = as_layers(module.build(features))
+        output = features[:8]
+        for layer in layers:
+            output = layer(output)
+        outputs.append(np.asarray(output))
+    np.testing.assert_array_equal(*outputs)
+    assert type(layers[-1]).__name__ != "Busy"
