@@ -1,0 +1,185 @@
+"""The live guard through its command line, on a repository made for the test."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from bench import live
+from bench.catalog import ROOT
+from bench.errors import UsageError
+from bench.requests import Home
+
+WORKLOAD = '''"""Log-scales prices."""
+
+import keras
+import numpy as np
+
+
+def examples(rng, count):
+    return rng.lognormal(size=(count, 8)).astype("float32")
+
+
+def build(examples):
+    {build}
+
+
+def check(batch, output):
+    np.testing.assert_allclose(output, np.log1p(batch), rtol=1e-5)
+'''
+GOOD = WORKLOAD.format(build="return keras.layers.Lambda(keras.ops.log1p)")
+BAD = WORKLOAD.format(build='raise ValueError("no layers today")')
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Path:
+    """One workload that breaks on head, one that is new there, one that is gone."""
+    folder = tmp_path / "repo"
+    folder.mkdir()
+
+    def git(*arguments: str) -> None:
+        subprocess.run(["git", "-C", str(folder), *arguments], check=True)
+
+    git("init", "--quiet", "--initial-branch=main")
+    git("config", "user.email", "a@example.org")
+    git("config", "user.name", "A")
+    for name in ("mine", "gone"):
+        (folder / f"{name}.py").write_text(GOOD)
+    git("add", "--all")
+    git("commit", "--quiet", "--message=base")
+    (folder / "gone.py").unlink()
+    (folder / "mine.py").write_text(BAD)
+    (folder / "new.py").write_text(GOOD)
+    return folder
+
+
+def command(repo: Path, *arguments: str) -> list[str]:
+    script = str(ROOT / "run_bench.py")
+    return [sys.executable, script, "guard", "--repo", str(repo), *arguments]
+
+
+def left_over(repo: Path, temporary: Path) -> list[str]:
+    """Worktrees and scratch folders that a guard has left behind."""
+    listed = subprocess.run(
+        ["git", "-C", str(repo), "worktree", "list"], capture_output=True, text=True
+    )
+    scratch = [str(path) for path in temporary.glob("feedrate-*")]
+    return listed.stdout.splitlines()[1:] + scratch
+
+
+def test_what_fails_is_missing_or_new_is_told_and_nothing_is_left(
+    repo: Path, tmp_path: Path
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    names = [f"--workload={name}.py" for name in ("mine", "new", "gone")]
+    done = subprocess.run(
+        command(repo, "--against-ref", "main", *names, "--budget", "60s", "--json"),
+        capture_output=True,
+        text=True,
+        env={**os.environ, "TMPDIR": str(temporary)},
+        timeout=300,
+    )
+    assert done.returncode == 5, done.stderr
+    found = json.loads(done.stdout)
+    assert {row["key"]: row["verdict"] for row in found["rows"]} == {
+        "mine.py": "failed",
+        "new.py": "not_comparable",
+        "gone.py": "missing",
+    }
+    causes = {row["key"]: row["cause"] for row in found["rows"]}
+    assert causes["mine.py"] == "ValueError in adapt: no layers today"
+    assert found["notes"] == [
+        "Head has changes that are not committed; they are measured."
+    ]
+    assert left_over(repo, temporary) == []
+
+
+def test_an_interrupt_leaves_no_worktree_and_no_process(
+    repo: Path, tmp_path: Path
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    (repo / "mine.py").write_text(GOOD + "# changed\n")
+    running = subprocess.Popen(
+        command(repo, "--against-ref", "main", "--workload=mine.py", "--budget=300s"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(temporary)},
+    )
+    assert "1 trios" in running.stderr.readline()  # it is in the middle of it
+    children = psutil.Process(running.pid).children(recursive=True)
+    assert children
+    running.send_signal(signal.SIGINT)
+    _, told = running.communicate(timeout=120)
+    assert running.returncode == 130
+    assert told.splitlines()[-1] == "Interrupted."
+    assert "Traceback" not in told
+    assert psutil.wait_procs(children, timeout=20)[1] == []
+    assert left_over(repo, temporary) == []
+
+
+def test_another_interpreter_takes_turns_with_this_one(repo: Path) -> None:
+    """The same one here: the versions agree, and so must the outputs."""
+    start = time.monotonic()
+    done = subprocess.run(
+        command(
+            repo, "--against-python", sys.executable, "--workload",
+            str(repo / "new.py"), "--budget", "25s", "--json",
+        ),
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    found = json.loads(done.stdout)
+    assert done.returncode in (0, 3), done.stderr
+    (row,) = found["rows"]
+    assert row["count"] >= 1, f"after {time.monotonic() - start:.0f} s: {row}"
+    assert not row["output_changed"]
+    assert found["notes"] == [
+        "Both interpreters have the same versions of Python and of all packages."
+    ]
+
+
+def test_a_base_whose_harness_takes_other_turns(monkeypatch) -> None:
+    class Old:
+        protocol = 0
+
+        def start(self) -> None:
+            pass
+
+        def stop(self) -> None:
+            self.stopped = True
+
+    old = Old()
+    monkeypatch.setattr(live, "executor", lambda home: old)
+    with (
+        pytest.raises(UsageError) as error,
+        live._servers(Home(root=Path("/base")), Home()),
+    ):
+        pass
+    assert str(error.value) == (
+        "The harness in /base takes turns by protocol 0 and this one by 1: they cannot "
+        "be compared live. Compare result folders: guard A B."
+    )
+    assert old.stopped
+
+
+def test_a_repository_of_others_needs_a_workload_named(repo: Path) -> None:
+    with pytest.raises(UsageError) as error:
+        live.against_ref(repo, "main", live.wanted())
+    assert str(error.value) == (
+        f"Nothing of {repo} was named. Give your workload's file: --workload "
+        "path/to/yours.py."
+    )
+    with pytest.raises(UsageError) as error:
+        live.against_ref(repo, "main", live.wanted(["prose"]))
+    assert str(error.value) == (
+        f"'prose' is this suite's own and the same at every ref of {repo}. Give your "
+        "workload's file: --workload path/to/yours.py."
+    )
