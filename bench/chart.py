@@ -6,12 +6,16 @@ come out of installed packages, so that making a page needs no network.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import importlib.metadata
 import importlib.resources
+import os
 import re
 
 import altair
 import pandas as pd
+import platformdirs
 import vl_convert
 
 from bench import figure, words
@@ -75,8 +79,21 @@ def specification(trials: pd.DataFrame) -> dict[str, object] | None:
 
 @functools.cache
 def vega() -> str:
-    """Vega, Vega-Lite and vega-embed as one module, which sets `vegaEmbed`."""
-    return _inert(vl_convert.javascript_bundle())
+    """Vega, Vega-Lite and vega-embed as one module, which sets `vegaEmbed`.
+
+    Bundling takes seconds and gives the same for each version, so it is kept.
+    """
+    version = importlib.metadata.version("vl-convert-python")
+    kept = platformdirs.user_cache_path("feedrate") / f"vega-{version}.js"
+    with contextlib.suppress(OSError):
+        return _inert(kept.read_text(encoding="utf-8"))
+    made = vl_convert.javascript_bundle()
+    with contextlib.suppress(OSError):  # a cache that cannot be written is none
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        partial = kept.with_suffix(f".{os.getpid()}")
+        partial.write_text(made, encoding="utf-8")
+        partial.replace(kept)
+    return _inert(made)
 
 
 @functools.cache

@@ -13,16 +13,13 @@ import textwrap
 import weakref
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
-from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import vl_convert
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from PIL import Image
 
 from bench.words import visible
 
@@ -139,17 +136,6 @@ def label(text: object, width: int = 24, lines: int = 2) -> str:
     return "\n".join(wrapped).replace("$", r"\$")
 
 
-def png(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG on white, 160 dots an inch; 256 colours keep it small."""
-    _fonts()
-    drawn = vl_convert.svg_to_png(_vector(figure), scale=160 / 96)
-    with Image.open(io.BytesIO(drawn)) as image:
-        white = Image.new("RGBA", image.size, "white")
-        flat = Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
-        few = flat.quantize(method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-        few.save(path, optimize=True)
-
-
 def svg(figure: Figure, name: str, alternative: str) -> str:
     """A figure as an SVG element to put into a page.
 
@@ -158,7 +144,7 @@ def svg(figure: Figure, name: str, alternative: str) -> str:
         name: A prefix that keeps its ids apart from those of other figures.
         alternative: What a reader who cannot see it is told.
     """
-    root = ElementTree.fromstring(_vector(figure))
+    root = ElementTree.fromstring(vector(figure))
     for parent in root.iter():
         for child in list(parent):
             if child.tag == f"{{{SVG}}}metadata" or "}RDF" in child.tag:
@@ -177,7 +163,7 @@ def svg(figure: Figure, name: str, alternative: str) -> str:
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def _vector(figure: Figure) -> str:
+def vector(figure: Figure) -> str:
     """A figure as matplotlib writes SVG; drawing takes long, so it is done once."""
     if figure not in _written:
         out = io.BytesIO()
@@ -188,12 +174,6 @@ def _vector(figure: Figure) -> str:
             )
         _written[figure] = out.getvalue().decode()
     return _written[figure]
-
-
-@functools.cache
-def _fonts() -> None:
-    folder = Path(mpl.get_data_path()) / "fonts" / "ttf"
-    vl_convert.register_font_directory(str(folder))
 
 
 def _attribute(key: str, value: str, name: str) -> str:

@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from bench import catalog, figure
+from bench import catalog, figure, raster
 from bench.errors import UsageError
 from bench.guarded import Guarded
 from bench.machine import identity
@@ -81,7 +81,7 @@ def main(
         target = Path(out or Path(path).parent) / "history.png"
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            figure.png(drawn, target)
+            raster.write(figure.vector(drawn), target)
         except OSError as error:
             raise UsageError(
                 f"Cannot write '{target}': {error.strerror}. Name another folder with "

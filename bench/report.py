@@ -8,13 +8,22 @@ import json
 import math
 import shlex
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench import catalog, exports, history, layer_table, page, summary, table, words
+from bench import (
+    catalog,
+    exports,
+    history,
+    layer_table,
+    page,
+    raster,
+    summary,
+    table,
+    words,
+)
 from bench import figure as figures
 from bench.errors import UsageError, unknown
 from bench.trial import Run
@@ -62,17 +71,17 @@ def write(
     out.mkdir(parents=True, exist_ok=True)
     content = summary.of(runs, samples, notes)
     content["source"] = words.visible(shlex.join(str(folder) for folder in folders))
-    written = []
     drawn = _drawn(samples) if {"png", "html"} & set(formats) else {}
-    with ThreadPoolExecutor(1) as beside:  # PNGs are made outside Python
-        if "png" in formats:
-            (out / "plots").mkdir(exist_ok=True)
-            written += [out / "plots" / f"{name}.png" for name in drawn]
-            made = beside.map(figures.png, drawn.values(), list(written))
-        written += _texts(formats, out, content, runs, samples, drawn, notes)
+    images = {}
     if "png" in formats:
-        list(made)  # raises what went wrong
-    return written
+        (out / "plots").mkdir(exist_ok=True)
+        images = {
+            out / "plots" / f"{name}.png": figures.vector(image)
+            for name, image in drawn.items()
+        }
+    with raster.beside(images):
+        texts = _texts(formats, out, content, runs, samples, drawn, notes)
+    return [*images, *texts]
 
 
 def _texts(

@@ -113,6 +113,8 @@ def test_an_interrupt_leaves_no_worktree_and_no_process(
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "TMPDIR": str(temporary)},
+        # Else it would ignore the interrupt where this test runs in the background.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert "1 trios" in running.stderr.readline()  # it is in the middle of it
     children = psutil.Process(running.pid).children(recursive=True)
@@ -132,7 +134,7 @@ def test_another_interpreter_takes_turns_with_this_one(repo: Path) -> None:
     done = subprocess.run(
         command(
             repo, "--against-python", sys.executable, "--workload",
-            str(repo / "new.py"), "--budget", "25s", "--json",
+            str(repo / "new.py"), "--budget", "15s", "--json",
         ),
         capture_output=True, text=True, timeout=300,
     )  # fmt: skip

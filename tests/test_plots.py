@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from bench import catalog, figure, table
+from bench import catalog, figure, raster, table
 from bench.trial import Failure
 
 PLOTS = catalog.entries("plots")
@@ -119,7 +119,7 @@ def test_hostile_names_are_drawn_as_text(name, tmp_path):
     root = ElementTree.fromstring(text)
     assert not [e for e in root.iter() if e.tag.endswith("script")]
     assert len(text) < 200_000
-    figure.png(drawn, tmp_path / "a.png")
+    raster.write(figure.vector(drawn), tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -1,13 +1,14 @@
 """How often the guard is wrong, and how often it catches a slow-down of known size.
 
-    python -m results.method.guard_bars --minutes 60 [--neighbour] [--peer]
+    python -m results.method.guard_bars --minutes 60 [--neighbour] [--method M]
 
 Through the whole path: a repository is made with three real workloads, each with an
 operation in its map whose length the head commit changes so that the trial's time grows
 by 0, 5 or 10 % (`bench/injection.py`; what the length does to the time is measured
 first, by lockstep). Then `run_bench.py guard --against-ref` is run again and again, in
 random order, 20 s each. Every comparison is a line of guard.jsonl, and guard.md its
-table. With `--peer` the same two files are judged by pytest-benchmark in the same time.
+table. With `--method pytest-benchmark` the same two
+files are judged by its `--benchmark-compare-fail=median:5%`, in about the same time.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--neighbour", action="store_true")
-    parser.add_argument("--peer", action="store_true")
+    parser.add_argument("--method", choices=METHODS, default="guard")
     parser.add_argument("--changes", default="0,5,10", help="per cent")
     parser.add_argument("--table", action="store_true", help="only write the table")
     options = parser.parse_args()
@@ -92,22 +93,20 @@ def _measure(folder: Path, options: argparse.Namespace, changes: list[float]) ->
         number += 1
         for name, change in cells:
             length = lengths[name].length_for(change)
-            methods = [_guard, _peer] if options.peer else [_guard]
-            for method in methods:
-                if time.monotonic() > stop:
-                    return
-                beside = selftest.neighbour(number)
-                with beside if options.neighbour else contextlib.nullcontext():
-                    found = method(folder, name, length)
-                found |= {
-                    "workload": name,
-                    "change": change,
-                    "neighbour": options.neighbour,
-                    "length": length,
-                }
-                with RAW.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(found) + "\n")
-                print(json.dumps(found), flush=True)
+            if time.monotonic() > stop:
+                return
+            beside = selftest.neighbour(number)
+            with beside if options.neighbour else contextlib.nullcontext():
+                found = METHODS[options.method](folder, name, length)
+            found |= {
+                "workload": name,
+                "change": change,
+                "neighbour": options.neighbour,
+                "length": length,
+            }
+            with RAW.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(found) + "\n")
+            print(json.dumps(found), flush=True)
 
 
 def calibrations() -> dict[str, injection.Calibrated]:
@@ -241,6 +240,8 @@ def table(found: list[dict]) -> str:
 def _read() -> list[dict]:
     return [json.loads(line) for line in RAW.read_text(encoding="utf-8").splitlines()]
 
+
+METHODS = {"guard": _guard, "pytest-benchmark": _peer}
 
 if __name__ == "__main__":
     main()
