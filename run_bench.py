@@ -126,14 +126,14 @@ def doctor(options: argparse.Namespace) -> int:
 def _report(
     folders: Sequence[Path], out: Path, formats: Sequence[str], *, as_json: bool
 ) -> int:
-    from bench import report, table
+    from bench import report
 
-    runs, _, notes = table.read(folders)
+    found = report.gather(folders)
     if as_json:
-        print(report.as_json(runs))
+        print(report.as_json(found))
         return 0
-    report.terminal(runs, notes)
-    for path in report.write(folders, out, formats):
+    report.terminal(found)
+    for path in report.write(found, out, formats):
         if path.suffix in (".html", ".md"):
             print(f"Report: {path}")
     return 0

@@ -8,6 +8,7 @@ import json
 import math
 import shlex
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -31,18 +32,63 @@ from bench.trial import Run
 FORMATS = ("html", "md", "csv", "png", "parquet", "json", "pytest-benchmark")
 USUAL = ("html", "md", "csv", "png")
 MOST_ROWS = {"md": 60, "terminal": 20}
+MOST_SCENES = 40  # in the terminal
 MOST_ERRORS = {"md": 10, "terminal": 5}
 
 
+@dataclass(frozen=True)
+class Gathered:
+    """Result folders, read and summed up once for every form of a report.
+
+    Attributes:
+        runs: The records.
+        samples: Their table.
+        content: From `summary.of`.
+    """
+
+    runs: Sequence[Run]
+    samples: pd.DataFrame
+    content: dict[str, object]
+
+
+def gather(folders: str | Path | Sequence[str | Path]) -> Gathered:
+    """Read one or more result folders; several stand side by side, each machine apart.
+
+    Raises:
+        UsageError: Unreadable results.
+    """
+    folders = [folders] if isinstance(folders, str | Path) else list(folders)
+    runs, names, notes = table.read(folders)
+    guards, said = history.beside(folders)
+    found = summed(runs, [*notes, *said], names)
+    found.samples.attrs["history"] = guards
+    found.content["source"] = words.visible(shlex.join(map(str, folders)))
+    return found
+
+
+def summed(
+    runs: Sequence[Run], notes: Sequence[str] = (), names: Sequence[str] | None = None
+) -> Gathered:
+    """Runs summed up.
+
+    Args:
+        runs: The records.
+        notes: What was odd when they were read.
+        names: The folder of each run; none if not given.
+    """
+    samples = table.from_runs(runs, names) if names else table.from_runs(runs)
+    return Gathered(runs, samples, summary.of(runs, samples, notes))
+
+
 def write(
-    folders: str | Path | Sequence[str | Path],
+    folders: str | Path | Sequence[str | Path] | Gathered,
     out: str | Path,
     formats: Iterable[str] = USUAL,
 ) -> list[Path]:
     """Write the report of one or more result folders.
 
     Args:
-        folders: Result folders; several are put side by side, machine by machine.
+        folders: Result folders, or what was gathered from them.
         out: Where `report.html`, `report.md`, `report.json`, `table.csv`,
             `table.parquet`, `pytest-benchmark.json` and `plots/*.png` go.
         formats: Some of `FORMATS`.
@@ -57,21 +103,15 @@ def write(
     for name in formats:
         if name not in FORMATS:
             raise unknown("report format", name, FORMATS)
-    folders = [folders] if isinstance(folders, str | Path) else list(folders)
-    runs, names, notes = table.read(folders)
-    if not runs:
-        listed = ", ".join(f"'{folder}'" for folder in folders)
+    found = folders if isinstance(folders, Gathered) else gather(folders)
+    if not found.runs:
         raise UsageError(
-            f"No runs in {listed}. Measure first: python run_bench.py run quick."
+            f"No runs in '{found.content['source']}'. Measure first: "
+            "python run_bench.py run quick."
         )
-    samples = table.from_runs(runs, names)
-    samples.attrs["history"], said = history.beside(folders)
-    notes += said
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    content = summary.of(runs, samples, notes)
-    content["source"] = words.visible(shlex.join(str(folder) for folder in folders))
-    drawn = _drawn(samples) if {"png", "html"} & set(formats) else {}
+    drawn = _drawn(found.samples) if {"png", "html"} & set(formats) else {}
     images = {}
     if "png" in formats:
         (out / "plots").mkdir(exist_ok=True)
@@ -80,32 +120,29 @@ def write(
             for name, image in drawn.items()
         }
     with raster.beside(images):
-        texts = _texts(formats, out, content, runs, samples, drawn, notes)
+        texts = _texts(formats, out, found, drawn)
     return [*images, *texts]
 
 
 def _texts(
     formats: Sequence[str],
     out: Path,
-    content: dict[str, object],
-    runs: Sequence[Run],
-    samples: pd.DataFrame,
+    found: Gathered,
     drawn: dict[str, Figure],
-    notes: Sequence[str],
 ) -> list[Path]:
     """Write every format but the figures."""
     written: list[Path] = []
     if "csv" in formats:
         written.append(out / "table.csv")
-        _csv(samples, written[-1])
+        _csv(found.samples, written[-1])
     if "parquet" in formats:
         written.append(out / "table.parquet")
-        exports.parquet(samples, written[-1])
+        exports.parquet(found.samples, written[-1])
     texts = {
-        "json": ("report.json", lambda: as_json(runs, notes)),
+        "json": ("report.json", lambda: as_json(found)),
         "pytest-benchmark": (
             "pytest-benchmark.json",
-            lambda: exports.pytest_benchmark(runs),
+            lambda: exports.pytest_benchmark(found.runs),
         ),
     }
     for name, (file, text) in texts.items():
@@ -114,20 +151,19 @@ def _texts(
             written[-1].write_text(text(), encoding="utf-8")
     if "md" in formats:
         written.append(out / "report.md")
-        written[-1].write_text(_markdown_page(content), encoding="utf-8")
+        written[-1].write_text(_markdown_page(found.content), encoding="utf-8")
     if "html" in formats:
         written.append(out / "report.html")
-        whole = page.html(content, runs, samples, drawn)
+        whole = page.html(found.content, found.runs, found.samples, drawn)
         written[-1].write_text(whole, encoding="utf-8")
     return written
 
 
-def terminal(runs: Sequence[Run], notes: Sequence[str], console: object = None) -> None:
+def terminal(found: Gathered, console: object = None) -> None:
     """Print the results: a sentence and a table a scene, then what weakens them.
 
     Args:
-        runs: The records.
-        notes: What was odd when they were read.
+        found: What is to be shown.
         console: A `rich.console.Console`; standard output if not given.
     """
     from rich.console import Console
@@ -135,12 +171,12 @@ def terminal(runs: Sequence[Run], notes: Sequence[str], console: object = None) 
     from rich.text import Text
 
     console = console or Console()
-    content = summary.of(runs, table.from_runs(runs), notes)
-    if not runs:
+    content = found.content
+    if not found.runs:
         console.print(Text("No runs were recorded."))
     for note in content["notes"]:
         console.print(Text(note, style="yellow"))
-    for scene in content["scenes"]:
+    for scene in content["scenes"][:MOST_SCENES]:
         console.print(Text(f"\n{scene['title']}", style="bold"))
         if content["several_machines"]:
             console.print(Text(f"on {scene['machine']}", style="dim"))
@@ -164,19 +200,23 @@ def terminal(runs: Sequence[Run], notes: Sequence[str], console: object = None) 
             console.print(Text(f"... and {rest} slower ones", style="dim"))
         for caution in scene["cautions"]:
             console.print(Text(f"! {caution.what} {caution.remedy}", style="yellow"))
+    if len(content["scenes"]) > MOST_SCENES:
+        rest = len(content["scenes"]) - MOST_SCENES
+        console.print(Text(f"\n... and {rest} more, in the page.", style="dim"))
     for error in content["errors"][: MOST_ERRORS["terminal"]]:
         said = f"{error['type']}: {error['message']}"
         console.print(Text(f"\n{error['key']}: {said}", style="red"))
         console.print(Text(error["command"], style="dim"))
 
 
-def as_json(runs: Sequence[Run], notes: Sequence[str] = ()) -> str:
+def as_json(found: Gathered) -> str:
     """The same in JSON: a list of scenes with their trials in full digits."""
-    samples = table.from_runs(runs)
-    content = summary.of(runs, samples, notes)
+    content = dict(found.content)
     trials = content.pop("ranked")
+    content["scenes"] = [dict(scene) for scene in content["scenes"]]
     for scene in content["scenes"]:
-        del scene["names"], scene["rows"]
+        for name in ("names", "rows", "figure"):
+            scene.pop(name, None)
         scene["cautions"] = [vars(caution) for caution in scene["cautions"]]
         own = trials[trials["scene"] == scene.pop("number")]
         scene["trials"] = json.loads(own[summary.COLUMNS].to_json(orient="records"))

@@ -85,7 +85,8 @@ class Page(html.parser.HTMLParser):
 
 def printed(runs, notes=()):
     out = io.StringIO()
-    report.terminal(runs, notes, Console(file=out, width=80, color_system=None))
+    found = report.summed(runs, notes)
+    report.terminal(found, Console(file=out, width=80, color_system=None))
     return out.getvalue()
 
 
@@ -385,11 +386,11 @@ def test_the_command_plans_exactly_this_trial(trial):
 def test_json_has_full_digits_and_the_sentence():
     runs = factory.runs({NAIVE: 0.01, FAST: 0.002})
     runs.append(factory.run(OTHER, error=FAILURE))
-    (scene,) = json.loads(report.as_json(runs))["scenes"]
+    (scene,) = json.loads(report.as_json(report.summed(runs)))["scenes"]
     assert scene["sentence"].startswith("vectorized won: ")
     fast, naive, failed = scene["trials"]
     assert fast["label"] == "vectorized" and fast["best"] is True
     assert fast["factor_low"] < 5 < fast["factor_high"]
     assert naive["factor"] == 1
     assert failed["factor"] is None and failed["failed"] == 1
-    assert json.loads(report.as_json([]))["scenes"] == []
+    assert json.loads(report.as_json(report.summed([])))["scenes"] == []
