@@ -134,14 +134,14 @@ def test_another_interpreter_takes_turns_with_this_one(repo: Path) -> None:
     done = subprocess.run(
         command(
             repo, "--against-python", sys.executable, "--workload",
-            str(repo / "new.py"), "--budget", "15s", "--json",
+            str(repo / "new.py"), "--budget", "90s", "--threshold", "50%", "--json",
         ),
         capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     found = json.loads(done.stdout)
     assert done.returncode in (0, 3), done.stderr
     (row,) = found["rows"]
-    assert row["count"] >= 1, f"after {time.monotonic() - start:.0f} s: {row}"
+    assert row["count"] >= 3, f"after {time.monotonic() - start:.0f} s: {row}"
     assert not row["output_changed"]
     assert found["notes"] == [
         "Both interpreters have the same versions of Python and of all packages."
