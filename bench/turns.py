@@ -21,6 +21,7 @@ from bench.machine import cpu_seconds
 
 PROTOCOL = 1  # of the turns; a base revision with another one cannot take part
 POLL_SECONDS = 0.1
+DISMISSED = "no turns were taken: another process was lost"
 QUIET_SHARE = 0.05
 QUIET_SECONDS = 0.004
 QUIET_LIMIT_SECONDS = 0.25
@@ -60,9 +61,17 @@ class Seat:
     """The measured process's side of one socket."""
 
     def __init__(self, path: str) -> None:
-        """Connect to the runner, all built."""
+        """Connect to the runner, all built.
+
+        Raises:
+            Dismissed: Nobody listens any more, as another process was lost.
+        """
         self._channel = socket.socket(socket.AF_UNIX)
-        self._channel.connect(path)
+        try:
+            self._channel.connect(path)
+        except OSError as error:
+            self._channel.close()
+            raise Dismissed(DISMISSED) from error
         self._told = self._channel.makefile("rb")
         self._answer({"protocol": PROTOCOL})
 
@@ -78,7 +87,7 @@ class Seat:
             line = b""
         if not line:
             self._leave()
-            raise Dismissed("no turns were taken: another process was lost")
+            raise Dismissed(DISMISSED)
         return json.loads(line)
 
     def serve(self, lane: Lane, clock: Callable[[], float]) -> list[Turn]:

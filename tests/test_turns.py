@@ -136,3 +136,10 @@ def test_who_is_sent_home_before_the_turns_says_so(tmp_path):
     caller.close()
     thread.join(10)
     assert said == ["no turns were taken: another process was lost"]
+
+
+def test_who_comes_when_nobody_listens_is_not_to_blame(tmp_path):
+    caller = Caller(tmp_path, "a")
+    caller.close()
+    with pytest.raises(Dismissed):
+        Seat(caller.path)
