@@ -8,7 +8,7 @@ from bench import evidence, stats
 from bench.guarded import Row
 from bench.lockstep import Trio
 
-CONFIRMING = 2  # trios that must agree before a row is called slower
+CONFIRMING = 2  # trios that must agree before a row is called slower, or faster
 NEXT_LOOK = 0.7  # of the interval's width at the look before
 
 
@@ -137,21 +137,23 @@ class Watch:
         self.cause = noisy or self._straddles()
         if noisy or verdict == "unknown":
             return
-        if verdict == "slower":
-            self.flagged_at = len(self.ratios)
+        if verdict == "unchanged":
+            self.verdict, self.settled = verdict, True
             return
-        self.verdict, self.settled = verdict, True
+        self.flagged_at = len(self.ratios)
 
     def _confirm(self, found: stats.Interval) -> None:
         """The latest trios must agree by themselves, and all together still do."""
         self.interval, self.flagged_at = found, 0
         latest = np.mean([ratio for ratio, _ in self.ratios[-CONFIRMING:]])
-        agreed = latest > np.log1p(self.threshold)
+        verdict = stats.verdict(found, self.threshold)
+        beyond = abs(latest) > np.log1p(self.threshold)
+        agreed = beyond and verdict == ("slower" if latest > 0 else "faster")
         noisy = self.wandered()
-        if agreed and not noisy and stats.verdict(found, self.threshold) == "slower":
-            self.verdict, self.settled = "slower", True
+        if agreed and not noisy:
+            self.verdict, self.settled = verdict, True
             return
-        self.cause = noisy or "slower at first, and not when measured again"
+        self.cause = noisy or "not the same when measured again with fresh processes"
 
     def _straddles(self) -> str:
         low, high = (100 * (v - 1) for v in (self.interval.low, self.interval.high))
