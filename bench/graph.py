@@ -1,11 +1,14 @@
 """The tf.data graph that really ran, as the runtime tells it."""
 
+import time
 from pathlib import Path
 
 import tensorflow as tf
 
 from bench.pipeline import Pipeline
 from bench.sources import folder_bytes
+
+BETWEEN_EPOCHS_TRIES = 100
 
 
 def executed_graph(iterator: object) -> list[dict[str, object]]:
@@ -15,7 +18,7 @@ def executed_graph(iterator: object) -> list[dict[str, object]]:
     were set or as AUTOTUNE chose them, `elements`, `processing_seconds` spent in the
     node itself, and `buffered_bytes`.
     """
-    model = tf.data.experimental.get_model_proto(iterator)
+    model = _model(iterator)
     numbers = sorted(model.nodes, reverse=True)  # the runtime numbers the root first
     index = {number: place for place, number in enumerate(numbers)}
     nodes = []
@@ -33,6 +36,21 @@ def executed_graph(iterator: object) -> list[dict[str, object]]:
                 record[parameter.name] = parameter.state_value or parameter.value
         nodes.append(record)
     return nodes
+
+
+def _model(iterator: object) -> object:
+    """The runtime's model of an iterator, asked for again between two epochs.
+
+    A repeat drops what is upstream at an epoch's end and makes it anew, while other
+    threads go on: for that instant it reads from nothing.
+    """
+    for _ in range(BETWEEN_EPOCHS_TRIES):
+        model = tf.data.experimental.get_model_proto(iterator)
+        repeats = [n for n in model.nodes.values() if "Repeat" in n.name]
+        if all(node.inputs for node in repeats):
+            break
+        time.sleep(0.001)
+    return model
 
 
 def cache_facts(

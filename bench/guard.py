@@ -17,12 +17,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bench import evidence, lockstep, machine
+from bench.guard_settings import Settings
 from bench.guarded import Guarded, Row
 from bench.lockstep import Side, Trio
 from bench.trial import Effort, Failure
 from bench.watch import Watch
 
-THRESHOLD = 0.03
 BUDGET_SECONDS = 300.0
 FALSE_ALARMS = 0.05
 LEAST_TURN_SECONDS = 0.7  # of each trio of processes
@@ -49,7 +49,7 @@ class Case:
     base: Side | None
     head: Side | None
     thresholds: Mapping[str, float] = field(
-        default_factory=lambda: {"seconds_per_example": THRESHOLD}
+        default_factory=lambda: Settings().thresholds("")
     )
 
 

@@ -16,6 +16,7 @@ import msgspec
 from bench import catalog, guard, plan, revisions, sweeps
 from bench.errors import UsageError
 from bench.guard import Case
+from bench.guard_settings import Settings
 from bench.guarded import Guarded
 from bench.lockstep import Side
 from bench.pipeline import Pipeline
@@ -47,9 +48,7 @@ class Wanted:
 
     sweep: Sweep
     named: bool = False
-    thresholds: Callable[[str], Mapping[str, float]] = lambda key: {
-        "seconds_per_example": guard.THRESHOLD
-    }
+    thresholds: Callable[[str], Mapping[str, float]] = Settings().thresholds
     budget_seconds: float = guard.BUDGET_SECONDS
     seed: int = 0
     data: str = ""

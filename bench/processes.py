@@ -31,7 +31,7 @@ from bench.turns import PROTOCOL
 START_SECONDS = 120.0
 
 
-class ForkServer:
+class ForkServer(Executor):
     """Fresh processes from a server that has imported TensorFlow; about 10 ms each."""
 
     def __init__(self, home: Home | None = None) -> None:
@@ -83,10 +83,6 @@ class ForkServer:
             self._server.wait()
         self._answers.close()
         self._server = None
-
-    def execute(self, verb: str, trial: Trial, effort: Effort, seed: int) -> Outcome:
-        """Run one request in a forked process, at most `limit_seconds` long."""
-        return self.finish(self.begin(verb, trial, effort, seed), effort)
 
     def begin(
         self,
@@ -165,7 +161,7 @@ class ForkServer:
         return " | ".join(lines[-3:])[-600:]
 
 
-class Spawner:
+class Spawner(Executor):
     """Fresh processes from nothing: for GPUs, whose state does not survive a fork."""
 
     protocol = PROTOCOL
@@ -185,10 +181,6 @@ class Spawner:
         for process in self._running.values():
             _kill(process)
         self._running.clear()
-
-    def execute(self, verb: str, trial: Trial, effort: Effort, seed: int) -> Outcome:
-        """Run one request in a new interpreter, at most `limit_seconds` long."""
-        return self.finish(self.begin(verb, trial, effort, seed), effort)
 
     def begin(
         self,

@@ -14,6 +14,7 @@ import io
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -37,17 +38,18 @@ def beside(images: Mapping[Path, str]) -> Iterator[None]:
     if not images:
         yield
         return
-    with subprocess.Popen(
-        [sys.executable, "-m", "bench.raster"],
-        stdin=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=ROOT,
-        text=True,
-    ) as process:
-        told = {str(path.resolve()): svg for path, svg in images.items()}
-        process.stdin.write(json.dumps(told))
-        process.stdin.close()
-        process.stdin = None  # `communicate` would flush it again
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as asked:
+        # A file, as a pipe would hold us up until the other process reads.
+        json.dump({str(path.resolve()): svg for path, svg in images.items()}, asked)
+        asked.seek(0)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "bench.raster"],
+            stdin=asked,
+            stderr=subprocess.PIPE,
+            cwd=ROOT,
+            text=True,
+        )
+    with process:
         yield
         _, said = process.communicate()
     if process.returncode:

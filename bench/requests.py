@@ -24,12 +24,18 @@ class Executor(Protocol):
 
     def execute(self, verb: str, trial: Trial, effort: Effort, seed: int) -> Outcome:
         """Run one request and wait for its end or its limit."""
+        return self.finish(self.begin(verb, trial, effort, seed), effort)
 
     def stop(self) -> None:
         """End the round and every process of it."""
 
     def begin(
-        self, verb: str, trial: Trial, effort: Effort, seed: int, place: Place
+        self,
+        verb: str,
+        trial: Trial,
+        effort: Effort,
+        seed: int,
+        place: Place = ...,
     ) -> Begun:
         """Start one request and return at once; several may be under way."""
 

@@ -83,7 +83,6 @@ class Watch:
 
     def row(self) -> Row:
         """What is known now."""
-        count = self.interval.count
         return Row(
             key=self.key,
             metric=self.metric,
@@ -92,7 +91,7 @@ class Watch:
             low=_figure(self.interval.low),
             high=_figure(self.interval.high),
             threshold=self.threshold,
-            count=max(count, len(self.ratios)),
+            count=len(self.ratios),
             turns=self.turns,
             log_ratios=[ratio for ratio, _ in self.ratios],
             output_changed=self.changed,

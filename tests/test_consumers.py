@@ -125,7 +125,7 @@ def test_a_model_without_state_is_called_for_every_batch() -> None:
         dataset, lambda x: tf.matmul(tf.matmul(x, x), x), jit=None, device=CPU
     )
     consumer.trace()
-    one, many = consumer.window(1), consumer.window(30)
+    one, many = consumer.window(1), consumer.window(300)
     pairs = [(seconds(one), seconds(many)) for _ in range(9)]
     assert min(pair[1] for pair in pairs) > 5 * min(pair[0] for pair in pairs)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import repository
 
 from bench import live
 from bench.catalog import ROOT
@@ -40,19 +41,8 @@ BAD = WORKLOAD.format(build='raise ValueError("no layers today")')
 @pytest.fixture
 def repo(tmp_path: Path) -> Path:
     """One workload that breaks on head, one that is new there, one that is gone."""
-    folder = tmp_path / "repo"
-    folder.mkdir()
-
-    def git(*arguments: str) -> None:
-        subprocess.run(["git", "-C", str(folder), *arguments], check=True)
-
-    git("init", "--quiet", "--initial-branch=main")
-    git("config", "user.email", "a@example.org")
-    git("config", "user.name", "A")
-    for name in ("mine", "gone"):
-        (folder / f"{name}.py").write_text(GOOD)
-    git("add", "--all")
-    git("commit", "--quiet", "--message=base")
+    files = {"mine.py": GOOD, "gone.py": GOOD}
+    folder = repository.make(tmp_path / "repo", files)
     (folder / "gone.py").unlink()
     (folder / "mine.py").write_text(BAD)
     (folder / "new.py").write_text(GOOD)
@@ -66,11 +56,8 @@ def command(repo: Path, *arguments: str) -> list[str]:
 
 def left_over(repo: Path, temporary: Path) -> list[str]:
     """Worktrees and scratch folders that a guard has left behind."""
-    listed = subprocess.run(
-        ["git", "-C", str(repo), "worktree", "list"], capture_output=True, text=True
-    )
     scratch = [str(path) for path in temporary.glob("feedrate-*")]
-    return listed.stdout.splitlines()[1:] + scratch
+    return repository.worktrees(repo) + scratch
 
 
 def test_what_fails_is_missing_or_new_is_told_and_nothing_is_left(

@@ -1,10 +1,10 @@
 """A base revision in a worktree of its own, which never stays; other interpreters."""
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import repository
 
 from bench import revisions
 from bench.errors import UsageError
@@ -13,18 +13,7 @@ from bench.errors import UsageError
 @pytest.fixture
 def repo(tmp_path: Path) -> Path:
     """A repository with a commit, a hook that must not run, and a change."""
-    folder = tmp_path / "repo"
-    folder.mkdir()
-
-    def git(*arguments: str) -> None:
-        subprocess.run(["git", "-C", str(folder), *arguments], check=True)
-
-    git("init", "--quiet", "--initial-branch=main")
-    git("config", "user.email", "a@example.org")
-    git("config", "user.name", "A")
-    (folder / "mine.py").write_text("first\n")
-    git("add", "--all")
-    git("commit", "--quiet", "--message=first")
+    folder = repository.make(tmp_path / "repo", {"mine.py": "first\n"})
     hook = folder / ".git" / "hooks" / "post-checkout"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text(f"#!/bin/sh\ntouch {tmp_path}/hooked\n")
@@ -33,20 +22,13 @@ def repo(tmp_path: Path) -> Path:
     return folder
 
 
-def worktrees(repo: Path) -> int:
-    listed = subprocess.run(
-        ["git", "-C", str(repo), "worktree", "list"], capture_output=True, text=True
-    )
-    return len(listed.stdout.splitlines())
-
-
 def test_the_base_is_clean_and_gone_afterwards(repo: Path, tmp_path: Path) -> None:
     with revisions.checked_out(repo, "main") as base:
         assert (base.tree / "mine.py").read_text() == "first\n"
         assert base.name.startswith("main (")
-        assert worktrees(repo) == 2
+        assert len(repository.worktrees(repo)) == 1
     assert not base.tree.exists()
-    assert worktrees(repo) == 1
+    assert repository.worktrees(repo) == []
     assert not (tmp_path / "hooked").exists()
     assert (repo / "mine.py").read_text() == "second\n"
     assert revisions.is_dirty(repo)
@@ -56,7 +38,7 @@ def test_the_base_is_gone_after_an_interrupt_too(repo: Path) -> None:
     with pytest.raises(KeyboardInterrupt), revisions.checked_out(repo, "main") as base:
         raise KeyboardInterrupt
     assert not base.tree.exists()
-    assert worktrees(repo) == 1
+    assert repository.worktrees(repo) == []
 
 
 @pytest.mark.parametrize("ref", ["nosuch", "--upload-pack=touch hooked", "main; ls"])
@@ -67,7 +49,7 @@ def test_a_ref_that_is_not_there(repo: Path, ref: str) -> None:
         f"No ref '{ref}' in {repo}. Give a branch, tag or commit that is there; in CI "
         "the checkout may be shallow: fetch the ref first."
     )
-    assert worktrees(repo) == 1
+    assert repository.worktrees(repo) == []
 
 
 def test_a_folder_in_no_repository(tmp_path: Path) -> None:
