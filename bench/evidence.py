@@ -16,10 +16,10 @@ from bench.lockstep import Trio
 from bench.stats import Interval
 
 LEAST_TRIOS = 3
-TRIMMED = 0.25  # from each end: the midmean, robust and half as noisy as the median
+TRIMMED = 0.25  # from each end: the midmean, robust and less noisy than the median
 BLOCKS = 8
-LAYOUT = 0.003  # bias by memory placement; 0.2 to 0.3 % was measured, see README
-PRIOR_DEGREES = 4
+LAYOUT = 0.003  # bias by memory placement: 0.2 to 0.3 % was measured, roles unswapped
+CONTROL_SHARE = 0.75  # Var(head - (base + control) / 2) over Var(control - base)
 DOUBT = 0.10
 P95 = 95
 
@@ -36,32 +36,41 @@ def control(trio: Trio, metric: str) -> tuple[float, float]:
     return _centre(logs[:, 1] - logs[:, 0])
 
 
-def interval(found: Sequence[tuple[float, float]], alpha: float) -> Interval:
+def interval(
+    found: Sequence[tuple[float, float]],
+    alpha: float,
+    controls: Sequence[tuple[float, float]] = (),
+) -> Interval:
     """The ratio over trios with its interval, by a moderated t.
 
     Of k trios' log-ratios with mean m and variance s^2, the bounds are
     m -+ t(d0 + k - 1) * sqrt(S^2 / k) with S^2 = (d0 s0^2 + (k - 1) s^2) /
     (d0 + k - 1): with three trios s^2 alone is as often far too small as far too
-    large, so it is drawn towards s0^2, what the turns within the trios and memory
-    placement lead to expect, as heavy as d0 = 4 trios more. Source: Smyth (2004),
-    Linear models and empirical Bayes methods, section 3. Where s^2 contradicts s0^2
-    (F test at 10 %), something else differs between processes: then d0 = 0, Student's
-    own interval.
+    large. What to expect is told by the controls c of the same trios, base against
+    base, whose mean is known to be 0: s0^2 = 3/4 mean(c^2) with d0 = k degrees, where
+    3/4 is the variance of head against two bases over that of one base against one.
+    Source: Smyth (2004), Linear models and empirical Bayes methods, section 3. Where
+    s^2 contradicts s0^2 (F test at 10 %), head varies more than base does: then d0 = 0,
+    Student's own interval. No S is believed below `LAYOUT`.
 
     Args:
         found: Log-ratio and error of each trio.
         alpha: What the interval may miss, both sides together.
+        controls: The same of base against base; without them d0 = 0.
     """
-    ratios, errors = np.array(found, float).reshape(-1, 2).T
-    count = len(ratios)
-    expected = np.nanmean(errors**2) + LAYOUT**2 if count else np.nan
-    if count < LEAST_TRIOS or np.isnan(expected):
+    ratios = np.array(found, float).reshape(-1, 2)[:, 0]
+    count, own = len(ratios), len(ratios) - 1
+    if count < LEAST_TRIOS or np.isnan(ratios).any():
         mean = float(np.exp(ratios.mean())) if count else np.nan
         return Interval(mean, np.nan, np.nan, count)
-    between, own = ratios.var(ddof=1), count - 1
-    believed = distributions.f.sf(between / expected, own, BLOCKS * count) > DOUBT
-    prior = PRIOR_DEGREES if believed else 0
+    between, expected, prior = ratios.var(ddof=1), 0.0, 0
+    if controls:
+        same = np.array(controls, float).reshape(-1, 2)[:, 0]
+        told = max(CONTROL_SHARE * np.mean(same**2), LAYOUT**2)
+        if distributions.f.sf(between / told, own, len(same)) > DOUBT:
+            expected, prior = told, len(same)
     variance = (prior * expected + own * between) / (prior + own)
+    variance = max(variance, LAYOUT**2)
     quantile = distributions.t.ppf(1 - alpha / 2, prior + own)
     half = quantile * np.sqrt(variance / count)
     bounds = ratios.mean() + np.array([0.0, -half, half])

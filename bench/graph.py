@@ -8,7 +8,7 @@ import tensorflow as tf
 from bench.pipeline import Pipeline
 from bench.sources import folder_bytes
 
-BETWEEN_EPOCHS_TRIES = 100
+SETTLED_SECONDS = 0.05
 
 
 def executed_graph(iterator: object) -> list[dict[str, object]]:
@@ -39,18 +39,22 @@ def executed_graph(iterator: object) -> list[dict[str, object]]:
 
 
 def _model(iterator: object) -> object:
-    """The runtime's model of an iterator, asked for again between two epochs.
+    """The runtime's model of an iterator, whole: the fullest of several.
 
-    A repeat drops what is upstream at an epoch's end and makes it anew, while other
-    threads go on: for that instant it reads from nothing.
+    At an epoch's end a repeat drops what is upstream, node by node, and makes it anew
+    while other threads go on: whoever asks then is told of a part. No name tells that a
+    part is one, so it is asked again until for a while there was nothing more. Without
+    other threads nothing moves while it is asked.
     """
-    for _ in range(BETWEEN_EPOCHS_TRIES):
-        model = tf.data.experimental.get_model_proto(iterator)
-        repeats = [n for n in model.nodes.values() if "Repeat" in n.name]
-        if all(node.inputs for node in repeats):
-            break
-        time.sleep(0.001)
-    return model
+    found = tf.data.experimental.get_model_proto(iterator)
+    parameters = [p for node in found.nodes.values() for p in node.parameters]
+    since = time.monotonic()
+    while parameters and time.monotonic() - since < SETTLED_SECONDS:
+        time.sleep(0.002)
+        again = tf.data.experimental.get_model_proto(iterator)
+        if len(again.nodes) > len(found.nodes):
+            found, since = again, time.monotonic()
+    return found
 
 
 def cache_facts(

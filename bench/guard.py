@@ -1,22 +1,22 @@
 """Verdicts from live processes: is head slower than base? Both take turns.
 
 Each trial gets trios of processes (see `lockstep`) until its verdict is settled or the
-time is up. `slower` needs the whole interval beyond the threshold, and fresh trios that
-agree; a control that wanders makes it `unknown`, which blames nobody. Intervals hold
-jointly: alpha is shared among the rows (Bonferroni; Dunn 1961), and within a row over
-its looks (`evidence.spent`).
+time is up. `slower` needs the whole interval beyond the threshold, and two fresh trios
+that agree, if need be over the budget; a control that wanders makes it `unknown`, which
+blames nobody. Intervals hold jointly: alpha is shared among the rows (Bonferroni; Dunn
+1961), and within a row over its looks (`watch.Watch`).
 """
 
 from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from bench import evidence, lockstep, machine
+from bench import evidence, lockstep, machine, turns
 from bench.guard_settings import Settings
 from bench.guarded import Guarded, Row
 from bench.lockstep import Side, Trio
@@ -53,6 +53,19 @@ class Case:
     )
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C in the middle of a guard, with what was known by then.
+
+    Attributes:
+        found: The record; what was not settled is `unknown`, and its cause says why.
+    """
+
+    def __init__(self, found: Guarded) -> None:
+        """With the record."""
+        super().__init__("the guard was interrupted")
+        self.found = found
+
+
 def live(
     cases: Iterable[Case],
     *,
@@ -82,35 +95,24 @@ def live(
 
     Returns:
         The record. A case that failed, or is on one side only, is a row as well.
+
+    Raises:
+        Interrupted: Ctrl-C, with the record as it stands.
     """
     conditions, start = machine.Conditions(), clock()
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     cases = list(cases)
     alpha = FALSE_ALARMS / max(1, sum(len(case.thresholds) for case in cases))
     hearings = [_Hearing(case, alpha) for case in cases]
-    for number in range(MOST_TRIOS):
-        pending = [hearing for hearing in hearings if hearing.open]
-        for place, hearing in enumerate(pending):
-            left = budget_seconds - (clock() - start)
-            share = left / (len(pending) - place)
-            if left < hearing.lasts:
-                hearing.close()
-                continue
-            begun, seconds = clock(), hearing.turn_seconds(share)
-            one = trio(
-                hearing.case.base,
-                hearing.case.head,
-                effort,
-                seconds=seconds,
-                seed=seed,
-                number=number,
-            )
-            hearing.hear(one, seconds, clock() - begun - seconds)
-            said(hearing.progress())
-    for hearing in hearings:
-        hearing.close()
+    interrupted = False
+    try:
+        _hear(hearings, trio, effort, seed, start + budget_seconds, clock, said)
+    except KeyboardInterrupt:
+        interrupted = True
+        for hearing in hearings:
+            hearing.interrupt()
     watches = [watch for hearing in hearings for watch in hearing.watches]
-    return Guarded(
+    found = Guarded(
         base=base,
         head=head,
         how="lockstep",
@@ -129,6 +131,43 @@ def live(
         conditions=conditions.read(sum(hearing.cpu_seconds for hearing in hearings)),
         notes=list(notes),
     )
+    if interrupted:
+        raise Interrupted(found)
+    return found
+
+
+def _hear(
+    hearings: Sequence[_Hearing],
+    trio: Callable[..., Trio],
+    effort: Effort,
+    seed: int,
+    deadline: float,
+    clock: Callable[[], float],
+    said: Callable[[str], None],
+) -> None:
+    """Trios of each in turn until all are settled or the time is up, then the end."""
+    for number in range(MOST_TRIOS):
+        pending = [hearing for hearing in hearings if hearing.open]
+        for place, hearing in enumerate(pending):
+            left = deadline - clock()
+            share = left / (len(pending) - place)
+            if left < hearing.lasts:
+                hearing.close()
+                if not hearing.open:
+                    continue
+            begun, seconds = clock(), hearing.turn_seconds(share)
+            one = trio(
+                hearing.case.base,
+                hearing.case.head,
+                replace(effort, check=effort.check and hearing.checks),
+                seconds=seconds,
+                seed=seed,
+                number=number,
+            )
+            hearing.hear(one, seconds, clock() - begun - seconds)
+            said(hearing.progress())
+    for hearing in hearings:
+        hearing.close()
 
 
 class _Hearing:
@@ -153,7 +192,16 @@ class _Hearing:
     def open(self) -> bool:
         """Whether more trios are wanted."""
         settled = all(watch.settled for watch in self.watches)
-        return not (self.ended or self.closed or settled)
+        if self.closed:  # what the last look flagged is confirmed all the same
+            settled = not any(w.flagged_at and not w.settled for w in self.watches)
+        return not (self.ended or settled)
+
+    @property
+    def checks(self) -> bool:
+        """Whether the outputs of its next trio are checked: of its first one."""
+        sides = (self.case.base, self.case.head)
+        each = any(side.server.protocol == turns.CHECKS_EACH for side in sides)
+        return each or not self.turn_lengths
 
     @property
     def lasts(self) -> float:
@@ -191,6 +239,13 @@ class _Hearing:
             self.closed = True
             for watch in self.watches:
                 watch.finish()
+
+    def interrupt(self) -> None:
+        """No more trios, and no last look: who stops may do so for what he saw."""
+        if not self.closed:
+            self.closed = True
+            for watch in self.watches:
+                watch.interrupt()
 
     def rows(self) -> list[Row]:
         """Its rows as they stand."""

@@ -14,7 +14,7 @@ from bench.words import visible
 
 METRIC_NAMES = {
     "seconds_per_example": "time",
-    "latency_p95": "latency p95",
+    "latency_p95": "p95 of windows",
     "cpu_seconds_per_example": "CPU",
     "peak_resident_bytes": "memory",
 }
@@ -27,6 +27,10 @@ LONGEST_KEY = 160
 BETTER_SETTLED = (
     "What to do for unknown: more time (--budget), a quieter machine, or a wider "
     "threshold for that trial in [tool.feedrate.guard]."
+)
+UNKNOWN_RATE = (
+    "Stored figures: what the machine's speed did between the two times is in every "
+    "ratio and in no interval, so no rate of false alarms is known."
 )
 DIFFERENT = "outputs changed between base and head; faster but different is not faster."
 
@@ -61,10 +65,7 @@ def lines(guarded: Guarded, most: int | None = None) -> list[str]:
     if any(row.verdict == "unknown" for row in rows):
         said.append(BETTER_SETTLED)
     said += _control(guarded)
-    said.append(
-        f"Expected false alarms, all {len(rows)} rows together, if nothing changed: "
-        f"at most {100 * guarded.false_alarms:.2g} %."
-    )
+    said.append(_false_alarms(guarded))
     return said + [shown(note) for note in guarded.notes]
 
 
@@ -131,6 +132,15 @@ def shown(text: str, longest: int = 300) -> str:
     """One visible line that no CI runner takes for a command."""
     text = visible(text, longest)
     return text.replace("::", ":\\u003a").replace("##[", "##\\u005b")
+
+
+def _false_alarms(guarded: Guarded) -> str:
+    if guarded.false_alarms is None:
+        return UNKNOWN_RATE
+    return (
+        f"Expected false alarms, all {len(guarded.rows)} rows together, if nothing "
+        f"changed: at most {100 * guarded.false_alarms:.2g} %."
+    )
 
 
 def _control(guarded: Guarded) -> Iterator[str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 HELD, REGRESSED, BAD_USE, COULD_NOT_TELL, NOT_COMPARABLE, MISSING = range(6)
+INTERRUPTED = 130
 
 EXIT_CODES = {
     HELD: "held",
@@ -14,11 +15,12 @@ EXIT_CODES = {
     COULD_NOT_TELL: "could not tell",
     NOT_COMPARABLE: "not comparable",
     MISSING: "something missing or failed",
+    INTERRUPTED: "interrupted",
 }
 
 METRICS = {
     "seconds_per_example": "seconds an example",
-    "latency_p95": "95th percentile of a call's latency, seconds",
+    "latency_p95": "95th percentile of windows, seconds a batch",
     "cpu_seconds_per_example": "CPU seconds an example",
     "peak_resident_bytes": "peak resident memory, bytes",
 }
@@ -81,7 +83,8 @@ class Guarded:
         reference: Seconds an example of the pinned reference workload, measured in the
             same run; None where it was not.
         seconds_per_example: Of head by key, for the history; empty where not live.
-        false_alarms: Expected false alarms of the whole family, as a rate.
+        false_alarms: Expected false alarms of the whole family, as a rate; None for
+            stored figures, where none is known.
         started: When, UTC, ISO 8601.
         seconds: How long it took.
         seed: Of the processes.
@@ -97,7 +100,7 @@ class Guarded:
     control: list[Row] = field(default_factory=list)
     reference: float | None = None
     seconds_per_example: dict[str, float] = field(default_factory=dict)
-    false_alarms: float = 0.05
+    false_alarms: float | None = 0.05
     started: str = ""
     seconds: float = 0.0
     seed: int = 0

@@ -60,7 +60,7 @@ def main(options: argparse.Namespace) -> int:
     mode = _mode(options)
     for path in (options.junit, options.history, options.out):
         check_writable(path)
-    from bench import guard_settings, guarded, live, stored
+    from bench import guard, guard_settings, guarded, live, stored
 
     settings = guard_settings.load(
         _config(options),
@@ -89,12 +89,16 @@ def main(options: argparse.Namespace) -> int:
         count = len(kept.trials)
         print(f"Baseline of {count} trials: {options.save_baseline}")
         return guarded.HELD
-    if mode == "against_ref":
-        found = live.against_ref(options.repo, options.against_ref, wanted)
-    elif mode == "against_python":
-        found = live.against_python(options.against_python, wanted)
-    else:
-        found = stored.against_baseline(options.baseline, wanted, options.scale_by)
+    try:
+        if mode == "against_ref":
+            found = live.against_ref(options.repo, options.against_ref, wanted)
+        elif mode == "against_python":
+            found = live.against_python(options.against_python, wanted)
+        else:
+            found = stored.against_baseline(options.baseline, wanted, options.scale_by)
+    except guard.Interrupted as stopped:
+        _say("Interrupted: what was not settled is unknown, and no history is written.")
+        return _told(stopped.found, options, interrupted=True)
     return _told(found, options)
 
 
@@ -137,16 +141,18 @@ def _config(options: argparse.Namespace) -> Path | None:
     return None
 
 
-def _told(found, options: argparse.Namespace) -> int:
+def _told(found, options: argparse.Namespace, *, interrupted: bool = False) -> int:
     from bench import guard_output, guarded
 
-    code = guarded.exit_code(found, unknown_passes=options.unknown_passes)
+    passes = options.unknown_passes and not interrupted
+    code = guarded.exit_code(found, unknown_passes=passes)
+    code = guarded.INTERRUPTED if interrupted else code
     if options.out:
         options.out.write_text(guard_output.as_json(found, code), encoding="utf-8")
     if options.junit:
-        junit = guard_output.junit(found, unknown_passes=options.unknown_passes)
+        junit = guard_output.junit(found, unknown_passes=passes)
         options.junit.write_bytes(junit)
-    if options.history:
+    if options.history and not interrupted:  # too short to be a level of its own
         from bench import history
 
         history.append(options.history, found)

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import catalog
+from bench.errors import UsageError
 
+LEAST_RATIO = 1.02  # less is noise, and one of 1 or below would be divided by
 LEAST = 1  # the op stays in the graph of the unslowed file too: only its length differs
 
 BUSY = '''
@@ -77,16 +79,25 @@ def calibrate(measure: Callable[[int], float], first: int = 10_000) -> Calibrate
     Args:
         measure: The trial's time with so many numbers as a ratio to that with one.
         first: Where to begin.
+
+    Raises:
+        UsageError: However many numbers were tried, the trial took no longer.
     """
     length, ratio = first, measure(first)
     for _ in range(3):
-        if ratio > 1.02:
+        if ratio > LEAST_RATIO:
             length = max(LEAST + 1, round(length * 0.3 / (ratio - 1)))
         else:
             length *= 20
         ratio = measure(length)
         if 1.2 < ratio < 1.5:
             break
+    if not ratio > LEAST_RATIO:  # NaN too
+        raise UsageError(
+            f"Hashing {length:,} numbers a call made the trial {ratio:.3f} times as "
+            f"long; to slow it by a known share it must be more than {LEAST_RATIO:g}. "
+            "Measure on a quieter machine, or name a workload with shorter calls."
+        )
     return Calibrated(length, ratio)
 
 

@@ -2,6 +2,9 @@
 
 A claim holds when the whole 95 % interval is as predicted, does not hold when none of
 it is, and is not settled in between. What was not measured is never judged.
+
+Each case has its own 95 %, uncorrected for their number: of cases that lie right at
+their limit about 1 in 40 is called wrongly to either side.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from bench.processes import executor
 from bench.requests import Executor, Home
 from bench.sweeps import Sweep
 from bench.trial import Effort, Measured, Trial
-from bench.turns import PROTOCOL
+from bench.turns import CHECKS_EACH, PROTOCOL
 
 GUARD = "guard"
 REFERENCE = Path(__file__).with_name("reference.py")
@@ -63,6 +63,24 @@ def wanted(workloads: Sequence[str] = (), **settings: object) -> Wanted:
     return Wanted(sweep=sweep, named=bool(workloads), **settings)
 
 
+def demand_turns(sweep: Sweep) -> None:
+    """Refuse what cannot take turns, before anything is started.
+
+    Raises:
+        UsageError: A block is served, or timed by the epoch.
+    """
+    for block in sweep.blocks:
+        given = {"consumer": block.consumer, "unit": block.unit}
+        for name, value in given.items():
+            if value in ("serve", "epoch"):
+                raise UsageError(
+                    f"{name}={value} cannot be guarded live: only windows of drain, "
+                    "train and model take turns. Compare stored figures: guard "
+                    "--save-baseline FILE and later --baseline FILE, or two result "
+                    "folders A B."
+                )
+
+
 def against_ref(repo: str | Path, ref: str, wanted: Wanted) -> Guarded:
     """Compare a repository's working tree with one of its refs, live.
 
@@ -76,7 +94,9 @@ def against_ref(repo: str | Path, ref: str, wanted: Wanted) -> Guarded:
 
     Raises:
         UsageError: No such repository, ref or workload, or nothing to compare.
+        guard.Interrupted: Ctrl-C, with what was known by then.
     """
+    demand_turns(wanted.sweep)
     top = revisions.repository(Path(repo))
     ours = top == catalog.ROOT
     with revisions.checked_out(top, ref) as base:
@@ -124,7 +144,9 @@ def against_python(python: str, wanted: Wanted) -> Guarded:
 
     Raises:
         UsageError: It does not run, or lacks a package.
+        guard.Interrupted: Ctrl-C, with what was known by then.
     """
+    demand_turns(wanted.sweep)
     theirs, ours = revisions.versions(python), revisions.versions(Home().python)
     trials, _ = sweeps.trials(wanted.sweep, wanted.data)
     differing = [name for name in ours if ours[name] != theirs[name]]
@@ -168,7 +190,10 @@ def _guarded(
         said=wanted.said,
         **about,
     )
-    reference += [_reference(server)] if wanted.reference else []
+    try:
+        reference += [_reference(server)] if wanted.reference else []
+    except KeyboardInterrupt as stopped:
+        raise guard.Interrupted(found) from stopped
     return replace(found, reference=geometric_mean(reference) if reference else None)
 
 
@@ -273,7 +298,7 @@ def _servers(base: Home, head: Home) -> Iterator[tuple[Executor, Executor]]:
         with ThreadPoolExecutor() as both:
             list(both.map(lambda server: server.start(), started))
         for server, home in zip(started, (base, head), strict=False):
-            if server.protocol != PROTOCOL:
+            if server.protocol not in (CHECKS_EACH, PROTOCOL):
                 raise UsageError(
                     f"The harness in {home.root} takes turns by protocol "
                     f"{server.protocol} and this one by {PROTOCOL}: they cannot be "

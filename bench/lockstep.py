@@ -145,10 +145,11 @@ def _take(
         finally:
             for caller in callers:
                 caller.close()
-            outcomes = [
-                side.server.finish(one, effort)
-                for side, one in zip(sides, begun, strict=False)
-            ]
+        # Not after an interrupt: stopping the server ends what is being built.
+        outcomes = [
+            side.server.finish(one, effort)
+            for side, one in zip(sides, begun, strict=True)
+        ]
     return taken, outcomes
 
 

@@ -24,7 +24,7 @@ def seconds(
     """
     codes = pd.Index(keys).get_indexer(runs["key"])
     known = codes >= 0
-    own, codes = runs[known], codes[known]
+    own, codes = runs.loc[known, [*ROUND, column]], codes[known]
     if own.empty:
         return np.empty((0, len(keys)))
     rounds = own.groupby(ROUND, sort=True).ngroup().to_numpy()

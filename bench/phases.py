@@ -143,15 +143,8 @@ def take_turns(
         batches, ramp = told["batches"], []
     else:
         window, batches = _ready(consumer, work, effort, clock)
-        series = timing.measure(
-            window,
-            batches,
-            time.perf_counter,
-            warmup_seconds=effort.warmup_seconds,
-            steady_seconds=0.0,
-        )
-        clock.seconds["ramp"] = series.ramp_seconds + series.steady_seconds
-        ramp = series.ramp
+        with clock.time("ramp"):
+            ramp = _ramped(window, batches, effort.warmup_seconds)
     gc.disable()
     flushes = -(-prepared(work.pipeline) // batches)
 
@@ -186,6 +179,21 @@ def prepared(p: Pipeline) -> int:
     if p.order == "map_batch" or p.placement != "dataset":
         in_maps = -(-in_maps // p.batch_size)
     return p.prefetch + in_maps + (1 if p.interleave_parallel_calls else 0)
+
+
+def _ramped(
+    window: Callable[[], None], batches: int, limit_seconds: float
+) -> list[float]:
+    """Windows until they have settled, or for so long; seconds a batch.
+
+    No steady windows follow, as in `timing.measure`: the turns are those.
+    """
+    samples, deadline = [], time.perf_counter() + limit_seconds
+    while time.perf_counter() < deadline and not timing.settled(samples):
+        start = time.perf_counter()
+        window()
+        samples.append((time.perf_counter() - start) / batches)
+    return samples
 
 
 def _recorded(consumer: Consumer) -> tuple[Consumer, Callable[[], list]]:

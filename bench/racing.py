@@ -1,7 +1,8 @@
 """Which trials still need a round: those that could be the best, until it is known.
 
-A race (Maron and Moore 1994, Hoeffding races; Birattari et al. 2002, who race by blocks
-and with Student's t, as is done here). A block is a round. After each one
+A race (Maron and Moore 1994, Hoeffding races) by blocks and with paired t intervals:
+the tNo-Race of Birattari (2004), whose F-Race tests Friedman's ranks. A block is a
+round. Nothing is corrected for the number of rivals or of rounds. After each round
 
 - the best of a scene is the trial with the least time, compared within rounds;
 - a rival is out when the whole interval of its log-ratio to the best lies beyond the
@@ -13,7 +14,13 @@ and with Student's t, as is done here). A block is a round. After each one
 Nothing is remembered between rounds: a trial comes back when later rounds call for it.
 Two rounds say little of a spread, so what one rival's variance lacks is borrowed from
 the typical one of its scene (Smyth 2004, moderated t): v = (b V + d v) / (b + d) with
-b + d degrees of freedom, for d = rounds - 1 and V the median over the rivals.
+b + d degrees of freedom, for d = rounds - 1 and V the median over the rivals. A rival
+that is noisier than that by an F test borrows nothing: else a noisy best one that had
+bad luck at first would seem known to be slow.
+
+A race stops where intervals happen to be narrow, so those of 95 % that a report shows
+of one cover 92 to 95 % (simulated: 8 trials, 2 to 5 least rounds), and those of the
+best's lead among near equals 86 to 90 %, as it is chosen by the same rounds.
 
 A large scene begins with short runs, of which only the best quarter goes on; see
 `screening`. They choose who races, and are no evidence in the race. The plain pipeline
@@ -27,13 +34,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import chi2, t
+from scipy.stats import chi2, f, t
 
 from bench import screening, stats, table
 from bench.machine import foreign_share, identity
 from bench.trial import Effort, Run, Trial
 
 BORROWED_DEGREES = 4
+TINY = np.finfo(float).tiny
+DOUBT = 0.10  # p of the F test, below which a rival borrows nothing
 
 
 @dataclass(frozen=True)
@@ -169,18 +178,24 @@ def half_widths(gaps: pd.DataFrame) -> pd.Series:
     Args:
         gaps: Log-ratios to the best; a row a round, a column a rival.
     """
-    count = gaps.count()
-    degrees = (count - 1).clip(lower=0)
+    count = gaps.count().to_numpy()
+    variance = gaps.var().fillna(0).to_numpy()
+    degrees = np.maximum(count - 1, 0)
     told = degrees > 0
+    half = np.full(len(count), np.inf)
+    if not told.any():
+        return pd.Series(half, gaps.columns)
+    count, variance, degrees = count[told], variance[told], degrees[told]
     # The median of a chi-squared variable is below its mean, most so with few degrees.
-    unbiased = gaps.var()[told] * degrees[told] / chi2.ppf(0.5, degrees[told])
-    borrowed = min(BORROWED_DEGREES, max(0, told.sum() - 1))
+    common = np.median(variance * degrees / chi2.ppf(0.5, degrees))
+    noisier = f.sf(variance / max(common, TINY), degrees, degrees.sum()) <= DOUBT
+    borrowed = np.where(noisier, 0, min(BORROWED_DEGREES, told.sum() - 1))
     total = degrees + borrowed
-    squares = degrees * gaps.var().fillna(0) + borrowed * unbiased.median()
-    half = t.ppf((1 + stats.CONFIDENCE) / 2, total.where(told, 1)) * np.sqrt(
-        squares / total.where(told, 1) / count.where(told, 1)
+    squares = degrees * variance + borrowed * common
+    half[told] = t.ppf((1 + stats.CONFIDENCE) / 2, total) * np.sqrt(
+        squares / total / count
     )
-    return pd.Series(half, gaps.columns).where(told, np.inf)
+    return pd.Series(half, gaps.columns)
 
 
 def survivors(

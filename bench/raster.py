@@ -1,6 +1,6 @@
 """Figures as PNG: on white, 160 dots an inch, 256 colours to keep them small.
 
-    python -m bench.raster < {path: svg, ...}     # JSON; in a process of its own
+    python -m bench.raster     # reads [path of SVG, path of PNG], a line of JSON each
 
 Rasterising takes as long as drawing, and the library does not let go of the
 interpreter: a second process does it while the first goes on with the page.
@@ -15,8 +15,9 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 import matplotlib as mpl
 import vl_convert
@@ -26,31 +27,39 @@ from bench.catalog import ROOT
 
 
 @contextlib.contextmanager
-def beside(images: Mapping[Path, str]) -> Iterator[None]:
-    """Write PNGs while the block runs, and wait for them at its end.
+def beside() -> Iterator[Callable[[str, Path], None]]:
+    """Rasterise while the block runs, and wait for the end of it.
 
-    Args:
-        images: Where each goes, and its SVG.
+    Yields:
+        What takes an SVG and the path of its PNG, and returns at once.
 
     Raises:
         RuntimeError: They cannot be written, with what was said.
     """
-    if not images:
-        yield
-        return
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as asked:
-        # A file, as a pipe would hold us up until the other process reads.
-        json.dump({str(path.resolve()): svg for path, svg in images.items()}, asked)
-        asked.seek(0)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "bench.raster"],
-            stdin=asked,
-            stderr=subprocess.PIPE,
-            cwd=ROOT,
-            text=True,
-        )
+    with tempfile.TemporaryDirectory(prefix="feedrate-") as folder, _process() as told:
+
+        def ask(svg: str, path: Path) -> None:
+            # In a file: a pipe that is full would hold us up.
+            kept = Path(folder) / path.with_suffix(".svg").name
+            kept.write_text(svg, encoding="utf-8")
+            print(json.dumps([str(kept), str(path.resolve())]), file=told, flush=True)
+
+        yield ask
+
+
+@contextlib.contextmanager
+def _process() -> Iterator[IO[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench.raster"],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+        text=True,
+    )
     with process:
-        yield
+        # One that failed has closed its end; what it said is the better message.
+        with contextlib.suppress(BrokenPipeError):
+            yield process.stdin
         _, said = process.communicate()
     if process.returncode:
         last = (said.strip().splitlines() or ["no message"])[-1]
@@ -70,8 +79,9 @@ def write(svg: str, path: Path) -> None:
 
 def main() -> None:
     """Write what standard input asks for."""
-    for path, svg in json.load(sys.stdin).items():
-        write(svg, Path(path))
+    for line in sys.stdin:
+        svg, path = map(Path, json.loads(line))
+        write(svg.read_text(encoding="utf-8"), path)
 
 
 @functools.cache

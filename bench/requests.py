@@ -161,8 +161,12 @@ def lost(message: str, asked: float) -> Outcome:
 
 
 def environment(home: Home) -> dict[str, str]:
-    """A quiet TensorFlow, and our modules before all others."""
+    """A quiet TensorFlow, and the home's modules before all others.
+
+    Python would put the working folder before them: there, in this suite's own
+    repository, is another tree of the same modules than the base's.
+    """
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow"}
-    paths = [str(home.root), os.environ.get("PYTHONPATH", "")]
-    path = {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    paths = [str(home.root), os.environ.get("PYTHONPATH", ""), str(Path.cwd())]
+    path = {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONSAFEPATH": "1"}
     return {**os.environ, **quiet, **path}

@@ -18,7 +18,7 @@ ROUNDS = 2
 KEPT_SHARE = 0.25
 KEPT_LEAST = 8
 LEAST_STEADY_SECONDS = 0.2
-RACED_ROUNDS = 2  # of what is left, before an interval can put anything out
+RACED_ROUNDS = 3  # of what is left, before an interval can put anything out
 SHARED = ("workload", "consumer", "unit", "data")
 SHARED_AXES = ("image_size", "storage", "read_latency_ms")
 

@@ -90,6 +90,9 @@ class Effort:
         trace_steps: Training steps traced after the timed ones, for the timeline.
         facts: Whether to find what is the same in every run of a trial, and slow to
             find: draws of random layers, shares of classes, a step's fixed costs.
+        check: Whether the gate checks the outputs of processes that take turns: only
+            the first of a case are, as the same code on the same inputs follows.
+            Whoever measures alone is checked whatever this says.
     """
 
     rounds: int = 5
@@ -100,6 +103,7 @@ class Effort:
     limit_seconds: float = 120.0
     trace_steps: int = 0
     facts: bool = True
+    check: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,8 @@ from pathlib import Path
 
 from bench.machine import cpu_seconds
 
-PROTOCOL = 1  # of the turns; a base revision with another one cannot take part
+PROTOCOL = 2  # of the turns; a base revision with another one cannot take part
+CHECKS_EACH = 1  # or with this one: it checks every process, so head's are checked too
 POLL_SECONDS = 0.1
 DISMISSED = "no turns were taken: another process was lost"
 QUIET_SHARE = 0.05

@@ -29,14 +29,15 @@ def of(runs: Sequence[Run]) -> dict[tuple[str, str], list[str]]:
         runs: The records; a trial's graph is that of its last run.
     """
     labels = machine_labels(runs)
-    graphs: dict[tuple[str, str], tuple[tuple, str]] = {}
-    for run in runs:
-        if run.measured.graph:
-            machine = labels[identity(run.machine)]
-            graphs[machine, run.key] = (_signature(machine, run), run.trial.label)
+    last = {
+        (labels[identity(run.machine)], run.key): run
+        for run in runs
+        if run.measured.graph
+    }
     alike: dict[tuple, list[tuple[tuple[str, str], str]]] = {}
-    for pair, (signature, label) in graphs.items():
-        alike.setdefault(signature, []).append((pair, label))
+    for pair, run in last.items():
+        signature = _signature(pair[0], run)
+        alike.setdefault(signature, []).append((pair, run.trial.label))
     return {
         pair: [label for _, label in some]
         for some in alike.values()

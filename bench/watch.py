@@ -35,6 +35,7 @@ class Watch:
         self.verdict = "unknown"
         self.flagged_at = 0
         self.settled = False
+        self.closed = False
         self.changed = False
         self.cause = "the budget ended before three trios of processes had run"
 
@@ -49,28 +50,39 @@ class Watch:
         self.ratios.append(ratio)
         self.controls.append(control)
         share = 1 / 4 if len(self.ratios) == evidence.LEAST_TRIOS else 1 / 2
-        found = evidence.interval(self.ratios, self.alpha * share)
+        found = self._known(share)
         if self.flagged_at:
             if len(self.ratios) >= self.flagged_at + CONFIRMING:
                 self._confirm(found)
+        elif self.closed:
+            return  # all of alpha is spent
         elif share == 1 / 4 or evidence.width(found) <= self.due:
             self.due = min(self.due, evidence.width(found)) * NEXT_LOOK
             self.alpha *= 1 - share
             self._look(found)
 
     def finish(self) -> None:
-        """The last look, at the end of the budget."""
-        if self.settled or len(self.ratios) < evidence.LEAST_TRIOS:
-            return
-        self._look(evidence.interval(self.ratios, self.alpha))
-        if self.flagged_at:
-            self._confirm(self.interval)
+        """The last look, at the end of the budget; what it flags awaits two trios."""
+        self.closed = True
+        few = len(self.ratios) < evidence.LEAST_TRIOS
+        if not (self.settled or self.flagged_at or few):
+            self._look(self._known())
+
+    def interrupt(self) -> None:
+        """No more trios, and no look: what is not settled stays unknown."""
+        if not self.settled:
+            self.interval = self._known()
+            self.cause = (
+                f"interrupted before it was settled, after {len(self.ratios)} trios of "
+                "processes"
+            )
 
     def wandered(self) -> str:
-        """Why nobody can be blamed, if the control left half the margin."""
+        """Why nobody can be blamed: the control left half the margin, not by chance."""
         control = self.control()
         edge = np.log1p(self.threshold) / 2
-        if abs(np.log(control.estimate)) <= edge:
+        within = abs(np.log(control.estimate)) <= edge
+        if within or control.low <= 1 <= control.high:
             return ""
         return (
             f"too noisy to blame anybody: base against itself differs by "
@@ -79,7 +91,7 @@ class Watch:
 
     def control(self) -> stats.Interval:
         """Base against base."""
-        return evidence.interval(self.controls, self.alpha)
+        return evidence.interval(self.controls, 1 - stats.CONFIDENCE)
 
     def row(self) -> Row:
         """What is known now."""
@@ -122,13 +134,17 @@ class Watch:
         """Where it stands, one line."""
         if not self.ratios:
             return self.key
-        found = evidence.interval(self.ratios, self.alpha)
+        found = self._known()
         now = f"{100 * (found.estimate - 1):+.1f} %"
         if not np.isnan(found.low):
             low, high = (100 * (v - 1) for v in (found.low, found.high))
             now = f"{now} ({low:+.1f} to {high:+.1f})"
         state = self.verdict if self.settled else "going on"
         return f"{self.key}: {len(self.ratios)} trios, {now}, {state}"
+
+    def _known(self, share: float = 1.0) -> stats.Interval:
+        """The interval by now, for a share of what is left of alpha."""
+        return evidence.interval(self.ratios, self.alpha * share, self.controls)
 
     def _look(self, found: stats.Interval) -> None:
         self.interval, verdict = found, stats.verdict(found, self.threshold)
@@ -140,6 +156,7 @@ class Watch:
             self.verdict, self.settled = verdict, True
             return
         self.flagged_at = len(self.ratios)
+        self.cause = "beyond the threshold, not yet confirmed by fresh processes"
 
     def _confirm(self, found: stats.Interval) -> None:
         """The latest trios must agree by themselves, and all together still do."""

@@ -56,3 +56,24 @@ def test_without_a_cache_there_are_no_facts(tmp_path: Path) -> None:
     """Nor an empty one."""
     p = Pipeline(batch_size=2)
     assert cache_facts(p, pulled(p, 3), tmp_path) == {}
+
+
+def test_a_part_of_the_graph_is_not_taken_for_the_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As is told while a repeat makes anew, node by node, what is upstream of it."""
+    iterator = iter(tf.data.Dataset.range(8).map(lambda x: x).repeat().prefetch(2))
+    next(iterator)
+    whole = tf.data.experimental.get_model_proto(iterator)
+    parts = []
+    for left_out in (1, 2):
+        part = type(whole)()
+        part.CopyFrom(whole)
+        for number in sorted(part.nodes)[-left_out:]:
+            del part.nodes[number]
+        parts.append(part)
+    told = iter([*parts, whole, *parts])
+    monkeypatch.setattr(
+        tf.data.experimental, "get_model_proto", lambda _: next(told, parts[0])
+    )
+    assert len(executed_graph(iterator)) == len(whole.nodes)

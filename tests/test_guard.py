@@ -2,12 +2,13 @@
 
 import itertools
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from test_evidence import trio
 
-from bench import guard
+from bench import guard, turns
 from bench.guarded import exit_code
 from bench.lockstep import Side, Trio
 from bench.trial import Failure, Trial
@@ -23,8 +24,9 @@ class Clock:
         return self.now
 
 
-def side() -> Side:
-    return Side(server=None, trial=Trial(workload="prose"))
+def side(workload="prose", protocol=turns.PROTOCOL) -> Side:
+    server = SimpleNamespace(protocol=protocol)
+    return Side(server=server, trial=Trial(workload=workload))
 
 
 def case(key="prose", **given) -> guard.Case:
@@ -213,10 +215,7 @@ def test_time_is_shared_by_what_is_not_settled() -> None:
         counts[name] = counts.get(name, 0) + 1
         return trio(noise=noises[name], seed=counts[name], rounds=100)
 
-    cases = [
-        case(name, head=Side(server=None, trial=Trial(workload=name)))
-        for name in noises
-    ]
+    cases = [case(name, head=side(name)) for name in noises]
     found = guard.live(
         cases, base="a", head="b", budget_seconds=60, clock=clock, trio=one
     )
@@ -224,3 +223,54 @@ def test_time_is_shared_by_what_is_not_settled() -> None:
     assert counts["noisy"] > 6
     assert clock.now <= 60
     assert {row.key: row.verdict for row in found.rows}["clear"] == "unchanged"
+
+
+@pytest.mark.parametrize(
+    ("protocol", "checked"),
+    [(turns.PROTOCOL, [True, False, False]), (turns.CHECKS_EACH, [True] * 3)],
+)
+def test_the_gate_checks_the_first_trio_and_a_failure_there_ends_the_case(
+    protocol: int, checked: list[bool]
+) -> None:
+    """With a base that checks each process, head is checked each time as well."""
+    asked = []
+
+    def one(base, head, effort, *, seconds, seed, number):
+        asked.append((base.trial.workload, effort.check))
+        if base.trial.workload == "wrong":
+            return failing("head")
+        return trio(noise=0.005, seed=number)
+
+    cases = [
+        case(name, base=side(name, protocol), head=side(name))
+        for name in ("right", "wrong")
+    ]
+    found = guard.live(cases, base="a", head="b", clock=Clock(), trio=one)
+    assert [check for name, check in asked if name == "right"] == checked
+    assert [check for name, check in asked if name == "wrong"] == [True]
+    assert {row.key: row.verdict for row in found.rows} == {
+        "right": "unchanged",
+        "wrong": "failed",
+    }
+
+
+def test_an_interrupt_keeps_what_was_known_and_takes_no_last_look() -> None:
+    """By the fourth trio `slow` would be called slower, were there a last look."""
+
+    def one(base, head, effort, *, seconds, seed, number):
+        if number == 3:
+            raise KeyboardInterrupt
+        slow = base.trial.workload == "slow"
+        return trio(head=0.1 if slow else 0.0, noise=0.01, seed=number)
+
+    cases = [case(name, base=side(name)) for name in ("same", "slow")]
+    with pytest.raises(guard.Interrupted) as stopped:
+        guard.live(cases, base="a", head="b", clock=Clock(), trio=one)
+    same, slow = stopped.value.found.rows
+    assert (same.verdict, same.cause) == ("unchanged", "")
+    assert (slow.verdict, slow.count) == ("unknown", 3)
+    assert slow.low > 1.03
+    assert slow.cause == (
+        "interrupted before it was settled, after 3 trios of processes"
+    )
+    assert set(stopped.value.found.seconds_per_example) == {"same", "slow"}

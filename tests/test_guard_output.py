@@ -82,6 +82,21 @@ def test_the_terminal_says_all_that_the_verdicts_rest_on():
     ]
 
 
+def test_stored_figures_promise_no_rate_of_false_alarms():
+    """A guard that ran nothing live knows none; JSON has null, JUnit no property."""
+    record = guarded(row(), how="stored", control=[], false_alarms=None)
+    said = (
+        "Stored figures: what the machine's speed did between the two times is in "
+        "every ratio and in no interval, so no rate of false alarms is known."
+    )
+    assert guard_words.lines(record)[-1] == said
+    assert json.loads(guard_output.as_json(record, HELD))["false_alarms"] is None
+    root, _ = cases(record)
+    names = {p.get("name") for p in root.iter("property")}
+    assert "how" in names
+    assert "false_alarms" not in names
+
+
 def test_the_table_fits_eighty_columns_and_keeps_every_figure():
     long = "text_vectorization[batch_size=256,order=map_batch,map_parallel_calls=2]"
     made = [
@@ -94,7 +109,7 @@ def test_the_table_fits_eighty_columns_and_keeps_every_figure():
     for figure in ("+1,134.6 %", "+810.0 to +1,620.0", "12.5 %", "1234"):
         assert figure in "\n".join(table)
     names = "".join(line.split("  ")[0].strip() for line in table)
-    expected = f"{long}: time{long}: latency p95"
+    expected = f"{long}: time{long}: p95 of windows"
     assert names.replace(" ", "") == expected.replace(" ", "")
 
 

@@ -60,6 +60,13 @@ ONE_OF = (
             "error: No workload file at 'nosuch.py'.\n",
         ),
         (
+            ["--against-ref", "HEAD", "--workload", "prose", "--consumer", "serve"],
+            "error: consumer=serve cannot be guarded live: only windows of drain, "
+            "train and model take turns. Compare stored figures: guard "
+            "--save-baseline FILE and later --baseline FILE, or two result folders "
+            "A B.\n",
+        ),
+        (
             ["--against-ref", "HEAD", "--workload", "hash"],
             "error: No workload named 'hash'. Did you mean 'hashing'?\n",
         ),
@@ -107,6 +114,8 @@ def test_thresholds_come_from_the_file_and_the_options(tmp_path) -> None:
     )
     assert stricter.thresholds("x") == {"peak_resident_bytes": 0.02}
     assert guard_settings.load(None).thresholds("x") == {"seconds_per_example": 0.03}
+    both = guard_settings.load(None, metrics=["cpu_seconds_per_example", "latency_p95"])
+    assert both.thresholds("x") == {"cpu_seconds_per_example": 0.03, "latency_p95": 0.2}
 
 
 @pytest.mark.parametrize(

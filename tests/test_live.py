@@ -15,7 +15,7 @@ import repository
 from bench import live
 from bench.catalog import ROOT
 from bench.errors import UsageError
-from bench.requests import Home
+from bench.requests import Home, environment
 
 WORKLOAD = '''"""Log-scales prices."""
 
@@ -67,7 +67,7 @@ def test_what_fails_is_missing_or_new_is_told_and_nothing_is_left(
     temporary.mkdir()
     names = [f"--workload={name}.py" for name in ("mine", "new", "gone")]
     done = subprocess.run(
-        command(repo, "--against-ref", "main", *names, "--budget", "60s", "--json"),
+        command(repo, "--against-ref", "main", *names, "--budget", "240s", "--json"),
         capture_output=True,
         text=True,
         env={**os.environ, "TMPDIR": str(temporary)},
@@ -88,14 +88,27 @@ def test_what_fails_is_missing_or_new_is_told_and_nothing_is_left(
     assert left_over(repo, temporary) == []
 
 
-def test_an_interrupt_leaves_no_worktree_and_no_process(
+def test_an_interrupt_keeps_what_was_measured_and_leaves_nothing_running(
     repo: Path, tmp_path: Path
 ) -> None:
+    """The record is written as always, but for the history."""
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     (repo / "mine.py").write_text(GOOD + "# changed\n")
+    junit, history = tmp_path / "junit.xml", tmp_path / "history.jsonl"
     running = subprocess.Popen(
-        command(repo, "--against-ref", "main", "--workload=mine.py", "--budget=300s"),
+        command(
+            repo,
+            "--against-ref",
+            "main",
+            "--workload=mine.py",
+            "--budget=300s",
+            "--metric=latency_p95",
+            f"--junit={junit}",
+            f"--history={history}",
+            "--threshold=1%",
+            "--json",
+        ),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -103,15 +116,28 @@ def test_an_interrupt_leaves_no_worktree_and_no_process(
         # Else it would ignore the interrupt where this test runs in the background.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    assert "1 trios" in running.stderr.readline()  # it is in the middle of it
-    children = psutil.Process(running.pid).children(recursive=True)
-    assert children
+    assert "1 trios" in running.stderr.readline()
+    # Its server and the three processes of the next trio: it is in the middle of it.
+    while len(children := psutil.Process(running.pid).children(recursive=True)) < 4:
+        assert running.poll() is None
+        time.sleep(0.02)
     running.send_signal(signal.SIGINT)
-    _, told = running.communicate(timeout=120)
+    record, told = running.communicate(timeout=120)
     assert running.returncode == 130
-    assert told.splitlines()[-1] == "Interrupted."
+    assert told.splitlines()[-1] == (
+        "Interrupted: what was not settled is unknown, and no history is written."
+    )
     assert "Traceback" not in told
-    assert psutil.wait_procs(children, timeout=20)[1] == []
+    found = json.loads(record)
+    assert (found["exit_code"], found["outcome"]) == (130, "interrupted")
+    (row,) = found["rows"]
+    assert row["verdict"] == "unknown"
+    assert row["cause"] == (
+        f"interrupted before it was settled, after {row['count']} trios of processes"
+    )
+    assert row["cause"] in junit.read_text()
+    assert not history.exists()
+    assert psutil.wait_procs(children, timeout=120)[1] == []
     assert left_over(repo, temporary) == []
 
 
@@ -121,9 +147,9 @@ def test_another_interpreter_takes_turns_with_this_one(repo: Path) -> None:
     done = subprocess.run(
         command(
             repo, "--against-python", sys.executable, "--workload",
-            str(repo / "new.py"), "--budget", "90s", "--threshold", "50%", "--json",
+            str(repo / "new.py"), "--budget", "240s", "--threshold", "50%", "--json",
         ),
-        capture_output=True, text=True, timeout=300,
+        capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     found = json.loads(done.stdout)
     assert done.returncode in (0, 3), done.stderr
@@ -133,6 +159,31 @@ def test_another_interpreter_takes_turns_with_this_one(repo: Path) -> None:
     assert found["notes"] == [
         "Both interpreters have the same versions of Python and of all packages."
     ]
+
+
+def test_each_side_runs_its_own_tree_wherever_the_guard_is_started(
+    tmp_path: Path, monkeypatch
+) -> None:
+    """Also from the top of this repository, where head's tree is the nearest one."""
+    (tmp_path / "base" / "bench").mkdir(parents=True)
+    (tmp_path / "base" / "bench" / "machine.py").write_text("print(__file__)")
+    (tmp_path / "theirs.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "machine.py").write_text("print(__file__)")
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.machine"],
+        env=environment(Home(root=tmp_path / "base")),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f"{tmp_path / 'base' / 'bench' / 'machine.py'}\n"
+    subprocess.run(  # what a user's file imports from beside it is still found
+        [sys.executable, "-c", "import theirs"],
+        env=environment(Home()),
+        check=True,
+    )
 
 
 def test_a_base_whose_harness_takes_other_turns(monkeypatch) -> None:
@@ -153,7 +204,7 @@ def test_a_base_whose_harness_takes_other_turns(monkeypatch) -> None:
     ):
         pass
     assert str(error.value) == (
-        "The harness in /base takes turns by protocol 0 and this one by 1: they cannot "
+        "The harness in /base takes turns by protocol 0 and this one by 2: they cannot "
         "be compared live. Compare result folders: guard A B."
     )
     assert old.stopped

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import factory
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from bench import compare, report, store, table
 from bench.trial import Failure
@@ -17,6 +17,7 @@ FLAGS = [
     *("--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
 ]
+PATIENCE = 300_000  # milliseconds, for what must come, however busy the machine is
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(1)</script>"
 NODE = {"elements": 64, "processing_seconds": 0.1, "buffered_bytes": 0}
 GRAPH = [
@@ -53,7 +54,10 @@ def written(tmp_path_factory):
 def browser():
     """Chromium, headless."""
     with sync_playwright() as player:
-        started = player.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        started = player.chromium.launch(
+            executable_path=CHROMIUM, args=FLAGS, timeout=PATIENCE
+        )
+        expect.set_options(timeout=PATIENCE)
         yield started
         started.close()
 
@@ -67,6 +71,7 @@ def visit(browser, written):
         context = browser.new_context(
             viewport={"width": width, "height": 900}, **settings
         )
+        context.set_default_timeout(PATIENCE)
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda message: said.append(message.text))
@@ -85,41 +90,46 @@ def visit(browser, written):
     assert set(asked) == {written.as_uri()}
 
 
-def column(page, number):
+def shows(page, number, expected):
+    """The layer table comes to have these, and no others, in a column."""
     cells = page.locator(f"table.layers tbody tr td:nth-child({number})")
-    return [text.strip() for text in cells.all_inner_texts()]
+    expect(cells).to_have_text(expected)
 
 
 def test_the_layer_table_sorts_by_a_heading(visit):
     page = visit()
-    assert column(page, 1) == ["random_flip", "hashing"]
+    shows(page, 1, ["random_flip", "hashing"])
     heading = page.locator("table.layers thead th").first
     heading.click()
     page.wait_for_selector("table.layers th[aria-sort=ascending]")
-    assert column(page, 1) == ["hashing", "random_flip"]
+    shows(page, 1, ["hashing", "random_flip"])
     heading.click()
     page.wait_for_selector("table.layers th[aria-sort=descending]")
-    assert column(page, 1) == ["random_flip", "hashing"]
+    shows(page, 1, ["random_flip", "hashing"])
 
 
 def test_the_layer_table_filters(visit):
     page = visit()
     page.locator("div.dt-search input").fill("hash")
-    assert column(page, 1) == ["hashing"]
+    shows(page, 1, ["hashing"])
 
 
 def test_the_layer_table_filters_by_kind(visit):
     page = visit()
     page.locator("table.layers thead th").nth(1).locator("button").last.click()
     page.locator("div.dtcc-dropdown button", has_text="image").click()
-    assert column(page, 2) == ["image"]
+    shows(page, 2, ["image"])
 
 
 def test_copy_gives_the_command(visit):
     page = visit(permissions=["clipboard-read", "clipboard-write"])
-    row = page.locator("table.trials tbody tr").first
-    row.locator("button.copy").click()
-    row.locator("button.copy", has_text="copied").wait_for()
+    button = page.locator("table.trials tbody tr").first.locator("button.copy")
+    button.evaluate(  # it says so for 1.5 s, in which a busy machine may miss it
+        """(button) => { window.said = []; new MutationObserver(
+          () => said.push(button.textContent)).observe(button, {childList: true}); }"""
+    )
+    button.click()
+    page.wait_for_function("said.includes('copied')")
     copied = page.evaluate("navigator.clipboard.readText()")
     assert copied == (
         "python run_bench.py run quick --workload random_flip --strategy naive "
@@ -172,17 +182,33 @@ def test_light_and_dark_differ_and_can_be_read(visit):
         assert sum(shades[darker][:3]) + 300 < sum(shades[lighter][:3])
 
 
-def test_it_prints_without_buttons(visit):
-    page = visit()
+def test_it_prints_without_buttons_and_nothing_is_cut(visit):
+    """A4 between margins of 1 cm is 718 pixels wide; paper has nothing to scroll."""
+    page = visit(width=718)
     page.emulate_media(media="print")
     assert page.locator("button:visible").count() == 0
+    clipped = """() => [...document.querySelectorAll('.wide, .wide div')].filter(
+        e => e.scrollWidth > e.clientWidth && getComputedStyle(e).overflowX != 'visible'
+    ).length"""
+    assert page.evaluate(clipped) == 0
+    tables = "[...document.querySelectorAll('table')].map(t => t.offsetWidth)"
+    assert max(page.evaluate(tables)) <= 718
     assert len(page.pdf()) > 20_000
 
 
 def test_it_is_painted_soon(visit):
+    """And its tables and chart stand after two seconds of one processor's work.
+
+    A busy machine takes any time on the clock: it is 0.6 s of work, and 2 s until then.
+    """
     page = visit()
-    paint = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
-    assert page.evaluate(paint) < 2000
+    paint = "performance.getEntriesByName('first-contentful-paint').length"
+    assert page.evaluate(paint) == 1
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+    told = session.send("Performance.getMetrics")["metrics"]
+    spent = {one["name"]: one["value"] for one in told}
+    assert 0 < spent["ThreadTime"] < 2
 
 
 @pytest.mark.parametrize("width", [390, 1440])
@@ -196,14 +222,15 @@ def test_a_comparison_is_quiet_sorts_and_fits(browser, tmp_path, width):
     path = tmp_path / "compare.html"
     path.write_text(compare.html(found), encoding="utf-8")
     page = browser.new_page(viewport={"width": width, "height": 900})
+    page.set_default_timeout(PATIENCE)
     said = []
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
     page.goto(path.as_uri())
     page.locator("table.dataTable th").nth(1).click()
     page.wait_for_selector("th[aria-sort=ascending]")
-    cells = page.locator("tbody td:nth-child(2)").all_inner_texts()
-    assert cells == ["naive", "parallel", "vectorized"]
+    cells = page.locator("tbody td:nth-child(2)")
+    expect(cells).to_have_text(["naive", "parallel", "vectorized"])
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert HOSTILE in page.locator("header").inner_text()
     page.close()

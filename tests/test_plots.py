@@ -123,6 +123,18 @@ def test_hostile_names_are_drawn_as_text(name, tmp_path):
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_figure_that_cannot_be_written_is_said_with_the_cause(tmp_path):
+    svg = figure.vector(draw("throughput", made_for("throughput")))
+    with pytest.raises(RuntimeError) as lost, raster.beside() as rasterise:
+        rasterise(svg, tmp_path / "nowhere" / "a.png")
+        rasterise(svg, tmp_path / "b.png")
+    path = tmp_path / "nowhere" / "a.png"
+    assert str(lost.value) == (
+        "Figures could not be written as PNG: "
+        f"FileNotFoundError: [Errno 2] No such file or directory: '{path}'"
+    )
+
+
 @pytest.mark.parametrize("name", PLOTS)
 def test_drawing_leaves_the_users_style_alone(name, runs):
     before = dict(mpl.rcParams)

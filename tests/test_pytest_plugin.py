@@ -144,7 +144,7 @@ def test_it_does_not_pass_in_a_worker_of_xdist(pytester, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     pytester.makepyfile(TEST.format(more=""))
     options = ("-p", "bench.pytest_plugin", "-p", "no:cacheprovider", "-n1")
-    done = pytester.runpytest_subprocess(*options, timeout=60)
+    done = pytester.runpytest_subprocess(*options, timeout=300)
     done.assert_outcomes(errors=1)
     assert pytest_plugin.NOT_PARALLEL == (
         "guard_workload measures, and pytest-xdist runs other tests beside it: nothing "

@@ -119,7 +119,7 @@ def test_the_plain_pipeline_is_spared_until_the_race_puts_it_out() -> None:
     true = {t: s * t.pipeline.batch_size for t, s in zip(LARGE, each, strict=True)}
     runs, standing = raced(true, 0.03, 0.02)
     plain = [run for run in runs if run.trial.label == "naive"]
-    assert [run.round for run in plain] == [0, 1, 2, 3]
+    assert [run.round for run in plain] == [0, 1, 2, 3, 4]
     assert standing.best in (LARGE[99].key, LARGE[98].key)
     assert standing.screened == 91
 
@@ -201,6 +201,21 @@ def test_borrowed_variance_covers_as_it_says() -> None:
         assert half.median() < 1
         inside.append((gaps.mean().abs() <= half).mean())
     assert 0.9 < np.mean(inside) < 0.99
+
+
+def test_a_noisy_rival_borrows_no_calm_from_the_others() -> None:
+    """Its own rounds speak against it; with what it borrowed it seemed known."""
+    rng = np.random.default_rng(2)
+    noise = np.full(8, 0.01)
+    noise[0] = 0.08
+    inside = []
+    for _ in range(150):
+        gaps = pd.DataFrame(rng.normal(0, noise, (4, 8)))
+        inside.append(abs(gaps[0].mean()) <= racing.half_widths(gaps)[0])
+    assert np.mean(inside) > 0.9
+    gaps = pd.DataFrame(rng.normal(0, noise, (4, 8)))
+    own = t.ppf(0.975, 3) * gaps[0].std() / np.sqrt(4)
+    assert racing.half_widths(gaps)[0] == pytest.approx(own)
 
 
 def test_a_standing_says_what_is_being_settled() -> None:

@@ -1,5 +1,6 @@
 """Rounds with a fake executor, and real processes that hang, die and chatter."""
 
+import math
 import os
 import signal
 import time
@@ -18,6 +19,20 @@ from tests import factory
 
 TRIALS = [factory.trial(prefetch=n) for n in range(6)]
 EFFORT = Effort(rounds=3)
+HEAVY_SHARE = machine.HEAVY_SHARE
+PATIENCE_SECONDS = 300  # for what must come, however busy the machine is
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy test machine repeats nothing: a pause of 0.1 s within a run would do."""
+    monkeypatch.setattr(machine, "HEAVY_SHARE", math.inf)
+
+
+@pytest.fixture
+def repeating(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As outside these tests."""
+    monkeypatch.setattr(machine, "HEAVY_SHARE", HEAVY_SHARE)
 
 
 class Fake:
@@ -176,10 +191,10 @@ class Beside:
 
 
 def test_a_run_beside_heavy_load_is_made_once_more_at_the_end_of_its_round(
-    monkeypatch: pytest.MonkeyPatch,
+    repeating: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The worst first, at most a tenth of the runs made; both are kept."""
-    limit = machine.HEAVY_SHARE
+    limit = HEAVY_SHARE
     monkeypatch.setattr(
         machine, "Conditions", Beside(0.0, limit + 0.1, 0.0, 0.9, limit, 0.0, 0.8)
     )
@@ -197,7 +212,7 @@ def test_a_run_beside_heavy_load_is_made_once_more_at_the_end_of_its_round(
 
 
 def test_repeats_are_a_tenth_of_a_sweep_that_is_always_disturbed(
-    monkeypatch: pytest.MonkeyPatch,
+    repeating: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rounded up."""
     monkeypatch.setattr(machine, "Conditions", Beside(*[0.9] * 50))
@@ -205,7 +220,7 @@ def test_repeats_are_a_tenth_of_a_sweep_that_is_always_disturbed(
 
 
 def test_neither_a_failed_run_nor_one_out_of_time_is_repeated(
-    monkeypatch: pytest.MonkeyPatch,
+    repeating: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It would fail again; a budget is a budget."""
     monkeypatch.setattr(machine, "Conditions", Beside(*[0.9] * 50))
@@ -254,7 +269,7 @@ QUICK = Effort(
     steady_seconds=0.02,
     window_seconds=0.002,
     warmup_seconds=0.01,
-    limit_seconds=60,
+    limit_seconds=PATIENCE_SECONDS,
 )
 
 
@@ -283,28 +298,37 @@ def measured(outcome: Outcome) -> Measured:
 
 
 def test_a_forked_run_is_measured(server: ForkServer, workload: str) -> None:
-    """And costs little beyond TensorFlow's own start."""
+    """And costs little beyond TensorFlow's own start, which was the server's.
+
+    Both are processor time, as a busy machine takes any time on the clock.
+    """
     outcome = server.execute("measure", Trial(workload=workload), QUICK, 1)
     found = measured(outcome)
     assert found.error is None
     assert len(found.samples) >= 3
     assert all(sample > 0 for sample in found.samples)
     assert {"fork", "tensorflow", "inputs", "check", "graph"} <= set(found.overhead)
-    assert outcome.seconds < 30
+    start = sum(psutil.Process(server._server.pid).cpu_times()[:2])
+    assert 0 < found.process_cpu_seconds < start / 2
 
 
 @pytest.mark.parametrize(
-    ("how", "type_", "message"),
+    ("how", "limit", "type_", "message"),
     [
-        ("hangs", "Timeout", "stopped after its limit of 1.5 s"),
-        ("kills", "Killed", "ended by SIGKILL (often: out of memory)"),
+        ("hangs", 1.5, "Timeout", "stopped after its limit of 1.5 s"),
+        (
+            "kills",
+            PATIENCE_SECONDS,
+            "Killed",
+            "ended by SIGKILL (often: out of memory)",
+        ),
     ],
 )
 def test_a_run_that_never_answers_is_a_row_and_the_next_one_works(
-    server: ForkServer, workload: str, how: str, type_: str, message: str
+    server: ForkServer, workload: str, how: str, limit: float, type_: str, message: str
 ) -> None:
     """The server outlives what it has forked, and no child is left."""
-    effort = Effort(limit_seconds=1.5)
+    effort = Effort(limit_seconds=limit)
     outcome = server.execute("measure", Trial(workload=f"{workload}:{how}"), effort, 1)
     assert outcome.failure.type == type_
     # The log may follow, such as TensorFlow's complaint that it has no GPU.
@@ -360,17 +384,18 @@ def test_a_server_that_was_killed_is_replaced(
 def test_when_the_runner_goes_away_the_run_is_killed(
     server: ForkServer, workload: str
 ) -> None:
-    """The server sees its input close, in the middle of a run."""
+    """The server sees its input close, in the middle of a run, and leaves by itself."""
     server.begin("measure", Trial(workload=f"{workload}:hangs"), QUICK, 1)
-    process = psutil.Process(server._server.pid)
-    deadline = time.monotonic() + 20
+    left = server._server
+    process = psutil.Process(left.pid)
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not (children := process.children()):
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    start = time.monotonic()
+    left.stdin.close()  # all that it sees of a runner that is gone
+    assert left.wait(PATIENCE_SECONDS) == 0
+    assert psutil.wait_procs(children, timeout=PATIENCE_SECONDS)[1] == []
     server.stop()
-    assert time.monotonic() - start < 8  # it left by itself: at 10 s it is killed
-    assert psutil.wait_procs([process, *children], timeout=5)[1] == []
 
 
 def test_a_spawned_run_hangs_and_the_next_one_works(workload: str) -> None:

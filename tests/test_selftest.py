@@ -1,12 +1,15 @@
 """The self-test passes on a good estimator, and fails on each kind of broken one."""
 
+import itertools
 import json
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
 from bench import bars, injection, selftest
 from bench.bars import RULES, Bar, Comparison, judged
+from bench.errors import UsageError
 from bench.stats import Interval
 
 QUIET, NOISY = 0.002, 0.004  # error of a trio's log-ratio
@@ -90,16 +93,45 @@ def test_the_exit_code_tells_and_nothing_is_lost(
     held: bool, code: int, tmp_path, monkeypatch, capsys
 ) -> None:
     bar = Bar(name="drain against hand-written", wanted="1 %", found="1.0", held=held)
-    monkeypatch.setattr(selftest, "compare", lambda stop, say: iter(COMPARISONS[:3]))
-    monkeypatch.setattr(selftest, "bars", lambda comparisons: [])
+    fresh = iter(COMPARISONS[:6])
+
+    def compare(stop: float, say: object, before: int) -> Iterator[Comparison]:
+        assert before == asked.pop(0)
+        yield from itertools.islice(fresh, 3)
+
+    asked = [0, 3]
+    monkeypatch.setattr(selftest, "compare", compare)
+    monkeypatch.setattr(bars, "bars", lambda comparisons: [])
     monkeypatch.setattr(selftest, "bias", lambda microseconds: bar)
     monkeypatch.setattr(selftest, "share", lambda: bar)
     out = tmp_path / "selftest.json"
-    assert selftest.main(0.0, out) == code
+    assert [selftest.main(0.0, out) for _ in range(2)] == [code] * 2
     assert ("held" if held else "missed") in capsys.readouterr().out
     kept = json.loads(out.read_text())
-    assert len(kept["comparisons"]) == 3
+    assert len(kept["comparisons"]) == 6  # the second one went on with the file
     assert [bar["held"] for bar in kept["bars"]] == [held] * 3
+
+
+def test_a_file_of_another_machine_or_none_is_refused(tmp_path) -> None:
+    out = tmp_path / "selftest.json"
+    bars.write(out, COMPARISONS[:1])
+    assert bars.read(out) == COMPARISONS[:1]
+    record = json.loads(out.read_text())
+    record["machine"]["cpu"] = "another"
+    out.write_text(json.dumps(record))
+    with pytest.raises(UsageError) as other:
+        bars.read(out)
+    assert str(other.value) == (
+        f"'{out}' is a self-test of another machine, or of other versions. Give "
+        "another file to --out."
+    )
+    out.write_text("{")
+    with pytest.raises(UsageError) as broken:
+        bars.read(out)
+    assert str(broken.value) == (
+        f"'{out}' is no self-test (Input data was truncated). Give another file to "
+        "--out."
+    )
 
 
 def test_an_injected_slow_down_is_calibrated_where_it_is_large() -> None:
@@ -115,6 +147,25 @@ def test_an_injected_slow_down_is_calibrated_where_it_is_large() -> None:
     assert found.length_for(0.0) == injection.LEAST
     assert found.length_for(0.05) == pytest.approx(26, abs=1)
     assert asked[0] == 10
+
+
+@pytest.mark.parametrize("ratio", [0.97, 1.0, 1.0199, float("nan")])
+def test_what_cannot_be_slowed_is_not_calibrated(ratio: float) -> None:
+    """A ratio of 1 would be divided by, and one below it give negative lengths."""
+    asked = []
+
+    def measure(length: int) -> float:
+        asked.append(length)
+        return ratio
+
+    with pytest.raises(UsageError) as error:
+        injection.calibrate(measure, first=10)
+    assert asked == [10, 200, 4000, 80_000]
+    assert str(error.value) == (
+        f"Hashing 80,000 numbers a call made the trial {ratio:.3f} times as long; to "
+        "slow it by a known share it must be more than 1.02. Measure on a quieter "
+        "machine, or name a workload with shorter calls."
+    )
 
 
 def test_the_injected_layer_changes_no_output(tmp_path) -> None:

@@ -25,7 +25,7 @@ class Process:
         self.flushes, self.taken, self.told = flushes, None, None
         self.thread = threading.Thread(target=self._work)
         self.thread.start()
-        assert self.caller.arrived(10, gone=lambda: False)
+        assert self.caller.arrived(60, gone=lambda: False)
 
     def _work(self):
         seat = Seat(self.caller.path)
@@ -43,7 +43,7 @@ class Process:
 
     def leave(self):
         self.caller.close()
-        self.thread.join(10)
+        self.thread.join(60)
 
 
 def _seconds(rounds):
@@ -105,8 +105,8 @@ def test_a_lost_process_ends_the_rounds(tmp_path):
 
     thread = threading.Thread(target=leave)
     thread.start()
-    assert gone.arrived(10, gone=lambda: False)
-    thread.join(10)
+    assert gone.arrived(60, gone=lambda: False)
+    thread.join(60)
     one.caller.ready({})
     assert gone.ready({}) is None
     assert take([one.caller, gone], seconds=5, clock=Clock()) == []
@@ -132,9 +132,9 @@ def test_who_is_sent_home_before_the_turns_says_so(tmp_path):
 
     thread = threading.Thread(target=work)
     thread.start()
-    assert caller.arrived(10, gone=lambda: False)
+    assert caller.arrived(60, gone=lambda: False)
     caller.close()
-    thread.join(10)
+    thread.join(60)
     assert said == ["no turns were taken: another process was lost"]
 
 

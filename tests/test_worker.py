@@ -1,5 +1,6 @@
 """One run by the worker itself: every placement, the gate, and its errors."""
 
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -266,13 +267,17 @@ def test_preparing_tells_traits_and_errors(folder: Path) -> None:
     )
 
 
-def test_the_result_is_written_whole(folder: Path) -> None:
-    """Under its name only when it is complete."""
+def test_the_result_is_written_whole(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under its name only when it is complete; what is left over lies beside it."""
+    monkeypatch.setattr(tempfile, "tempdir", None)  # the worker sets it: put it back
     asked = request(folder, "numbers")
     worker.main(msgspec.json.encode(asked))
     written = (folder / "result.json").read_bytes()
     demand_samples(msgspec.json.decode(written, type=Measured))
     assert not (folder / "result.partial").exists()
+    assert tempfile.gettempdir() == str(folder)
 
 
 def test_a_later_run_seeks_no_facts_and_is_checked_all_the_same(
@@ -293,3 +298,19 @@ def test_a_later_run_seeks_no_facts_and_is_checked_all_the_same(
     demand_samples(worker.measure(later, time.monotonic()))
     refused = worker.measure(wrong, time.monotonic()).error
     assert (refused.type, refused.phase) == ("AssertionError", "check")
+
+
+def test_only_who_takes_turns_may_be_left_unchecked(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever measures alone is checked, whatever is asked."""
+
+    def no_turns(*_: object) -> None:
+        raise RuntimeError("past the gate")
+
+    monkeypatch.setattr(worker, "take_turns", no_turns)
+    asked = request(folder, "numbers:wrong")
+    asked.effort = replace(QUICK, check=False)
+    assert worker.measure(asked, time.monotonic()).error.type == "AssertionError"
+    asked.channel = "a socket"
+    assert worker.measure(asked, time.monotonic()).error.message == "past the gate"

@@ -1,0 +1,63 @@
+"""What a guarantee costs is told by pairs that differ in nothing else."""
+
+import factory
+
+from bench import prices, report, table
+
+PLAIN = factory.trial()
+SURE = factory.trial(op_determinism=True)
+ALSO = factory.trial(op_determinism=True, prefetch=2)
+FIELDS = ("title", "label", "setting", "takes", "verdict", "lost")
+
+
+def in_model(jit: str, workload: str = "cifar_augmentation"):
+    return factory.trial(
+        workload=workload, consumer="train", placement="model", jit=jit
+    )
+
+
+def rows(runs) -> list[tuple]:
+    found = prices.rows(table.from_runs(runs))
+    return [tuple(row[name] for name in FIELDS) for row in found]
+
+
+def test_determinism_is_compared_with_the_same_pipeline_without_it() -> None:
+    runs = factory.runs({PLAIN: 0.01, SURE: 0.015, ALSO: 0.001}, rounds=8)
+    ((title, label, setting, takes, verdict, lost),) = rows(runs)
+    assert (title, label, setting) == ("prose, drain", "naive", "op_determinism=true")
+    assert 1.4 < float(takes) < 1.6 and (verdict, lost) == ("slower", False)
+    assert rows(factory.runs({PLAIN: 0.01, ALSO: 0.015})) == []
+    assert prices.rows(table.from_runs([])) == []
+
+
+def test_xla_lost_gains_nothing_and_the_variant_shows_what_was_to_be_had() -> None:
+    variant = "cifar_augmentation:flip_only"
+    lost = factory.runs({in_model("auto"): 0.02}, rounds=8, flags=["xla_off"])
+    others = {
+        in_model("off"): 0.02,
+        in_model("off", variant): 0.01,
+        in_model("auto", variant): 0.01,
+        in_model("on", variant): 0.005,
+    }
+    found = rows([*factory.runs(others, rounds=8), *lost])
+    assert [(row[0], row[2], row[4], row[5]) for row in found] == [
+        (f"{variant}, train", "jit=on", "faster", False),
+        ("cifar_augmentation, train", "jit=auto", "unchanged", True),
+    ]
+
+
+def test_one_round_has_a_ratio_and_no_verdict() -> None:
+    ((*_, takes, verdict, _),) = rows(factory.runs({PLAIN: 0.01, SURE: 0.02}, rounds=1))
+    assert takes.startswith(("1.9", "2")) and verdict == "unknown"
+
+
+def test_the_forms_of_the_report_show_it(tmp_path) -> None:
+    runs = factory.runs({PLAIN: 0.01, SURE: 0.015}, rounds=8)
+    found = report.summed(runs)
+    found.content["source"] = "made up"
+    report.write(found, tmp_path, ("html", "md"))
+    page = (tmp_path / "report.html").read_text()
+    assert "<h2>What guarantees cost</h2>" in page
+    assert "<td>op_determinism=true</td>" in page
+    text = (tmp_path / "report.md").read_text()
+    assert "| prose, drain | naive | op_determinism=true | 1." in text
