@@ -12,6 +12,7 @@ test: .venv/installed
 	.venv/bin/python -m pytest
 
 .venv/installed: $(REQUIREMENTS)
+	@echo "Installing TensorFlow and what else it needs into .venv, about 2 minutes ..."
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check \
 		--require-hashes --requirement $(REQUIREMENTS)

@@ -4,29 +4,40 @@
 from __future__ import annotations
 
 import argparse
-import json
+import gc
 import os
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import catalog, guarding, sweeps
-from bench.errors import UsageError
-from bench.pipeline import AXES, STRATEGIES, allowed
-from bench.trial import CONSUMERS
+from bench import program
+from bench.errors import UsageError, check_folder, unknown
+
+try:
+    from bench import guarding, sweeps
+    from bench.trial import CONSUMERS, Effort
+except ModuleNotFoundError as missing:  # another Python than that of the packages
+    sys.exit(program.without(missing))
 
 # Three minutes with its report, also where the machine is shared: what is cut, says so.
 MAIN_JOB = ("run", "quick", "--budget", "145s")
+RUN_EXITS = (
+    "exit codes: 0 something was measured; 1 every run failed, or none was made; 2 bad "
+    "use; 130 interrupted, what was measured is kept"
+)
+NOTHING_MEASURED = 1
 BAD_USE = 2
 INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run one verb; the quick sweep if none is given. Returns the exit code."""
-    options = _parser().parse_args(arguments or MAIN_JOB)
+    options = _parser().parse_args(_joined(arguments or MAIN_JOB))
     try:
         return options.verb(options)
+    except ModuleNotFoundError as missing:
+        return program.without(missing)
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         _annotate(str(error))
@@ -34,6 +45,18 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
         return INTERRUPTED
+
+
+def _joined(arguments: Sequence[str]) -> list[str]:
+    """`--budget -5m` as `--budget=-5m`: else -5m is taken for an option."""
+    joined: list[str] = []
+    for word in arguments:
+        before = joined[-1] if joined else ""
+        if re.match(r"-\.?\d", word) and re.fullmatch(r"--[a-z-]+", before):
+            joined[-1] = f"{before}={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def _annotate(error: str) -> None:
@@ -45,27 +68,9 @@ def _annotate(error: str) -> None:
 
 def list_(options: argparse.Namespace) -> int:
     """Print what is there: layers, workloads, strategies, axes, sweeps, plots."""
-    found = {
-        "workloads": _shelf("workloads"),
-        "layers": _shelf("layers"),
-        "strategies": {
-            name: ", ".join(f"{axis}={value}" for axis, value in settings.items())
-            or "the defaults"
-            for name, settings in STRATEGIES.items()
-        },
-        "axes": {name: _axis_line(name) for name in AXES},
-        "consumers": CONSUMERS,
-        "sweeps": sweeps.names(),
-        "plots": _shelf("plots"),
-    }
-    if options.json:
-        print(json.dumps(found, indent=2))
-        return 0
-    for shelf, entries in found.items():
-        print(f"{shelf}:")
-        for name, summary in entries.items():
-            print(f"  {name:<27} {summary}")
-    return 0
+    from bench import listing
+
+    return listing.main(as_json=options.json)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -75,24 +80,35 @@ def run(options: argparse.Namespace) -> int:
     folder = sweeping.main(options)
     if folder is None:
         return INTERRUPTED
-    return _report([folder], folder, ("html", "md", "csv", "png"), as_json=options.json)
+    usual = ("html", "md", "csv", "png")
+    went_well = _report([folder], folder, usual, as_json=options.json)
+    return 0 if went_well else NOTHING_MEASURED
 
 
 def report(options: argparse.Namespace) -> int:
     """Turn result folders into a terminal table and files."""
     from bench import history
+    from bench.report import FORMATS
 
     if len(options.folders) == 1 and history.holds_guards(options.folders[0]):
         return history.main(options.folders[0], out=options.out, as_json=options.json)
-    formats = tuple(options.format.split(","))
+    formats = options.format.split(",")
+    for name in formats:
+        if name not in FORMATS:
+            raise unknown("report format", name, FORMATS)
     out = options.out or options.folders[0]
-    return _report(options.folders, out, formats, as_json=options.json)
+    if not options.json:
+        check_folder(out)
+    _report(options.folders, out, formats, as_json=options.json)
+    return 0
 
 
 def compare(options: argparse.Namespace) -> int:
     """Compare two result folders, trial by trial, as ratios with intervals."""
     from bench import compare
 
+    if not options.json:
+        check_folder(options.out or options.b)
     return compare.main(options.a, options.b, out=options.out, as_json=options.json)
 
 
@@ -125,36 +141,29 @@ def doctor(options: argparse.Namespace) -> int:
 
 def _report(
     folders: Sequence[Path], out: Path, formats: Sequence[str], *, as_json: bool
-) -> int:
+) -> bool:
+    """Print a report and write its files; whether any of its runs went well."""
     from bench import report
 
+    gc.disable()  # the end is near: looking for cycles takes a sixth of the time
     found = report.gather(folders)
     if as_json:
         print(report.as_json(found))
-        return 0
-    report.terminal(found)
-    for path in report.write(found, out, formats):
-        if path.suffix in (".html", ".md"):
-            print(f"Report: {path}")
-    return 0
+    else:
+        report.terminal(found)
+        _name(report.write(found, out, formats))
+    return any(run.measured.error is None for run in found.runs)
 
 
-def _shelf(shelf: str) -> dict[str, str]:
-    lines = {}
-    for entry in catalog.entries(shelf).values():
-        lines[entry.name] = entry.summary
-        for variant in entry.variants:
-            arguments = entry.constants["VARIANTS"][variant]
-            spelled = ", ".join(f"{name}={value}" for name, value in arguments.items())
-            lines[f"{entry.name}:{variant}"] = f"the same with {spelled}"
-    return lines
-
-
-def _axis_line(name: str) -> str:
-    words, numbers = allowed(name)
-    values = [str(word).lower() for word in words] + (["n"] if numbers else [])
-    axis = AXES[name]
-    return f"{axis.metadata['doc']} ({'|'.join(values)}; {str(axis.default).lower()})"
+def _name(paths: Sequence[Path]) -> None:
+    """Say which files were written; of figures, only in which folder."""
+    figures = [path for path in paths if path.suffix == ".png"]
+    for path in sorted({figure.parent for figure in figures}):
+        print(f"Figures: {path}")
+    for path in paths:
+        if path not in figures:
+            reads = path.suffix in (".html", ".md")
+            print(f"{'Report' if reads else 'Written'}: {path}")
 
 
 def _duration(text: str) -> float:
@@ -173,6 +182,16 @@ def _precision(text: str) -> float:
             f"a share from 0.1% to 50%, such as 2% or 0.02, got '{text}'"
         )
     return share
+
+
+def _minutes(text: str) -> float:
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = 0.0
+    if not 0 < minutes < float("inf"):
+        raise argparse.ArgumentTypeError(f"minutes above 0, such as 5, got '{text}'")
+    return minutes
 
 
 def _positive(text: str) -> int:
@@ -194,7 +213,13 @@ def _parser() -> argparse.ArgumentParser:
 
     verb("list", list_)
     added = verb("run", run)
-    added.add_argument("sweep", nargs="?", help="a named sweep or a FILE.toml")
+    added.epilog = RUN_EXITS
+    added.add_argument(
+        "sweep",
+        nargs="?",
+        help="a named sweep, see list, or a FILE.toml; left out only with --resume "
+        f"(run_bench.py alone means {' '.join(MAIN_JOB)})",
+    )
     for name, text in (
         ("workload", "a workload or layer, name:variant, or your own file's path"),
         ("strategy", "a named strategy"),
@@ -204,10 +229,17 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("--consumer", choices=CONSUMERS, help="what pulls the batches")
     added.add_argument("--unit", choices=sweeps.UNITS, help="what a sample covers")
     added.add_argument(
-        "--rounds", type=_positive, help="runs of each trial; of a race, at least"
+        "--rounds",
+        type=_positive,
+        help="how often each trial is run; default: as the sweep says, else "
+        f"{Effort.rounds}, and fewer where --budget is short; with --precision it is "
+        "the least for each",
     )
     added.add_argument(
-        "--budget", type=_duration, default=0.0, help="stop after this time, as 10m"
+        "--budget",
+        type=_duration,
+        default=0.0,
+        help="stop after this time, as 10m; default: none, all runs are made",
     )
     added.add_argument(
         "--precision",
@@ -245,7 +277,7 @@ def _parser() -> argparse.ArgumentParser:
         "--selftest", action="store_true", help="inject slow-downs and look for them"
     )
     added.add_argument(
-        "--minutes", type=float, default=30.0, help="of the self-test; default 30"
+        "--minutes", type=_minutes, default=30.0, help="of the self-test; default 30"
     )
     added.add_argument("--out", type=Path, help="write each comparison as JSON")
     return parser

@@ -6,18 +6,18 @@ scene; the rows of the tables have its whole label.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
-from bench.stats import MARGINS, UNSTABLE_SPREAD
-from bench.words import figure, triple, visible
+from bench import stats
+from bench.naming import names
+from bench.stats import FEWEST_ROUNDS, MARGINS, NOT_RANKED, UNSTABLE_SPREAD
+from bench.words import figure, triple
 
-FEW_ROUNDS = 3
 BUSY_SHARE = 0.10
-LONGEST = 60  # characters of a name within a sentence
+MANY_ROUNDS = 9
 MOST_NAMES = 4
 QUANTITIES = ("factor", "lead", "examples_per_second")
 NEEDED = [
@@ -27,6 +27,7 @@ NEEDED = [
     *(f"{name}{end}" for name in QUANTITIES for end in ("", "_low", "_high")),
 ]
 ERRORS = "The errors are listed below; run the command of the row to see one again."
+SIMPLER = "take the simpler one."
 ROUNDS = "Measure more rounds: --rounds 5."
 FLAGS = {
     "retraced": "a function was traced again inside the timed windows, so they hold "
@@ -64,6 +65,7 @@ def sentence(rows: Sequence[Row]) -> str:
         return "No trial here can be ranked: see the cautions."
     called = names([row["label"] for row in rows])
     others = [row for row in rows if row["ranked"] and not row["best"]]
+    barred_faster = any(barred(row) and row["factor"] > 1 for row in rows)
     if not others:
         rate, interval = triple(best, "examples_per_second")
         interval = f" ({interval})" if interval else ""
@@ -73,7 +75,45 @@ def sentence(rows: Sequence[Row]) -> str:
         )
     lost = sum(row["runs"] == 0 and row["failed"] > 0 for row in rows)
     tail = f" {lost} of {len(rows)} trials failed." if lost else ""
-    return f"{_won(best, called)} {_lead(best, others, called)}{_once(best)}{tail}"
+    few = all(row["pairs"] < FEWEST_ROUNDS for row in others)
+    count = compared(rows, "factor")
+    won = _won(best, called, count, barred_faster=barred_faster, few=few)
+    lead = _lead(best, others, called, compared(rows, "lead"))
+    return f"{won}{lead}{_once(best)}{tail}"
+
+
+def barred(row: Row) -> bool:
+    """Whether a trial did other work than it is compared on, so has no rank."""
+    return bool(row["runs"]) and not set(NOT_RANKED).isdisjoint(row["flags"].split(";"))
+
+
+def interval_verdict(took: stats.Interval, consumer: str) -> str:
+    """The verdict on a ratio of seconds, which fewer than three rounds do not have."""
+    many = took.count >= FEWEST_ROUNDS
+    return stats.verdict(took, MARGINS[consumer]) if many else "unknown"
+
+
+def compared(rows: Sequence[Row], name: str) -> int:
+    """How many comparisons of a scene the verdicts on `factor` or `lead` count."""
+    return sum(
+        row["pairs"] >= FEWEST_ROUNDS and row[f"{name}_low"] < row[f"{name}_high"]
+        for row in rows
+    )
+
+
+def jointly(rows: Sequence[Row]) -> str:
+    """Why an interval beside 1 has no verdict, where a row of the scene is so."""
+    if not any(
+        row["verdict"] == "unknown"
+        and row["pairs"] >= FEWEST_ROUNDS
+        and (row["factor_low"] > 1 or row["factor_high"] < 1)
+        for row in rows
+    ):
+        return ""
+    return (
+        f"Verdicts count all {compared(rows, 'factor')} comparisons together (Holm), "
+        f"at a margin of {_margin(rows[0])}; each interval is for one alone."
+    )
 
 
 def cautions(rows: Sequence[Row]) -> list[Caution]:
@@ -92,8 +132,8 @@ def cautions(rows: Sequence[Row]) -> list[Caution]:
         what, _, remedy = text.partition(". ")
         add([row for row in rows if flag in row["flags"]], f"{what}.", remedy)
     add([row for row in rows if row["runs"] == 1], "one run: no interval.", ROUNDS)
-    few = [row for row in rows if 1 < row["runs"] < FEW_ROUNDS]
-    add(few, "two runs give very wide intervals.", ROUNDS)
+    few = [row for row in rows if 1 < row["runs"] < FEWEST_ROUNDS]
+    add(few, "two runs: an interval, but too few for a verdict.", ROUNDS)
     unstable = [row for row in rows if row["unstable"]]
     worst = 100 * _most(unstable, "spread")
     add(
@@ -115,43 +155,15 @@ def cautions(rows: Sequence[Row]) -> list[Caution]:
     return found
 
 
-def names(labels: Sequence[str]) -> dict[str, str]:
-    """Each label short enough for a sentence, without what all of them share.
-
-    Of what is left those settings come first that fewest others have.
-    """
-    parts = {label: label.split(",") for label in labels}
-    held = Counter(part for some in parts.values() for part in dict.fromkeys(some))
-    shared = {p for p, n in held.items() if n == len(parts) > 1 and "=" in p}
-    short = {
-        label: _short([part for part in some if part not in shared], held)
-        for label, some in parts.items()
-    }
-    alike = Counter(short.values())
-    return {
-        label: name if alike[name] == 1 else visible(label, 2 * LONGEST)
-        for label, name in short.items()
-    }
-
-
-def _short(parts: Sequence[str], held: Mapping[str, int]) -> str:
-    whole = ",".join(parts) or "naive"
-    if len(whole) <= LONGEST:
-        return visible(whole)
-    order = sorted(parts, key=lambda part: ("=" in part, held[part]))
-    kept = [visible(order[0], LONGEST)]
-    for part in order[1:]:
-        if len(",".join([*kept, part])) <= LONGEST - 15:
-            kept.append(visible(part))
-    rest = len(parts) - len(kept)
-    more = f" and {rest} more setting{'s' if rest > 1 else ''}" if rest else ""
-    return ",".join(kept) + more
-
-
-def _won(best: Row, called: Mapping[str, str]) -> str:
+def _won(
+    best: Row, called: Mapping[str, str], count: int, *, barred_faster: bool, few: bool
+) -> str:
     name = called[best["label"]]
+    if best["is_baseline"] and few:
+        return f"{name} was fastest (two runs or one: a hint and not a result)."
     if best["is_baseline"]:
-        return f"{name} won: nothing here was faster."
+        whom = "that may be ranked was shown to be" if barred_faster else "here was"
+        return f"{name} won: nothing {whom} faster."
     factor, interval = triple(best, "factor")
     against = called[best["baseline"]]
     if not interval:
@@ -159,36 +171,66 @@ def _won(best: Row, called: Mapping[str, str]) -> str:
             f"{name} was fastest, {factor} times as fast as {against} (one run: no "
             "interval, a hint and not a result)."
         )
-    sure = f"95 % interval {interval}, {int(best['pairs'])} rounds"
+    rounds = int(best["pairs"])
+    if rounds < FEWEST_ROUNDS:
+        return (
+            f"{name} was fastest, {factor} times as fast as {against} ({interval} from "
+            "two runs: a hint and not a result)."
+        )
+    sure = f"95 % interval {interval}, {rounds} rounds"
     if best["verdict"] == "faster":
         return f"{name} won: {factor} times as fast as {against} ({sure})."
+    if count > 1 and best["factor_low"] > 1 + MARGINS[best["consumer"]]:
+        return (
+            f"{name} came first: {factor} times as fast as {against} (95 % interval "
+            f"{interval} by itself, {rounds} rounds), not yet certain once all {count} "
+            f"comparisons are counted. More rounds settle it: "
+            f"--rounds {max(MANY_ROUNDS, 2 * rounds)}."
+        )
     return (
-        f"{name} came first, but is not shown to be faster than {against}: {factor} "
-        f"times as fast ({sure})."
+        f"{name} came first, but is not shown to be faster than {against} by more than "
+        f"{_margin(best)}: {factor} times as fast ({sure})."
     )
 
 
-def _lead(best: Row, others: Sequence[Row], called: Mapping[str, str]) -> str:
-    margin = f"{100 * MARGINS[best['consumer']]:.0f} %"
+def _lead(
+    best: Row, others: Sequence[Row], called: Mapping[str, str], count: int
+) -> str:
     # A trial without a round in common has no lead.
     others = sorted(others, key=lambda row: (pd.isna(row["lead"]), row["lead"]))
     second = others[0]
+    said = second["lead_verdict"]
     rivals = [row for row in others if row["lead_verdict"] != "faster"]
     lead, interval = triple(second, "lead")
     name = called[second["label"]]
+    if len(others) == 1 and second["is_baseline"] and said != "unchanged":
+        return ""  # that has been said
     if not interval:
-        return f"The runner-up was {name}, which took {lead} times as long."
-    if not rivals:
+        return f" The runner-up was {name}, which took {lead} times as long."
+    takes = f"takes {interval} times as long"
+    if second["pairs"] < FEWEST_ROUNDS:
         return (
-            f"The runner-up is {name}, which takes {lead} times as long ({interval})."
+            f" The runner-up was {name}, which took {lead} times as long ({interval})."
         )
-    if len(rivals) == 1 and second["lead_verdict"] == "unchanged":
-        return f"{name} is as fast within {margin} ({interval}): take the simpler one."
-    whom = "" if len(rivals) == 1 else f"{name}: "
+    if not rivals:
+        if second["is_baseline"]:
+            return " The runner-up is the baseline itself."
+        return (
+            f" The runner-up is {name}, which takes {lead} times as long ({interval})."
+        )
+    if len(rivals) == 1 and said == "unchanged":
+        return f" {name} is as fast within {_margin(best)} (it {takes}): " + SIMPLER
+    counted = second["lead_low"] > 1 + MARGINS[best["consumer"]] and count > 1
+    joint = f", all {count} comparisons counted," if counted else ""
+    whom = "it" if len(rivals) == 1 else name
     return (
-        f"At a margin of {margin} it cannot be told from {_names(rivals, called)} "
-        f"({whom}{interval})."
+        f" At a margin of {_margin(best)}{joint} it cannot be told from "
+        f"{_names(rivals, called)} ({whom} {takes})."
     )
+
+
+def _margin(row: Row) -> str:
+    return f"{100 * MARGINS[row['consumer']]:.0f} %"
 
 
 def _once(best: Row) -> str:
@@ -218,6 +260,12 @@ def _most(rows: Sequence[Row], name: str) -> float:
 
 
 def _names(rows: Sequence[Row], called: Mapping[str, str]) -> str:
-    shown = [called[row["label"]] for row in rows[:MOST_NAMES]]
-    rest = len(rows) - len(shown)
-    return ", ".join(shown) + (f" and {rest} more" if rest else "")
+    return listed([called[row["label"]] for row in rows])
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first of several names in a sentence, and how many more there are."""
+    shown = names[:MOST_NAMES]
+    rest = len(names) - len(shown)
+    between = "; " if any("," in name for name in shown) else ", "
+    return between.join(shown) + (f" and {rest} more" if rest else "")

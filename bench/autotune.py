@@ -1,8 +1,9 @@
-"""What AUTOTUNE picked, and whether it beat the best setting that was pinned by hand.
+"""What AUTOTUNE picked, and whether it beat the same pipeline without it.
 
 An autotuned trial is compared with the trials of its scene that differ from it in
-nothing but the axes that take `autotune`. The best of several is taken by its estimate,
-which favours it a little: a verdict of `faster` for AUTOTUNE is the surer one.
+nothing but the axes that take `autotune`, pinned in these or left at none. The fastest
+of several is taken by its estimate, which favours it a little: a verdict of `faster`
+for AUTOTUNE is the surer one. Fewer than three rounds give no verdict.
 """
 
 from __future__ import annotations
@@ -11,8 +12,7 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from bench import pairs, stats, words
-from bench.machine import identity
+from bench import answers, pairs, stats, words
 from bench.pipeline import AXES, allowed
 from bench.table import SCENE, machine_labels
 from bench.trial import Run
@@ -48,11 +48,12 @@ def rows(
     frame = frame[both]
     whole = len(frame[frame["tuned"]].drop_duplicates(["machine", "key"]))
     most = whole if most is None else most
+    needed = list(dict.fromkeys((*COLUMNS, *SCENE, "tuned")))
     found = []
     for _, group in frame.groupby(by, sort=False):
         if len(found) >= most:
             break
-        found += _compared(group)
+        found += _compared(group[needed])
     found = found[:most]
     picked = _picked(runs, {row["pair"] for row in found})
     for row in found:
@@ -63,7 +64,6 @@ def rows(
 def _compared(group: pd.DataFrame) -> list[dict[str, object]]:
     pinned = group[~group["tuned"]].groupby("key")["log_seconds"].mean().idxmin()
     first = group.drop_duplicates("key").set_index("key")
-    margin = stats.MARGINS[first["consumer"].iloc[0]]
     made = []
     tuned = first[first["tuned"]]
     seconds = pairs.seconds(group, [pinned, *tuned.index])
@@ -71,7 +71,7 @@ def _compared(group: pd.DataFrame) -> list[dict[str, object]]:
         took = pairs.ratio(seconds[:, number], seconds[:, 0])
         speed = pairs.ratio(seconds[:, 0], seconds[:, number])
         values = speed.estimate, speed.low, speed.high
-        verdict = stats.verdict(took, margin)
+        verdict = answers.interval_verdict(took, row["consumer"])
         made.append(
             {
                 "pair": (row["machine"], key),
@@ -91,11 +91,10 @@ def _picked(
     runs: Sequence[Run], wanted: Iterable[tuple[str, str]]
 ) -> dict[tuple[str, str], str]:
     """Parallelism and buffers of the last graph that ran, by machine and key."""
-    labels = machine_labels(runs)
     wanted = set(wanted)
     found = {}
-    for run in runs:
-        pair = labels[identity(run.machine)], run.key
+    for run, label in zip(runs, machine_labels(runs), strict=True):
+        pair = label, run.key
         if pair in wanted and run.measured.graph:
             found[pair] = "; ".join(_nodes(run)) or "nothing"
     return found

@@ -123,6 +123,12 @@ def find(name: str) -> Entry:
             raise UsageError(
                 f"{GONE[stem]} is gone in Keras 3: use 'resizing' or 'random_zoom'."
             )
+        path = Path(stem)
+        if shelf is None and (path.exists() or path.suffix or path.name != stem):
+            raise UsageError(
+                f"'{stem}' is no workload: a workload file ends in .py. See "
+                "`run_bench.py list` for those with a name."
+            )
         if shelf is None:
             raise unknown("workload", stem, workload_names())
         entry = _read(_file(shelf, stem), shelf)

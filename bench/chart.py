@@ -18,10 +18,12 @@ import pandas as pd
 import platformdirs
 import vl_convert
 
-from bench import figure, words
+from bench import figure, naming, summary, words
 
 MOST_BARS = 40  # trials of a scene that the chart shows, fastest first
 MOST_SCENES = 30
+LINE = 12  # pixels
+REACH = 2.0  # intervals are cut where they go this many times beyond all estimates
 
 
 def specification(trials: pd.DataFrame) -> dict[str, object] | None:
@@ -46,29 +48,37 @@ def specification(trials: pd.DataFrame) -> dict[str, object] | None:
         domain=["best", "ranked", "not ranked"],
         range=[figure.VERMILION, figure.BLUE, figure.GREY],
     )
-    y = altair.Y("trial:N", sort=None, title=None)
+    y = altair.Y("name:N", sort=None, title=None)
+    lines = 1 + rows["name"].str.count("\n").max()
     base = (
         altair.Chart(altair.InlineData(values=rows.to_dict("records")))
         .transform_filter("datum.scene == scene")
         .encode(
-            y=y.axis(labelLimit=130),
+            y=y.axis(
+                labelLimit=180,
+                labelLineHeight=LINE,
+                labelExpr="split(datum.label, '\\n')",
+            ),
             color=altair.Color("mark:N", scale=colors, title=None).legend(
                 orient="bottom"
             ),
             tooltip=["trial:N", "rate:N", "factor:N", "verdict:N"],
         )
     )
-    title = "examples a second"
+    x = {
+        "title": "examples a second (log scale)",
+        "scale": altair.Scale(type="log", nice=False, zero=False, padding=8),
+    }
     bars = base.mark_rule(strokeWidth=3).encode(
-        x=altair.X("low:Q", title=title).axis(tickCount=6), x2="high:Q"
+        x=altair.X("low:Q", **x).axis(tickCount=5, format="~s"), x2="high:Q"
     )
     points = base.mark_point(filled=True, size=90, opacity=1).encode(
-        x=altair.X("value:Q", title=title)
+        x=altair.X("value:Q", **x)
     )
     chart = (bars + points).add_params(chosen)
     chart = chart.properties(
         width="container",
-        height={"step": 22},
+        height={"step": LINE * int(lines) + 10},
         autosize={"type": "fit-x", "contains": "padding"},
     )
     chart = chart.configure(background="transparent", font="sans-serif")
@@ -127,8 +137,13 @@ def _rows(trials: pd.DataFrame) -> pd.DataFrame:
         name = words.title(scene.iloc[0])
         if several:
             name += f" on {words.visible(scene['machine'].iloc[0], 80)}"
-        fastest = scene.sort_values("examples_per_second", ascending=False)
-        for row in fastest.head(MOST_BARS).to_dict("records"):
+        fastest = scene.sort_values(
+            ["ranked", "examples_per_second"], ascending=[False, False]
+        ).head(MOST_BARS)
+        called = naming.names(list(scene["label"]))
+        values = fastest["examples_per_second"]
+        ends = values.min() / REACH, values.max() * REACH
+        for row in fastest.to_dict("records"):
             value = float(row["examples_per_second"])
             low, high = row["examples_per_second_low"], row["examples_per_second_high"]
             factor, interval = words.triple(row, "factor")
@@ -136,13 +151,14 @@ def _rows(trials: pd.DataFrame) -> pd.DataFrame:
             rows.append(
                 {
                     "scene": name,
+                    "name": words.wrapped(called[row["label"]], 28),
                     "trial": words.visible(row["label"], 80),
                     "value": _short(value),
-                    "low": _short(low if pd.notna(low) else value),
-                    "high": _short(high if pd.notna(high) else value),
+                    "low": _short(max(low, ends[0]) if pd.notna(low) else value),
+                    "high": _short(min(high, ends[1]) if pd.notna(high) else value),
                     "rate": f"{rate} ({bounds})" if bounds else rate,
                     "factor": f"{factor} ({interval})" if interval else factor,
-                    "verdict": row["verdict"],
+                    "verdict": summary.verdict(row),
                     "mark": "best"
                     if row["best"]
                     else ("ranked" if row["ranked"] else "not ranked"),

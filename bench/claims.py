@@ -22,6 +22,17 @@ from bench.judge import (
 )
 from bench.trial import Run
 
+UNITS = {  # of what is compared or counted
+    "speed": "times as fast",
+    "later_speed": "times as fast",
+    "later_over_first": "times as fast",
+    "resident_bytes": "times less memory",
+    "fact_cache_bytes": "times fewer bytes",
+    "fact_records_read_per_example": "times fewer records",
+    "fact_positive_share": "of the labels",
+    "fact_source_iterators": "iterators",
+    "fact_export_max_difference": "apart at the most",
+}
 __all__ = ["judge", "main", "rows"]
 
 
@@ -56,10 +67,11 @@ def main(
 def markdown(judged: pd.DataFrame) -> str:
     """A line a claim, its workloads under their verdicts; for a README."""
     lines = [
-        "| what is said | holds | does not hold | not settled |",
-        "| :-- | :-- | :-- | :-- |",
+        "| what is said | predicted | holds | does not hold | not settled |",
+        "| :-- | :-- | :-- | :-- | :-- |",
     ]
     for (sentence, source), part in judged.groupby(["sentence", "source"], sort=False):
+        predicted = words.markdown(_predicted(part.iloc[0]))
         cells = [
             "; ".join(
                 _short(row) for _, row in part[part["verdict"] == verdict].iterrows()
@@ -68,12 +80,20 @@ def markdown(judged: pd.DataFrame) -> str:
         ]
         if any(cells):
             said = f"{words.markdown(sentence)} <sub>{words.markdown(source)}</sub>"
-            lines.append(f"| {said} | {' | '.join(cells)} |")
+            lines.append(f"| {said} | {predicted} | {' | '.join(cells)} |")
     for verdict in (UNTESTABLE, UNMEASURED):
         count = judged.loc[judged["verdict"] == verdict, "claim"].nunique()
         if count:
             lines += ["", f"{count} more: {verdict}."]
     return "\n".join(lines)
+
+
+def _predicted(row: pd.Series) -> str:
+    """What a claim predicts, with its unit."""
+    unit = UNITS.get(row["measure"], "times" if row["than"] else "")
+    if row["predicted"] == "1":
+        unit = unit.removesuffix("s")
+    return f"{row['predicted']} {unit}".strip()
 
 
 def _short(row: pd.Series) -> str:

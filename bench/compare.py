@@ -23,6 +23,7 @@ from bench.errors import UsageError
 
 RATIO = ("factor", "factor_low", "factor_high")
 SHOWN = {"faster": "faster", "slower": "slower", "unchanged": "as fast"}
+COLUMNS = {"times as fast": "factor", "95 % interval": "interval", "B is": "verdict"}
 MOST_ONE_SIDED = 200
 
 
@@ -95,6 +96,7 @@ def html(found: dict[str, object]) -> str:
     return page.template("compare.html.j2").render(
         **{**found, "rows": _spelled(found["rows"])},
         counts=_counts(found["rows"]),
+        jointly=_jointly(found["rows"]),
         most=MOST_ONE_SIDED,
         scripts=[Markup(script) for script in scripts],
         library_style=Markup(style),
@@ -188,13 +190,33 @@ def _joint(rows: Sequence[dict[str, object]]) -> pd.DataFrame:
     within = (frame["factor_low"] >= 1 / edge) & (frame["factor_high"] <= edge)
     failed = (frame["runs_a"] == 0) | (frame["runs_b"] == 0)
     where = np.where(frame["runs_b"] == 0, "failed in B", "failed in A")
+    few = frame[["runs_a", "runs_b"]].min(axis=1) < stats.FEWEST_ROUNDS
     frame["verdict"] = np.select(
-        [failed, sure & (frame["factor"] > 1), sure & (frame["factor"] < 1), within],
-        [where, "faster", "slower", "unchanged"],
+        [
+            failed,
+            few,
+            sure & (frame["factor"] > 1),
+            sure & (frame["factor"] < 1),
+            within,
+        ],
+        [where, "unknown", "faster", "slower", "unchanged"],
         "unknown",
     )
     frame = frame.drop(columns=["margin", "p"])
     return frame.sort_values("factor", kind="stable", na_position="first")
+
+
+def _jointly(rows: pd.DataFrame) -> str:
+    """Why an interval beside 1 has no verdict, where a row is so."""
+    many = rows[["runs_a", "runs_b"]].min(axis=1) >= stats.FEWEST_ROUNDS
+    beside = (rows["factor_low"] > 1) | (rows["factor_high"] < 1)
+    if not (many & beside & (rows["verdict"] == "unknown")).any():
+        return ""
+    count = rows["factor_low"].notna().sum()
+    return (
+        f"Verdicts count all {count} comparisons together (Holm), at a margin of 3 % "
+        "for drain and 5 % for train and serve; each interval is for one alone."
+    )
 
 
 def _spelled(rows: pd.DataFrame) -> list[dict[str, object]]:
@@ -207,23 +229,32 @@ def _spelled(rows: pd.DataFrame) -> list[dict[str, object]]:
             {
                 **kept,
                 "factor": factor,
-                "interval": interval or ("one run" if factor != "-" else ""),
-                "verdict": _said(row["verdict"]),
+                "interval": interval,
+                "verdict": _said(row["verdict"], min(row["runs_a"], row["runs_b"])),
                 "runs": f"{row['runs_a']} and {row['runs_b']}",
             }
         )
     return spelled
 
 
-def _said(verdict: str) -> str:
-    return SHOWN.get(
-        verdict, verdict if verdict.startswith("failed") else "cannot tell"
-    )
+def _said(verdict: str, fewest: int = stats.FEWEST_ROUNDS) -> str:
+    if verdict.startswith("failed"):
+        return verdict
+    if 0 < fewest < stats.FEWEST_ROUNDS:
+        return "one run" if fewest == 1 else "two runs"
+    return SHOWN.get(verdict, "cannot tell")
 
 
 def _counts(rows: pd.DataFrame) -> str:
-    counts = rows["verdict"].map(_said).value_counts()
-    return ", ".join(f"{count} {name}" for name, count in counts.items())
+    counts = rows["verdict"].value_counts()
+    parts = [f"{counts.get(name, 0)} {name}" for name in ("faster", "slower")]
+    if counts.get("unchanged", 0):
+        parts.append(f"{counts['unchanged']} as fast")
+    if counts.get("unknown", 0):
+        parts.append(f"{counts['unknown']} could not be told")
+    failed = sum(counts[name] for name in counts.index if name.startswith("failed"))
+    parts += [f"{failed} failed"] if failed else []
+    return f"{len(rows)} trial{'s'[: len(rows) - 1]} in both: {', '.join(parts)}."
 
 
 def _records(rows: pd.DataFrame) -> list[dict[str, object]]:
@@ -241,18 +272,23 @@ def _print(found: dict[str, object]) -> None:
         console.print(Text(f"! {note}", style="yellow"))
     rows = _spelled(found["rows"])
     if rows:
-        console.print(Text(f"B is {_counts(found['rows'])}, of {len(rows)} in both."))
+        console.print(Text(_counts(found["rows"])))
         grid = Table(box=None, pad_edge=False, header_style="dim")
         grid.add_column("trial", overflow="fold", ratio=1)
-        for name in ("times as fast", "95 % interval", "B is"):
+        room = console.width
+        for name, field in COLUMNS.items():
             grid.add_column(name, justify="left" if name == "B is" else "right")
+            room -= 2 + max(len(text) for text in (name, *(r[field] for r in rows)))
         for row in rows:
             mark = "" if row["same_input"] else " (other input)"
+            name = f"{row['title']}: {row['label']}{mark}"
             grid.add_row(
-                Text(f"{row['title']}: {row['label']}{mark}"),
-                *(row[name] for name in ("factor", "interval", "verdict")),
+                Text(words.wrapped(name, max(room, 12))),
+                *(row[field] for field in COLUMNS.values()),
             )
         console.print(grid)
+        if said := _jointly(found["rows"]):
+            console.print(Text(said, style="dim"))
     else:
         console.print(Text("No trial is in both."))
     for name in ("a", "b"):

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from bench import words
-from bench.machine import identity
 from bench.pipeline import AXES, differences
 from bench.table import machine_labels
 from bench.trial import Run
@@ -24,10 +23,9 @@ def of(
         runs: The records.
         wanted: Labels of machines and keys of trials, as in the table.
     """
-    labels = machine_labels(runs)
     found: dict[tuple[str, str], list[Run]] = {pair: [] for pair in wanted}
-    for run in runs:
-        pair = labels[identity(run.machine)], run.key
+    for run, label in zip(runs, machine_labels(runs), strict=True):
+        pair = label, run.key
         if pair in found:
             found[pair].append(run)
     return {pair: _details(own) for pair, own in found.items() if own}

@@ -16,6 +16,7 @@ from bench import machine, timing
 REINSTALL = "install again: rm -r .venv, then make bench."
 QUIET_SHARE = 0.10
 STEADY_SPREAD = 0.05
+MARKS = {True: "[green]fit[/]", False: "[yellow]unfit[/]", None: "[dim]unknown[/]"}
 LEAST_FREE_BYTES = 2 << 30
 ASK_TENSORFLOW = """
 import json, tensorflow as tf
@@ -32,13 +33,13 @@ class Finding:
     Attributes:
         name: What.
         found: What was seen, with units.
-        fit: Whether it lets one measure.
+        fit: Whether it lets one measure; None where that is not told.
         remedy: What to do where it does not.
     """
 
     name: str
     found: str
-    fit: bool
+    fit: bool | None
     remedy: str = ""
 
 
@@ -49,7 +50,7 @@ def main(*, as_json: bool) -> int:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
         show(findings)
-    return 0 if all(finding.fit for finding in findings) else 1
+    return 1 if any(finding.fit is False for finding in findings) else 0
 
 
 def show(findings: list[Finding]) -> None:
@@ -62,11 +63,10 @@ def show(findings: list[Finding]) -> None:
     for column in ("", "looked at", "found"):
         grid.add_column(column, overflow="fold")
     for finding in findings:
-        mark = "[green]fit[/]" if finding.fit else "[yellow]unfit[/]"
-        grid.add_row(mark, finding.name, finding.found)
+        grid.add_row(MARKS[finding.fit], finding.name, finding.found)
     console.print(grid)
     for finding in findings:
-        if not finding.fit:
+        if finding.fit is False:
             console.print(f"! {finding.name}: {finding.remedy}", markup=False)
 
 
@@ -107,7 +107,7 @@ def examine(seconds: float = 1.0) -> list[Finding]:
         Finding(
             "governor",
             governor or "not told by this system",
-            governor in ("", "performance"),
+            governor == "performance" if governor else None,
             "sudo cpupower frequency-set --governor performance",
         ),
         Finding(

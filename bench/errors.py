@@ -1,8 +1,11 @@
 """What the user can mend: an error that says what was given, allowed, and to do."""
 
 import difflib
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+
+MOST_LISTED = 30
 
 
 class UsageError(Exception):
@@ -15,7 +18,10 @@ def unknown(noun: str, given: str, allowed: Iterable[str]) -> UsageError:
     near = difflib.get_close_matches(given, allowed, n=1, cutoff=0.5) or [
         name for name in allowed if given and given in name
     ]
-    hint = f"Did you mean '{near[0]}'?" if near else f"There are: {', '.join(allowed)}."
+    listed = f"There are: {', '.join(allowed)}."
+    if len(allowed) > MOST_LISTED:
+        listed = f"There are {len(allowed)}: see `run_bench.py list`."
+    hint = f"Did you mean '{near[0]}'?" if near else listed
     return UsageError(f"No {noun} named '{given}'. {hint}")
 
 
@@ -35,3 +41,20 @@ def check_writable(path: Path | None) -> None:
         raise UsageError(f"Cannot write '{path}': {error.strerror}.") from error
     if not there:
         path.unlink()
+
+
+def check_folder(path: Path) -> None:
+    """Find out before anything slow starts whether files can be put into a folder.
+
+    Raises:
+        UsageError: They cannot, or the folder could not be made.
+    """
+    there = next(one for one in (path, *path.absolute().parents) if one.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"Cannot write to '{path}': {error.strerror}. Name another folder with "
+            "--out."
+        ) from error

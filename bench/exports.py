@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bench.machine import identity
 from bench.table import machine_labels
 from bench.trial import Run
 
@@ -34,9 +33,9 @@ def pytest_benchmark(runs: Sequence[Run]) -> str:
     """
     labels = machine_labels(runs)
     trials: dict[tuple[str, str], list[Run]] = {}
-    for run in runs:
+    for run, label in zip(runs, labels, strict=True):
         if run.measured.samples:
-            pair = labels[identity(run.machine)], run.key
+            pair = label, run.key
             trials.setdefault(pair, []).append(run)
     machine = runs[0].machine if runs else {}
     document = {
@@ -62,7 +61,7 @@ def pytest_benchmark(runs: Sequence[Run]) -> str:
             "branch": "unknown",
         },
         "benchmarks": [
-            _benchmark(label, own, several=len(labels) > 1)
+            _benchmark(label, own, several=len(set(labels)) > 1)
             for (label, _), own in trials.items()
         ],
         "datetime": max((run.started for run in runs), default=""),

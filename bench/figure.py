@@ -6,13 +6,14 @@ Okabe and Ito (2008), which the colour-blind can tell apart.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import re
 import textwrap
 import weakref
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import matplotlib as mpl
 import numpy as np
@@ -21,6 +22,7 @@ from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bench import naming
 from bench.words import visible
 
 INK = "#1b1b1a"  # becomes the page's text colour where the figure is inlined
@@ -36,6 +38,7 @@ BLUE, ORANGE, GREEN, YELLOW, SKY, VERMILION, PURPLE = PALETTE = (
 GREY = "#8c8c88"
 GREY_INK = "#1c1c1c"  # ink on a coloured cell, whatever the page's own
 DARK = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY)  # lines show on white too
+USUAL_NAME = 24  # characters of a line
 WIDTH = 4.8  # inches: 9 points stay legible on a screen 390 pixels wide
 SVG = "http://www.w3.org/2000/svg"
 XLINK = "http://www.w3.org/1999/xlink"
@@ -118,11 +121,33 @@ def note(figure: Figure, shown: int, found: int) -> None:
 def rows(axes: Axes, labels: list[str]) -> np.ndarray:
     """Name the rows of a horizontal chart, first on top; returns their positions."""
     places = np.arange(len(labels))
-    axes.set_yticks(places, [label(text) for text in labels])
+    style = {"fontsize": 8} if _long(labels) else {}
+    axes.set_yticks(places, _lines(labels), **style)
     axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     axes.grid(False, axis="y")
     return places
+
+
+def names(labels: Iterable[str]) -> list[str]:
+    """What sets each trial of a scene apart, in as few characters as that takes."""
+    labels = list(labels)
+    called = naming.names(labels)
+    return [called[label] for label in labels]
+
+
+def row_inches(labels: list[str], usual: float) -> float:
+    """How high a row must be for names of three lines."""
+    return max(usual, 0.14 * max(text.count("\n") + 1 for text in _lines(labels)))
+
+
+def _long(labels: list[str]) -> bool:
+    return max(map(len, labels), default=0) > USUAL_NAME
+
+
+def _lines(labels: list[str]) -> list[str]:
+    width, lines = (30, 3) if _long(labels) else (USUAL_NAME, 2)
+    return [label(text, width, lines) for text in labels]
 
 
 def label(text: object, width: int = 24, lines: int = 2) -> str:
@@ -167,13 +192,27 @@ def vector(figure: Figure) -> str:
     """A figure as matplotlib writes SVG; drawing takes long, so it is done once."""
     if figure not in _written:
         out = io.BytesIO()
-        with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "feedrate"}):
+        with (
+            mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "feedrate"}),
+            _laid_out(figure),
+        ):
             nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
             figure.savefig(
                 out, format="svg", transparent=True, dpi=150, metadata=nothing
             )
         _written[figure] = out.getvalue().decode()
     return _written[figure]
+
+
+@contextlib.contextmanager
+def _laid_out(figure: Figure) -> Iterator[None]:
+    """Lay a figure out beforehand, as matplotlib would draw all of it for that."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine(None)
+    yield
+    figure.set_layout_engine(engine)
 
 
 def _attribute(key: str, value: str, name: str) -> str:

@@ -53,7 +53,7 @@ def terminal(guarded: Guarded, code: int, console: object = None) -> None:
     if guarded.rows:
         grid = Table(box=None, pad_edge=False, header_style="dim")
         grid.add_column("trial", overflow="fold", ratio=1)
-        for name in guard_words.COLUMNS:
+        for name in guard_words.columns(guarded):
             left = name == "verdict"
             grid.add_column(name, justify="left" if left else "right", no_wrap=True)
         for row in guard_words.worst_first(guarded.rows):
@@ -73,7 +73,7 @@ def markdown(guarded: Guarded, code: int) -> str:
         escaped(guard_words.compared(guarded)),
     ]
     if guarded.rows:
-        lines += ["", f"| trial | {' | '.join(guard_words.COLUMNS)} |"]
+        lines += ["", f"| trial | {' | '.join(guard_words.columns(guarded))} |"]
         lines += ["| --- | --: | --: | --: | --- | --: |"]
         for row in guard_words.worst_first(guarded.rows)[:MOST_ROWS]:
             cells = (guard_words.name(row), *guard_words.cells(row))

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 
 from bench.guarded import EXIT_CODES, Guarded, Row
+from bench.progress import plural
 from bench.words import visible
 
 METRIC_NAMES = {
@@ -22,7 +23,8 @@ WORST_FIRST = (
     *("failed", "missing", "slower", "not_comparable"),
     *("unknown", "faster", "unchanged"),
 )
-COLUMNS = ("change", "interval", "limit", "verdict", "pairs")
+COLUMNS = ("change", "interval", "limit", "verdict")
+MOST_DIGITS = 3
 LONGEST_KEY = 160
 BETTER_SETTLED = (
     "What to do for unknown: more time (--budget), a quieter machine, or a wider "
@@ -88,7 +90,7 @@ def cause(row: Row) -> str:
         "not_comparable": "not comparable",
     }
     if row.verdict == "unknown" and not interval:
-        return f"{name(row)} not settled: too few pairs for an interval"
+        return f"{name(row)} not settled: too few processes for an interval"
     return f"{name(row)} {found[row.verdict]}" if row.verdict in found else ""
 
 
@@ -103,10 +105,16 @@ def worst_first(rows: list[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: (order(row.verdict), -(row.ratio or 0)))
 
 
+def columns(guarded: Guarded) -> tuple[str, ...]:
+    """What `cells` are: the last counts trios of processes, or runs of each side."""
+    return (*COLUMNS, "runs" if guarded.how == "stored" else "trios")
+
+
 def cells(row: Row) -> list[str]:
-    """Change, interval, limit, verdict and pairs of processes; `COLUMNS`."""
-    change = _percent(row.ratio)
-    bounds = [_percent(bound) for bound in (row.low, row.high)]
+    """What is in each of `columns`."""
+    digits = _digits(row)
+    change = _percent(row.ratio, digits)
+    bounds = [_percent(bound, digits) for bound in (row.low, row.high)]
     different_now = row.verdict == "faster" and row.output_changed
     return [
         f"{change} %" if change else "-",
@@ -137,9 +145,11 @@ def shown(text: str, longest: int = 300) -> str:
 def _false_alarms(guarded: Guarded) -> str:
     if guarded.false_alarms is None:
         return UNKNOWN_RATE
+    count = len(guarded.rows)
+    together = f", all {count} rows together," if count > 1 else ""
     return (
-        f"Expected false alarms, all {len(guarded.rows)} rows together, if nothing "
-        f"changed: at most {100 * guarded.false_alarms:.2g} %."
+        f"Expected false alarms{together} if nothing changed: at most "
+        f"{100 * guarded.false_alarms:.2g} %."
     )
 
 
@@ -148,7 +158,7 @@ def _control(guarded: Guarded) -> Iterator[str]:
         why = "nothing ran live" if guarded.how == "stored" else "it was not measured"
         yield f"A/A control: none, {why}."
     for row in guarded.control:
-        change, interval, limit, _, pairs = cells(row)
+        change, interval, limit, *_ = cells(row)
         beyond = f"beyond its limit of {limit}, too noisy to blame anybody"
         found = {
             "unchanged": f"within its limit of {limit}",
@@ -159,11 +169,26 @@ def _control(guarded: Guarded) -> Iterator[str]:
         bounds = f" ({interval} %)" if interval else ""
         yield (
             f"A/A control, base against base: {name(row)} {change}{bounds}, "
-            f"{pairs} pairs: {found}."
+            f"{plural(row.count, 'trio')}: {found}."
         )
 
 
-def _percent(ratio: float | None) -> str:
-    if ratio is None or not math.isfinite(ratio):
+def _digits(row: Row) -> int:
+    """One behind the point, or so many that no figure reads as the limit itself."""
+    limit = 100 * row.threshold
+    shares = [100 * abs(v - 1) for v in (row.ratio, row.low, row.high) if _told(v)]
+    for digits in range(1, MOST_DIGITS):
+        if all(round(share, digits) != round(limit, digits) for share in shares):
+            return digits
+    return MOST_DIGITS
+
+
+def _told(ratio: float | None) -> bool:
+    return ratio is not None and math.isfinite(ratio)
+
+
+def _percent(ratio: float | None, digits: int) -> str:
+    if not _told(ratio):
         return ""
-    return f"{round(100 * (ratio - 1), 1) + 0.0:+,.1f}"  # + 0.0: never "-0.0"
+    rounded = round(100 * (ratio - 1), digits) + 0.0  # + 0.0: never "-0.0"
+    return f"{rounded:+,.{digits}f}"

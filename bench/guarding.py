@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bench import catalog, sweeps
 from bench.errors import UsageError, check_writable
+from bench.progress import plural
 from bench.trial import CONSUMERS
 
 MODES = ("against_ref", "against_python", "baseline", "save_baseline")
@@ -41,7 +42,7 @@ def add_options(parser: argparse.ArgumentParser, duration: Callable) -> None:
         add(f"--{name}", action="append", default=[], help=text)
     add("--consumer", choices=CONSUMERS, help="what pulls the batches")
     add("--data", default="", help="your own data: a name or a path")
-    add("--threshold", help="the change that counts, as 3%%; default 3%%")
+    add("--threshold", help="what counts: 3%%, the default; p95 20%%")
     add("--config", type=Path, help="TOML with thresholds; default pyproject.toml")
     add("--budget", type=duration, default=duration(BUDGET), help="default 5m")
     add("--seed", type=int, default=0, help="of the processes")
@@ -86,8 +87,8 @@ def main(options: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     if mode == "save_baseline":
         kept = stored.save(options.save_baseline, wanted)
-        count = len(kept.trials)
-        print(f"Baseline of {count} trials: {options.save_baseline}")
+        count = plural(len(kept.trials), "trial")
+        print(f"Baseline of {count}: {options.save_baseline}")
         return guarded.HELD
     try:
         if mode == "against_ref":

@@ -26,7 +26,6 @@ import pandas as pd
 from bench import catalog, figure, raster
 from bench.errors import UsageError
 from bench.guarded import Guarded
-from bench.machine import identity
 from bench.table import machine_labels
 from bench.words import visible
 
@@ -184,10 +183,9 @@ def table(guards: Sequence[Guarded]) -> pd.DataFrame:
         `reference_seconds_per_example` of head, and `ratio`, the one over the other;
         NaN where no reference was measured.
     """
-    labels = machine_labels(guards)
     rows = [
         (
-            labels[identity(guarded.machine)],
+            label,
             key,
             pd.Timestamp(guarded.started),
             guarded.base,
@@ -196,7 +194,7 @@ def table(guards: Sequence[Guarded]) -> pd.DataFrame:
             reference := guarded.reference or np.nan,
             seconds / reference,
         )
-        for guarded in guards
+        for guarded, label in zip(guards, machine_labels(guards), strict=True)
         for key, seconds in guarded.seconds_per_example.items()
     ]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))

@@ -115,14 +115,29 @@ def _make(
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _own(entry: Entry, data: str) -> Inputs:
+def look(entry: Entry, data: str) -> None:
+    """Refuse the user's data where a look at its names tells; no content is read.
+
+    Raises:
+        UsageError: The workload takes none, or it is not there, or not in its form.
+    """
     from bench import own_data
 
+    own_data.look(data, *_taken(entry))
+
+
+def _taken(entry: Entry) -> tuple[str, int]:
+    """What the user's data must be, and of how many classes at most."""
     accepts = str(entry.constants.get("ACCEPTS", ""))
     if not accepts:
         raise UsageError(f"'{entry.name}' takes no --data: it declares no ACCEPTS.")
-    classes = int(entry.constants.get("CLASSES", 0))
-    loaded = own_data.load(data, accepts, classes)
+    return accepts, int(entry.constants.get("CLASSES", 0))
+
+
+def _own(entry: Entry, data: str) -> Inputs:
+    from bench import own_data
+
+    loaded = own_data.load(data, *_taken(entry))
     if isinstance(loaded, tuple):
         features, labels = loaded
         return Inputs(features, labels, _digest(features, labels), len(features))

@@ -23,6 +23,28 @@ TAKES = {
     "csv": _CSV,
     "rows": _CSV,
 }
+DOWNLOADS = {"image_arrays": "cifar10", "flat_images": "cifar10", "text": "imdb"}
+
+
+def look(name_or_path: str, accepts: str, classes: int = 0) -> None:
+    """Refuse at once what `load` would refuse by its name or its folders.
+
+    Args:
+        name_or_path: As for `load`.
+        accepts: The same.
+        classes: The same.
+
+    Raises:
+        UsageError: The data cannot be used.
+    """
+    if accepts not in TAKES:
+        raise unknown("kind of data", accepts, TAKES)
+    if name_or_path == DOWNLOADS.get(accepts):
+        return
+    if accepts in ("csv", "rows"):
+        own_table.find(name_or_path, TAKES[accepts])
+    else:
+        _listed(name_or_path, accepts, classes)
 
 
 def load(name_or_path: str, accepts: str, classes: int = 0) -> Arrays | list[str]:
@@ -46,8 +68,7 @@ def load(name_or_path: str, accepts: str, classes: int = 0) -> Arrays | list[str
     """
     if accepts not in TAKES:
         raise unknown("kind of data", accepts, TAKES)
-    downloads = {"image_arrays": "cifar10", "flat_images": "cifar10", "text": "imdb"}
-    if name_or_path == downloads.get(accepts):
+    if name_or_path == DOWNLOADS.get(accepts):
         features, labels = (_imdb if accepts == "text" else _cifar10)()
         _demand_classes(name_or_path, len(np.unique(labels)), classes)
     elif accepts in ("csv", "rows"):
@@ -67,7 +88,8 @@ def load(name_or_path: str, accepts: str, classes: int = 0) -> Arrays | list[str
     return features, labels
 
 
-def _files(root: str, accepts: str, classes: int) -> list[Path]:
+def _listed(root: str, accepts: str, classes: int) -> list[Path]:
+    """The files of all classes, sorted; nothing is opened."""
     takes = f"This workload takes {TAKES[accepts]}."
     folder = Path(root)
     if not folder.exists():
@@ -79,10 +101,14 @@ def _files(root: str, accepts: str, classes: int) -> list[Path]:
         raise UsageError(f"'{root}' has no folders in it. {takes}")
     _demand_classes(root, len(homes), classes)
     kind = accepts if accepts in ("wav", "text") else "images"
-    files = [path for home in homes for path in own_files.of_class(home, kind)]
-    if kind == "images":
+    return [path for home in homes for path in own_files.of_class(home, kind)]
+
+
+def _files(root: str, accepts: str, classes: int) -> list[Path]:
+    files = _listed(root, accepts, classes)
+    if accepts not in ("wav", "text"):
         own_files.check_images(files, one_size=accepts != "images")
-    for path in files if kind == "wav" else ():
+    for path in files if accepts == "wav" else ():
         own_files.check_sound(path)
     return files
 

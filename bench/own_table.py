@@ -11,6 +11,22 @@ from bench.own_files import reading
 LABEL = "label"
 
 
+def find(given: str, takes: str) -> tuple[Path, str]:
+    """The file, and the name of the label's column; see `load`.
+
+    Raises:
+        UsageError: There is no file.
+    """
+    path, column = Path(given), LABEL
+    if not path.exists() and ":" in given:
+        path, column = Path(given.rpartition(":")[0]), given.rpartition(":")[2]
+    if not path.exists():
+        raise UsageError(f"No data at '{path}'. This workload takes {takes}.")
+    if path.is_dir():
+        raise UsageError(f"'{path}' is a folder. This workload takes {takes}.")
+    return path, column
+
+
 def load(given: str, takes: str) -> tuple[pd.DataFrame, np.ndarray, str]:
     """Features, labels as places among the sorted values, and `path:column`.
 
@@ -21,13 +37,7 @@ def load(given: str, takes: str) -> tuple[pd.DataFrame, np.ndarray, str]:
     Raises:
         UsageError: The file or a line cannot be used.
     """
-    path, column = Path(given), LABEL
-    if not path.exists() and ":" in given:
-        path, column = Path(given.rpartition(":")[0]), given.rpartition(":")[2]
-    if not path.exists():
-        raise UsageError(f"No data at '{path}'. This workload takes {takes}.")
-    if path.is_dir():
-        raise UsageError(f"'{path}' is a folder. This workload takes {takes}.")
+    path, column = find(given, takes)
     table = _parsed(path)
     if not isinstance(table.index, pd.RangeIndex):  # pandas takes the first as an index
         raise UsageError(

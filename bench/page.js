@@ -45,6 +45,15 @@ for (const table of document.querySelectorAll("table.sortable")) {
   });
 }
 
+const cut = () => {
+  for (const box of document.querySelectorAll(".wide")) {
+    const parts = [box, ...box.querySelectorAll("div")];
+    box.classList.toggle("cut", parts.some((part) => part.scrollWidth > part.clientWidth + 1));
+  }
+};
+window.addEventListener("resize", cut);
+cut();
+
 const data = document.getElementById("chart-data");
 if (data) {
   const draw = () => vegaEmbed("#chart", JSON.parse(data.textContent),

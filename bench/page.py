@@ -10,6 +10,7 @@ import base64
 import functools
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -111,9 +112,15 @@ def template(name: str) -> jinja2.Template:
     environment.filters |= {
         "text": words.markdown,
         "code": words.markdown_code,
-        "breaking": lambda text: escape(text).replace(",", Markup(",<wbr>")),
+        "breaking": _breaking,
     }
     return environment.get_template(name)
+
+
+def _breaking(text: str) -> Markup:
+    """Names may break after commas, an option and its value may not break."""
+    shown = str(escape(text).replace(",", Markup(",<wbr>")))
+    return Markup(re.sub(r"--[a-z]+ \d+", r'<code class="option">\g<0></code>', shown))
 
 
 def _scene_figures(scenes: Sequence[dict[str, object]], samples: pd.DataFrame) -> None:

@@ -1,5 +1,6 @@
 """What a sweep will do, said before it does it: trials, runs, and time."""
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from bench.errors import UsageError
 from bench.processes import Executor
 from bench.store import PLAN as FILE
 from bench.sweeps import Sweep, trials
-from bench.trial import Effort, Trial
+from bench.trial import Effort, Run, Trial
 
 # Seen on 2 shared cores: everything of a run that is not ramp or steady phase, and a
 # round's server. They only make the first estimate; progress corrects it.
@@ -59,6 +60,15 @@ class Plan:
         runs = [run_seconds(effort) for efforts in self._rounds for effort in efforts]
         return len(self._rounds) * ROUND_SECONDS + sum(runs)
 
+    def seconds_left(self, kept: Sequence[Run]) -> float:
+        """How long what is missing should take, by what the runs there took."""
+        made = [run.seconds for run in kept if not run.repeat]
+        left = max(0, self.runs - len(made))
+        if not made:
+            return self.seconds
+        servers = ROUND_SECONDS * left / max(1, len(self.trials))
+        return left * statistics.median(made) + servers
+
     @property
     def _rounds(self) -> list[list[Effort]]:
         if self.precision:
@@ -101,6 +111,8 @@ def make(
         UsageError: Something unknown, or nothing is left to run.
     """
     wanted, refused = trials(sweep, data)
+    if data:
+        _look(wanted, data)
     has_gpu = bool(machine.gpus())
     if not has_gpu:
         for trial in wanted:
@@ -117,6 +129,16 @@ def make(
         seed=seed,
         budget_seconds=budget_seconds,
     )
+
+
+def _look(wanted: Sequence[Trial], data: str) -> None:
+    from bench import inputs  # late: it needs NumPy
+
+    for name in dict.fromkeys(trial.workload for trial in wanted):
+        try:
+            inputs.look(catalog.find(name), data)
+        except UsageError as error:
+            raise UsageError(f"'{name}' cannot be prepared: {error}") from error
 
 
 def prepare(plan: Plan, executor: Executor) -> Plan:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from bench import pairs, stats, words
+from bench import answers, pairs, stats, words
 from bench.pipeline import AXES
 from bench.table import SCENE
 
@@ -43,17 +43,18 @@ def rows(samples: pd.DataFrame, most: int | None = None) -> list[dict[str, objec
     frame = frame.loc[known, needed]
     found: list[dict[str, object]] = []
     for axis, dear, plain in PRICED:
-        spelled = frame[axis].astype(str)
-        both = frame[spelled.isin((dear, plain))]
+        setting = frame[axis].astype(str)
+        wanted = setting.isin((dear, plain))
         if axis == "jit":
-            both = both[both["placement"] == "model"]
+            wanted &= frame["placement"] == "model"
+        some = frame[wanted].assign(setting=setting[wanted])
         by = [name for name in dict.fromkeys((*SCENE, *AXES)) if name != axis]
-        for _, group in both.groupby(by, sort=False):
+        both = some.groupby(by, sort=False)["setting"].transform("nunique") == 2
+        for _, group in some[both].groupby(by, sort=False):
             if most is not None and len(found) >= most:
                 return found
-            keys = group.groupby(group[axis].astype(str))["key"].first()
-            if len(keys) == 2:
-                found += _row(group, keys[dear], keys[plain], f"{axis}={dear.lower()}")
+            keys = group.groupby("setting")["key"].first()
+            found += _row(group, keys[dear], keys[plain], f"{axis}={dear.lower()}")
     return found
 
 
@@ -76,7 +77,7 @@ def _row(
             "setting": setting,
             "takes": words.figure(*values),
             "interval": words.bounds(*values),
-            "verdict": stats.verdict(took, stats.MARGINS[row["consumer"]]),
+            "verdict": answers.interval_verdict(took, row["consumer"]),
             "lost": lost,
         }
     ]

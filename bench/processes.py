@@ -39,6 +39,7 @@ class ForkServer(Executor):
         self._home = home or Home()
         self._measured = False
         self._server: subprocess.Popen | None = None
+        self._ready = False
         self._scratch = tempfile.TemporaryDirectory(prefix="feedrate-")
         self._log = Path(self._scratch.name) / "log"
         self._log_start = 0  # where what the current run has printed begins
@@ -49,7 +50,7 @@ class ForkServer(Executor):
         if self._server and self._server.poll() is None and not self._measured:
             return
         self.stop()
-        self._measured = False
+        self._measured = self._ready = False
         reader, writer = os.pipe()
         with self._log.open("wb") as log:
             self._server = subprocess.Popen(
@@ -68,12 +69,15 @@ class ForkServer(Executor):
         ready = self._answer("ready", START_SECONDS)
         if ready is None:
             raise RuntimeError(f"The fork server did not start: {self._log_tail()}")
+        self._ready = True
         self.protocol = ready.get("protocol", 0)
 
     def stop(self) -> None:
         """Close the server's input: it kills what runs, and leaves."""
         if self._server is None:
             return
+        if not self._ready:  # it still imports, and listens to nothing before
+            self._server.kill()
         with contextlib.suppress(BrokenPipeError):  # it was gone before
             self._server.stdin.close()
         try:

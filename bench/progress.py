@@ -8,18 +8,25 @@ from contextlib import contextmanager
 
 from bench.trial import Run
 
+LEAST_MADE = 3  # runs, before the time left is told by them
+REPEATED = "repeated, the machine was busy: "
+
 
 class Progress:
     """A bar on a terminal; elsewhere a line for each run."""
 
-    def __init__(self, total: int, seconds: float, done: int = 0) -> None:
+    def __init__(
+        self, total: int, seconds: float, done: int = 0, budget_seconds: float = 0.0
+    ) -> None:
         """Nothing is shown yet.
 
         Args:
             total: Runs of the whole sweep.
             seconds: How long they should take.
             done: Runs that are there already.
+            budget_seconds: When they are stopped, from now; 0 for never.
         """
+        self._budget_seconds = budget_seconds
         self._total, self._done, self._first = total, done, done
         self._expected = seconds
         self._start = time.monotonic()
@@ -60,9 +67,12 @@ class Progress:
     def advance(self, run: Run) -> None:
         """One more run is done; one that was made before is shown, not counted."""
         self._done += not run.repeat
-        last = ("again: " if run.repeat else "") + summary(run)
+        last = told(run)
         if self._bar is None:
-            print(f"[{self._done}/{self._total}] {last}", file=sys.stderr, flush=True)
+            more = self._known() and self._done < self._total
+            left = f" ({self._left()})" if more else ""
+            counted_so_far = f"[{self._done}/{self._total}]"
+            print(f"{counted_so_far} {last}{left}", file=sys.stderr, flush=True)
         else:
             self._show(last)
 
@@ -78,22 +88,46 @@ class Progress:
             last=last,
         )
 
+    def _known(self) -> bool:
+        """Whether enough runs were made to tell how long one takes here."""
+        return self._done - self._first >= LEAST_MADE
+
     def _left(self) -> str:
-        made = self._done - self._first
-        if made >= 3:
-            each = (time.monotonic() - self._start) / made
-        else:
-            each = self._expected / max(1, self._total)
-        return spoken(each * (self._total - self._done)) + " left"
+        """The time left, by what runs have taken; no more than the budget has left."""
+        passed, made = time.monotonic() - self._start, self._done - self._first
+        each = passed / made if self._known() else self._expected / max(1, self._total)
+        seconds = each * (self._total - self._done)
+        if self._budget_seconds and seconds > self._budget_seconds - passed:
+            return spoken(self._budget_seconds - passed) + " left of --budget"
+        return spoken(seconds) + " left"
+
+
+def told(run: Run) -> str:
+    """A run's summary, and whether it is one that was made again."""
+    return (REPEATED if run.repeat else "") + summary(run)
 
 
 def summary(run: Run) -> str:
     """A run in one short line."""
-    if run.measured.error:
-        return f"{run.key}: {run.measured.error.type}: {run.measured.error.message}"
+    error = run.measured.error
+    if error:
+        first = error.message.strip().partition("\n")[0]  # of NumPy's dump, the report
+        return f"{run.key}: {error.type}: {first}"
     seconds = statistics.median(run.measured.samples)
     rate = run.trial.pipeline.batch_size / seconds
     return f"{compact(rate)} examples/s {run.key}"
+
+
+def counted(runs: Sequence[Run]) -> str:
+    """`41 runs`, or `41 runs and 3 repeats`."""
+    repeats = sum(run.repeat > 0 for run in runs)
+    told = plural(len(runs) - repeats, "run")
+    return f"{told} and {plural(repeats, 'repeat')}" if repeats else told
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def compact(number: float) -> str:

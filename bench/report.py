@@ -7,7 +7,8 @@ import io
 import json
 import math
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,16 +111,16 @@ def write(
             "python run_bench.py run quick."
         )
     out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    drawn = _drawn(found.samples) if {"png", "html"} & set(formats) else {}
-    images = {}
-    if "png" in formats:
-        (out / "plots").mkdir(exist_ok=True)
-        images = {
-            out / "plots" / f"{name}.png": figures.vector(image)
-            for name, image in drawn.items()
-        }
-    with raster.beside(images):
+    wanted = {"png", "html"} & set(formats)
+    (out / "plots" if "png" in formats else out).mkdir(parents=True, exist_ok=True)
+    images: list[Path] = []
+    drawn: dict[str, Figure] = {}
+    with raster.beside() if "png" in formats else nullcontext() as rasterise:
+        for name, image in _drawn(found.samples) if wanted else ():
+            drawn[name] = image
+            if rasterise:
+                images.append(out / "plots" / f"{name}.png")
+                rasterise(figures.vector(image), images[-1])
         texts = _texts(formats, out, found, drawn)
     return [*images, *texts]
 
@@ -167,46 +168,59 @@ def terminal(found: Gathered, console: object = None) -> None:
         console: A `rich.console.Console`; standard output if not given.
     """
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
     console = console or Console()
     content = found.content
+
+    def say(text: str, style: str = "") -> None:
+        console.print(Text(words.wrapped(text, console.width), style=style))
+
     if not found.runs:
-        console.print(Text("No runs were recorded."))
+        say("No runs were recorded.")
     for note in content["notes"]:
-        console.print(Text(note, style="yellow"))
+        say(note, "yellow")
     for scene in content["scenes"][:MOST_SCENES]:
-        console.print(Text(f"\n{scene['title']}", style="bold"))
+        say(f"\n{scene['title']}", "bold")
         if content["several_machines"]:
-            console.print(Text(f"on {scene['machine']}", style="dim"))
-        console.print(Text(scene["sentence"]))
-        for line in scene["binding"]:
-            console.print(Text(line))
-        shown = scene["rows"][: MOST_ROWS["terminal"]]
-        grid = Table(box=None, pad_edge=False, header_style="dim")
-        grid.add_column("strategy", overflow="fold", ratio=1)
-        for name in ("factor", "95 % interval", "", "examples/s"):
-            left = name == ""
-            grid.add_column(name, justify="left" if left else "right", no_wrap=True)
-        for row in shown:
-            grid.add_row(
-                Text(row["label"], style="bold" if row["best"] else ""),
-                *(row[n] for n in ("factor", "factor_bounds", "verdict", "rate")),
-            )
-        console.print(grid)
-        if len(scene["rows"]) > len(shown):
-            rest = len(scene["rows"]) - len(shown)
-            console.print(Text(f"... and {rest} slower ones", style="dim"))
+            say(f"on {scene['machine']}", "dim")
+        for line in (scene["sentence"], *scene["binding"]):
+            say(line)
+        console.print(_grid(scene["rows"][: MOST_ROWS["terminal"]], console.width))
+        rest = len(scene["rows"]) - MOST_ROWS["terminal"]
+        if rest > 0:
+            say(f"... and {rest} more", "dim")
+        if scene["jointly"]:
+            say(scene["jointly"], "dim")
         for caution in scene["cautions"]:
-            console.print(Text(f"! {caution.what} {caution.remedy}", style="yellow"))
+            say(f"! {caution.what} {caution.remedy}", "yellow")
     if len(content["scenes"]) > MOST_SCENES:
         rest = len(content["scenes"]) - MOST_SCENES
-        console.print(Text(f"\n... and {rest} more, in the page.", style="dim"))
+        say(f"\n... and {rest} more, in the page.", "dim")
     for error in content["errors"][: MOST_ERRORS["terminal"]]:
-        said = f"{error['type']}: {error['message']}"
-        console.print(Text(f"\n{error['key']}: {said}", style="red"))
-        console.print(Text(error["command"], style="dim"))
+        say(f"\n{error['key']}: {error['type']}: {error['first_line']}", "red")
+        say(error["command"], "dim")
+
+
+def _grid(rows: Sequence[dict[str, object]], width: int) -> object:
+    """A scene's rows as a table of this width; names break after commas."""
+    from rich.cells import cell_len
+    from rich.table import Table
+    from rich.text import Text
+
+    columns = {"factor": "factor", "95 % interval": "factor_bounds"}
+    columns |= {"": "verdict", "examples/s": "rate"}
+    grid = Table(box=None, pad_edge=False, header_style="dim")
+    grid.add_column("strategy", overflow="fold", ratio=1)
+    for name, field in columns.items():
+        side = "left" if name == "" else "right"
+        grid.add_column(name, justify=side, no_wrap=True)
+        width -= 2 + max(cell_len(text) for text in (name, *(r[field] for r in rows)))
+    for row in rows:
+        label = words.wrapped(row["label"], max(width, 12))
+        style = "bold" if row["best"] else ""
+        grid.add_row(Text(label, style=style), *(row[n] for n in columns.values()))
+    return grid
 
 
 def as_json(found: Gathered) -> str:
@@ -246,11 +260,12 @@ def _csv(samples: pd.DataFrame, path: Path) -> None:
             f.write(f"{starts[run]},{sample},{end}\n")
 
 
-def _drawn(samples: pd.DataFrame) -> dict[str, Figure]:
+def _drawn(samples: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     """Every figure of the shelf for which there are trials."""
-    entries = catalog.entries("plots").values()
-    drawn = {entry.name: catalog.load(entry).draw(samples) for entry in entries}
-    return {name: figure for name, figure in drawn.items() if figure is not None}
+    for entry in catalog.entries("plots").values():
+        figure = catalog.load(entry).draw(samples)
+        if figure is not None:
+            yield entry.name, figure
 
 
 def _markdown_page(content: dict[str, object]) -> str:

@@ -124,9 +124,7 @@ def versions(python: str) -> dict[str, str]:
         )
         found = json.loads(done.stdout)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
-        raise UsageError(
-            f"'{python}' does not run as a Python interpreter: {error}"
-        ) from error
+        raise UsageError(f"'{python}' does not run as a Python interpreter.") from error
     missing = [name for name in NEEDED if not found[name]]
     if missing:
         raise UsageError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 
 STAGES = ("source", "map", "batch", "cache", "other")
@@ -24,29 +25,32 @@ def seconds_per_batch(graph: Sequence[Mapping[str, object]]) -> dict[str, float]
     Args:
         graph: From `graph.executed_graph`, source first.
     """
-    own = [n for n in graph if not _any(n, _COUNTED_APART)]
+    own = [n for n in graph if not _any(str(n["name"]), _COUNTED_APART)]
     batches = float(own[-1]["elements"]) if own else 0.0
     if not batches:
         return {}
     found = dict.fromkeys(STAGES, 0.0)
     scale = _scales(graph)
-    opens = [place for place, node in enumerate(graph) if _any(node, _OPENS)]
+    opens = [
+        place for place, node in enumerate(graph) if _any(str(node["name"]), _OPENS)
+    ]
     in_source = {p for place in opens for p in _upstream(graph, place)}
     for place, node in enumerate(graph):
-        if _any(node, _COUNTED_APART):
+        if _any(str(node["name"]), _COUNTED_APART):
             continue
-        stage = "source" if place in in_source else _stage(node)
+        stage = "source" if place in in_source else _stage(str(node["name"]))
         found[stage] += float(node["processing_seconds"]) * scale[place] / batches
     return found
 
 
-def _stage(node: Mapping[str, object]) -> str:
-    if "Cache" in str(node["name"]):
+@functools.cache
+def _stage(name: str) -> str:
+    if "Cache" in name:
         return "cache"
-    if _any(node, _SOURCES):
+    if _any(name, _SOURCES):
         return "source"
     for word, stage in {"Map": "map", "Filter": "map", "Batch": "batch"}.items():
-        if word in str(node["name"]):
+        if word in name:
             return stage
     return "other"
 
@@ -57,7 +61,7 @@ def _scales(graph: Sequence[Mapping[str, object]]) -> list[float]:
     for place in range(len(graph) - 1, -1, -1):  # from the root up, so they multiply
         node, name = graph[place], str(graph[place]["name"])
         again = list(node["inputs"]) if "Repeat" in name else []
-        if _any(node, _OPENS) and len(node["inputs"]) > 1:
+        if _any(str(node["name"]), _OPENS) and len(node["inputs"]) > 1:
             again = [i for i in node["inputs"] if i != max(node["inputs"])]
         seen = sum(float(graph[before]["elements"]) for before in again)
         if seen:
@@ -78,5 +82,6 @@ def _upstream(graph: Sequence[Mapping[str, object]], place: int) -> set[int]:
     return found
 
 
-def _any(node: Mapping[str, object], words: Sequence[str]) -> bool:
-    return any(word in str(node["name"]) for word in words)
+@functools.cache  # there are few names, and many nodes
+def _any(name: str, words: tuple[str, ...]) -> bool:
+    return any(word in name for word in words)

@@ -11,7 +11,7 @@ differences where there are none. Each run gives one figure, its samples' median
 - Trials are compared only within a scene: same machine and versions, same workload,
   consumer, unit and input.
 - Where many trials are compared with one, verdicts hold jointly by Holm's method; the
-  intervals shown are 95 % each.
+  intervals shown are 95 % each. Fewer than three rounds have no verdict.
 - The best of a scene is chosen by the rounds that its lead is measured in, which
   flatters it. Among equal trials 95 % intervals of leads miss in 6 to 9 % with 5
   trials, 11 to 17 % with 15 and 13 to 27 % with 50 (simulated, 3 to 10 rounds). Tukey's
@@ -34,6 +34,7 @@ from scipy import stats
 from bench.table import CONDITIONS, SCENE
 
 CONFIDENCE = 0.95
+FEWEST_ROUNDS = 3  # two rounds agree by chance so often that a verdict would mislead
 MARGINS = {"drain": 0.03, "train": 0.05, "model": 0.05, "serve": 0.05}
 UNSTABLE_SPREAD = 0.10  # standard deviation between runs; a 5-run interval of +-12 %
 TREND_CHANGE = 0.05
@@ -280,11 +281,12 @@ def _write(
         below = stats.t.cdf((mean + edge) / error, np.maximum(count - 1, 1))
     p = np.fmin(above, below)
     itself = (mean == 0) & (error == 0)  # a trial with itself is no comparison
-    p[itself | (count < 2)] = np.nan
+    many = count >= FEWEST_ROUNDS
+    p[itself | ~many] = np.nan
     adjusted = pd.Series(p).groupby(scene).transform(lambda s: holm(s.to_numpy()))
     sure = adjusted.to_numpy() < (1 - CONFIDENCE) / 2
     result[f"{name}_verdict"] = np.select(
-        [sure & (mean > 0), sure & (mean < 0), (low >= -edge) & (high <= edge)],
+        [sure & (mean > 0), sure & (mean < 0), many & (low >= -edge) & (high <= edge)],
         ["faster", "slower", "unchanged"],
         "unknown",
     )

@@ -17,11 +17,12 @@ PLAN = "plan.json"  # beside it, where `run` made it; `plan` says what is in it
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a result folder for one sweep.
+    """Hold a result folder for one sweep; one that stays empty is not left behind.
 
     Raises:
         UsageError: It cannot be written, or another sweep holds it.
     """
+    there = folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / FILE).open("ab"):
@@ -44,6 +45,16 @@ def locked(folder: Path) -> Iterator[None]:
     finally:
         lock.release()
         (folder / ".lock").unlink(missing_ok=True)
+        if not there:
+            _leave_nothing(folder)
+
+
+def _leave_nothing(folder: Path) -> None:
+    """Remove a folder in which nothing was planned and nothing measured."""
+    if (folder / PLAN).exists() or (folder / FILE).stat().st_size:
+        return
+    (folder / FILE).unlink()
+    folder.rmdir()
 
 
 def append(folder: Path, run: Run) -> None:

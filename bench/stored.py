@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench import baseline, machine, plan, runner, store
+from bench import baseline, machine, plan, progress, runner, store
 from bench.baseline import Baseline
 from bench.errors import UsageError, check_writable
 from bench.guard import FALSE_ALARMS
@@ -130,10 +130,10 @@ def _judged(
 def _measured(trials: Sequence[Trial], wanted: Wanted) -> list[Run]:
     """Rounds of the trials, for as long as the budget allows; three at the least."""
     deadline = time.monotonic() + wanted.budget_seconds
-    rounds = 0
+    count, total = 0, len(trials) * wanted.sweep.effort.rounds
 
     def time_is_up() -> bool:
-        return rounds >= LEAST_ROUNDS * len(trials) and time.monotonic() > deadline
+        return count >= LEAST_ROUNDS * len(trials) and time.monotonic() > deadline
 
     server, runs = executor(), []
     made = runner.rounds(
@@ -145,7 +145,7 @@ def _measured(trials: Sequence[Trial], wanted: Wanted) -> list[Run]:
         time_is_up=time_is_up,
     )
     for run in made:
-        rounds += 1
+        count += not run.repeat
         runs.append(run)
-        wanted.said(f"round {run.round + 1}, {run.key}")
+        wanted.said(f"[{count}/{total}] {progress.told(run)}")
     return runs

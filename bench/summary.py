@@ -6,21 +6,23 @@ import itertools
 from collections.abc import Sequence
 from operator import itemgetter
 
+import numpy as np
 import pandas as pd
 
 from bench import (
     answers,
     attribution,
     autotune,
+    glossary,
     judge,
     layer_table,
+    prices,
     stats,
     table,
     twins,
     words,
 )
-from bench.machine import identity
-from bench.trial import Run
+from bench.trial import Run, Trial
 
 VERDICTS = {
     "baseline": "baseline",
@@ -31,6 +33,7 @@ VERDICTS = {
 }
 QUANTITIES = ("seconds_per_batch", "examples_per_second", "factor", "lead")
 MOST_AUTOTUNED = 60
+MOST_PRICES = 60
 CLAIM = ("claim", "sentence", "workload", "machine", "data", "source", "predicted")
 CLAIM += ("measure", "verdict", "reason", "rounds")
 COLUMNS = [
@@ -48,7 +51,7 @@ def of(
 ) -> dict[str, object]:
     """Everything that the forms of the report say, as plain text and rows."""
     trials = ranked(samples)
-    commands = {run.key: words.command(run.trial) for run in runs}
+    asked = {run.key: run.trial for run in runs}
     binding = _binding(samples)
     alike = twins.of(runs)
     shown = [name for name in SHOWN if name in trials]
@@ -61,6 +64,7 @@ def of(
                 "title": words.title(rows[0]),
                 "machine": words.visible(rows[0]["machine"]),
                 "sentence": answers.sentence(rows),
+                "jointly": answers.jointly(rows),
                 "binding": [
                     said
                     for row in rows
@@ -73,7 +77,7 @@ def of(
                     [row["label"] for row in rows],
                     alike,
                 ),
-                "rows": [_row(row, commands) for row in rows],
+                "rows": _rows(rows, asked),
                 "names": {name: rows[0][name] for name in table.SCENE},
             }
         )
@@ -83,15 +87,18 @@ def of(
     autotuned, more_autotuned = autotune.rows(samples, runs, MOST_AUTOTUNED)
     return {
         "scenes": scenes,
-        "errors": _errors(runs, commands),
+        "errors": _errors(runs),
         "machines": machines,
         "several_machines": len(machines) > 1,
+        "about": words.visible(glossary.about(samples), 120),
+        "glossary": glossary.of(trials),
         "notes": [words.visible(note) for note in notes],
         "claims": claims,
         "claims_left": claims_left,
         "layers": layer_table.rows(trials, samples),
         "autotuned": autotuned,
         "more_autotuned": more_autotuned,
+        "prices": prices.rows(samples, MOST_PRICES),
         "ranked": trials,
         "runs": len(runs),
         "samples": int(samples["seconds_per_batch"].notna().sum()),
@@ -106,12 +113,17 @@ def _binding(samples: pd.DataFrame) -> dict[tuple[str, str], str]:
 
 
 def ranked(samples: pd.DataFrame) -> pd.DataFrame:
-    """The trials of each scene, fastest first, what failed last."""
+    """The trials of each scene, fastest first; then the barred, then the failed."""
     trials = stats.trials(samples)
     if trials.empty:
         return trials
-    order = ["scene", "factor", "examples_per_second"]
-    return trials.sort_values(order, ascending=[True, False, False])
+    barred = [
+        answers.barred(row) for row in trials[["runs", "flags"]].to_dict("records")
+    ]
+    trials = trials.assign(last=np.where(trials["runs"] > 0, barred, 2))
+    order = ["scene", "last", "factor", "examples_per_second"]
+    ordered = trials.sort_values(order, ascending=[True, True, False, False])
+    return ordered.drop(columns="last")
 
 
 def _claims(samples: pd.DataFrame) -> tuple[list[dict[str, str]], int]:
@@ -134,36 +146,56 @@ def _claims(samples: pd.DataFrame) -> tuple[list[dict[str, str]], int]:
     return rows, found["claim"].nunique() - len(shown)
 
 
-def _row(row: dict[str, object], commands: dict[str, str]) -> dict[str, object]:
+def _rows(
+    rows: Sequence[dict[str, object]], asked: dict[str, Trial]
+) -> list[dict[str, object]]:
+    baseline = next((asked[row["key"]] for row in rows if row["is_baseline"]), None)
+    made = []
+    for row in rows:
+        command = words.command(asked[row["key"]], baseline)
+        alone = command == words.command(asked[row["key"]])
+        made.append({**_row(row, command), "alone": alone})
+    return made
+
+
+def _row(row: dict[str, object], command: str) -> dict[str, object]:
     rate, rate_bounds = words.triple(row, "examples_per_second")
     factor, factor_bounds = words.triple(row, "factor")
-    marks = [flag for flag in row["flags"].split(";") if flag]
-    marks += ["unstable"] if row["unstable"] else []
-    marks += ["not_steady"] if row["not_steady"] and "not_steady" not in marks else []
-    if not row["runs"]:
-        verdict = "failed"
-    elif row["runs"] == 1 and not row["is_baseline"]:
-        verdict = "one run"
-    else:
-        verdict = VERDICTS[row["verdict"]]
+    marks = [glossary.MARKS.get(mark, mark) for mark in glossary.marks(row)]
     return {
         "pair": (row["machine"], row["key"]),
         "label": words.visible(row["label"], 120),
         "best": bool(row["best"]),
         "factor": "1" if row["is_baseline"] else factor,
         "factor_bounds": "" if row["is_baseline"] else factor_bounds,
-        "verdict": verdict,
+        "verdict": verdict(row),
         "rate": rate,
         "rate_bounds": rate_bounds,
         "runs": int(row["runs"]),
         "failed": int(row["failed"]),
         "marks": [words.visible(mark, 40) for mark in marks],
-        "command": words.visible(commands[row["key"]], 2000),
+        "command": words.visible(command, 2000),
     }
 
 
-def _errors(runs: Sequence[Run], commands: dict[str, str]) -> list[dict[str, object]]:
+def verdict(row: dict[str, object]) -> str:
+    """The verdict on a trial against its baseline, or why it has none, in words."""
+    if not row["runs"]:
+        return "failed"
+    if row["is_baseline"]:
+        return "baseline, not ranked" if answers.barred(row) else "baseline"
+    if answers.barred(row):
+        return "not ranked"
+    if row["pairs"] == 1:
+        return "one run" if row["runs"] == 1 else "one round"
+    if row["pairs"] == 2:
+        return "two runs" if row["runs"] == 2 else "two rounds"
+    return VERDICTS[row["verdict"]]
+
+
+def _errors(runs: Sequence[Run]) -> list[dict[str, object]]:
     found: dict[tuple, int] = {}
+    asked = {run.key: run.trial for run in runs}
     for run in runs:
         if run.measured.error:
             key = run.key, run.measured.error
@@ -173,19 +205,19 @@ def _errors(runs: Sequence[Run], commands: dict[str, str]) -> list[dict[str, obj
             "key": words.visible(key, 120),
             "type": words.visible(failure.type, 80),
             "message": words.visible(failure.message, 500),
+            "first_line": words.visible(failure.message.partition("\n")[0], 300),
             "phase": words.visible(failure.phase, 40),
             "count": count,
-            "command": words.visible(commands[key], 2000),
+            "command": words.visible(words.command(asked[key]), 2000),
         }
         for (key, failure), count in found.items()
     ]
 
 
 def _machines(runs: Sequence[Run]) -> list[dict[str, object]]:
-    labels = table.machine_labels(runs)
-    panels: dict[tuple, dict[str, object]] = {}
-    for run in runs:
-        panel = panels.setdefault(identity(run.machine), {"runs": 0, "facts": {}})
+    panels: dict[str, dict[str, object]] = {}
+    for run, label in zip(runs, table.machine_labels(runs), strict=True):
+        panel = panels.setdefault(label, {"runs": 0, "facts": {}})
         panel["runs"] += 1
         panel["first"] = min(panel.get("first", run.started), run.started)
         panel["last"] = max(panel.get("last", run.started), run.started)
@@ -193,7 +225,7 @@ def _machines(runs: Sequence[Run]) -> list[dict[str, object]]:
             panel["facts"].setdefault(name, {})[str(value)] = value
     return [
         {
-            "label": words.visible(labels[found]),
+            "label": words.visible(label),
             "runs": panel["runs"],
             "first": words.visible(panel["first"], 40),
             "last": words.visible(panel["last"], 40),
@@ -204,7 +236,7 @@ def _machines(runs: Sequence[Run]) -> list[dict[str, object]]:
                 for name, values in panel["facts"].items()
             },
         }
-        for found, panel in panels.items()
+        for label, panel in panels.items()
     ]
 
 

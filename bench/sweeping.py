@@ -6,14 +6,14 @@ import argparse
 import datetime
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench import catalog, plan, processes, runner, screening, store, sweeps
+from bench import catalog, plan, processes, program, runner, screening, store, sweeps
 from bench.errors import UsageError, unknown
 from bench.plan import Plan
-from bench.progress import Progress, spoken
+from bench.progress import Progress, counted, plural, spoken
 from bench.trial import Effort, Run
 
 
@@ -24,11 +24,12 @@ def main(options: argparse.Namespace) -> Path | None:
         UsageError: Bad input, or a folder that cannot be written.
     """
     folder, made = planned(options)
+    begun = False
     with store.locked(folder):
         kept, notes = store.load(folder)
         if kept and not options.resume:
             raise UsageError(
-                f"'{folder}' holds {len(kept)} runs already. Go on with them by "
+                f"'{folder}' holds {counted(kept)} already. Go on with them by "
                 f"--resume {folder}, or name another folder with --out."
             )
         for note in notes:
@@ -38,15 +39,11 @@ def main(options: argparse.Namespace) -> Path | None:
         try:
             made = replace(plan.prepare(made, executor), notes=[])
             plan.save(made, folder)
-            announce(made, folder)
+            begun = True
+            announce(made, folder, kept)
             sweep(made, folder, executor, kept)
         except KeyboardInterrupt:
-            count = len(store.load(folder)[0])
-            print(
-                f"\nInterrupted. {count} runs are kept in {folder}; go on with\n"
-                f"  run_bench.py run --resume {folder}",
-                file=sys.stderr,
-            )
+            _say_interrupted(folder, begun or bool(kept))
             return None
         except OSError as error:
             raise UsageError(
@@ -58,6 +55,15 @@ def main(options: argparse.Namespace) -> Path | None:
     return folder
 
 
+def _say_interrupted(folder: Path, planned: bool) -> None:
+    if not planned:
+        print("\nInterrupted before anything was measured.", file=sys.stderr)
+        return
+    told = counted(store.load(folder)[0])
+    print(f"\nInterrupted. {told} kept in {folder}; go on with", file=sys.stderr)
+    print(f"  {program.command('run', '--resume', folder)}", file=sys.stderr)
+
+
 def planned(options: argparse.Namespace) -> tuple[Path, Plan]:
     """The result folder and the plan, from the command line or from what is resumed.
 
@@ -67,7 +73,9 @@ def planned(options: argparse.Namespace) -> tuple[Path, Plan]:
     if options.resume:
         made = plan.load(options.resume)
         return options.resume, replace(
-            made, precision=options.precision or made.precision
+            made,
+            precision=options.precision or made.precision,
+            budget_seconds=options.budget or made.budget_seconds,
         )
     if not options.sweep:
         raise UsageError("run needs a SWEEP, a FILE.toml, or --resume DIR; see list.")
@@ -103,25 +111,35 @@ def _fitted(made: Plan) -> Effort:
     return plan.fitted(made.effort, len(made.trials), made.budget_seconds)
 
 
-def announce(made: Plan, folder: Path) -> None:
-    """Say what will be run, how long it should take, and what was left out."""
+def announce(made: Plan, folder: Path, kept: Sequence[Run] = ()) -> None:
+    """Say what will be run, how long it should take, and what was left out.
+
+    Args:
+        made: What will be run.
+        folder: Where it is stored.
+        kept: What is there already, when resuming.
+    """
     for key, reason in list(made.refused.items())[:5]:
         print(f"left out: {key}: {reason}", file=sys.stderr)
     if len(made.refused) > 5:
         more = len(made.refused) - 5
         print(f"left out: {more} more, listed in {folder}/plan.json", file=sys.stderr)
     if made.precision:
-        print(
-            f"{made.sweep}: a race of {len(made.trials)} trials to "
-            f"±{100 * made.precision:.3g} %, {made.runs} runs at least, about "
-            f"{spoken(made.seconds)}, and {made.most_rounds} rounds at most; results "
-            f"in {folder}",
-            file=sys.stderr,
+        what = (
+            f"a race of {len(made.trials)} trials to ±{100 * made.precision:.3g} %, "
+            f"{made.runs} runs at least and {made.most_rounds} rounds at most"
         )
-        return
+    else:
+        trials = plural(len(made.trials), "trial")
+        rounds = plural(made.effort.rounds, "round")
+        what = f"{trials} x {rounds} = {plural(made.runs, 'run')}"
+    if kept:
+        what += f", {counted(kept)} there"
+    limit = f", at most {spoken(made.budget_seconds)} (--budget)"
     print(
-        f"{made.sweep}: {len(made.trials)} trials x {made.effort.rounds} rounds = "
-        f"{made.runs} runs, about {spoken(made.seconds)}; results in {folder}",
+        f"{made.sweep}: {what}, about {spoken(made.seconds_left(kept))}"
+        f"{' more' if kept else ''}{limit if made.budget_seconds else ''}; results in "
+        f"{folder}",
         file=sys.stderr,
     )
 
@@ -141,7 +159,7 @@ def sweep(
     there = [run for run in kept if run.key in keys]
     done = frozenset((run.key, run.round) for run in there)
     deadline = time.monotonic() + made.budget_seconds
-    progress = Progress(made.runs, made.seconds, len(done))
+    progress = Progress(made.runs, made.seconds, len(done), made.budget_seconds)
     race = Race(made, there, progress) if made.precision else None
 
     def time_is_up() -> bool:
@@ -171,10 +189,10 @@ def sweep(
                 notes = race.notes("the budget" if time_is_up() else "an interrupt")
                 plan.save(replace(made, notes=notes), folder)
     if not (race.ended if race else count == made.runs):
-        of = "" if race else f" of {made.runs}"
+        of = "" if race else f" of {made.runs} planned"
         print(
-            f"The budget ended with {count}{of} runs made; go on with\n"
-            f"  run_bench.py run --resume {folder}",
+            f"The budget ended with {counted(there)}{of}; go on with\n"
+            f"  {program.command('run', '--resume', folder)}",
             file=sys.stderr,
         )
 

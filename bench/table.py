@@ -137,7 +137,7 @@ def runs_frame(
                 "round": run.round,
                 "position": run.position,
                 "started": run.started,
-                "machine": labels[identity(run.machine)],
+                "machine": labels[number],
                 "cpu_count": int(run.machine.get("cpu_count") or 1),
                 "key": run.key,
                 **trials[run.trial],
@@ -171,14 +171,19 @@ def runs_frame(
                 **{f"fact_{name}": value for name, value in measured.facts.items()},
             }
         )
-    return pd.DataFrame(rows, columns=None if rows else _columns())
+    frame = pd.DataFrame(rows, columns=None if rows else _columns())
+    # Text as Arrow keeps it is slow to take rows of, and that is most of what we do.
+    return frame.astype(dict.fromkeys(frame.select_dtypes("str"), object)).copy()
 
 
-def machine_labels(runs: Iterable[Run]) -> dict[tuple, str]:
-    """A short name for each machine and set of versions, no two alike."""
-    machines = {identity(run.machine): run.machine for run in runs}
+def machine_labels(runs: Sequence[Run]) -> list[str]:
+    """The name of each run's machine and set of versions; other ones, another name."""
+    known = [identity(run.machine) for run in runs]
     labels: dict[tuple, str] = {}
-    for found, machine in machines.items():
+    for found, run in zip(known, runs, strict=True):
+        if found in labels:
+            continue
+        machine = run.machine
         gpus = machine.get("gpus") or []
         parts = [
             str(machine.get("cpu") or "unknown CPU"),
@@ -190,7 +195,7 @@ def machine_labels(runs: Iterable[Run]) -> dict[tuple, str]:
         label = ", ".join(parts)
         twins = sum(other.startswith(label) for other in labels.values())
         labels[found] = f"{label} (no. {twins + 1})" if twins else label
-    return labels
+    return [labels[found] for found in known]
 
 
 def _trial_columns(trial: Trial) -> dict[str, object]:

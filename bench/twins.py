@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.answers import MOST_NAMES, Caution, names
-from bench.machine import identity
+from bench.answers import Caution, listed
+from bench.naming import names
 from bench.pipeline import AXES
 from bench.table import machine_labels
 from bench.trial import Run
@@ -28,10 +28,9 @@ def of(runs: Sequence[Run]) -> dict[tuple[str, str], list[str]]:
     Args:
         runs: The records; a trial's graph is that of its last run.
     """
-    labels = machine_labels(runs)
     last = {
-        (labels[identity(run.machine)], run.key): run
-        for run in runs
+        (label, run.key): run
+        for run, label in zip(runs, machine_labels(runs), strict=True)
         if run.measured.graph
     }
     alike: dict[tuple, list[tuple[tuple[str, str], str]]] = {}
@@ -62,10 +61,8 @@ def cautions(
     sets = dict.fromkeys(tuple(found[pair]) for pair in pairs if pair in found)
     made = []
     for some in sets:
-        rest = len(some) - MOST_NAMES
-        who = ", ".join(called[label] for label in some[:MOST_NAMES])
-        more = f" and {rest} more" if rest > 0 else ""
-        made.append(Caution(f"{who}{more}: ran the same graph.", REMEDY))
+        who = listed([called[label] for label in some])
+        made.append(Caution(f"{who}: ran the same graph.", REMEDY))
     return made
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from bench import evidence, stats
 from bench.guarded import Row
 from bench.lockstep import Trio
+from bench.progress import plural
 
 CONFIRMING = 2  # trios that must agree before a row is called slower, or faster
 NEXT_LOOK = 0.7  # of the interval's width at the look before
@@ -73,8 +74,8 @@ class Watch:
         if not self.settled:
             self.interval = self._known()
             self.cause = (
-                f"interrupted before it was settled, after {len(self.ratios)} trios of "
-                "processes"
+                "interrupted before it was settled, after "
+                f"{plural(len(self.ratios), 'trio')} of processes"
             )
 
     def wandered(self) -> str:
@@ -86,7 +87,7 @@ class Watch:
             return ""
         return (
             f"too noisy to blame anybody: base against itself differs by "
-            f"{100 * (control.estimate - 1):+.1f} %, more than half the threshold"
+            f"{100 * (control.estimate - 1):+.2f} %, more than half the threshold"
         )
 
     def control(self) -> stats.Interval:
@@ -140,7 +141,7 @@ class Watch:
             low, high = (100 * (v - 1) for v in (found.low, found.high))
             now = f"{now} ({low:+.1f} to {high:+.1f})"
         state = self.verdict if self.settled else "going on"
-        return f"{self.key}: {len(self.ratios)} trios, {now}, {state}"
+        return f"{self.key}: {plural(len(self.ratios), 'trio')}, {now}, {state}"
 
     def _known(self, share: float = 1.0) -> stats.Interval:
         """The interval by now, for a share of what is left of alpha."""

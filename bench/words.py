@@ -9,11 +9,13 @@ import unicodedata
 
 import pandas as pd
 
-from bench.pipeline import AXES, differences
+from bench.pipeline import AXES, STRATEGIES, differences
 from bench.trial import Trial
 
 LONGEST = 300  # characters of a name or an error that a page shows
 WIDE = 3.0
+MOST_CROSSED = 2  # axes that are crossed to have both of two trials
+_NONE = object()
 
 
 def visible(text: object, longest: int = LONGEST) -> str:
@@ -86,19 +88,67 @@ def title(row: pd.Series) -> str:
     return ", ".join(parts)
 
 
-def command(trial: Trial) -> str:
-    """The command that measures this trial alone again, quoted for a shell."""
+def command(trial: Trial, baseline: Trial | None = None) -> str:
+    """The command that measures this trial again, quoted for a shell.
+
+    Args:
+        trial: What is measured.
+        baseline: What it is compared with, of the same scene: measured with it where
+            one sweep has both and little else.
+    """
     # The quick sweep with all that it varies pinned; the axes spell the strategy.
-    words = ["python", "run_bench.py", "run", "quick", "--workload", trial.workload]
-    words += ["--strategy", "naive", "--consumer", trial.consumer]
+    words = ["run_bench.py", "run", "quick", "--workload", trial.workload]
+    strategies, axes = _both(differences(trial.pipeline), baseline)
+    for name in strategies:
+        words += ["--strategy", name]
+    words += ["--consumer", trial.consumer]
     if trial.unit != "window":
         words += ["--unit", trial.unit]
     if trial.data:
         words += ["--data", trial.data]
-    for name, value in differences(trial.pipeline).items():
-        spelled = str(value).lower() if isinstance(value, bool) else str(value)
-        words += ["--axis", f"{name}={spelled}"]
+    for name, values in axes.items():
+        words += ["--axis", f"{name}={','.join(_spelled(value) for value in values)}"]
     return shlex.join(words)
+
+
+def _both(
+    given: dict[str, object], baseline: Trial | None
+) -> tuple[list[str], dict[str, list[object]]]:
+    """Strategies and axes of a sweep that has both trials, or just the first."""
+    plain = differences(baseline.pipeline) if baseline else given
+    apart = [n for n in AXES if plain.get(n, _NONE) != given.get(n, _NONE)]
+    shared = {name: [given[name]] for name in given if name not in apart}
+    own = {name: given[name] for name in apart if name in given}
+    named = [name for name, settings in STRATEGIES.items() if settings == own]
+    if named and not any(name in plain for name in apart):
+        return list(dict.fromkeys(["naive", *named])), shared
+    if len(apart) > MOST_CROSSED:
+        return ["naive"], {name: [value] for name, value in given.items()}
+    for name in apart:
+        sides = (side.get(name, AXES[name].default) for side in (plain, given))
+        shared[name] = list(sides)
+    return ["naive"], shared
+
+
+def _spelled(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def wrapped(text: str, width: int) -> str:
+    """Text in lines of this width, broken at blanks and in names after commas.
+
+    An option and its value (`--rounds 5`) stay on a line.
+    """
+    lines = [""]
+    whole = re.sub(r"(--[a-z]+) (?=\d)", "\\1\0", text)
+    for atom in re.split(r"(?<= )(?=\S)|(?<=,)(?=[^\s\d])", whole):
+        if lines[-1] and len(lines[-1]) + len(atom.rstrip()) > width:
+            lines.append("")
+        while len(atom.rstrip()) > width:
+            lines[-1], atom = atom[:width], atom[width:]
+            lines.append("")
+        lines[-1] += atom
+    return "\n".join(line.rstrip() for line in lines).replace("\0", " ")
 
 
 def _character(character: str) -> str:

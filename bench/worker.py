@@ -7,6 +7,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from pathlib import Path
 
 import keras
@@ -245,8 +246,23 @@ def _start_tensorflow(p: Pipeline, seed: int) -> str:
 
 
 def _failure(error: Exception, phase: str) -> Failure:
-    message = str(error).strip() or "no message"
+    first, line_end, rest = (str(error).strip() or "no message").partition("\n")
+    message = first + _where(error) + line_end + rest
     return Failure(type=type(error).__name__, message=message[:4000], phase=phase)
+
+
+def _where(error: Exception) -> str:
+    """The last place in the user's own file that an error came through, in words."""
+    frames = traceback.walk_tb(error.__traceback__)
+    own = [
+        f" ({Path(code.co_filename).name}, line {line}, in {code.co_name})"
+        for code, line, module in (
+            (frame.f_code, line, frame.f_globals.get("__name__", ""))
+            for frame, line in frames
+        )
+        if module.startswith("feedrate_user_")
+    ]
+    return own[-1] if own else ""
 
 
 def _end_with_the_runner() -> None:

@@ -42,3 +42,8 @@ def test_without_a_pinned_trial_nothing_is_said():
     failure = Failure(type="Timeout", message="120 s")
     failed = [factory.run(PINNED[2], error=failure)]
     assert rows([*factory.runs({TUNED: 0.01}), *failed]) == []
+
+
+def test_two_rounds_have_no_verdict():
+    (row,) = rows(factory.runs({TUNED: 0.02, PINNED[2]: 0.01}, rounds=2))
+    assert row["verdict"] == "cannot tell"

@@ -255,5 +255,10 @@ def test_three_rounds_are_made_whatever_the_budget(monkeypatch) -> None:
     monkeypatch.setattr(stored, "executor", Fake)
     monkeypatch.setattr(machine, "HEAVY_SHARE", math.inf)  # none is repeated
     wanted = live.wanted(["prose"], budget_seconds=0.0)
+    told = []
+    wanted = replace(wanted, said=told.append)
     assert len(stored._measured([TRIAL], wanted)) == 3
+    total = wanted.sweep.effort.rounds
+    assert [line.split()[0] for line in told] == [f"[{n}/{total}]" for n in (1, 2, 3)]
+    assert all(line.endswith(f"k examples/s {TRIAL.key}") for line in told)
     assert processes.executor is not Fake

@@ -82,6 +82,24 @@ def test_where_nothing_is_near_all_names_are_listed() -> None:
     )
 
 
+def test_a_long_list_is_not_printed() -> None:
+    """It is a screenful; there is a verb for it."""
+    count = len(catalog.workload_names())
+    assert error_of("xyzzy") == (
+        f"No workload named 'xyzzy'. There are {count}: see `run_bench.py list`."
+    )
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "my/folder", "{tmp}"])
+def test_what_is_no_python_file_is_no_workload(name: str, tmp_path: Path) -> None:
+    """By its name, or since it is there and is something else."""
+    name = name.format(tmp=tmp_path)
+    assert error_of(name) == (
+        f"'{name}' is no workload: a workload file ends in .py. See `run_bench.py "
+        "list` for those with a name."
+    )
+
+
 def test_an_unknown_variant_names_the_nearest() -> None:
     """Of the entry's own variants."""
     assert error_of("normalization:givn") == (

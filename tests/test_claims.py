@@ -295,12 +295,21 @@ def test_the_markdown_table_has_a_line_a_claim(tmp_path, capsys):
     (tmp_path / "runs.jsonl").write_bytes(b"\n".join(lines) + b"\n")
     assert claims.main([tmp_path], as_markdown=True) == 0
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0] == "| what is said | holds | does not hold | not settled |"
+    assert printed[0] == (
+        "| what is said | predicted | holds | does not hold | not settled |"
+    )
     assert printed[2].startswith("| Batching before map is faster, by whatever factor.")
-    holds, fails, unsettled = printed[2].split(" | ")[1:]
+    predicted, holds, fails, unsettled = printed[2].split(" | ")[1:]
+    assert predicted == r"\> 1.05 times as fast"
     assert holds.startswith("prices 2.0")
     assert (fails, unsettled) == ("", " |")
     assert printed[-1].endswith("more: not measured.")
+
+
+def test_every_number_that_is_predicted_has_a_unit():
+    for one in claim.load():
+        if not one.predict.word and not one.cases[0].than:
+            assert claims.UNITS[one.measure]
 
 
 def test_claims_need_a_folder():

@@ -13,12 +13,12 @@ import psutil
 import pytest
 
 import run_bench
-from bench import plan, processes, store, sweeps
+from bench import errors, plan, processes, program, report, store, sweeps
 from bench.catalog import ROOT
 from bench.pipeline import AXES, STRATEGIES
 from bench.processes import Outcome
 from bench.progress import spoken
-from bench.trial import Effort, Measured, Trial
+from bench.trial import Effort, Failure, Measured, Trial
 from tests import factory
 
 
@@ -54,6 +54,15 @@ from tests import factory
             "Nothing to resume at 'no/where': it has no plan.json, which `run` writes.",
         ),
         (
+            ["report", "results/reference/quick", "--format", "html,pfd"],
+            "No report format named 'pfd'. There are: html, md, csv, png, parquet, "
+            "json, pytest-benchmark.",
+        ),
+        (
+            ["guard", "a", "b", "--threshold", "-3%"],
+            "A threshold is spelled 3% or 0.03, got '-3%'.",
+        ),
+        (
             ["report", "no/where"],
             "No results at 'no/where': No such file or directory. A result folder "
             "holds runs.jsonl, which `run_bench.py run` writes.",
@@ -81,6 +90,17 @@ def test_bad_names_and_values_are_one_line(
         (
             ["run", "quick", "--budget", "soon"],
             "argument --budget: a time such as 90s, 10m or 1h, got 'soon'",
+        ),
+        (
+            ["run", "quick", "--budget", "-5m"],
+            "argument --budget: a time such as 90s, 10m or 1h, got '-5m'",
+        ),
+        *(
+            (
+                ["doctor", "--selftest", "--minutes", given],
+                f"argument --minutes: minutes above 0, such as 5, got '{given}'",
+            )
+            for given in ("-1", "0", "nan", "soon")
         ),
         (
             ["run", "quick", "--rounds", "0"],
@@ -113,7 +133,7 @@ def test_runs_of_another_sweep_are_not_taken_for_this_one_s(
     store.append(tmp_path, factory.run(factory.trial()))
     assert run_bench.main(["run", "quick", "--out", str(tmp_path)]) == 2
     assert capsys.readouterr().err == (
-        f"error: '{tmp_path}' holds 1 runs already. Go on with them by --resume "
+        f"error: '{tmp_path}' holds 1 run already. Go on with them by --resume "
         f"{tmp_path}, or name another folder with --out.\n"
     )
 
@@ -143,6 +163,55 @@ def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_bench.main(["list"]) == 0
     told = capsys.readouterr().out
     assert all(f"  {name} " in told for shelf in found.values() for name in shelf)
+    assert max(map(len, told.splitlines())) <= 80
+    words = " ".join(told.split())
+    lines = [line for shelf in found.values() for line in shelf.values()]
+    assert all(line.replace("|", " | ") in words for line in lines)
+
+
+@pytest.mark.parametrize("verb", [["report"], ["compare", "results/reference/quick"]])
+def test_a_folder_that_cannot_be_written_is_said_before_anything_is_read(
+    verb: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file stands where the folder's parent should be."""
+    (tmp_path / "file").touch()
+    out = tmp_path / "file" / "out"
+    arguments = [*verb, "results/reference/quick", "--out", str(out)]
+    assert run_bench.main(arguments) == 2
+    assert capsys.readouterr() == (
+        "",
+        f"error: Cannot write to '{out}': Not a directory. Name another folder with "
+        "--out.\n",
+    )
+
+
+def test_a_folder_on_a_read_only_disk_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And one that can is left as it was."""
+    errors.check_folder(tmp_path / "new")
+    assert list(tmp_path.iterdir()) == []
+
+    def refuse(**where: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(errors.tempfile, "TemporaryFile", refuse)
+    message = f"^Cannot write to '{tmp_path}': Read-only file system. "
+    with pytest.raises(errors.UsageError, match=message):
+        errors.check_folder(tmp_path)
+
+
+def test_a_report_names_the_files_it_wrote(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of figures only the folder."""
+    run_bench._name([tmp_path / "plots" / "a.png", tmp_path / "plots" / "b.png"])
+    run_bench._name([tmp_path / "table.csv", tmp_path / "report.md"])
+    assert capsys.readouterr().out.splitlines() == [
+        f"Figures: {tmp_path}/plots",
+        f"Written: {tmp_path}/table.csv",
+        f"Report: {tmp_path}/report.md",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -156,9 +225,11 @@ def test_durations(text: str, seconds: float) -> None:
 class Interrupting:
     """Measures without a process, until Ctrl-C comes."""
 
-    def __init__(self, runs: int) -> None:
-        """So many runs go well."""
-        self.left, self.running = runs, False
+    prepares = True
+
+    def __init__(self, runs: int, error: Failure | None = None) -> None:
+        """So many runs end, well where no error is given."""
+        self.left, self.running, self.error = runs, False, error
 
     def start(self) -> None:
         """A round begins."""
@@ -170,6 +241,8 @@ class Interrupting:
 
     def execute(self, verb: str, trial: Trial, effort: Effort, seed: int) -> Outcome:
         """Traits, or three samples, or Ctrl-C."""
+        if verb == "prepare" and not self.prepares:
+            raise KeyboardInterrupt
         if verb == "prepare":
             traits = {"supports_jit": True, "examples": 1024, "error": None}
             return Outcome(json.dumps(traits).encode(), None, 0.1)
@@ -177,6 +250,8 @@ class Interrupting:
             raise KeyboardInterrupt
         self.left -= 1
         measured = Measured(samples=[0.1, 0.2, 0.3])
+        if self.error:
+            measured = Measured(error=self.error)
         return Outcome(msgspec.json.encode(measured), None, 1.0)
 
 
@@ -206,9 +281,94 @@ def test_ctrl_c_keeps_what_was_measured_and_says_how_to_go_on(
     ]
     assert told[2 + made :] == [
         "",
-        f"Interrupted. {made} runs are kept in {out}; go on with",
-        f"  run_bench.py run --resume {out}",
+        f"Interrupted. {made} runs kept in {out}; go on with",
+        f"  {program.command('run', '--resume', out)}",
     ]
+
+
+def test_ctrl_c_before_anything_is_planned_leaves_nothing_to_go_on_with(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """And says so."""
+    executor = Interrupting(0)
+    executor.prepares = False
+    monkeypatch.setattr(processes, "executor", lambda: executor)
+    out = tmp_path / "out"
+    assert run_bench.main(["run", "quick", "--out", str(out)]) == 130
+    assert capsys.readouterr().err.splitlines() == [
+        "Making inputs and checking layers ...",
+        "",
+        "Interrupted before anything was measured.",
+    ]
+    assert not out.exists()
+
+
+def test_a_server_that_still_imports_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """TensorFlow takes seconds to import, and Ctrl-C comes within them."""
+    server = processes.ForkServer()
+
+    def interrupt(*asked: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(server, "_answer", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        server.start()
+    start = time.monotonic()
+    server.stop()
+    assert time.monotonic() - start < 1
+    server._scratch.cleanup()
+
+
+def test_a_sweep_in_which_every_run_failed_ends_with_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With its report, and one that has a run that went well with 0."""
+    failed = Failure(type="ValueError", message="no")
+    out = tmp_path / "out"
+    arguments = ["run", "quick", "--workload", "prices", "--strategy", "naive"]
+    for error, code in ((failed, 1), (None, 0)):
+        executor = Interrupting(1, error)
+        monkeypatch.setattr(processes, "executor", lambda made=executor: made)
+        told = [*arguments, "--rounds", "1", "--json", "--out", f"{out}{code}"]
+        assert run_bench.main(told) == code
+        assert json.loads(capsys.readouterr().out)["scenes" if not code else "errors"]
+
+
+def test_of_a_dump_the_terminal_shows_the_first_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """NumPy's has eight; the page has them."""
+    dump = Failure(type="AssertionError", message="Not equal\nMismatched: 512")
+    found = report.summed([factory.run(factory.trial(), error=dump)])
+    report.terminal(found)
+    told = capsys.readouterr().out
+    assert "prose: AssertionError: Not equal\n" in told
+    assert "Mismatched" not in told
+
+
+def test_a_sweep_names_its_budget_and_on_resuming_what_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the first line, by what the runs there took."""
+    monkeypatch.setattr(processes, "executor", lambda: Interrupting(3))
+    out = tmp_path / "out"
+    run_bench.main(["run", "quick", "--budget", "145s", "--out", str(out)])
+    made = plan.load(out)
+    first = capsys.readouterr().err.splitlines()[1]
+    assert first == (
+        f"quick: 21 trials x 3 rounds = 63 runs, about {spoken(made.seconds)}, at most "
+        f"2 min 25 s (--budget); results in {out}"
+    )
+    run_bench.main(["run", "--resume", str(out), "--budget", "10m"])
+    left = 60 * 1.0 + 60 / 21 * plan.ROUND_SECONDS
+    assert capsys.readouterr().err.splitlines()[1] == (
+        f"quick: 21 trials x 3 rounds = 63 runs, 3 runs there, about {spoken(left)} "
+        f"more, at most 10 min (--budget); results in {out}"
+    )
 
 
 def test_a_full_disk_ends_the_sweep_and_keeps_what_is_there(

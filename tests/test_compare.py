@@ -69,6 +69,33 @@ def test_one_run_has_no_interval_and_no_verdict():
     assert np.isnan(row["factor_low"]) and row["verdict"] == "unknown"
 
 
+def test_two_runs_have_no_verdict_and_are_said_so():
+    a = factory.runs({NAIVE: 0.01}, rounds=5)
+    b = factory.runs({NAIVE: 0.001}, rounds=2)
+    rows = found(a, b)["rows"]
+    assert list(rows["verdict"]) == ["unknown"]
+    assert [row["verdict"] for row in compare._spelled(rows)] == ["two runs"]
+    assert compare._counts(rows) == (
+        "1 trial in both: 0 faster, 0 slower, 1 could not be told."
+    )
+    assert compare._jointly(rows) == ""
+
+
+def test_an_interval_beside_one_without_a_verdict_is_explained():
+    trials = [factory.trial(batch_size=size) for size in range(32, 47)]
+    a = factory.runs(dict.fromkeys(trials, 0.01), rounds=3, run_noise=0.03)
+    b = factory.runs(dict.fromkeys(trials, 0.008), rounds=3, run_noise=0.03, seed=1)
+    rows = found(a, b)["rows"]
+    assert "unknown" in set(rows["verdict"]) and (rows["factor_low"] > 1).any()
+    said = compare._jointly(rows)
+    assert said == (
+        "Verdicts count all 15 comparisons together (Holm), at a margin of 3 % for "
+        "drain and 5 % for train and serve; each interval is for one alone."
+    )
+    page = compare.html({**found(a, b), "a": "a", "b": "b"})
+    assert said in page
+
+
 def test_one_sided_trials_are_listed_and_failures_named():
     a = factory.runs({NAIVE: 0.01, FAST: 0.01})
     b = [*factory.runs({OTHER: 0.01}), factory.run(NAIVE, error=FAILURE)]

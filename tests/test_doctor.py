@@ -77,6 +77,19 @@ def test_exit_code_and_json_tell_whether_the_machine_is_fit(monkeypatch, capsys)
     assert told[0]["remedy"] == "set performance"
 
 
+def test_a_governor_that_is_not_told_is_unknown(monkeypatch, capsys):
+    told = {**machine.fingerprint(), "governor": ""}
+    monkeypatch.setattr(machine, "fingerprint", lambda: told)
+    governor = next(f for f in doctor.examine(seconds=0.01) if f.name == "governor")
+    assert governor.found == "not told by this system"
+    assert governor.fit is None
+    monkeypatch.setattr(doctor, "tensorflow_sees", list)
+    monkeypatch.setattr(doctor, "examine", lambda: [governor])
+    assert doctor.main(as_json=False) == 0
+    words = " ".join(capsys.readouterr().out.split())
+    assert words == "looked at found unknown governor not told by this system"
+
+
 def test_examines_this_machine_quickly():
     findings = {finding.name: finding for finding in doctor.examine(seconds=0.05)}
     assert set(findings) == {
@@ -88,4 +101,6 @@ def test_examines_this_machine_quickly():
         "free memory",
         "free disk",
     }
-    assert all(finding.fit or finding.remedy for finding in findings.values())
+    assert all(
+        finding.fit is not False or finding.remedy for finding in findings.values()
+    )

@@ -69,14 +69,14 @@ def test_the_terminal_says_all_that_the_verdicts_rest_on():
         "base ref 1a2b3c4, head working tree, taking turns live, 43 s",
     ]
     assert [" ".join(line.split()) for line in lines[2:5]] == [
-        "trial change interval limit verdict pairs",
+        "trial change interval limit verdict trios",
         "photographs: time +5.1 % +4.3 to +6.0 3 % slower 8",
         "prose: time +0.0 % -0.8 to +0.9 3 % unchanged 8",
     ]
     assert lines[5:] == [
         "photographs: time grew by +5.1 % (+4.3 to +6.0 %), all of it beyond 3 %",
         "A/A control, base against base: prose: time -0.1 % (-0.6 to +0.4 %), "
-        "4 pairs: within its limit of 1.5 %.",
+        "4 trios: within its limit of 1.5 %.",
         "Expected false alarms, all 2 rows together, if nothing changed: at most "
         "4.9 %.",
     ]
@@ -104,7 +104,7 @@ def test_the_table_fits_eighty_columns_and_keeps_every_figure():
         row("slower", long, threshold=0.125, count=1234),
     ]
     text = terminal(guarded(*made))
-    table = text.split("pairs\n")[1].split(f"{long}: time grew")[0].splitlines()
+    table = text.split("trios\n")[1].split(f"{long}: time grew")[0].splitlines()
     assert all(len(line) <= 80 for line in table)
     for figure in ("+1,134.6 %", "+810.0 to +1,620.0", "12.5 %", "1234"):
         assert figure in "\n".join(table)
@@ -129,7 +129,7 @@ def test_the_table_fits_eighty_columns_and_keeps_every_figure():
         ),
         (
             row("unknown", low=None, high=None, count=1),
-            "prose: time not settled: too few pairs for an interval",
+            "prose: time not settled: too few processes for an interval",
         ),
         (row("unknown", cause="too noisy"), "prose: time: too noisy"),
         (row("missing"), "prose: time missing: in base and not in head"),
@@ -161,7 +161,7 @@ def test_changed_outputs_are_told_apart_from_speed(capsys):
         "faster but different is not faster."
     )
     assert said in terminal(fast).splitlines()
-    assert " faster " not in terminal(fast).split("pairs\n")[1].splitlines()[0]
+    assert " faster " not in terminal(fast).split("trios\n")[1].splitlines()[0]
     assert said in guard_output.markdown(fast, HELD)
     assert printed_on_github(capsys, fast) == [
         f"::warning title=Feedrate%3A outputs changed::{said}",
@@ -185,13 +185,30 @@ def test_changed_outputs_are_told_apart_from_speed(capsys):
             "beyond its limit of 3 %, too noisy to blame anybody.",
         ),
         ([row("unknown")], "lockstep", ": not settled."),
-        ([row("failed")], "lockstep", "0 pairs: failed, so no control."),
+        ([row("failed")], "lockstep", "0 trios: failed, so no control."),
         ([], "lockstep", "A/A control: none, it was not measured."),
         ([], "stored", "A/A control: none, nothing ran live."),
     ],
 )
 def test_the_control_is_always_there(control, how, said):
     assert said in terminal(guarded(row(), control=control, how=how))
+
+
+def test_a_figure_beyond_its_limit_does_not_read_as_the_limit():
+    control = row("slower", ratio=1.0152, low=1.012, high=1.018, threshold=0.015)
+    text = terminal(guarded(row(), control=[control]))
+    assert "time +1.52 % (+1.20 to +1.80 %), 8 trios: beyond its limit of 1.5 %" in text
+    exact = row("unknown", ratio=1.03, low=1.01, high=1.05)
+    assert guard_words.cells(exact)[0] == "+3.000 %"
+
+
+def test_one_is_not_a_plural():
+    control = row(ratio=0.9991, low=0.994, high=1.004, threshold=0.015, count=1)
+    text = terminal(guarded(row(count=1), control=[control], false_alarms=0.05))
+    assert ", 1 trio: within its limit" in text
+    assert "Expected false alarms if nothing changed: at most 5 %." in text
+    stored = guarded(row(), control=[], how="stored", false_alarms=None)
+    assert terminal(stored).splitlines()[2].split()[-2:] == ["verdict", "runs"]
 
 
 def test_an_empty_guard_is_nowhere_green(capsys):
@@ -217,7 +234,7 @@ def test_markdown_is_a_table_and_a_list():
         "",
         "base ref 1a2b3c4, head working tree, taking turns live, 43 s",
         "",
-        "| trial | change | interval | limit | verdict | pairs |",
+        "| trial | change | interval | limit | verdict | trios |",
         "| --- | --: | --: | --: | --- | --: |",
         "| a\\|b\\_\\[x\\]: time | +5.1 % | +4.3 to +6.0 | 3 % | slower | 8 |",
     ]

@@ -15,6 +15,7 @@ import repository
 from bench import live
 from bench.catalog import ROOT
 from bench.errors import UsageError
+from bench.progress import plural
 from bench.requests import Home, environment
 
 WORKLOAD = '''"""Log-scales prices."""
@@ -81,7 +82,10 @@ def test_what_fails_is_missing_or_new_is_told_and_nothing_is_left(
         "gone.py": "missing",
     }
     causes = {row["key"]: row["cause"] for row in found["rows"]}
-    assert causes["mine.py"] == "ValueError in adapt: no layers today"
+    line = BAD.splitlines().index('    raise ValueError("no layers today")') + 1
+    assert causes["mine.py"] == (
+        f"ValueError in adapt: no layers today (mine.py, line {line}, in build)"
+    )
     assert found["notes"] == [
         "Head has changes that are not committed; they are measured."
     ]
@@ -116,7 +120,7 @@ def test_an_interrupt_keeps_what_was_measured_and_leaves_nothing_running(
         # Else it would ignore the interrupt where this test runs in the background.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    assert "1 trios" in running.stderr.readline()
+    assert "1 trio," in running.stderr.readline()
     # Its server and the three processes of the next trio: it is in the middle of it.
     while len(children := psutil.Process(running.pid).children(recursive=True)) < 4:
         assert running.poll() is None
@@ -133,7 +137,8 @@ def test_an_interrupt_keeps_what_was_measured_and_leaves_nothing_running(
     (row,) = found["rows"]
     assert row["verdict"] == "unknown"
     assert row["cause"] == (
-        f"interrupted before it was settled, after {row['count']} trios of processes"
+        "interrupted before it was settled, after "
+        f"{plural(row['count'], 'trio')} of processes"
     )
     assert row["cause"] in junit.read_text()
     assert not history.exists()

@@ -132,8 +132,8 @@ def test_copy_gives_the_command(visit):
     page.wait_for_function("said.includes('copied')")
     copied = page.evaluate("navigator.clipboard.readText()")
     assert copied == (
-        "python run_bench.py run quick --workload random_flip --strategy naive "
-        "--consumer drain --axis order=batch_map"
+        "run_bench.py run quick --workload random_flip --strategy naive "
+        "--strategy vectorized --consumer drain"
     )
 
 
@@ -168,6 +168,26 @@ def test_nothing_is_wider_than_the_window(visit, width, scheme):
     if os.environ.get("SCREENSHOTS"):  # to be looked at by eye
         path = Path(os.environ["SCREENSHOTS"]) / f"{width}-{scheme}.png"
         page.screenshot(path=path, full_page=True)
+
+
+def test_a_narrow_page_shows_names_factors_and_verdicts_in_low_rows(visit):
+    page = visit(390)
+    for kind in ("trials", "layers"):
+        table = page.locator(f"table.{kind}").first
+        seen = table.locator("thead th:visible").all_inner_texts()
+        assert any("times as fast" in name for name in seen), seen
+        assert table.evaluate("t => t.offsetWidth <= innerWidth"), kind
+        heights = table.evaluate("t => [...t.tBodies[0].rows].map(r => r.offsetHeight)")
+        assert max(heights) < 100
+    seen = page.locator("table.trials").first.locator("thead th:visible")
+    assert seen.all_inner_texts() == ["strategy", "times as fast", "verdict"]
+    hint = "e => getComputedStyle(e, '::after').content"
+    assert "wider screen" in page.locator(".wide").first.evaluate(hint)
+
+
+def test_the_chart_has_a_logarithmic_axis_and_says_so(visit):
+    page = visit()
+    assert "(log scale)" in page.locator("#chart svg").text_content()
 
 
 def test_light_and_dark_differ_and_can_be_read(visit):

@@ -53,6 +53,40 @@ def test_runs_are_trials_times_rounds() -> None:
     assert 0 < few.seconds < many.seconds
 
 
+@pytest.mark.parametrize(
+    ("workload", "data", "message"),
+    [
+        ("prices", "no.csv", "No data at 'no.csv'. This workload takes a CSV file "),
+        ("photographs", "no", "No data at 'no'. This workload takes a folder that "),
+        ("photographs", "bare", "'bare' has no folders in it. This workload takes"),
+        ("rescaling", "no", "'rescaling' takes no --data: it declares no ACCEPTS."),
+    ],
+)
+def test_data_that_cannot_be_used_is_refused_before_anything_starts(
+    workload: str,
+    data: str,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As far as names tell."""
+    (tmp_path / "bare").mkdir()
+    monkeypatch.chdir(tmp_path)
+    sweep = sweeps.Sweep(name="mine", blocks=(sweeps.Block(workloads=(workload,)),))
+    with pytest.raises(UsageError) as caught:
+        plan.make(sweep, Effort(), 3, 0.0, data)
+    assert str(caught.value).startswith(f"'{workload}' cannot be prepared: {message}")
+
+
+def test_what_is_left_takes_as_long_as_what_is_there_took() -> None:
+    """By its median, and a server a round; repeats are not counted."""
+    made = planned(batch_size=(16, 32))
+    assert made.seconds_left([]) == made.seconds
+    kept = [factory.run(factory.trial()) for _ in range(4)]
+    kept.append(replace(kept[0], repeat=1))
+    assert made.seconds_left(kept) == 6 * 2.0 + 3 * plan.ROUND_SECONDS
+
+
 def test_a_race_says_what_it_makes_at_the_least() -> None:
     """Its rounds where there are few trials, and less than all where there are many."""
     few = planned(batch_size=(16, 32, 64))

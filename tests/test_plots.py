@@ -276,7 +276,57 @@ def test_memory_marks_those_without_a_rival():
         "prefetched",
     ]
     assert "0.60 GB, \u00d74" in listed[-1]
-    assert drawn.axes[0].get_xlabel() == "peak resident memory, GB"
+    assert drawn.axes[0].get_xlabel() == (
+        "peak resident memory, GB (2 % apart counts as equal)"
+    )
+
+
+def test_memory_that_differs_by_noise_makes_no_front():
+    held = {"naive": 332, "vectorized": 335, "parallel": 337.4}
+    made = [
+        factory.run(
+            factory.trial(strategy),
+            [0.02 / (number + 1)],
+            round=round_number,
+            peak_resident_bytes=int(megabytes * 1e6),
+        )
+        for round_number in range(3)
+        for number, (strategy, megabytes) in enumerate(held.items())
+    ]
+    drawn = draw("memory", made)
+    assert drawn.axes[1].texts[0].get_text() == "1  parallel: 0.34 GB, \u00d73.0"
+    low, high = drawn.axes[0].get_xlim()
+    assert high - low > 0.03
+    spelled = catalog.load(PLOTS["memory"])._spelled
+    assert spelled([0.33, 0.338, 0.351]) == ["0.33", "0.34", "0.35"]
+    assert spelled([0.331, 0.333]) == ["0.331", "0.333"]
+
+
+def test_placement_compares_trials_with_the_same_cache():
+    made = {
+        factory.trial("cached_mapped"): 0.001,
+        factory.trial("vectorized"): 0.01,
+        factory.trial("offline"): 0.005,
+    }
+    (axes,) = draw("placement", factory.runs(made, run_noise=0.001)).axes
+    names = [text.get_text().replace("\n", " ") for text in axes.get_yticklabels()]
+    assert names == ["dataset (vectorized)", "offline"]
+    assert "without cache" in axes.get_xlabel()
+    widths = [bar.get_width() for bar in axes.patches]
+    assert widths == pytest.approx([1, 2], rel=0.01)
+    retraced = factory.runs({factory.trial("offline"): 0.005}, flags=["retraced"])
+    plain = factory.runs({factory.trial(): 0.01})
+    assert "offline, not ranked" in text_of(draw("placement", [*plain, *retraced]))
+
+
+def test_a_sweeps_rows_are_named_by_what_differs():
+    shared = {"cache": "raw", "shuffle_buffer": 256, "interleave_cycle_length": 4}
+    shared |= {"interleave_parallel_calls": 4, "deterministic": False}
+    trials = [factory.trial(prefetch=n, **shared) for n in (1, 4, 8)]
+    (axes,) = draw("throughput", factory.runs(dict.fromkeys(trials, 0.01))).axes
+    names = {text.get_text().replace("\n", " ") for text in axes.get_yticklabels()}
+    assert len(names) == 3
+    assert all("prefetch=" in name and "shuffle" not in name for name in names), names
 
 
 def test_latency_shows_three_percentiles_in_milliseconds():

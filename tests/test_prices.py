@@ -46,6 +46,11 @@ def test_xla_lost_gains_nothing_and_the_variant_shows_what_was_to_be_had() -> No
     ]
 
 
+def test_two_rounds_have_no_verdict() -> None:
+    ((*_, verdict, _),) = rows(factory.runs({PLAIN: 0.01, SURE: 0.02}, rounds=2))
+    assert verdict == "unknown"
+
+
 def test_one_round_has_a_ratio_and_no_verdict() -> None:
     ((*_, takes, verdict, _),) = rows(factory.runs({PLAIN: 0.01, SURE: 0.02}, rounds=1))
     assert takes.startswith(("1.9", "2")) and verdict == "unknown"

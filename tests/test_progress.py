@@ -39,7 +39,7 @@ def test_without_a_terminal_each_run_is_a_line(
 ) -> None:
     """Counted from what was there already; a failure says its reason."""
     failed = factory.run(
-        factory.trial(), error=Failure(type="ValueError", message="no such file")
+        factory.trial(), error=Failure(type="ValueError", message="no such file\n[1 2]")
     )
     with progress.Progress(4, 60.0, done=1).shown() as shown:
         shown.advance(factory.run(factory.trial("vectorized"), [0.01, 0.02, 0.03]))
@@ -63,8 +63,49 @@ def test_a_race_says_what_it_settles_and_what_it_repeats(
     assert capsys.readouterr().err.splitlines() == [
         settling,
         "[2/4] 1.6 k examples/s prose[order=batch_map]",
-        "[2/4] again: 1.6 k examples/s prose[order=batch_map]",
+        "[2/4] repeated, the machine was busy: 1.6 k examples/s prose[order=batch_map]",
     ]
+
+
+class Clock:
+    """As far as it is set."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        """Seconds."""
+        return self.now
+
+
+@pytest.mark.parametrize(
+    ("budget", "told"), [(0.0, "30 s left"), (50.0, "20 s left of --budget")]
+)
+def test_the_time_left_is_told_by_what_runs_took(
+    budget: float,
+    told: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Not by what was expected, and never more than the budget has left."""
+    clock = Clock()
+    monkeypatch.setattr(progress, "time", clock)
+    with progress.Progress(6, 600.0, 0, budget).shown() as shown:
+        for made in range(3):
+            clock.now = 10.0 * (made + 1)
+            shown.advance(factory.run(factory.trial(), [0.02]))
+    assert capsys.readouterr().err.splitlines() == [
+        "[1/6] 1.6 k examples/s prose",
+        "[2/6] 1.6 k examples/s prose",
+        f"[3/6] 1.6 k examples/s prose ({told})",
+    ]
+
+
+def test_runs_are_counted_in_words() -> None:
+    """Repeats apart."""
+    run = factory.run(factory.trial())
+    again = replace(run, repeat=1)
+    assert progress.counted([run]) == "1 run"
+    assert progress.counted([run, run, again]) == "2 runs and 1 repeat"
 
 
 def test_on_a_terminal_the_race_stands_above_the_bar(

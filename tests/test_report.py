@@ -110,8 +110,8 @@ def test_the_page_answers_first_and_names_the_torn_line(folder):
     assert page.text.index("vectorized won") < page.text.index("Every trial")
     assert "no such file" in page.text
     command = (
-        "python run_bench.py run quick --workload prose --strategy naive "
-        "--consumer drain --axis order=batch_map"
+        "run_bench.py run quick --workload prose --strategy naive "
+        "--strategy vectorized --consumer drain"
     )
     assert command in page.text
 
@@ -285,8 +285,87 @@ def test_one_run_is_a_hint_and_not_a_result():
     said = sentence([factory.run(NAIVE, [0.02]), factory.run(FAST, [0.01])])
     assert said == (
         "vectorized was fastest, 2.0 times as fast as naive (one run: no interval, a "
-        "hint and not a result). The runner-up was naive, which took 2.0 times as long."
+        "hint and not a result)."
     )
+
+
+def test_a_first_that_holm_does_not_call_faster_is_explained():
+    many = [factory.trial("vectorized", batch_size=size) for size in range(64, 74)]
+    runs = [factory.run(NAIVE, [0.01], round=number) for number in range(3)]
+    for number, seconds in enumerate((0.001, 0.001 * 1.65, 0.001 / 1.65)):
+        runs.append(factory.run(FAST, [seconds], round=number))
+    runs += factory.runs(dict.fromkeys(many, 0.011), rounds=3, run_noise=0.4, seed=9)
+    rows = rows_of(runs)
+    said = answers.sentence(rows)
+    assert said.startswith("vectorized came first: 10 times as fast as naive (95 % ")
+    assert (
+        "by itself, 3 rounds), not yet certain once all 11 comparisons are counted. "
+        "More rounds settle it: --rounds 9."
+    ) in said
+    line = (
+        "Verdicts count all 11 comparisons together (Holm), at a margin of 3 %; each "
+        "interval is for one alone."
+    )
+    assert answers.jointly(rows) == line
+    assert line in " ".join(printed(runs).split())
+
+
+def test_a_table_whose_verdicts_agree_with_their_intervals_needs_no_explanation():
+    assert answers.jointly(rows_of(factory.runs({NAIVE: 0.01, FAST: 0.002}))) == ""
+
+
+def test_two_rounds_are_a_hint_and_give_no_verdict():
+    runs = factory.runs({NAIVE: 0.01, FAST: 0.0075}, rounds=2, run_noise=0.001)
+    rows = rows_of(runs)
+    assert {row["verdict"] for row in rows} == {"baseline", "unknown"}
+    said = answers.sentence(rows)
+    assert said.startswith("vectorized was fastest, 1.33")
+    assert said.endswith(" from two runs: a hint and not a result).")
+    assert "two runs" in printed(runs) and " faster " not in printed(runs)
+    assert sentence(factory.runs({NAIVE: 0.01, FAST: 0.02}, rounds=2)).startswith(
+        "naive was fastest (two runs or one: a hint and not a result). The runner-up "
+        "was vectorized, which took 2.0"
+    )
+
+
+def test_what_may_not_be_ranked_comes_last_and_is_said_so():
+    frozen = {"flags": ["frozen_random"]}
+    runs = factory.runs({NAIVE: 0.01, OTHER: 0.02})
+    runs += factory.runs({FAST: 0.001}, **frozen)
+    found = report.summed(runs)
+    (scene,) = found.content["scenes"]
+    verdicts = [(row["label"], row["verdict"]) for row in scene["rows"]]
+    assert verdicts == [
+        ("naive", "baseline"),
+        ("parallel", "slower"),
+        ("vectorized", "not ranked"),
+    ]
+    assert scene["sentence"].startswith(
+        "naive won: nothing that may be ranked was shown to be faster."
+    )
+    assert "not ranked" in printed(runs)
+
+
+def test_two_trials_do_not_need_a_runner_up():
+    said = sentence(factory.runs({NAIVE: 0.01, FAST: 0.002}))
+    assert said.startswith("vectorized won: ") and said.endswith("5 rounds).")
+    three = factory.runs({NAIVE: 0.01, FAST: 0.002, OTHER: 0.02})
+    assert sentence(three).endswith("The runner-up is the baseline itself.")
+
+
+def test_names_in_the_terminal_break_after_commas():
+    shown = printed(factory.runs({NAIVE: 0.01, factory.trial(**LONG): 0.003}))
+    assert "interleave_parallel_calls=autotune,\n" in re.sub(" +\n", "\n", shown)
+    assert all(len(line) <= 80 for line in shown.splitlines())
+
+
+def test_an_option_stays_with_its_value_on_the_page(tmp_path):
+    found = report.summed(factory.runs({NAIVE: 0.01, FAST: 0.002}, rounds=2))
+    found.content["source"] = "made up"
+    report.write(found, tmp_path, ["html"])
+    page = (tmp_path / "report.html").read_text()
+    assert '<code class="option">--rounds 5</code>' in page
+    assert "code.option { white-space: nowrap; }" in page
 
 
 def test_the_work_done_before_is_mentioned():
@@ -306,7 +385,7 @@ def test_cautions_name_the_trial_and_the_remedy():
     assert said["parallel: 1 run failed."].startswith("The errors are listed below")
     assert any(what.startswith("vectorized: a random layer's") for what in said)
     assert any(what.startswith("vectorized: one layer cannot be") for what in said)
-    assert said["vectorized: two runs give very wide intervals."] == (
+    assert said["vectorized: two runs: an interval, but too few for a verdict."] == (
         "Measure more rounds: --rounds 5."
     )
     unstable = next(remedy for what, remedy in said.items() if "unstable" in what)
@@ -347,7 +426,7 @@ def test_the_command_gives_the_trial_again_and_survives_a_shell():
         deterministic=False,
     )
     parts = shlex.split(words.command(trial))
-    assert parts[:4] == ["python", "run_bench.py", "run", "quick"]
+    assert parts[:3] == ["run_bench.py", "run", "quick"]
     assert parts[parts.index("--workload") + 1] == trial.workload
     axes = [parts[n + 1] for n, part in enumerate(parts) if part == "--axis"]
     assert axes == [
@@ -371,7 +450,31 @@ def test_the_command_gives_the_trial_again_and_survives_a_shell():
     ids=lambda trial: trial.key,
 )
 def test_the_command_plans_exactly_this_trial(trial):
-    options = run_bench._parser().parse_args(shlex.split(words.command(trial))[2:])
+    assert planned(words.command(trial)) == [trial]
+
+
+@pytest.mark.parametrize(
+    ("trial", "baseline", "others"),
+    [
+        (factory.trial("autotuned"), NAIVE, 0),
+        (factory.trial("parallel", batch_size=64), factory.trial(batch_size=64), 0),
+        (factory.trial(batch_size=64), NAIVE, 0),
+        (factory.trial("vectorized", batch_size=64), NAIVE, 2),
+        (NAIVE, NAIVE, -1),
+        (NAIVE, factory.trial("autotuned"), None),
+    ],
+)
+def test_the_command_measures_the_baseline_too(trial, baseline, others):
+    found = planned(words.command(trial, baseline))
+    assert trial in found
+    if others is None:  # they differ in too many settings for one small sweep
+        assert found == [trial]
+    else:
+        assert baseline in found and len(found) == 2 + others
+
+
+def planned(command):
+    options = run_bench._parser().parse_args(shlex.split(command)[1:])
     sweep = sweeps.narrow(
         sweeps.find(options.sweep),
         workloads=options.workload,
@@ -380,7 +483,22 @@ def test_the_command_plans_exactly_this_trial(trial):
         consumer=options.consumer,
         unit=options.unit or "",
     )
-    assert sweeps.trials(sweep) == ([trial], {})
+    found, left_out = sweeps.trials(sweep)
+    assert left_out == {}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("measure again: --rounds 9.", "measure again:\n--rounds 9."),
+        ("cached_raw,prefetch=2,jit=on", "cached_raw,\nprefetch=2,jit=on"),
+        ("1,100 to 1,300 of 30,000 in", "1,100 to 1,300 of\n30,000 in"),
+        (25 * "x", 20 * "x" + "\nxxxxx"),
+    ],
+)
+def test_lines_break_at_blanks_and_after_commas(text, shown):
+    assert words.wrapped(text, 20) == shown
 
 
 def test_json_has_full_digits_and_the_sentence():

@@ -80,7 +80,10 @@ def test_an_interpreter_without_tensorflow(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["/nowhere/python", "/bin/false", "/bin/echo"])
+@pytest.mark.parametrize(
+    "name", ["/nowhere/python", "/bin/false", "/bin/echo", "/bin/ls"]
+)
 def test_what_is_no_interpreter(name: str) -> None:
-    with pytest.raises(UsageError, match="does not run as a Python interpreter"):
+    with pytest.raises(UsageError) as error:
         revisions.versions(name)
+    assert str(error.value) == f"'{name}' does not run as a Python interpreter."

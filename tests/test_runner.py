@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 import psutil
@@ -354,8 +355,12 @@ def test_an_exception_is_written_by_the_worker(
     """Type, message and phase; no sample."""
     outcome = server.execute("measure", Trial(workload=f"{workload}:raises"), QUICK, 1)
     found = measured(outcome)
+    lines = Path(workload).read_text().splitlines()
+    line = next(n for n, text in enumerate(lines, 1) if "no such thing" in text)
     assert found.error == Failure(
-        type="KeyError", message="'no such thing'", phase="adapt"
+        type="KeyError",
+        message=f"'no such thing' (mine.py, line {line}, in build)",
+        phase="adapt",
     )
     assert found.samples == []
 

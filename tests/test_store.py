@@ -157,3 +157,17 @@ def test_how_a_sweep_ended_is_a_note(tmp_path: Path) -> None:
     assert notes == [
         f"{plan}: how the sweep ended cannot be read: Input data was truncated."
     ]
+
+
+def test_a_folder_in_which_nothing_was_written_is_not_left(tmp_path: Path) -> None:
+    """But one that was there before is, and one that holds a plan or a run."""
+    out = tmp_path / "out"
+    with store.locked(out):
+        assert out.is_dir()
+    assert not out.exists()
+    with store.locked(out):
+        (out / store.PLAN).touch()
+    assert (out / store.PLAN).exists()
+    with store.locked(tmp_path):
+        assert (tmp_path / store.FILE).exists()
+    assert (tmp_path / store.FILE).exists()

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 import run_bench
-from bench import machine, plan, processes, report, screening, store, sweeping
+from bench import machine, plan, processes, program, report, screening, store, sweeping
 from bench.processes import Outcome
 from bench.trial import Effort, Measured, Run, Trial
 from tests import factory
@@ -150,8 +150,8 @@ def test_a_budget_cuts_a_race_and_says_so(
     runs = swept(race(budget_seconds=14.5 * 60), tmp_path, Fake())
     assert 4 < len(runs) < 12
     assert capsys.readouterr().err.endswith(
-        f"The budget ended with {len(runs)} runs made; go on with\n"
-        f"  run_bench.py run --resume {tmp_path}\n"
+        f"The budget ended with {len(runs)} runs; go on with\n"
+        f"  {program.command('run', '--resume', tmp_path)}\n"
     )
     notes = store.load(tmp_path)[1]
     assert any("prose: cut short by the budget in round" in note for note in notes)
@@ -190,7 +190,7 @@ def test_the_command_line_races(
 ) -> None:
     """From `--precision` to the note in the report, and on with a finer one."""
     monkeypatch.setattr(processes, "executor", Fake)
-    monkeypatch.setattr(run_bench, "_report", lambda *given, **settings: 0)
+    monkeypatch.setattr(run_bench, "_report", lambda *given, **settings: True)
     arguments = ["run", "quick", "--workload", "prose", "--rounds", "3"]
     out = tmp_path / "out"
     assert run_bench.main([*arguments, "--precision", "2%", "--out", str(out)]) == 0
@@ -198,9 +198,10 @@ def test_the_command_line_races(
     count = len(plan.load(out).trials)
     announced = told.err.splitlines()[1]
     assert announced.startswith(
-        f"quick: a race of {count} trials to ±2 %, {3 * count} runs at least, about "
+        f"quick: a race of {count} trials to ±2 %, {3 * count} runs at least and 30 "
+        "rounds at most, about "
     )
-    assert announced.endswith(f", and 30 rounds at most; results in {out}")
+    assert announced.endswith(f"; results in {out}")
     report.write(out, out, ("md",))
     assert "the race put out" in (out / "report.md").read_text()
     assert plan.load(out).precision == 0.02

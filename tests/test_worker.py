@@ -258,12 +258,14 @@ def test_preparing_tells_traits_and_errors(folder: Path) -> None:
     """How many examples there are; or why there are none."""
     told = worker.prepare(request(folder, "numbers", "prepare"))
     assert (told.examples, told.supports_jit, told.error) == (96, True, None)
-    (folder / "empty.py").write_text(
-        WORKLOAD.replace("return Layer(how)", "raise ValueError()")
-    )
+    content = WORKLOAD.replace("return Layer(how)", "raise ValueError()")
+    (folder / "empty.py").write_text(content)
+    line = content.splitlines().index("    raise ValueError()") + 1
     told = worker.prepare(request(folder, "empty", "prepare"))
     assert told.error == Failure(
-        type="ValueError", message="no message", phase="prepare"
+        type="ValueError",
+        message=f"no message (empty.py, line {line}, in build)",
+        phase="prepare",
     )
 
 

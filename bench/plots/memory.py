@@ -1,7 +1,8 @@
 """Speed against peak memory: up and left is better, numbered rings have no rival.
 
 The stepped line is the Pareto front: whoever is below or right of it is beaten in both.
-Memory is the most that the process held, its 0.3 GB of TensorFlow included.
+Memory that is within 2 % of a faster trial's counts as the same. It is the most that
+the process held, its 0.3 GB of TensorFlow included.
 """
 
 import numpy as np
@@ -14,6 +15,8 @@ from bench import figure, stats, words
 
 MOST_SCENES = 5
 MOST_NAMES = 8
+SAME = 1.02  # memory within this factor of another's is the same: processes differ so
+NARROWEST = 0.05  # the axis reaches at least so far to both sides, so noise looks small
 
 
 @figure.styled
@@ -33,6 +36,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
     scenes = found[: figure.most(MOST_SCENES, len(found))]
     if not scenes:
         return None
+    scenes = [scene.assign(name=figure.names(scene["label"])) for scene in scenes]
     fronts = [front(scene).head(MOST_NAMES) for scene in scenes]
     heights = [h for some in fronts for h in (2.3, 0.2 + 0.19 * len(some))]
     drawn, axes = figure.panels(heights)
@@ -46,10 +50,16 @@ def draw(table: pd.DataFrame) -> Figure | None:
 
 
 def front(scene: pd.DataFrame) -> pd.DataFrame:
-    """The trials than which no other is as fast with less memory, or faster with it."""
+    """The trials than which no other is as fast with less memory, or faster with it.
+
+    Memory within `SAME` of a faster trial's is no less.
+    """
     order = scene.sort_values(["gigabytes", "factor"], ascending=[True, False])
     before = order["factor"].cummax().shift(fill_value=-np.inf)
-    return order[order["factor"] > before]
+    order = order[order["factor"] > before]  # each is faster than all before it
+    after = order["gigabytes"].shift(-1, fill_value=np.inf)
+    kept = order["gigabytes"] * SAME < after
+    return order[kept]
 
 
 def _panel(panel: Axes, scene: pd.DataFrame, best: pd.DataFrame) -> None:
@@ -90,7 +100,10 @@ def _panel(panel: Axes, scene: pd.DataFrame, best: pd.DataFrame) -> None:
     panel.yaxis.set_major_formatter("\u00d7{x:g}")
     panel.xaxis.set_major_locator(MaxNLocator(6))
     panel.margins(x=0.08)
-    panel.set_xlabel("peak resident memory, GB")
+    least, most = scene["gigabytes"].min(), scene["gigabytes"].max()
+    if most < (1 + NARROWEST) * least:
+        panel.set_xlim((1 - NARROWEST) * least, (1 + NARROWEST) * most)
+    panel.set_xlabel("peak resident memory, GB (2 % apart counts as equal)")
     baseline = scene["baseline"].iloc[0]
     panel.set_ylabel(figure.label(f"times as fast as {baseline}", 26))
     panel.set_title(figure.label(words.title(scene.iloc[0]), 60))
@@ -99,8 +112,20 @@ def _panel(panel: Axes, scene: pd.DataFrame, best: pd.DataFrame) -> None:
 def _names(below: Axes, best: pd.DataFrame) -> None:
     below.axis("off")
     lines = []
-    for number, (_, row) in enumerate(best.iterrows(), start=1):
+    memory = _spelled(list(best["gigabytes"]))
+    for number, (held, (_, row)) in enumerate(
+        zip(memory, best.iterrows(), strict=True), start=1
+    ):
         value, _ = words.triple(row, "factor")
-        name = figure.label(row["label"], 44, 1)
-        lines.append(f"{number}  {name}: {row['gigabytes']:.2f} GB, \u00d7{value}")
+        name = figure.label(row["name"], 44, 1)
+        lines.append(f"{number}  {name}: {held} GB, \u00d7{value}")
     below.text(0, 1, "\n".join(lines), va="top", fontsize=8, transform=below.transAxes)
+
+
+def _spelled(gigabytes: list[float]) -> list[str]:
+    """With as many digits as tell them apart, from two to four."""
+    for digits in (2, 3, 4):
+        spelled = [f"{value:.{digits}f}" for value in gigabytes]
+        if len(set(spelled)) == len(spelled):
+            break
+    return spelled

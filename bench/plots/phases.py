@@ -39,16 +39,12 @@ def draw(table: pd.DataFrame) -> Figure | None:
     names = trials.first().loc[medians.index]
     order = np.argsort(-medians.sum(axis=1).to_numpy(), kind="stable")[:MOST_ROWS]
     rows, names = medians.iloc[order], names.iloc[order]
-    drawn, (panel,) = figure.panels([1.1 + 0.34 * len(rows)])
     scenes = [words.title(name) for _, name in names.iterrows()]
     several = len(set(scenes)) > 1
-    places = figure.rows(
-        panel,
-        [
-            f"{scene}: {label}" if several else label
-            for scene, label in zip(scenes, names["label"], strict=True)
-        ],
-    )
+    labels = _names(names["label"], scenes, several=several)
+    inches = figure.row_inches(labels, 0.34)
+    drawn, (panel,) = figure.panels([1.1 + inches * len(rows)])
+    places = figure.rows(panel, labels)
     left = np.zeros(len(rows))
     for name, color in PHASES.items():
         seconds = rows[f"{name}_seconds"].to_numpy(float)
@@ -73,3 +69,12 @@ def draw(table: pd.DataFrame) -> Figure | None:
     panel.set_title(figure.label(cut or ("" if several else scenes[0]), 60))
     drawn.legend(loc="outside lower center", ncols=3, frameon=False)
     return drawn
+
+
+def _names(labels: pd.Series, scenes: list[str], *, several: bool) -> list[str]:
+    """The trials by what sets them apart in their scene."""
+    own = labels.groupby(np.array(scenes)).transform(figure.names)
+    return [
+        f"{scene}: {name}" if several else name
+        for scene, name in zip(scenes, own, strict=True)
+    ]

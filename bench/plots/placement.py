@@ -1,6 +1,7 @@
 """Bars: speed of each placement's best trial against the dataset's; 2 is twice as fast.
 
-Hatched bars were compiled with XLA; thin lines are 95 % intervals. Below the grey line
+Compared are trials with the same cache: none, where such were measured. Hatched bars
+were compiled with XLA; thin lines are 95 % intervals. Below the grey line
 at 1, moving the layers there costs speed. `offline` leaves out what it prepares once.
 """
 
@@ -30,26 +31,38 @@ def draw(table: pd.DataFrame) -> Figure | None:
     trials = trials[trials["runs"] > 0]
     if trials.empty:
         return None
-    several = trials.groupby("scene")["placement"].transform("nunique") > 1
-    scenes = [scene for _, scene in trials[several].groupby("scene", sort=False)]
+    scenes = _alike(trials)
     if not scenes:
         return None
     runs = stats.runs(table)
     chosen = [
-        _placements(runs, scene)
-        for scene in scenes[: figure.most(MOST_SCENES, len(scenes))]
+        _placements(
+            runs, trials[(trials["scene"] == scene) & (trials["cache"] == cache)]
+        )
+        for scene, cache in scenes[: figure.most(MOST_SCENES, len(scenes))]
     ]
-    drawn, axes = figure.panels([0.85 + 0.36 * len(rows) for rows in chosen])
+    drawn, axes = figure.panels([1.0 + 0.36 * len(rows) for rows in chosen])
     figure.note(drawn, len(chosen), len(scenes))
     for panel, rows in zip(axes, chosen, strict=True):
         _panel(panel, rows)
     return drawn
 
 
+def _alike(trials: pd.DataFrame) -> list[tuple[int, str]]:
+    """Each scene with several placements, and the cache that most of them have."""
+    found = trials.groupby(["scene", "cache"], sort=False)["placement"].nunique()
+    found = found[found > 1].reset_index()
+    found["plain"] = found["cache"] == "none"
+    best = found.sort_values(["placement", "plain"], ascending=False, kind="stable")
+    best = best.drop_duplicates("scene").sort_values("scene", kind="stable")
+    return list(zip(best["scene"], best["cache"], strict=True))
+
+
 def _placements(runs: pd.DataFrame, scene: pd.DataFrame) -> pd.DataFrame:
     """The best trial of each placement, device and jit, and its factor to the first."""
     by = ["placement", "ran_on", "jit"]
-    ranked = scene.sort_values("examples_per_second", ascending=False)
+    scene = scene.assign(name=figure.names(scene["label"]))
+    ranked = scene.sort_values(["ranked", "examples_per_second"], ascending=False)
     best = ranked.drop_duplicates(by).sort_values(
         by, key=lambda column: column.replace({"off": "", "auto": "on "})
     )
@@ -102,7 +115,9 @@ def _panel(panel: Axes, rows: pd.DataFrame) -> None:
             text, (end, place), (4, 0), textcoords="offset points", va="center"
         )
     panel.set_xlim(0, 1.15 * np.nanmax(ends))
-    panel.set_xlabel(figure.label(f"times as fast as {names[0]}", 60, 1))
+    cache = first["cache"]
+    alike = "all without cache" if cache == "none" else f"all with cache={cache}"
+    panel.set_xlabel(figure.label(f"times as fast as {names[0]}; {alike}", 44, 2))
     panel.set_title(figure.label(words.title(first), 60))
 
 
@@ -112,6 +127,7 @@ def _name(row: pd.Series, rows: pd.DataFrame) -> str:
         parts.append(row["ran_on"])
     if row["jit"] != "off":
         parts.append(f"jit {row['jit']}")
-    if "frozen_random" in row["flags"]:
-        parts.append("frozen")
-    return f"{' '.join(parts)} ({row['label']})"
+    called = " ".join(parts)
+    if row["name"] not in (called, row["placement"]):
+        called += f" ({row['name']})"
+    return called if row["ranked"] else f"{called}, not ranked"

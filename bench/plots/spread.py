@@ -27,8 +27,11 @@ def draw(table: pd.DataFrame) -> Figure | None:
     trials = trials[trials["runs"] > 0]
     if trials.empty:
         return None
-    trials = trials.sort_values("spread", ascending=False, na_position="last")
-    shown = trials.head(MOST_TRIALS)
+    called = trials.groupby("scene")["label"].transform(figure.names)
+    trials = trials.assign(name=called).sort_values(
+        "spread", ascending=False, na_position="last"
+    )
+    shown = trials.head(figure.most(MOST_TRIALS, len(trials)))
     rows = -(-len(shown) // COLUMNS)
     drawn, axes = figure.panels([1.3] * rows, COLUMNS)
     figure.note(drawn, len(shown), len(trials))
@@ -36,8 +39,9 @@ def draw(table: pd.DataFrame) -> Figure | None:
     for panel, (_, trial) in zip(axes, shown.iterrows(), strict=False):
         own = (table["machine"] == trial["machine"]) & (table["key"] == trial["key"])
         _panel(panel, table[own & table["seconds_per_batch"].notna()])
-        name = f"{words.title(trial)}: {trial['label']}" if several else trial["label"]
-        panel.set_title(figure.label(name, 34), fontsize=9)
+        name = trial["name"]
+        name = f"{words.title(trial)}: {name}" if several else name
+        panel.set_title(figure.label(name, 32, 3), fontsize=8)
     for panel in axes[len(shown) :]:
         panel.set_visible(False)
     drawn.supxlabel("samples, in the order in which they were timed", fontsize=9)

@@ -46,12 +46,19 @@ def draw(table: pd.DataFrame) -> Figure | None:
     by += ["storage", "read_latency_ms"]
     found = [scene for _, scene in trials.groupby(by, sort=False)]
     scenes = [
-        scene.sort_values("seconds_per_batch", ascending=False)[:MOST_ROWS]
+        scene.assign(name=figure.names(scene["label"])).sort_values(
+            "seconds_per_batch", ascending=False
+        )[:MOST_ROWS]
         for scene in found[: figure.most(MOST_SCENES, len(found))]
     ]
     shown = {scene["workload"].iloc[0] for scene in scenes}
     alone = attribution.model_seconds(table[table["workload"].isin(shown)])
-    drawn, axes = figure.panels([0.85 + 0.36 * len(scene) for scene in scenes])
+    drawn, axes = figure.panels(
+        [
+            0.85 + figure.row_inches(list(scene["name"]), 0.36) * len(scene)
+            for scene in scenes
+        ]
+    )
     figure.note(drawn, len(scenes), len(found))
     for panel, scene in zip(axes, scenes, strict=True):
         model = [
@@ -71,11 +78,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
 def _panel(
     panel: Axes, scene: pd.DataFrame, columns: list[str], model: np.ndarray
 ) -> None:
-    labels = [
-        row["label"] if row["strategy"] or row["label"] else "naive"
-        for _, row in scene.iterrows()
-    ]
-    places = figure.rows(panel, labels)
+    places = figure.rows(panel, list(scene["name"]))
     left = np.zeros(len(scene))
     style = {"height": 0.6, "edgecolor": figure.INK, "linewidth": 0.4}
     for name, column in zip(STAGES, columns, strict=True):

@@ -1,7 +1,8 @@
 """Rings are estimates, lines their 95 % intervals, dots single runs; right is faster.
 
-The fastest is on top. The factor at the right is its speed against the baseline,
-paired within rounds: read the factors first, since the scale belongs to the machine.
+The fastest is on top, what is not ranked last. The factor at the right is its speed
+against the baseline, paired within rounds: read the factors first, since the scale
+belongs to the machine. Names leave out what all trials of a panel share.
 """
 
 import numpy as np
@@ -33,10 +34,17 @@ def draw(table: pd.DataFrame) -> Figure | None:
     found = [group for _, group in trials.groupby("scene", sort=False)]
     scenes = found[: figure.most(MOST_SCENES, len(found))]
     shown = [
-        scene.sort_values("examples_per_second", ascending=False).head(MOST_ROWS)
+        scene.assign(name=figure.names(scene["label"]))
+        .sort_values(["ranked", "examples_per_second"], ascending=False)
+        .head(MOST_ROWS)
         for scene in scenes
     ]
-    drawn, axes = figure.panels([0.8 + 0.33 * len(rows) for rows in shown])
+    drawn, axes = figure.panels(
+        [
+            0.8 + figure.row_inches(list(rows["name"]), 0.33) * len(rows)
+            for rows in shown
+        ]
+    )
     figure.note(drawn, len(scenes), len(found))
     for panel, rows, scene in zip(axes, shown, scenes, strict=True):
         _panel(panel, rows, runs)
@@ -48,7 +56,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
 
 
 def _panel(panel: Axes, rows: pd.DataFrame, runs: pd.DataFrame) -> None:
-    places = figure.rows(panel, list(rows["label"]))
+    places = figure.rows(panel, list(rows["name"]))
     for place, (_, row) in zip(places, rows.iterrows(), strict=True):
         panel.annotate(
             _factor(row),

@@ -1,122 +1,143 @@
 """How often the guard is wrong, and how often it catches a slow-down of known size.
 
-    python -m results.method.guard_bars --minutes 60 [--neighbour] [--method M]
+    python -m results.method.guard_bars --minutes 60 [--neighbour] [--method M ...]
 
 Through the whole path: a repository is made with three real workloads, each with an
 operation in its map whose length the head commit changes so that the trial's time grows
 by 0, 5 or 10 % (`bench/injection.py`; what the length does to the time is measured
 first, by lockstep). Then `run_bench.py guard --against-ref` is run again and again, in
-random order, 20 s each. Every comparison is a line of guard.jsonl, and guard.md its
-table. With `--method pytest-benchmark` the same two
-files are judged by its `--benchmark-compare-fail=median:5%`, in about the same time.
+random order, about 20 s each, and other tools (`peers.py`) judge the same two files in
+about the same time. Every comparison is a line of guard.jsonl, and guard.md its table.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
+import itertools
 import json
+import math
 import random
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from scipy.stats import binomtest
 
-from bench import injection, selftest
+from bench import injection, selftest, turns
 from bench.catalog import ROOT
+from bench.errors import UsageError, check_writable
 from bench.processes import executor
+from results.method import peers
 
-HERE = Path(__file__).parent
-RAW = HERE / "guard.jsonl"
+RAW = Path(__file__).with_name("guard.jsonl")
+MINUTES = 60.0
 SECONDS = 20
+CONFIRMING_SECONDS = 8  # of two trios past the budget, and of making a worktree
 TRIALS = {
     "prose": {"order": "batch_map", "batch_size": 256},
     "text_bigrams": {"order": "batch_map", "batch_size": 32},
     "photographs": {"order": "batch_map", "batch_size": 8},
 }
-CHANGES = (0.0, 0.05, 0.10)
-NAMES = {0: "held", 1: "regressed", 3: "could not tell"}
-PEER = """
-import sys
-from pathlib import Path
-sys.path.insert(0, {root!r})
-import tensorflow as tf
-from bench import catalog, inputs
-from bench.pipeline import pipeline
-from bench.preprocess import as_layers
-from bench.work import Work
-
-
-def test_drain(benchmark, tmp_path):
-    p = pipeline({settings!r})
-    entry = catalog.find({path!r})
-    module = catalog.load(entry)
-    made = inputs.prepare(entry, module, p)
-    layers = as_layers(module.build(made.features))
-    work = Work(p, entry, module, made, layers, 1, "/CPU:0")
-    work.know_rank()
-    batches = iter(work.dataset(tmp_path, repeat=True))
-    for _ in range(20):
-        next(batches)
-    benchmark(lambda: next(batches))
-"""
+CODES = (0, 1, 3)  # held, regressed, could not tell
+FIRST_PROTOCOL = 1  # of lines that do not say theirs
+METHODS = ("guard", *peers.PEERS)
+Judge = Callable[[str, int], dict[str, object]]  # of a workload, slowed by a length
 
 
 def main() -> None:
-    """Measure for the minutes given, then write the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--neighbour", action="store_true")
-    parser.add_argument("--method", choices=METHODS, default="guard")
+    """Measure for so long, or so often, then write the table."""
+    options = _options()
+    if not options.table:
+        try:
+            with tempfile.TemporaryDirectory(prefix="feedrate-") as folder:
+                _measure(Path(folder), options)
+        except UsageError as error:
+            sys.exit(str(error))
+    lines = options.out.read_text(encoding="utf-8").splitlines()
+    found = [json.loads(line) for line in lines]
+    options.out.with_suffix(".md").write_text(table(found), encoding="utf-8")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--minutes", type=float, help=f"default {MINUTES:g}, without --reps"
+    )
+    parser.add_argument("--reps", type=int, help="so many rounds over all cells")
+    parser.add_argument("--neighbour", action="store_true", help="beside a noisy one")
+    parser.add_argument("--method", nargs="+", choices=METHODS, default=["guard"])
+    parser.add_argument("--workload", nargs="+", choices=TRIALS, default=[*TRIALS])
     parser.add_argument("--changes", default="0,5,10", help="per cent")
+    parser.add_argument("--out", type=Path, default=RAW, help="raw lines; table beside")
     parser.add_argument("--table", action="store_true", help="only write the table")
     options = parser.parse_args()
-    if not options.table:
-        changes = [float(text) / 100 for text in options.changes.split(",")]
-        with tempfile.TemporaryDirectory() as folder:
-            _measure(Path(folder), options, changes)
-    HERE.joinpath("guard.md").write_text(table(_read()), encoding="utf-8")
+    if options.minutes is None:
+        options.minutes = math.inf if options.reps else MINUTES
+    return options
 
 
-def _measure(folder: Path, options: argparse.Namespace, changes: list[float]) -> None:
-    lengths = calibrations()
-    (folder / "repo").mkdir()
-    (folder / "lock").mkdir()
-    stop, number = time.monotonic() + 60 * options.minutes, 0
-    while time.monotonic() < stop:
-        cells = [(name, change) for name in TRIALS for change in changes]
-        random.Random(number).shuffle(cells)
-        number += 1
-        for name, change in cells:
-            length = lengths[name].length_for(change)
+def _measure(folder: Path, options: argparse.Namespace) -> None:
+    check_writable(options.out)
+    changes = [float(text) / 100 for text in options.changes.split(",")]
+    judges = _judges(folder, options.method, options.workload)
+    lengths = calibrations(options.workload)
+    cells = list(itertools.product(judges, lengths, changes))
+    stop = time.monotonic() + 60 * options.minutes
+    for number in range(options.reps) if options.reps else itertools.count():
+        for method, name, change in random.Random(number).sample(cells, len(cells)):
             if time.monotonic() > stop:
                 return
-            beside = selftest.neighbour(number)
-            with beside if options.neighbour else contextlib.nullcontext():
-                found = METHODS[options.method](folder, name, length)
+            length = lengths[name].length_for(change)
+            noisy = options.neighbour
+            with selftest.neighbour(number) if noisy else contextlib.nullcontext():
+                found = judges[method](name, length)
             found |= {
                 "workload": name,
                 "change": change,
-                "neighbour": options.neighbour,
+                "neighbour": noisy,
                 "length": length,
             }
-            with RAW.open("a", encoding="utf-8") as file:
+            with options.out.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(found) + "\n")
             print(json.dumps(found), flush=True)
 
 
-def calibrations() -> dict[str, injection.Calibrated]:
+def _judges(
+    folder: Path, methods: Sequence[str], names: Sequence[str]
+) -> dict[str, Judge]:
+    """What judges a workload slowed by a length, by method."""
+    others = {name: peers.PEERS[name] for name in methods if name in peers.PEERS}
+    for peer in others.values():
+        peer.check_installed()
+    batch_seconds = {}
+    for name in names if others else ():
+        scratch = Path(tempfile.mkdtemp(dir=folder))
+        path = injection.write(name, injection.LEAST, scratch)
+        batch_seconds[name] = peers.batch_seconds(path, TRIALS[name], scratch)
+    judges = {
+        name: functools.partial(_peer, peer, folder, batch_seconds)
+        for name, peer in others.items()
+    }
+    guard = {"guard": functools.partial(_guard, folder)} if "guard" in methods else {}
+    return guard | judges
+
+
+def calibrations(names: Iterable[str] = TRIALS) -> dict[str, injection.Calibrated]:
     """What the injected operation does to each trial's time, by lockstep."""
     server, found = executor(), {}
     server.start()
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            for name, settings in TRIALS.items():
-                case = selftest.Case(name, settings)
+        with tempfile.TemporaryDirectory(prefix="feedrate-") as folder:
+            for name in names:
+                case = selftest.Case(name, TRIALS[name])
                 found[name] = selftest.calibrated(server, case, Path(folder))
                 print(name, found[name], flush=True)
     finally:
@@ -133,19 +154,20 @@ def _guard(folder: Path, name: str, length: int) -> dict[str, object]:
         [
             sys.executable, str(ROOT / "run_bench.py"), "guard", "--repo", str(repo),
             "--against-ref", "base", "--workload", f"{name}.py", *axes,
-            "--budget", f"{SECONDS - 3.2}s", "--out", str(out),
+            "--budget", f"{SECONDS - CONFIRMING_SECONDS}s", "--out", str(out),
             "--seed", str(random.randrange(10**6)),
         ],
         capture_output=True, text=True, cwd=repo,
     )  # fmt: skip
     seconds = time.monotonic() - start
-    if done.returncode not in NAMES:
+    if done.returncode not in CODES:
         raise RuntimeError(done.stdout + done.stderr)
     record = json.loads(out.read_text(encoding="utf-8"))
     row, control = record["rows"][0], (record["control"] or [{}])[0]
     kept = ("verdict", "ratio", "low", "high", "count", "turns", "log_ratios", "cause")
     return {
         "method": "guard",
+        "protocol": turns.PROTOCOL,
         "exit": done.returncode,
         "seconds": round(seconds, 1),
         **{key: row[key] for key in kept},
@@ -157,91 +179,88 @@ def _guard(folder: Path, name: str, length: int) -> dict[str, object]:
 
 def _commit(repo: Path, name: str, length: int) -> None:
     """Base is a branch with the shortest operation; head changes only its length."""
-
-    def git(*arguments: str) -> None:
-        subprocess.run(["git", "-C", str(repo), *arguments], check=True)
-
-    if not (repo / ".git").is_dir():
-        git("init", "--quiet", "--initial-branch=base")
-        git("config", "user.email", "guard@example.org")
-        git("config", "user.name", "Guard")
+    if not repo.is_dir():
+        repo.mkdir()
+        peers.git(repo, "init", "--quiet", "--initial-branch=base")
         for one in TRIALS:
             injection.write(one, injection.LEAST, repo)
-        git("add", "--all")
-        git("commit", "--quiet", "--message=base")
-    git("checkout", "--quiet", "--force", "-B", "head", "base")
+        peers.git(repo, "add", "--all")
+        peers.git(repo, "commit", "--quiet", "--message=base")
+    peers.git(repo, "checkout", "--quiet", "--force", "-B", "head", "base")
     path = injection.write(name, length, repo)
     with path.open("a", encoding="utf-8") as file:
         file.write(f"# length {length}\n")
-    git("commit", "--quiet", "--all", "--message=head")
+    peers.git(repo, "commit", "--quiet", "--all", "--message=head")
 
 
-def _peer(folder: Path, name: str, length: int) -> dict[str, object]:
-    """The same two files by pytest-benchmark, `--benchmark-compare-fail=median:5%`."""
-    start, codes = time.monotonic(), []
-    (folder / "lock").mkdir(exist_ok=True)
-    store = tempfile.mkdtemp(dir=folder)
-    for side, so_long in (("base", injection.LEAST), ("head", length)):
-        place = folder / side
-        place.mkdir(exist_ok=True)
-        path = injection.write(name, so_long, place)
-        test = folder / "test_peer.py"
-        test.write_text(
-            PEER.format(root=str(ROOT), settings=TRIALS[name], path=str(path))
+def _peer(
+    peer: peers.Peer,
+    folder: Path,
+    batch_seconds: dict[str, float],
+    name: str,
+    length: int,
+) -> dict[str, object]:
+    """The same two files by another tool, under the guard's exit codes."""
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        places = [Path(scratch) / one for one in ("base", "head", "scratch")]
+        for place in places:
+            place.mkdir()
+        sides = peers.Sides(
+            base=injection.write(name, injection.LEAST, places[0]),
+            head=injection.write(name, length, places[1]),
+            settings=TRIALS[name],
+            batch_seconds=batch_seconds[name],
+            scratch=places[2],
         )
-        judged = ["--benchmark-compare", "--benchmark-compare-fail=median:5%"]
-        done = subprocess.run(
-            [
-                sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
-                "-c", "/dev/null", "--rootdir", str(folder), str(test),
-                f"--benchmark-storage={store}", "--benchmark-autosave",
-                "--benchmark-max-time=4", "--benchmark-min-time=0.0001",
-                *(judged if side == "head" else []),
-            ],
-            capture_output=True, text=True, cwd=folder,
-        )  # fmt: skip
-        codes.append(done.returncode)
-    regressed = "Performance has regressed" in done.stdout + done.stderr
-    if codes[0] or (codes[1] and not regressed):
-        raise RuntimeError(done.stdout + done.stderr)
+        regressed, said = peer.judge(sides)
     return {
-        "method": "pytest-benchmark median:5%",
-        "exit": codes[1],
-        "verdict": "slower" if codes[1] else "held",
+        "method": peer.title,
+        "exit": int(regressed),
+        "verdict": "slower" if regressed else "held",
         "seconds": round(time.monotonic() - start, 1),
+        "said": said,
     }
 
 
-def table(found: list[dict]) -> str:
-    """The verdicts counted, as Markdown."""
+def table(found: Iterable[dict]) -> str:
+    """The verdicts counted, as Markdown: the methods side by side, cell by cell.
+
+    What the guard said under an earlier protocol stands in rows of its own.
+    """
     lines = [
-        "| method | beside a neighbour | workload | slower by | comparisons "
+        "| beside a neighbour | slower by | workload | method | comparisons "
         "| regressed | could not tell | held | regressed, 95 % | longest, s |",
-        "| --- | --- | --- | --: | --: | --: | --: | --: | --- | --: |",
+        "| --- | --: | --- | --- | --: | --: | --: | --: | --- | --: |",
     ]
     cells: dict[tuple, list[dict]] = {}
     for one in found:
-        for name in (one["workload"], "all"):
-            cell = (one["method"], one["neighbour"], name, one["change"])
+        for name in ("all", one["workload"]):
+            cell = (one["neighbour"], one["change"], name, _method(one))
             cells.setdefault(cell, []).append(one)
-    for (method, noisy, name, change), some in sorted(cells.items()):
+    for (noisy, change, name, method), some in sorted(cells.items(), key=_place):
         count = Counter(one["exit"] for one in some)
         low, high = binomtest(count[1], len(some)).proportion_ci()
-        beside = "yes" if noisy else "no"
         lines.append(
-            f"| {method} | {beside} | {name} | {100 * change:.0f} % | {len(some)} "
-            f"| {count[1]} | {count[3]} | {count[0]} "
+            f"| {'yes' if noisy else 'no'} | {100 * change:.0f} % | {name} | {method} "
+            f"| {len(some)} | {count[1]} | {count[3]} | {count[0]} "
             f"| {100 * low:.0f} to {100 * high:.0f} % "
             f"| {max(one['seconds'] for one in some):.0f} |"
         )
     return "\n".join(lines) + "\n"
 
 
-def _read() -> list[dict]:
-    return [json.loads(line) for line in RAW.read_text(encoding="utf-8").splitlines()]
+def _method(one: dict) -> str:
+    protocol = one.get("protocol", FIRST_PROTOCOL)
+    if one["method"] != "guard" or protocol == turns.PROTOCOL:
+        return one["method"]
+    return f"guard, protocol {protocol}"
 
 
-METHODS = {"guard": _guard, "pytest-benchmark": _peer}
+def _place(cell: tuple[tuple, list[dict]]) -> tuple:
+    noisy, change, name, method = cell[0]
+    return noisy, change, name != "all", name, not method.startswith("guard"), method
+
 
 if __name__ == "__main__":
     main()

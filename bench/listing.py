@@ -1,0 +1,65 @@
+"""The verb `list`: layers, workloads, strategies, axes, sweeps and plots, by name."""
+
+import json
+import textwrap
+from collections.abc import Mapping
+
+from bench import catalog, sweeps
+from bench.pipeline import AXES, STRATEGIES, allowed
+from bench.trial import CONSUMERS
+
+MOST_COLUMNS = 80
+
+
+def main(*, as_json: bool) -> int:
+    """Print every shelf with its names and their lines; returns the exit code."""
+    found = {
+        "workloads": _shelf("workloads"),
+        "layers": _shelf("layers"),
+        "strategies": {
+            name: ", ".join(f"{axis}={value}" for axis, value in settings.items())
+            or "the defaults"
+            for name, settings in STRATEGIES.items()
+        },
+        "axes": {name: _axis_line(name) for name in AXES},
+        "consumers": CONSUMERS,
+        "sweeps": sweeps.names(),
+        "plots": _shelf("plots"),
+    }
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return 0
+    _print(found)
+    return 0
+
+
+def _print(found: Mapping[str, Mapping[str, str]]) -> None:
+    """Names in one column, their lines wrapped beside it."""
+    column = 2 + max(len(name) for entries in found.values() for name in entries)
+    for shelf, entries in found.items():
+        print(f"{shelf}:")
+        for name, summary in entries.items():
+            room = MOST_COLUMNS - column - 1
+            spaced = summary.replace("|", " | ")
+            wrapped = textwrap.wrap(spaced, room, break_on_hyphens=False) or [""]
+            print(f"  {name:<{column - 2}} {wrapped[0]}")
+            for line in wrapped[1:]:
+                print(" " * column, line)
+
+
+def _shelf(shelf: str) -> dict[str, str]:
+    lines = {}
+    for entry in catalog.entries(shelf).values():
+        lines[entry.name] = entry.summary
+        for variant in entry.variants:
+            arguments = entry.constants["VARIANTS"][variant]
+            spelled = ", ".join(f"{name}={value}" for name, value in arguments.items())
+            lines[f"{entry.name}:{variant}"] = f"the same with {spelled}"
+    return lines
+
+
+def _axis_line(name: str) -> str:
+    words, numbers = allowed(name)
+    values = [str(word).lower() for word in words] + (["n"] if numbers else [])
+    axis = AXES[name]
+    return f"{axis.metadata['doc']} ({'|'.join(values)}; {str(axis.default).lower()})"

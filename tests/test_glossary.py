@@ -1,0 +1,70 @@
+"""A report explains the words that it uses, and no others."""
+
+import factory
+
+from bench import glossary, naming, report, stats, table
+from bench.pipeline import STRATEGIES
+
+NAIVE, FAST = factory.trial(), factory.trial("vectorized")
+
+
+def terms(runs):
+    return dict(glossary.of(stats.trials(table.from_runs(runs))))
+
+
+def test_every_strategy_and_flag_that_weakens_has_a_meaning():
+    assert set(glossary.MEANINGS) == set(STRATEGIES)
+    assert set(glossary.MARKED) == set(glossary.MARKS) >= set(stats.NOT_RANKED)
+    assert set(glossary.CONSUMERS) == set(stats.MARGINS)
+
+
+def test_only_what_is_used_is_explained():
+    found = terms(factory.runs({NAIVE: 0.01, FAST: 0.002}))
+    assert list(found) == ["drain", "naive", "vectorized"]
+    assert found["vectorized"] == (
+        "batched first, then a batch is mapped at once (order=batch_map)."
+    )
+    assert terms([]) == {}
+
+
+def test_the_warm_up_is_said_once_and_marks_no_row():
+    runs = factory.runs({NAIVE: 0.01}, flags=["ramp_cut"])
+    runs += factory.runs({FAST: 0.01}, flags=["frozen_random", "ramp_cut"])
+    assert terms(runs)["warm-up"].startswith("in 2 of 2 trials it ended by its time")
+    assert "augmentation frozen" in terms(runs)
+    (scene,) = report.summed(runs).content["scenes"]
+    assert [row["marks"] for row in scene["rows"]] == [[], ["augmentation frozen"]]
+
+
+def test_the_title_has_the_sweep_and_the_days():
+    samples = table.from_runs(factory.runs({NAIVE: 0.01}))
+    assert glossary.about(samples) == "quick, 2025-01-01"
+    later = samples.assign(started="2025-01-02T00:00:00", sweep="order")
+    both = table.pd.concat([samples, later])
+    assert glossary.about(both) == "quick, order, 2025-01-01 to 2025-01-02"
+
+
+def test_the_forms_of_the_report_explain_their_words(tmp_path):
+    found = report.summed(factory.runs({NAIVE: 0.01, FAST: 0.002}))
+    found.content["source"] = "made up"
+    report.write(found, tmp_path, ("html", "md"))
+    page = (tmp_path / "report.html").read_text()
+    assert "<dt>drain</dt>" in page and "<title>Feedrate report: quick, 2025" in page
+    text = (tmp_path / "report.md").read_text()
+    assert "- **drain**: batches are pulled" in text
+    assert text.startswith("# Feedrate report: quick, 2025-01-01\n")
+
+
+def test_names_of_a_sweep_can_be_told_apart():
+    shared = "interleave_cycle_length=4,interleave_parallel_calls=4,shuffle_buffer=256"
+    labels = [
+        f"cached_raw,{shared},prefetch={buffer},batch_size={size}"
+        for buffer in (1, 2)
+        for size in (32, 64)
+    ]
+    called = naming.names(labels)
+    assert called[labels[0]] == "cached_raw,prefetch=1,batch_size=32"
+    assert len(set(called.values())) == 4
+    longer = [*labels, "naive", f"offline,{shared}"]
+    named = naming.names(longer).values()
+    assert len(set(named)) == 6 and max(map(len, named)) <= 90

@@ -1,0 +1,40 @@
+"""The bars' table counts what each method said; a peer that is missing says so."""
+
+import sys
+
+import pytest
+
+from bench import turns
+from bench.errors import UsageError
+from results.method import guard_bars, peers
+
+
+def line(method: str, code: int, **more) -> dict:
+    """One comparison of prose that was 5 % slower, alone, in 19.6 s."""
+    about = {"workload": "prose", "change": 0.05, "neighbour": False, "seconds": 19.6}
+    return {"method": method, "exit": code, **about, **more}
+
+
+def test_methods_stand_side_by_side_and_earlier_protocols_apart() -> None:
+    now = {"protocol": turns.PROTOCOL}
+    found = [line("guard", code, **now) for code in (1, 1, 3)]
+    found += [line("guard", 0, protocol=1), line("asv 5%", 0)]
+    rows = guard_bars.table(found).splitlines()[2:]
+    assert rows[:3] == [
+        "| no | 5 % | all | guard | 3 | 2 | 1 | 0 | 9 to 99 % | 20 |",
+        "| no | 5 % | all | guard, protocol 1 | 1 | 0 | 0 | 1 | 0 to 98 % | 20 |",
+        "| no | 5 % | all | asv 5% | 1 | 0 | 0 | 1 | 0 to 98 % | 20 |",
+    ]
+    assert [row.replace("| prose |", "| all |") for row in rows[3:]] == rows[:3]
+
+
+def test_a_missing_peer_is_told_before_anything_slow() -> None:
+    peer = peers.Peer(
+        title="x", package="no-such-peer", judge=lambda sides: (False, "")
+    )
+    with pytest.raises(UsageError) as missing:
+        peer.check_installed()
+    assert str(missing.value) == (
+        "no-such-peer is not installed, as it is no dependency of Feedrate. To compare "
+        f"with it: {sys.executable} -m pip install no-such-peer"
+    )
