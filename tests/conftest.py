@@ -1,14 +1,11 @@
 """One folder of made inputs for all tests, and nothing of TensorFlow's chatter."""
 
-import gc
 import os
 from collections.abc import Iterator
 
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported
-# Thousands of tests leave a heap that takes seconds to look through for cycles.
-gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.fixture(scope="session", autouse=True)
