@@ -114,7 +114,7 @@ def judged(one: Comparison, margin: float) -> tuple[str, Interval]:
     for number, pair in enumerate(zip(one.ratios, one.controls, strict=True)):
         if number == len(one.ratios) - CONFIRMING:
             watch.finish()
-        if not watch.settled:
+        if watch.open:
             watch.take(*pair)
     interval = evidence.interval(one.ratios, 1 - CONFIDENCE, one.controls)
     return watch.verdict, interval

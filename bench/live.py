@@ -15,9 +15,9 @@ import msgspec
 
 from bench import catalog, guard, plan, revisions, sweeps
 from bench.errors import UsageError
-from bench.guard import Case
 from bench.guard_settings import Settings
 from bench.guarded import Guarded
+from bench.hearing import Case
 from bench.lockstep import Side
 from bench.pipeline import Pipeline
 from bench.processes import executor

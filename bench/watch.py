@@ -55,15 +55,20 @@ class Watch:
         if self.flagged_at:
             if len(self.ratios) >= self.flagged_at + CONFIRMING:
                 self._confirm(found)
-        elif self.closed:
-            return  # all of alpha is spent
         elif share == 1 / 4 or evidence.width(found) <= self.due:
             self.due = min(self.due, evidence.width(found)) * NEXT_LOOK
             self.alpha *= 1 - share
             self._look(found)
 
+    @property
+    def open(self) -> bool:
+        """Whether more trios are wanted; past the last look only to confirm a flag."""
+        return not self.settled and (not self.closed or self.flagged_at > 0)
+
     def finish(self) -> None:
         """The last look, at the end of the budget; what it flags awaits two trios."""
+        if self.closed:
+            return
         self.closed = True
         few = len(self.ratios) < evidence.LEAST_TRIOS
         if not (self.settled or self.flagged_at or few):
@@ -71,7 +76,7 @@ class Watch:
 
     def interrupt(self) -> None:
         """No more trios, and no look: what is not settled stays unknown."""
-        if not self.settled:
+        if not (self.settled or self.closed):
             self.interval = self._known()
             self.cause = (
                 "interrupted before it was settled, after "

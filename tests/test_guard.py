@@ -10,6 +10,7 @@ from test_evidence import trio
 
 from bench import guard, turns
 from bench.guarded import exit_code
+from bench.hearing import Case
 from bench.lockstep import Side, Trio
 from bench.trial import Failure, Trial
 
@@ -29,8 +30,8 @@ def side(workload="prose", protocol=turns.PROTOCOL) -> Side:
     return Side(server=server, trial=Trial(workload=workload))
 
 
-def case(key="prose", **given) -> guard.Case:
-    return guard.Case(**{"key": key, "base": side(), "head": side()} | given)
+def case(key="prose", **given) -> Case:
+    return Case(**{"key": key, "base": side(), "head": side()} | given)
 
 
 def guarded(make, cases=None, budget_seconds=60.0):

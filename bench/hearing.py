@@ -1,0 +1,164 @@
+"""One case of a live guard while it is being settled, or why it cannot be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bench import evidence, turns
+from bench.guard_settings import Settings
+from bench.guarded import Row
+from bench.lockstep import Side, Trio
+from bench.trial import Failure
+from bench.watch import Watch
+
+LEAST_TURN_SECONDS = 0.7  # of each trio of processes
+FIRST_TURN_SECONDS = 1.5
+MOST_TURN_SECONDS = 4.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One trial to be guarded.
+
+    Attributes:
+        key: The trial's spelled identity, on head.
+        base: Where it runs on base; None if it is not there.
+        head: Where it runs on head; None if it is not there.
+        thresholds: By metric, the relative change from which it counts.
+    """
+
+    key: str
+    base: Side | None
+    head: Side | None
+    thresholds: Mapping[str, float] = field(
+        default_factory=lambda: Settings().thresholds("")
+    )
+
+
+class Hearing:
+    """One case while it is being settled: its watches, or why it cannot be."""
+
+    def __init__(self, case: Case, alpha: float) -> None:
+        """Nothing heard yet; alpha is each of its rows' share."""
+        self.case = case
+        self.ended = _absent(case)
+        self.watches = [
+            Watch(case.key, metric, threshold, alpha)
+            for metric, threshold in case.thresholds.items()
+            if not self.ended
+        ]
+        self.setup = 0.0
+        self.turn_lengths: list[float] = []
+        self.head_seconds: list[float] = []
+        self.cpu_seconds = 0.0
+
+    @property
+    def open(self) -> bool:
+        """Whether more trios are wanted."""
+        return any(watch.open for watch in self.watches)
+
+    @property
+    def checks(self) -> bool:
+        """Whether the outputs of its next trio are checked: of its first one."""
+        sides = (self.case.base, self.case.head)
+        each = any(side.server.protocol == turns.CHECKS_EACH for side in sides)
+        return each or not self.turn_lengths
+
+    @property
+    def lasts(self) -> float:
+        """How long one more trio takes at the least; seconds."""
+        return self.setup + LEAST_TURN_SECONDS if self.setup else 0.0
+
+    def turn_seconds(self, share: float) -> float:
+        """How long the next trio takes turns, within this case's share of the time."""
+        if not self.turn_lengths:
+            return FIRST_TURN_SECONDS
+        taken = float(np.mean(self.turn_lengths))
+        ratios = self.watches[0].ratios
+        wanted = evidence.best_turn_seconds(ratios, taken, self.setup)
+        few = share / max(1, evidence.LEAST_TRIOS - len(ratios)) - self.setup
+        wanted = min(wanted, few, MOST_TURN_SECONDS)
+        return max(LEAST_TURN_SECONDS, wanted)
+
+    def hear(self, trio: Trio, turns: float, setup: float) -> None:
+        """Take in one trio, its turns' length and what it took besides; seconds."""
+        self.setup = max(setup, 0.001)
+        self.turn_lengths.append(turns)
+        self.cpu_seconds += sum(one.process_cpu_seconds for one in trio.measured)
+        self.ended = _ended(self.case, trio)
+        if self.ended:
+            self.watches = []
+            return
+        self.head_seconds += [row[2].seconds for row in trio.turns]
+        for watch in self.watches:
+            if watch.open:
+                watch.add(trio)
+
+    def close(self) -> None:
+        """No more trios: the last look at what there is."""
+        for watch in self.watches:
+            watch.finish()
+
+    def interrupt(self) -> None:
+        """No more trios, and no last look: who stops may do so for what he saw."""
+        for watch in self.watches:
+            watch.interrupt()
+
+    def rows(self) -> list[Row]:
+        """Its rows as they stand."""
+        return self.ended or [watch.row() for watch in self.watches]
+
+    def progress(self) -> str:
+        """Where it stands, one line."""
+        if self.ended:
+            return f"{self.case.key}: {self.ended[0].verdict}, {self.ended[0].cause}"
+        return self.watches[0].progress()
+
+    def seconds_per_example(self) -> float:
+        """The median of head's turns, for the history."""
+        size = self.case.head.trial.pipeline.batch_size
+        return float(np.median(self.head_seconds)) / size
+
+
+def _absent(case: Case) -> list[Row]:
+    """Rows of a case that is on one side only."""
+    if case.head is None:
+        return _rows(case, "missing", "it is in base and not in head")
+    if case.base is None:
+        return _rows(case, "not_comparable", "it is not in base")
+    return []
+
+
+def _ended(case: Case, trio: Trio) -> list[Row]:
+    """Rows of a case that cannot be compared, from what its trio brought back."""
+    if "head" in trio.failures:
+        return _rows(case, "failed", _spelled(trio.failures["head"]))
+    if trio.failures:
+        failure = next(iter(trio.failures.values()))
+        return _rows(case, "not_comparable", f"base failed: {_spelled(failure)}")
+    base, head = trio.measured[0], trio.measured[2]
+    if base.input_fingerprint != head.input_fingerprint:
+        cause = "base and head make different inputs; compare on the same --data"
+        return _rows(case, "not_comparable", cause)
+    return []
+
+
+def _rows(case: Case, verdict: str, cause: str) -> list[Row]:
+    return [
+        Row(
+            key=case.key,
+            metric=metric,
+            verdict=verdict,
+            threshold=threshold,
+            cause=cause,
+        )
+        for metric, threshold in case.thresholds.items()
+    ]
+
+
+def _spelled(failure: Failure) -> str:
+    where = f" in {failure.phase}" if failure.phase else ""
+    return f"{failure.type}{where}: {failure.message}"
