@@ -10,7 +10,7 @@ import msgspec
 from scipy.stats import binomtest
 
 from bench import evidence, machine
-from bench.errors import UsageError
+from bench.errors import UsageError, write_whole
 from bench.stats import CONFIDENCE, Interval
 from bench.watch import CONFIRMING, Watch
 
@@ -166,16 +166,12 @@ def read(path: Path | None) -> list[Comparison]:
     return kept.comparisons
 
 
-def write(
-    path: Path | None, comparisons: list[Comparison], found: list[Bar] | None = None
-) -> None:
+def write(path: Path | None, comparisons: list[Comparison], found: list[Bar]) -> None:
     """Everything so far, so that nothing measured is lost."""
     if path:
-        record = Record(machine.fingerprint(), comparisons, found or [])
+        record = Record(machine.fingerprint(), comparisons, found)
         text = msgspec.json.encode(record).replace(b'{"workload"', b'\n{"workload"')
-        partial = path.with_name(f"{path.name}.partial")
-        partial.write_bytes(text + b"\n")
-        partial.replace(path)
+        write_whole(path, text + b"\n")
 
 
 def show(found: Sequence[Bar]) -> None:

@@ -18,8 +18,8 @@ import numpy as np
 from scipy import stats as distributions
 
 from bench import compare, stats
-from bench.errors import UsageError
-from bench.guarded import Row
+from bench.errors import UsageError, write_whole
+from bench.guarded import Row, differ, figure
 from bench.machine import identity
 from bench.trial import Run, Trial
 
@@ -142,12 +142,7 @@ def save(baseline: Baseline, path: Path) -> None:
     Raises:
         UsageError: The place cannot be written.
     """
-    partial = path.with_suffix(".partial")
-    try:
-        partial.write_bytes(msgspec.json.format(msgspec.json.encode(baseline)) + b"\n")
-        partial.replace(path)
-    except OSError as error:
-        raise UsageError(f"Cannot write '{path}': {error.strerror}.") from error
+    write_whole(path, msgspec.json.format(msgspec.json.encode(baseline)) + b"\n")
 
 
 def load(path: Path) -> Baseline:
@@ -260,11 +255,10 @@ def _row(about: dict, kept: Kept, fresh: Kept, alpha: float, scale: Difference) 
         **about,
         verdict=stats.verdict(found, about["threshold"]),
         ratio=found.estimate,
-        low=None if np.isnan(found.low) else found.low,
-        high=None if np.isnan(found.high) else found.high,
+        low=figure(found.low),
+        high=figure(found.high),
         count=count,
-        output_changed=bool(kept.outputs and fresh.outputs)
-        and kept.outputs != fresh.outputs,
+        output_changed=differ(kept.outputs, fresh.outputs),
     )
 
 

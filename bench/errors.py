@@ -43,6 +43,20 @@ def check_writable(path: Path | None) -> None:
         path.unlink()
 
 
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, in the place of one that was there.
+
+    Raises:
+        UsageError: The file cannot be written.
+    """
+    partial = path.with_suffix(".partial")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    except OSError as error:
+        raise UsageError(f"Cannot write '{path}': {error.strerror}.") from error
+
+
 def check_folder(path: Path) -> None:
     """Find out before anything slow starts whether files can be put into a folder.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -107,6 +108,16 @@ class Guarded:
     machine: dict[str, object] = field(default_factory=dict)
     conditions: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+
+
+def figure(value: float) -> float | None:
+    """A row's figure; None for NaN, which JSON does not have."""
+    return None if math.isnan(value) else float(value)
+
+
+def differ(base: str, head: str) -> bool:
+    """Whether two outputs' fingerprints differ; random or unchecked ones have none."""
+    return bool(base and head) and base != head
 
 
 def exit_code(guarded: Guarded, *, unknown_passes: bool = False) -> int:

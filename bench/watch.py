@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bench import evidence, stats
-from bench.guarded import Row
+from bench.guarded import Row, differ, figure
 from bench.lockstep import Trio
 from bench.progress import plural
 
@@ -43,7 +43,8 @@ class Watch:
     def add(self, trio: Trio) -> None:
         """Take in one trio, and look at what there is if a look is due."""
         self.turns += len(trio.turns)
-        self.changed = self.changed or _changed(trio)
+        outputs = (trio.measured[i].output_fingerprint for i in (0, 2))
+        self.changed = self.changed or differ(*outputs)
         self.take(evidence.head(trio, self.metric), evidence.control(trio, self.metric))
 
     def take(self, ratio: tuple[float, float], control: tuple[float, float]) -> None:
@@ -105,9 +106,9 @@ class Watch:
             key=self.key,
             metric=self.metric,
             verdict=self.verdict,
-            ratio=_figure(self.interval.estimate),
-            low=_figure(self.interval.low),
-            high=_figure(self.interval.high),
+            ratio=figure(self.interval.estimate),
+            low=figure(self.interval.low),
+            high=figure(self.interval.high),
             threshold=self.threshold,
             count=len(self.ratios),
             turns=self.turns,
@@ -127,9 +128,9 @@ class Watch:
             key=self.key,
             metric=self.metric,
             verdict=verdict,
-            ratio=_figure(found.estimate),
-            low=_figure(found.low),
-            high=_figure(found.high),
+            ratio=figure(found.estimate),
+            low=figure(found.low),
+            high=figure(found.high),
             threshold=self.threshold / 2,
             count=found.count,
             turns=self.turns,
@@ -183,13 +184,3 @@ class Watch:
             f"not settled: {low:+.1f} to {high:+.1f} % is neither within nor beyond "
             f"{100 * self.threshold:.3g} %"
         )
-
-
-def _changed(trio: Trio) -> bool:
-    """Whether the checked first batches differ, where layers are deterministic."""
-    base, head = (trio.measured[i].output_fingerprint for i in (0, 2))
-    return bool(base and head) and base != head
-
-
-def _figure(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)

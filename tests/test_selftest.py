@@ -114,7 +114,7 @@ def test_the_exit_code_tells_and_nothing_is_lost(
 
 def test_a_file_of_another_machine_or_none_is_refused(tmp_path) -> None:
     out = tmp_path / "selftest.json"
-    bars.write(out, COMPARISONS[:1])
+    bars.write(out, COMPARISONS[:1], [])
     assert bars.read(out) == COMPARISONS[:1]
     record = json.loads(out.read_text())
     record["machine"]["cpu"] = "another"
