@@ -9,7 +9,8 @@ bench: .venv/installed
 test: .venv/installed
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -m 'not alone' --numprocesses 2 --dist loadfile
+	.venv/bin/python -m pytest -m alone
 
 .venv/installed: $(REQUIREMENTS)
 	@echo "Installing TensorFlow and what else it needs into .venv, about 2 minutes ..."

@@ -9,7 +9,6 @@ where its memory lies. So the roles rotate from trio to trio.
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -119,7 +118,7 @@ def rotated(number: int) -> tuple[str, ...]:
 def _take(
     sides: Sequence[Side], effort: Effort, seconds: float, seed: int
 ) -> tuple[list[tuple[turns.Turn, ...]], list[Outcome]]:
-    with tempfile.TemporaryDirectory(prefix="feedrate-") as folder:
+    with turns.socket_folder() as folder:
         callers = [turns.Caller(Path(folder), str(n)) for n in range(len(sides))]
         begun: list[Begun] = []
         taken: list[tuple[turns.Turn, ...]] = []

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -26,6 +28,7 @@ DISMISSED = "no turns were taken: another process was lost"
 QUIET_SHARE = 0.05
 QUIET_SECONDS = 0.004
 QUIET_LIMIT_SECONDS = 0.25
+LONGEST_PATH = 70  # of the folder; a socket's own path may have about 100 bytes
 
 
 class Dismissed(Exception):
@@ -130,6 +133,16 @@ def become_quiet() -> None:
         busy = cpu_seconds() - before
         if busy < QUIET_SHARE * (time.monotonic() - start):
             return
+
+
+def socket_folder() -> tempfile.TemporaryDirectory:
+    """A folder for sockets: the user's temporary one, or /tmp where its path is long.
+
+    The system holds a socket's path in about 100 bytes (unix(7): `sun_path`).
+    """
+    usual = tempfile.gettempdir()
+    folder = usual if len(os.fsencode(usual)) <= LONGEST_PATH else "/tmp"
+    return tempfile.TemporaryDirectory(prefix="feedrate-", dir=folder)
 
 
 class Caller:

@@ -86,6 +86,7 @@ def seconds(function: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
+@pytest.mark.alone
 def test_drain_agrees_with_a_drain_written_by_hand() -> None:
     """Loosely here, where others use the machine too; 3 % is asked for elsewhere."""
     count = 40  # the iterator made by hand starts within its time: about 2 ms

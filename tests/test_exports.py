@@ -13,6 +13,8 @@ import pytest
 from bench import exports, report, store, table
 from bench.trial import Failure
 
+pytestmark = pytest.mark.alone
+
 RUNS = factory.runs(
     {factory.trial(): 0.01, factory.trial("vectorized", consumer="train"): 0.002}
 )

@@ -18,6 +18,7 @@ import tensorflow as tf
 from bench.catalog import ROOT
 from bench.preprocess import alone, to_numpy
 
+pytestmark = pytest.mark.alone
 pytest_plugins = "pytester"
 
 NOT_ASKED = "latencies are measured only when asked for: --benchmark-enable"

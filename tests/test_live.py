@@ -18,6 +18,8 @@ from bench.errors import UsageError
 from bench.progress import plural
 from bench.requests import Home, environment
 
+pytestmark = pytest.mark.alone
+
 WORKLOAD = '''"""Log-scales prices."""
 
 import keras

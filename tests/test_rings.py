@@ -153,6 +153,7 @@ def test_help_and_list_load_nothing_heavy(arguments: list[str]) -> None:
     assert not set(told) & (HEAVY | {"rich"})
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("verb", ["--help", "list"])
 def test_help_and_list_answer_at_once(verb: str) -> None:
     """In at most thrice what Python takes to import some of its own library.

@@ -8,6 +8,8 @@ from bench.preprocess import as_layers
 from bench.timeline import merged
 from bench.work import Work
 
+pytestmark = pytest.mark.alone
+
 STEPS = 5
 
 

@@ -1,9 +1,11 @@
 import socket
+import tempfile
 import threading
+from pathlib import Path
 
 import pytest
 
-from bench.turns import Caller, Dismissed, Lane, Seat, Turn, take
+from bench.turns import Caller, Dismissed, Lane, Seat, Turn, socket_folder, take
 
 
 class Clock:
@@ -143,3 +145,13 @@ def test_who_comes_when_nobody_listens_is_not_to_blame(tmp_path):
     caller.close()
     with pytest.raises(Dismissed):
         Seat(caller.path)
+
+
+@pytest.mark.parametrize("name", ["short", "long" * 40])
+def test_sockets_fit_whatever_the_temporary_folder(tmp_path, monkeypatch, name):
+    usual = tmp_path / name
+    usual.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(usual))
+    with socket_folder() as folder:
+        Caller(Path(folder), "a").close()
+    assert not Path(folder).exists()
