@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bench import stats
 from bench.naming import names
 from bench.stats import FEWEST_ROUNDS, MARGINS, NOT_RANKED, UNSTABLE_SPREAD
 from bench.words import figure, triple
@@ -61,20 +60,15 @@ def sentence(rows: Sequence[Row]) -> str:
         failed = sum(row["failed"] for row in rows)
         return f"Nothing could be measured: {failed} of {failed} runs failed."
     best = next((row for row in rows if row["best"]), None)
+    lost = sum(row["runs"] == 0 and row["failed"] > 0 for row in rows)
+    tail = f" {lost} of {len(rows)} trials failed." if lost else ""
     if best is None:
-        return "No trial here can be ranked: see the cautions."
+        return f"No trial here can be ranked: see the cautions.{tail}"
     called = names([row["label"] for row in rows])
     others = [row for row in rows if row["ranked"] and not row["best"]]
     barred_faster = any(barred(row) and row["factor"] > 1 for row in rows)
     if not others:
-        rate, interval = triple(best, "examples_per_second")
-        interval = f" ({interval})" if interval else ""
-        return (
-            f"Only {called[best['label']]} was measured: {rate} examples a second"
-            f"{interval}; there is nothing to compare it with."
-        )
-    lost = sum(row["runs"] == 0 and row["failed"] > 0 for row in rows)
-    tail = f" {lost} of {len(rows)} trials failed." if lost else ""
+        return f"{_alone(best, rows, called)}{_once(best)}{tail}"
     few = all(row["pairs"] < FEWEST_ROUNDS for row in others)
     count = compared(rows, "factor")
     won = _won(best, called, count, barred_faster=barred_faster, few=few)
@@ -85,12 +79,6 @@ def sentence(rows: Sequence[Row]) -> str:
 def barred(row: Row) -> bool:
     """Whether a trial did other work than it is compared on, so has no rank."""
     return bool(row["runs"]) and not set(NOT_RANKED).isdisjoint(row["flags"].split(";"))
-
-
-def interval_verdict(took: stats.Interval, consumer: str) -> str:
-    """The verdict on a ratio of seconds, which fewer than three rounds do not have."""
-    many = took.count >= FEWEST_ROUNDS
-    return stats.verdict(took, MARGINS[consumer]) if many else "unknown"
 
 
 def compared(rows: Sequence[Row], name: str) -> int:
@@ -155,6 +143,25 @@ def cautions(rows: Sequence[Row]) -> list[Caution]:
     return found
 
 
+def _alone(best: Row, rows: Sequence[Row], called: Mapping[str, str]) -> str:
+    """What is said where one trial may be ranked, and no other."""
+    name, rate = called[best["label"]], _rate(best)
+    unranked = [row for row in rows if row["runs"] and not row["ranked"]]
+    if not unranked:
+        return f"Only {name} was measured: {rate}; there is nothing to compare it with."
+    one = len(unranked) == 1
+    are = "was measured too, but is" if one else "were measured too, but are"
+    return (
+        f"Only {name} can be ranked: {rate}. {_names(unranked, called)} {are} not "
+        "ranked: see the cautions."
+    )
+
+
+def _rate(row: Row) -> str:
+    rate, interval = triple(row, "examples_per_second")
+    return f"{rate} examples a second" + (f" ({interval})" if interval else "")
+
+
 def _won(
     best: Row, called: Mapping[str, str], count: int, *, barred_faster: bool, few: bool
 ) -> str:
@@ -166,6 +173,11 @@ def _won(
         return f"{name} won: nothing {whom} faster."
     factor, interval = triple(best, "factor")
     against = called[best["baseline"]]
+    if not best["pairs"]:
+        return (
+            f"{name} came first with {_rate(best)}. It shares no round with {against}, "
+            "so there is no factor: complete the sweep with --resume."
+        )
     if not interval:
         return (
             f"{name} was fastest, {factor} times as fast as {against} (one run: no "
@@ -199,15 +211,21 @@ def _lead(
     # A trial without a round in common has no lead.
     others = sorted(others, key=lambda row: (pd.isna(row["lead"]), row["lead"]))
     second = others[0]
+    if pd.isna(second["lead"]):
+        return " No other shares a round with it."
     said = second["lead_verdict"]
-    rivals = [row for row in others if row["lead_verdict"] != "faster"]
+    # What has too few rounds for a verdict is no rival: a caution says so.
+    rivals = [
+        row
+        for row in others
+        if row["lead_verdict"] != "faster" and row["pairs"] >= FEWEST_ROUNDS
+    ]
     lead, interval = triple(second, "lead")
     name = called[second["label"]]
     if len(others) == 1 and second["is_baseline"] and said != "unchanged":
         return ""  # that has been said
     if not interval:
         return f" The runner-up was {name}, which took {lead} times as long."
-    takes = f"takes {interval} times as long"
     if second["pairs"] < FEWEST_ROUNDS:
         return (
             f" The runner-up was {name}, which took {lead} times as long ({interval})."
@@ -218,9 +236,12 @@ def _lead(
         return (
             f" The runner-up is {name}, which takes {lead} times as long ({interval})."
         )
-    if len(rivals) == 1 and said == "unchanged":
+    nearest = rivals[0]
+    name, interval = called[nearest["label"]], triple(nearest, "lead")[1]
+    takes = f"takes {interval} times as long"
+    if len(rivals) == 1 and nearest["lead_verdict"] == "unchanged":
         return f" {name} is as fast within {_margin(best)} (it {takes}): " + SIMPLER
-    counted = second["lead_low"] > 1 + MARGINS[best["consumer"]] and count > 1
+    counted = nearest["lead_low"] > 1 + MARGINS[best["consumer"]] and count > 1
     joint = f", all {count} comparisons counted," if counted else ""
     whom = "it" if len(rivals) == 1 else name
     return (

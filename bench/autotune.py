@@ -12,13 +12,12 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from bench import answers, pairs, stats, words
+from bench import pairs, words
 from bench.pipeline import AXES, allowed
-from bench.table import SCENE, machine_labels
+from bench.table import machine_labels
 from bench.trial import Run
 
 TUNED = tuple(name for name in AXES if "autotune" in allowed(name)[0])
-COLUMNS = (*pairs.ROUND, "key", "label", "strategy", "seconds_per_batch", "log_seconds")
 VERDICTS = {"faster": "helped", "slower": "cost speed", "unchanged": "as fast"}
 
 
@@ -37,23 +36,20 @@ def rows(
     """
     if samples.empty:
         return [], 0
-    frame = stats.runs(samples)
-    known = frame["log_seconds"].notna()
-    frame = frame.loc[known, list(dict.fromkeys((*COLUMNS, *SCENE, *AXES)))]
+    frame = pairs.measured(samples, "strategy")
     spelled = frame[list(TUNED)].astype(str)
     frame = frame.assign(tuned=(spelled == "autotune").any(axis=1))
-    by = [*SCENE, *(name for name in AXES if name not in (*TUNED, *SCENE))]
+    by = pairs.all_but(*TUNED)
     tuned = frame.groupby(by, sort=False)["tuned"]
     both = tuned.transform("any") & ~tuned.transform("all")
     frame = frame[both]
     whole = len(frame[frame["tuned"]].drop_duplicates(["machine", "key"]))
     most = whole if most is None else most
-    needed = list(dict.fromkeys((*COLUMNS, *SCENE, "tuned")))
     found = []
     for _, group in frame.groupby(by, sort=False):
         if len(found) >= most:
             break
-        found += _compared(group[needed])
+        found += _compared(group)
     found = found[:most]
     picked = _picked(runs, {row["pair"] for row in found})
     for row in found:
@@ -71,7 +67,7 @@ def _compared(group: pd.DataFrame) -> list[dict[str, object]]:
         took = pairs.ratio(seconds[:, number], seconds[:, 0])
         speed = pairs.ratio(seconds[:, 0], seconds[:, number])
         values = speed.estimate, speed.low, speed.high
-        verdict = answers.interval_verdict(took, row["consumer"])
+        verdict = pairs.verdict(took, row["consumer"])
         made.append(
             {
                 "pair": (row["machine"], key),

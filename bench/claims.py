@@ -1,9 +1,9 @@
-"""The field's claims with their verdicts, as rows of a report and on the terminal."""
+"""The field's claims with their verdicts, on the terminal, as Markdown and JSON."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,6 @@ from bench.judge import (
     VERDICTS,
     judge,
 )
-from bench.trial import Run
 
 UNITS = {  # of what is compared or counted
     "speed": "times as fast",
@@ -33,14 +32,10 @@ UNITS = {  # of what is compared or counted
     "fact_source_iterators": "iterators",
     "fact_export_max_difference": "apart at the most",
 }
-__all__ = ["judge", "main", "rows"]
-
-
-def rows(runs: Sequence[Run]) -> list[dict[str, str]]:
-    """The claims that these runs can judge, as text, in the file's order."""
-    judged = judge(table.from_runs(runs))
-    shown = judged[judged["verdict"] != UNMEASURED]
-    return [_spelled(row) for _, row in shown.iterrows()]
+RATE = (
+    "Each interval is one of 95 %, uncorrected for their number: of cases right at "
+    "their limit about 1 in 40 is called wrongly to either side."
+)
 
 
 def main(
@@ -85,7 +80,7 @@ def markdown(judged: pd.DataFrame) -> str:
         count = judged.loc[judged["verdict"] == verdict, "claim"].nunique()
         if count:
             lines += ["", f"{count} more: {verdict}."]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", RATE])
 
 
 def _predicted(row: pd.Series) -> str:
@@ -149,6 +144,7 @@ def _print(judged: pd.DataFrame) -> None:
     console.print(
         ", ".join(f"{counts[name]} {name}" for name in VERDICTS if name in counts)
     )
+    console.print(RATE)
 
 
 def _merged(part: pd.DataFrame) -> pd.DataFrame:

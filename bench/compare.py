@@ -18,8 +18,9 @@ import pandas as pd
 from markupsafe import Markup
 from scipy import stats as distributions
 
-from bench import chart, page, stats, table, words
+from bench import apart, chart, page, stats, store, table, words
 from bench.errors import UsageError
+from bench.trial import Run
 
 RATIO = ("factor", "factor_low", "factor_high")
 SHOWN = {"faster": "faster", "slower": "slower", "unchanged": "as fast"}
@@ -39,7 +40,9 @@ def main(
     Raises:
         UsageError: A folder cannot be read, or has no runs.
     """
-    found = of(*(_samples(folder) for folder in (a, b)))
+    (first, odd_in_a), (second, odd_in_b) = (_runs(folder) for folder in (a, b))
+    found = of(first, second)
+    found["notes"] += [words.visible(note) for note in (*odd_in_a, *odd_in_b)]
     found |= {"a": words.visible(a), "b": words.visible(b)}
     if as_json:
         print(json.dumps({**found, "rows": _records(found["rows"])}, indent=2))
@@ -52,12 +55,12 @@ def main(
     return 0
 
 
-def of(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, object]:
+def of(a: Sequence[Run], b: Sequence[Run]) -> dict[str, object]:
     """How fast B's trials are as multiples of A's.
 
     Args:
-        a: The table of one side, from `table.load`.
-        b: That of the other.
+        a: The records of one side.
+        b: Those of the other.
 
     Returns:
         `rows`, a DataFrame with `title`, `label`, `key`, `machine`, `factor` (how many
@@ -65,8 +68,11 @@ def of(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, object]:
         `runs_a`, `runs_b`; `only_a` and `only_b`, keys of trials with no counterpart;
         `notes`, what makes the two sides differ besides what is compared.
     """
-    runs = {"a": stats.runs(a), "b": stats.runs(b)}
-    notes, across = _machines(runs["a"], runs["b"])
+    # One table, as a machine and its versions have one name within a table.
+    names = ["a"] * len(a) + ["b"] * len(b)
+    whole = stats.runs(table.from_runs([*a, *b], names))
+    runs = {name: whole[whole["folder"] == name] for name in ("a", "b")}
+    notes, across = _machines(runs["a"], runs["b"], apart.of(a, b))
     by = ["key"] if across else ["machine", "key"]
     sides = {
         name: dict(list(own.groupby(by, sort=False))) for name, own in runs.items()
@@ -104,23 +110,24 @@ def html(found: dict[str, object]) -> str:
     )
 
 
-def _samples(folder: str | Path) -> pd.DataFrame:
-    samples = table.load(folder)
-    if samples.empty:
+def _runs(folder: str | Path) -> tuple[list[Run], list[str]]:
+    """A folder's runs, and what was odd or cut."""
+    runs, notes = store.load(Path(folder))
+    if not runs:
         raise UsageError(
             f"No runs in '{folder}'. Measure first: python run_bench.py run quick."
         )
-    return samples
+    return runs, notes
 
 
-def _machines(a: pd.DataFrame, b: pd.DataFrame) -> tuple[list[str], bool]:
+def _machines(a: pd.DataFrame, b: pd.DataFrame, differ: str) -> tuple[list[str], bool]:
     """What to say of the machines, and whether trials are compared across them."""
     ours, theirs = set(a["machine"]), set(b["machine"])
     if ours == theirs:
         return [], False
     across = len(ours) == len(theirs) == 1
     named = [words.visible(" and ".join(sorted(side))) for side in (ours, theirs)]
-    said = f"A ran on {named[0]}; B on {named[1]}. "
+    said = f"A ran on {named[0]}; B on {named[1]}. They differ in {differ}. "
     if across:
         said += "The ratios compare machines or versions as much as anything else."
     else:

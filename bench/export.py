@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -20,9 +19,6 @@ from bench.pipeline import Pipeline
 from bench.preprocess import apply_layers
 from bench.sources import folder_bytes
 from bench.work import Work
-
-if TYPE_CHECKING:
-    pass
 
 STEPS = 3
 TRAINING_BATCH = 32

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from bench import store
 from bench.table import machine_labels
 from bench.trial import Run
 
@@ -29,8 +30,10 @@ def pytest_benchmark(runs: Sequence[Run]) -> str:
     """JSON in the form of `pytest --benchmark-json`, a benchmark a trial.
 
     A benchmark's data are its samples, seconds a batch; several machines are told apart
-    by the benchmark's group. Failed runs have no place in this form.
+    by the benchmark's group. Failed runs have no place in this form, nor has a run that
+    was repeated on a quieter machine.
     """
+    runs = store.one_a_round(runs)
     labels = machine_labels(runs)
     trials: dict[tuple[str, str], list[Run]] = {}
     for run, label in zip(runs, labels, strict=True):

@@ -1,7 +1,8 @@
 """Judging claims from the table: each compares trials that were measured.
 
 A claim holds when the whole 95 % interval is as predicted, does not hold when none of
-it is, and is not settled in between. What was not measured is never judged.
+it is, and is not settled in between, nor by fewer than three rounds of what is timed.
+What was not measured is never judged.
 
 Each case has its own 95 %, uncorrected for their number: of cases that lie right at
 their limit about 1 in 40 is called wrongly to either side.
@@ -18,15 +19,13 @@ from scipy import stats as distributions
 
 from bench import stats, words
 from bench.claim import Case, Claim, Prediction, Side, load
+from bench.progress import plural
 
 HOLDS, FAILS = "holds", "does not hold"
 UNSETTLED, UNMEASURED, UNTESTABLE = "not settled", "not measured", "not testable here"
 VERDICTS = (HOLDS, FAILS, UNSETTLED, UNMEASURED, UNTESTABLE)
 SECONDS = {"speed": "seconds", "later_speed": "later_seconds"}
 NOTHING = stats.Interval(np.nan, np.nan, np.nan, 0)
-# A trial with one of these did not do the work that the claim is about.
-INVALID = ("cache_not_filled", "retraced")
-ROUND = ["folder", "sweep", "round"]
 
 
 @dataclass(frozen=True)
@@ -94,12 +93,13 @@ def _finding(
         interval = _interval(claim, case, runs)
     except _Unjudged as nothing:
         return Finding(nothing.verdict, str(nothing))
+    if interval.count < stats.FEWEST_ROUNDS and not claim.counted and not claim.error:
+        made = plural(interval.count, "round")
+        return Finding(UNSETTLED, f"too few to judge by: {made}; --rounds 5", interval)
     return _verdict(interval, claim.predict)
 
 
 def _verdict(interval: stats.Interval, predict: Prediction) -> Finding:
-    if np.isnan(interval.low):
-        return Finding(UNSETTLED, "one round has no interval: --rounds 5", interval)
     if predict.low <= interval.low and interval.high <= predict.high:
         return Finding(HOLDS, "", interval)
     if interval.high < predict.low or interval.low > predict.high:
@@ -124,7 +124,7 @@ def _demand_measured(
         if good.empty:
             error = words.visible(some["error"].iloc[0], 60)
             raise _Unjudged(UNMEASURED, f"every run of {trial.key} failed: {error}")
-        for flag in INVALID:
+        for flag in stats.NOT_RANKED:
             if good["flags"].str.contains(flag).all():
                 raise _Unjudged(UNSETTLED, f"{trial.key} is flagged {flag}")
 
@@ -196,7 +196,7 @@ def _values(claim: Claim, side: Side, runs: pd.DataFrame) -> pd.Series:
     some = runs[runs["plain_key"].isin(wanted) & (runs["error"] == "")]
     values = pd.to_numeric(_column(some, claim), errors="coerce")
     matrix = some.assign(value=values).dropna(subset="value")
-    matrix = matrix.pivot_table(index=ROUND, columns="plain_key", values="value")
+    matrix = matrix.pivot_table(index=stats.ROUND, columns="plain_key", values="value")
     matrix = matrix.reindex(columns=wanted).dropna()
     if matrix.empty:
         raise _Unjudged(UNMEASURED, f"no round has {claim.measure} of {side}")

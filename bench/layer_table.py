@@ -1,5 +1,6 @@
 """Layers side by side, a row each: where it is best placed, what it costs, its facts.
 
+A trial that did other work, such as one that froze its draws, has no part in it.
 `draws` tells whether a random layer draws once an example or once a batch, and
 `reproducible` whether the same seed gave the same outputs again.
 """
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from bench import catalog, words
+from bench.answers import barred
 from bench.table import SCENE
 
 PLACEMENTS = {
@@ -25,7 +27,7 @@ FACTS = ("supports_jit", "draws", "distinct_draws", "reproducible")
 GPU = "fact_peak_gpu_bytes"
 QUANTITIES = ("factor", "examples_per_second")
 NEEDED = [
-    *("scene", "key", "label", "runs", "placement", "order", "jit", "ranked"),
+    *("scene", "key", "label", "runs", "flags", "placement", "order", "jit", "ranked"),
     *("baseline", "is_baseline", "cpu_seconds_per_example", "peak_resident_bytes"),
     *(f"{name}{end}" for name in QUANTITIES for end in ("", "_low", "_high")),
     *SCENE,
@@ -46,6 +48,7 @@ def rows(trials: pd.DataFrame, samples: pd.DataFrame) -> list[dict[str, str]]:
     kinds = _kinds()
     known = [str(name).partition(":")[0] in kinds for name in trials["workload"]]
     own = trials.loc[np.array(known, bool) & (trials["runs"] > 0), NEEDED]
+    own = own[[not barred(row) for row in own.to_dict("records")]]
     if own.empty:
         return []
     own["place"] = [placement(row) for row in own.to_dict("records")]

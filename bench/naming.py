@@ -19,6 +19,8 @@ def names(labels: Sequence[str], longest: int = LONGEST) -> dict[str, str]:
     parts = {label: label.split(",") for label in labels}
     held = Counter(part for some in parts.values() for part in dict.fromkeys(some))
     shared = {p for p, n in held.items() if n == len(parts) > 1 and "=" in p}
+    if any(shared.issuperset(some) for some in parts.values()):
+        shared = set()  # nothing would be left to call it by
     short = {
         label: _short([part for part in some if part not in shared], held, longest)
         for label, some in parts.items()
@@ -41,7 +43,7 @@ def _joined(head: str, own: str) -> str:
 
 
 def _short(parts: Sequence[str], held: Mapping[str, int], longest: int) -> str:
-    whole = ",".join(parts) or "naive"
+    whole = ",".join(parts)
     if len(whole) <= longest:
         return visible(whole)
     order = sorted(parts, key=lambda part: ("=" in part, held[part]))

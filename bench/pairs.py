@@ -8,8 +8,27 @@ import numpy as np
 import pandas as pd
 
 from bench import stats
+from bench.pipeline import AXES
+from bench.table import SCENE
 
-ROUND = ["folder", "sweep", "round"]
+COLUMNS = (*stats.ROUND, "key", "label", "log_seconds", "seconds_per_batch")
+
+
+def measured(samples: pd.DataFrame, *more: str) -> pd.DataFrame:
+    """The runs that have a time, with what tells their trials apart.
+
+    Args:
+        samples: From `table.from_runs`.
+        more: Further columns that are wanted.
+    """
+    frame = stats.runs(samples)
+    wanted = dict.fromkeys((*COLUMNS, *more, *SCENE, *AXES))
+    return frame.loc[frame["log_seconds"].notna(), list(wanted)]
+
+
+def all_but(*axes: str) -> list[str]:
+    """What trials have in common that differ in these axes and in nothing else."""
+    return [name for name in dict.fromkeys((*SCENE, *AXES)) if name not in axes]
 
 
 def seconds(
@@ -24,23 +43,20 @@ def seconds(
     """
     codes = pd.Index(keys).get_indexer(runs["key"])
     known = codes >= 0
-    own, codes = runs.loc[known, [*ROUND, column]], codes[known]
-    if own.empty:
-        return np.empty((0, len(keys)))
-    rounds = own.groupby(ROUND, sort=True).ngroup().to_numpy()
-    logs = np.log(own[column].to_numpy(float))
-    measured = ~np.isnan(logs)
-    shape = (rounds.max() + 1, len(keys))
-    total, count = np.zeros(shape), np.zeros(shape)
-    np.add.at(total, (rounds[measured], codes[measured]), logs[measured])
-    np.add.at(count, (rounds[measured], codes[measured]), 1)
-    means = np.divide(total, count, out=np.full(shape, np.nan), where=count > 0)
-    return np.exp(means)
+    own = runs.loc[known, [*stats.ROUND, column]]
+    own = own.assign(log=np.log(own[column].astype(float)))
+    return np.exp(stats.within_rounds(own, codes[known], len(keys), "log"))
 
 
 def ratio(values: np.ndarray, baseline: np.ndarray) -> stats.Interval:
     """The paired ratio over the rounds that have both; NaN where none has."""
-    pairs = ~np.isnan(values + baseline)
-    if not pairs.any():
+    both = ~np.isnan(values + baseline)
+    if not both.any():
         return stats.Interval(np.nan, np.nan, np.nan, 0)
-    return stats.ratio(values[pairs], baseline[pairs])
+    return stats.ratio(values[both], baseline[both])
+
+
+def verdict(took: stats.Interval, consumer: str) -> str:
+    """The verdict on a ratio of seconds, which fewer than three rounds do not have."""
+    many = took.count >= stats.FEWEST_ROUNDS
+    return stats.verdict(took, stats.MARGINS[consumer]) if many else "unknown"

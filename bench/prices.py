@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from bench import answers, pairs, stats, words
-from bench.pipeline import AXES
-from bench.table import SCENE
+from bench import pairs, words
 
 # An axis, the setting that has its price, and what that is compared with.
 PRICED = (
@@ -21,7 +19,6 @@ PRICED = (
     ("jit", "on", "off"),
     ("jit", "auto", "off"),
 )
-COLUMNS = (*pairs.ROUND, "key", "label", "flags", "log_seconds", "seconds_per_batch")
 
 
 def rows(samples: pd.DataFrame, most: int | None = None) -> list[dict[str, object]]:
@@ -37,10 +34,7 @@ def rows(samples: pd.DataFrame, most: int | None = None) -> list[dict[str, objec
     """
     if samples.empty:
         return []
-    frame = stats.runs(samples)
-    known = frame["log_seconds"].notna()
-    needed = list(dict.fromkeys((*COLUMNS, *SCENE, *AXES)))
-    frame = frame.loc[known, needed]
+    frame = pairs.measured(samples, "flags")
     found: list[dict[str, object]] = []
     for axis, dear, plain in PRICED:
         setting = frame[axis].astype(str)
@@ -48,7 +42,7 @@ def rows(samples: pd.DataFrame, most: int | None = None) -> list[dict[str, objec
         if axis == "jit":
             wanted &= frame["placement"] == "model"
         some = frame[wanted].assign(setting=setting[wanted])
-        by = [name for name in dict.fromkeys((*SCENE, *AXES)) if name != axis]
+        by = pairs.all_but(axis)
         both = some.groupby(by, sort=False)["setting"].transform("nunique") == 2
         for _, group in some[both].groupby(by, sort=False):
             if most is not None and len(found) >= most:
@@ -77,7 +71,7 @@ def _row(
             "setting": setting,
             "takes": words.figure(*values),
             "interval": words.bounds(*values),
-            "verdict": answers.interval_verdict(took, row["consumer"]),
+            "verdict": pairs.verdict(took, row["consumer"]),
             "lost": lost,
         }
     ]

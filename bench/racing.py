@@ -36,8 +36,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2, f, t
 
-from bench import screening, stats, table
-from bench.machine import foreign_share, identity
+from bench import screening, stats, store, table
+from bench.machine import identity
 from bench.trial import Effort, Run, Trial
 
 BORROWED_DEGREES = 4
@@ -254,10 +254,6 @@ def _spoken(width: float) -> str:
     return f"±{100 * width:.2g} %" if width <= 1 else "beyond ±100 %"
 
 
-def _worth(run: Run) -> tuple[bool, float]:
-    return run.measured.error is None, -foreign_share(run.conditions)
-
-
 def log_seconds(runs: Sequence[Run]) -> pd.DataFrame:
     """Log seconds an example; a row a round, a column a trial that may be ranked.
 
@@ -265,11 +261,8 @@ def log_seconds(runs: Sequence[Run]) -> pd.DataFrame:
     """
     if not runs:
         return pd.DataFrame()
-    quiet: dict[tuple[str, int], Run] = {}
     here = [r for r in runs if identity(r.machine) == identity(runs[-1].machine)]
-    for run in sorted(here, key=_worth):
-        quiet[run.key, run.round] = run
-    frame = stats.runs(table.from_runs(list(quiet.values())))
+    frame = stats.runs(table.from_runs(store.one_a_round(here)))
     invalid = frame["flags"].str.contains("|".join(stats.NOT_RANKED))
     spoilt = frame["key"].isin(frame.loc[invalid, "key"])
     return frame[~spoilt].pivot(index="round", columns="key", values="log_seconds")

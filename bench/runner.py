@@ -107,9 +107,9 @@ def _run(
     identified = machine.fingerprint()  # first: it may start processes, once
     conditions = machine.Conditions()
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    # What is slow to find and the same in every run is sought once.
-    first = place.round == 0 and repeat == 0
-    effort = replace(effort, facts=effort.facts and first)
+    # What is slow to find and the same in every run is sought in the first round: in a
+    # repeat too, which may come to stand for it.
+    effort = replace(effort, facts=effort.facts and place.round == 0)
     outcome = executor.execute("measure", trial, effort, place.seed + place.round)
     if outcome.failure:
         measured = Measured(error=outcome.failure)

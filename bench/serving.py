@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bench import export, gate, timing
+from bench import export, gate, memory, timing
 from bench.export import Exported
 from bench.fresh import Fresh
 from bench.preprocess import apply_layers, supports_jit, to_numpy
@@ -68,6 +68,7 @@ def measure(
         facts["export_max_difference"] = max(
             here, float(facts.get("export_max_difference", 0.0))
         )
+        memory.forget_peak()
     _time_calls(work, call, requests, effort, clock, found)
 
 

@@ -31,15 +31,14 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from bench.table import CONDITIONS, SCENE
+from bench import beside, trend
+from bench.table import SCENE
 
 CONFIDENCE = 0.95
 FEWEST_ROUNDS = 3  # two rounds agree by chance so often that a verdict would mislead
 MARGINS = {"drain": 0.03, "train": 0.05, "model": 0.05, "serve": 0.05}
 UNSTABLE_SPREAD = 0.10  # standard deviation between runs; a 5-run interval of +-12 %
-TREND_CHANGE = 0.05
-TREND_P = 0.01
-TREND_SAMPLES = 8
+ROUND = ["folder", "sweep", "round"]
 # A trial with one of these did not do the work that it is compared on.
 NOT_RANKED = ("frozen_random", "cache_not_filled", "retraced")
 
@@ -107,34 +106,6 @@ def holm(p: np.ndarray) -> np.ndarray:
     return adjusted
 
 
-def trends(samples: np.ndarray) -> np.ndarray:
-    """Whether each row of samples still trends, `[runs, samples]` to `[runs]`.
-
-    Both must hold: Spearman's rank correlation with the order (Pearson's of the ranks)
-    differs from 0 at p < 0.01, and the medians of the first and the last third differ
-    by more than 5 %. Either alone calls noise or a harmless drift a trend.
-    """
-    samples = np.atleast_2d(np.asarray(samples, float))
-    count = samples.shape[1]
-    trending = np.zeros(len(samples), bool)
-    if count < TREND_SAMPLES:
-        return trending
-    third = count // 3
-    first = np.median(samples[:, :third], axis=1)
-    change = np.median(samples[:, -third:], axis=1) / first - 1
-    large = np.flatnonzero(np.abs(change) > TREND_CHANGE)
-    if len(large):
-        ranks = stats.rankdata(samples[large], axis=1)
-        order = np.broadcast_to(np.arange(count, dtype=float), ranks.shape)
-        trending[large] = stats.pearsonr(ranks, order, axis=1).pvalue < TREND_P
-    return trending
-
-
-def not_steady(samples: np.ndarray) -> bool:
-    """Whether one run's samples still trend; see `trends`."""
-    return bool(trends(samples)[0])
-
-
 def _kept(function: Callable) -> Callable:
     """Decorator: the result for the table asked about last, as figures ask again."""
     last: dict[str, object] = {}
@@ -163,10 +134,10 @@ def runs(table: pd.DataFrame) -> pd.DataFrame:
     seconds = medians.reindex(frame.index).to_numpy(float)
     trending = pd.Series(False, index=frame.index)
     for count, some in frame.groupby("samples").groups.items():
-        if count >= TREND_SAMPLES:
+        if count >= trend.SAMPLES:
             rows = table["run"].isin(some)
             values = table.loc[rows, "seconds_per_batch"].to_numpy().reshape(-1, count)
-            trending[table.loc[rows, "run"].to_numpy()[::count]] = trends(values)
+            trending[table.loc[rows, "run"].to_numpy()[::count]] = trend.trends(values)
     frame = frame.assign(
         seconds_per_batch=seconds,
         log_seconds=np.log(seconds / frame["batch_size"].to_numpy(float)),
@@ -193,7 +164,7 @@ def trials(table: pd.DataFrame) -> pd.DataFrame:
     the factor; `verdict` against the baseline; `spread`, the relative standard
     deviation between runs; `unstable`, `not_steady`, `ranked`; `best`; `lead`, how many
     times as fast as this trial the best one is, with `lead_low`, `lead_high` and
-    `lead_verdict` (`faster`: the best is faster than this one).
+    `lead_verdict` (`faster`: the best is faster than this one); and those of `beside`.
     """
     frame = runs(table)
     if frame.empty:
@@ -203,7 +174,6 @@ def trials(table: pd.DataFrame) -> pd.DataFrame:
     result = frame.drop_duplicates(identity).reset_index(drop=True)
     result = result.drop(columns=["log_seconds", "trending", "run", "round", "error"])
     result["scene"] = result.groupby(list(SCENE), sort=False).ngroup().to_numpy()
-    result["flags"] = _flags(frame["flags"].to_numpy(), trial, len(result))
     result["failed"] = np.bincount(trial, frame["error"].ne("").to_numpy(float)).astype(
         int
     )
@@ -221,13 +191,11 @@ def trials(table: pd.DataFrame) -> pd.DataFrame:
         result[f"examples_per_second{suffix}"] = np.exp(-value)
     result["spread"] = np.expm1(deviation)
     result["unstable"] = result["spread"] > UNSTABLE_SPREAD
-    trending = grouped["trending"].mean().to_numpy() >= 0.5
-    result["not_steady"] = trending | result["flags"].str.contains("not_steady")
-    for name in CONDITIONS:
-        result[name] = grouped[name].max().to_numpy(float)
+    result["not_steady"] = grouped["trending"].mean().to_numpy() >= 0.5
+    result = result.assign(**beside.of(frame, trial, len(result)))
     invalid = result["flags"].str.contains("|".join(NOT_RANKED))
     result["ranked"] = (result["runs"] > 0) & ~invalid
-    return _compared(result, _matrix(frame, trial, len(result)), mean)
+    return _compared(result, within_rounds(frame, trial, len(result)), mean)
 
 
 def _compared(result: pd.DataFrame, logs: np.ndarray, mean: np.ndarray) -> pd.DataFrame:
@@ -292,14 +260,23 @@ def _write(
     )
 
 
-def _matrix(frame: pd.DataFrame, trial: np.ndarray, trials: int) -> np.ndarray:
-    """Log seconds an example, `[rounds, trials]`; repeats within a round averaged."""
-    rounds = frame.groupby(["folder", "sweep", "round"], sort=False).ngroup().to_numpy()
-    logs = frame["log_seconds"].to_numpy()
-    known = ~np.isnan(logs)
-    shape = (rounds.max() + 1, trials)
+def within_rounds(
+    frame: pd.DataFrame, trial: np.ndarray, trials: int, column: str = "log_seconds"
+) -> np.ndarray:
+    """Means of a column, `[rounds, trials]`; NaN where a round lacks a trial.
+
+    Args:
+        frame: From `runs`.
+        trial: The trial's number of each row.
+        trials: How many there are.
+        column: What to average where a round has a trial more than once.
+    """
+    rounds = frame.groupby(ROUND).ngroup().to_numpy()
+    values = frame[column].to_numpy(float)
+    known = ~np.isnan(values)
+    shape = (rounds.max(initial=-1) + 1, trials)
     total, count = np.zeros(shape), np.zeros(shape)
-    np.add.at(total, (rounds[known], trial[known]), logs[known])
+    np.add.at(total, (rounds[known], trial[known]), values[known])
     np.add.at(count, (rounds[known], trial[known]), 1)
     return np.divide(total, count, out=np.full(shape, np.nan), where=count > 0)
 
@@ -326,10 +303,3 @@ def _first_of(scene: np.ndarray, order: np.ndarray) -> np.ndarray:
     """For each row, the first row of its scene in this order."""
     first = pd.Series(order).groupby(scene[order], sort=True).first().to_numpy()
     return first[scene]
-
-
-def _flags(flags: np.ndarray, trial: np.ndarray, trials: int) -> list[str]:
-    found: list[dict[str, None]] = [{} for _ in range(trials)]
-    for number in np.flatnonzero(flags != ""):
-        found[trial[number]] |= dict.fromkeys(flags[number].split(";"))
-    return [";".join(some) for some in found]

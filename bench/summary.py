@@ -152,9 +152,9 @@ def _rows(
     baseline = next((asked[row["key"]] for row in rows if row["is_baseline"]), None)
     made = []
     for row in rows:
-        command = words.command(asked[row["key"]], baseline)
-        alone = command == words.command(asked[row["key"]])
-        made.append({**_row(row, command), "alone": alone})
+        trial = asked[row["key"]]
+        command, alone = words.command(trial, baseline), words.command(trial)
+        made.append({**_row(row, command), "alone": command == alone})
     return made
 
 

@@ -228,11 +228,14 @@ class _BlockForm(msgspec.Struct):
     workloads: list[str] = []
     strategies: list[str] = []
     axes: dict[str, object] = {}
+    consumer: str = Block.consumer
+    unit: str = Block.unit
 
 
 class _Form(msgspec.Struct):
     description: str = ""
     include: list[str] = []
+    claims: bool = False
     effort: dict[str, int | float] = {}
     block: list[_BlockForm] = []
 
@@ -265,11 +268,12 @@ def _block(block: Mapping[str, object], where: str) -> Block:
     )
     if not block.get("workloads"):
         raise UsageError(f"{where}: a [[block]] needs workloads.")
-    consumer, unit = block.get("consumer", "drain"), block.get("unit", "window")
+    consumer = block.get("consumer", Block.consumer)
+    unit = block.get("unit", Block.unit)
     if consumer not in CONSUMERS:
-        raise unknown("consumer", str(consumer), CONSUMERS)
+        raise unknown("consumer", consumer, CONSUMERS)
     if unit not in UNITS:
-        raise unknown("unit", str(unit), UNITS)
+        raise unknown("unit", unit, UNITS)
     axes = {
         name: tuple(
             parse(name, v) for v in (values if isinstance(values, list) else [values])

@@ -84,7 +84,9 @@ class Work:
         examples = gate.EXAMPLES
         if p.placement == "offline":
             raw = self.raw_batches(examples)
-            made = gate.first_batches(self.stored.batch(p.batch_size), examples)
+            # As raw batches come: the next epoch fills up what the last one left.
+            stored = self.stored.repeat().batch(p.batch_size, drop_remainder=True)
+            made = gate.first_batches(stored, examples)
             return list(zip(raw, (batch[0] for batch in made), strict=True))
         if p.placement == "model":
             call = (

@@ -3,8 +3,9 @@
 import factory
 import pytest
 
-from bench import answers, report, store
+from bench import answers, report, stats, store, table
 from bench.errors import UsageError
+from bench.trial import Failure
 
 CHAIN = "shuffle_buffer=256,interleave_cycle_length=4,interleave_parallel_calls=4"
 
@@ -16,9 +17,11 @@ def test_what_all_trials_share_is_left_out():
     }
     assert answers.names(["cache=raw", "naive"])["cache=raw"] == "cache=raw"
     assert answers.names(["read_latency_ms=5", "naive,read_latency_ms=5"]) == {
-        "read_latency_ms=5": "read_latency_ms=5",  # both would be called naive
+        "read_latency_ms=5": "read_latency_ms=5",  # nothing else is to be said of it
         "naive,read_latency_ms=5": "naive,read_latency_ms=5",
     }
+    in_model = ["placement=model", "batch_size=1,placement=model"]
+    assert list(answers.names(in_model).values()) == in_model
 
 
 def test_long_names_keep_the_strategy_and_what_few_others_have():
@@ -33,6 +36,72 @@ def test_long_names_keep_the_strategy_and_what_few_others_have():
 def test_names_that_came_out_alike_stay_whole():
     labels = [f"cached_raw,{CHAIN},batch_size={size}" for size in (32, 64)]
     assert len(set(answers.names([*labels, "naive"]).values())) == 3
+
+
+def sentence(runs):
+    rows = stats.trials(table.from_runs(runs)).to_dict("records")
+    return answers.sentence(rows)
+
+
+def test_where_one_trial_may_be_ranked_the_others_are_not_passed_over():
+    failure = Failure(type="ValueError", message="no", phase="check")
+    naive = factory.run(factory.trial(), [0.01])
+    failed = factory.run(factory.trial("parallel"), error=failure)
+    frozen = [
+        factory.run(factory.trial(name), [0.001], flags=["frozen_random"])
+        for name in ("offline", "cached_mapped")
+    ]
+    assert sentence([naive, frozen[0], failed]) == (
+        "Only naive can be ranked: 3,200 examples a second. offline was measured too, "
+        "but is not ranked: see the cautions. 1 of 3 trials failed."
+    )
+    assert sentence([naive, *frozen]) == (
+        "Only naive can be ranked: 3,200 examples a second. offline, cached_mapped "
+        "were measured too, but are not ranked: see the cautions."
+    )
+    assert sentence([naive, failed]) == (
+        "Only naive was measured: 3,200 examples a second; there is nothing to compare "
+        "it with. 1 of 2 trials failed."
+    )
+    assert sentence([*frozen, failed]) == (
+        "No trial here can be ranked: see the cautions. 1 of 3 trials failed."
+    )
+
+
+def test_who_cannot_be_told_from_the_best_is_named_with_its_own_interval():
+    """Not with the runner-up's; and two rounds make nobody a rival."""
+    times = {
+        "autotuned": (0.001, 0.05),
+        "parallel": (0.0014, 0.0),
+        "naive": (0.01, 0.0),
+    }
+    runs = [
+        factory.run(factory.trial(name), [seconds * (1 + wide * (n - 1))], round=n)
+        for name, (seconds, wide) in times.items()
+        for n in range(3)
+    ]
+    few = [factory.run(factory.trial("vectorized"), [0.009], round=n) for n in (0, 1)]
+    told = sentence([*runs, *few])
+    assert "The runner-up is parallel, which takes 1.40 times as long" in told
+    assert "cannot be told from" not in told
+    wide = [
+        factory.run(factory.trial("vectorized"), [seconds], round=n)
+        for n, seconds in enumerate((0.0011, 0.01, 0.002))
+    ]
+    assert "it cannot be told from vectorized (it takes 0." in sentence([*runs, *wide])
+
+
+def test_without_a_common_round_there_is_a_rate_and_no_factor():
+    runs = [factory.run(factory.trial(), [0.01], round=0)]
+    for name, seconds in (("vectorized", 0.002), ("parallel", 0.004)):
+        runs += [factory.run(factory.trial(name), [seconds], round=n) for n in (1, 2)]
+    told = (
+        "It shares no round with naive, so there is no factor: complete the sweep with "
+        "--resume. The runner-up was parallel, which took 2.0 times as long"
+    )
+    once = sentence([run for run in runs if run.round < 2])
+    assert once == f"vectorized came first with 16,000 examples a second. {told}."
+    assert told in sentence(runs)
 
 
 def test_mixed_schemas_are_refused_with_the_line(tmp_path):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import run_bench
-from bench import claim, claims, judge, sweeps, table
+from bench import catalog, claim, claims, judge, stats, sweeps, table
 from bench.claim import Case, Claim, Side, prediction
 from bench.errors import UsageError
 from bench.trial import Failure
@@ -55,6 +55,18 @@ def test_a_claim_needs_a_gpu_exactly_when_its_trials_do(one):
         assert on_gpu == {one.needs == "gpu"}
 
 
+def test_no_claim_is_about_augmentation_that_was_frozen():
+    """A stored or cached result of random layers is flagged, so it is never judged."""
+    trials = {trial for one in CLAIMS for case in one.cases for trial in case.trials}
+    kept = {
+        trial.workload
+        for trial in trials
+        if trial.pipeline.cache == "mapped" or trial.pipeline.placement == "offline"
+    }
+    assert [n for n in sorted(kept) if not catalog.find(n).deterministic] == []
+    assert "text_bigrams" in kept and not catalog.find("photographs").deterministic
+
+
 def test_every_claim_of_the_articles_is_there():
     assert len(CLAIMS) >= 40
     assert len(claim.names()) == len(CLAIMS)
@@ -94,10 +106,11 @@ def test_batches_of_different_sizes_are_compared_by_the_example():
     assert row["factor"] == pytest.approx(2, rel=0.01)
 
 
-def test_one_round_settles_nothing():
-    row = judged(made(), factory.runs({FAST: 0.01, SLOW: 0.03}, rounds=1))
+@pytest.mark.parametrize(("rounds", "made_of"), [(1, "1 round"), (2, "2 rounds")])
+def test_one_round_or_two_settle_nothing(rounds, made_of):
+    row = judged(made(), factory.runs({FAST: 0.01, SLOW: 0.03}, rounds=rounds))
     assert row["verdict"] == "not settled"
-    assert row["reason"] == "one round has no interval: --rounds 5"
+    assert row["reason"] == f"too few to judge by: {made_of}; --rounds 5"
     assert row["factor"] == pytest.approx(3, rel=0.1)
 
 
@@ -126,7 +139,7 @@ def test_failed_runs_are_not_measured():
     assert row["reason"] == "every run of prose failed: ValueError"
 
 
-@pytest.mark.parametrize("flag", judge.INVALID)
+@pytest.mark.parametrize("flag", stats.NOT_RANKED)
 def test_runs_that_did_not_do_the_work_settle_nothing(flag):
     runs = factory.runs({FAST: 0.01}) + factory.runs({SLOW: 0.03}, flags=[flag])
     row = judged(made(), runs)
@@ -257,17 +270,16 @@ def test_a_users_data_are_judged_apart():
     assert judgements["verdict"].to_dict() == {"": "holds", "imdb": "does not hold"}
 
 
-def test_rows_are_the_claims_that_the_runs_can_judge():
+def test_of_the_files_claims_those_are_judged_that_were_measured():
     fast, slow = (
         claim.trial(f"prices{spelled}") for spelled in ("[order=batch_map]", "")
     )
-    found = claims.rows(factory.runs({fast: 0.01, slow: 0.02}))
-    timed = [row for row in found if row["verdict"] != "not testable here"]
-    assert [(row["claim"], row["workload"], row["verdict"]) for row in timed] == [
-        ("batch_before_map_pays", "prices", "holds")
-    ]
-    assert timed[0]["factor"].startswith("2.0")
-    assert " to " in timed[0]["interval"]
+    found = judge.judge(table.from_runs(factory.runs({fast: 0.01, slow: 0.02})))
+    judged = found[~found["verdict"].isin((judge.UNMEASURED, judge.UNTESTABLE))]
+    (row,) = judged.to_dict("records")
+    assert (row["claim"], row["workload"]) == ("batch_before_map_pays", "prices")
+    assert row["verdict"] == "holds"
+    assert row["low"] < 2 < row["high"]
 
 
 def test_the_terminal_table_has_80_columns(tmp_path, capsys):
@@ -303,7 +315,14 @@ def test_the_markdown_table_has_a_line_a_claim(tmp_path, capsys):
     assert predicted == r"\> 1.05 times as fast"
     assert holds.startswith("prices 2.0")
     assert (fails, unsettled) == ("", " |")
-    assert printed[-1].endswith("more: not measured.")
+    assert printed[-3].endswith("more: not measured.")
+    assert printed[-2:] == ["", claims.RATE]
+
+
+def test_the_readme_has_the_table_of_the_runs_that_are_kept():
+    kept = catalog.ROOT / "results" / "reference" / "claims"
+    made = claims.markdown(judge.judge(table.load(kept)))
+    assert made in (catalog.ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_every_number_that_is_predicted_has_a_unit():

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats as distributions
 
 import run_bench
-from bench import compare, store, table
+from bench import compare, store
 from bench.errors import UsageError
 from bench.trial import Failure
 
@@ -18,7 +18,7 @@ FAILURE = Failure(type="ValueError", message="no", phase="check")
 
 
 def found(a, b):
-    return compare.of(table.from_runs(a), table.from_runs(b))
+    return compare.of(a, b)
 
 
 def folder(path, runs):
@@ -117,12 +117,41 @@ def test_different_machines_are_said():
     assert several["only_b"] == [NAIVE.key]
 
 
+def test_a_difference_that_no_machines_name_has_is_said():
+    newer = {**factory.MACHINE, "numpy": "2.5.0", "gpus": ["H200, 570.1", "L4, 570.1"]}
+    result = found(
+        factory.runs({NAIVE: 0.01}), factory.runs({NAIVE: 0.01}, machine=newer)
+    )
+    name = "Example CPU 3.0 GHz, 4 CPUs{}, TensorFlow 2.21.0, Keras 3.15.1"
+    assert result["notes"] == [
+        f"A ran on {name.format('')}; B on {name.format(', H200, L4')}. They differ in "
+        "gpus (none; H200, 570.1, L4, 570.1), numpy (2.4.0; 2.5.0). The ratios compare "
+        "machines or versions as much as anything else."
+    ]
+    assert list(result["rows"]["verdict"]) == ["unchanged"]
+    python = {**factory.MACHINE, "python": "3.12.1"}
+    (note,) = found(
+        factory.runs({NAIVE: 0.01}), factory.runs({NAIVE: 0.01}, machine=python)
+    )["notes"]
+    assert "(no. 2). They differ in python (3.11.9; 3.12.1). The ratios" in note
+
+
 def test_different_inputs_are_said():
     a = factory.runs({NAIVE: 0.01}, input_fingerprint="one")
     b = factory.runs({NAIVE: 0.01}, input_fingerprint="two")
     result = found(a, b)
     assert "1 of 1 trials had different inputs" in result["notes"][0]
     assert not found(a, a)["notes"]
+
+
+def test_a_line_that_was_cut_off_is_said(tmp_path, capsys):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        store.append(tmp_path / name, factory.run(factory.trial()))
+    with (tmp_path / "b" / store.FILE).open("a") as file:
+        file.write('{"schema"')
+    assert run_bench.main(["compare", f"{tmp_path}/a", f"{tmp_path}/b"]) == 0
+    assert "the last line is cut off" in capsys.readouterr().out.replace("\n", " ")
 
 
 def test_the_verb_prints_and_writes_a_page(tmp_path, capsys):

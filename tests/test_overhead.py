@@ -32,24 +32,3 @@ def test_filling_a_cache_and_calibrating_are_windows():
 def test_there_is_no_share_without_runs():
     """Not 0, which would be a finding."""
     assert math.isnan(overhead.measured_share(frame().iloc[:0]))
-
-
-def test_the_steady_phase_that_reaches_the_goal_reaches_it():
-    """Longer steady phases, and the runs longer by the same."""
-    runs = frame()
-    wanted = overhead.steady_seconds_for(runs, goal=0.7)
-    assert wanted == pytest.approx(3.0)  # (1.5 + 2) / (3 + 2)
-    runs["run_seconds"] += wanted - runs["steady_seconds"]
-    runs["steady_seconds"] = wanted
-    assert overhead.measured_share(runs) == pytest.approx(0.7)
-
-
-def test_workloads_are_told_apart_the_worst_first():
-    """Prose has a longer adapt, and nothing that never took place has a column."""
-    runs = frame(adapt=0.9)
-    runs.loc[0, "run_seconds"] = 3.4
-    found = overhead.by_workload(runs)
-    assert [name for name, _ in found.index] == ["prose", "prices"]
-    assert found["measured_share"].tolist() == pytest.approx([1.5 / 3.4, 0.5])
-    assert found.loc[("prose", "drain"), "adapt_seconds"] == pytest.approx(0.9)
-    assert "offline_seconds" not in found

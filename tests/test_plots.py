@@ -314,6 +314,9 @@ def test_placement_compares_trials_with_the_same_cache():
     assert "without cache" in axes.get_xlabel()
     widths = [bar.get_width() for bar in axes.patches]
     assert widths == pytest.approx([1, 2], rel=0.01)
+    larger = {factory.trial(): 0.01, factory.trial("offline", batch_size=64): 0.01}
+    (axes,) = draw("placement", factory.runs(larger, run_noise=0.001)).axes
+    assert axes.patches[1].get_width() == pytest.approx(2, rel=0.01)  # by the example
     retraced = factory.runs({factory.trial("offline"): 0.005}, flags=["retraced"])
     plain = factory.runs({factory.trial(): 0.01})
     assert "offline, not ranked" in text_of(draw("placement", [*plain, *retraced]))

@@ -209,6 +209,7 @@ def test_a_run_beside_heavy_load_is_made_once_more_at_the_end_of_its_round(
     ]
     assert again[0].conditions["foreign_cpu_share"] == 0.8  # it is not made thrice
     assert runs.index(again[0]) == 6
+    assert fake.sought == [run.round == 0 for run in runs]  # it may stand for the first
     assert fake.log.count("start") == fake.log.count("stop") == 3
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import stats as reference
 
-from bench import stats, table
+from bench import stats, table, trend
 from bench.stats import Interval
 from bench.trial import Failure
 
@@ -73,12 +73,12 @@ def test_a_trend_needs_both_size_and_significance():
     rng = np.random.default_rng(1)
     order = np.arange(30)
     noise = rng.normal(1, 0.01, 30)
-    assert stats.not_steady(noise + 0.01 * order)
-    assert not stats.not_steady(noise)
-    assert not stats.not_steady(1 + 0.001 * order)  # certain, and harmless
-    assert not stats.not_steady(rng.normal(1, 0.3, 30))  # large, and noise
-    assert not stats.not_steady(np.ones(30))
-    assert not stats.not_steady(np.array([1.0, 2.0, 3.0]))  # too few to tell
+    assert trend.trends(noise + 0.01 * order)[0]
+    assert not trend.trends(noise)[0]
+    assert not trend.trends(1 + 0.001 * order)[0]  # certain, and harmless
+    assert not trend.trends(rng.normal(1, 0.3, 30))[0]  # large, and noise
+    assert not trend.trends(np.ones(30))[0]
+    assert not trend.trends(np.array([1.0, 2.0, 3.0]))[0]  # too few to tell
 
 
 def test_trends_agree_with_spearmans_test():
@@ -89,7 +89,7 @@ def test_trends_agree_with_spearmans_test():
         and abs(np.median(row[-5:]) / np.median(row[:5]) - 1) > 0.05
         for row in rows
     ]
-    assert list(stats.trends(rows)) == by_hand
+    assert list(trend.trends(rows)) == by_hand
     assert 0 < sum(by_hand) < 200
 
 
@@ -198,9 +198,30 @@ def test_no_common_round_gives_no_factor():
 def test_a_drifting_run_marks_its_trial():
     drifting = 0.01 * (1 + 0.02 * np.arange(20))
     runs = [factory.run(NAIVE, drifting, round=n) for n in range(3)]
-    runs += [factory.run(FAST, flags=["not_steady"])]
-    trials = compared(runs)
-    assert trials["not_steady"].all()
+    trials = compared([*runs, factory.run(FAST)])
+    assert trials["not_steady"].to_dict() == {"naive": True, "vectorized": False}
+
+
+def test_what_a_trial_costs_is_of_all_its_good_runs():
+    failure = Failure(type="Killed", message="signal 9")
+    runs = [factory.run(NAIVE, error=failure, peak_resident_bytes=900)]
+    runs += [
+        factory.run(
+            NAIVE,
+            round=n,
+            cpu_seconds_per_example=n * 1e-4,
+            peak_resident_bytes=n * 100,
+            phases={"offline": n},
+            device="/CPU:0",
+        )
+        for n in (1, 2, 6)
+    ]
+    row = compared(runs).loc["naive"]
+    assert row["cpu_seconds_per_example"] == pytest.approx(2e-4)
+    assert (row["peak_resident_bytes"], row["offline_seconds"]) == (200, 2)
+    assert (row["ran_on"], row["failed"], row["runs"]) == ("/CPU:0", 1, 3)
+    row = compared(runs[:1]).loc["naive"]
+    assert np.isnan(row["peak_resident_bytes"]) and row["ran_on"] == ""
 
 
 def test_only_errors_and_nothing_at_all():

@@ -179,6 +179,19 @@ def test_an_axis_needs_values(text: str) -> None:
             "No strategy named 'naiv'. Did you mean 'naive'?",
         ),
         (
+            BLOCK + 'consumer = ["drain", "train"]',
+            "Sweep file 'mine.toml': Expected `str`, got `array` - at "
+            "`$.block[0].consumer`.",
+        ),
+        (
+            BLOCK + "unit = 1",
+            "Sweep file 'mine.toml': Expected `str`, got `int` - at `$.block[0].unit`.",
+        ),
+        (
+            'claims = "no"',
+            "Sweep file 'mine.toml': Expected `bool`, got `str` - at `$.claims`.",
+        ),
+        (
             BLOCK + 'consumer = "trian"',
             "No consumer named 'trian'. Did you mean 'train'?",
         ),

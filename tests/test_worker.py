@@ -1,14 +1,19 @@
 """One run by the worker itself: every placement, the gate, and its errors."""
 
+import subprocess
+import sys
 import tempfile
 import time
+import types
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
-from bench import worker
+from bench import memory, worker
+from bench.machine import cpu_seconds
 from bench.trial import Effort, Failure, Measured
 from tests import factory
 
@@ -282,6 +287,49 @@ def test_the_result_is_written_whole(
     assert tempfile.gettempdir() == str(folder)
 
 
+def test_cpu_time_of_processes_that_a_run_starts_is_its_own(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or it would pass for load beside it; in the windows only the process counts."""
+    burn = "import time\nwhile time.process_time() < 0.3: pass"
+    start = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {burn!r}])"
+    content = WORKLOAD.replace("return Layer(how)", f"{start}; return Layer(how)")
+    (folder / "busy.py").write_text(content)
+    monkeypatch.setattr(worker, "cpu_seconds", lambda: 0.0)
+    before = worker.children_cpu_seconds()
+    found = measured(folder, "busy")
+    demand_samples(found)
+    assert found.process_cpu_seconds - before > 0.29
+    own = cpu_seconds()
+    subprocess.run([sys.executable, "-c", burn], check=True)
+    assert cpu_seconds() - own < 0.2
+
+
+@pytest.mark.parametrize("count", [32, 40])
+def test_few_examples_of_ones_own_can_be_stored(folder: Path, count: int) -> None:
+    """As many as a batch, or no whole number of batches: the gate sees the same."""
+    content = WORKLOAD.replace("EXAMPLES = 96", f"EXAMPLES = {count}")
+    (folder / f"few{count}.py").write_text(content)
+    demand_samples(measured(folder, f"few{count}", batch_size=32, placement="offline"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux forgets a peak")
+def test_what_is_read_after_the_timing_is_not_in_the_peak(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as the graph."""
+    read, held = worker.executed_graph, 200_000_000
+
+    def hungry(iterator: object) -> list:
+        np.ones(held // 8)
+        return read(iterator)
+
+    monkeypatch.setattr(worker, "executed_graph", hungry)
+    found = measured(folder, "numbers")
+    demand_samples(found)
+    assert memory.peak_resident_bytes() - found.peak_resident_bytes > 0.9 * held
+
+
 def test_a_later_run_seeks_no_facts_and_is_checked_all_the_same(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -316,3 +364,20 @@ def test_only_who_takes_turns_may_be_left_unchecked(
     assert worker.measure(asked, time.monotonic()).error.type == "AssertionError"
     asked.channel = "a socket"
     assert worker.measure(asked, time.monotonic()).error.message == "past the gate"
+
+
+def test_a_base_that_imported_head_s_modules_is_not_measured(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by the import hook of an editable install."""
+    hooked = types.ModuleType("hooked")
+    hooked.__file__ = str(tmp_path / "hooked.py")
+    monkeypatch.setitem(sys.modules, "hooked", hooked)
+    asked = request(folder, "numbers")
+    asked.folder = str(folder)
+    demand_samples(worker.measure(asked, time.monotonic()))
+    asked.stands_for = str(tmp_path)
+    found = worker.measure(asked, time.monotonic())
+    assert found.samples == []
+    assert found.error.type == "UsageError"
+    assert found.error.message.startswith("base imported 'hooked' from head's ")

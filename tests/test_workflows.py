@@ -175,7 +175,7 @@ def guarded(name, folder, base, tmp_path):
     assert done.returncode in (0, 3), told
     assert "Traceback" not in told
     assert "Guard: " in summary.read_text("utf-8")
-    assert "title=Feedrate guard::Guard: " in done.stdout
+    assert "title=Feedrate guard::Guard: " in done.stderr
     return ElementTree.parse(folder / "guard.xml").getroot()
 
 

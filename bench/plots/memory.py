@@ -2,7 +2,7 @@
 
 The stepped line is the Pareto front: whoever is below or right of it is beaten in both.
 Memory that is within 2 % of a faster trial's counts as the same. It is the most that
-the process held, its 0.3 GB of TensorFlow included.
+the process held while it was timed, TensorFlow and the inputs included.
 """
 
 import numpy as np
@@ -28,8 +28,8 @@ def draw(table: pd.DataFrame) -> Figure | None:
     """
     if table["peak_resident_bytes"].isna().all():
         return None
-    peaks = table.groupby(["machine", "key"])["peak_resident_bytes"].median() / 1e9
-    trials = stats.trials(table).join(peaks.rename("gigabytes"), on=["machine", "key"])
+    trials = stats.trials(table)
+    trials = trials.assign(gigabytes=trials["peak_resident_bytes"] / 1e9)
     trials = trials[trials["ranked"] & (trials["gigabytes"] > 0)]
     trials = trials[trials["factor"].notna()]
     found = [s for _, s in trials.groupby("scene", sort=False) if len(s) > 1]

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench import figure, stats, words
+from bench import figure, pairs, stats, words
 
 MOST_SCENES = 8
 COLORS = {
@@ -66,22 +66,15 @@ def _placements(runs: pd.DataFrame, scene: pd.DataFrame) -> pd.DataFrame:
     best = ranked.drop_duplicates(by).sort_values(
         by, key=lambda column: column.replace({"off": "", "auto": "on "})
     )
-    machine, keys = best["machine"].iloc[0], list(best["key"])
-    own = runs[(runs["machine"] == machine) & runs["key"].isin(keys)]
-    logs = own.pivot_table(
-        index=["folder", "sweep", "round"], columns="key", values="log_seconds"
-    )[keys]
-    seconds = np.exp(logs.to_numpy())
-    ratios = []
-    for column in range(len(keys)):
-        pairs = ~np.isnan(seconds[:, 0] + seconds[:, column])
-        if pairs.any():
-            found = stats.ratio(seconds[pairs, 0], seconds[pairs, column])
-        else:
-            found = stats.Interval(np.nan, np.nan, np.nan, 0)
-        ratios.append((found.estimate, found.low, found.high))
-    speed, low, high = np.array(ratios).T
-    return best.assign(speed=speed, speed_low=low, speed_high=high)
+    own = runs[runs["machine"] == best["machine"].iloc[0]]
+    seconds = pairs.seconds(own, list(best["key"]))
+    seconds /= best["batch_size"].to_numpy(float)
+    ratios = [pairs.ratio(seconds[:, 0], column) for column in seconds.T]
+    return best.assign(
+        speed=[one.estimate for one in ratios],
+        speed_low=[one.low for one in ratios],
+        speed_high=[one.high for one in ratios],
+    )
 
 
 def _panel(panel: Axes, rows: pd.DataFrame) -> None:
