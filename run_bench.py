@@ -8,6 +8,7 @@ import gc
 import os
 import re
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,26 +17,46 @@ from bench.errors import UsageError, check_folder, unknown
 
 try:
     from bench import guarding, sweeps
+    from bench.guarded import MISSING
     from bench.trial import CONSUMERS, Effort
 except ModuleNotFoundError as missing:  # another Python than that of the packages
     sys.exit(program.without(missing))
 
 # Three minutes with its report, also where the machine is shared: what is cut, says so.
-MAIN_JOB = ("run", "quick", "--budget", "145s")
+MAIN_JOB = ("run", "quick", "--budget", "160s")
 RUN_EXITS = (
     "exit codes: 0 something was measured; 1 every run failed, or none was made; 2 bad "
-    "use; 130 interrupted, what was measured is kept"
+    "use; 70 a fault of the program; 130 interrupted, what was measured is kept"
 )
 NOTHING_MEASURED = 1
 BAD_USE = 2
 INTERRUPTED = 130
+UNEXPECTED = 70  # EX_SOFTWARE of sysexits.h; of a guard it is 5, as it did not look
+READER_LEFT = 141  # as a shell tells SIGPIPE
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run one verb; the quick sweep if none is given. Returns the exit code."""
     options = _parser().parse_args(_joined(arguments or MAIN_JOB))
     try:
-        return options.verb(options)
+        return _ended(options)
+    except Exception as error:  # Python would leave with 1, which is a guard's verdict
+        traceback.print_exc()
+        _annotate(f"{type(error).__name__}: {error}")
+        return MISSING if options.verb is guard else UNEXPECTED
+
+
+def _ended(options: argparse.Namespace) -> int:
+    """Run the verb, and say in a line how it ended where that was not by itself."""
+    try:
+        code = options.verb(options)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # whoever reads has enough, as `head` does
+        # Else Python's exit fails once more. Source: signal(7)'s note on SIGPIPE at
+        # docs.python.org.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_LEFT
     except ModuleNotFoundError as missing:
         return program.without(missing)
     except UsageError as error:

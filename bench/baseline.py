@@ -8,18 +8,18 @@ of the two times, and nothing of what changed from one to the other.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from types import MappingProxyType
 
 import msgspec
 import numpy as np
-from scipy import stats as distributions
 
-from bench import compare, stats
+from bench import stats, store
+from bench.difference import NONE, Difference, between, interval, scaled
 from bench.errors import UsageError, write_whole
-from bench.guarded import Row, differ, figure
+from bench.guarded import Row, Verdict, differ, figure
 from bench.machine import identity
 from bench.trial import Run, Trial
 
@@ -28,23 +28,6 @@ P95 = 95
 # Of few windows the 95th percentile is too low, and windows of more batches have a
 # lower one. Within this factor that is 1 to 2 % at 8 to 25 windows (simulated).
 MOST_UNLIKE = 1.5
-
-
-class Difference(NamedTuple):
-    """The log of a ratio, with what is known of it.
-
-    Attributes:
-        estimate: Itself.
-        error: Its standard error; NaN where one run gives none.
-        freedom: Degrees of freedom of the error.
-    """
-
-    estimate: float
-    error: float
-    freedom: float
-
-
-NONE = Difference(0.0, 0.0, np.inf)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +75,7 @@ def of(runs: Iterable[Run]) -> tuple[Baseline, dict[str, str]]:
     Raises:
         UsageError: There are no runs, or they are of more than one machine.
     """
-    runs = list(runs)
+    runs = store.one_a_round(runs)
     if not runs:
         raise UsageError("No runs were made, so there is nothing to compare or save.")
     if len({identity(run.machine) for run in runs}) > 1:
@@ -174,21 +157,23 @@ def judge(
     baseline: Baseline,
     now: Baseline,
     failed: Mapping[str, str],
-    thresholds: Mapping[str, Mapping[str, float]],
+    thresholds: Callable[[str], Mapping[str, float]],
     *,
     alpha: float,
     scale_by: str = "",
+    failed_in_base: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[list[Row], list[str]]:
-    """Each trial of the baseline against the same trial now.
+    """Each trial of either side against the same trial of the other.
 
     Args:
         baseline: What is compared with.
         now: The same trials, measured now.
-        failed: By key, why a trial that was run has no figures.
-        thresholds: By key and metric.
+        failed: By key, why a trial that was run now has no figures.
+        thresholds: A trial's key to its thresholds by metric.
         alpha: What all intervals together may miss.
         scale_by: A trial in both, whose ratio is taken for that of the machines; how
             well that is known goes into the intervals.
+        failed_in_base: By key, why a trial of the base has no figures.
 
     Returns:
         A row a trial and metric, and notes.
@@ -205,59 +190,60 @@ def judge(
             f"'{scale_by}' here to that in the baseline: machines differ in more than "
             "one such figure."
         )
-    judged = {key: kept for key, kept in baseline.trials.items() if key != scale_by}
-    share = alpha / max(1, sum(len(thresholds.get(key, {})) for key in judged))
+    every = dict.fromkeys((*baseline.trials, *failed_in_base, *now.trials, *failed))
+    every.pop(scale_by, None)
+    limits = {key: thresholds(key) for key in every}
+    judged = [key for key in baseline.trials if key != scale_by]
+    share = alpha / max(1, sum(len(limits[key]) for key in judged))
     rows = []
-    for key, kept in judged.items():
-        for metric, threshold in thresholds.get(key, {}).items():
+    for key in every:
+        absent = _absent(key, baseline, now, failed_in_base, failed)
+        for metric, threshold in limits[key].items():
             about = {"key": key, "metric": metric, "threshold": threshold}
-            fresh = now.trials.get(key)
-            if fresh is None:
-                verdict = "failed" if key in failed else "missing"
-                cause = failed.get(key, "it is in the baseline and was not run now")
-                rows.append(Row(**about, verdict=verdict, cause=cause))
+            if absent:
+                rows.append(Row(**about, verdict=absent[0], cause=absent[1]))
                 continue
+            kept, fresh = baseline.trials[key], now.trials[key]
             why = _unlike(kept, fresh, metric, same=same or bool(scale_by))
             if why:
                 rows.append(Row(**about, verdict="not_comparable", cause=why))
                 continue
             by = scale if metric.endswith("_per_example") else NONE
             rows.append(_row(about, kept, fresh, share, by))
-    new = [key for key in now.trials if key not in baseline.trials]
-    if new:
-        notes.append(f"Not in the baseline, so not judged: {', '.join(new)}.")
     return rows, notes
 
 
-def scaled(found: Difference, scale: Difference) -> Difference:
-    """A difference less another that is independent of it.
-
-    Degrees of freedom are Welch and Satterthwaite's for the sum of two variances.
-    """
-    parts = np.array([found.error**2, scale.error**2])
-    total = parts.sum()
-    freedom = min(found.freedom, scale.freedom)
-    if total > 0:
-        freedom = total**2 / (parts**2 / [found.freedom, scale.freedom]).sum()
-    estimate = found.estimate - scale.estimate
-    return Difference(estimate, float(np.sqrt(total)), float(freedom))
+def _absent(
+    key: str,
+    baseline: Baseline,
+    now: Baseline,
+    failed_in_base: Mapping[str, str],
+    failed: Mapping[str, str],
+) -> tuple[Verdict, str] | None:
+    """Verdict and cause of a trial that has no figures on one side, or on none."""
+    if key in failed:
+        return "failed", failed[key]
+    if key in failed_in_base:
+        return "not_comparable", f"base failed: {failed_in_base[key]}"
+    if key not in now.trials:
+        return "missing", "it is in base and was not run now"
+    if key not in baseline.trials:
+        return "not_comparable", "it is not in base"
+    return None
 
 
 def _row(about: dict, kept: Kept, fresh: Kept, alpha: float, scale: Difference) -> Row:
     metric = about["metric"]
-    found = scaled(_difference(fresh, kept, metric), scale)
-    width = distributions.t.ppf(1 - alpha / 2, found.freedom) * found.error
-    middle = found.estimate
-    bounds = np.exp([middle, middle - width, middle + width])
-    count = min(len(side.runs[metric]) for side in (kept, fresh))
-    found = stats.Interval(*(float(value) for value in bounds), count)
+    sides = fresh.runs[metric], kept.runs[metric]
+    found = scaled(between(*sides), scale)
+    found = interval(found, alpha, min(map(len, sides)))
     return Row(
         **about,
         verdict=stats.verdict(found, about["threshold"]),
         ratio=found.estimate,
         low=figure(found.low),
         high=figure(found.high),
-        count=count,
+        count=found.count,
         output_changed=differ(kept.outputs, fresh.outputs),
     )
 
@@ -291,11 +277,6 @@ def _unlike_windows(kept: Kept, fresh: Kept) -> str:
     return ""
 
 
-def _difference(head: Kept, base: Kept, metric: str) -> Difference:
-    sides = (np.log(side.runs[metric]) for side in (head, base))
-    return Difference(*compare.welch(*sides))
-
-
 def _scale(baseline: Baseline, now: Baseline, name: str) -> Difference:
     sides = [side.trials.get(name) for side in (now, baseline)]
     if None in sides:
@@ -303,4 +284,4 @@ def _scale(baseline: Baseline, now: Baseline, name: str) -> Difference:
             f"--scale-by {name}: it must be a trial of the baseline and of this run; "
             f"the baseline has {', '.join(baseline.trials)}."
         )
-    return _difference(*sides, "seconds_per_example")
+    return between(*(side.runs["seconds_per_example"] for side in sides))

@@ -14,8 +14,8 @@ from pathlib import Path
 from types import ModuleType
 
 from bench.errors import UsageError, unknown
+from bench.program import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 SHELVES = {
     "layers": ROOT / "layers",
     "workloads": ROOT / "bench" / "workloads",

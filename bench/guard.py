@@ -18,6 +18,7 @@ from bench import lockstep, machine
 from bench.guarded import Guarded
 from bench.hearing import Case, Hearing
 from bench.lockstep import Trio
+from bench.requests import CannotStart
 from bench.trial import Effort
 
 BUDGET_SECONDS = 300.0
@@ -69,7 +70,8 @@ def live(
         notes: To put on the record.
 
     Returns:
-        The record. A case that failed, or is on one side only, is a row as well.
+        The record. A case that failed, or is on one side only, is a row as well; so is
+        what is open when processes cannot be had any more.
 
     Raises:
         Interrupted: Ctrl-C, with the record as it stands.
@@ -82,6 +84,9 @@ def live(
     interrupted = False
     try:
         _hear(hearings, trio, effort, seed, start + budget_seconds, clock, said)
+    except CannotStart as error:
+        for hearing in hearings:
+            hearing.end("failed", str(error))
     except KeyboardInterrupt:
         interrupted = True
         for hearing in hearings:

@@ -124,7 +124,7 @@ def junit(guarded: Guarded, *, unknown_passes: bool = False) -> bytes:
 
 
 def github(guarded: Guarded, code: int, environment: Mapping[str, str]) -> None:
-    """On GitHub's runners: annotations on standard output, and the job summary.
+    """On GitHub's runners: annotations on standard error, and the job summary.
 
     Args:
         guarded: The record.
@@ -147,6 +147,8 @@ def github(guarded: Guarded, code: int, environment: Mapping[str, str]) -> None:
 def annotate(level: str, title: str, text: str, environment: Mapping[str, str]) -> None:
     """One annotation on GitHub's runners, nothing elsewhere.
 
+    The runner reads both streams; on standard output it would be within the JSON.
+
     Args:
         level: `error`, `warning` or `notice`.
         title: A few words.
@@ -157,8 +159,7 @@ def annotate(level: str, title: str, text: str, environment: Mapping[str, str]) 
         return
     # As the runner unescapes them: %, CR and LF in data, and : and , in a property.
     title = _data(title).replace(":", "%3A").replace(",", "%2C")
-    print(f"::{level} title={title}::{_data(text)}")
-    sys.stdout.flush()
+    print(f"::{level} title={title}::{_data(text)}", file=sys.stderr, flush=True)
 
 
 def _annotations(guarded: Guarded, code: int) -> Iterator[tuple[str, str, str]]:

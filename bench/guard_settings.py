@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench.errors import UsageError, unknown
-from bench.guarded import METRICS
+from bench.guarded import METRICS, Guarded
 
 TABLE = "tool.feedrate.guard"
 KEYS = ("threshold", "metrics", "thresholds")
@@ -28,7 +28,8 @@ class Settings:
         threshold: The relative change from which a slow-down counts, of all metrics;
             where None, `DEFAULT`, or the metric's own in `DEFAULTS`.
         metrics: What is guarded.
-        overrides: By trial key, its thresholds by metric.
+        overrides: By trial key, or by workload for all its trials, the thresholds by
+            metric.
     """
 
     threshold: float | None = None
@@ -41,7 +42,20 @@ class Settings:
             found = {name: DEFAULTS.get(name, DEFAULT) for name in self.metrics}
         else:
             found = dict.fromkeys(self.metrics, self.threshold)
-        return found | dict(self.overrides.get(key, {}))
+        return found | dict(self.overrides.get(self._named(key), {}))
+
+    def noted(self, found: Guarded) -> Guarded:
+        """The record with a note on overrides that were of none of its trials."""
+        used = {self._named(row.key) for row in found.rows}
+        unused = [name for name in self.overrides if name not in used]
+        if not unused:
+            return found
+        note = f"No trial here for [{TABLE}.thresholds]: {', '.join(unused)}."
+        return replace(found, notes=[*found.notes, note])
+
+    def _named(self, key: str) -> str:
+        """The override for a trial: its own, or else its workload's."""
+        return key if key in self.overrides else key.partition("[")[0]
 
 
 def load(
@@ -63,22 +77,46 @@ def load(
     for key in table:
         if key not in KEYS:
             raise UsageError(f"{where}: {unknown('key', key, KEYS)}")
-    asked = tuple(metrics) or tuple(table.get("metrics", ())) or Settings.metrics
+    asked = tuple(metrics) or _metrics(table, where)
     for metric in asked:
         if metric not in METRICS:
             raise unknown("metric", metric, METRICS)
-    overrides = {}
-    for key, given in table.get("thresholds", {}).items():
-        limits = given if isinstance(given, dict) else dict.fromkeys(asked, given)
-        for metric in limits:
-            if metric not in METRICS:
-                raise UsageError(f"{where}: {unknown('metric', metric, METRICS)}")
-        overrides[key] = {metric: share(value) for metric, value in limits.items()}
     if threshold is not None:
         general = checked(threshold)
     else:
         general = share(table["threshold"]) if "threshold" in table else None
+    overrides = _overrides(table, asked, where)
     return Settings(threshold=general, metrics=asked, overrides=overrides)
+
+
+def _metrics(table: dict, where: str) -> tuple[str, ...]:
+    given = table.get("metrics", list(Settings.metrics))
+    if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
+        raise UsageError(
+            f"{where}: metrics is a list of names, such as "
+            f'["seconds_per_example"], got {given!r}.'
+        )
+    return tuple(given) or Settings.metrics
+
+
+def _overrides(
+    table: dict, asked: Sequence[str], where: str
+) -> dict[str, dict[str, float]]:
+    given = _dict(table.get("thresholds", {}), f"{where}: thresholds")
+    found = {}
+    for key, value in given.items():
+        limits = value if isinstance(value, dict) else dict.fromkeys(asked, value)
+        for metric in limits:
+            if metric not in METRICS:
+                raise UsageError(f"{where}: {unknown('metric', metric, METRICS)}")
+        found[key] = {metric: share(limit) for metric, limit in limits.items()}
+    return found
+
+
+def _dict(value: object, what: str) -> dict:
+    if not isinstance(value, dict):
+        raise UsageError(f"{what} must be a table, got {value!r}.")
+    return value
 
 
 def share(text: object) -> float:
@@ -114,6 +152,8 @@ def _table(path: Path) -> dict:
         raise UsageError(f"Cannot read '{path}': {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"'{path}' is not valid TOML: {error}.") from error
-    if path.name == "pyproject.toml":
-        return content.get("tool", {}).get("feedrate", {}).get("guard", {})
+    if path.name != "pyproject.toml":
+        return content
+    for name in TABLE.split("."):
+        content = _dict(content.get(name, {}), f"'{path}': {name} of [{TABLE}]")
     return content

@@ -6,7 +6,7 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bench import catalog, sweeps
@@ -16,6 +16,21 @@ from bench.trial import CONSUMERS
 
 MODES = ("against_ref", "against_python", "baseline", "save_baseline")
 BUDGET = "5m"
+# By mode, the options that would change nothing, and why.
+REFUSED = {
+    "baseline": (
+        ("strategy", "axis", "consumer", "data"),
+        "--baseline FILE, whose trials are those that were saved",
+    ),
+    "folders": (
+        ("workload", "strategy", "axis", "consumer", "data"),
+        "two result folders A B, where all was measured before",
+    ),
+    "save_baseline": (
+        ("json", "out", "junit", "history"),
+        "--save-baseline FILE, which gives no verdicts",
+    ),
+}
 
 
 def add_options(parser: argparse.ArgumentParser, duration: Callable) -> None:
@@ -61,7 +76,7 @@ def main(options: argparse.Namespace) -> int:
     mode = _mode(options)
     for path in (options.junit, options.history, options.out):
         check_writable(path)
-    from bench import guard, guard_settings, guarded, live, stored
+    from bench import guard, guard_settings, live, store, stored
 
     settings = guard_settings.load(
         _config(options),
@@ -72,7 +87,7 @@ def main(options: argparse.Namespace) -> int:
     )
     if mode == "folders":
         found = stored.folders(*options.folders, settings.thresholds)
-        return _told(found, options)
+        return _told(settings.noted(found), options)
     wanted = live.Wanted(
         sweep=_sweep(options),
         named=bool(options.workload),
@@ -85,22 +100,22 @@ def main(options: argparse.Namespace) -> int:
     )
     # As on Ctrl-C: no worktree and no process may be left.
     signal.signal(signal.SIGTERM, _interrupt)
+    folder = store.new_folder(live.GUARD)  # of what is measured without taking turns
     if mode == "save_baseline":
-        kept = stored.save(options.save_baseline, wanted)
-        count = plural(len(kept.trials), "trial")
-        print(f"Baseline of {count}: {options.save_baseline}")
-        return guarded.HELD
+        return _saved(*stored.save(options.save_baseline, wanted, folder), options)
     try:
         if mode == "against_ref":
             found = live.against_ref(options.repo, options.against_ref, wanted)
         elif mode == "against_python":
             found = live.against_python(options.against_python, wanted)
         else:
-            found = stored.against_baseline(options.baseline, wanted, options.scale_by)
+            found = stored.against_baseline(
+                options.baseline, wanted, folder, options.scale_by
+            )
     except guard.Interrupted as stopped:
         _say("Interrupted: what was not settled is unknown, and no history is written.")
-        return _told(stopped.found, options, interrupted=True)
-    return _told(found, options)
+        return _told(settings.noted(stopped.found), options, interrupted=True)
+    return _told(settings.noted(found), options)
 
 
 def _mode(options: argparse.Namespace) -> str:
@@ -118,6 +133,10 @@ def _mode(options: argparse.Namespace) -> str:
         )
     if options.scale_by and given != ["baseline"]:
         raise UsageError("--scale-by goes with --baseline FILE alone.")
+    names, why = REFUSED.get(given[0], ((), ""))
+    refused = [f"--{name}" for name in names if getattr(options, name)]
+    if refused:
+        raise UsageError(f"Leave out {' and '.join(refused)} with {why}.")
     return given[0]
 
 
@@ -142,27 +161,69 @@ def _config(options: argparse.Namespace) -> Path | None:
     return None
 
 
+def _saved(kept, failed: Mapping[str, str], options: argparse.Namespace) -> int:
+    from bench import guarded
+
+    if failed:
+        key, why = next(iter(failed.items()))
+        _complain(f"'{key}' failed, so no baseline is saved: {why}")
+        return guarded.MISSING
+    print(f"Baseline of {plural(len(kept.trials), 'trial')}: {options.save_baseline}")
+    return guarded.HELD
+
+
 def _told(found, options: argparse.Namespace, *, interrupted: bool = False) -> int:
+    """Write and print the record; returns the exit code, that of the verdicts.
+
+    What cannot be written is said after them, and makes bad use only of what held.
+    """
     from bench import guard_output, guarded
 
     passes = options.unknown_passes and not interrupted
     code = guarded.exit_code(found, unknown_passes=passes)
     code = guarded.INTERRUPTED if interrupted else code
-    if options.out:
-        options.out.write_text(guard_output.as_json(found, code), encoding="utf-8")
-    if options.junit:
-        junit = guard_output.junit(found, unknown_passes=passes)
-        options.junit.write_bytes(junit)
-    if options.history and not interrupted:  # too short to be a level of its own
-        from bench import history
-
-        history.append(options.history, found)
+    faults = _written(found, code, options, passes)
     if options.json:
-        print(guard_output.as_json(found, code))
+        print(guard_output.as_json(found, code), flush=True)
     else:
         guard_output.terminal(found, code)
     guard_output.github(found, code, os.environ)
-    return code
+    if options.history and not interrupted:  # too short to be a level of its own
+        from bench import history
+
+        try:
+            history.append(options.history, found)
+        except UsageError as error:
+            faults.append(str(error))
+    for fault in faults:
+        _complain(fault)
+    return guarded.BAD_USE if faults and code == guarded.HELD else code
+
+
+def _written(found, code: int, options: argparse.Namespace, passes: bool) -> list[str]:
+    """Write the record's files; returns what was wrong, a line a file."""
+    from bench import guard_output
+
+    contents: list[tuple[Path, bytes]] = []
+    if options.out:
+        contents.append((options.out, guard_output.as_json(found, code).encode()))
+    if options.junit:
+        junit = guard_output.junit(found, unknown_passes=passes)
+        contents.append((options.junit, junit))
+    faults = []
+    for path, content in contents:
+        try:
+            path.write_bytes(content)
+        except OSError as error:
+            faults.append(f"Cannot write '{path}': {error.strerror}.")
+    return faults
+
+
+def _complain(text: str) -> None:
+    from bench import guard_output
+
+    _say(f"error: {text}")
+    guard_output.annotate("error", "Feedrate", text, os.environ)
 
 
 def _say(line: str) -> None:

@@ -9,13 +9,14 @@ import numpy as np
 
 from bench import evidence, turns
 from bench.guard_settings import Settings
-from bench.guarded import Row
+from bench.guarded import Row, Verdict
 from bench.lockstep import Side, Trio
 from bench.trial import Failure
 from bench.watch import Watch
 
 LEAST_TURN_SECONDS = 0.7  # of each trio of processes
 FIRST_TURN_SECONDS = 1.5
+FIRST_SHARE = 0.1  # at most, of the time: in little of it three trios are to fit
 MOST_TURN_SECONDS = 4.0
 
 
@@ -44,11 +45,11 @@ class Hearing:
     def __init__(self, case: Case, alpha: float) -> None:
         """Nothing heard yet; alpha is each of its rows' share."""
         self.case = case
-        self.ended = _absent(case)
+        self.ended = _absent(case)  # by metric
         self.watches = [
             Watch(case.key, metric, threshold, alpha)
             for metric, threshold in case.thresholds.items()
-            if not self.ended
+            if metric not in self.ended
         ]
         self.setup = 0.0
         self.turn_lengths: list[float] = []
@@ -75,7 +76,7 @@ class Hearing:
     def turn_seconds(self, share: float) -> float:
         """How long the next trio takes turns, within this case's share of the time."""
         if not self.turn_lengths:
-            return FIRST_TURN_SECONDS
+            return max(LEAST_TURN_SECONDS, min(FIRST_TURN_SECONDS, FIRST_SHARE * share))
         taken = float(np.mean(self.turn_lengths))
         ratios = self.watches[0].ratios
         wanted = evidence.best_turn_seconds(ratios, taken, self.setup)
@@ -88,14 +89,21 @@ class Hearing:
         self.setup = max(setup, 0.001)
         self.turn_lengths.append(turns)
         self.cpu_seconds += sum(one.process_cpu_seconds for one in trio.measured)
-        self.ended = _ended(self.case, trio)
-        if self.ended:
-            self.watches = []
+        why = _why_ended(self.case, trio)
+        if why:
+            self.end(*why)
             return
         self.head_seconds += [row[2].seconds for row in trio.turns]
         for watch in self.watches:
             if watch.open:
                 watch.add(trio)
+
+    def end(self, verdict: Verdict, cause: str) -> None:
+        """What is still open cannot be settled; what is settled stands."""
+        every = _rows(self.case, verdict, cause)
+        ending = [watch.metric for watch in self.watches if watch.open]
+        self.ended |= {metric: every[metric] for metric in ending}
+        self.watches = [watch for watch in self.watches if not watch.open]
 
     def close(self) -> None:
         """No more trios: the last look at what there is."""
@@ -109,12 +117,14 @@ class Hearing:
 
     def rows(self) -> list[Row]:
         """Its rows as they stand."""
-        return self.ended or [watch.row() for watch in self.watches]
+        rows = self.ended | {watch.metric: watch.row() for watch in self.watches}
+        return [rows[metric] for metric in self.case.thresholds]
 
     def progress(self) -> str:
         """Where it stands, one line."""
         if self.ended:
-            return f"{self.case.key}: {self.ended[0].verdict}, {self.ended[0].cause}"
+            row = next(iter(self.ended.values()))
+            return f"{self.case.key}: {row.verdict}, {row.cause}"
         return self.watches[0].progress()
 
     def seconds_per_example(self) -> float:
@@ -123,32 +133,32 @@ class Hearing:
         return float(np.median(self.head_seconds)) / size
 
 
-def _absent(case: Case) -> list[Row]:
-    """Rows of a case that is on one side only."""
+def _absent(case: Case) -> dict[str, Row]:
+    """Rows by metric of a case that is on one side only."""
     if case.head is None:
         return _rows(case, "missing", "it is in base and not in head")
     if case.base is None:
         return _rows(case, "not_comparable", "it is not in base")
-    return []
+    return {}
 
 
-def _ended(case: Case, trio: Trio) -> list[Row]:
-    """Rows of a case that cannot be compared, from what its trio brought back."""
+def _why_ended(case: Case, trio: Trio) -> tuple[Verdict, str] | None:
+    """Verdict and cause of a case that its trio shows not to be comparable."""
     if "head" in trio.failures:
-        return _rows(case, "failed", _spelled(trio.failures["head"]))
+        return "failed", _spelled(trio.failures["head"])
     if trio.failures:
         failure = next(iter(trio.failures.values()))
-        return _rows(case, "not_comparable", f"base failed: {_spelled(failure)}")
+        return "not_comparable", f"base failed: {_spelled(failure)}"
     base, head = trio.measured[0], trio.measured[2]
     if base.input_fingerprint != head.input_fingerprint:
         cause = "base and head make different inputs; compare on the same --data"
-        return _rows(case, "not_comparable", cause)
-    return []
+        return "not_comparable", cause
+    return None
 
 
-def _rows(case: Case, verdict: str, cause: str) -> list[Row]:
-    return [
-        Row(
+def _rows(case: Case, verdict: Verdict, cause: str) -> dict[str, Row]:
+    return {
+        metric: Row(
             key=case.key,
             metric=metric,
             verdict=verdict,
@@ -156,7 +166,7 @@ def _rows(case: Case, verdict: str, cause: str) -> list[Row]:
             cause=cause,
         )
         for metric, threshold in case.thresholds.items()
-    ]
+    }
 
 
 def _spelled(failure: Failure) -> str:

@@ -117,7 +117,6 @@ def append(path: str | Path, guarded: Guarded) -> None:
     path = Path(path)
     line = msgspec.json.encode(_Line(SCHEMA, guarded)) + b"\n"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a+b", buffering=0) as file:
             if file.seek(0, os.SEEK_END):
                 file.seek(-1, os.SEEK_END)

@@ -1,10 +1,12 @@
 """A workload's inputs: made once into a cache folder, whole or not at all."""
 
+import contextlib
 import hashlib
 import inspect
 import os
 import shutil
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +20,8 @@ from bench.pipeline import Pipeline
 
 SEED = 20
 DEFAULT_EXAMPLES = 1024
+MAKING = ".making-"
+ABANDONED_SECONDS = 3600.0  # no run may last nearly as long
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,8 @@ def _make(
     entry: Entry, module: ModuleType, count: int, size: int, folder: Path
 ) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".making-"))
+    _clear(folder.parent)
+    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=MAKING))
     arguments = {"size": size} if size else {}
     rng = np.random.default_rng(SEED)
     try:
@@ -113,6 +118,14 @@ def _make(
                 raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _clear(folder: Path) -> None:
+    """Remove what was left half made, as by a process that was killed."""
+    for path in folder.glob(f"{MAKING}*"):
+        with contextlib.suppress(FileNotFoundError):  # another process was quicker
+            if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+                shutil.rmtree(path)
 
 
 def look(entry: Entry, data: str) -> None:

@@ -24,7 +24,7 @@ from bench.processes import executor
 from bench.requests import Executor, Home
 from bench.sweeps import Sweep
 from bench.trial import Effort, Measured, Trial
-from bench.turns import CHECKS_EACH, PROTOCOL
+from bench.turns import check_protocol
 
 GUARD = "guard"
 REFERENCE = Path(__file__).with_name("reference.py")
@@ -97,6 +97,8 @@ def against_ref(repo: str | Path, ref: str, wanted: Wanted) -> Guarded:
         guard.Interrupted: Ctrl-C, with what was known by then.
     """
     demand_turns(wanted.sweep)
+    # Each side works in its own tree, where a relative path would lead elsewhere.
+    wanted = replace(wanted, data=_anywhere(wanted.data))
     top = revisions.repository(Path(repo))
     ours = top == catalog.ROOT
     with revisions.checked_out(top, ref) as base:
@@ -107,24 +109,19 @@ def against_ref(repo: str | Path, ref: str, wanted: Wanted) -> Guarded:
             notes.append("Head has changes that are not committed; they are measured.")
         homes = [Home(root=base.tree) if ours else Home(), Home()]
         with _servers(*homes) as (base_server, head_server):
-            cases = []
-            for trial in trials:
-                there = _path(trial.workload, base.tree, ours)
-                base_side = Side(base_server, trial, str(base.tree))
-                cases.append(
-                    Case(
-                        key=trial.key,
-                        base=base_side if there.is_file() else None,
-                        head=Side(head_server, trial, str(top)),
-                        thresholds=wanted.thresholds(trial.key),
-                    )
+
+            def case(trial: Trial, *, on_head: bool) -> Case:
+                on_base = _path(trial.workload, base.tree, ours).is_file()
+                old = Side(base_server, trial, str(base.tree), stands_for=str(top))
+                return Case(
+                    key=trial.key,
+                    base=old if on_base else None,
+                    head=Side(head_server, trial, str(top)) if on_head else None,
+                    thresholds=wanted.thresholds(trial.key),
                 )
-            for trial in lost:
-                base_side = Side(base_server, trial, str(base.tree))
-                limits = wanted.thresholds(trial.key)
-                cases.append(
-                    Case(key=trial.key, base=base_side, head=None, thresholds=limits)
-                )
+
+            cases = [case(trial, on_head=True) for trial in trials]
+            cases += [case(trial, on_head=False) for trial in lost]
             return _guarded(
                 cases,
                 wanted,
@@ -190,11 +187,16 @@ def _guarded(
         said=wanted.said,
         **about,
     )
+    if not wanted.reference:
+        return found
     try:
-        reference += [_reference(server)] if wanted.reference else []
+        reference.append(_reference(server))
     except KeyboardInterrupt as stopped:
         raise guard.Interrupted(found) from stopped
-    return replace(found, reference=geometric_mean(reference) if reference else None)
+    except UsageError as error:
+        note = f"{error} So this guard has no ratio in a history."
+        return replace(found, notes=[*found.notes, note])
+    return replace(found, reference=geometric_mean(reference))
 
 
 def _reference(server: Executor) -> float:
@@ -210,7 +212,8 @@ def _reference(server: Executor) -> float:
         measured = msgspec.json.decode(outcome.result, type=Measured)
         found = measured.error
     if found:
-        raise UsageError(f"The reference workload failed: {found.message}")
+        message = found.message.rstrip(".")
+        raise UsageError(f"The reference workload failed: {message}.")
     return median(measured.samples) / trial.pipeline.batch_size
 
 
@@ -248,6 +251,16 @@ def _trials(
         trials += [replace(trial, workload=spelled) for trial in made]
     lost = [Trial(workload=name, data=wanted.data) for name in gone]
     return trials, lost
+
+
+def _anywhere(data: str) -> str:
+    """The user's data, a path or `FILE.csv:COLUMN`, as found from any folder."""
+    path, _, column = data.rpartition(":")
+    if data and Path(data).exists():
+        return str(Path(data).absolute())
+    if path and Path(path).exists():
+        return f"{Path(path).absolute()}:{column}"
+    return data  # a name, or nothing
 
 
 def _relative(name: str, top: Path, ours: bool) -> str:
@@ -298,15 +311,8 @@ def _servers(base: Home, head: Home) -> Iterator[tuple[Executor, Executor]]:
         with ThreadPoolExecutor() as both:
             list(both.map(lambda server: server.start(), started))
         for server, home in zip(started, (base, head), strict=False):
-            if server.protocol not in (CHECKS_EACH, PROTOCOL):
-                raise UsageError(
-                    f"The harness in {home.root} takes turns by protocol "
-                    f"{server.protocol} and this one by {PROTOCOL}: they cannot be "
-                    "compared live. Compare result folders: guard A B."
-                )
+            check_protocol(server.protocol, home.root)
         yield started[0], started[-1]
-    except RuntimeError as error:
-        raise UsageError(f"A side's processes cannot start: {error}") from error
     finally:
         for server in started:
             server.stop()

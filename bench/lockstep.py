@@ -10,7 +10,7 @@ where its memory lies. So the roles rotate from trio to trio.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,11 +32,13 @@ class Side:
         server: Started; several sides may share one.
         trial: What it measures.
         folder: The folder it works in, which is also on its module path.
+        stands_for: The tree of which `folder` is another revision; empty on head.
     """
 
     server: Executor
     trial: Trial
     folder: str = ""
+    stands_for: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,36 +60,34 @@ class Trio:
     seconds: float
 
 
-def trios(
-    base: Side, head: Side, effort: Effort, *, seconds: float, seed: int
-) -> Iterator[Trio]:
-    """Trios of processes without end, each taking turns for so many seconds.
+def trio(
+    base: Side, head: Side, effort: Effort, *, seconds: float, seed: int, number: int
+) -> Trio:
+    """One trio of processes, taking turns.
 
     Args:
         base: What is compared with.
         head: What is compared.
         effort: Calibration, ramp and limits.
-        seconds: Of turns in each trio of processes.
+        seconds: Of turns.
         seed: Of the first trio; each has another, the same for its three processes.
+        number: Which trio of its case, from 0.
+
+    Raises:
+        UsageError: A process cannot be had, or takes turns by another protocol.
     """
-    number = 0
-    while True:
-        yield trio(base, head, effort, seconds=seconds, seed=seed, number=number)
-        number += 1
-
-
-def trio(
-    base: Side, head: Side, effort: Effort, *, seconds: float, seed: int, number: int
-) -> Trio:
-    """One trio; arguments as in `trios`, and which of them, from 0."""
     start = time.monotonic()
     sides = dict(zip(ROLES, (base, base, head), strict=True))
     order = rotated(number)
     placed = [sides[role] for role in order]
-    taken, outcomes = _take(placed, effort, seconds, seed + number)
+    taken, outcomes, late = _take(placed, effort, seconds, seed + number)
     found, failures = {}, {}
-    for role, outcome in zip(order, outcomes, strict=True):
+    for role, outcome, was_late in zip(order, outcomes, late, strict=True):
         measured, failure = _read(outcome)
+        if was_late and (failure is None or failure.type == "Dismissed"):
+            limit = f"its limit of {effort.limit_seconds:g} s"
+            message = f"not ready for its turn within {limit}"
+            failure = Failure(type="Timeout", message=message)
         found[role] = measured
         if failure:
             failures[role] = failure
@@ -117,14 +117,15 @@ def rotated(number: int) -> tuple[str, ...]:
 
 def _take(
     sides: Sequence[Side], effort: Effort, seconds: float, seed: int
-) -> tuple[list[tuple[turns.Turn, ...]], list[Outcome]]:
+) -> tuple[list[tuple[turns.Turn, ...]], list[Outcome], list[bool]]:
+    """The turns; how each process ended, and whether it was waited for in vain."""
     with turns.socket_folder() as folder:
         callers = [turns.Caller(Path(folder), str(n)) for n in range(len(sides))]
         begun: list[Begun] = []
         taken: list[tuple[turns.Turn, ...]] = []
         try:
             for side, caller in zip(sides, callers, strict=True):
-                place = Place(caller.path, side.folder)
+                place = Place(caller.path, side.folder, side.stands_for)
                 begun.append(
                     side.server.begin("measure", side.trial, effort, seed, place)
                 )
@@ -134,6 +135,9 @@ def _take(
                 caller.arrived(effort.limit_seconds, partial(side.server.ended, one))
                 for side, caller, one in zip(sides, callers, begun, strict=True)
             ):
+                for side, caller in zip(sides, callers, strict=True):
+                    turns.check_protocol(caller.protocol, side.folder)
+                    side.server.protocol = caller.protocol  # a spawned one's: only now
                 ready: dict | None = {}
                 for side, caller in zip(sides, callers, strict=True):
                     ready = caller.ready(ready if _alike(side, sides[0]) else {})
@@ -149,7 +153,7 @@ def _take(
             side.server.finish(one, effort)
             for side, one in zip(sides, begun, strict=True)
         ]
-    return taken, outcomes
+    return taken, outcomes, [caller.late for caller in callers]
 
 
 def _alike(one: Side, other: Side) -> bool:

@@ -16,6 +16,7 @@ from bench import machine
 from bench.requests import (
     RUNNERS,
     Begun,
+    CannotStart,
     Executor,
     Home,
     Outcome,
@@ -52,23 +53,28 @@ class ForkServer(Executor):
         self.stop()
         self._measured = self._ready = False
         reader, writer = os.pipe()
-        with self._log.open("wb") as log:
-            self._server = subprocess.Popen(
-                [self._home.python, "-m", "bench.server", str(writer)],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                pass_fds=(writer,),
-                cwd=Path.cwd(),
-                env=environment(self._home),
-            )
-        os.close(writer)
         self._answers = os.fdopen(reader, "rb", buffering=0)
+        try:
+            with self._log.open("wb") as log:
+                self._server = subprocess.Popen(
+                    [self._home.python, "-m", "bench.server", str(writer)],
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=log,
+                    pass_fds=(writer,),
+                    cwd=Path.cwd(),
+                    env=environment(self._home),
+                )
+        except OSError as error:
+            self._answers.close()
+            raise _cannot_start(self._home, error.strerror) from error
+        finally:
+            os.close(writer)
         self._pending, self._log_start, self._asked = b"", 0, 0
         self._told: list[dict] = []
         ready = self._answer("ready", START_SECONDS)
         if ready is None:
-            raise RuntimeError(f"The fork server did not start: {self._log_tail()}")
+            raise _cannot_start(self._home, self._log_tail() or "no message")
         self._ready = True
         self.protocol = ready.get("protocol", 0)
 
@@ -200,15 +206,19 @@ class Spawner(Executor):
         content, asked = encoded(verb, trial, effort, seed, result, place)
         (folder / "request.json").write_bytes(content)
         self._requests += 1
-        with (folder / "log").open("wb") as log:
-            self._running[self._requests] = subprocess.Popen(
-                [self._home.python, "-m", "bench.worker", str(folder / "request.json")],
-                stdin=subprocess.PIPE,  # closes with the runner, and ends the worker
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                env=environment(self._home),
-            )
+        command = [self._home.python, "-m", "bench.worker", folder / "request.json"]
+        try:
+            with (folder / "log").open("wb") as log:
+                self._running[self._requests] = subprocess.Popen(
+                    command,
+                    stdin=subprocess.PIPE,  # closes with the runner, ends the worker
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                    env=environment(self._home),
+                )
+        except OSError as error:
+            raise _cannot_start(self._home, error.strerror) from error
         return Begun(self._requests, result, asked)
 
     def ended(self, begun: Begun) -> bool:
@@ -230,6 +240,13 @@ class Spawner(Executor):
         status = -code if code < 0 else code << 8
         log = begun.result.with_name("log").read_text(errors="replace").strip()
         return read_outcome(late, status, begun.result, effort, log[-600:], begun.asked)
+
+
+def _cannot_start(home: Home, why: str) -> CannotStart:
+    return CannotStart(
+        f"The processes that measure cannot start ({home.python}, modules of "
+        f"{home.root}): {why}. See what run_bench.py doctor says."
+    )
 
 
 def _kill(process: subprocess.Popen) -> None:

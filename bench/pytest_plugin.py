@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from bench.guard_settings import Settings
     from bench.guarded import Guarded
     from bench.live import Wanted
 
@@ -67,8 +68,9 @@ def guard_workload(request: pytest.FixtureRequest) -> Callable[..., Guarded]:
 
         root = request.config.rootpath
         try:
-            wanted = _wanted(root, workload, threshold, budget_seconds)
-            found = live.against_ref(root, against_ref, wanted)
+            settings = _settings(root, threshold)
+            wanted = _wanted(root, workload, settings, budget_seconds)
+            found = settings.noted(live.against_ref(root, against_ref, wanted))
         except UsageError as error:
             pytest.fail(str(error), pytrace=False)
         _record(request.node, found)
@@ -94,21 +96,27 @@ def _refused(config: pytest.Config) -> str:
     return ""
 
 
+def _settings(root: Path, threshold: float | None) -> Settings:
+    """How strict to be, by the root's own [tool.feedrate.guard] if it has one."""
+    from bench import guard_settings
+
+    project = root / "pyproject.toml"
+    return guard_settings.load(
+        project if project.is_file() else None, threshold=threshold
+    )
+
+
 def _wanted(
     root: Path,
     workload: str | Sequence[str],
-    threshold: float | None,
+    settings: Settings,
     budget_seconds: float | None,
 ) -> Wanted:
-    """What is to be guarded, by the root's own [tool.feedrate.guard] if it has one."""
-    from bench import guard_settings, live
+    """What is to be guarded."""
+    from bench import live
 
     names = [workload] if isinstance(workload, str) else workload
     names = [str(root / name) if ".py" in name else name for name in names]
-    project = root / "pyproject.toml"
-    settings = guard_settings.load(
-        project if project.is_file() else None, threshold=threshold
-    )
     given = {} if budget_seconds is None else {"budget_seconds": budget_seconds}
     return live.wanted(names, thresholds=settings.thresholds, **given)
 

@@ -13,7 +13,12 @@ from typing import Protocol
 import msgspec
 
 from bench.catalog import ROOT
+from bench.errors import UsageError
 from bench.trial import Effort, Failure, Trial
+
+
+class CannotStart(UsageError):
+    """No process can be had to measure in: its interpreter or its modules fail."""
 
 
 class Executor(Protocol):
@@ -68,10 +73,13 @@ class Place:
     Attributes:
         channel: The socket at which to wait for turns; empty to measure alone.
         folder: The folder to work in, also on its module path; empty for the runner's.
+        stands_for: The tree, head's, of which `folder` is another revision: on the
+            module path it is replaced; empty on head.
     """
 
     channel: str = ""
     folder: str = ""
+    stands_for: str = ""
 
 
 RUNNERS = Place()
@@ -125,6 +133,7 @@ def encoded(
             "result": str(result),
             "channel": place.channel,
             "folder": place.folder,
+            "stands_for": place.stands_for,
         }
     ), asked
 
@@ -169,4 +178,7 @@ def environment(home: Home) -> dict[str, str]:
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow"}
     paths = [str(home.root), os.environ.get("PYTHONPATH", ""), str(Path.cwd())]
     path = {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONSAFEPATH": "1"}
+    # Processes may work in another folder, where a relative path would lead elsewhere.
+    cache = os.environ.get("FEEDRATE_CACHE")
+    path |= {"FEEDRATE_CACHE": str(Path(cache).absolute())} if cache else {}
     return {**os.environ, **quiet, **path}

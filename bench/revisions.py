@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -14,6 +15,7 @@ from pathlib import Path
 from bench.errors import UsageError
 
 GIT_SECONDS = 120
+MOST_SAID = 300
 NEEDED = ("tensorflow", "keras", "numpy", "msgspec", "psutil", "platformdirs")
 # Metadata alone: importing TensorFlow to ask for its version takes seconds.
 ASKED = """
@@ -45,13 +47,14 @@ def repository(folder: Path) -> Path:
     """The top folder of the repository that a folder is in.
 
     Raises:
-        UsageError: It is in none, or there is no git.
+        UsageError: It is in none, or there is no git, or it refuses.
     """
     try:
         return Path(_git(folder, "rev-parse", "--show-toplevel"))
     except subprocess.CalledProcessError as error:
         raise UsageError(
-            f"'{folder}' is in no git repository. Name yours with --repo DIR."
+            f"git finds no repository at '{folder}': {_said(error)}. Name yours with "
+            "--repo DIR."
         ) from error
 
 
@@ -74,8 +77,17 @@ def commit_of(repo: Path, ref: str) -> str:
 
 
 def is_dirty(repo: Path) -> bool:
-    """Whether the working tree differs from its commit; untracked files count."""
-    return bool(_git(repo, "status", "--porcelain"))
+    """Whether the working tree differs from its commit; untracked files count.
+
+    Raises:
+        UsageError: git cannot tell, with what it said.
+    """
+    try:
+        return bool(_git(repo, "status", "--porcelain"))
+    except subprocess.CalledProcessError as error:
+        raise UsageError(
+            f"git cannot tell whether {repo} is changed: {_said(error)}."
+        ) from error
 
 
 @contextlib.contextmanager
@@ -100,12 +112,25 @@ def checked_out(repo: Path, ref: str) -> Iterator[Revision]:
                 "worktree", "add", "--quiet", "--detach", str(tree), commit,
             )  # fmt: skip
         except subprocess.CalledProcessError as error:
-            said = (error.stderr or "").strip().splitlines()[-1:] or ["no message"]
-            raise UsageError(f"git cannot check out '{ref}': {said[0]}") from error
+            raise UsageError(
+                f"git cannot check out '{ref}': {_said(error)}."
+            ) from error
         yield Revision(f"{ref} ({commit[:10]})", tree)
     finally:
+        _remove(repo, tree)
         shutil.rmtree(scratch, ignore_errors=True)
-        _git(repo, "worktree", "prune")
+
+
+def _remove(repo: Path, tree: Path) -> None:
+    """Take a worktree away, and nothing of the user's own others, as pruning would.
+
+    Twice forced: it may be changed, and is still locked where adding it was cut short.
+    Without its files, which need not be whole then, git asks nothing of them.
+    """
+    shutil.rmtree(tree, ignore_errors=True)
+    with contextlib.suppress(subprocess.CalledProcessError, UsageError):
+        # It fails where nothing was added.
+        _git(repo, "worktree", "remove", "--force", "--force", str(tree))
 
 
 def versions(python: str) -> dict[str, str]:
@@ -134,6 +159,15 @@ def versions(python: str) -> dict[str, str]:
     return found
 
 
+def _said(error: subprocess.CalledProcessError) -> str:
+    """What git gave as its reason, in one line: what follows its last `fatal:`."""
+    lines = (error.stderr or "").strip().splitlines() or ["no message"]
+    fatal = [number for number, line in enumerate(lines) if line.startswith("fatal:")]
+    start = fatal[-1] if fatal else len(lines) - 1
+    said = " ".join(" ".join(lines[start:]).split())[:MOST_SAID]
+    return said.removeprefix("fatal: ").rstrip(".")
+
+
 def _git(folder: Path, *arguments: str) -> str:
     try:
         done = subprocess.run(
@@ -142,7 +176,14 @@ def _git(folder: Path, *arguments: str) -> str:
             text=True,
             timeout=GIT_SECONDS,
             check=True,
+            env={**os.environ, "LC_ALL": "C"},  # its `fatal:` is looked for
         )
     except FileNotFoundError as error:
         raise UsageError("There is no git here, which --against-ref needs.") from error
+    except subprocess.TimeoutExpired as error:
+        spelled = " ".join(arguments)
+        raise UsageError(
+            f"`git {spelled}` did not end within {GIT_SECONDS} s in {folder}. Try it "
+            "there by hand: it may wait for a lock, a filter or a slow disk."
+        ) from error
     return done.stdout.strip()

@@ -42,7 +42,7 @@ from bench.pipeline import pipeline
 from bench.processes import executor
 from bench.requests import Executor
 from bench.stats import geometric
-from bench.trial import Effort, Trial
+from bench.trial import Trial
 
 TRIOS = 7
 TURN_SECONDS = 10 / TRIOS  # of each trio: ten seconds of turns a comparison
@@ -212,12 +212,11 @@ def _told(microseconds: float, pairs: int) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def share(rounds: int = 1) -> Bar:
+def share() -> Bar:
     """How much of a sweep's wall time is spent in windows, at the default settings."""
     sweep = sweeps.find(SHARE_SWEEP)
-    effort = Effort(**{**asdict(sweep.effort), "rounds": rounds})
     made = runner.rounds(
-        sweeps.trials(sweep)[0], executor(), effort, sweep=sweep.name, seed=0
+        sweeps.trials(sweep)[0], executor(), sweep.effort, sweep=sweep.name, seed=0
     )
     found = overhead.measured_share(table.runs_frame(list(made)))
     return Bar(

@@ -1,23 +1,36 @@
 """Runs as JSON lines: appended at once, read back strictly, one sweep a folder."""
 
 import contextlib
+import datetime
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import filelock
 import msgspec
 
 from bench.errors import UsageError
+from bench.machine import foreign_share
+from bench.program import ROOT
 from bench.trial import SCHEMA, Run
 
 FILE = "runs.jsonl"
 PLAN = "plan.json"  # beside it, where `run` made it; `plan` says what is in it
 
 
+def new_folder(name: str) -> Path:
+    """Where results of this name go that start now; it is not made."""
+    now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    return ROOT / "results" / f"{name}-{now}"
+
+
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, remedy: str = "Name another with --out.") -> Iterator[None]:
     """Hold a result folder for one sweep; one that stays empty is not left behind.
+
+    Args:
+        folder: Made if it is not there.
+        remedy: What the user can do where it cannot be written.
 
     Raises:
         UsageError: It cannot be written, or another sweep holds it.
@@ -29,8 +42,7 @@ def locked(folder: Path) -> Iterator[None]:
             pass
     except OSError as error:
         raise UsageError(
-            f"Cannot write to the result folder '{folder}': {error.strerror}. "
-            "Name another with --out."
+            f"Cannot write to the result folder '{folder}': {error.strerror}. {remedy}"
         ) from error
     lock = filelock.FileLock(folder / ".lock")
     try:
@@ -96,6 +108,29 @@ def load(folder: Path) -> tuple[list[Run], list[str]]:
         )
     notes += _of_plan(path.with_name(PLAN))
     return [_decode(line, n, path) for n, line in enumerate(lines, 1) if line], notes
+
+
+def one_a_round(runs: Iterable[Run]) -> list[Run]:
+    """The runs that count: of a run and its repeat, that beside less foreign load.
+
+    Args:
+        runs: In file order, of any number of folders, one after another.
+    """
+    kept: list[Run] = []
+    places: dict[tuple[str, str, int], int] = {}
+    for run in runs:
+        name = (run.sweep, run.key, run.round)
+        if run.repeat and name in places:
+            place = places[name]
+            kept[place] = max(kept[place], run, key=_worth)
+        else:
+            places[name] = len(kept)
+            kept.append(run)
+    return kept
+
+
+def _worth(run: Run) -> tuple[bool, float]:
+    return run.measured.error is None, -foreign_share(run.conditions)
 
 
 def _decode(line: bytes, number: int, path: Path) -> Run:

@@ -12,7 +12,7 @@ from bench import baseline, machine, plan, progress, runner, store
 from bench.baseline import Baseline
 from bench.errors import UsageError, check_writable
 from bench.guard import FALSE_ALARMS
-from bench.guarded import Guarded
+from bench.guarded import Guarded, Row
 from bench.live import Wanted
 from bench.processes import executor
 from bench.trial import Run, Trial
@@ -20,65 +20,83 @@ from bench.trial import Run, Trial
 LEAST_ROUNDS = 3
 
 
-def save(path: Path, wanted: Wanted) -> Baseline:
-    """Measure the wanted trials and write them as a baseline.
+def save(path: Path, wanted: Wanted, folder: Path) -> tuple[Baseline, dict[str, str]]:
+    """Measure the wanted trials and write them as a baseline, unless one failed.
+
+    Args:
+        path: The baseline's file.
+        wanted: What is measured, and for how long.
+        folder: Where each run is kept as it ends.
+
+    Returns:
+        The baseline, and by key why a trial failed; if one did, nothing is written.
 
     Raises:
-        UsageError: A trial failed, or the file cannot be written.
+        UsageError: The file or the folder cannot be written.
     """
     check_writable(path)
     made = plan.make(
         wanted.sweep, wanted.sweep.effort, wanted.seed, wanted.budget_seconds,
         wanted.data,
     )  # fmt: skip
-    found, failed = baseline.of(_measured(made.trials, wanted))
-    if failed:
-        key, why = next(iter(failed.items()))
-        raise UsageError(f"'{key}' failed, so no baseline is saved: {why}")
-    baseline.save(found, path)
-    return found
+    found, failed = baseline.of(_measured(made.trials, wanted, folder))
+    if not failed:
+        baseline.save(found, path)
+    return found, failed
 
 
-def against_baseline(path: Path, wanted: Wanted, scale_by: str = "") -> Guarded:
+def against_baseline(
+    path: Path, wanted: Wanted, folder: Path, scale_by: str = ""
+) -> Guarded:
     """Run a baseline's trials now, and compare.
 
     Args:
         path: The baseline's file.
         wanted: How strictly, and for how long; its workloads narrow the baseline's
-            trials where the user named some.
+            trials where the user named some, and one that it lacks is a row as well.
+        folder: Where each run is kept as it ends.
         scale_by: A trial of the baseline that stands for the machine's speed.
 
     Raises:
-        UsageError: It is not a baseline, or has none of the wanted trials.
+        UsageError: It is not a baseline, or has none of the wanted trials; or the
+            folder cannot be written.
     """
     kept = baseline.load(path)
-    named = {name for block in wanted.sweep.blocks for name in block.workloads}
+    named = [name for block in wanted.sweep.blocks for name in block.workloads]
+    named = named if wanted.named else []
     trials = {
         key: one.trial
         for key, one in kept.trials.items()
-        if not wanted.named or one.trial.workload in named or key == scale_by
+        if not named or one.trial.workload in named or key == scale_by
     }
     if not trials:
         raise UsageError(
             f"'{path}' has no trial of {', '.join(sorted(named))}; it has "
             f"{', '.join(kept.trials)}."
         )
+    there = {trial.workload for trial in trials.values()}
     kept = replace(kept, trials={key: kept.trials[key] for key in trials})
     conditions, start = machine.Conditions(), time.monotonic()
+    runs: list[Run] = []
     if not scale_by and machine.identity(kept.machine) != machine.identity(
         machine.fingerprint()
     ):
         now, failed = replace(kept, machine=machine.fingerprint()), {}
     else:
-        now, failed = baseline.of(_measured(list(trials.values()), wanted))
+        runs = _measured(list(trials.values()), wanted, folder)
+        now, failed = baseline.of(runs)
+    spent = sum(run.measured.process_cpu_seconds for run in runs)
     return _judged(
-        kept, now, failed, wanted.thresholds,
+        (kept, {}),
+        (now, failed),
+        wanted.thresholds,
         base=f"baseline {path} of {kept.started[:10]}",
         head="this machine now",
+        absent=[name for name in named if name not in there],
         scale_by=scale_by,
         seconds=time.monotonic() - start,
-        conditions=conditions.read(0.0),
-    )  # fmt: skip
+        conditions=conditions.read(spent),
+    )
 
 
 def folders(a: Path, b: Path, thresholds: Callable[[str], Mapping]) -> Guarded:
@@ -92,42 +110,56 @@ def folders(a: Path, b: Path, thresholds: Callable[[str], Mapping]) -> Guarded:
     Raises:
         UsageError: A folder cannot be read, is empty, or mixes machines.
     """
-    sides = [baseline.of(store.load(folder)[0]) for folder in (a, b)]
-    (base, base_failed), (head, failed) = sides
-    found = _judged(base, head, failed, thresholds, base=str(a), head=str(b))
-    notes = [f"'{key}' failed in base, so not judged." for key in base_failed]
-    return replace(found, notes=[*found.notes, *notes])
+    base, head = (baseline.of(store.load(folder)[0]) for folder in (a, b))
+    return _judged(base, head, thresholds, base=str(a), head=str(b))
 
 
 def _judged(
-    base_side: Baseline,
-    head_side: Baseline,
-    failed: Mapping[str, str],
+    base_side: tuple[Baseline, Mapping[str, str]],
+    head_side: tuple[Baseline, Mapping[str, str]],
     thresholds: Callable[[str], Mapping[str, float]],
     *,
+    absent: Sequence[str] = (),
     scale_by: str = "",
     **about: object,
 ) -> Guarded:
+    """The record of two sides, each with why trials of it failed.
+
+    `absent` are trials that were asked for and that neither side has.
+    """
+    (kept, failed_in_base), (now, failed) = base_side, head_side
     rows, notes = baseline.judge(
-        base_side,
-        head_side,
+        kept,
+        now,
         failed,
-        {key: thresholds(key) for key in base_side.trials},
+        thresholds,
         alpha=FALSE_ALARMS,
         scale_by=scale_by,
+        failed_in_base=failed_in_base,
     )
+    rows += [
+        Row(
+            key=key,
+            metric=metric,
+            verdict="not_comparable",
+            threshold=threshold,
+            cause="it is not in base",
+        )
+        for key in absent
+        for metric, threshold in thresholds(key).items()
+    ]
     return Guarded(
         how="stored",
         rows=rows,
         false_alarms=None,
         started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        machine=head_side.machine,
+        machine=now.machine,
         notes=notes,
         **about,
     )
 
 
-def _measured(trials: Sequence[Trial], wanted: Wanted) -> list[Run]:
+def _measured(trials: Sequence[Trial], wanted: Wanted, folder: Path) -> list[Run]:
     """Rounds of the trials, for as long as the budget allows; three at the least."""
     deadline = time.monotonic() + wanted.budget_seconds
     count, total = 0, len(trials) * wanted.sweep.effort.rounds
@@ -144,8 +176,18 @@ def _measured(trials: Sequence[Trial], wanted: Wanted) -> list[Run]:
         seed=wanted.seed,
         time_is_up=time_is_up,
     )
-    for run in made:
-        count += not run.repeat
-        runs.append(run)
-        wanted.said(f"[{count}/{total}] {progress.told(run)}")
+    with store.locked(folder, "Each run is kept there as it ends: make it writable."):
+        try:
+            for run in made:
+                store.append(folder, run)
+                count += not run.repeat
+                runs.append(run)
+                wanted.said(f"[{count}/{total}] {progress.told(run)}")
+        except KeyboardInterrupt:
+            if runs:
+                kept = progress.counted(runs)
+                wanted.said(f"{kept} kept in {folder}; for guard A B, and for report.")
+            raise
+        finally:
+            made.close()  # ends the server and what still runs in it
     return runs

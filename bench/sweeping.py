@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import datetime
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench import catalog, plan, processes, program, runner, screening, store, sweeps
+from bench import plan, processes, program, runner, screening, store, sweeps
 from bench.errors import UsageError, unknown
 from bench.plan import Plan
 from bench.progress import Progress, counted, plural, spoken
 from bench.trial import Effort, Run
+
+# What `run` takes and a plan holds, besides the sweep.
+PLANNED = ("workload", "strategy", "axis", "consumer", "unit", "rounds", "seed", "out")
+PLANNED += ("data",)
 
 
 def main(options: argparse.Namespace) -> Path | None:
@@ -71,6 +74,7 @@ def planned(options: argparse.Namespace) -> tuple[Path, Plan]:
         UsageError: Something unknown, or nothing to resume or to run.
     """
     if options.resume:
+        _demand_no_more(options)
         made = plan.load(options.resume)
         return options.resume, replace(
             made,
@@ -98,9 +102,18 @@ def planned(options: argparse.Namespace) -> tuple[Path, Plan]:
     made = replace(made, precision=options.precision)
     if options.budget:
         made = replace(made, effort=_fitted(made))
-    now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    folder = options.out or catalog.ROOT / "results" / f"{found.name}-{now}"
-    return folder, made
+        _say_cut(effort, made)
+    return options.out or store.new_folder(found.name), made
+
+
+def _demand_no_more(options: argparse.Namespace) -> None:
+    given = ["a sweep"] if options.sweep else []
+    given += [f"--{name}" for name in PLANNED if getattr(options, name)]
+    if given:
+        raise UsageError(
+            "--resume DIR goes on with what was planned, and takes --precision, "
+            f"--budget and --json besides; got {' and '.join(given)}."
+        )
 
 
 def _fitted(made: Plan) -> Effort:
@@ -109,6 +122,22 @@ def _fitted(made: Plan) -> Effort:
     if made.precision and max(map(len, groups)) > screening.LARGE:
         return made.effort
     return plan.fitted(made.effort, len(made.trials), made.budget_seconds)
+
+
+def _say_cut(asked: Effort, made: Plan) -> None:
+    left = made.effort
+    parts = []
+    if left.rounds < asked.rounds:
+        parts.append(f"{left.rounds} of {plural(asked.rounds, 'round')}")
+    if left.steady_seconds < asked.steady_seconds:
+        parts.append(
+            f"{left.steady_seconds:.2g} of {asked.steady_seconds:.2g} s steady a run"
+        )
+    if parts:
+        print(
+            f"A budget of {spoken(made.budget_seconds)} leaves {', '.join(parts)}.",
+            file=sys.stderr,
+        )
 
 
 def announce(made: Plan, folder: Path, kept: Sequence[Run] = ()) -> None:

@@ -135,7 +135,7 @@ class Measured:
             `inputs`, `check`, `graph`, and the `rest`, such as the process's end.
         cpu_seconds_per_example: CPU time of the process over the steady phase.
         process_cpu_seconds: CPU time of the whole run.
-        peak_resident_bytes: The most memory the process held.
+        peak_resident_bytes: The most memory the process held while it was timed.
         start_resident_bytes: What it held before it loaded anything of the workload.
         flags: `ramp_cut`, `retraced`, `frozen_random`, `xla_off`, `cache_not_filled`.
         facts: Figures that only some workloads or axes have, by name with unit.

@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from bench.errors import UsageError
 from bench.machine import cpu_seconds
 
 PROTOCOL = 2  # of the turns; a base revision with another one cannot take part
@@ -95,7 +96,11 @@ class Seat:
         return json.loads(line)
 
     def serve(self, lane: Lane, clock: Callable[[], float]) -> list[Turn]:
-        """Work when told to, until the other side leaves; a `Turn` each."""
+        """Work when told to, until the other side leaves; a `Turn` each.
+
+        Raises:
+            Dismissed: It left before an answer, as it waited too long for one.
+        """
         taken = []
         if lane.flush:
             become_quiet()
@@ -118,7 +123,11 @@ class Seat:
         self._channel.close()
 
     def _answer(self, content: dict) -> None:
-        self._channel.sendall(json.dumps(content).encode() + b"\n")
+        try:
+            self._channel.sendall(json.dumps(content).encode() + b"\n")
+        except ConnectionError as error:
+            self._leave()
+            raise Dismissed(DISMISSED) from error
 
 
 def become_quiet() -> None:
@@ -135,6 +144,24 @@ def become_quiet() -> None:
             return
 
 
+def check_protocol(protocol: int, tree: object) -> None:
+    """Refuse a harness of other turns.
+
+    Args:
+        protocol: Its own.
+        tree: Where it is.
+
+    Raises:
+        UsageError: It cannot take turns with this one.
+    """
+    if protocol not in (CHECKS_EACH, PROTOCOL):
+        raise UsageError(
+            f"The harness in {tree} takes turns by protocol {protocol} and this one by "
+            f"{PROTOCOL}: they cannot be compared live. Compare result folders: guard "
+            "A B."
+        )
+
+
 def socket_folder() -> tempfile.TemporaryDirectory:
     """A folder for sockets: the user's temporary one, or /tmp where its path is long.
 
@@ -146,7 +173,12 @@ def socket_folder() -> tempfile.TemporaryDirectory:
 
 
 class Caller:
-    """The runner's side of one process's socket."""
+    """The runner's side of one process's socket.
+
+    Attributes:
+        late: Whether the process was waited for until its limit, in vain.
+        protocol: Of the turns, as the process told when it came; 0 if it did not.
+    """
 
     def __init__(self, folder: Path, name: str) -> None:
         """Listen at a socket of this name in the folder."""
@@ -155,6 +187,7 @@ class Caller:
         self._listener.bind(self.path)
         self._listener.listen(1)
         self._channel: socket.socket | None = None
+        self.late, self.protocol = False, 0
 
     def arrived(self, seconds: float, gone: Callable[[], bool]) -> bool:
         """Whether the process came, all built, within this time.
@@ -166,13 +199,16 @@ class Caller:
         self._listener.settimeout(POLL_SECONDS)
         deadline = time.monotonic() + seconds
         while self._channel is None:
-            if time.monotonic() > deadline or gone():
+            self.late = time.monotonic() > deadline
+            if self.late or gone():
                 return False
             with contextlib.suppress(TimeoutError):
                 self._channel, _ = self._listener.accept()
         self._channel.settimeout(seconds)
         self._lines = self._channel.makefile("rb")
-        return bool(self._lines.readline())
+        line = self._lines.readline()
+        self.protocol = json.loads(line).get("protocol", 0) if line else 0
+        return bool(line)
 
     def ready(self, like: dict) -> dict | None:
         """Let the process calibrate and warm up.
@@ -194,7 +230,10 @@ class Caller:
         try:
             self._channel.sendall(json.dumps(what).encode() + b"\n")
             line = self._lines.readline()
-        except OSError:  # it is late, or gone; its result says why
+        except TimeoutError:
+            self.late = True
+            return None
+        except OSError:  # it is gone; its result says why
             return None
         return json.loads(line) if line else None
 

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import resource
 import shutil
 import sys
 import tempfile
@@ -23,6 +24,7 @@ from bench import (
     memory,
     randomness,
     resampling,
+    rooting,
     serving,
     timeline,
 )
@@ -57,6 +59,8 @@ class Request(msgspec.Struct, kw_only=True):
         result: Where to write what was measured; never a standard stream.
         channel: The socket at which to wait for turns; empty to measure alone.
         folder: To work in, and to import from; empty to stay.
+        stands_for: The tree, head's, of which `folder` is another revision; empty on
+            head.
     """
 
     verb: str
@@ -67,6 +71,7 @@ class Request(msgspec.Struct, kw_only=True):
     result: str
     channel: str = ""
     folder: str = ""
+    stands_for: str = ""
 
 
 class Traits(msgspec.Struct, kw_only=True):
@@ -90,6 +95,8 @@ def main(request_json: bytes) -> None:
     # What is left there goes with the runner: this process may be killed, and
     # TensorFlow removes the files of its traced functions only at an orderly exit.
     tempfile.tempdir = str(Path(request.result).parent)
+    if request.stands_for:
+        sys.path[:] = rooting.rerooted(sys.path, request.stands_for, request.folder)
     if request.folder:
         os.chdir(request.folder)
         sys.path.append(request.folder)
@@ -125,6 +132,8 @@ def measure(request: Request, entered: float) -> Measured:
     scratch = Path(tempfile.mkdtemp(prefix="feedrate-"))
     try:
         _measure(request, clock, scratch, found)
+        if request.stands_for:
+            rooting.demand(sys.modules, request.stands_for, request.folder)
     except Exception as error:
         found |= {"samples": [], "error": _failure(error, clock.phase)}
     finally:
@@ -132,8 +141,7 @@ def measure(request: Request, entered: float) -> Measured:
     return Measured(
         phases={k: v for k, v in clock.seconds.items() if k not in OVERHEAD},
         overhead={k: v for k, v in clock.seconds.items() if k in OVERHEAD},
-        process_cpu_seconds=cpu_seconds(),
-        peak_resident_bytes=memory.peak_resident_bytes(),
+        process_cpu_seconds=cpu_seconds() + children_cpu_seconds(),
         **found,
     )
 
@@ -177,6 +185,7 @@ def _measure(
         flags.append("frozen_random")
     if trial.consumer == "serve":
         serving.measure(work, scratch, effort, clock, found)
+        found["peak_resident_bytes"] = memory.peak_resident_bytes()
         return
     with clock.time("build"):
         dataset = work.dataset(scratch, repeat=trial.unit == "window")
@@ -198,6 +207,8 @@ def _measure(
         time_epochs(consumer, work, effort, clock, found)
     else:
         time_windows(consumer, work, effort, clock, found)
+    # Now: what follows holds graphs, and pipelines of its own.
+    found["peak_resident_bytes"] = memory.peak_resident_bytes()
     with clock.time("graph"):
         found["graph"] = executed_graph(consumer.iterator())
     facts |= cache_facts(p, found["graph"], scratch)
@@ -221,6 +232,15 @@ def _measure(
             facts |= resampling.shares(
                 p.resample, made.labels, counted.get(p.resample, 512)
             )
+
+
+def children_cpu_seconds() -> float:
+    """CPU time of the processes that this one started and waited for, all of it.
+
+    Serving has such: they are the run's own, and not foreign load beside it.
+    """
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def import_ahead(entry: catalog.Entry) -> None:

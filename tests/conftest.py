@@ -6,6 +6,11 @@ from collections.abc import Iterator
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported
+for name in (
+    "GITHUB_ACTIONS",
+    "GITHUB_STEP_SUMMARY",
+):  # of our own job
+    os.environ.pop(name, None)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -8,21 +8,22 @@ from pathlib import Path
 def make(folder: Path, files: Mapping[str, str]) -> Path:
     """A repository whose branch `main` has one commit with these files."""
     folder.mkdir()
-    _git(folder, "init", "--quiet", "--initial-branch=main")
-    _git(folder, "config", "user.email", "a@example.org")
-    _git(folder, "config", "user.name", "A")
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    git(folder, "config", "user.email", "a@example.org")
+    git(folder, "config", "user.name", "A")
     for name, text in files.items():
         (folder / name).write_text(text)
-    _git(folder, "add", "--all")
-    _git(folder, "commit", "--quiet", "--message=first")
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message=first")
     return folder
 
 
 def worktrees(folder: Path) -> list[str]:
     """Those besides the repository's own tree."""
-    return _git(folder, "worktree", "list").splitlines()[1:]
+    return git(folder, "worktree", "list").splitlines()[1:]
 
 
-def _git(folder: Path, *arguments: str) -> str:
+def git(folder: Path, *arguments: str) -> str:
+    """What git says, run in the folder."""
     command = ["git", "-C", str(folder), *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout

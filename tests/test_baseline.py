@@ -5,15 +5,25 @@ import math
 from dataclasses import replace
 
 import factory
+import msgspec
 import numpy as np
 import pytest
 from scipy.stats import t
 
 import run_bench
-from bench import baseline, compare, guard_settings, machine, store, stored
+from bench import (
+    baseline,
+    difference,
+    guard_settings,
+    live,
+    machine,
+    store,
+    stored,
+)
 from bench.errors import UsageError
 from bench.guarded import exit_code
-from bench.trial import Failure
+from bench.requests import Outcome
+from bench.trial import Failure, Measured
 
 TRIAL = factory.trial("vectorized")
 OTHER = factory.trial("naive")
@@ -29,8 +39,7 @@ def runs(seconds: float, trial=TRIAL, seed: int = 0, **fields):
 def judged(base, head, **settings):
     kept, _ = baseline.of(base)
     now, failed = baseline.of(head)
-    limits = {key: LIMITS(key) for key in kept.trials}
-    return baseline.judge(kept, now, failed, limits, alpha=0.05, **settings)
+    return baseline.judge(kept, now, failed, LIMITS, alpha=0.05, **settings)
 
 
 @pytest.mark.parametrize(
@@ -44,17 +53,61 @@ def test_ratios_of_runs_have_verdicts(seconds: float, verdict: str) -> None:
     assert (row.count, notes) == (9, [])
 
 
-def test_what_is_gone_or_fails_is_a_row_and_what_is_new_a_note() -> None:
+def test_what_is_gone_fails_or_is_new_is_a_row_on_either_side() -> None:
+    """Nothing that was asked for passes unseen."""
+    broken = Failure(type="ValueError", message="no", phase="check")
+    new, lost, both = (factory.trial(prefetch=n) for n in (3, 4, 5))
     base = runs(0.01) + runs(0.01, OTHER)
-    error = Failure(type="ValueError", message="no", phase="check")
-    head = [factory.run(OTHER, error=error), *runs(0.01, factory.trial("prefetched"))]
-    rows, notes = judged(base, head)
+    base += [factory.run(trial, error=broken) for trial in (lost, both)]
+    head = [factory.run(trial, error=broken) for trial in (OTHER, both)]
+    head += runs(0.01, new) + runs(0.01, lost)
+    kept, failed_in_base = baseline.of(base)
+    now, failed = baseline.of(head)
+    rows, notes = baseline.judge(
+        kept, now, failed, LIMITS, alpha=0.05, failed_in_base=failed_in_base
+    )
     assert {row.key: (row.verdict, row.cause) for row in rows} == {
-        TRIAL.key: ("missing", "it is in the baseline and was not run now"),
+        TRIAL.key: ("missing", "it is in base and was not run now"),
         OTHER.key: ("failed", "ValueError: no"),
+        both.key: ("failed", "ValueError: no"),
+        lost.key: ("not_comparable", "base failed: ValueError: no"),
+        new.key: ("not_comparable", "it is not in base"),
     }
-    new = factory.trial("prefetched").key
-    assert notes == [f"Not in the baseline, so not judged: {new}."]
+    assert notes == []
+
+
+def test_a_folder_of_more_trials_than_its_base_does_not_hold(tmp_path, capsys) -> None:
+    """Exit code 4, also where the base's own trial failed."""
+    broken = Failure(type="ValueError", message="no")
+    a = folder(tmp_path / "a", [*runs(0.01), factory.run(OTHER, error=broken)])
+    b = folder(tmp_path / "b", runs(0.01) + runs(0.01, OTHER))
+    assert run_bench.main(["guard", a, b]) == 4
+    assert "base failed: ValueError: no" in capsys.readouterr().out
+    c = folder(tmp_path / "c", runs(0.01))
+    assert run_bench.main(["guard", c, b]) == 4
+    assert "it is not in base" in capsys.readouterr().out
+
+
+def test_a_workload_that_the_baseline_lacks_is_a_row(monkeypatch, tmp_path) -> None:
+    """Beside one that it has; and the guard's own processes are not foreign to it."""
+    here = runs(0.01, machine=machine.fingerprint(), process_cpu_seconds=1e6)
+    path, asked = tmp_path / "base.json", []
+    baseline.save(baseline.of(here)[0], path)
+
+    def measured(trials, *_):
+        asked.extend(trials)
+        return here
+
+    monkeypatch.setattr(stored, "_measured", measured)
+    wanted = live.wanted(["prose", "prices"])
+    found = stored.against_baseline(path, wanted, tmp_path / "runs")
+    assert {row.key: (row.verdict, row.cause) for row in found.rows} == {
+        TRIAL.key: ("unchanged", ""),
+        "prices": ("not_comparable", "it is not in base"),
+    }
+    assert asked == [TRIAL]
+    assert exit_code(found) == 4
+    assert found.conditions["foreign_cpu_share"] == 0.0
 
 
 def test_other_machines_inputs_and_pipelines_are_not_compared() -> None:
@@ -114,10 +167,10 @@ def test_intervals_over_a_scale_miss_as_often_as_they_say() -> None:
     rng, missed, times = np.random.default_rng(0), 0, 1000
     for _ in range(times):
         both = [
-            baseline.Difference(*compare.welch(*rng.normal(0, noise, (2, 3))))
+            difference.between(*np.exp(rng.normal(0, noise, (2, 3))))
             for noise in (0.01, 0.02)
         ]
-        found = baseline.scaled(*both)
+        found = difference.scaled(*both)
         missed += abs(found.estimate) > t.ppf(0.975, found.freedom) * found.error
     assert missed / times < 0.065
 
@@ -146,14 +199,16 @@ def p95(samples: int, batches: int = 20, seed: int = 0):
 )
 def test_95th_percentiles_of_unlike_windows_are_not_compared(head, cause) -> None:
     sides = [baseline.of(made)[0] for made in (p95(12), head)]
-    limits = {TRIAL.key: {"latency_p95": 0.2, "seconds_per_example": 0.2}}
-    (of_windows, of_times), _ = baseline.judge(*sides, {}, limits, alpha=0.05)
+    limits = dict.fromkeys(("latency_p95", "seconds_per_example"), 0.2)
+    (of_windows, of_times), _ = baseline.judge(
+        *sides, {}, lambda key: limits, alpha=0.05
+    )
     assert of_windows.cause == cause
     assert of_windows.verdict == ("not_comparable" if cause else "unchanged")
     assert of_times.verdict == "unchanged"
     older = replace(sides[0].trials[TRIAL.key], windows=[])
     older = replace(sides[0], trials={TRIAL.key: older})
-    (row, _), _ = baseline.judge(older, sides[1], {}, limits, alpha=0.05)
+    (row, _), _ = baseline.judge(older, sides[1], {}, lambda key: limits, alpha=0.05)
     assert row.cause == (
         "the baseline does not say how many windows it rests on: save it anew"
     )
@@ -224,41 +279,66 @@ def test_a_baseline_of_another_machine_measures_nothing(tmp_path, monkeypatch) -
     path = tmp_path / "base.json"
     baseline.save(made, path)
     monkeypatch.setattr(stored, "_measured", lambda *_: pytest.fail("it measured"))
-    from bench import live
-
-    found = stored.against_baseline(path, live.wanted())
+    found = stored.against_baseline(path, live.wanted(), tmp_path / "runs")
     assert exit_code(found) == 4
     assert [row.verdict for row in found.rows] == ["not_comparable"]
 
 
-def test_three_rounds_are_made_whatever_the_budget(monkeypatch) -> None:
+class Fake:
+    """Processes that need no time, and of which the user stops one."""
+
+    def __init__(self, stops_at: int = 0):
+        self.asked, self.stops_at = 0, stops_at
+
+    def start(self):
+        pass
+
+    def stop(self):
+        pass
+
+    def execute(self, verb, trial, effort, seed):
+        self.asked += 1
+        if self.asked == self.stops_at:
+            raise KeyboardInterrupt
+        sample = np.random.default_rng(seed).normal(0.01, 1e-4)
+        found = Measured(samples=[float(sample)])
+        return Outcome(msgspec.json.encode(found), None, 1.0)
+
+
+def test_three_rounds_are_made_whatever_the_budget(monkeypatch, tmp_path) -> None:
     """An interval needs them."""
-    from bench import live, processes
-
-    class Fake:
-        def start(self):
-            pass
-
-        def stop(self):
-            pass
-
-        def execute(self, verb, trial, effort, seed):
-            import msgspec
-
-            from bench.requests import Outcome
-            from bench.trial import Measured
-
-            sample = np.random.default_rng(seed).normal(0.01, 1e-4)
-            found = Measured(samples=[float(sample)])
-            return Outcome(msgspec.json.encode(found), None, 1.0)
-
     monkeypatch.setattr(stored, "executor", Fake)
     monkeypatch.setattr(machine, "HEAVY_SHARE", math.inf)  # none is repeated
     wanted = live.wanted(["prose"], budget_seconds=0.0)
     told = []
     wanted = replace(wanted, said=told.append)
-    assert len(stored._measured([TRIAL], wanted)) == 3
+    made = stored._measured([TRIAL], wanted, tmp_path / "runs")
+    assert len(made) == 3
+    assert store.load(tmp_path / "runs")[0] == made
     total = wanted.sweep.effort.rounds
     assert [line.split()[0] for line in told] == [f"[{n}/{total}]" for n in (1, 2, 3)]
     assert all(line.endswith(f"k examples/s {TRIAL.key}") for line in told)
-    assert processes.executor is not Fake
+
+
+def test_an_interrupt_keeps_every_run_that_had_ended(monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(stored, "executor", lambda: Fake(stops_at=3))
+    monkeypatch.setattr(machine, "HEAVY_SHARE", math.inf)
+    told, runs = [], tmp_path / "runs"
+    with pytest.raises(KeyboardInterrupt):
+        stored.save(
+            tmp_path / "base.json", live.wanted(["prose"], said=told.append), runs
+        )
+    assert len(store.load(runs)[0]) == 2
+    assert told[-1] == f"2 runs kept in {runs}; for guard A B, and for report."
+    assert not (tmp_path / "base.json").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_anything_runs(
+    monkeypatch, tmp_path
+) -> None:
+    fake = Fake()
+    monkeypatch.setattr(stored, "executor", lambda: fake)
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="Each run is kept there as it ends"):
+        stored._measured([TRIAL], live.wanted(["prose"]), tmp_path / "file" / "runs")
+    assert fake.asked == 0

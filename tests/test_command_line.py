@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 import run_bench
-from bench import errors, plan, processes, program, report, store, sweeps
+from bench import errors, plan, processes, program, report, store, sweeping, sweeps
 from bench.catalog import ROOT
 from bench.pipeline import AXES, STRATEGIES
 from bench.processes import Outcome
@@ -52,6 +52,11 @@ from tests import factory
         (
             ["run", "--resume", "no/where"],
             "Nothing to resume at 'no/where': it has no plan.json, which `run` writes.",
+        ),
+        (
+            ["run", "quick", "--resume", "no/where", "--out", "x", "--seed", "1"],
+            "--resume DIR goes on with what was planned, and takes --precision, "
+            "--budget and --json besides; got a sweep and --seed and --out.",
         ),
         (
             ["report", "results/reference/quick", "--format", "html,pfd"],
@@ -348,6 +353,33 @@ def test_of_a_dump_the_terminal_shows_the_first_line(
     told = capsys.readouterr().out
     assert "prose: AssertionError: Not equal\n" in told
     assert "Mismatched" not in told
+
+
+@pytest.mark.parametrize(
+    ("budget", "cut"),
+    [
+        ("1h", ""),
+        ("2m", "A budget of 2 min leaves 2 of 4 rounds.\n"),
+        ("5s", "A budget of 5 s leaves 1 of 4 rounds, 0.25 of 0.65 s steady a run.\n"),
+    ],
+)
+def test_what_a_short_budget_cuts_is_said(
+    budget: str, cut: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["run", "quick", "--rounds", "4", "--budget", budget]
+    sweeping.planned(run_bench._parser().parse_args(asked))
+    assert capsys.readouterr().err == cut
+
+
+def test_a_reader_that_has_enough_may_leave() -> None:
+    """As `head` does: no traceback."""
+    command = [sys.executable, ROOT / "run_bench.py", "list"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        running.stdout.close()
+        assert running.stderr.read() == ""
+    assert running.returncode == 141
 
 
 def test_a_sweep_names_its_budget_and_on_resuming_what_is_left(

@@ -50,6 +50,17 @@ def test_facts_that_differ_name_their_placements():
     assert row["supports_jit"] == "-"
 
 
+def test_a_layers_row_has_nothing_of_trials_that_did_other_work():
+    stored = factory.trial("offline", workload="random_crop")
+    runs = factory.runs({MAP: 0.032}, facts={"draws": "per example"})
+    frozen = {"flags": ["frozen_random"], "facts": {"draws": "once"}}
+    other = factory.runs({stored: 0.001}, **frozen)
+    (row,) = layers(runs + other)
+    assert (row["best"], row["rate_offline"]) == ("dataset, map then batch", "-")
+    assert row["draws"] == "per example"
+    assert layers(other) == []
+
+
 def test_only_layers_that_were_measured_have_rows():
     failure = Failure(type="E", message="m", phase="check")
     runs = factory.runs({factory.trial(workload="prices"): 0.01})

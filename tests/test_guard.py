@@ -12,6 +12,7 @@ from bench import guard, turns
 from bench.guarded import exit_code
 from bench.hearing import Case
 from bench.lockstep import Side, Trio
+from bench.requests import CannotStart
 from bench.trial import Failure, Trial
 
 
@@ -150,6 +151,41 @@ def test_a_failure_on_head_is_never_a_pass_and_on_base_not_comparable() -> None:
     assert verdicts(found) == ["not_comparable"]
     assert found.rows[0].cause == "base failed: ValueError in check: no such thing"
     assert exit_code(found) == 4
+
+
+TWO = {"seconds_per_example": 0.03, "cpu_seconds_per_example": 0.001}
+
+
+def test_a_later_failure_ends_only_what_is_open() -> None:
+    """By the fourth trio the time is settled, and CPU to 0.1 % is not."""
+    found = guarded(
+        lambda n: failing("head") if n == 3 else trio(noise=0.01, seed=n),
+        cases=[case(thresholds=TWO)],
+    )
+    assert {row.metric: row.verdict for row in found.rows} == {
+        "seconds_per_example": "unchanged",
+        "cpu_seconds_per_example": "failed",
+    }
+    assert found.rows[0].count == 3
+    assert [row.metric for row in found.control] == ["seconds_per_example"]
+    assert exit_code(found) == 5
+
+
+def test_a_server_that_is_lost_keeps_what_was_settled() -> None:
+    """What is open has failed, and the record is there."""
+
+    def lost(n: int) -> Trio:
+        if n == 3:
+            raise CannotStart("no memory for it")
+        return trio(noise=0.01, seed=n)
+
+    cases = [case(thresholds=TWO), case("gone", head=None)]
+    found = guarded(lost, cases=cases)
+    assert [(row.verdict, row.cause) for row in found.rows] == [
+        ("unchanged", ""),
+        ("failed", "no memory for it"),
+        ("missing", "it is in base and not in head"),
+    ]
 
 
 def test_other_inputs_are_not_compared_and_other_outputs_are_said() -> None:

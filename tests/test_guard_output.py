@@ -58,7 +58,7 @@ def cases(record, **options):
 
 def printed_on_github(capsys, record, **environment):
     guard_output.github(record, exit_code(record), ON_GITHUB | environment)
-    return capsys.readouterr().out.splitlines()
+    return capsys.readouterr().err.splitlines()
 
 
 def test_the_terminal_says_all_that_the_verdicts_rest_on():
@@ -315,7 +315,7 @@ def test_github_is_silent_elsewhere(capsys, tmp_path):
     summary = tmp_path / "summary.md"
     record = guarded(row("slower"))
     guard_output.github(record, REGRESSED, {"GITHUB_STEP_SUMMARY": str(summary)})
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr() == ("", "")
     assert not summary.exists()
 
 
@@ -354,7 +354,7 @@ def test_no_more_annotations_than_github_shows(capsys):
 
 def test_annotations_are_escaped_as_the_runner_reads_them(capsys):
     guard_output.annotate("error", "a:b,c%\r\n", "100 %\r\n::notice::x", ON_GITHUB)
-    assert capsys.readouterr().out == (
+    assert capsys.readouterr().err == (
         "::error title=a%3Ab%2Cc%25%0D%0A::100 %25%0D%0A::notice::x\n"
     )
 

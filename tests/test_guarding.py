@@ -1,10 +1,15 @@
 """The verb's bad uses, each with its own message and exit code 2."""
 
+import json
+
+import factory
 import pytest
 
 import run_bench
-from bench import guard_settings
+from bench import guard_settings, guarding, history, listing, stored
 from bench.errors import UsageError
+from bench.guarded import Guarded, Row
+from bench.trial import Failure
 
 ONE_OF = (
     "error: guard takes one of --against-ref REF, --against-python PATH, --baseline "
@@ -50,6 +55,21 @@ ONE_OF = (
             ["--baseline", "/nowhere/base.json"],
             "error: No baseline at '/nowhere/base.json': No such file or directory. "
             "Make one on this machine with guard --save-baseline /nowhere/base.json.\n",
+        ),
+        (
+            ["--baseline", "F", "--axis", "prefetch=1", "--data", "x"],
+            "error: Leave out --axis and --data with --baseline FILE, whose trials are "
+            "those that were saved.\n",
+        ),
+        (
+            ["a", "b", "--workload", "x", "--consumer", "train"],
+            "error: Leave out --workload and --consumer with two result folders A B, "
+            "where all was measured before.\n",
+        ),
+        (
+            ["--save-baseline", "F", "--json", "--history", "x"],
+            "error: Leave out --json and --history with --save-baseline FILE, which "
+            "gives no verdicts.\n",
         ),
         (
             ["--save-baseline", "/nowhere/base.json"],
@@ -127,6 +147,17 @@ def test_thresholds_come_from_the_file_and_the_options(tmp_path) -> None:
         ("threshold = true", "A threshold is spelled 3% or 0.03, got 'True'."),
         ("[thresholds]\nx = { time = 1 }", "No metric named 'time'."),
         ("[thresholds", "is not valid TOML"),
+        (
+            'thresholds = "5%"',
+            "'{path}', [tool.feedrate.guard]: thresholds must be a table, got '5%'.",
+        ),
+        ("metrics = 5", "metrics is a list of names, such as "),
+        ("metrics = [5]", '["seconds_per_example"], got [5].'),
+        (
+            'metrics = "latency_p95"',
+            "'{path}', [tool.feedrate.guard]: metrics is a list of names, such as "
+            "[\"seconds_per_example\"], got 'latency_p95'.",
+        ),
     ],
 )
 def test_a_file_that_means_nothing(tmp_path, text: str, message: str) -> None:
@@ -134,4 +165,119 @@ def test_a_file_that_means_nothing(tmp_path, text: str, message: str) -> None:
     path.write_text(text)
     with pytest.raises(UsageError) as error:
         guard_settings.load(path)
-    assert message in str(error.value)
+    assert message.replace("{path}", str(path)) in str(error.value)
+
+
+def test_a_project_whose_table_is_none(tmp_path) -> None:
+    path = tmp_path / "pyproject.toml"
+    path.write_text("[tool]\nfeedrate = 5\n")
+    with pytest.raises(UsageError) as error:
+        guard_settings.load(path)
+    assert str(error.value) == (
+        f"'{path}': feedrate of [tool.feedrate.guard] must be a table, got 5."
+    )
+
+
+def test_a_workload_s_threshold_is_that_of_all_its_trials_but_for_its_own(
+    tmp_path,
+) -> None:
+    path = tmp_path / "guard.toml"
+    path.write_text(
+        "[thresholds]\n"
+        '"mine.py" = 0.08\n"mine.py[prefetch=2]" = 0.05\nnone = 0.1\n"gone.py" = 0.1\n'
+    )
+    settings = guard_settings.load(path)
+    keys = ("mine.py", "mine.py[prefetch=1]", "mine.py[prefetch=2]", "mine.py:a")
+    limits = [settings.thresholds(key)["seconds_per_example"] for key in keys]
+    assert limits == [0.08, 0.08, 0.05, 0.03]
+    rows = [
+        Row(key=key, metric="seconds_per_example", verdict="unchanged")
+        for key in keys[1:3]
+    ]
+    found = Guarded(base="a", head="b", how="stored", rows=rows, notes=["before"])
+    assert settings.noted(found).notes == [
+        "before",
+        "No trial here for [tool.feedrate.guard.thresholds]: none, gone.py.",
+    ]
+    assert guard_settings.Settings().noted(found) is found
+
+
+@pytest.fixture
+def of_folders(monkeypatch):
+    """A guard of two folders whose verdict is told, and what it is asked by."""
+
+    def ended(verdict: str, *arguments: str) -> int:
+        row = Row(key="x", metric="seconds_per_example", verdict=verdict)
+        found = Guarded(base="a", head="b", how="stored", rows=[row])
+        monkeypatch.setattr(stored, "folders", lambda *_: found)
+        return run_bench.main(["guard", "a", "b", *arguments])
+
+    return ended
+
+
+@pytest.mark.parametrize(("verdict", "code"), [("unchanged", 2), ("slower", 1)])
+def test_what_cannot_be_written_late_hides_no_verdict(
+    verdict: str, code: int, of_folders, monkeypatch, tmp_path, capsys
+) -> None:
+    """It is printed by then; and what held is no pass."""
+
+    def full(*_: object) -> None:
+        assert "Guard: " in capsys.readouterr().out
+        raise UsageError("no space for the history")
+
+    monkeypatch.setattr(history, "append", full)
+    assert of_folders(verdict, "--history", str(tmp_path / "h.jsonl")) == code
+    assert capsys.readouterr().err == "error: no space for the history\n"
+
+
+def test_a_file_that_cannot_be_written_late_is_said(
+    of_folders, monkeypatch, tmp_path, capsys
+) -> None:
+    monkeypatch.setattr(guarding, "check_writable", lambda path: None)
+    path = tmp_path / "gone" / "junit.xml"
+    assert of_folders("slower", "--junit", str(path)) == 1
+    told = capsys.readouterr()
+    assert "regressed (exit 1)" in told.out
+    assert told.err == f"error: Cannot write '{path}': No such file or directory.\n"
+
+
+def test_on_github_json_is_all_of_standard_output(
+    of_folders, monkeypatch, capsys
+) -> None:
+    """The annotations are on the other stream."""
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    assert of_folders("slower", "--json") == 1
+    told = capsys.readouterr()
+    assert json.loads(told.out)["exit_code"] == 1
+    assert told.err.startswith("::error title=Feedrate guard::Guard: regressed")
+
+
+def test_a_fault_of_the_program_is_no_verdict(monkeypatch, capsys) -> None:
+    """Python's own 1 would say that the trial is slower."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a fault")
+
+    monkeypatch.setattr(stored, "folders", broken)
+    assert run_bench.main(["guard", "a", "b"]) == 5
+    assert "ZeroDivisionError: a fault" in capsys.readouterr().err
+    monkeypatch.setattr(listing, "main", broken)
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    assert run_bench.main(["list"]) == 70
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "::error title=Feedrate::ZeroDivisionError: a fault"
+    )
+
+
+def test_a_trial_that_fails_makes_no_baseline(monkeypatch, tmp_path, capsys) -> None:
+    """And ends with 5, as the table says, and not with bad use."""
+    failed = factory.run(
+        factory.trial(), error=Failure(type="ValueError", message="no")
+    )
+    monkeypatch.setattr(stored, "_measured", lambda *_: [failed])
+    path = tmp_path / "base.json"
+    assert run_bench.main(["guard", "--save-baseline", str(path)]) == 5
+    assert capsys.readouterr().err == (
+        "error: 'prose' failed, so no baseline is saved: ValueError: no\n"
+    )
+    assert not path.exists()

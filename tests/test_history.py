@@ -49,7 +49,7 @@ def stepped(seed, before, after):
 
 
 def test_what_was_appended_is_read_back(tmp_path):
-    path = tmp_path / "made" / "history.jsonl"
+    path = tmp_path / "history.jsonl"
     kept = [guarded(n, notes=["a\nb"], conditions={"steal": 0.1}) for n in range(3)]
     for one in kept:
         history.append(path, one)
@@ -102,6 +102,7 @@ def test_no_file_and_no_way_to_write_one(tmp_path):
 
 def test_histories_beside_results_are_put_together(tmp_path):
     for name in ("a", "b"):
+        (tmp_path / name).mkdir()
         history.append(tmp_path / name / history.FILE, guarded(ord(name)))
     found, notes = history.beside([tmp_path / "a", tmp_path / "none", tmp_path / "b"])
     assert [one.head for one in found] == ["commit 97", "commit 98"]

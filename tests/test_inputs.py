@@ -1,5 +1,7 @@
 """Inputs are made once, whole or not at all, and anew when their maker changes."""
 
+import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +102,22 @@ def test_what_fails_half_way_leaves_nothing(tmp_path: Path, cache: Path) -> None
     assert list(cache.iterdir()) == []
     module.FAILS = False
     assert len(inputs.prepare(entry, module, Pipeline()).features) == 6
+
+
+def test_what_a_killed_process_left_half_made_is_cleared_away(
+    tmp_path: Path, cache: Path
+) -> None:
+    """But not what another one is making now."""
+    inputs.root().mkdir(parents=True)
+    left, made = (inputs.root() / f"{inputs.MAKING}{name}" for name in ("old", "new"))
+    for folder in (left, made):
+        folder.mkdir()
+        (folder / "half").touch()
+    long_ago = time.time() - 2 * inputs.ABANDONED_SECONDS
+    os.utime(left, (long_ago, long_ago))
+    inputs.prepare(*loaded(tmp_path, ARRAYS), Pipeline())
+    assert not left.exists()
+    assert (made / "half").exists()
 
 
 def test_another_process_that_was_faster_is_no_error(

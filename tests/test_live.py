@@ -6,17 +6,22 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 import repository
 
-from bench import live
+from bench import guard, live
 from bench.catalog import ROOT
 from bench.errors import UsageError
+from bench.guarded import Guarded
+from bench.processes import ForkServer, Spawner
 from bench.progress import plural
-from bench.requests import Home, environment
+from bench.requests import CannotStart, Home, Outcome, environment
+from bench.trial import Effort, Failure, Measured, Trial
 
 pytestmark = pytest.mark.alone
 
@@ -94,13 +99,29 @@ def test_what_fails_is_missing_or_new_is_told_and_nothing_is_left(
     assert left_over(repo, temporary) == []
 
 
+def write_helpers(repo: Path, tree: str) -> None:
+    """Modules beside the workload and in `src`; it fails if they are not its tree's."""
+    (repo / "src").mkdir(exist_ok=True)
+    for name in ("at_top.py", "src/in_src.py"):
+        (repo / name).write_text(f"TREE = {tree!r}\n")
+    asks = f"import at_top, in_src\nassert at_top.TREE == in_src.TREE == {tree!r}\n"
+    (repo / "mine.py").write_text(GOOD + asks)
+
+
 def test_an_interrupt_keeps_what_was_measured_and_leaves_nothing_running(
     repo: Path, tmp_path: Path
 ) -> None:
-    """The record is written as always, but for the history."""
+    """The record is written as always, but for the history.
+
+    The guard is started in head's tree, with its `src` in PYTHONPATH; base imports its
+    own modules all the same, or no trio would be made.
+    """
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    (repo / "mine.py").write_text(GOOD + "# changed\n")
+    write_helpers(repo, "base")
+    repository.git(repo, "add", "mine.py", "at_top.py", "src")
+    repository.git(repo, "commit", "--quiet", "--message=second")
+    write_helpers(repo, "head")
     junit, history = tmp_path / "junit.xml", tmp_path / "history.jsonl"
     running = subprocess.Popen(
         command(
@@ -118,7 +139,8 @@ def test_an_interrupt_keeps_what_was_measured_and_leaves_nothing_running(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "TMPDIR": str(temporary)},
+        cwd=repo,
+        env={**os.environ, "TMPDIR": str(temporary), "PYTHONPATH": str(repo / "src")},
         # Else it would ignore the interrupt where this test runs in the background.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
@@ -193,6 +215,29 @@ def test_each_side_runs_its_own_tree_wherever_the_guard_is_started(
     )
 
 
+@pytest.mark.parametrize("made", [ForkServer, Spawner])
+@pytest.mark.parametrize(
+    ("python", "why"),
+    [("/bin/false", "no message"), ("/nowhere/python", "No such file or directory")],
+)
+def test_an_interpreter_in_which_nothing_starts_is_said(made, python, why) -> None:
+    """A forking one at once; a spawning one where there is none, and else by row."""
+    server = made(Home(python=python, root=Path("/tree")))
+    trial, effort = Trial(workload="prose"), Effort()
+    if (made, python) == (Spawner, "/bin/false"):
+        outcome = server.execute("measure", trial, effort, 0)
+        assert outcome.failure == Failure(type="Died", message="left with status 1")
+    else:
+        with pytest.raises(CannotStart) as error:
+            server.begin("measure", trial, effort, 0)
+        assert str(error.value) == (
+            f"The processes that measure cannot start ({python}, modules of /tree): "
+            f"{why}. See what run_bench.py doctor says."
+        )
+    server.stop()
+    server._scratch.cleanup()
+
+
 def test_a_base_whose_harness_takes_other_turns(monkeypatch) -> None:
     class Old:
         protocol = 0
@@ -217,6 +262,29 @@ def test_a_base_whose_harness_takes_other_turns(monkeypatch) -> None:
     assert old.stopped
 
 
+def test_the_reference_may_fail_after_the_guard(monkeypatch) -> None:
+    """What was settled is told, without a ratio for the history; before it, it ends."""
+    found = Guarded(base="a", head="b", how="lockstep", rows=[], notes=["one"])
+    monkeypatch.setattr(guard, "live", lambda cases, **about: found)
+    good = Outcome(msgspec.json.encode(Measured(samples=[0.256])), None, 1.0)
+    lost = Outcome(b"", Failure(type="Died", message="gone"), 1.0)
+
+    def guarded(*outcomes: Outcome) -> Guarded:
+        left = iter(outcomes)
+        server = types.SimpleNamespace(execute=lambda *_: next(left))
+        return live._guarded([], live.wanted(reference=True), server)
+
+    assert guarded(good, good).reference == pytest.approx(0.001)
+    after = guarded(good, lost)
+    assert after.reference is None
+    assert after.notes == [
+        "one",
+        "The reference workload failed: gone. So this guard has no ratio in a history.",
+    ]
+    with pytest.raises(UsageError, match=r"^The reference workload failed: gone\.$"):
+        guarded(lost)
+
+
 def test_a_repository_of_others_needs_a_workload_named(repo: Path) -> None:
     with pytest.raises(UsageError) as error:
         live.against_ref(repo, "main", live.wanted())
@@ -230,3 +298,24 @@ def test_a_repository_of_others_needs_a_workload_named(repo: Path) -> None:
         f"'prose' is this suite's own and the same at every ref of {repo}. Give your "
         "workload's file: --workload path/to/yours.py."
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ("", ""),
+        ("cifar10", "cifar10"),
+        ("photos", "{here}/photos"),
+        ("rows.csv:price", "{here}/rows.csv:price"),
+        ("nowhere.csv:price", "nowhere.csv:price"),
+    ],
+)
+def test_data_are_found_from_the_tree_of_either_side(
+    given: str, found: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "rows.csv").touch()
+    assert live._anywhere(given) == found.format(here=tmp_path)
+    monkeypatch.setenv("FEEDRATE_CACHE", "cache")
+    assert environment(Home())["FEEDRATE_CACHE"] == f"{tmp_path}/cache"

@@ -8,7 +8,7 @@ import factory
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from bench import compare, report, store, table
+from bench import compare, report, store
 from bench.trial import Failure
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
@@ -235,7 +235,7 @@ def test_it_is_painted_soon(visit):
 def test_a_comparison_is_quiet_sorts_and_fits(browser, tmp_path, width):
     trials = [factory.trial(name) for name in ("naive", "vectorized", "parallel")]
     sides = [
-        table.from_runs(factory.runs(dict.fromkeys(trials, seconds), seed=seed))
+        factory.runs(dict.fromkeys(trials, seconds), seed=seed)
         for seed, seconds in ((1, 0.01), (2, 0.02))
     ]
     found = {**compare.of(*sides), "a": "first", "b": HOSTILE}

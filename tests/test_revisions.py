@@ -1,6 +1,9 @@
 """A base revision in a worktree of its own, which never stays; other interpreters."""
 
+import subprocess
 import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -52,11 +55,99 @@ def test_a_ref_that_is_not_there(repo: Path, ref: str) -> None:
     assert repository.worktrees(repo) == []
 
 
+def test_another_worktree_of_the_user_s_survives(repo: Path, tmp_path: Path) -> None:
+    """One whose folder is not there now, as on a disk that is not mounted."""
+    away, back = tmp_path / "away", tmp_path / "back"
+    repository.git(repo, "worktree", "add", "--quiet", "--detach", str(away))
+    away.rename(back)
+    with revisions.checked_out(repo, "main"):
+        assert len(repository.worktrees(repo)) == 2
+    assert len(repository.worktrees(repo)) == 1
+    back.rename(away)
+    assert repository.git(away, "status", "--porcelain") == ""
+
+
+def test_a_checkout_that_fails_says_why_and_leaves_nothing(
+    repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The filter of a file fails after the worktree was made."""
+    (repo / "mine.py").write_text("first\n")
+    (repo / ".gitattributes").write_text("mine.py filter=broken\n")
+    repository.git(repo, "add", ".gitattributes")
+    repository.git(repo, "commit", "--quiet", "--message=second")
+    repository.git(repo, "config", "filter.broken.smudge", "false")
+    repository.git(repo, "config", "filter.broken.required", "true")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(UsageError) as error, revisions.checked_out(repo, "main"):
+        pass
+    assert str(error.value) == (
+        "git cannot check out 'main': mine.py: smudge filter broken failed."
+    )
+    assert repository.worktrees(repo) == []
+    assert list(tmp_path.glob("feedrate-base-*")) == []
+
+
+def test_a_locked_half_made_worktree_is_taken_away(repo: Path, tmp_path: Path) -> None:
+    """As `worktree add` leaves it when it is killed: locked, and not whole."""
+    tree = tmp_path / "scratch" / "tree"
+    repository.git(repo, "worktree", "add", "--quiet", "--lock", str(tree), "HEAD")
+    (tree / ".git").unlink()
+    revisions._remove(repo, tree)
+    assert repository.worktrees(repo) == []
+    assert not tree.exists()
+
+
 def test_a_folder_in_no_repository(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as error:
         revisions.repository(tmp_path)
     assert str(error.value) == (
-        f"'{tmp_path}' is in no git repository. Name yours with --repo DIR."
+        f"git finds no repository at '{tmp_path}': not a git repository (or any of the "
+        "parent directories): .git. Name yours with --repo DIR."
+    )
+
+
+@pytest.fixture
+def git(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
+    """A git that ends as it is told."""
+
+    def ends(error: BaseException) -> None:
+        def run(*_: object, **__: object) -> None:
+            raise error
+
+        monkeypatch.setattr(subprocess, "run", run)
+
+    return ends
+
+
+def test_a_repository_of_somebody_else_s_says_what_git_asks_for(git) -> None:
+    """As in a container of a CI service."""
+    said = (
+        "warning: x\nfatal: detected dubious ownership in repository at '/mine'\n"
+        "To add an exception for this directory, call:\n\n"
+        "\tgit config --global --add safe.directory /mine\n"
+    )
+    git(subprocess.CalledProcessError(128, ["git"], stderr=said))
+    with pytest.raises(UsageError) as error:
+        revisions.repository(Path("/mine"))
+    assert str(error.value) == (
+        "git finds no repository at '/mine': detected dubious ownership in repository "
+        "at '/mine' To add an exception for this directory, call: git config --global "
+        "--add safe.directory /mine. Name yours with --repo DIR."
+    )
+    with pytest.raises(UsageError) as error:
+        revisions.is_dirty(Path("/mine"))
+    assert str(error.value).startswith(
+        "git cannot tell whether /mine is changed: detected dubious ownership"
+    )
+
+
+def test_a_git_that_does_not_end_is_said(git) -> None:
+    git(subprocess.TimeoutExpired(["git"], 120))
+    with pytest.raises(UsageError) as error:
+        revisions.is_dirty(Path("/mine"))
+    assert str(error.value) == (
+        "`git status --porcelain` did not end within 120 s in /mine. Try it there by "
+        "hand: it may wait for a lock, a filter or a slow disk."
     )
 
 

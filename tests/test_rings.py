@@ -3,6 +3,7 @@
 import ast
 import functools
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -98,6 +99,17 @@ def test_the_rings_are_as_they_are_drawn() -> None:
         assert ring(BENCH / f"{stem}.py") == expected
     assert ring(BENCH / "plots" / "spread.py") == 1
     assert {path.stem for path in ALL} > RING_0
+
+
+def test_each_ring_has_what_contributing_says() -> None:
+    """Those that it names by a stem."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    told = re.findall(r"Ring (\d)\s\(`([^`]+)`\)", text)
+    assert [number for number, _ in told] == ["0", "1", "2"]
+    for number, stems in told:
+        for stem in stems.split():
+            if not stem.endswith("/*"):
+                assert ring(BENCH / f"{stem}.py") == int(number), stem
 
 
 @pytest.mark.parametrize("file", [f for f in ALL if ring(f) == 0], ids=shown)

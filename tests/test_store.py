@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bench import store
 from bench.errors import UsageError
+from bench.trial import Failure
 from tests import factory
 
 
@@ -171,3 +173,27 @@ def test_a_folder_in_which_nothing_was_written_is_not_left(tmp_path: Path) -> No
     with store.locked(tmp_path):
         assert (tmp_path / store.FILE).exists()
     assert (tmp_path / store.FILE).exists()
+
+
+@pytest.mark.parametrize(("first", "again", "counts"), [(0.4, 0.1, 1), (0.3, 0.5, 0)])
+def test_of_a_run_and_its_repeat_that_beside_less_load_counts(
+    first: float, again: float, counts: int
+) -> None:
+    """In each folder by itself: a second one has a round 0 too."""
+    trial = factory.trial()
+    pair = [
+        replace(
+            factory.run(trial, conditions={"foreign_cpu_share": share}), repeat=number
+        )
+        for number, share in enumerate((first, again))
+    ]
+    other = factory.run(trial, round=1)
+    runs = [*pair, other, *pair]
+    assert store.one_a_round(runs) == [pair[counts], other, pair[counts]]
+
+
+def test_a_repeat_that_failed_does_not_count() -> None:
+    trial, lost = factory.trial(), Failure(type="Killed", message="ended by SIGKILL")
+    good = factory.run(trial, conditions={"foreign_cpu_share": 0.9})
+    failed = replace(factory.run(trial, error=lost), repeat=1)
+    assert store.one_a_round([good, failed]) == [good]

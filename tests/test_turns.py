@@ -5,7 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from bench.turns import Caller, Dismissed, Lane, Seat, Turn, socket_folder, take
+from bench import lockstep
+from bench.errors import UsageError
+from bench.requests import Outcome
+from bench.trial import Effort, Failure, Trial
+from bench.turns import (
+    CHECKS_EACH,
+    PROTOCOL,
+    Caller,
+    Dismissed,
+    Lane,
+    Seat,
+    Turn,
+    socket_folder,
+    take,
+)
 
 
 class Clock:
@@ -109,6 +123,7 @@ def test_a_lost_process_ends_the_rounds(tmp_path):
     thread.start()
     assert gone.arrived(60, gone=lambda: False)
     thread.join(60)
+    assert (one.caller.protocol, gone.protocol) == (PROTOCOL, 0)
     one.caller.ready({})
     assert gone.ready({}) is None
     assert take([one.caller, gone], seconds=5, clock=Clock()) == []
@@ -116,11 +131,84 @@ def test_a_lost_process_ends_the_rounds(tmp_path):
     gone.close()
 
 
+class Spawned:
+    """A stand-in for processes that tell their protocol only when they come."""
+
+    protocol = PROTOCOL
+
+    def __init__(self, told):
+        self.told, self.threads = told, []
+
+    def begin(self, verb, trial, effort, seed, place):
+        def come():
+            with socket.socket(socket.AF_UNIX) as channel:
+                channel.connect(place.channel)
+                channel.sendall(b'{"protocol": %d}\n' % self.told)
+                channel.recv(99)  # what it is told, or that the other side has left
+
+        self.threads.append(threading.Thread(target=come))
+        self.threads[-1].start()
+
+    def ended(self, begun):
+        return False
+
+    def finish(self, begun, effort):
+        return Outcome(b"", Failure(type="Died", message="as it was to"), 0.0)
+
+
+def taken(told):
+    server = Spawned(told)
+    side = lockstep.Side(server, Trial(workload="prose"), "/base")
+    try:
+        lockstep.trio(side, side, Effort(), seconds=0.1, seed=0, number=0)
+    finally:
+        for thread in server.threads:
+            thread.join(60)
+    return server
+
+
+def test_processes_of_an_older_harness_are_known_when_they_come():
+    """One that cannot take turns is refused; one that checks each process is noted."""
+    assert taken(CHECKS_EACH).protocol == CHECKS_EACH
+    with pytest.raises(UsageError) as error:
+        taken(0)
+    assert str(error.value) == (
+        "The harness in /base takes turns by protocol 0 and this one by 2: they cannot "
+        "be compared live. Compare result folders: guard A B."
+    )
+
+
 def test_nobody_waits_for_a_process_that_has_ended(tmp_path):
     caller = Caller(tmp_path, "never")
     assert not caller.arrived(60, gone=lambda: True)
+    assert not caller.late
     assert not caller.arrived(0.0, gone=lambda: False)
+    assert caller.late
     caller.close()
+
+
+def test_who_answers_too_late_is_late_and_is_told_that_it_is_over(tmp_path):
+    caller, said, closed = Caller(tmp_path, "a"), [], threading.Event()
+
+    def work():
+        seat = Seat(caller.path)
+        seat.told()
+        closed.wait(60)
+        with pytest.raises(Dismissed):
+            for _ in range(3):  # the first may still find room in the socket
+                seat.serve(Lane(None, lambda: None, batches=1), Clock())
+        said.append("over")
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert caller.arrived(60, gone=lambda: False)
+    caller._channel.settimeout(0.01)
+    assert caller.ready({}) is None
+    assert caller.late
+    caller.close()
+    closed.set()
+    thread.join(60)
+    assert said == ["over"]
 
 
 def test_who_is_sent_home_before_the_turns_says_so(tmp_path):

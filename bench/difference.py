@@ -1,0 +1,55 @@
+"""The difference of two sides that took no turns, and of that from another one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats as distributions
+
+from bench import compare, stats
+
+
+class Difference(NamedTuple):
+    """The log of a ratio, with what is known of it.
+
+    Attributes:
+        estimate: Itself.
+        error: Its standard error; NaN where one run gives none.
+        freedom: Degrees of freedom of the error.
+    """
+
+    estimate: float
+    error: float
+    freedom: float
+
+
+NONE = Difference(0.0, 0.0, np.inf)
+
+
+def between(head: Sequence[float], base: Sequence[float]) -> Difference:
+    """The log of the ratio of two sides, by a figure a run of each (Welch 1947)."""
+    return Difference(*compare.welch(np.log(head), np.log(base)))
+
+
+def interval(found: Difference, alpha: float, count: int) -> stats.Interval:
+    """A difference as a ratio with its bounds, which miss alpha; of so many runs."""
+    width = distributions.t.ppf(1 - alpha / 2, found.freedom) * found.error
+    middle = found.estimate
+    bounds = np.exp([middle, middle - width, middle + width])
+    return stats.Interval(*(float(value) for value in bounds), count)
+
+
+def scaled(found: Difference, scale: Difference) -> Difference:
+    """A difference less another that is independent of it.
+
+    Degrees of freedom are Welch and Satterthwaite's for the sum of two variances.
+    """
+    parts = np.array([found.error**2, scale.error**2])
+    total = parts.sum()
+    freedom = min(found.freedom, scale.freedom)
+    if total > 0:
+        freedom = total**2 / (parts**2 / [found.freedom, scale.freedom]).sum()
+    estimate = found.estimate - scale.estimate
+    return Difference(estimate, float(np.sqrt(total)), float(freedom))

@@ -1,0 +1,53 @@
+"""What a trio is told as when one of its processes never comes to its turns."""
+
+import msgspec
+import pytest
+
+from bench import lockstep
+from bench.requests import Outcome
+from bench.trial import Effort, Failure, Measured
+from tests import factory
+
+DISMISSED = Failure(type="Dismissed", message="no turns", phase="build")
+OWN = Failure(type="ValueError", message="no layers today", phase="adapt")
+
+
+class Server:
+    """Processes of which none ever comes to its socket."""
+
+    def __init__(self, error: Failure, ended: bool) -> None:
+        self.error, self.has_ended = error, ended
+
+    def begin(self, *asked: object) -> object:
+        return object()
+
+    def ended(self, begun: object) -> bool:
+        return self.has_ended
+
+    def finish(self, begun: object, effort: Effort) -> Outcome:
+        return Outcome(msgspec.json.encode(Measured(error=self.error)), None, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("error", "ended", "told"),
+    [
+        (
+            DISMISSED,
+            False,
+            Failure(
+                type="Timeout",
+                message="not ready for its turn within its limit of 0.05 s",
+            ),
+        ),
+        (OWN, False, OWN),
+        (OWN, True, OWN),
+    ],
+)
+def test_who_is_late_is_named_with_its_limit_and_who_failed_with_its_error(
+    error: Failure, ended: bool, told: Failure
+) -> None:
+    side = lockstep.Side(Server(error, ended), factory.trial())
+    effort = Effort(limit_seconds=0.05)
+    found = lockstep.trio(side, side, effort, seconds=0.1, seed=0, number=0)
+    assert found.turns == []
+    assert found.failures["base"] == told
