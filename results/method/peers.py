@@ -33,8 +33,9 @@ WARMUP_BATCHES = 20
 
 DRAIN = """
 import sys
-sys.path.insert(0, {root!r})
-from results.method import peers
+# By its own name: asv's folder, on the path as well, has a module `results`.
+sys.path[:0] = [{root!r}, {here!r}]
+import peers
 
 def drain():
     return peers.drain({path!r}, {settings!r}, {scratch!r})
@@ -265,6 +266,7 @@ def _script(
     """A file in which `drain` makes what is timed."""
     made = DRAIN.format(
         root=str(ROOT),
+        here=str(Path(__file__).parent),
         path=str(workload),
         settings=dict(settings),
         scratch=str(scratch),
