@@ -8,7 +8,6 @@ import gc
 import os
 import re
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from bench.errors import UsageError, check_folder, unknown
 
 try:
     from bench import guarding, sweeps
-    from bench.guarded import MISSING
     from bench.trial import CONSUMERS, Effort
 except ModuleNotFoundError as missing:  # another Python than that of the packages
     sys.exit(program.without(missing))
@@ -41,6 +39,10 @@ def main(arguments: Sequence[str]) -> int:
     try:
         return _ended(options)
     except Exception as error:  # Python would leave with 1, which is a guard's verdict
+        import traceback  # late: it takes milliseconds that `list` has not
+
+        from bench.guarded import MISSING
+
         traceback.print_exc()
         _annotate(f"{type(error).__name__}: {error}")
         return MISSING if options.verb is guard else UNEXPECTED

@@ -213,7 +213,6 @@ def _lead(
     second = others[0]
     if pd.isna(second["lead"]):
         return " No other shares a round with it."
-    said = second["lead_verdict"]
     # What has too few rounds for a verdict is no rival: a caution says so.
     rivals = [
         row
@@ -222,7 +221,8 @@ def _lead(
     ]
     lead, interval = triple(second, "lead")
     name = called[second["label"]]
-    if len(others) == 1 and second["is_baseline"] and said != "unchanged":
+    known = second["is_baseline"] and second["lead_verdict"] != "unchanged"
+    if len(others) == 1 and known:
         return ""  # that has been said
     if not interval:
         return f" The runner-up was {name}, which took {lead} times as long."

@@ -19,7 +19,7 @@ import numpy as np
 from bench import stats, store
 from bench.difference import NONE, Difference, between, interval, scaled
 from bench.errors import UsageError, write_whole
-from bench.guarded import Row, Verdict, differ, figure
+from bench.guarded import Row, Verdict, differ, figure, without_figures
 from bench.machine import identity
 from bench.trial import Run, Trial
 
@@ -162,8 +162,9 @@ def judge(
     alpha: float,
     scale_by: str = "",
     failed_in_base: Mapping[str, str] = MappingProxyType({}),
+    asked: Iterable[str] = (),
 ) -> tuple[list[Row], list[str]]:
-    """Each trial of either side against the same trial of the other.
+    """Each trial of either side, or asked for, against the same trial of the other.
 
     Args:
         baseline: What is compared with.
@@ -174,6 +175,7 @@ def judge(
         scale_by: A trial in both, whose ratio is taken for that of the machines; how
             well that is known goes into the intervals.
         failed_in_base: By key, why a trial of the base has no figures.
+        asked: What was asked for besides, and may be on neither side.
 
     Returns:
         A row a trial and metric, and notes.
@@ -190,7 +192,8 @@ def judge(
             f"'{scale_by}' here to that in the baseline: machines differ in more than "
             "one such figure."
         )
-    every = dict.fromkeys((*baseline.trials, *failed_in_base, *now.trials, *failed))
+    sides = (*baseline.trials, *failed_in_base, *now.trials, *failed)
+    every = dict.fromkeys((*sides, *asked))
     every.pop(scale_by, None)
     limits = {key: thresholds(key) for key in every}
     judged = [key for key in baseline.trials if key != scale_by]
@@ -198,11 +201,11 @@ def judge(
     rows = []
     for key in every:
         absent = _absent(key, baseline, now, failed_in_base, failed)
+        if absent:
+            rows += without_figures(key, limits[key], *absent).values()
+            continue
         for metric, threshold in limits[key].items():
             about = {"key": key, "metric": metric, "threshold": threshold}
-            if absent:
-                rows.append(Row(**about, verdict=absent[0], cause=absent[1]))
-                continue
             kept, fresh = baseline.trials[key], now.trials[key]
             why = _unlike(kept, fresh, metric, same=same or bool(scale_by))
             if why:
@@ -225,10 +228,10 @@ def _absent(
         return "failed", failed[key]
     if key in failed_in_base:
         return "not_comparable", f"base failed: {failed_in_base[key]}"
-    if key not in now.trials:
-        return "missing", "it is in base and was not run now"
     if key not in baseline.trials:
         return "not_comparable", "it is not in base"
+    if key not in now.trials:
+        return "missing", "it is in base and was not run now"
     return None
 
 

@@ -19,6 +19,7 @@ from markupsafe import Markup
 from scipy import stats as distributions
 
 from bench import apart, chart, page, stats, store, table, words
+from bench.difference import welch
 from bench.errors import UsageError
 from bench.trial import Run
 
@@ -159,21 +160,6 @@ def _row(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, object]:
         "margin": stats.MARGINS[first["consumer"]],
         "p": _beyond(estimate, error, freedom, stats.MARGINS[first["consumer"]]),
     }
-
-
-def welch(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:
-    """Difference of means a - b, its standard error, Welch's degrees of freedom."""
-    if not len(a) or not len(b):
-        return np.nan, np.nan, 1.0
-    estimate = float(a.mean() - b.mean())
-    if len(a) < 2 or len(b) < 2:
-        return estimate, np.nan, 1.0
-    parts = np.array([side.var(ddof=1) / len(side) for side in (a, b)])
-    total = parts.sum()
-    if total == 0:
-        return estimate, 0.0, float(len(a) + len(b) - 2)
-    freedom = total**2 / (parts**2 / [len(a) - 1, len(b) - 1]).sum()
-    return estimate, float(np.sqrt(total)), float(freedom)
 
 
 def _beyond(estimate: float, error: float, freedom: float, margin: float) -> float:

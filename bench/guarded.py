@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -108,6 +109,18 @@ class Guarded:
     machine: dict[str, object] = field(default_factory=dict)
     conditions: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+
+
+def without_figures(
+    key: str, thresholds: Mapping[str, float], verdict: Verdict, cause: str
+) -> dict[str, Row]:
+    """A trial's rows by metric where there is nothing to compare, with the cause."""
+    return {
+        metric: Row(
+            key=key, metric=metric, verdict=verdict, threshold=threshold, cause=cause
+        )
+        for metric, threshold in thresholds.items()
+    }
 
 
 def figure(value: float) -> float | None:

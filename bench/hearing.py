@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
 from bench import evidence, turns
 from bench.guard_settings import Settings
-from bench.guarded import Row, Verdict
+from bench.guarded import Row, Verdict, without_figures
 from bench.lockstep import Side, Trio
 from bench.trial import Failure
 from bench.watch import Watch
@@ -100,7 +101,8 @@ class Hearing:
 
     def end(self, verdict: Verdict, cause: str) -> None:
         """What is still open cannot be settled; what is settled stands."""
-        every = _rows(self.case, verdict, cause)
+        case = self.case
+        every = without_figures(case.key, case.thresholds, verdict, cause)
         ending = [watch.metric for watch in self.watches if watch.open]
         self.ended |= {metric: every[metric] for metric in ending}
         self.watches = [watch for watch in self.watches if not watch.open]
@@ -135,10 +137,11 @@ class Hearing:
 
 def _absent(case: Case) -> dict[str, Row]:
     """Rows by metric of a case that is on one side only."""
+    rows = partial(without_figures, case.key, case.thresholds)
     if case.head is None:
-        return _rows(case, "missing", "it is in base and not in head")
+        return rows("missing", "it is in base and not in head")
     if case.base is None:
-        return _rows(case, "not_comparable", "it is not in base")
+        return rows("not_comparable", "it is not in base")
     return {}
 
 
@@ -154,19 +157,6 @@ def _why_ended(case: Case, trio: Trio) -> tuple[Verdict, str] | None:
         cause = "base and head make different inputs; compare on the same --data"
         return "not_comparable", cause
     return None
-
-
-def _rows(case: Case, verdict: Verdict, cause: str) -> dict[str, Row]:
-    return {
-        metric: Row(
-            key=case.key,
-            metric=metric,
-            verdict=verdict,
-            threshold=threshold,
-            cause=cause,
-        )
-        for metric, threshold in case.thresholds.items()
-    }
 
 
 def _spelled(failure: Failure) -> str:

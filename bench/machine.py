@@ -131,6 +131,15 @@ def cpu_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
+def children_cpu_seconds() -> float:
+    """CPU time of the processes that this one started and waited for, all of it.
+
+    Serving has such: they are the run's own, and not foreign load beside it.
+    """
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def _cpu() -> str:
     for line in _read("/proc/cpuinfo").splitlines():
         if line.startswith("model name"):

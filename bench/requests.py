@@ -180,5 +180,5 @@ def environment(home: Home) -> dict[str, str]:
     path = {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONSAFEPATH": "1"}
     # Processes may work in another folder, where a relative path would lead elsewhere.
     cache = os.environ.get("FEEDRATE_CACHE")
-    path |= {"FEEDRATE_CACHE": str(Path(cache).absolute())} if cache else {}
-    return {**os.environ, **quiet, **path}
+    inputs = {"FEEDRATE_CACHE": str(Path(cache).absolute())} if cache else {}
+    return {**os.environ, **quiet, **path, **inputs}

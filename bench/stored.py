@@ -12,7 +12,7 @@ from bench import baseline, machine, plan, progress, runner, store
 from bench.baseline import Baseline
 from bench.errors import UsageError, check_writable
 from bench.guard import FALSE_ALARMS
-from bench.guarded import Guarded, Row
+from bench.guarded import Guarded
 from bench.live import Wanted
 from bench.processes import executor
 from bench.trial import Run, Trial
@@ -92,7 +92,7 @@ def against_baseline(
         wanted.thresholds,
         base=f"baseline {path} of {kept.started[:10]}",
         head="this machine now",
-        absent=[name for name in named if name not in there],
+        asked=[name for name in named if name not in there],
         scale_by=scale_by,
         seconds=time.monotonic() - start,
         conditions=conditions.read(spent),
@@ -119,14 +119,11 @@ def _judged(
     head_side: tuple[Baseline, Mapping[str, str]],
     thresholds: Callable[[str], Mapping[str, float]],
     *,
-    absent: Sequence[str] = (),
+    asked: Sequence[str] = (),
     scale_by: str = "",
     **about: object,
 ) -> Guarded:
-    """The record of two sides, each with why trials of it failed.
-
-    `absent` are trials that were asked for and that neither side has.
-    """
+    """The record of two sides, each with why trials of it failed."""
     (kept, failed_in_base), (now, failed) = base_side, head_side
     rows, notes = baseline.judge(
         kept,
@@ -136,18 +133,8 @@ def _judged(
         alpha=FALSE_ALARMS,
         scale_by=scale_by,
         failed_in_base=failed_in_base,
+        asked=asked,
     )
-    rows += [
-        Row(
-            key=key,
-            metric=metric,
-            verdict="not_comparable",
-            threshold=threshold,
-            cause="it is not in base",
-        )
-        for key in absent
-        for metric, threshold in thresholds(key).items()
-    ]
     return Guarded(
         how="stored",
         rows=rows,

@@ -29,6 +29,7 @@ DISMISSED = "no turns were taken: another process was lost"
 QUIET_SHARE = 0.05
 QUIET_SECONDS = 0.004
 QUIET_LIMIT_SECONDS = 0.25
+ORDERS = ((0, 1, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0), (1, 0, 2), (0, 2, 1))
 LONGEST_PATH = 70  # of the folder; a socket's own path may have about 100 bytes
 
 
@@ -267,9 +268,9 @@ def take(
     rounds: list[tuple[Turn, ...]] = []
     deadline = clock() + seconds
     while clock() < deadline or len(rounds) < least:
-        backwards = len(rounds) % 2 == 1
-        taken = [caller.turn() for caller in (callers, callers[::-1])[backwards]]
-        if None in taken:
+        order = ORDERS[len(rounds) % len(ORDERS)]
+        taken = {place: callers[place].turn() for place in order}
+        if None in taken.values():
             break
-        rounds.append(tuple(taken[::-1] if backwards else taken))
+        rounds.append(tuple(taken[place] for place in range(len(callers))))
     return rounds

@@ -2,7 +2,6 @@
 
 import importlib
 import os
-import resource
 import shutil
 import sys
 import tempfile
@@ -29,9 +28,9 @@ from bench import (
     timeline,
 )
 from bench.consumers import Consumer, step_facts
-from bench.errors import UsageError
+from bench.errors import UsageError, write_whole
 from bench.graph import cache_facts, executed_graph
-from bench.machine import cpu_seconds
+from bench.machine import children_cpu_seconds, cpu_seconds
 from bench.phases import (
     Stopwatch,
     take_turns,
@@ -104,10 +103,7 @@ def main(request_json: bytes) -> None:
         result: object = prepare(request)
     else:
         result = measure(request, entered)
-    target = Path(request.result)
-    partial = target.with_suffix(".partial")
-    partial.write_bytes(msgspec.json.encode(result))
-    partial.rename(target)
+    write_whole(Path(request.result), msgspec.json.encode(result))
 
 
 def prepare(request: Request) -> Traits:
@@ -232,15 +228,6 @@ def _measure(
             facts |= resampling.shares(
                 p.resample, made.labels, counted.get(p.resample, 512)
             )
-
-
-def children_cpu_seconds() -> float:
-    """CPU time of the processes that this one started and waited for, all of it.
-
-    Serving has such: they are the run's own, and not foreign load beside it.
-    """
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def import_ahead(entry: catalog.Entry) -> None:

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from bench import memory, worker
+from bench import machine, memory, worker
 from bench.machine import cpu_seconds
 from bench.trial import Effort, Failure, Measured
 from tests import factory
@@ -296,7 +296,7 @@ def test_cpu_time_of_processes_that_a_run_starts_is_its_own(
     content = WORKLOAD.replace("return Layer(how)", f"{start}; return Layer(how)")
     (folder / "busy.py").write_text(content)
     monkeypatch.setattr(worker, "cpu_seconds", lambda: 0.0)
-    before = worker.children_cpu_seconds()
+    before = machine.children_cpu_seconds()
     found = measured(folder, "busy")
     demand_samples(found)
     assert found.process_cpu_seconds - before > 0.29
