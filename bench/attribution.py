@@ -207,7 +207,7 @@ def _row(
     pipe, model, train = times[whole].T
     pipe_cpu, model_cpu, _ = np.nan_to_num(cpu[whole]).T
     own = {name: group[group["key"] == key] for name, key in three.items()}
-    cores = int(own["train"]["cpu_count"].iloc[0])
+    cores = int(own["train"]["cpus"].iloc[0] or own["train"]["cpu_count"].iloc[0])
     on_gpu = "GPU" in str(own["train"]["ran_on"].iloc[0])
     bound = np.fmax(pipe, model)
     if not on_gpu:

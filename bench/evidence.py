@@ -18,7 +18,8 @@ from bench.stats import Interval
 LEAST_TRIOS = 3
 TRIMMED = 0.25  # from each end: the midmean, robust and less noisy than the median
 BLOCKS = 8
-LAYOUT = 0.003  # bias by memory placement: 0.2 to 0.3 % was measured, roles unswapped
+BETWEEN = 0.006  # from process to process: 0.3 (images) to 0.8 % (text) was measured
+LAYOUT = 0.003  # the least to believe of it, however alike the trios look
 CONTROL_SHARE = 0.75  # Var(head - (base + control) / 2) over Var(control - base)
 DOUBT = 0.10
 P95 = 95
@@ -41,39 +42,43 @@ def interval(
     alpha: float,
     controls: Sequence[tuple[float, float]] = (),
 ) -> Interval:
-    """The ratio over trios with its interval, by a moderated t.
+    """The ratio over trios with its interval: weighted, and by a moderated t.
 
-    Of k trios' log-ratios with mean m and variance s^2, the bounds are
-    m -+ t(d0 + k - 1) * sqrt(S^2 / k) with S^2 = (d0 s0^2 + (k - 1) s^2) /
-    (d0 + k - 1): with three trios s^2 alone is as often far too small as far too
-    large. What to expect is told by the controls c of the same trios, base against
-    base, whose mean is known to be 0: s0^2 = 3/4 mean(c^2) with d0 = k degrees, where
-    3/4 is the variance of head against two bases over that of one base against one.
-    Source: Smyth (2004), Linear models and empirical Bayes methods, section 3. Where
-    s^2 contradicts s0^2 (F test at 10 %), head varies more than base does: then d0 = 0,
-    Student's own interval. No S is believed below `LAYOUT`.
+    Of k trios' log-ratios r with errors e within each, the weights are w = 1 / (e^2 +
+    `BETWEEN`^2): a trio that met a burst of load tells less. With m = sum(w r) / sum(w)
+    the bounds are m -+ t(d0 + k - 1) * sqrt(Q / sum(w)), where Q = (d0 q0 + (k - 1) q)
+    / (d0 + k - 1) corrects the weights' scale: q = sum(w (r - m)^2) / (k - 1) is what
+    the trios themselves say of it. With three trios q alone is as often far too small
+    as far too large. What to expect is told by the controls c of the same trios, base
+    against base, whose mean is known to be 0: q0 = mean(v c^2) with d0 = k degrees and
+    v = 1 / (e_c^2 + 4/3 `BETWEEN`^2), as one base against one varies 4/3 times as much
+    as head against two. Where q contradicts q0 (F test at 10 %), head varies more than
+    base does: then d0 = 0. No interval is narrower than one of variance `LAYOUT`^2 a
+    trio. Sources: DerSimonian and Laird (1986), the weights; Hartung and Knapp (2001),
+    q and t; Smyth (2004), Linear models and empirical Bayes methods, section 3, d0.
 
     Args:
         found: Log-ratio and error of each trio.
         alpha: What the interval may miss, both sides together.
         controls: The same of base against base; without them d0 = 0.
     """
-    ratios = np.array(found, float).reshape(-1, 2)[:, 0]
+    ratios, weights = _weighed(found, BETWEEN**2)
     count, own = len(ratios), len(ratios) - 1
-    if count < LEAST_TRIOS or np.isnan(ratios).any():
-        mean = float(np.exp(ratios.mean())) if count else np.nan
-        return Interval(mean, np.nan, np.nan, count)
-    between, expected, prior = ratios.var(ddof=1), 0.0, 0
+    if not count or np.isnan(ratios).any():
+        return Interval(np.nan, np.nan, np.nan, count)
+    mean = float(np.average(ratios, weights=weights))
+    if count < LEAST_TRIOS:
+        return Interval(float(np.exp(mean)), np.nan, np.nan, count)
+    scale, expected, prior = float(weights @ (ratios - mean) ** 2) / own, 0.0, 0
     if controls:
-        same = np.array(controls, float).reshape(-1, 2)[:, 0]
-        told = max(CONTROL_SHARE * np.mean(same**2), LAYOUT**2)
-        if distributions.f.sf(between / told, own, len(same)) > DOUBT:
+        same, told_by = _weighed(controls, BETWEEN**2 / CONTROL_SHARE)
+        told = max(float(np.mean(told_by * same**2)), LAYOUT**2 * weights.sum() / count)
+        if distributions.f.sf(scale / told, own, len(same)) > DOUBT:
             expected, prior = told, len(same)
-    variance = (prior * expected + own * between) / (prior + own)
-    variance = max(variance, LAYOUT**2)
-    quantile = distributions.t.ppf(1 - alpha / 2, prior + own)
-    half = quantile * np.sqrt(variance / count)
-    bounds = ratios.mean() + np.array([0.0, -half, half])
+    scale = (prior * expected + own * scale) / (prior + own)
+    error = np.sqrt(max(scale / weights.sum(), LAYOUT**2 / count))
+    half = distributions.t.ppf(1 - alpha / 2, prior + own) * error
+    bounds = mean + np.array([0.0, -half, half])
     return Interval(*(float(value) for value in np.exp(bounds)), count)
 
 
@@ -101,6 +106,15 @@ def width(found: Interval) -> float:
     """Half the interval's width on the log scale; infinite where there is none."""
     half = (np.log(found.high) - np.log(found.low)) / 2
     return float("inf") if np.isnan(half) else float(half)
+
+
+def _weighed(
+    found: Sequence[tuple[float, float]], between: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Log-ratios and their weights; equal ones where an error is not known."""
+    ratios, errors = np.array(found, float).reshape(-1, 2).T
+    known = not np.isnan(errors).any()
+    return ratios, 1 / ((errors**2 if known else np.zeros_like(errors)) + between)
 
 
 def _logs(trio: Trio, metric: str) -> np.ndarray:

@@ -25,7 +25,7 @@ BUDGET_SECONDS = 300.0
 FALSE_ALARMS = 0.05
 MOST_TRIOS = 100
 EFFORT = Effort(
-    window_seconds=0.002, warmup_seconds=0.4, limit_seconds=120.0, facts=False
+    window_seconds=0.005, warmup_seconds=0.4, limit_seconds=120.0, facts=False
 )
 
 

@@ -20,6 +20,7 @@ GPU_STATE = {
     "clocks.mem": "gpu_memory_mhz",
     "temperature.gpu": "gpu_celsius",
 }
+PROCESSORS = sorted(os.sched_getaffinity(0))  # that this process may use
 IDENTITY = ("cpu", "cpu_count", "memory_bytes", "gpus", "system")
 
 
@@ -31,7 +32,7 @@ def fingerprint() -> dict[str, object]:
         "host": platform.node(),
         "system": platform.platform(),
         "cpu": _cpu(),
-        "cpu_count": len(psutil.Process().cpu_affinity()),
+        "cpu_count": len(PROCESSORS),
         "memory_bytes": psutil.virtual_memory().total,
         "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         "gpus": gpus(),
@@ -123,6 +124,16 @@ def clocks() -> dict[str, float]:
             with contextlib.suppress(ValueError):  # `[N/A]`, as on some cards
                 found[name] = float(value)
     return found
+
+
+def confine(count: int) -> None:
+    """Keep every thread of this process to so many of its processors; 0 is all.
+
+    The last ones, and the same for all: interrupts tend to be served by the first.
+    """
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(ProcessLookupError):  # a thread that has just ended
+            os.sched_setaffinity(int(task.name), PROCESSORS[-count:])
 
 
 def cpu_seconds() -> float:

@@ -69,6 +69,7 @@ class Pipeline:
     deterministic: bool = _axis(True, "whether parallel steps keep the order")
     rewrites: Literal["off", "default"] = _axis("off", "tf.data's own graph rewrites")
     threadpool_size: int = _axis(0, "threads of the pipeline's own; 0 shares the pool")
+    cpus: int = _axis(0, "processors that the process may use; 0 is all")
     slack: bool = _axis(False, "whether the last prefetch waits to spare the model")
     jit: Literal["off", "on", "auto"] = _axis("off", "XLA for the model")
     op_determinism: bool = _axis(False, "tf.config.experimental.enable_op_determinism")

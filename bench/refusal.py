@@ -1,11 +1,12 @@
 """Combinations that mean nothing: refused with the reason, not silently run."""
 
 from bench.catalog import Entry
+from bench.machine import PROCESSORS
 from bench.pipeline import Pipeline, differences
 
 # What an inference call has; every other axis belongs to a dataset.
 SERVED = (
-    "placement", "device", "batch_size", "jit", "op_determinism", "image_size"
+    "placement", "device", "batch_size", "cpus", "jit", "op_determinism", "image_size"
 )  # fmt: skip
 
 # What a step on a held batch still depends on; the rest is how batches are made.
@@ -86,6 +87,8 @@ def refusal(p: Pipeline, consumer: str, unit: str, entry: Entry) -> str | None:
         "batches; use order=map_batch": (
             p.shuffle_buffer > 0 and p.cache == "mapped" and p.order == "batch_map"
         ),
+        f"cpus={p.cpus} is more than the {len(PROCESSORS)} processors that can be used "
+        "here": p.cpus > len(PROCESSORS),
         f"image_size: the examples of '{entry.name}' come in one size": (
             p.image_size > 0 and not entry.sized
         ),

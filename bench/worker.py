@@ -20,6 +20,7 @@ from bench import (
     energy,
     gate,
     inputs,
+    machine,
     memory,
     randomness,
     resampling,
@@ -30,7 +31,6 @@ from bench import (
 from bench.consumers import Consumer, step_facts
 from bench.errors import UsageError, write_whole
 from bench.graph import cache_facts, executed_graph
-from bench.machine import children_cpu_seconds, cpu_seconds
 from bench.phases import (
     Stopwatch,
     take_turns,
@@ -137,7 +137,7 @@ def measure(request: Request, entered: float) -> Measured:
     return Measured(
         phases={k: v for k, v in clock.seconds.items() if k not in OVERHEAD},
         overhead={k: v for k, v in clock.seconds.items() if k in OVERHEAD},
-        process_cpu_seconds=cpu_seconds() + children_cpu_seconds(),
+        process_cpu_seconds=machine.cpu_seconds() + machine.children_cpu_seconds(),
         **found,
     )
 
@@ -153,6 +153,8 @@ def _measure(
     with clock.time("tensorflow"):
         device = _start_tensorflow(p, request.seed)
         found["device"] = device
+    if request.channel:  # building is not timed there, and several build at once
+        machine.confine(0)
     with clock.time("inputs"):
         entry = catalog.find(trial.workload)
         import_ahead(entry)
@@ -198,6 +200,7 @@ def _measure(
     if p.placement == "model" and p.jit == "auto" and not supports_jit(layers):
         flags.append("xla_off")
     if request.channel:
+        machine.confine(p.cpus)
         take_turns(consumer, work, effort, request.channel, clock, found)
     elif trial.unit == "epoch":
         time_epochs(consumer, work, effort, clock, found)
@@ -238,6 +241,7 @@ def import_ahead(entry: catalog.Entry) -> None:
 
 def _start_tensorflow(p: Pipeline, seed: int) -> str:
     """Settings that are global to the process, the first op, and the model's device."""
+    machine.confine(p.cpus)  # before the first op, which sizes TensorFlow's pools
     if p.device == "cpu":
         tf.config.set_visible_devices([], "GPU")
     for gpu in tf.config.get_visible_devices("GPU"):

@@ -1,11 +1,13 @@
 """What identifies a machine, and the conditions around a run."""
 
+import subprocess
+import sys
 from typing import NamedTuple
 
 import msgspec
 import pytest
 
-from bench import machine
+from bench import catalog, machine
 
 
 class Frequency(NamedTuple):
@@ -33,6 +35,29 @@ def test_the_identity_is_of_machine_and_versions_not_of_the_commit() -> None:
     assert machine.identity(moved) == machine.identity(found)
     for name in (*machine.IDENTITY, *machine.PACKAGES, "python"):
         assert machine.identity(found | {name: "other"}) != machine.identity(found)
+
+
+CONFINED = """
+import os, threading
+from bench import machine
+
+stop = threading.Event()
+thread = threading.Thread(target=stop.wait)
+thread.start()
+seen = []
+for count in (1, 0):
+    machine.confine(count)
+    seen += [len(os.sched_getaffinity(i)) for i in (0, thread.native_id)]
+stop.set()
+print(seen == [1, 1, len(machine.PROCESSORS), len(machine.PROCESSORS)])
+"""
+
+
+def test_every_thread_is_confined_and_released() -> None:
+    """In a process of its own, which ends with it."""
+    run = [sys.executable, "-c", CONFINED]
+    done = subprocess.run(run, capture_output=True, text=True, cwd=catalog.ROOT)
+    assert (done.stdout, done.stderr) == ("True\n", "")
 
 
 def test_conditions_are_shares(monkeypatch: pytest.MonkeyPatch) -> None:

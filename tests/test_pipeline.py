@@ -33,6 +33,7 @@ WORDS = {
     "deterministic": "true or false",
     "rewrites": "'off' or 'default'",
     "threadpool_size": "a whole number from 0",
+    "cpus": "a whole number from 0",
     "jit": "'off', 'on' or 'auto'",
     "op_determinism": "true or false",
     "image_size": "a whole number from 0",

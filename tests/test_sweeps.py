@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import sweeps
+from bench import refusal, sweeps
 from bench.errors import UsageError
 from bench.pipeline import AXES, Pipeline
 from bench.trial import Effort, Trial
@@ -119,6 +119,19 @@ def test_where_everything_is_refused_the_reasons_are_listed() -> None:
         "Nothing is left to run; every combination is refused:\n"
         "  prices[image_size=96]: image_size: the examples of 'prices' come in one size"
     )
+
+
+def test_more_processors_than_there_are_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two of two can be had."""
+    monkeypatch.setattr(refusal, "PROCESSORS", [0, 1])
+    block = sweeps.Block(workloads=("prices",), axes={"cpus": (2, 3)})
+    found, refused = sweeps.trials(sweeps.Sweep(name="mine", blocks=(block,)))
+    assert [trial.key for trial in found] == ["prices[cpus=2]"]
+    assert refused == {
+        "prices[cpus=3]": "cpus=3 is more than the 2 processors that can be used here"
+    }
 
 
 @pytest.mark.parametrize("text", ["batch_size", "batch_size=", "batch_size 3"])

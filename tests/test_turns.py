@@ -1,6 +1,8 @@
+import itertools
 import socket
 import tempfile
 import threading
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from bench.requests import Outcome
 from bench.trial import Effort, Failure, Trial
 from bench.turns import (
     CHECKS_EACH,
+    ORDERS,
     PROTOCOL,
     Caller,
     Dismissed,
@@ -66,26 +69,33 @@ def _seconds(rounds):
     return [tuple(turn.seconds for turn in row) for row in rounds]
 
 
-def test_processes_take_turns_and_every_other_round_goes_backwards(tmp_path):
+def test_each_process_follows_each_other_one_as_often_and_never_itself(tmp_path):
+    """What follows a process's own turn has warm caches, and would seem faster."""
     log, ticks = [], iter(range(100))
     processes = [Process(tmp_path, name, log, 0.5 * i) for i, name in enumerate("abc")]
     callers = [one.caller for one in processes]
     for caller in callers:
         assert caller.ready({}) == {"batches": 2, "pulled": [[0, 1], [2, 9]]}
-    rounds = take(callers, seconds=4, clock=lambda: next(ticks))
+    rounds = take(callers, seconds=13, clock=lambda: next(ticks))
     for one in processes:
         one.leave()
     # Seconds a batch, two batches a window, in the order of the callers.
-    assert _seconds(rounds) == [(0.0, 0.25, 0.5)] * 3
-    turns = [entry for entry in log if "flush" not in entry]
-    assert turns == list("abccbaabc")
+    assert _seconds(rounds) == [(0.0, 0.25, 0.5)] * 12
     assert log[:4] == ["a flush", "a", "b flush", "b"]
-    assert [turn.seconds for turn in processes[2].taken] == [0.5] * 3
+    assert [turn.seconds for turn in processes[2].taken] == [0.5] * 12
+    turns = [entry for entry in log if "flush" not in entry]
+    twice = turns[: 2 * 3 * len(ORDERS)]
+    places = [twice[start : start + 3] for start in range(0, len(twice), 3)]
+    for place in zip(*places, strict=True):
+        assert Counter(place) == dict.fromkeys("abc", 4)
+    cycle = turns[: 3 * len(ORDERS) + 1]
+    assert set(Counter(itertools.pairwise(cycle)).values()) == {3}
+    assert len(Counter(itertools.pairwise(cycle))) == 6
 
 
 def test_rounds_are_made_even_when_the_time_is_up(tmp_path):
     ticks = iter(range(0, 1000, 100))
-    processes = [Process(tmp_path, name, [], 1.0) for name in "ab"]
+    processes = [Process(tmp_path, name, [], 1.0) for name in "abc"]
     callers = [one.caller for one in processes]
     for caller in callers:
         caller.ready({})
@@ -126,7 +136,7 @@ def test_a_lost_process_ends_the_rounds(tmp_path):
     assert (one.caller.protocol, gone.protocol) == (PROTOCOL, 0)
     one.caller.ready({})
     assert gone.ready({}) is None
-    assert take([one.caller, gone], seconds=5, clock=Clock()) == []
+    assert take([one.caller, gone, one.caller], seconds=5, clock=Clock()) == []
     one.leave()
     gone.close()
 

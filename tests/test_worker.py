@@ -366,6 +366,34 @@ def test_only_who_takes_turns_may_be_left_unchecked(
     assert worker.measure(asked, time.monotonic()).error.message == "past the gate"
 
 
+def test_a_run_is_confined_to_its_processors_but_while_it_is_built_for_turns(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before TensorFlow's first op, which makes its threads, and before any clock."""
+    said: list[object] = []
+    start = worker._start_tensorflow
+    monkeypatch.setattr(machine, "confine", said.append)
+
+    def started(*given: object) -> str:
+        found = start(*given)
+        said.append("op")
+        return found
+
+    def taken(*_: object) -> None:
+        said.append("turns")
+        raise RuntimeError("enough")
+
+    monkeypatch.setattr(worker, "_start_tensorflow", started)
+    monkeypatch.setattr(worker, "take_turns", taken)
+    asked = request(folder, "numbers", cpus=1)
+    demand_samples(worker.measure(asked, time.monotonic()))
+    assert said == [1, "op"]
+    said.clear()
+    asked.channel = "a socket"
+    worker.measure(asked, time.monotonic())
+    assert said == [1, "op", 0, 1, "turns"]
+
+
 def test_a_base_that_imported_head_s_modules_is_not_measured(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,9 +40,9 @@ MINUTES = 60.0
 SECONDS = 20
 CONFIRMING_SECONDS = 6.5  # of two trios past the budget, and of making a worktree
 TRIALS = {
-    "prose": {"order": "batch_map", "batch_size": 256},
-    "text_bigrams": {"order": "batch_map", "batch_size": 32},
-    "photographs": {"order": "batch_map", "batch_size": 8},
+    "prose": {"order": "batch_map", "batch_size": 256, "cpus": 1},
+    "text_bigrams": {"order": "batch_map", "batch_size": 32, "cpus": 1},
+    "photographs": {"order": "batch_map", "batch_size": 8, "cpus": 1},
 }
 CODES = (0, 1, 3)  # held, regressed, could not tell
 FIRST_PROTOCOL = 1  # of lines that do not say theirs
