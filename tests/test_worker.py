@@ -295,7 +295,7 @@ def test_cpu_time_of_processes_that_a_run_starts_is_its_own(
     start = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {burn!r}])"
     content = WORKLOAD.replace("return Layer(how)", f"{start}; return Layer(how)")
     (folder / "busy.py").write_text(content)
-    monkeypatch.setattr(worker, "cpu_seconds", lambda: 0.0)
+    monkeypatch.setattr(machine, "cpu_seconds", lambda: 0.0)
     before = machine.children_cpu_seconds()
     found = measured(folder, "busy")
     demand_samples(found)
