@@ -27,7 +27,8 @@ COLUMNS = ("change", "interval", "limit", "verdict")
 MOST_DIGITS = 3
 LONGEST_KEY = 160
 BETTER_SETTLED = (
-    "What to do for unknown: more time (--budget), a quieter machine, or a wider "
+    "What to do for unknown: more time (--budget), a quieter machine, one processor "
+    "alone (--axis cpus=1: steadier, but blind to what runs in parallel), or a wider "
     "threshold for that trial in [tool.feedrate.guard]."
 )
 UNKNOWN_RATE = (

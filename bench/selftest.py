@@ -66,9 +66,9 @@ class Case:
 
 
 CASES = (
-    Case("prose", {"order": "batch_map", "batch_size": 256}),
-    Case("photographs", {"order": "batch_map", "batch_size": 8}),
-    Case("cifar_augmentation", {}, "train"),
+    Case("prose", {"order": "batch_map", "batch_size": 256, "cpus": 1}),
+    Case("photographs", {"order": "batch_map", "batch_size": 8, "cpus": 1}),
+    Case("cifar_augmentation", {"cpus": 1}, "train"),
 )
 
 

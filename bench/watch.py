@@ -21,7 +21,8 @@ class Watch:
     then each time that it is a third narrower, and once more at the end. The first look
     spends a quarter of alpha, each further one half of what is left, the last one all
     of it; together they never exceed the whole, and so miss no more than alpha
-    (Bonferroni's inequality; looks by information: Lan and DeMets 1983).
+    (Bonferroni's inequality; looks by information: Lan and DeMets 1983). Confirming a
+    flag spends nothing, as it can only take the flag away.
     """
 
     def __init__(self, key: str, metric: str, threshold: float, alpha: float) -> None:
@@ -51,12 +52,13 @@ class Watch:
         """The same from a trio's log-ratios of head and control, with their errors."""
         self.ratios.append(ratio)
         self.controls.append(control)
-        share = 1 / 4 if len(self.ratios) == evidence.LEAST_TRIOS else 1 / 2
-        found = self._known(share)
         if self.flagged_at:
             if len(self.ratios) >= self.flagged_at + CONFIRMING:
-                self._confirm(found)
-        elif share == 1 / 4 or evidence.width(found) <= self.due:
+                self._confirm(self._known())
+            return
+        share = 1 / 4 if len(self.ratios) == evidence.LEAST_TRIOS else 1 / 2
+        found = self._known(share)
+        if share == 1 / 4 or evidence.width(found) <= self.due:
             self.due = min(self.due, evidence.width(found)) * NEXT_LOOK
             self.alpha *= 1 - share
             self._look(found)

@@ -4,7 +4,6 @@ import sys
 
 import pytest
 
-from bench import turns
 from bench.errors import UsageError
 from results.method import guard_bars, peers
 
@@ -15,17 +14,14 @@ def line(method: str, code: int, **more) -> dict:
     return {"method": method, "exit": code, **about, **more}
 
 
-def test_methods_stand_side_by_side_and_earlier_protocols_apart() -> None:
-    now = {"protocol": turns.PROTOCOL}
-    found = [line("guard", code, **now) for code in (1, 1, 3)]
-    found += [line("guard", 0, protocol=1), line("asv 5%", 0)]
+def test_methods_stand_side_by_side_the_guard_first() -> None:
+    found = [line("asv 5%", 0), *(line("guard", code) for code in (1, 1, 3))]
     rows = guard_bars.table(found).splitlines()[2:]
-    assert rows[:3] == [
+    assert rows[:2] == [
         "| no | 5 % | all | guard | 3 | 2 | 1 | 0 | 9 to 99 % | 20 |",
-        "| no | 5 % | all | guard, protocol 1 | 1 | 0 | 0 | 1 | 0 to 98 % | 20 |",
         "| no | 5 % | all | asv 5% | 1 | 0 | 0 | 1 | 0 to 98 % | 20 |",
     ]
-    assert [row.replace("| prose |", "| all |") for row in rows[3:]] == rows[:3]
+    assert [row.replace("| prose |", "| all |") for row in rows[2:]] == rows[:2]
 
 
 def test_a_missing_peer_is_told_before_anything_slow() -> None:

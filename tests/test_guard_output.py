@@ -147,8 +147,9 @@ def test_one_line_a_cause(judged, said):
 
 def test_unknown_says_what_to_do():
     said = (
-        "What to do for unknown: more time (--budget), a quieter machine, or a wider "
-        "threshold for that trial in [tool.feedrate.guard]."
+        "What to do for unknown: more time (--budget), a quieter machine, one "
+        "processor alone (--axis cpus=1: steadier, but blind to what runs in "
+        "parallel), or a wider threshold for that trial in [tool.feedrate.guard]."
     )
     assert said in terminal(guarded(row("unknown")))
     assert said not in terminal(guarded(row("slower")))

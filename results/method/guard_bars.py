@@ -29,7 +29,7 @@ from pathlib import Path
 
 from scipy.stats import binomtest
 
-from bench import injection, selftest, turns
+from bench import injection, selftest
 from bench.catalog import ROOT
 from bench.errors import UsageError, check_writable
 from bench.processes import executor
@@ -38,14 +38,13 @@ from results.method import peers
 RAW = Path(__file__).with_name("guard.jsonl")
 MINUTES = 60.0
 SECONDS = 20
-CONFIRMING_SECONDS = 6.5  # of two trios past the budget, and of making a worktree
+CONFIRMING_SECONDS = 7.0  # two trios past the budget, imports, making a worktree
 TRIALS = {
     "prose": {"order": "batch_map", "batch_size": 256, "cpus": 1},
     "text_bigrams": {"order": "batch_map", "batch_size": 32, "cpus": 1},
     "photographs": {"order": "batch_map", "batch_size": 8, "cpus": 1},
 }
 CODES = (0, 1, 3)  # held, regressed, could not tell
-FIRST_PROTOCOL = 1  # of lines that do not say theirs
 METHODS = ("guard", *peers.PEERS)
 Judge = Callable[[str, int], dict[str, object]]  # of a workload, slowed by a length
 
@@ -167,7 +166,6 @@ def _guard(folder: Path, name: str, length: int) -> dict[str, object]:
     kept = ("verdict", "ratio", "low", "high", "count", "turns", "log_ratios", "cause")
     return {
         "method": "guard",
-        "protocol": turns.PROTOCOL,
         "exit": done.returncode,
         "seconds": round(seconds, 1),
         **{key: row[key] for key in kept},
@@ -224,10 +222,7 @@ def _peer(
 
 
 def table(found: Iterable[dict]) -> str:
-    """The verdicts counted, as Markdown: the methods side by side, cell by cell.
-
-    What the guard said under an earlier protocol stands in rows of its own.
-    """
+    """The verdicts counted, as Markdown: the methods side by side, cell by cell."""
     lines = [
         "| beside a neighbour | slower by | workload | method | comparisons "
         "| regressed | could not tell | held | regressed, 95 % | longest, s |",
@@ -236,7 +231,7 @@ def table(found: Iterable[dict]) -> str:
     cells: dict[tuple, list[dict]] = {}
     for one in found:
         for name in ("all", one["workload"]):
-            cell = (one["neighbour"], one["change"], name, _method(one))
+            cell = (one["neighbour"], one["change"], name, one["method"])
             cells.setdefault(cell, []).append(one)
     for (noisy, change, name, method), some in sorted(cells.items(), key=_place):
         count = Counter(one["exit"] for one in some)
@@ -250,16 +245,9 @@ def table(found: Iterable[dict]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _method(one: dict) -> str:
-    protocol = one.get("protocol", FIRST_PROTOCOL)
-    if one["method"] != "guard" or protocol == turns.PROTOCOL:
-        return one["method"]
-    return f"guard, protocol {protocol}"
-
-
 def _place(cell: tuple[tuple, list[dict]]) -> tuple:
     noisy, change, name, method = cell[0]
-    return noisy, change, name != "all", name, not method.startswith("guard"), method
+    return noisy, change, name != "all", name, method != "guard", method
 
 
 if __name__ == "__main__":

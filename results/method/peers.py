@@ -231,12 +231,13 @@ def drain(
     path: str, settings: Mapping[str, object], scratch: str
 ) -> Callable[[], object]:
     """What is timed: the next batch of a workload's pipeline, warm."""
-    from bench import catalog, inputs
+    from bench import catalog, inputs, machine
     from bench.pipeline import pipeline
     from bench.preprocess import as_layers
     from bench.work import Work
 
     p = pipeline(dict(settings))
+    machine.confine(p.cpus)
     entry = catalog.find(path)
     module = catalog.load(entry)
     made = inputs.prepare(entry, module, p)
