@@ -88,8 +88,9 @@ def best_turn_seconds(
     """How long a trio best takes turns, for the narrowest interval in a given time.
 
     sqrt(c * w / b): setting a trio up takes c seconds, one second of turns leaves the
-    variance w within it, and b is the variance between trios. Source: optimum
-    allocation in two-stage sampling, Cochran (1977), section 10.6.
+    variance w within it, and b is the variance between trios, which few of them do not
+    tell: it is taken for at least `BETWEEN`^2. Source: optimum allocation in two-stage
+    sampling, Cochran (1977), section 10.6.
 
     Args:
         found: Log-ratio and error of each trio so far.
@@ -99,7 +100,7 @@ def best_turn_seconds(
     ratios, errors = np.array(found, float).reshape(-1, 2).T
     within = float(np.nanmean(errors**2))
     between = float(ratios.var(ddof=1)) - within if len(ratios) > 1 else 0.0
-    return float(np.sqrt(setup * within * taken / max(between, LAYOUT**2)))
+    return float(np.sqrt(setup * within * taken / max(between, BETWEEN**2)))
 
 
 def width(found: Interval) -> float:

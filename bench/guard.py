@@ -15,31 +15,17 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from bench import lockstep, machine
-from bench.guarded import Guarded
+from bench.guarded import BUDGET_SECONDS, Guarded, Interrupted
 from bench.hearing import Case, Hearing
 from bench.lockstep import Trio
 from bench.requests import CannotStart
 from bench.trial import Effort
 
-BUDGET_SECONDS = 300.0
 FALSE_ALARMS = 0.05
 MOST_TRIOS = 100
 EFFORT = Effort(
     window_seconds=0.005, warmup_seconds=0.4, limit_seconds=120.0, facts=False
 )
-
-
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C in the middle of a guard, with what was known by then.
-
-    Attributes:
-        found: The record; what was not settled is `unknown`, and its cause says why.
-    """
-
-    def __init__(self, found: Guarded) -> None:
-        """With the record."""
-        super().__init__("the guard was interrupted")
-        self.found = found
 
 
 def live(

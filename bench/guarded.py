@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+BUDGET_SECONDS = 300.0  # of a live guard
 HELD, REGRESSED, BAD_USE, COULD_NOT_TELL, NOT_COMPARABLE, MISSING = range(6)
 INTERRUPTED = 130
 
@@ -109,6 +110,19 @@ class Guarded:
     machine: dict[str, object] = field(default_factory=dict)
     conditions: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C in the middle of a guard, with what was known by then.
+
+    Attributes:
+        found: The record; what was not settled is `unknown`, and its cause says why.
+    """
+
+    def __init__(self, found: Guarded) -> None:
+        """With the record."""
+        super().__init__("the guard was interrupted")
+        self.found = found
 
 
 def without_figures(

@@ -14,7 +14,8 @@ from bench.errors import UsageError, check_writable
 from bench.progress import plural
 from bench.trial import CONSUMERS
 
-MODES = ("against_ref", "against_python", "baseline", "save_baseline")
+LIVE = ("against_ref", "against_python")
+MODES = (*LIVE, "baseline", "save_baseline")
 BUDGET = "5m"
 # By mode, the options that would change nothing, and why.
 REFUSED = {
@@ -76,7 +77,10 @@ def main(options: argparse.Namespace) -> int:
     mode = _mode(options)
     for path in (options.junit, options.history, options.out):
         check_writable(path)
-    from bench import guard, guard_settings, live, store, stored
+    from bench import guard_settings, guarded, live, store
+
+    if mode not in LIVE:
+        from bench import stored  # it needs SciPy, which a live guard imports later
 
     settings = guard_settings.load(
         _config(options),
@@ -112,7 +116,7 @@ def main(options: argparse.Namespace) -> int:
             found = stored.against_baseline(
                 options.baseline, wanted, folder, options.scale_by
             )
-    except guard.Interrupted as stopped:
+    except guarded.Interrupted as stopped:
         _say("Interrupted: what was not settled is unknown, and no history is written.")
         return _told(settings.noted(stopped.found), options, interrupted=True)
     return _told(settings.noted(found), options)

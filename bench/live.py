@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import time
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,11 +14,10 @@ from statistics import geometric_mean, median
 
 import msgspec
 
-from bench import catalog, guard, plan, revisions, sweeps
+from bench import catalog, plan, revisions, sweeps
 from bench.errors import UsageError
 from bench.guard_settings import Settings
-from bench.guarded import Guarded
-from bench.hearing import Case
+from bench.guarded import BUDGET_SECONDS, Guarded, Interrupted
 from bench.lockstep import Side
 from bench.pipeline import Pipeline
 from bench.processes import executor
@@ -49,7 +49,7 @@ class Wanted:
     sweep: Sweep
     named: bool = False
     thresholds: Callable[[str], Mapping[str, float]] = Settings().thresholds
-    budget_seconds: float = guard.BUDGET_SECONDS
+    budget_seconds: float = BUDGET_SECONDS
     seed: int = 0
     data: str = ""
     reference: bool = False
@@ -94,7 +94,7 @@ def against_ref(repo: str | Path, ref: str, wanted: Wanted) -> Guarded:
 
     Raises:
         UsageError: No such repository, ref or workload, or nothing to compare.
-        guard.Interrupted: Ctrl-C, with what was known by then.
+        Interrupted: Ctrl-C, with what was known by then.
     """
     demand_turns(wanted.sweep)
     # Each side works in its own tree, where a relative path would lead elsewhere.
@@ -110,20 +110,17 @@ def against_ref(repo: str | Path, ref: str, wanted: Wanted) -> Guarded:
         homes = [Home(root=base.tree) if ours else Home(), Home()]
         with _servers(*homes) as (base_server, head_server):
 
-            def case(trial: Trial, *, on_head: bool) -> Case:
-                on_base = _path(trial.workload, base.tree, ours).is_file()
-                old = Side(base_server, trial, str(base.tree), stands_for=str(top))
-                return Case(
-                    key=trial.key,
-                    base=old if on_base else None,
-                    head=Side(head_server, trial, str(top)) if on_head else None,
-                    thresholds=wanted.thresholds(trial.key),
-                )
+            def base_side(trial: Trial) -> Side | None:
+                if not _path(trial.workload, base.tree, ours).is_file():
+                    return None
+                return Side(base_server, trial, str(base.tree), stands_for=str(top))
 
-            cases = [case(trial, on_head=True) for trial in trials]
-            cases += [case(trial, on_head=False) for trial in lost]
+            sides = {
+                trial.key: (base_side(trial), Side(head_server, trial, str(top)))
+                for trial in trials
+            } | {trial.key: (base_side(trial), None) for trial in lost}
             return _guarded(
-                cases,
+                sides,
                 wanted,
                 head_server,
                 base=base.name,
@@ -141,7 +138,7 @@ def against_python(python: str, wanted: Wanted) -> Guarded:
 
     Raises:
         UsageError: It does not run, or lacks a package.
-        guard.Interrupted: Ctrl-C, with what was known by then.
+        Interrupted: Ctrl-C, with what was known by then.
     """
     demand_turns(wanted.sweep)
     theirs, ours = revisions.versions(python), revisions.versions(Home().python)
@@ -151,22 +148,14 @@ def against_python(python: str, wanted: Wanted) -> Guarded:
         f"{name}: {theirs[name]} in base, {ours[name]} in head." for name in differing
     ] or ["Both interpreters have the same versions of Python and of all packages."]
     with _servers(Home(python=python), Home()) as (base, head):
-        cases = [
-            Case(
-                key=trial.key,
-                base=Side(base, trial),
-                head=Side(head, trial),
-                thresholds=wanted.thresholds(trial.key),
-            )
-            for trial in trials
-        ]
+        sides = {trial.key: (Side(base, trial), Side(head, trial)) for trial in trials}
         named = ("tensorflow", "keras")
         spelled = [
             ", ".join(f"{name} {found[name]}" for name in named)
             for found in (theirs, ours)
         ]
         return _guarded(
-            cases,
+            sides,
             wanted,
             head,
             base=f"{python} ({spelled[0]})",
@@ -176,9 +165,25 @@ def against_python(python: str, wanted: Wanted) -> Guarded:
 
 
 def _guarded(
-    cases: Sequence[Case], wanted: Wanted, server: Executor, **about: object
+    sides: Mapping[str, tuple[Side | None, Side | None]],
+    wanted: Wanted,
+    server: Executor,
+    **about: object,
 ) -> Guarded:
-    """The guard; before and after it, where wanted, the pinned reference workload."""
+    """The guard; before and after it, where wanted, the pinned reference workload.
+
+    Args:
+        sides: A trial's key to where it runs on base and on head; None if it does not.
+        wanted: What is to be guarded.
+        server: Of head, started.
+        about: Further arguments of `guard.live`.
+    """
+    from bench import guard, hearing  # late: see `_servers`
+
+    cases = [
+        hearing.Case(key=key, base=base, head=head, thresholds=wanted.thresholds(key))
+        for key, (base, head) in sides.items()
+    ]
     reference = [_reference(server)] if wanted.reference else []
     found = guard.live(
         cases,
@@ -192,7 +197,7 @@ def _guarded(
     try:
         reference.append(_reference(server))
     except KeyboardInterrupt as stopped:
-        raise guard.Interrupted(found) from stopped
+        raise Interrupted(found) from stopped
     except UsageError as error:
         note = f"{error} So this guard has no ratio in a history."
         return replace(found, notes=[*found.notes, note])
@@ -309,7 +314,9 @@ def _servers(base: Home, head: Home) -> Iterator[tuple[Executor, Executor]]:
     started += [] if base == head else [executor(head)]
     try:
         with ThreadPoolExecutor() as both:
-            list(both.map(lambda server: server.start(), started))
+            starting = both.map(lambda server: server.start(), started)
+            importlib.import_module("bench.guard")  # SciPy, pandas: while they start
+            list(starting)
         for server, home in zip(started, (base, head), strict=False):
             check_protocol(server.protocol, home.root)
         yield started[0], started[-1]

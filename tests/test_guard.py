@@ -9,7 +9,7 @@ import pytest
 from test_evidence import trio
 
 from bench import guard, turns
-from bench.guarded import exit_code
+from bench.guarded import Interrupted, exit_code
 from bench.hearing import Case
 from bench.lockstep import Side, Trio
 from bench.requests import CannotStart
@@ -301,7 +301,7 @@ def test_an_interrupt_keeps_what_was_known_and_takes_no_last_look() -> None:
         return trio(head=0.1 if slow else 0.0, noise=0.01, seed=number)
 
     cases = [case(name, base=side(name)) for name in ("same", "slow")]
-    with pytest.raises(guard.Interrupted) as stopped:
+    with pytest.raises(Interrupted) as stopped:
         guard.live(cases, base="a", head="b", clock=Clock(), trio=one)
     same, slow = stopped.value.found.rows
     assert (same.verdict, same.cause) == ("unchanged", "")

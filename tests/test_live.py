@@ -272,7 +272,7 @@ def test_the_reference_may_fail_after_the_guard(monkeypatch) -> None:
     def guarded(*outcomes: Outcome) -> Guarded:
         left = iter(outcomes)
         server = types.SimpleNamespace(execute=lambda *_: next(left))
-        return live._guarded([], live.wanted(reference=True), server)
+        return live._guarded({}, live.wanted(reference=True), server)
 
     assert guarded(good, good).reference == pytest.approx(0.001)
     after = guarded(good, lost)

@@ -4,10 +4,10 @@ import types
 
 import pytest
 
-from bench import guard, live, pytest_plugin
+from bench import live, pytest_plugin
 from bench.catalog import ROOT
 from bench.errors import UsageError
-from bench.guarded import Guarded, Row
+from bench.guarded import BUDGET_SECONDS, Guarded, Row
 
 pytest_plugins = "pytester"
 
@@ -53,7 +53,7 @@ def test_held_passes_and_the_guard_was_asked_for_just_that(pytester, told):
     assert (repo, ref) == (pytester.path, "main")
     assert workloads == [str(pytester.path / "mine.py")]
     assert wanted.thresholds("mine.py") == {"seconds_per_example": 0.05}
-    assert wanted.budget_seconds == guard.BUDGET_SECONDS
+    assert wanted.budget_seconds == BUDGET_SECONDS
 
 
 def test_several_workloads_a_budget_and_the_projects_own_threshold(pytester, told):
