@@ -77,7 +77,7 @@ def main(options: argparse.Namespace) -> int:
     mode = _mode(options)
     for path in (options.junit, options.history, options.out):
         check_writable(path)
-    from bench import guard_settings, guarded, live, store
+    from bench import guard_settings, guarded, live, store, trees
 
     if mode not in LIVE:
         from bench import stored  # it needs SciPy, which a live guard imports later
@@ -104,7 +104,7 @@ def main(options: argparse.Namespace) -> int:
     )
     # As on Ctrl-C: no worktree and no process may be left.
     signal.signal(signal.SIGTERM, _interrupt)
-    folder = store.new_folder(live.GUARD)  # of what is measured without taking turns
+    folder = store.new_folder(trees.GUARD)  # of what is measured without taking turns
     if mode == "save_baseline":
         return _saved(*stored.save(options.save_baseline, wanted, folder), options)
     try:

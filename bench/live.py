@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import time
-import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from statistics import geometric_mean, median
 
 import msgspec
 
-from bench import catalog, plan, revisions, sweeps
+from bench import catalog, revisions, sweeps, trees
 from bench.errors import UsageError
 from bench.guard_settings import Settings
 from bench.guarded import BUDGET_SECONDS, Guarded, Interrupted
@@ -23,10 +22,10 @@ from bench.pipeline import Pipeline
 from bench.processes import executor
 from bench.requests import Executor, Home
 from bench.sweeps import Sweep
+from bench.trees import GUARD, Trees
 from bench.trial import Effort, Measured, Trial
 from bench.turns import check_protocol
 
-GUARD = "guard"
 REFERENCE = Path(__file__).with_name("reference.py")
 REFERENCE_EFFORT = Effort(steady_seconds=1.0, warmup_seconds=0.5, facts=False)
 
@@ -98,11 +97,18 @@ def against_ref(repo: str | Path, ref: str, wanted: Wanted) -> Guarded:
     """
     demand_turns(wanted.sweep)
     # Each side works in its own tree, where a relative path would lead elsewhere.
-    wanted = replace(wanted, data=_anywhere(wanted.data))
+    wanted = replace(wanted, data=trees.anywhere(wanted.data))
     top = revisions.repository(Path(repo))
     ours = top == catalog.ROOT
     with revisions.checked_out(top, ref) as base:
-        trials, lost = _trials(wanted, top, base.tree, ours)
+        both = Trees(top, base.tree, ours)
+        trials, lost = trees.trials(
+            both,
+            wanted.sweep,
+            named=wanted.named,
+            seed=wanted.seed,
+            data=wanted.data,
+        )
         notes = []
         head_commit = revisions.commit_of(top, "HEAD")[:10]
         if revisions.is_dirty(top):
@@ -111,7 +117,7 @@ def against_ref(repo: str | Path, ref: str, wanted: Wanted) -> Guarded:
         with _servers(*homes) as (base_server, head_server):
 
             def base_side(trial: Trial) -> Side | None:
-                if not _path(trial.workload, base.tree, ours).is_file():
+                if not both.has(trial.workload, base.tree):
                     return None
                 return Side(base_server, trial, str(base.tree), stands_for=str(top))
 
@@ -220,91 +226,6 @@ def _reference(server: Executor) -> float:
         message = found.message.rstrip(".")
         raise UsageError(f"The reference workload failed: {message}.")
     return median(measured.samples) / trial.pipeline.batch_size
-
-
-def _trials(
-    wanted: Wanted, top: Path, tree: Path, ours: bool
-) -> tuple[list[Trial], list[Trial]]:
-    """Trials on head, and those that only base has; paths relative to the repository.
-
-    Raises:
-        UsageError: A workload is nowhere, or is the same at every ref.
-    """
-    if not ours and not wanted.named:
-        raise UsageError(
-            f"Nothing of {top} was named. Give your workload's file: "
-            "--workload path/to/yours.py."
-        )
-    here, gone = [], []
-    names = [name for block in wanted.sweep.blocks for name in block.workloads]
-    for name in names:
-        spelled = _relative(name, top, ours)
-        if _path(spelled, top, ours).is_file():
-            found = str(top / spelled) if ".py" in spelled else spelled
-            here.append((found, spelled))
-        elif _path(spelled, tree, ours).is_file():
-            gone.append(spelled)
-        else:
-            catalog.find(name)  # raises: it says what there is
-            raise UsageError(f"No workload file '{name}', neither in base nor in head.")
-    if ours and not wanted.named:
-        gone += [name for name in _base_names(tree) if name not in names]
-    trials: list[Trial] = []
-    for name, spelled in here:
-        sweep = sweeps.narrow(wanted.sweep, workloads=[name])
-        made = plan.make(sweep, sweep.effort, wanted.seed, 0.0, wanted.data).trials
-        trials += [replace(trial, workload=spelled) for trial in made]
-    lost = [Trial(workload=name, data=wanted.data) for name in gone]
-    return trials, lost
-
-
-def _anywhere(data: str) -> str:
-    """The user's data, a path or `FILE.csv:COLUMN`, as found from any folder."""
-    path, _, column = data.rpartition(":")
-    if data and Path(data).exists():
-        return str(Path(data).absolute())
-    if path and Path(path).exists():
-        return f"{Path(path).absolute()}:{column}"
-    return data  # a name, or nothing
-
-
-def _relative(name: str, top: Path, ours: bool) -> str:
-    """A workload as the repository knows it: a path from its top, or a name."""
-    stem, colon, variant = name.partition(":")
-    if not stem.endswith(".py"):
-        if not ours:
-            raise UsageError(
-                f"'{name}' is this suite's own and the same at every ref of {top}. "
-                "Give your workload's file: --workload path/to/yours.py."
-            )
-        return name
-    given = Path(stem)
-    path = given.resolve() if given.is_file() else (top / given).resolve()
-    if not path.is_relative_to(top):
-        raise UsageError(
-            f"'{stem}' is not in the repository {top}, so it has no other revision. "
-            "Name its repository with --repo DIR."
-        )
-    return f"{path.relative_to(top)}{colon}{variant}"
-
-
-def _path(workload: str, tree: Path, ours: bool) -> Path:
-    """Where a workload's file is in a tree, there or not."""
-    stem = workload.partition(":")[0]
-    if stem.endswith(".py"):
-        return tree / stem
-    places = [tree / "bench" / "workloads", tree / "layers"]
-    found = [place / f"{stem}.py" for place in places]
-    return next((path for path in found if path.is_file()), found[0])
-
-
-def _base_names(tree: Path) -> Iterable[str]:
-    """The workloads of the base's own guard sweep; none if it had no such sweep."""
-    path = tree / "bench" / "sweeps" / f"{GUARD}.toml"
-    if not path.is_file():
-        return []
-    blocks = tomllib.loads(path.read_text(encoding="utf-8")).get("block", [])
-    return [name for block in blocks for name in block.get("workloads", [])]
 
 
 @contextlib.contextmanager

@@ -44,7 +44,7 @@ from bench.requests import Executor
 from bench.stats import geometric
 from bench.trial import Trial
 
-TRIOS = 7
+TRIOS = 14  # many and short: processes differ more than the turns of one do
 TURN_SECONDS = 10 / TRIOS  # of each trio: ten seconds of turns a comparison
 CALIBRATING = 4  # trios
 SHARE_SWEEP = "quick"

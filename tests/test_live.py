@@ -298,24 +298,3 @@ def test_a_repository_of_others_needs_a_workload_named(repo: Path) -> None:
         f"'prose' is this suite's own and the same at every ref of {repo}. Give your "
         "workload's file: --workload path/to/yours.py."
     )
-
-
-@pytest.mark.parametrize(
-    ("given", "found"),
-    [
-        ("", ""),
-        ("cifar10", "cifar10"),
-        ("photos", "{here}/photos"),
-        ("rows.csv:price", "{here}/rows.csv:price"),
-        ("nowhere.csv:price", "nowhere.csv:price"),
-    ],
-)
-def test_data_are_found_from_the_tree_of_either_side(
-    given: str, found: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "photos").mkdir()
-    (tmp_path / "rows.csv").touch()
-    assert live._anywhere(given) == found.format(here=tmp_path)
-    monkeypatch.setenv("FEEDRATE_CACHE", "cache")
-    assert environment(Home())["FEEDRATE_CACHE"] == f"{tmp_path}/cache"

@@ -196,4 +196,5 @@ def test_the_users_guard_runs(suite, tmp_path):
     (mine / "path" / "to" / "mine.py").write_text(f"{WORKLOAD.lstrip()}\n", "utf-8")
     commit(mine)
     root = guarded("users", suite.parent, base, tmp_path)
-    assert [c.get("name") for c in root.iter("testcase")] == ["path/to/mine.py"]
+    (case,) = root.iter("testcase")
+    assert case.get("name") == "path/to/mine.py[cpus=1]"

@@ -1,0 +1,55 @@
+"""Which trials a guard of two revisions means, and where their files are."""
+
+from pathlib import Path
+
+import pytest
+
+from bench import catalog, sweeps, trees
+from bench.errors import UsageError
+from bench.requests import Home, environment
+from bench.trees import Trees
+
+
+def trials(base: Path, **axes: tuple) -> list[str]:
+    """Keys of what is meant of `prose`, in this suite's own repository."""
+    sweep = sweeps.narrow(sweeps.find("guard"), workloads=["prose"], axes=axes)
+    found, lost = trees.trials(
+        Trees(catalog.ROOT, base, ours=True), sweep, named=True, seed=0, data=""
+    )
+    assert lost == []
+    return [trial.key for trial in found]
+
+
+def test_an_axis_that_the_harness_of_base_lacks_is_refused(tmp_path: Path) -> None:
+    """It would ignore it, and measure the default instead."""
+    assert trials(catalog.ROOT, cpus=(1,)) == ["prose[cpus=1]"]
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "pipeline.py").write_text("class P:\n    batch_size: int = 1")
+    assert trials(tmp_path, batch_size=(8,)) == ["prose[batch_size=8]"]
+    with pytest.raises(UsageError) as caught:
+        trials(tmp_path, cpus=(1,))
+    assert str(caught.value) == (
+        "'prose[cpus=1]': base has no axis 'cpus' yet, and would measure something "
+        "else. Leave it out, or compare with a later base."
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ("", ""),
+        ("cifar10", "cifar10"),
+        ("photos", "{here}/photos"),
+        ("rows.csv:price", "{here}/rows.csv:price"),
+        ("nowhere.csv:price", "nowhere.csv:price"),
+    ],
+)
+def test_data_are_found_from_the_tree_of_either_side(
+    given: str, found: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "rows.csv").touch()
+    assert trees.anywhere(given) == found.format(here=tmp_path)
+    monkeypatch.setenv("FEEDRATE_CACHE", "cache")
+    assert environment(Home())["FEEDRATE_CACHE"] == f"{tmp_path}/cache"
