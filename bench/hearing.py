@@ -71,8 +71,13 @@ class Hearing:
 
     @property
     def lasts(self) -> float:
-        """How long one more trio takes at the least; seconds."""
-        return self.setup + LEAST_TURN_SECONDS if self.setup else 0.0
+        """How long one more trio takes at the least; seconds.
+
+        Two say nothing, so that the third may run over the end of the budget: then 0.
+        """
+        if len(self.turn_lengths) in (0, evidence.LEAST_TRIOS - 1):
+            return 0.0
+        return self.setup + LEAST_TURN_SECONDS
 
     def turn_seconds(self, share: float) -> float:
         """How long the next trio takes turns, within this case's share of the time."""

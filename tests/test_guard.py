@@ -107,12 +107,21 @@ def test_a_control_that_wanders_blames_nobody() -> None:
 
 
 def test_a_short_budget_cannot_tell() -> None:
-    found = guarded(lambda n: trio(head=0.2, noise=0.01, seed=n), budget_seconds=5.0)
+    found = guarded(lambda n: trio(head=0.2, noise=0.01, seed=n), budget_seconds=3.0)
     assert verdicts(found) == ["unknown"]
+    assert found.rows[0].count == 1
     assert found.rows[0].cause == (
         "the budget ended before three trios of processes had run"
     )
     assert exit_code(found) == 3
+
+
+def test_the_third_trio_may_run_over_the_budget_as_two_say_nothing() -> None:
+    """At 1.7 s each it ends at 5.1, and two more confirm what it flags."""
+    found = guarded(lambda n: trio(head=0.2, noise=0.01, seed=n), budget_seconds=5.0)
+    assert verdicts(found) == ["slower"]
+    assert found.rows[0].count == 5
+    assert found.seconds == pytest.approx(8.5)
 
 
 def test_nothing_compared_is_never_a_pass() -> None:

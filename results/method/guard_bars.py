@@ -38,7 +38,7 @@ from results.method import peers
 RAW = Path(__file__).with_name("guard.jsonl")
 MINUTES = 60.0
 SECONDS = 20
-CONFIRMING_SECONDS = 7.0  # two trios past the budget, imports, making a worktree
+CONFIRMING_SECONDS = 6.0  # two trios past the budget, imports, making a worktree
 TRIALS = {
     "prose": {"order": "batch_map", "batch_size": 256, "cpus": 1},
     "text_bigrams": {"order": "batch_map", "batch_size": 32, "cpus": 1},
