@@ -18,6 +18,8 @@ from bench.stats import Interval
 LEAST_TRIOS = 3
 TRIMMED = 0.25  # from each end: the midmean, robust and less noisy than the median
 BLOCKS = 8
+BLOCK_ROUNDS = 4  # at least: of fewer nothing would be trimmed
+BURST = 3.7  # F(14, 14) exceeds it in 1 %; of three pairs' 7 degrees 14 are free
 BETWEEN = 0.006  # from process to process: 0.3 (images) to 0.8 % (text) was measured
 LAYOUT = 0.003  # the least to believe of it, however alike the trios look
 CONTROL_SHARE = 0.75  # Var(head - (base + control) / 2) over Var(control - base)
@@ -26,15 +28,20 @@ P95 = 95
 
 
 def head(trio: Trio, metric: str) -> tuple[float, float]:
-    """Log-ratio of head to the mean of both bases, and its error within the trio."""
+    """Log-ratio of head to both bases, and its error within the trio.
+
+    The mean of two midmeans, head against each base: the difference of two turns is as
+    skewed to either side if nothing changed, so that its midmean is 0, but head less
+    the mean of two bases is not. By that text seemed 0.2 to 0.3 % faster.
+    """
     logs = _logs(trio, metric)
-    return _centre(logs[:, 2] - logs[:, :2].mean(axis=1))
+    return _of_head(logs), np.sqrt(CONTROL_SHARE) * _error(logs)
 
 
 def control(trio: Trio, metric: str) -> tuple[float, float]:
     """Log-ratio of one base to the other, which ought to be nothing; and its error."""
     logs = _logs(trio, metric)
-    return _centre(logs[:, 1] - logs[:, 0])
+    return _of_control(logs), _error(logs)
 
 
 def interval(
@@ -45,17 +52,18 @@ def interval(
     """The ratio over trios with its interval: weighted, and by a moderated t.
 
     Of k trios' log-ratios r with errors e within each, the weights are w = 1 / (e^2 +
-    `BETWEEN`^2): a trio that met a burst of load tells less. With m = sum(w r) / sum(w)
-    the bounds are m -+ t(d0 + k - 1) * sqrt(Q / sum(w)), where Q = (d0 q0 + (k - 1) q)
-    / (d0 + k - 1) corrects the weights' scale: q = sum(w (r - m)^2) / (k - 1) is what
-    the trios themselves say of it. With three trios q alone is as often far too small
-    as far too large. What to expect is told by the controls c of the same trios, base
-    against base, whose mean is known to be 0: q0 = mean(v c^2) with d0 = k degrees and
-    v = 1 / (e_c^2 + 4/3 `BETWEEN`^2), as one base against one varies 4/3 times as much
-    as head against two. Where q contradicts q0 (F test at 10 %), head varies more than
-    base does: then d0 = 0. No interval is narrower than one of variance `LAYOUT`^2 a
-    trio. Sources: DerSimonian and Laird (1986), the weights; Hartung and Knapp (2001),
-    q and t; Smyth (2004), Linear models and empirical Bayes methods, section 3, d0.
+    `BETWEEN`^2): a trio that met a burst tells less (see `_weighed`). With m = sum(w r)
+    / sum(w) the bounds are m -+ t(d0 + k - 1) * sqrt(Q / sum(w)), where Q = (d0 q0 + (k
+    - 1) q) / (d0 + k - 1) corrects the weights' scale: q = sum(w (r - m)^2) / (k - 1)
+    is what the trios themselves say of it. With three trios q alone is as often far too
+    small as far too large. What to expect is told by the controls c of the same trios,
+    base against base, whose mean is known to be 0: q0 = mean(v c^2) with d0 = k degrees
+    and v = 1 / (e_c^2 + 4/3 `BETWEEN`^2), as one base against one varies 4/3 times as
+    much as head against two. Where q contradicts q0 (F test at 10 %), head varies more
+    than base does: then d0 = 0. No interval is narrower than one of variance `LAYOUT`^2
+    a trio. Sources: Hartung and Knapp (2001), q and t of a mean weighted as in a
+    meta-analysis; Smyth (2004), Linear models and empirical Bayes methods, section 3,
+    pooling with d0 degrees, which here are the controls' own and not estimated.
 
     Args:
         found: Log-ratio and error of each trio.
@@ -82,6 +90,20 @@ def interval(
     return Interval(*(float(value) for value in np.exp(bounds)), count)
 
 
+def foreseen(found: Sequence[tuple[float, float]], alpha: float) -> float:
+    """Half the width that the interval should have, by the errors within trios alone.
+
+    It tells nothing of where the ratios lie or how they scatter, so looks may be timed
+    by it. Infinite below `LEAST_TRIOS`.
+    """
+    count = len(found)
+    if count < LEAST_TRIOS:
+        return float("inf")
+    weights = _weighed(found, BETWEEN**2)[1]
+    quantile = distributions.t.ppf(1 - alpha / 2, 2 * count - 1)
+    return float(quantile / np.sqrt(weights.sum()))
+
+
 def best_turn_seconds(
     found: Sequence[tuple[float, float]], taken: float, setup: float
 ) -> float:
@@ -98,7 +120,10 @@ def best_turn_seconds(
         setup: Seconds of each besides its turns.
     """
     ratios, errors = np.array(found, float).reshape(-1, 2).T
-    within = float(np.nanmean(errors**2))
+    known = errors[~np.isnan(errors)]
+    if not known.size:  # too few rounds to tell: the longer the better
+        return float("inf")
+    within = float(np.mean(known**2))
     between = float(ratios.var(ddof=1)) - within if len(ratios) > 1 else 0.0
     return float(np.sqrt(setup * within * taken / max(between, BETWEEN**2)))
 
@@ -112,10 +137,16 @@ def width(found: Interval) -> float:
 def _weighed(
     found: Sequence[tuple[float, float]], between: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Log-ratios and their weights; equal ones where an error is not known."""
+    """Log-ratios and their weights.
+
+    An error is told by few blocks, so weights by each one's own would promise too much:
+    all have the median's, but for those that exceed it as by chance only 1 % do.
+    """
     ratios, errors = np.array(found, float).reshape(-1, 2).T
-    known = not np.isnan(errors).any()
-    return ratios, 1 / ((errors**2 if known else np.zeros_like(errors)) + between)
+    known = errors[~np.isnan(errors)] ** 2
+    typical = np.median(known) if known.size else 0.0
+    burst = np.nan_to_num(errors**2) > BURST * typical
+    return ratios, 1 / (np.where(burst, errors**2, typical) + between)
 
 
 def _logs(trio: Trio, metric: str) -> np.ndarray:
@@ -138,19 +169,32 @@ def _sizes(trio: Trio, metric: str) -> np.ndarray:
     return np.array([trio.batch_sizes[role] for role in ("base", "base", "head")])
 
 
-def _centre(ratios: np.ndarray) -> tuple[float, float]:
-    """The midmean of the rounds, and its error from that of blocks of them.
+def _midmean(values: np.ndarray) -> float:
+    return float(distributions.trim_mean(values, TRIMMED))
 
-    Neighbouring rounds are alike, so their own scatter would promise too much.
+
+def _of_head(logs: np.ndarray) -> float:
+    return (_midmean(logs[:, 2] - logs[:, 0]) + _midmean(logs[:, 2] - logs[:, 1])) / 2
+
+
+def _of_control(logs: np.ndarray) -> float:
+    return _midmean(logs[:, 1] - logs[:, 0])
+
+
+def _error(logs: np.ndarray) -> float:
+    """The error of the midmean of two processes' differences, from blocks of rounds.
+
+    Neighbouring rounds are alike, so their own scatter would promise too much. All
+    three pairs tell it together: whose turns a burst met must not matter for weights.
     """
-    blocks = min(BLOCKS, len(ratios) // 2)
-    middle = float(distributions.trim_mean(ratios, TRIMMED))
-    if len(ratios) == 1:
-        return middle, 0.0
+    if len(logs) == 1:
+        return 0.0
+    blocks = min(BLOCKS, len(logs) // BLOCK_ROUNDS)
     if blocks < 2:
-        return middle, float("nan")
+        return float("nan")
+    pairs = logs[:, [1, 2, 2]] - logs[:, [0, 0, 1]]
     centres = [
-        distributions.trim_mean(block, TRIMMED)
-        for block in np.array_split(ratios, blocks)
+        distributions.trim_mean(block, TRIMMED, axis=0)
+        for block in np.array_split(pairs, blocks)
     ]
-    return middle, float(np.std(centres, ddof=1) / np.sqrt(blocks))
+    return float(np.sqrt(np.var(centres, axis=0, ddof=1).mean() / blocks))

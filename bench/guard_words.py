@@ -161,8 +161,11 @@ def _control(guarded: Guarded) -> Iterator[str]:
     for row in guarded.control:
         change, interval, limit, *_ = cells(row)
         beyond = f"beyond its limit of {limit}, too noisy to blame anybody"
+        within = f"within its limit of {limit}"
+        if row.ratio and abs(row.ratio - 1) > row.threshold:
+            within = f"beyond its limit of {limit}, but no further than by chance"
         found = {
-            "unchanged": f"within its limit of {limit}",
+            "unchanged": within,
             "unknown": "not settled",
             "slower": beyond,
             "faster": beyond,

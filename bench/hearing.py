@@ -84,9 +84,11 @@ class Hearing:
         if not self.turn_lengths:
             return max(LEAST_TURN_SECONDS, min(FIRST_TURN_SECONDS, FIRST_SHARE * share))
         taken = float(np.mean(self.turn_lengths))
-        ratios = self.watches[0].ratios
+        ratios = next(watch for watch in self.watches if watch.open).ratios
         wanted = evidence.best_turn_seconds(ratios, taken, self.setup)
         few = share / max(1, evidence.LEAST_TRIOS - len(ratios)) - self.setup
+        if share <= 0:  # past the budget, to confirm what was found by such trios
+            few = taken
         wanted = min(wanted, few, MOST_TURN_SECONDS)
         return max(LEAST_TURN_SECONDS, wanted)
 

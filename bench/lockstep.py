@@ -110,9 +110,14 @@ def trio(
 
 
 def rotated(number: int) -> tuple[str, ...]:
-    """Who is built and goes first in this trio: each role in each place, both ways."""
-    turned = ROLES[number % 3 :] + ROLES[: number % 3]
-    return turned if number % 2 == 0 else turned[::-1]
+    """Who is built and goes first in this trio.
+
+    Each role is in each place once in three trios, and base is before control in as
+    many of six as after it.
+    """
+    base, control, head = ROLES
+    roles = ROLES if number // 3 % 2 == 0 else (control, base, head)
+    return roles[number % 3 :] + roles[: number % 3]
 
 
 def _take(

@@ -255,7 +255,6 @@ def take(
     callers: Sequence[Caller],
     seconds: float,
     clock: Callable[[], float],
-    least: int = 3,
 ) -> list[tuple[Turn, ...]]:
     """Rounds of turns, each by the next of `ORDERS`.
 
@@ -263,15 +262,14 @@ def take(
         callers: Three processes, ready.
         seconds: How long to go on.
         clock: Seconds, monotonic.
-        least: Rounds to make even if that takes longer.
 
     Returns:
-        The turns of each round in the order of the callers; fewer rounds than `least`
-        if a process was lost.
+        The turns of each round in the order of the callers: whole goes through all of
+        `ORDERS`, one at least, but if a process was lost.
     """
     rounds: list[tuple[Turn, ...]] = []
     deadline = clock() + seconds
-    while clock() < deadline or len(rounds) < least:
+    while clock() < deadline or not rounds or len(rounds) % len(ORDERS):
         order = ORDERS[len(rounds) % len(ORDERS)]
         taken = {place: callers[place].turn() for place in order}
         if None in taken.values():

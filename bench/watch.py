@@ -16,9 +16,10 @@ NEXT_LOOK = 0.7  # of the interval's width at the look before
 class Watch:
     """One metric of one case, while it is being settled.
 
-    When to look is told by how wide the interval has become, never by where it lies:
-    when there are three trios, when half the interval's width is half the threshold,
-    then each time that it is a third narrower, and once more at the end. The first look
+    When to look is told by how narrow the interval should have become by the errors
+    within trios, never by where it lies or how the trios scatter: when there are three,
+    when half its width is half the threshold, then each time that it is a third
+    narrower, and once more at the end. The first look
     spends a quarter of alpha, each further one half of what is left, the last one all
     of it; together they never exceed the whole, and so miss no more than alpha
     (Bonferroni's inequality; looks by information: Lan and DeMets 1983). Confirming a
@@ -35,7 +36,7 @@ class Watch:
         self.turns = 0
         self.interval = stats.Interval(np.nan, np.nan, np.nan, 0)
         self.verdict = "unknown"
-        self.flagged_at = 0
+        self.flagged, self.flagged_at = "", 0
         self.settled = False
         self.closed = False
         self.changed = False
@@ -56,10 +57,12 @@ class Watch:
             if len(self.ratios) >= self.flagged_at + CONFIRMING:
                 self._confirm(self._known())
             return
-        share = 1 / 4 if len(self.ratios) == evidence.LEAST_TRIOS else 1 / 2
-        found = self._known(share)
-        if share == 1 / 4 or evidence.width(found) <= self.due:
-            self.due = min(self.due, evidence.width(found)) * NEXT_LOOK
+        first = len(self.ratios) == evidence.LEAST_TRIOS
+        share = 1 / 4 if first else 1 / 2
+        foreseen = evidence.foreseen(self.ratios, self.alpha * share)
+        if first or foreseen <= self.due:
+            self.due = min(self.due, foreseen * NEXT_LOOK)
+            found = self._known(share)
             self.alpha *= 1 - share
             self._look(found)
 
@@ -91,7 +94,7 @@ class Watch:
         control = self.control()
         edge = np.log1p(self.threshold) / 2
         within = abs(np.log(control.estimate)) <= edge
-        if within or control.low <= 1 <= control.high:
+        if np.isnan(control.estimate) or within or control.low <= 1 <= control.high:
             return ""
         return (
             f"too noisy to blame anybody: base against itself differs by "
@@ -158,25 +161,28 @@ class Watch:
     def _look(self, found: stats.Interval) -> None:
         self.interval, verdict = found, stats.verdict(found, self.threshold)
         noisy = self.wandered()
+        if np.isnan(found.estimate):
+            self.cause = "it could not be measured in every process"
+            return
         self.cause = noisy or self._straddles()
         if noisy or verdict == "unknown":
             return
         if verdict == "unchanged":
             self.verdict, self.settled = verdict, True
             return
-        self.flagged_at = len(self.ratios)
+        self.flagged, self.flagged_at = verdict, len(self.ratios)
         self.cause = "beyond the threshold, not yet confirmed by fresh processes"
 
     def _confirm(self, found: stats.Interval) -> None:
         """The latest trios must agree by themselves, and all together still do."""
         self.interval, self.flagged_at = found, 0
         latest = np.mean([ratio for ratio, _ in self.ratios[-CONFIRMING:]])
-        verdict = stats.verdict(found, self.threshold)
+        again = "slower" if latest > 0 else "faster"
         beyond = abs(latest) > np.log1p(self.threshold)
-        agreed = beyond and verdict == ("slower" if latest > 0 else "faster")
+        agreed = again == self.flagged == stats.verdict(found, self.threshold)
         noisy = self.wandered()
-        if agreed and not noisy:
-            self.verdict, self.settled = verdict, True
+        if agreed and beyond and not noisy:
+            self.verdict, self.settled = self.flagged, True
             return
         self.cause = noisy or "not the same when measured again with fresh processes"
 

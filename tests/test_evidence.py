@@ -1,5 +1,7 @@
 """Intervals over trios of processes: they cover, and few trios are not too sure."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -54,6 +56,55 @@ def test_a_burst_in_some_turns_does_not_move_the_ratio() -> None:
         row = one.turns[i]
         one.turns[i] = (row[0], row[1], Turn(row[2].seconds * 5, 1.0))
     assert evidence.head(one, "seconds_per_example")[0] == pytest.approx(0.05, abs=4e-3)
+
+
+def test_skewed_turns_favour_neither_side() -> None:
+    """Bursts make some turns much longer; equal processes stay equal on average."""
+    found = []
+    for seed in SEEDS:
+        logs = np.random.default_rng(seed).exponential(0.1, (60, 3))
+        one = replace(
+            trio(), turns=[tuple(Turn(s, s) for s in row) for row in np.exp(logs)]
+        )
+        found.append(
+            [
+                evidence.head(one, "seconds_per_example")[0],
+                evidence.control(one, "seconds_per_example")[0],
+            ]
+        )
+    for values in np.transpose(found):
+        assert abs(values.mean()) < 3 * values.std() / np.sqrt(len(values))
+
+
+def test_the_error_is_the_same_whoever_met_a_burst() -> None:
+    """Else a weight would depend on who is slower, and favour one side."""
+    errors = []
+    for place in range(3):
+        rng = np.random.default_rng(3)
+        logs = rng.normal(0, 0.02, (80, 3))
+        logs[:30, place] += 0.5
+        rows = [tuple(Turn(s, s) for s in row) for row in np.exp(logs)]
+        errors.append(
+            evidence.head(replace(trio(), turns=rows), "seconds_per_example")[1]
+        )
+    assert max(errors) < 1.3 * min(errors)
+
+
+def test_trios_weigh_alike_unless_one_met_a_burst() -> None:
+    """And one whose error is not known weighs as the others do."""
+    _, weights = evidence._weighed(
+        [(0.0, 0.004), (0.0, 0.006), (0.0, 0.005), (0.0, np.nan), (0.0, 0.05)], 1e-6
+    )
+    assert len(set(weights[:4])) == 1
+    assert weights[4] < weights[0] / 50
+
+
+def test_what_is_foreseen_of_an_interval_ignores_where_the_ratios_lie() -> None:
+    wild = [(0.3, 0.01), (-0.2, 0.01), (0.1, 0.01)]
+    still = [(0.0, 0.01)] * 3
+    assert evidence.foreseen(wild, 0.05) == evidence.foreseen(still, 0.05)
+    assert evidence.foreseen(still * 4, 0.05) < evidence.foreseen(still, 0.05) / 2
+    assert evidence.foreseen(still[:2], 0.05) == float("inf")
 
 
 @pytest.mark.parametrize("count", [3, 5, 10])
