@@ -128,12 +128,6 @@ def best_turn_seconds(
     return float(np.sqrt(setup * within * taken / max(between, BETWEEN**2)))
 
 
-def width(found: Interval) -> float:
-    """Half the interval's width on the log scale; infinite where there is none."""
-    half = (np.log(found.high) - np.log(found.low)) / 2
-    return float("inf") if np.isnan(half) else float(half)
-
-
 def _weighed(
     found: Sequence[tuple[float, float]], between: float
 ) -> tuple[np.ndarray, np.ndarray]:

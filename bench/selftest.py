@@ -46,7 +46,7 @@ from bench.trial import Trial
 
 TRIOS = 14  # many and short: processes differ more than the turns of one do
 TURN_SECONDS = 10 / TRIOS  # of each trio: ten seconds of turns a comparison
-CALIBRATING = 4  # trios
+CALIBRATING = 12  # trios
 SHARE_SWEEP = "quick"
 
 

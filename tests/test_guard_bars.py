@@ -15,13 +15,17 @@ def line(method: str, code: int, **more) -> dict:
 
 
 def test_methods_stand_side_by_side_the_guard_first() -> None:
-    found = [line("asv 5%", 0), *(line("guard", code) for code in (1, 1, 3))]
+    found = [line("asv 5%", 0)]
+    found += [line("guard", code, log_ratios=[0.04, 0.06]) for code in (1, 1, 3)]
     rows = guard_bars.table(found).splitlines()[2:]
     assert rows[:2] == [
-        "| no | 5 % | all | guard | 3 | 2 | 1 | 0 | 9 to 99 % | 20 |",
-        "| no | 5 % | all | asv 5% | 1 | 0 | 0 | 1 | 0 to 98 % | 20 |",
+        "| no | 5 % | all | guard | 3 | 2 | 1 | 0 | 9 to 99 % | 20 |  |",
+        "| no | 5 % | all | asv 5% | 1 | 0 | 0 | 1 | 0 to 98 % | 20 |  |",
     ]
-    assert [row.replace("| prose |", "| all |") for row in rows[2:]] == rows[:2]
+    assert [row.replace("| prose |", "| all |") for row in rows[2:]] == [
+        rows[0].replace("|  |", "| +5.1 % |"),
+        rows[1],
+    ]
 
 
 def test_a_missing_peer_is_told_before_anything_slow() -> None:

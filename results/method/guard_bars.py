@@ -225,8 +225,8 @@ def table(found: Iterable[dict]) -> str:
     """The verdicts counted, as Markdown: the methods side by side, cell by cell."""
     lines = [
         "| beside a neighbour | slower by | workload | method | comparisons "
-        "| regressed | could not tell | held | regressed, 95 % | longest, s |",
-        "| --- | --: | --- | --- | --: | --: | --: | --: | --- | --: |",
+        "| regressed | could not tell | held | regressed, 95 % | longest, s | mean |",
+        "| --- | --: | --- | --- | --: | --: | --: | --: | --- | --: | --: |",
     ]
     cells: dict[tuple, list[dict]] = {}
     for one in found:
@@ -240,9 +240,17 @@ def table(found: Iterable[dict]) -> str:
             f"| {'yes' if noisy else 'no'} | {100 * change:.0f} % | {name} | {method} "
             f"| {len(some)} | {count[1]} | {count[3]} | {count[0]} "
             f"| {100 * low:.0f} to {100 * high:.0f} % "
-            f"| {max(one['seconds'] for one in some):.0f} |"
+            f"| {max(one['seconds'] for one in some):.0f} | {_mean(name, some)} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def _mean(name: str, some: Sequence[dict]) -> str:
+    """How much longer head took on average, by all trios of the guard's comparisons."""
+    trios = [ratio for one in some for ratio in one.get("log_ratios", ())]
+    if name == "all" or not trios:
+        return ""
+    return f"{100 * math.expm1(math.fsum(trios) / len(trios)):+.1f} %"
 
 
 def _place(cell: tuple[tuple, list[dict]]) -> tuple:
