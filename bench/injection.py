@@ -75,8 +75,8 @@ def calibrate(measure: Callable[[int], float], first: int = 10_000) -> Calibrate
     """Find how much longer a trial takes for each number.
 
     Measured at about a tenth as long again, near what will be injected: calibrated at a
-    third, 5 % were seen to come out as 4.5 % (prose) to 6 % (bigrams), as a number costs
-    more or less the more there are.
+    third, 5 % were seen to come out as 4.5 % (prose) to 6 % (bigrams), as the cost of a
+    number depends on how many there are.
 
     Args:
         measure: The trial's time with so many numbers as a ratio to that with one.
