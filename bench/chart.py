@@ -80,6 +80,7 @@ def specification(trials: pd.DataFrame) -> dict[str, object] | None:
         width="container",
         height={"step": LINE * int(lines) + 10},
         autosize={"type": "fit-x", "contains": "padding"},
+        padding={"left": 12, "top": 5, "right": 5, "bottom": 5},  # fonts may be wider
     )
     chart = chart.configure(background="transparent", font="sans-serif")
     spec = chart.configure_view(stroke=None).to_dict()
