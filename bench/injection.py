@@ -74,9 +74,8 @@ def text(workload: str, length: int) -> str:
 def calibrate(measure: Callable[[int], float], first: int = 10_000) -> Calibrated:
     """Find how much longer a trial takes for each number.
 
-    Measured at about a tenth as long again, near what will be injected: calibrated at a
-    third, 5 % were seen to come out as 4.5 % (prose) to 6 % (bigrams), as the cost of a
-    number depends on how many there are.
+    Measured at about a tenth as long again, near what will be injected, so that little
+    is extrapolated.
 
     Args:
         measure: The trial's time with so many numbers as a ratio to that with one.
