@@ -19,11 +19,11 @@ class Watch:
     When to look is told by how narrow the interval should have become by the errors
     within trios, never by where it lies or how the trios scatter: when there are three,
     when half its width is half the threshold, then each time that it is a third
-    narrower, and once more at the end. The first look
-    spends a quarter of alpha, each further one half of what is left, the last one all
-    of it; together they never exceed the whole, and so miss no more than alpha
-    (Bonferroni's inequality; looks by information: Lan and DeMets 1983). Confirming a
-    flag spends nothing, as it can only take the flag away.
+    narrower, and once more at the end. The first look spends a quarter of alpha, each
+    further one half of what is left, the last one all of it; together they never exceed
+    the whole, and so miss no more than alpha (Bonferroni's inequality; looks by
+    information: Lan and DeMets 1983). Confirming a flag spends nothing, as it can only
+    take the flag away.
     """
 
     def __init__(self, key: str, metric: str, threshold: float, alpha: float) -> None:
