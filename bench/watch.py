@@ -22,8 +22,8 @@ class Watch:
     narrower, and once more at the end. The first look spends a quarter of alpha, each
     further one half of what is left, the last one all of it; together they never exceed
     the whole, and so miss no more than alpha (Bonferroni's inequality; looks by
-    information: Lan and DeMets 1983). Confirming a flag spends nothing, as it can only
-    take the flag away.
+    information: Lan and DeMets 1983). What a look flags, later trios may confirm, as
+    often as it takes: that spends nothing, as nothing is confirmed without a flag.
     """
 
     def __init__(self, key: str, metric: str, threshold: float, alpha: float) -> None:
@@ -38,7 +38,7 @@ class Watch:
         self.verdict = "unknown"
         self.flagged, self.flagged_at = "", 0
         self.settled = False
-        self.closed = False
+        self.closed_at: int | None = None
         self.changed = False
         self.cause = "the budget ended before three trios of processes had run"
 
@@ -53,9 +53,11 @@ class Watch:
         """The same from a trio's log-ratios of head and control, with their errors."""
         self.ratios.append(ratio)
         self.controls.append(control)
-        if self.flagged_at:
-            if len(self.ratios) >= self.flagged_at + CONFIRMING:
-                self._confirm(self._known())
+        if self.flagged:
+            if len(self.ratios) < self.flagged_at + CONFIRMING:
+                return
+            self._confirm(self._known())
+        if self.settled or self.closed_at is not None:
             return
         first = len(self.ratios) == evidence.LEAST_TRIOS
         share = 1 / 4 if first else 1 / 2
@@ -68,21 +70,23 @@ class Watch:
 
     @property
     def open(self) -> bool:
-        """Whether more trios are wanted; past the last look only to confirm a flag."""
-        return not self.settled and (not self.closed or self.flagged_at > 0)
+        """Whether more trios are wanted; past the end two at most, to confirm a flag."""
+        if self.settled or self.closed_at is None:
+            return not self.settled
+        return bool(self.flagged) and len(self.ratios) < self.closed_at + CONFIRMING
 
     def finish(self) -> None:
         """The last look, at the end of the budget; what it flags awaits two trios."""
-        if self.closed:
+        if self.closed_at is not None:
             return
-        self.closed = True
+        self.closed_at = len(self.ratios)
         few = len(self.ratios) < evidence.LEAST_TRIOS
-        if not (self.settled or self.flagged_at or few):
+        if not (self.settled or self.flagged or few):
             self._look(self._known())
 
     def interrupt(self) -> None:
         """No more trios, and no look: what is not settled stays unknown."""
-        if not (self.settled or self.closed):
+        if not self.settled and self.closed_at is None:
             self.interval = self._known()
             self.cause = (
                 "interrupted before it was settled, after "
@@ -170,12 +174,13 @@ class Watch:
         if verdict == "unchanged":
             self.verdict, self.settled = verdict, True
             return
-        self.flagged, self.flagged_at = verdict, len(self.ratios)
+        if verdict != self.flagged:
+            self.flagged, self.flagged_at = verdict, len(self.ratios)
         self.cause = "beyond the threshold, not yet confirmed by fresh processes"
 
     def _confirm(self, found: stats.Interval) -> None:
         """The latest trios must agree by themselves, and all together still do."""
-        self.interval, self.flagged_at = found, 0
+        self.interval = found
         latest = np.mean([ratio for ratio, _ in self.ratios[-CONFIRMING:]])
         again = "slower" if latest > 0 else "faster"
         beyond = abs(latest) > np.log1p(self.threshold)
