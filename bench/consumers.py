@@ -7,7 +7,7 @@ function that pulls n batches and returns when the last one has come back.
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import keras
@@ -47,14 +47,19 @@ def drain(dataset: tf.data.Dataset) -> Consumer:
     """
     state = {}
 
+    def single() -> Iterator:
+        if "single" not in state:
+            state["single"] = state["iterator"] = iter(dataset)
+        return state["single"]
+
     def step() -> None:
-        if "iterator" not in state:
-            state["iterator"] = iter(dataset)
-        next(state["iterator"])
+        next(state["iterator"] if "iterator" in state else single())
 
     def window(batches: int) -> Callable[[], None]:
-        taken = dataset.shard(batches, batches - 1) if batches > 1 else dataset
-        state["iterator"] = iterator = iter(taken)
+        if batches > 1:
+            state.pop("single", None)
+            state["iterator"] = iter(dataset.shard(batches, batches - 1))
+        iterator = state["iterator"] if batches > 1 else single()
         return lambda: next(iterator)
 
     def epoch() -> int:
@@ -63,7 +68,7 @@ def drain(dataset: tf.data.Dataset) -> Consumer:
         beyond = 2**31 - 1
         for _ in dataset.shard(beyond, beyond - 1):
             raise RuntimeError(f"an epoch of more than {beyond} batches")
-        state.pop("iterator", None)
+        state.clear()
         return max(0, int(dataset.cardinality()))
 
     def batches() -> int:

@@ -129,6 +129,7 @@ def _hear(
                 seconds=seconds,
                 seed=seed,
                 number=number,
+                warmed=hearing.warmed,
             )
             hearing.hear(one, seconds, clock() - begun - seconds)
             said(hearing.progress())

@@ -13,8 +13,9 @@ from bench.guard_settings import Settings
 from bench.guarded import Row, Verdict, without_figures
 from bench.lockstep import Side, Trio
 from bench.trial import Failure
-from bench.watch import Watch
+from bench.watch import CONFIRMING, Watch
 
+ENOUGH_TRIOS = evidence.LEAST_TRIOS + CONFIRMING  # to flag, and to confirm
 LEAST_TURN_SECONDS = 0.7  # of each trio of processes
 FIRST_TURN_SECONDS = 1.5
 FIRST_SHARE = 0.1  # at most, of the time: in little of it three trios are to fit
@@ -56,6 +57,7 @@ class Hearing:
         self.turn_lengths: list[float] = []
         self.head_seconds: list[float] = []
         self.cpu_seconds = 0.0
+        self.warmed: dict[str, dict] = {}  # how its first trio got ready
 
     @property
     def open(self) -> bool:
@@ -86,7 +88,7 @@ class Hearing:
         taken = float(np.mean(self.turn_lengths))
         ratios = next(watch for watch in self.watches if watch.open).ratios
         wanted = evidence.best_turn_seconds(ratios, taken, self.setup)
-        few = share / max(1, evidence.LEAST_TRIOS - len(ratios)) - self.setup
+        few = share / max(1, ENOUGH_TRIOS - len(ratios)) - self.setup
         if share <= 0:  # past the budget, to confirm what was found by such trios
             few = taken
         wanted = min(wanted, few, MOST_TURN_SECONDS)
@@ -95,6 +97,7 @@ class Hearing:
     def hear(self, trio: Trio, turns: float, setup: float) -> None:
         """Take in one trio, its turns' length and what it took besides; seconds."""
         self.setup = max(setup, 0.001)
+        self.warmed = self.warmed or trio.warmed
         self.turn_lengths.append(turns)
         self.cpu_seconds += sum(one.process_cpu_seconds for one in trio.measured)
         why = _why_ended(self.case, trio)

@@ -10,8 +10,8 @@ where its memory lies. So the roles rotate from trio to trio.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -51,6 +51,7 @@ class Trio:
         failures: Why there are no turns, by role.
         batch_sizes: Examples a batch of base and head.
         seconds: How long the trio took, from its forks to its end.
+        warmed: How each got ready, by role: for the next trio to repeat.
     """
 
     turns: list[tuple[turns.Turn, ...]]
@@ -58,10 +59,18 @@ class Trio:
     failures: dict[str, Failure]
     batch_sizes: dict[str, int]
     seconds: float
+    warmed: dict[str, dict] = field(default_factory=dict)
 
 
 def trio(
-    base: Side, head: Side, effort: Effort, *, seconds: float, seed: int, number: int
+    base: Side,
+    head: Side,
+    effort: Effort,
+    *,
+    seconds: float,
+    seed: int,
+    number: int,
+    warmed: Mapping[str, dict] | None = None,
 ) -> Trio:
     """One trio of processes, taking turns.
 
@@ -72,6 +81,8 @@ def trio(
         seconds: Of turns.
         seed: Of the first trio; each has another, the same for its three processes.
         number: Which trio of its case, from 0.
+        warmed: How an earlier trio of the case got ready; without it this one
+            calibrates and ramps.
 
     Raises:
         UsageError: A process cannot be had, or takes turns by another protocol.
@@ -80,7 +91,8 @@ def trio(
     sides = dict(zip(ROLES, (base, base, head), strict=True))
     order = rotated(number)
     placed = [sides[role] for role in order]
-    taken, outcomes, late = _take(placed, effort, seconds, seed + number)
+    likes = [(warmed or {}).get(role, {}) for role in order]
+    taken, outcomes, readied, late = _take(placed, likes, effort, seconds, seed + number)
     found, failures = {}, {}
     for role, outcome, was_late in zip(order, outcomes, late, strict=True):
         measured, failure = _read(outcome)
@@ -106,7 +118,15 @@ def trio(
             for name, side in (("base", base), ("head", head))
         },
         seconds=time.monotonic() - start,
+        warmed=dict(zip(order, map(_repeatable, readied), strict=False)),
     )
+
+
+def _repeatable(ready: dict) -> dict:
+    """How a process got ready, without the windows that only calibrating made."""
+    batches = ready["batches"]
+    pulled = [entry for entry in ready["pulled"] if entry[0] in (0, batches)]
+    return {"batches": batches, "pulled": pulled}
 
 
 def rotated(number: int) -> tuple[str, ...]:
@@ -121,13 +141,18 @@ def rotated(number: int) -> tuple[str, ...]:
 
 
 def _take(
-    sides: Sequence[Side], effort: Effort, seconds: float, seed: int
-) -> tuple[list[tuple[turns.Turn, ...]], list[Outcome], list[bool]]:
-    """The turns; how each process ended, and whether it was waited for in vain."""
+    sides: Sequence[Side],
+    likes: Sequence[dict],
+    effort: Effort,
+    seconds: float,
+    seed: int,
+) -> tuple[list[tuple[turns.Turn, ...]], list[Outcome], list[dict], list[bool]]:
+    """The turns; how each process ended, got ready, and was waited for in vain."""
     with turns.socket_folder() as folder:
         callers = [turns.Caller(Path(folder), str(n)) for n in range(len(sides))]
         begun: list[Begun] = []
         taken: list[tuple[turns.Turn, ...]] = []
+        readied: list[dict] = []
         try:
             for side, caller in zip(sides, callers, strict=True):
                 place = Place(caller.path, side.folder, side.stands_for)
@@ -143,11 +168,12 @@ def _take(
                 for side, caller in zip(sides, callers, strict=True):
                     turns.check_protocol(caller.protocol, side.folder)
                     side.server.protocol = caller.protocol  # a spawned one's: only now
-                ready: dict | None = {}
-                for side, caller in zip(sides, callers, strict=True):
-                    ready = caller.ready(ready if _alike(side, sides[0]) else {})
+                for side, caller, like in zip(sides, callers, likes, strict=True):
+                    first = readied[0] if readied and _alike(side, sides[0]) else {}
+                    ready = caller.ready(like or first)
                     if ready is None:
                         break
+                    readied.append(ready)
                 else:
                     taken = turns.take(callers, seconds, time.monotonic)
         finally:
@@ -158,7 +184,7 @@ def _take(
             side.server.finish(one, effort)
             for side, one in zip(sides, begun, strict=True)
         ]
-    return taken, outcomes, [caller.late for caller in callers]
+    return taken, outcomes, readied, [caller.late for caller in callers]
 
 
 def _alike(one: Side, other: Side) -> bool:

@@ -199,7 +199,8 @@ def _ramped(
 def _recorded(consumer: Consumer) -> tuple[Consumer, Callable[[], list]]:
     """The consumer, and what has been pulled of it: `(batches a pull, pulls)`.
 
-    A pull of 0 batches stands for a `step`; a drain's window begins a new iterator.
+    A pull of 0 batches stands for a `step`; a drain's window of more than one batch
+    begins a new iterator.
     """
     pulled: list[list] = []
 

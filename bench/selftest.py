@@ -37,7 +37,7 @@ from bench.bars import METRIC, RULES, Bar, Comparison, judged
 from bench.catalog import ROOT
 from bench.errors import check_writable
 from bench.injection import Calibrated
-from bench.lockstep import Side
+from bench.lockstep import Side, Trio
 from bench.pipeline import pipeline
 from bench.processes import executor
 from bench.requests import Executor
@@ -161,8 +161,8 @@ def calibrated(server: Executor, case: Case, folder: Path) -> Calibrated:
     def measure(length: int) -> float:
         base, head = _sides(server, case, length, folder)
         ratios = [
-            evidence.head(_trio(base, head, n, TURN_SECONDS), METRIC)[0]
-            for n in range(CALIBRATING)
+            evidence.head(trio, METRIC)[0]
+            for trio in _trios(base, head, CALIBRATING)
         ]
         return float(np.exp(np.mean(ratios)))
 
@@ -231,7 +231,7 @@ def _compared(
     sides: tuple[Side, Side], workload: str, change: float, noisy: bool, seed: int
 ) -> Comparison:
     start = time.monotonic()
-    trios = [_trio(*sides, n, TURN_SECONDS, seed) for n in range(TRIOS)]
+    trios = list(_trios(*sides, TRIOS, seed))
     return Comparison(
         workload=workload,
         change=change,
@@ -242,15 +242,24 @@ def _compared(
     )
 
 
-def _trio(
-    base: Side, head: Side, number: int, seconds: float, seed: int = 0
-) -> lockstep.Trio:
-    effort = replace(guard.EFFORT, check=number == 0)
-    made = lockstep.trio(base, head, effort, seconds=seconds, seed=seed, number=number)
-    if made.failures:
-        role, failure = next(iter(made.failures.items()))
-        raise RuntimeError(f"{role} failed: {failure.type}: {failure.message}")
-    return made
+def _trios(base: Side, head: Side, count: int, seed: int = 0) -> Iterator[Trio]:
+    """So many trios, as the guard takes them; outputs are checked in the first."""
+    warmed: dict[str, dict] = {}
+    for number in range(count):
+        made = lockstep.trio(
+            base,
+            head,
+            replace(guard.EFFORT, check=number == 0),
+            seconds=TURN_SECONDS,
+            seed=seed,
+            number=number,
+            warmed=warmed,
+        )
+        if made.failures:
+            role, failure = next(iter(made.failures.items()))
+            raise RuntimeError(f"{role} failed: {failure.type}: {failure.message}")
+        warmed = warmed or made.warmed
+        yield made
 
 
 def _sides(

@@ -39,7 +39,7 @@ def guarded(make, cases=None, budget_seconds=60.0):
     """A guard on made-up trios, each taking its turns' seconds and one more."""
     clock, numbers = Clock(), itertools.count()
 
-    def one(base, head, effort, *, seconds, seed, number) -> Trio:
+    def one(base, head, effort, *, seconds, seed, number, warmed) -> Trio:
         clock.now += seconds + 1
         return make(next(numbers))
 
@@ -235,7 +235,7 @@ def test_trios_that_differ_are_many_and_short_and_others_few_and_long() -> None:
     def lengths(bias: float) -> float:
         clock, turns = Clock(), []
 
-        def one(base, head, effort, *, seconds, seed, number):
+        def one(base, head, effort, *, seconds, seed, number, warmed):
             clock.now += seconds + 1
             turns.append(seconds)
             moved = np.random.default_rng(number).normal(0, bias)
@@ -255,7 +255,7 @@ def test_time_is_shared_by_what_is_not_settled() -> None:
     noises = {"clear": 0.005, "noisy": 0.6}
     clock, counts = Clock(), {}
 
-    def one(base, head, effort, *, seconds, seed, number):
+    def one(base, head, effort, *, seconds, seed, number, warmed):
         clock.now += seconds + 1
         name = head.trial.workload
         counts[name] = counts.get(name, 0) + 1
@@ -281,7 +281,7 @@ def test_the_gate_checks_the_first_trio_and_a_failure_there_ends_the_case(
     """With a base that checks each process, head is checked each time as well."""
     asked = []
 
-    def one(base, head, effort, *, seconds, seed, number):
+    def one(base, head, effort, *, seconds, seed, number, warmed):
         asked.append((base.trial.workload, effort.check))
         if base.trial.workload == "wrong":
             return failing("head")
@@ -303,7 +303,7 @@ def test_the_gate_checks_the_first_trio_and_a_failure_there_ends_the_case(
 def test_an_interrupt_keeps_what_was_known_and_takes_no_last_look() -> None:
     """By the fourth trio `slow` would be called slower, were there a last look."""
 
-    def one(base, head, effort, *, seconds, seed, number):
+    def one(base, head, effort, *, seconds, seed, number, warmed):
         if number == 3:
             raise KeyboardInterrupt
         slow = base.trial.workload == "slow"
