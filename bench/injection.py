@@ -16,6 +16,7 @@ from bench.errors import UsageError
 
 AIMED_AT = 0.1
 LEAST_RATIO = 1.02  # less is noise, and one of 1 or below would be divided by
+FIRST = 10_000  # numbers hashed a call, where nothing is known
 LEAST = 1  # the op stays in the graph of the unslowed file too: only its length differs
 
 BUSY = '''
@@ -71,7 +72,7 @@ def text(workload: str, length: int) -> str:
     return imported + BUSY.format(length=length)
 
 
-def calibrate(measure: Callable[[int], float], first: int = 10_000) -> Calibrated:
+def calibrate(measure: Callable[[int], float], first: int = FIRST) -> Calibrated:
     """Find how much longer a trial takes for each number.
 
     Measured at about a tenth as long again, near what will be injected, so that little
@@ -86,13 +87,13 @@ def calibrate(measure: Callable[[int], float], first: int = 10_000) -> Calibrate
     """
     length, ratio = first, measure(first)
     for _ in range(3):
+        if AIMED_AT / 2 < ratio - 1 < 1.5 * AIMED_AT:
+            break
         if ratio > LEAST_RATIO:
             length = max(LEAST + 1, round(length * AIMED_AT / (ratio - 1)))
         else:
             length *= 20
         ratio = measure(length)
-        if AIMED_AT / 2 < ratio - 1 < 1.5 * AIMED_AT:
-            break
     if not ratio > LEAST_RATIO:  # NaN too
         raise UsageError(
             f"Hashing {length:,} numbers a call made the trial {ratio:.3f} times as "

@@ -92,7 +92,9 @@ def trio(
     order = rotated(number)
     placed = [sides[role] for role in order]
     likes = [(warmed or {}).get(role, {}) for role in order]
-    taken, outcomes, readied, late = _take(placed, likes, effort, seconds, seed + number)
+    taken, outcomes, readied, late = _take(
+        placed, likes, effort, seconds, seed + number
+    )
     found, failures = {}, {}
     for role, outcome, was_late in zip(order, outcomes, late, strict=True):
         measured, failure = _read(outcome)

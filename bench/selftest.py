@@ -155,18 +155,19 @@ def compare(
                 server.stop()
 
 
-def calibrated(server: Executor, case: Case, folder: Path) -> Calibrated:
+def calibrated(
+    server: Executor, case: Case, folder: Path, first: int = injection.FIRST
+) -> Calibrated:
     """How long an operation in the case's map makes it how much slower, by lockstep."""
 
     def measure(length: int) -> float:
         base, head = _sides(server, case, length, folder)
         ratios = [
-            evidence.head(trio, METRIC)[0]
-            for trio in _trios(base, head, CALIBRATING)
+            evidence.head(trio, METRIC)[0] for trio in _trios(base, head, CALIBRATING)
         ]
         return float(np.exp(np.mean(ratios)))
 
-    return injection.calibrate(measure)
+    return injection.calibrate(measure, first)
 
 
 @contextlib.contextmanager

@@ -70,7 +70,7 @@ class Watch:
 
     @property
     def open(self) -> bool:
-        """Whether more trios are wanted; past the end two at most, to confirm a flag."""
+        """Whether more trios are wanted; past the end only two, to confirm a flag."""
         if self.settled or self.closed_at is None:
             return not self.settled
         return bool(self.flagged) and len(self.ratios) < self.closed_at + CONFIRMING

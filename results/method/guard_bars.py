@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from scipy.stats import binomtest
@@ -89,14 +89,15 @@ def _measure(folder: Path, options: argparse.Namespace) -> None:
     changes = [float(text) / 100 for text in options.changes.split(",")]
     judges = _judges(folder, options.method, options.workload)
     cells = list(itertools.product(judges, options.workload, changes))
+    lengths: dict[str, injection.Calibrated] = {}
     stop = time.monotonic() + 60 * options.minutes
     for number in range(options.reps) if options.reps else itertools.count():
-        if number % CALIBRATED_FOR == 0:
-            lengths = calibrations(options.workload)
+        if number % CALIBRATED_FOR == 0 and any(changes):
+            lengths = calibrations(options.workload, lengths)
         for method, name, change in random.Random(number).sample(cells, len(cells)):
             if time.monotonic() > stop:
                 return
-            length = lengths[name].length_for(change)
+            length = lengths[name].length_for(change) if change else injection.LEAST
             noisy = options.neighbour
             with selftest.neighbour(number) if noisy else contextlib.nullcontext():
                 found = judges[method](name, length)
@@ -131,15 +132,23 @@ def _judges(
     return guard | judges
 
 
-def calibrations(names: Iterable[str] = TRIALS) -> dict[str, injection.Calibrated]:
-    """What the injected operation does to each trial's time, by lockstep."""
+def calibrations(
+    names: Iterable[str], before: Mapping[str, injection.Calibrated]
+) -> dict[str, injection.Calibrated]:
+    """What the injected operation does to each trial's time, by lockstep.
+
+    Args:
+        names: The workloads.
+        before: What was found earlier, to begin with.
+    """
     server, found = executor(), {}
     server.start()
     try:
         with tempfile.TemporaryDirectory(prefix="feedrate-") as folder:
             for name in names:
                 case = selftest.Case(name, TRIALS[name])
-                found[name] = selftest.calibrated(server, case, Path(folder))
+                first = before[name].length if name in before else injection.FIRST
+                found[name] = selftest.calibrated(server, case, Path(folder), first)
                 print(name, found[name], flush=True)
     finally:
         server.stop()
