@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 from bench import evidence, machine
 from bench.errors import UsageError, write_whole
 from bench.stats import CONFIDENCE, Interval
-from bench.watch import CONFIRMING, Watch
+from bench.watch import Watch
 
 METRIC = "seconds_per_example"
 ENOUGH = 72  # comparisons from which a bar is taken as it stands
@@ -108,11 +108,11 @@ Judge = Callable[[Comparison, float], tuple[str, Interval]]
 def judged(one: Comparison, margin: float) -> tuple[str, Interval]:
     """The verdict of the guard on a comparison, and its interval.
 
-    The time is up two trios before the last: those confirm what was flagged by then.
+    The time is up with the last trio, so that two are kept to confirm a flag.
     """
     watch = Watch(one.workload, METRIC, margin, 1 - CONFIDENCE)
     for number, pair in enumerate(zip(one.ratios, one.controls, strict=True)):
-        if number == len(one.ratios) - CONFIRMING:
+        if len(one.ratios) - number < watch.wants:
             watch.finish()
         if watch.open:
             watch.take(*pair)

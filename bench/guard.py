@@ -117,10 +117,9 @@ def _hear(
         for place, hearing in enumerate(pending):
             left = deadline - clock()
             share = left / (len(pending) - place)
-            if left < hearing.lasts:
-                hearing.close()
-                if not hearing.open:
-                    continue
+            hearing.close(left)
+            if not hearing.open:
+                continue
             begun, seconds = clock(), hearing.turn_seconds(share)
             one = trio(
                 hearing.case.base,

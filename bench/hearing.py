@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +16,8 @@ from bench.lockstep import Side, Trio
 from bench.trial import Failure
 from bench.watch import CONFIRMING, Watch
 
-ENOUGH_TRIOS = evidence.LEAST_TRIOS + CONFIRMING  # to flag, and to confirm
+# To flag, to confirm, and again where a burst spoilt it: turns get shorter for these.
+ENOUGH_TRIOS = evidence.LEAST_TRIOS + 2 * CONFIRMING
 LEAST_TURN_SECONDS = 0.7  # of each trio of processes
 FIRST_TURN_SECONDS = 1.5
 FIRST_SHARE = 0.1  # at most, of the time: in little of it three trios are to fit
@@ -86,9 +88,10 @@ class Hearing:
         if not self.turn_lengths:
             return max(LEAST_TURN_SECONDS, min(FIRST_TURN_SECONDS, FIRST_SHARE * share))
         taken = float(np.mean(self.turn_lengths))
-        ratios = next(watch for watch in self.watches if watch.open).ratios
+        watch = next(watch for watch in self.watches if watch.open)
+        ratios, least = watch.ratios, ENOUGH_TRIOS - len(watch.ratios)
         wanted = evidence.best_turn_seconds(ratios, taken, self.setup)
-        few = share / max(1, ENOUGH_TRIOS - len(ratios)) - self.setup
+        few = share / max(least, watch.wants) - self.setup
         if share <= 0:  # past the budget, to confirm what was found by such trios
             few = taken
         wanted = min(wanted, few, MOST_TURN_SECONDS)
@@ -117,10 +120,11 @@ class Hearing:
         self.ended |= {metric: every[metric] for metric in ending}
         self.watches = [watch for watch in self.watches if not watch.open]
 
-    def close(self) -> None:
-        """No more trios: the last look at what there is."""
+    def close(self, left: float = -math.inf) -> None:
+        """The last look at what cannot be settled in so many seconds."""
         for watch in self.watches:
-            watch.finish()
+            if left < watch.wants * self.lasts:
+                watch.finish()
 
     def interrupt(self) -> None:
         """No more trios, and no last look: who stops may do so for what he saw."""

@@ -38,7 +38,7 @@ class Watch:
         self.verdict = "unknown"
         self.flagged, self.flagged_at = "", 0
         self.settled = False
-        self.closed_at: int | None = None
+        self.closed = False
         self.changed = False
         self.cause = "the budget ended before three trios of processes had run"
 
@@ -53,11 +53,11 @@ class Watch:
         """The same from a trio's log-ratios of head and control, with their errors."""
         self.ratios.append(ratio)
         self.controls.append(control)
+        if self._awaited > 0:
+            return
         if self.flagged:
-            if len(self.ratios) < self.flagged_at + CONFIRMING:
-                return
             self._confirm(self._known())
-        if self.settled or self.closed_at is not None:
+        if self.settled or self.closed:
             return
         first = len(self.ratios) == evidence.LEAST_TRIOS
         share = 1 / 4 if first else 1 / 2
@@ -70,23 +70,28 @@ class Watch:
 
     @property
     def open(self) -> bool:
-        """Whether more trios are wanted; past the end only two, to confirm a flag."""
-        if self.settled or self.closed_at is None:
-            return not self.settled
-        return bool(self.flagged) and len(self.ratios) < self.closed_at + CONFIRMING
+        """Whether more trios are wanted; past the end those that confirm a flag."""
+        return not self.settled and (not self.closed or self._awaited > 0)
+
+    @property
+    def wants(self) -> int:
+        """Trios that one more look takes: of a new flag those to confirm it too."""
+        if self.flagged:
+            return max(1, self._awaited)
+        return 1 if len(self.ratios) < evidence.LEAST_TRIOS else 1 + CONFIRMING
 
     def finish(self) -> None:
-        """The last look, at the end of the budget; what it flags awaits two trios."""
-        if self.closed_at is not None:
+        """The last look, when time is up; what it flags awaits two trios."""
+        if self.closed:
             return
-        self.closed_at = len(self.ratios)
+        self.closed = True
         few = len(self.ratios) < evidence.LEAST_TRIOS
         if not (self.settled or self.flagged or few):
             self._look(self._known())
 
     def interrupt(self) -> None:
         """No more trios, and no look: what is not settled stays unknown."""
-        if not self.settled and self.closed_at is None:
+        if not (self.settled or self.closed):
             self.interval = self._known()
             self.cause = (
                 "interrupted before it was settled, after "
@@ -157,6 +162,11 @@ class Watch:
             now = f"{now} ({low:+.1f} to {high:+.1f})"
         state = self.verdict if self.settled else "going on"
         return f"{self.key}: {plural(len(self.ratios), 'trio')}, {now}, {state}"
+
+    @property
+    def _awaited(self) -> int:
+        """Trios that a flag waits for, to be confirmed by them."""
+        return self.flagged_at + CONFIRMING - len(self.ratios) if self.flagged else 0
 
     def _known(self, share: float = 1.0) -> stats.Interval:
         """The interval by now, for a share of what is left of alpha."""

@@ -62,6 +62,21 @@ def test_a_window_of_drain_makes_every_batch(count: int) -> None:
     assert ("Shard" in names) is (count > 1)
 
 
+def test_windows_of_one_batch_go_on_with_the_iterator_of_the_first() -> None:
+    """Making one takes tens of milliseconds; a longer window needs its own."""
+    consumer = consumers.drain(tf.data.Dataset.range(9))
+    consumer.step()
+    first, one = consumer.iterator(), consumer.window(1)
+    one()
+    assert consumer.iterator() is first
+    many = consumer.window(2)
+    assert consumer.iterator() is not first
+    many()
+    assert (int(next(first)), int(next(consumer.iterator()))) == (2, 3)
+    consumer.window(1)()
+    assert int(next(consumer.iterator())) == 1
+
+
 def _nodes(iterator: object) -> list:
     return list(tf.data.experimental.get_model_proto(iterator).nodes.values())
 

@@ -1,6 +1,7 @@
 """The guard's verdicts, on trios that are made up: what fails, holds, cannot tell."""
 
 import itertools
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -94,11 +95,54 @@ def test_what_is_slower_once_and_not_again_is_not_blamed() -> None:
     assert exit_code(found) == 3
 
 
+def test_a_flag_that_a_burst_left_unconfirmed_is_confirmed_later() -> None:
+    """The fourth trio met one; the two after it agree, and so do all together."""
+    found = guarded(lambda n: trio(head=0.06 - 0.04 * (n == 3), noise=0.01, seed=n))
+    assert verdicts(found) == ["slower"]
+    assert 5 < found.rows[0].count <= 8
+
+
+def test_a_flag_gets_two_trios_even_past_the_budget_and_no_third() -> None:
+    """At 1.8 and then 1.7 s each it ends in the fifth, and the third was flagged."""
+    found = guarded(
+        lambda n: trio(head=0.06 if n < 3 else 0.0, noise=0.01, seed=n),
+        budget_seconds=8.0,
+    )
+    assert verdicts(found) == ["unknown"]
+    assert found.rows[0].count == 5
+    assert found.rows[0].cause.startswith("not the same when measured again")
+
+
+@pytest.mark.parametrize("run", range(10))
+def test_time_to_confirm_is_kept_back_so_that_the_budget_is_the_whole(run: int) -> None:
+    """Noise such that it is flagged early, late or not at all."""
+    found = guarded(
+        lambda n: trio(head=0.06, noise=0.15, rounds=40, seed=100 * run + n),
+        budget_seconds=20.0,
+    )
+    assert found.seconds <= 20
+    if verdicts(found) == ["unknown"]:
+        assert found.seconds > 20 - 3 * 1.7
+
+
+def test_how_the_first_trio_got_ready_is_told_to_all_that_follow() -> None:
+    told = []
+
+    def one(base, head, effort, *, seconds, seed, number, warmed) -> Trio:
+        told.append(warmed)
+        made = trio(noise=0.005, seed=number)
+        return replace(made, warmed={"base": {"batches": 3 + number, "pulled": []}})
+
+    guard.live([case()], base="a", head="b", clock=Clock(), trio=one)
+    first = {"base": {"batches": 3, "pulled": []}}
+    assert told == [{}, first, first]
+
+
 def test_a_control_that_wanders_blames_nobody() -> None:
     found = guarded(lambda n: trio(head=0.2, control=0.05, noise=0.01, seed=n))
     assert verdicts(found) == ["unknown"]
     assert found.rows[0].cause == (
-        "too noisy to blame anybody: base against itself differs by +5.12 %, more than "
+        "too noisy to blame anybody: base against itself differs by +5.13 %, more than "
         "half the threshold"
     )
     assert found.control[0].verdict == "slower"

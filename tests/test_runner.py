@@ -243,6 +243,7 @@ VARIANTS = {
     "leaves": {"how": "leaves"},
     "raises": {"how": "raises"},
     "chatters": {"how": "chatters"},
+    "draws": {"how": "draws"},
 }
 
 def examples(rng, count):
@@ -261,6 +262,9 @@ def build(examples, how=""):
     if how == "chatters":
         print("{}\\n" * 1000, flush=True)
         os.write(1, b"x" * 100_000)
+    if how == "draws":
+        assert "matplotlib" not in sys.modules  # Keras would have imported it
+        import matplotlib.figure
     return keras.layers.Rescaling(1.0, offset=1.0)
 
 def check(batch, output, how=""):
@@ -312,6 +316,13 @@ def test_a_forked_run_is_measured(server: ForkServer, workload: str) -> None:
     assert {"fork", "tensorflow", "inputs", "check", "graph"} <= set(found.overhead)
     start = sum(psutil.Process(server._server.pid).cpu_times()[:2])
     assert 0 < found.process_cpu_seconds < start / 2
+
+
+def test_keras_starts_without_matplotlib_and_a_users_file_may_have_it(
+    server: ForkServer, workload: str
+) -> None:
+    outcome = server.execute("measure", Trial(workload=f"{workload}:draws"), QUICK, 1)
+    assert measured(outcome).error is None
 
 
 @pytest.mark.parametrize(

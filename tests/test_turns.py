@@ -5,12 +5,13 @@ import threading
 from collections import Counter
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bench import lockstep
 from bench.errors import UsageError
 from bench.requests import Outcome
-from bench.trial import Effort, Failure, Trial
+from bench.trial import Effort, Failure, Measured, Trial
 from bench.turns import (
     CHECKS_EACH,
     ORDERS,
@@ -187,6 +188,46 @@ def test_processes_of_an_older_harness_are_known_when_they_come():
         "The harness in /base takes turns by protocol 0 and this one by 2: they cannot "
         "be compared live. Compare result folders: guard A B."
     )
+
+
+class Working(Spawned):
+    """Stand-ins that take turns, and keep what they were told to get ready by."""
+
+    def __init__(self):
+        super().__init__(PROTOCOL)
+        self.asked = []
+
+    def begin(self, verb, trial, effort, seed, place):
+        def work():
+            seat = Seat(place.channel)
+            told = seat.told()
+            self.asked.append(told)
+            pulled = told.get("pulled", [(0, 1), (1, 2), (3, 5)])
+            seat.serve(Lane(None, lambda: None, 3, pulled), itertools.count().__next__)
+
+        self.threads.append(threading.Thread(target=work))
+        self.threads[-1].start()
+
+    def finish(self, begun, effort):
+        return Outcome(msgspec.json.encode(Measured()), None, 0.1)
+
+
+def test_a_trio_repeats_an_earlier_one_but_for_its_calibrating():
+    """Windows of another length than the turns' own were made to find that length."""
+    server, trial = Working(), Trial(workload="prose")
+    side = lockstep.Side(server, trial)
+    first = lockstep.trio(side, side, Effort(), seconds=0.01, seed=0, number=0)
+    ready = {"batches": 3, "pulled": [[0, 1], [3, 5]]}
+    assert first.warmed == dict.fromkeys(lockstep.ROLES, ready)
+    again = lockstep.trio(
+        side, side, Effort(), seconds=0.01, seed=0, number=1, warmed=first.warmed
+    )
+    for thread in server.threads:
+        thread.join(60)
+    whole = {"batches": 3, "pulled": [[0, 1], [1, 2], [3, 5]]}
+    assert server.asked == [{}, whole, whole, ready, ready, ready]
+    assert again.warmed == first.warmed
+    assert len(again.turns) >= len(ORDERS)
 
 
 def test_nobody_waits_for_a_process_that_has_ended(tmp_path):
