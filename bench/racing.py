@@ -59,6 +59,8 @@ class Standing:
         half_width: Half the widest interval of these, relative; infinite at first.
         screened: How many were left behind after the short first rounds.
         out: How many the intervals put out.
+        rival: The key of what comes next to the best, out or not; empty for nothing.
+        rival_label: That in words.
     """
 
     name: str
@@ -70,6 +72,8 @@ class Standing:
     half_width: float = np.inf
     screened: int = 0
     out: int = 0
+    rival: str = ""
+    rival_label: str = ""
 
     def __str__(self) -> str:
         """What is being settled, for the progress line."""
@@ -133,13 +137,16 @@ def _standing(
     if number >= least:
         again = {*open_, best} if open_ else set()
         efforts = {key: effort for key in keys if key in again}
-    label = next(trial.label for trial in scene if trial.key == best)
+    labels = {trial.key: trial.label for trial in scene}
+    rival = runner_up(raced, best)
     return Standing(
         name=name,
         trials=len(scene),
         wanted=efforts,
         best=best,
-        label=label,
+        label=labels[best],
+        rival=rival,
+        rival_label=labels.get(rival, ""),
         open=tuple(open_),
         half_width=max(open_.values(), default=0.0),
         screened=screened,
@@ -170,6 +177,17 @@ def judge(
     if width > precision:
         open_[best] = width
     return best, open_, int(out.sum())
+
+
+def runner_up(logs: pd.DataFrame, best: str) -> str:
+    """What took least longer than the best, compared within rounds; empty if nothing.
+
+    Args:
+        logs: Log seconds an example; a row a round, a column a trial.
+        best: Its column.
+    """
+    gaps = logs.sub(logs[best], axis=0).drop(columns=best).mean().dropna()
+    return str(gaps.idxmin()) if len(gaps) else ""
 
 
 def half_widths(gaps: pd.DataFrame) -> pd.Series:

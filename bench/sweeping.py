@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from bench import plan, processes, program, runner, screening, store, sweeps
@@ -187,9 +188,10 @@ def sweep(
     keys = {trial.key for trial in made.trials}
     there = [run for run in kept if run.key in keys]
     done = frozenset((run.key, run.round) for run in there)
-    deadline = time.monotonic() + made.budget_seconds
+    race = Race(made, there) if made.precision else None
+    kept_back = race.last_seconds if race else 0.0
+    deadline = time.monotonic() + made.budget_seconds - kept_back
     progress = Progress(made.runs, made.seconds, len(done), made.budget_seconds)
-    race = Race(made, there, progress) if made.precision else None
 
     def time_is_up() -> bool:
         return made.budget_seconds > 0 and time.monotonic() > deadline
@@ -202,7 +204,7 @@ def sweep(
         seed=made.seed,
         done=done,
         time_is_up=time_is_up,
-        wanted=race.wanted if race else None,
+        wanted=partial(race.wanted, progress) if race else None,
     )
     count = len(done)
     with progress.shown():
@@ -217,6 +219,10 @@ def sweep(
             if race:
                 notes = race.notes("the budget" if time_is_up() else "an interrupt")
                 plan.save(replace(made, notes=notes), folder)
+    if race:
+        server = executor if count > len(done) else None
+        notes += race.last_round(folder, server)
+        plan.save(replace(made, notes=notes), folder)
     if not (race.ended if race else count == made.runs):
         of = "" if race else f" of {made.runs} planned"
         print(
@@ -226,6 +232,10 @@ def sweep(
         )
 
 
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
 class Race:
     """Asks before each round which trials still need it, by the runs so far.
 
@@ -233,20 +243,24 @@ class Race:
         ended: By what it ended itself; empty while it goes on.
     """
 
-    def __init__(self, made: Plan, runs: list[Run], progress: Progress) -> None:
+    def __init__(self, made: Plan, runs: list[Run]) -> None:
         """Nothing has been asked.
 
         Args:
             made: What is raced, and to which precision.
             runs: What is measured; the sweep goes on adding to it.
-            progress: Shows what is being settled.
         """
-        from bench import racing  # late: it needs pandas
+        from bench import finals, racing  # late: they need pandas
 
-        self._racing, self._made, self._runs = racing, made, runs
-        self._progress, self.ended = progress, ""
+        self._racing, self._finals = racing, finals
+        self._made, self._runs, self.ended = made, runs, ""
 
-    def wanted(self, number: int) -> Mapping[str, Effort]:
+    @property
+    def last_seconds(self) -> float:
+        """How long the last round may take, best and runner-up taking turns."""
+        return self._finals.seconds(self._made)
+
+    def wanted(self, progress: Progress, number: int) -> Mapping[str, Effort]:
         """The effort of each trial in the round of this number, by key."""
         standings = self._standings(number)
         efforts = {k: e for one in standings for k, e in one.wanted.items()}
@@ -257,15 +271,32 @@ class Race:
         left = efforts.keys() - {r.key for r in self._runs if r.round == number}
         if left:
             racing = [str(one) for one in standings if one.wanted.keys() & left]
-            self._progress.begin_round(len(left), racing)
+            progress.begin_round(len(left), racing)
         return efforts
 
     def notes(self, stopped: str) -> list[str]:
         """How it ended, for the report; `stopped` says by what if not by itself."""
-        rounds = 1 + max((run.round for run in self._runs), default=-1)
+        rounds = self._rounds
         by = self.ended or f"{stopped} in round {max(1, rounds)}"
         cut = "" if by == "settled" else f"by {by}"
         return self._racing.notes(self._standings(rounds), self._made.precision, cut)
+
+    def last_round(
+        self, folder: Path, executor: processes.Executor | None
+    ) -> list[str]:
+        """What best and runner-up taking turns say, or said if there is no executor."""
+        standings = self._standings(self._rounds)
+        if executor:
+            notes = self._finals.hold(standings, self._made, executor, folder, _say)
+        else:
+            notes = self._finals.told(standings, folder)
+        for note in notes:
+            _say(note)
+        return notes
+
+    @property
+    def _rounds(self) -> int:
+        return 1 + max((run.round for run in self._runs), default=-1)
 
     def _standings(self, number: int) -> list:
         made = self._made

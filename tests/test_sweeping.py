@@ -11,7 +11,17 @@ import msgspec
 import pytest
 
 import run_bench
-from bench import machine, plan, processes, program, report, screening, store, sweeping
+from bench import (
+    finals,
+    machine,
+    plan,
+    processes,
+    program,
+    report,
+    screening,
+    store,
+    sweeping,
+)
 from bench.processes import Outcome
 from bench.trial import Effort, Measured, Run, Trial
 from tests import factory
@@ -67,6 +77,19 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
 
 
+@pytest.fixture(autouse=True)
+def held(monkeypatch: pytest.MonkeyPatch) -> list[list]:
+    """The standings of each last round that was held; nobody takes turns in it."""
+    asked: list[list] = []
+
+    def hold(standings: list, *given: object) -> list[str]:
+        asked.append(standings)
+        return ["prose: a last round was held."]
+
+    monkeypatch.setattr(finals, "hold", hold)
+    return asked
+
+
 def race(**settings: object) -> plan.Plan:
     """A plan of these trials to 2 %."""
     made = plan.Plan(
@@ -88,12 +111,16 @@ def rounds_of(runs: list[Run]) -> dict[str, int]:
 
 
 def test_losers_have_their_rounds_and_ties_more(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    held: list[list],
 ) -> None:
     """What is settled is said by nothing, what left early by a note."""
     (tmp_path / store.FILE).touch()
     counts = rounds_of(swept(race(), tmp_path, Fake()))
     first, second, third, fourth = counts.values()
+    first_key, second_key, *_ = counts
     assert third == fourth == EFFORT.rounds
     assert EFFORT.rounds < max(first, second) < plan.MOST_ROUNDS
     told = capsys.readouterr().err
@@ -101,8 +128,16 @@ def test_losers_have_their_rounds_and_ties_more(
     assert "budget" not in told
     assert store.load(tmp_path)[1] == [
         "prose: of 4 trials the race put out 2 as slower beyond the margin; their "
-        "figures rest on fewer rounds."
+        "figures rest on fewer rounds.",
+        "prose: a last round was held.",
     ]
+    ((standing,),) = held
+    assert {standing.best, standing.rival} == {first_key, second_key}
+    assert told.endswith("prose: a last round was held.\n")
+    monkeypatch.setattr(finals, "told", lambda standings, folder: ["as it was told"])
+    swept(race(), tmp_path, Fake())  # nothing is left to run, nor to be held again
+    assert len(held) == 1
+    assert store.load(tmp_path)[1][-1] == "as it was told"
 
 
 def test_a_race_that_never_began_says_so(tmp_path: Path) -> None:
@@ -133,7 +168,7 @@ def test_a_race_ends_at_its_most_rounds_and_says_so(
     (tmp_path / store.FILE).touch()
     runs = swept(race(most_rounds=5, precision=0.001), tmp_path, Fake())
     assert max(run.round for run in runs) == 4
-    note = store.load(tmp_path)[1][-1]
+    note = store.load(tmp_path)[1][-2]
     assert note.startswith(
         "prose: cut short by the limit of 5 rounds: 2 of 4 trials are not settled to "
         "±0.1 % (best "

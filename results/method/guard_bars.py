@@ -19,6 +19,7 @@ import itertools
 import json
 import math
 import random
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -32,13 +33,15 @@ from scipy.stats import binomtest
 from bench import injection, selftest
 from bench.catalog import ROOT
 from bench.errors import UsageError, check_writable
+from bench.guard import GRACE
 from bench.processes import executor
 from results.method import peers
 
 RAW = Path(__file__).with_name("guard.jsonl")
 MINUTES = 60.0
 SECONDS = 20
-BESIDES_SECONDS = 0.8  # imports, and ending: what the budget does not count
+BESIDES_SECONDS = 0.9  # imports, and ending: what the budget does not count
+BUDGET_SECONDS = (SECONDS - BESIDES_SECONDS) / (1 + GRACE)
 CALIBRATED_FOR = 5  # rounds: what an operation costs moves with the machine's state
 TRIALS = {
     "prose": {"order": "batch_map", "batch_size": 256, "cpus": 1},
@@ -89,27 +92,36 @@ def _measure(folder: Path, options: argparse.Namespace) -> None:
     changes = [float(text) / 100 for text in options.changes.split(",")]
     judges = _judges(folder, options.method, options.workload)
     cells = list(itertools.product(judges, options.workload, changes))
-    lengths: dict[str, injection.Calibrated] = {}
+    found: dict[str, list[injection.Calibrated]] = {}
     stop = time.monotonic() + 60 * options.minutes
     for number in range(options.reps) if options.reps else itertools.count():
         if number % CALIBRATED_FOR == 0 and any(changes):
-            lengths = calibrations(options.workload, lengths)
+            calibrate(options.workload, found)
         for method, name, change in random.Random(number).sample(cells, len(cells)):
             if time.monotonic() > stop:
                 return
-            length = lengths[name].length_for(change) if change else injection.LEAST
+            length = _length(found, name, change)
             noisy = options.neighbour
             with selftest.neighbour(number) if noisy else contextlib.nullcontext():
-                found = judges[method](name, length)
-            found |= {
+                judged = judges[method](name, length)
+            judged |= {
                 "workload": name,
                 "change": change,
                 "neighbour": noisy,
                 "length": length,
             }
             with options.out.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(found) + "\n")
-            print(json.dumps(found), flush=True)
+                file.write(json.dumps(judged) + "\n")
+            print(json.dumps(judged), flush=True)
+
+
+def _length(
+    found: Mapping[str, Sequence[injection.Calibrated]], name: str, change: float
+) -> int:
+    """How many numbers slow a workload by so much, by all calibrations so far."""
+    if not change:
+        return injection.LEAST
+    return round(statistics.mean(one.length_for(change) for one in found[name]))
 
 
 def _judges(
@@ -132,27 +144,22 @@ def _judges(
     return guard | judges
 
 
-def calibrations(
-    names: Iterable[str], before: Mapping[str, injection.Calibrated]
-) -> dict[str, injection.Calibrated]:
-    """What the injected operation does to each trial's time, by lockstep.
-
-    Args:
-        names: The workloads.
-        before: What was found earlier, to begin with.
-    """
-    server, found = executor(), {}
+def calibrate(
+    names: Iterable[str], found: dict[str, list[injection.Calibrated]]
+) -> None:
+    """Add what the injected operation does to each trial's time, by lockstep."""
+    server = executor()
     server.start()
     try:
         with tempfile.TemporaryDirectory(prefix="feedrate-") as folder:
             for name in names:
                 case = selftest.Case(name, TRIALS[name])
-                first = before[name].length if name in before else injection.FIRST
-                found[name] = selftest.calibrated(server, case, Path(folder), first)
-                print(name, found[name], flush=True)
+                known = found.setdefault(name, [])
+                first = known[-1].length if known else injection.FIRST
+                known.append(selftest.calibrated(server, case, Path(folder), first))
+                print(name, known[-1], flush=True)
     finally:
         server.stop()
-    return found
 
 
 def _guard(folder: Path, name: str, length: int) -> dict[str, object]:
@@ -164,7 +171,7 @@ def _guard(folder: Path, name: str, length: int) -> dict[str, object]:
         [
             sys.executable, str(ROOT / "run_bench.py"), "guard", "--repo", str(repo),
             "--against-ref", "base", "--workload", f"{name}.py", *axes,
-            "--budget", f"{SECONDS - BESIDES_SECONDS}s", "--out", str(out),
+            "--budget", f"{BUDGET_SECONDS:.1f}s", "--out", str(out),
             "--seed", str(random.randrange(10**6)),
         ],
         capture_output=True, text=True, cwd=repo,

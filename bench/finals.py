@@ -1,0 +1,126 @@
+"""The last round of a race: the best of each scene and its runner-up take turns.
+
+The runs of a round follow one another, and what the machine did in between is in their
+ratio. So the two that matter most are compared once more as the guard compares two
+revisions (see `lockstep`): the runner-up is base, with its control, the best is head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from bench import guard, stats
+from bench.errors import write_whole
+from bench.guarded import Guarded, Interrupted, Row
+from bench.hearing import Case
+from bench.lockstep import Side
+from bench.plan import Plan
+from bench.progress import plural
+from bench.racing import Standing
+from bench.requests import Executor
+from bench.screening import scenes
+
+FILE = "finals.json"  # in the result folder
+METRIC = "seconds_per_example"
+LEAST_SECONDS, MOST_SECONDS = 10.0, 40.0  # of each scene
+BUDGET_SHARE = 0.2  # of a race's budget, at most, for all of them
+
+
+def seconds(made: Plan) -> float:
+    """How long the last round of a race may take; 0 where its budget has no room."""
+    count = len(scenes(made.trials))
+    if not made.budget_seconds:
+        return MOST_SECONDS * count
+    kept = min(MOST_SECONDS * count, BUDGET_SHARE * made.budget_seconds)
+    return kept if kept >= LEAST_SECONDS * count else 0.0
+
+
+def hold(
+    standings: Sequence[Standing],
+    made: Plan,
+    server: Executor,
+    folder: Path,
+    said: Callable[[str], None] = lambda line: None,
+) -> list[str]:
+    """Compare the best of each scene with its runner-up, live, and store the record.
+
+    Args:
+        standings: How the race ended.
+        made: What was raced.
+        server: Where to run it; started here, left running.
+        folder: The result folder.
+        said: Told what is being settled.
+
+    Returns:
+        What it says, a line a scene, for the terminal and the report; nothing where
+        nothing can take turns: scenes of one trial, of whole epochs or of serving.
+    """
+    cases = _cases(standings, made, server)
+    if not (cases and seconds(made)):
+        return []
+    server.start()
+    try:
+        found = guard.live(
+            cases,
+            base="the runner-up of each scene",
+            head="the best of each scene",
+            budget_seconds=seconds(made),
+            seed=made.seed,
+            said=said,
+        )
+    except Interrupted as stopped:
+        _save(stopped.found, folder)
+        raise
+    _save(found, folder)
+    return told(standings, folder)
+
+
+def told(standings: Sequence[Standing], folder: Path) -> list[str]:
+    """What the last round said, a line a scene; nothing where none was held."""
+    path = folder / FILE
+    if not path.is_file():
+        return []
+    found = msgspec.json.decode(path.read_bytes(), type=Guarded)
+    rows = {row.key: row for row in found.rows}
+    return [_note(one, rows[one.best]) for one in standings if one.best in rows]
+
+
+def _cases(standings: Sequence[Standing], made: Plan, server: Executor) -> list[Case]:
+    """The runner-up as base and the best as head; a case has the best's key."""
+    trials = {trial.key: trial for trial in made.trials}
+    cases = []
+    for standing in standings:
+        best, rival = (trials.get(key) for key in (standing.best, standing.rival))
+        if not (best and rival) or best.unit == "epoch" or best.consumer == "serve":
+            continue
+        margin = stats.MARGINS[best.consumer]
+        sides = {"base": Side(server, rival), "head": Side(server, best)}
+        cases.append(Case(key=best.key, thresholds={METRIC: margin}, **sides))
+    return cases
+
+
+def _save(found: Guarded, folder: Path) -> None:
+    write_whole(folder / FILE, msgspec.json.format(msgspec.json.encode(found)))
+
+
+def _note(standing: Standing, row: Row) -> str:
+    name, best, rival = standing.name, standing.label, standing.rival_label
+    if row.ratio is None or row.low is None:
+        return (
+            f"{name}: the last round, {best} and {rival} taking turns, did not compare "
+            f"them: {row.cause}."
+        )
+    figures = (
+        f"{name}: in a last round, taking turns, {best} took {row.ratio:.3f} times as "
+        f"long as {rival} ({row.low:.3f} to {row.high:.3f}, "
+        f"{plural(row.count, 'trio')} of processes)"
+    )
+    told = {
+        "faster": "it is the faster one",
+        "slower": f"it is the slower one, whatever the rounds said: take {rival}",
+        "unchanged": f"as fast within {row.threshold:.0%}: take the simpler one",
+    }
+    return f"{figures}; {told.get(row.verdict, row.cause)}."
