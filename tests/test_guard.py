@@ -174,7 +174,7 @@ def test_the_third_trio_may_run_over_the_budget_as_two_say_nothing() -> None:
 
 
 def test_to_confirm_a_flag_a_guard_takes_a_tenth_more_than_its_budget() -> None:
-    """At 1.7 s each the fifth trio ends at 8.5, within a tenth of 7.9 and not of 7.0."""
+    """At 1.7 s each the fifth ends at 8.5, within a tenth of 7.9 and not of 7.0."""
     for budget, count in ((7.9, 5), (7.0, 4)):
         found = guarded(
             lambda n: trio(head=0.2, noise=0.01, seed=n), budget_seconds=budget
