@@ -108,14 +108,13 @@ Judge = Callable[[Comparison, float], tuple[str, Interval]]
 def judged(one: Comparison, margin: float) -> tuple[str, Interval]:
     """The verdict of the guard on a comparison, and its interval.
 
-    The time is up with the last trio, so that two are kept to confirm a flag.
+    The time is up with the last trio.
     """
     watch = Watch(one.workload, METRIC, margin, 1 - CONFIDENCE)
-    for number, pair in enumerate(zip(one.ratios, one.controls, strict=True)):
-        if len(one.ratios) - number < watch.wants:
-            watch.finish()
+    for pair in zip(one.ratios, one.controls, strict=True):
         if watch.open:
             watch.take(*pair)
+    watch.finish()
     interval = evidence.interval(one.ratios, 1 - CONFIDENCE, one.controls)
     return watch.verdict, interval
 

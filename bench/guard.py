@@ -1,9 +1,9 @@
 """Verdicts from live processes: is head slower than base? Both take turns.
 
 Each trial gets trios of processes (see `lockstep`) until its verdict is settled or the
-time is up. `slower` needs the whole interval beyond the threshold, and two fresh trios
-that agree, if need be a tenth over the budget; a control that wanders makes it
-`unknown`, which blames nobody. Intervals hold jointly: alpha is shared among the rows
+time is up. `slower` needs the whole interval beyond the threshold, and two sets of
+trios that agree; a control that wanders makes it `unknown`, which blames nobody.
+Intervals hold jointly: alpha is shared among the rows
 (Bonferroni; Dunn 1961), and within a row over its looks (`watch.Watch`).
 """
 
@@ -23,7 +23,6 @@ from bench.trial import Effort
 
 FALSE_ALARMS = 0.05
 MOST_TRIOS = 100
-GRACE = 0.1  # of the budget: how much longer what was flagged may take to be confirmed
 EFFORT = Effort(
     window_seconds=0.005, warmup_seconds=0.4, limit_seconds=120.0, facts=False
 )
@@ -70,7 +69,7 @@ def live(
     hearings = [Hearing(case, alpha) for case in cases]
     interrupted = False
     try:
-        _hear(hearings, trio, effort, seed, start, budget_seconds, clock, said)
+        _hear(hearings, trio, effort, seed, start + budget_seconds, clock, said)
     except CannotStart as error:
         for hearing in hearings:
             hearing.end("failed", str(error))
@@ -108,8 +107,7 @@ def _hear(
     trio: Callable[..., Trio],
     effort: Effort,
     seed: int,
-    start: float,
-    budget_seconds: float,
+    deadline: float,
     clock: Callable[[], float],
     said: Callable[[str], None],
 ) -> None:
@@ -117,11 +115,10 @@ def _hear(
     for number in range(MOST_TRIOS):
         pending = [hearing for hearing in hearings if hearing.open]
         for place, hearing in enumerate(pending):
-            left = start + budget_seconds - clock()
+            left = deadline - clock()
             share = left / (len(pending) - place)
             hearing.close(left)
-            late = left + GRACE * budget_seconds < hearing.lasts
-            if late or not hearing.open:
+            if not hearing.open:
                 continue
             begun, seconds = clock(), hearing.turn_seconds(share)
             one = trio(

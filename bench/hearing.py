@@ -91,9 +91,7 @@ class Hearing:
         watch = next(watch for watch in self.watches if watch.open)
         ratios, least = watch.ratios, ENOUGH_TRIOS - len(watch.ratios)
         wanted = evidence.best_turn_seconds(ratios, taken, self.setup)
-        few = share / max(least, watch.wants) - self.setup
-        if share <= 0:  # past the budget, to confirm what was found by such trios
-            few = taken
+        few = share / max(1, least) - self.setup
         wanted = min(wanted, few, MOST_TURN_SECONDS)
         return max(LEAST_TURN_SECONDS, wanted)
 
@@ -123,7 +121,7 @@ class Hearing:
     def close(self, left: float = -math.inf) -> None:
         """The last look at what cannot be settled in so many seconds."""
         for watch in self.watches:
-            if left < watch.wants * self.lasts:
+            if left < self.lasts:
                 watch.finish()
 
     def interrupt(self) -> None:

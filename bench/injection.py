@@ -14,7 +14,7 @@ from pathlib import Path
 from bench import catalog
 from bench.errors import UsageError
 
-AIMED_AT = 0.1
+AIMED_AT = 0.05  # what a number costs depends on how many there are
 LEAST_RATIO = 1.02  # less is noise, and one of 1 or below would be divided by
 FIRST = 10_000  # numbers hashed a call, where nothing is known
 LEAST = 1  # the op stays in the graph of the unslowed file too: only its length differs
@@ -75,8 +75,8 @@ def text(workload: str, length: int) -> str:
 def calibrate(measure: Callable[[int], float], first: int = FIRST) -> Calibrated:
     """Find how much longer a trial takes for each number.
 
-    Measured at about a tenth as long again, near what will be injected, so that little
-    is extrapolated.
+    Measured at about 5 % as long again, near what will be injected, so that little is
+    extrapolated.
 
     Args:
         measure: The trial's time with so many numbers as a ratio to that with one.

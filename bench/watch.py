@@ -53,11 +53,11 @@ class Watch:
         """The same from a trio's log-ratios of head and control, with their errors."""
         self.ratios.append(ratio)
         self.controls.append(control)
-        if self._awaited > 0:
-            return
         if self.flagged:
+            if len(self.ratios) < self.flagged_at + CONFIRMING:
+                return
             self._confirm(self._known())
-        if self.settled or self.closed:
+        if self.settled:
             return
         first = len(self.ratios) == evidence.LEAST_TRIOS
         share = 1 / 4 if first else 1 / 2
@@ -70,24 +70,24 @@ class Watch:
 
     @property
     def open(self) -> bool:
-        """Whether more trios are wanted; past the end those that confirm a flag."""
-        return not self.settled and (not self.closed or self._awaited > 0)
-
-    @property
-    def wants(self) -> int:
-        """Trios that one more look takes: of a new flag those to confirm it too."""
-        if self.flagged:
-            return max(1, self._awaited)
-        return 1 if len(self.ratios) < evidence.LEAST_TRIOS else 1 + CONFIRMING
+        """Whether more trios are wanted."""
+        return not (self.settled or self.closed)
 
     def finish(self) -> None:
-        """The last look, when time is up; what it flags awaits two trios."""
-        if self.closed:
+        """The last look, when time is up.
+
+        What it flags is confirmed if the latest trios say so by themselves and those
+        before them do, too: two sets of processes, of which neither decided alone.
+        """
+        if not self.open:
             return
         self.closed = True
-        few = len(self.ratios) < evidence.LEAST_TRIOS
-        if not (self.settled or self.flagged or few):
+        if len(self.ratios) < evidence.LEAST_TRIOS:
+            return
+        if not self.flagged:
             self._look(self._known())
+        if self.flagged and len(self.ratios) >= evidence.LEAST_TRIOS + CONFIRMING:
+            self._confirm(self._known())
 
     def interrupt(self) -> None:
         """No more trios, and no look: what is not settled stays unknown."""
@@ -163,11 +163,6 @@ class Watch:
         state = self.verdict if self.settled else "going on"
         return f"{self.key}: {plural(len(self.ratios), 'trio')}, {now}, {state}"
 
-    @property
-    def _awaited(self) -> int:
-        """Trios that a flag waits for, to be confirmed by them."""
-        return self.flagged_at + CONFIRMING - len(self.ratios) if self.flagged else 0
-
     def _known(self, share: float = 1.0) -> stats.Interval:
         """The interval by now, for a share of what is left of alpha."""
         return evidence.interval(self.ratios, self.alpha * share, self.controls)
@@ -189,12 +184,13 @@ class Watch:
         self.cause = "beyond the threshold, not yet confirmed by fresh processes"
 
     def _confirm(self, found: stats.Interval) -> None:
-        """The latest trios must agree by themselves, and all together still do."""
+        """The latest trios and those before say so by themselves, and all together."""
         self.interval = found
-        latest = np.mean([ratio for ratio, _ in self.ratios[-CONFIRMING:]])
-        again = "slower" if latest > 0 else "faster"
-        beyond = abs(latest) > np.log1p(self.threshold)
-        agreed = again == self.flagged == stats.verdict(found, self.threshold)
+        logs = [ratio for ratio, _ in self.ratios]
+        sets = [np.mean(logs[:-CONFIRMING]), np.mean(logs[-CONFIRMING:])]
+        sign = 1 if self.flagged == "slower" else -1
+        beyond = min(sign * one for one in sets) > np.log1p(self.threshold)
+        agreed = stats.verdict(found, self.threshold) == self.flagged
         noisy = self.wandered()
         if agreed and beyond and not noisy:
             self.verdict, self.settled = self.flagged, True
