@@ -22,6 +22,7 @@ from bench.progress import plural
 from bench.racing import Standing
 from bench.requests import Executor
 from bench.screening import scenes
+from bench.trial import Trial
 
 FILE = "finals.json"  # in the result folder
 METRIC = "seconds_per_example"
@@ -31,7 +32,7 @@ BUDGET_SHARE = 0.2  # of a race's budget, at most, for all of them
 
 def seconds(made: Plan) -> float:
     """How long the last round of a race may take; 0 where its budget has no room."""
-    count = len(scenes(made.trials))
+    count = sum(len(s) > 1 and _takes_turns(s[0]) for s in scenes(made.trials))
     if not made.budget_seconds:
         return MOST_SECONDS * count
     kept = min(MOST_SECONDS * count, BUDGET_SHARE * made.budget_seconds)
@@ -94,12 +95,16 @@ def _cases(standings: Sequence[Standing], made: Plan, server: Executor) -> list[
     cases = []
     for standing in standings:
         best, rival = (trials.get(key) for key in (standing.best, standing.rival))
-        if not (best and rival) or best.unit == "epoch" or best.consumer == "serve":
+        if not (best and rival and _takes_turns(best)):
             continue
         margin = stats.MARGINS[best.consumer]
         sides = {"base": Side(server, rival), "head": Side(server, best)}
         cases.append(Case(key=best.key, thresholds={METRIC: margin}, **sides))
     return cases
+
+
+def _takes_turns(trial: Trial) -> bool:
+    return trial.unit == "window" and trial.consumer != "serve"
 
 
 def _save(found: Guarded, folder: Path) -> None:

@@ -3,8 +3,8 @@
 Each trial gets trios of processes (see `lockstep`) until its verdict is settled or the
 time is up. `slower` needs the whole interval beyond the threshold, and two sets of
 trios that agree; a control that wanders makes it `unknown`, which blames nobody.
-Intervals hold jointly: alpha is shared among the rows
-(Bonferroni; Dunn 1961), and within a row over its looks (`watch.Watch`).
+Intervals hold jointly: alpha is shared among the rows (Bonferroni; Dunn 1961), and
+within a row over its looks (`watch.Watch`).
 """
 
 from __future__ import annotations

@@ -153,7 +153,8 @@ def test_what_cannot_take_turns_has_no_last_round(
 def test_it_takes_a_fifth_of_the_budget_or_does_not_begin(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    scenes = [FIRST, SECOND, *TRAINED]  # two of them
+    scenes = [FIRST, SECOND, *TRAINED]  # two of them, and one that is alone
+    scenes.append(factory.trial(workload="random_flip"))
     assert finals.seconds(race(*scenes)) == 2 * finals.MOST_SECONDS
     assert finals.seconds(race(*scenes, budget_seconds=200.0)) == 40.0
     assert finals.seconds(race(*scenes, budget_seconds=9999.0)) == 80.0
