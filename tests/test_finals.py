@@ -11,8 +11,8 @@ from bench.racing import Standing
 from bench.trial import Effort, Trial
 from tests import factory
 
-FIRST, SECOND = (factory.trial(prefetch=n) for n in range(2))
-TRAINED = [factory.trial(consumer="train", prefetch=n) for n in range(2)]
+FIRST, SECOND = (factory.trial(batch_size=32 + n) for n in range(2))
+TRAINED = [factory.trial(consumer="train", batch_size=32 + n) for n in range(2)]
 
 
 def race(*trials: Trial, **settings: object) -> plan.Plan:
@@ -139,6 +139,8 @@ def test_training_has_its_wider_margin(
         (FIRST, None),
         tuple(factory.trial(consumer="serve", prefetch=n) for n in range(2)),
         tuple(factory.trial(unit="epoch", prefetch=n) for n in range(2)),
+        tuple(factory.trial(prefetch=n) for n in range(2)),
+        tuple(factory.trial(map_parallel_calls=n) for n in range(2)),
     ],
 )
 def test_what_cannot_take_turns_has_no_last_round(
