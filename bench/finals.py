@@ -17,6 +17,7 @@ from bench.errors import write_whole
 from bench.guarded import Guarded, Interrupted, Row
 from bench.hearing import Case
 from bench.lockstep import Side
+from bench.pipeline import prepared
 from bench.plan import Plan
 from bench.progress import plural
 from bench.racing import Standing
@@ -61,7 +62,8 @@ def hold(
         where one of the two prepares batches ahead.
     """
     cases = _cases(standings, made, server)
-    if not (cases and seconds(made)):
+    budget_seconds = seconds(made)
+    if not (cases and budget_seconds):
         return []
     server.start()
     try:
@@ -69,7 +71,7 @@ def hold(
             cases,
             base="the runner-up of each scene",
             head="the best of each scene",
-            budget_seconds=seconds(made),
+            budget_seconds=budget_seconds,
             seed=made.seed,
             said=said,
         )
@@ -110,10 +112,8 @@ def _takes_turns(trial: Trial) -> bool:
     Of two revisions of one pipeline both do so alike. Of different ones text seemed 2.2
     times as fast batched before the map as mapped in parallel, where it is 10 times.
     """
-    p = trial.pipeline
-    ahead = p.map_parallel_calls or p.interleave_parallel_calls or p.prefetch
-    alone = p.rewrites != "default" and not ahead
-    return alone and trial.unit == "window" and trial.consumer != "serve"
+    ahead = prepared(trial.pipeline)
+    return not ahead and trial.unit == "window" and trial.consumer != "serve"
 
 
 def _save(found: Guarded, folder: Path) -> None:

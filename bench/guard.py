@@ -117,8 +117,8 @@ def _hear(
         for place, hearing in enumerate(pending):
             left = deadline - clock()
             share = left / (len(pending) - place)
-            hearing.close(left)
-            if not hearing.open:
+            if left < hearing.lasts:
+                hearing.close()
                 continue
             begun, seconds = clock(), hearing.turn_seconds(share)
             one = trio(

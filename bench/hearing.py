@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -88,10 +87,9 @@ class Hearing:
         if not self.turn_lengths:
             return max(LEAST_TURN_SECONDS, min(FIRST_TURN_SECONDS, FIRST_SHARE * share))
         taken = float(np.mean(self.turn_lengths))
-        watch = next(watch for watch in self.watches if watch.open)
-        ratios, least = watch.ratios, ENOUGH_TRIOS - len(watch.ratios)
+        ratios = next(watch for watch in self.watches if watch.open).ratios
         wanted = evidence.best_turn_seconds(ratios, taken, self.setup)
-        few = share / max(1, least) - self.setup
+        few = share / max(1, ENOUGH_TRIOS - len(ratios)) - self.setup
         wanted = min(wanted, few, MOST_TURN_SECONDS)
         return max(LEAST_TURN_SECONDS, wanted)
 
@@ -118,11 +116,10 @@ class Hearing:
         self.ended |= {metric: every[metric] for metric in ending}
         self.watches = [watch for watch in self.watches if not watch.open]
 
-    def close(self, left: float = -math.inf) -> None:
-        """The last look at what cannot be settled in so many seconds."""
+    def close(self) -> None:
+        """No more trios: the last look at what there is."""
         for watch in self.watches:
-            if left < self.lasts:
-                watch.finish()
+            watch.finish()
 
     def interrupt(self) -> None:
         """No more trios, and no last look: who stops may do so for what he saw."""

@@ -12,11 +12,9 @@ import numpy as np
 from bench import memory, sources, timing, turns
 from bench.consumers import Consumer
 from bench.machine import cpu_seconds
-from bench.pipeline import Pipeline
+from bench.pipeline import prepared
 from bench.trial import Effort
 from bench.work import Work
-
-PREPARED = 16  # batches; more than AUTOTUNE was seen to buffer for a drain
 
 
 class Stopwatch:
@@ -164,21 +162,6 @@ def take_turns(
     if taken:
         spent = statistics.fmean(turn.cpu_seconds for turn in taken)
         found["cpu_seconds_per_example"] = spent / size
-
-
-def prepared(p: Pipeline) -> int:
-    """Batches that the pipeline may have ready, or goes on preparing, when idle.
-
-    Nothing without a thread of its own: then a turn need not be flushed. What AUTOTUNE
-    buffers for a drain was seen to be fewer than 16 batches.
-    """
-    calls = (p.map_parallel_calls, p.interleave_parallel_calls, p.prefetch)
-    if p.rewrites == "default" or "autotune" in calls:
-        return PREPARED
-    in_maps = p.map_parallel_calls
-    if p.order == "map_batch" or p.placement != "dataset":
-        in_maps = -(-in_maps // p.batch_size)
-    return p.prefetch + in_maps + (1 if p.interleave_parallel_calls else 0)
 
 
 def _ramped(

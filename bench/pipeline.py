@@ -15,6 +15,7 @@ from typing import Literal
 from bench.errors import UsageError, unknown
 
 Calls = int | Literal["autotune"]
+PREPARED = 16  # batches; more than AUTOTUNE was seen to buffer for a drain
 
 
 def _axis(default: object, doc: str) -> Field:
@@ -254,6 +255,21 @@ def interleave(p: Pipeline, files: object, read: Callable) -> object:
         num_parallel_calls=calls,
         deterministic=p.deterministic if calls else None,  # else TensorFlow warns
     )
+
+
+def prepared(p: Pipeline) -> int:
+    """Batches that the pipeline may have ready, or goes on preparing, when idle.
+
+    Nothing without a thread of its own: then a turn need not be flushed. What AUTOTUNE
+    buffers for a drain was seen to be fewer than 16 batches.
+    """
+    calls = (p.map_parallel_calls, p.interleave_parallel_calls, p.prefetch)
+    if p.rewrites == "default" or "autotune" in calls:
+        return PREPARED
+    in_maps = p.map_parallel_calls
+    if p.order == "map_batch" or p.placement != "dataset":
+        in_maps = -(-in_maps // p.batch_size)
+    return p.prefetch + in_maps + (1 if p.interleave_parallel_calls else 0)
 
 
 def with_axes(pipeline: Pipeline, settings: Mapping[str, object]) -> Pipeline:

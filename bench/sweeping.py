@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from bench import plan, processes, program, runner, screening, store, sweeps
@@ -188,10 +187,10 @@ def sweep(
     keys = {trial.key for trial in made.trials}
     there = [run for run in kept if run.key in keys]
     done = frozenset((run.key, run.round) for run in there)
-    race = Race(made, there) if made.precision else None
+    progress = Progress(made.runs, made.seconds, len(done), made.budget_seconds)
+    race = Race(made, there, progress) if made.precision else None
     kept_back = race.last_seconds if race else 0.0
     deadline = time.monotonic() + made.budget_seconds - kept_back
-    progress = Progress(made.runs, made.seconds, len(done), made.budget_seconds)
 
     def time_is_up() -> bool:
         return made.budget_seconds > 0 and time.monotonic() > deadline
@@ -204,7 +203,7 @@ def sweep(
         seed=made.seed,
         done=done,
         time_is_up=time_is_up,
-        wanted=partial(race.wanted, progress) if race else None,
+        wanted=race.wanted if race else None,
     )
     count = len(done)
     with progress.shown():
@@ -243,24 +242,26 @@ class Race:
         ended: By what it ended itself; empty while it goes on.
     """
 
-    def __init__(self, made: Plan, runs: list[Run]) -> None:
+    def __init__(self, made: Plan, runs: list[Run], progress: Progress) -> None:
         """Nothing has been asked.
 
         Args:
             made: What is raced, and to which precision.
             runs: What is measured; the sweep goes on adding to it.
+            progress: Shows what is being settled.
         """
         from bench import finals, racing  # late: they need pandas
 
         self._racing, self._finals = racing, finals
-        self._made, self._runs, self.ended = made, runs, ""
+        self._made, self._runs = made, runs
+        self._progress, self.ended = progress, ""
 
     @property
     def last_seconds(self) -> float:
         """How long the last round may take, best and runner-up taking turns."""
         return self._finals.seconds(self._made)
 
-    def wanted(self, progress: Progress, number: int) -> Mapping[str, Effort]:
+    def wanted(self, number: int) -> Mapping[str, Effort]:
         """The effort of each trial in the round of this number, by key."""
         standings = self._standings(number)
         efforts = {k: e for one in standings for k, e in one.wanted.items()}
@@ -271,7 +272,7 @@ class Race:
         left = efforts.keys() - {r.key for r in self._runs if r.round == number}
         if left:
             racing = [str(one) for one in standings if one.wanted.keys() & left]
-            progress.begin_round(len(left), racing)
+            self._progress.begin_round(len(left), racing)
         return efforts
 
     def notes(self, stopped: str) -> list[str]:
