@@ -10,6 +10,7 @@ import pytest
 
 from bench import lockstep
 from bench.errors import UsageError
+from bench.pipeline import Pipeline
 from bench.requests import Outcome
 from bench.trial import Effort, Failure, Measured, Trial
 from bench.turns import (
@@ -228,6 +229,21 @@ def test_a_trio_repeats_an_earlier_one_but_for_its_calibrating():
     assert server.asked == [{}, whole, whole, ready, ready, ready]
     assert again.warmed == first.warmed
     assert len(again.turns) >= len(ORDERS)
+
+
+def test_of_two_pipelines_each_finds_a_window_of_its_own():
+    """In one that fits the slower a fast one would take less time than waking up."""
+    server = Working()
+    slow, fast = (
+        lockstep.Side(server, Trial(workload="prose", pipeline=Pipeline(order=order)))
+        for order in ("map_batch", "batch_map")
+    )
+    made = lockstep.trio(slow, fast, Effort(), seconds=0.01, seed=0, number=0)
+    for thread in server.threads:
+        thread.join(60)
+    whole = {"batches": 3, "pulled": [[0, 1], [1, 2], [3, 5]]}
+    assert server.asked == [{}, whole, {}]
+    assert set(made.warmed) == set(lockstep.ROLES)
 
 
 def test_nobody_waits_for_a_process_that_has_ended(tmp_path):
