@@ -1,33 +1,40 @@
 """A slow-down of a known size, put into a workload's layers, to test the guard with.
 
 The workload's own file is copied with one more layer: an operation inside the graph
-that hashes so many equal numbers, on one thread, and whose result (that there was one)
-is added to the output as nothing, so that no optimizer can leave it out.
+that hashes rows of so many equal numbers, on one thread, and whose result (that all
+rows are one) is added to the output as nothing, so that no optimizer can leave it out.
+
+What a number costs must not depend on how many there are: 25 ns within 2 % from 600 to
+40,000 in a row. (Hashing single numbers in one go does not do: TensorFlow reserves a
+table of a power of two for them, and one number more can cost 20 % of all.)
 """
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench import catalog
 from bench.errors import UsageError
 
-AIMED_AT = 0.05  # what a number costs depends on how many there are
+AIMED_AT = 0.05  # when calibrating
 LEAST_RATIO = 1.02  # less is noise, and one of 1 or below would be divided by
-FIRST = 10_000  # numbers hashed a call, where nothing is known
+FIRST = 2_000  # numbers in a row, where nothing is known
 LEAST = 1  # the op stays in the graph of the unslowed file too: only its length differs
+ROWS = 16
 
 BUSY = '''
 
 class Busy(keras.layers.Layer):
-    """The input, after hashing so many equal numbers."""
+    """The input, after hashing rows of so many equal numbers."""
 
     def call(self, inputs):
-        first = tf.cast(tf.reshape(inputs, [-1])[0], tf.int32)
-        numbers, _ = tf.unique(tf.fill([{length}], first))
-        return inputs + tf.cast(tf.size(numbers) - 1, inputs.dtype)
+        first = tf.cast(tf.reshape(inputs, [-1])[0], tf.int8)
+        rows = tf.fill([{rows}, {length}], first)
+        different, _ = tf.raw_ops.UniqueV2(x=rows, axis=[0])
+        return inputs + tf.cast(tf.shape(different)[0] - 1, inputs.dtype)
 
 
 _built = build
@@ -45,7 +52,7 @@ class Calibrated:
     """How much longer a trial takes by the numbers that it hashes.
 
     Attributes:
-        length: How many numbers were hashed.
+        length: How many numbers were in a row.
         ratio: What they did to the trial's time, measured.
     """
 
@@ -54,10 +61,32 @@ class Calibrated:
 
     def length_for(self, slower: float) -> int:
         """How many numbers make the trial slower by this share of its time."""
-        if slower == 0:
-            return LEAST
         per_number = (self.ratio - 1) / (self.length - LEAST)
         return LEAST + round(slower / per_number)
+
+
+@dataclass
+class Lengths:
+    """How long the operation must be, by all calibrations so far.
+
+    Attributes:
+        found: Each workload's.
+    """
+
+    found: dict[str, list[Calibrated]] = field(default_factory=dict)
+
+    def calibrate(self, workload: str, measure: Callable[[int], float]) -> Calibrated:
+        """Calibrate once more: see the function of that name."""
+        known = self.found.setdefault(workload, [])
+        known.append(calibrate(measure, known[-1].length if known else FIRST))
+        return known[-1]
+
+    def slower(self, workload: str, change: float) -> int:
+        """The length that makes a workload slower by this share of its time."""
+        known = self.found.get(workload, ())
+        if change == 0:
+            return LEAST
+        return round(statistics.mean(one.length_for(change) for one in known))
 
 
 def text(workload: str, length: int) -> str:
@@ -65,18 +94,17 @@ def text(workload: str, length: int) -> str:
 
     Args:
         workload: A name on the shelves, whose layers give numbers.
-        length: How many numbers each call hashes.
+        length: How many numbers are in each row that a call hashes.
     """
     own = catalog.find(workload).path.read_text(encoding="utf-8")
     imported = own.replace("import keras\n", "import keras\nimport tensorflow as tf\n")
-    return imported + BUSY.format(length=length)
+    return imported + BUSY.format(rows=ROWS, length=length)
 
 
 def calibrate(measure: Callable[[int], float], first: int = FIRST) -> Calibrated:
     """Find how much longer a trial takes for each number.
 
-    Measured at about 5 % as long again, near what will be injected, so that little is
-    extrapolated.
+    Measured at about 5 % as long again, near what will be injected.
 
     Args:
         measure: The trial's time with so many numbers as a ratio to that with one.
@@ -96,7 +124,7 @@ def calibrate(measure: Callable[[int], float], first: int = FIRST) -> Calibrated
         ratio = measure(length)
     if not ratio > LEAST_RATIO:  # NaN too
         raise UsageError(
-            f"Hashing {length:,} numbers a call made the trial {ratio:.3f} times as "
+            f"Hashing rows of {length:,} numbers made the trial {ratio:.3f} times as "
             f"long; to slow it by a known share it must be more than {LEAST_RATIO:g}. "
             "Measure on a quieter machine, or name a workload with shorter calls."
         )

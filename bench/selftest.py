@@ -9,6 +9,7 @@ how much of the time is spent measuring.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import random
 import subprocess
@@ -36,7 +37,7 @@ from bench import (
 from bench.bars import METRIC, RULES, Bar, Comparison, judged
 from bench.catalog import ROOT
 from bench.errors import check_writable
-from bench.injection import Calibrated
+from bench.injection import Lengths
 from bench.lockstep import Side, Trio
 from bench.pipeline import pipeline
 from bench.processes import executor
@@ -47,6 +48,7 @@ from bench.trial import Trial
 TRIOS = 14  # many and short: processes differ more than the turns of one do
 TURN_SECONDS = 10 / TRIOS  # of each trio: ten seconds of turns a comparison
 CALIBRATING = 12  # trios
+CALIBRATED_FOR = 4  # rounds: what an operation costs moves with the machine's state
 SHARE_SWEEP = "quick"
 
 
@@ -116,7 +118,7 @@ def compare(
     """Comparisons in random order until a moment of the monotonic clock.
 
     Each round has all workloads and changes once, with and without a neighbour, and a
-    server of its own.
+    server of its own. Every few rounds the slow-downs are calibrated once more.
 
     Args:
         stop: That moment.
@@ -126,21 +128,21 @@ def compare(
     """
     wanted = {(rule.change, rule.neighbour) for rule in RULES}
     with tempfile.TemporaryDirectory(prefix="feedrate-") as folder:
-        lengths: dict[str, Calibrated] = {}
+        lengths = Lengths()
         cells = [(case, *cell) for case in cases for cell in sorted(wanted)]
-        for number in range(before // len(cells), 10**6):
+        begun = before // len(cells)
+        for number in itertools.count(begun):
             order = random.Random(number).sample(cells, len(cells))
-            done = before % len(cells) if number == before // len(cells) else 0
+            done = before % len(cells) if number == begun else 0
             server = executor()
             server.start()
             try:
+                if (number - begun) % CALIBRATED_FOR == 0:
+                    calibrate(lengths, server, cases, Path(folder), say)
                 for case, change, noisy in order[done:]:
-                    if case.workload not in lengths:
-                        say(f"calibrating the slow-down of {case.workload}")
-                        lengths[case.workload] = calibrated(server, case, Path(folder))
                     if time.monotonic() > stop:
                         return
-                    length = lengths[case.workload].length_for(change)
+                    length = lengths.slower(case.workload, change)
                     sides = _sides(server, case, length, Path(folder))
                     with neighbour() if noisy else contextlib.nullcontext():
                         one = _compared(sides, case.workload, change, noisy, number)
@@ -155,19 +157,23 @@ def compare(
                 server.stop()
 
 
-def calibrated(
-    server: Executor, case: Case, folder: Path, first: int = injection.FIRST
-) -> Calibrated:
-    """How long an operation in the case's map makes it how much slower, by lockstep."""
+def calibrate(
+    lengths: Lengths,
+    server: Executor,
+    cases: Sequence[Case],
+    folder: Path,
+    say: Callable[[str], None],
+) -> None:
+    """Measure, by lockstep, what the operation in each case's map does to its time."""
+    for case in cases:
 
-    def measure(length: int) -> float:
-        base, head = _sides(server, case, length, folder)
-        ratios = [
-            evidence.head(trio, METRIC)[0] for trio in _trios(base, head, CALIBRATING)
-        ]
-        return float(np.exp(np.mean(ratios)))
+        def measure(length: int, case: Case = case) -> float:
+            base, head = _sides(server, case, length, folder)
+            trios = _trios(base, head, CALIBRATING)
+            return float(np.exp(np.mean([evidence.head(t, METRIC)[0] for t in trios])))
 
-    return injection.calibrate(measure, first)
+        found = lengths.calibrate(case.workload, measure)
+        say(f"calibrated: {found.length} in a row, {case.workload} {found.ratio:.4f}")
 
 
 @contextlib.contextmanager

@@ -149,6 +149,24 @@ def test_an_injected_slow_down_is_calibrated_near_what_is_injected() -> None:
     assert asked[0] == 10
 
 
+def test_lengths_are_the_mean_of_all_calibrations() -> None:
+    """A second one begins where the first one ended, and moves the length by half."""
+    lengths = injection.Lengths()
+    assert lengths.slower("prose", 0.0) == injection.LEAST
+    lengths.calibrate("prose", lambda length: 1 + 1e-5 * (length - 1))
+    assert lengths.slower("prose", 0.05) == 5001
+    asked = []
+
+    def dearer(length: int) -> float:
+        asked.append(length)
+        return 1 + 1.25e-5 * (length - 1)
+
+    lengths.calibrate("prose", dearer)
+    assert asked[0] == lengths.found["prose"][0].length
+    assert lengths.slower("prose", 0.05) == 4501
+    assert lengths.slower("prose", 0.02) == 1801
+
+
 @pytest.mark.parametrize("ratio", [0.97, 1.0, 1.0199, float("nan")])
 def test_what_cannot_be_slowed_is_not_calibrated(ratio: float) -> None:
     """A ratio of 1 would be divided by, and one below it give negative lengths."""
@@ -162,7 +180,7 @@ def test_what_cannot_be_slowed_is_not_calibrated(ratio: float) -> None:
         injection.calibrate(measure, first=10)
     assert asked == [10, 200, 4000, 80_000]
     assert str(error.value) == (
-        f"Hashing 80,000 numbers a call made the trial {ratio:.3f} times as long; to "
+        f"Hashing rows of 80,000 numbers made the trial {ratio:.3f} times as long; to "
         "slow it by a known share it must be more than 1.02. Measure on a quieter "
         "machine, or name a workload with shorter calls."
     )

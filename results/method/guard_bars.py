@@ -19,13 +19,12 @@ import itertools
 import json
 import math
 import random
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from scipy.stats import binomtest
@@ -90,15 +89,15 @@ def _measure(folder: Path, options: argparse.Namespace) -> None:
     changes = [float(text) / 100 for text in options.changes.split(",")]
     judges = _judges(folder, options.method, options.workload)
     cells = list(itertools.product(judges, options.workload, changes))
-    found: dict[str, list[injection.Calibrated]] = {}
+    lengths = injection.Lengths()
     stop = time.monotonic() + 60 * options.minutes
     for number in range(options.reps) if options.reps else itertools.count():
         if number % CALIBRATED_FOR == 0 and any(changes):
-            calibrate(options.workload, found)
+            calibrate(options.workload, lengths)
         for method, name, change in random.Random(number).sample(cells, len(cells)):
             if time.monotonic() > stop:
                 return
-            length = _length(found, name, change)
+            length = lengths.slower(name, change)
             noisy = options.neighbour
             with selftest.neighbour(number) if noisy else contextlib.nullcontext():
                 judged = judges[method](name, length)
@@ -111,15 +110,6 @@ def _measure(folder: Path, options: argparse.Namespace) -> None:
             with options.out.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(judged) + "\n")
             print(json.dumps(judged), flush=True)
-
-
-def _length(
-    found: Mapping[str, Sequence[injection.Calibrated]], name: str, change: float
-) -> int:
-    """How many numbers slow a workload by so much, by all calibrations so far."""
-    if not change:
-        return injection.LEAST
-    return round(statistics.mean(one.length_for(change) for one in found[name]))
 
 
 def _judges(
@@ -142,20 +132,14 @@ def _judges(
     return guard | judges
 
 
-def calibrate(
-    names: Iterable[str], found: dict[str, list[injection.Calibrated]]
-) -> None:
+def calibrate(names: Iterable[str], lengths: injection.Lengths) -> None:
     """Add what the injected operation does to each trial's time, by lockstep."""
     server = executor()
     server.start()
+    cases = [selftest.Case(name, TRIALS[name]) for name in names]
     try:
         with tempfile.TemporaryDirectory(prefix="feedrate-") as folder:
-            for name in names:
-                case = selftest.Case(name, TRIALS[name])
-                known = found.setdefault(name, [])
-                first = known[-1].length if known else injection.FIRST
-                known.append(selftest.calibrated(server, case, Path(folder), first))
-                print(name, known[-1], flush=True)
+            selftest.calibrate(lengths, server, cases, Path(folder), print)
     finally:
         server.stop()
 
