@@ -140,31 +140,31 @@ def test_an_injected_slow_down_is_calibrated_near_what_is_injected() -> None:
 
     def measure(length: int) -> float:
         asked.append(length)
-        return 1 + 2e-6 * (length - 1) / 1e-3
+        return 1 + 2e-6 * (length - injection.LEAST) / 1e-3
 
-    found = injection.calibrate(measure, first=10)
+    found = injection.calibrate(measure, first=60)
     assert found.ratio == pytest.approx(1.05, abs=0.01)
     assert found.length_for(0.0) == injection.LEAST
-    assert found.length_for(0.05) == pytest.approx(26, abs=1)
-    assert asked[0] == 10
+    assert found.length_for(0.05) == pytest.approx(injection.LEAST + 25, abs=1)
+    assert asked[0] == 60
 
 
 def test_lengths_are_the_mean_of_all_calibrations() -> None:
     """A second one begins where the first one ended, and moves the length by half."""
     lengths = injection.Lengths()
     assert lengths.slower("prose", 0.0) == injection.LEAST
-    lengths.calibrate("prose", lambda length: 1 + 1e-5 * (length - 1))
-    assert lengths.slower("prose", 0.05) == 5001
+    lengths.calibrate("prose", lambda n: 1 + 1e-5 * (n - injection.LEAST))
+    assert lengths.slower("prose", 0.05) == injection.LEAST + 5000
     asked = []
 
     def dearer(length: int) -> float:
         asked.append(length)
-        return 1 + 1.25e-5 * (length - 1)
+        return 1 + 1.25e-5 * (length - injection.LEAST)
 
     lengths.calibrate("prose", dearer)
     assert asked[0] == lengths.found["prose"][0].length
-    assert lengths.slower("prose", 0.05) == 4501
-    assert lengths.slower("prose", 0.02) == 1801
+    assert lengths.slower("prose", 0.05) == injection.LEAST + 4500
+    assert lengths.slower("prose", 0.02) == injection.LEAST + 1800
 
 
 @pytest.mark.parametrize("ratio", [0.97, 1.0, 1.0199, float("nan")])
