@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,8 @@ class Comparison:
         workload: Which case.
         change: The slow-down that was injected, such as 0.05.
         neighbour: Whether a noisy one ran beside it.
-        ratios: Log-ratio of head and its error, a pair a trio.
+        ratios: Log-ratio of head and its error, a pair a trio; None where a trio had
+            too few turns to tell the error.
         controls: The same of base against base.
         seconds: How long it took in all.
     """
@@ -34,8 +36,8 @@ class Comparison:
     workload: str
     change: float
     neighbour: bool
-    ratios: list[tuple[float, float]]
-    controls: list[tuple[float, float]]
+    ratios: list[tuple[float, float | None]]
+    controls: list[tuple[float, float | None]]
     seconds: float = 0.0
 
 
@@ -111,12 +113,16 @@ def judged(one: Comparison, margin: float) -> tuple[str, Interval]:
     The time is up with the last trio.
     """
     watch = Watch(one.workload, METRIC, margin, 1 - CONFIDENCE)
-    for pair in zip(one.ratios, one.controls, strict=True):
+    ratios, controls = _known(one.ratios), _known(one.controls)
+    for pair in zip(ratios, controls, strict=True):
         if watch.open:
             watch.take(*pair)
     watch.finish()
-    interval = evidence.interval(one.ratios, 1 - CONFIDENCE, one.controls)
-    return watch.verdict, interval
+    return watch.verdict, evidence.interval(ratios, 1 - CONFIDENCE, controls)
+
+
+def _known(found: Sequence[tuple[float, float | None]]) -> list[tuple[float, float]]:
+    return [(ratio, math.nan if error is None else error) for ratio, error in found]
 
 
 def bars(comparisons: Sequence[Comparison], judge: Judge = judged) -> list[Bar]:

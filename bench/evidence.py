@@ -35,7 +35,7 @@ def head(trio: Trio, metric: str) -> tuple[float, float]:
     the mean of two bases is not. By that text seemed 0.2 to 0.3 % faster.
     """
     logs = _logs(trio, metric)
-    return _of_head(logs), np.sqrt(CONTROL_SHARE) * _error(logs)
+    return _of_head(logs), CONTROL_SHARE**0.5 * _error(logs)
 
 
 def control(trio: Trio, metric: str) -> tuple[float, float]:

@@ -150,7 +150,8 @@ def compare(
                     beside = "beside a neighbour" if noisy else "alone"
                     say(
                         f"{case.workload}, {100 * change:.0f} % slower, {beside}: "
-                        f"{interval}, {verdict}"
+                        f"{interval.estimate:.4f} ({interval.low:.4f} to "
+                        f"{interval.high:.4f}), {verdict}"
                     )
                     yield one
             finally:

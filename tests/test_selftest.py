@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from bench import bars, injection, selftest
+from bench import bars, evidence, injection, selftest
 from bench.bars import RULES, Bar, Comparison, judged
 from bench.errors import UsageError
 from bench.stats import Interval
+from tests.test_evidence import trio as made_trio
 
 QUIET, NOISY = 0.002, 0.004  # error of a trio's log-ratio
 
@@ -110,6 +111,25 @@ def test_the_exit_code_tells_and_nothing_is_lost(
     kept = json.loads(out.read_text())
     assert len(kept["comparisons"]) == 6  # the second one went on with the file
     assert [bar["held"] for bar in kept["bars"]] == [held] * 3
+
+
+def test_what_a_trio_said_can_be_written_and_read(tmp_path) -> None:
+    """Figures of numpy's would not be JSON, and one of few turns has no error."""
+    out = tmp_path / "selftest.json"
+    trios = [made_trio(noise=0.01, seed=seed) for seed in range(5)]
+    trios += [made_trio(noise=0.01, rounds=3)]
+    one = Comparison(
+        workload="made up",
+        change=0.0,
+        neighbour=False,
+        ratios=[evidence.head(trio, bars.METRIC) for trio in trios],
+        controls=[evidence.control(trio, bars.METRIC) for trio in trios],
+    )
+    bars.write(out, [one], [])
+    (read,) = bars.read(out)
+    assert read.ratios[:5] == one.ratios[:5]
+    assert read.ratios[5] == (one.ratios[5][0], None)
+    assert judged(read, 0.03) == judged(one, 0.03)
 
 
 def test_a_file_of_another_machine_or_none_is_refused(tmp_path) -> None:
