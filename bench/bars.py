@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
+import numpy as np
 from scipy.stats import binomtest
 
 from bench import evidence, machine
@@ -137,16 +138,29 @@ def bars(comparisons: Sequence[Comparison], judge: Judge = judged) -> list[Bar]:
 
 
 def _coverage(comparisons: Sequence[Comparison], judge: Judge, noisy: bool) -> Bar:
+    """How often the interval holds the truth, where that is known: of equal sides.
+
+    What an injected operation costs beside the workload's own work is another thing
+    from one minute to the next; see `_came_out`.
+    """
     covered = [
-        interval.low <= 1 + one.change <= interval.high
+        interval.low <= 1 <= interval.high
         for one in comparisons
+        if one.change == 0 and one.neighbour == noisy
         for interval in [judge(one, 0.03)[1]]
-        if one.neighbour == noisy
     ]
     wanted = f"at least {COVERAGE:.0%} (nominal {CONFIDENCE:.0%})"
-    return checked_share(
-        f"intervals cover the truth{BESIDE[noisy]}", wanted, covered, COVERAGE
-    )
+    name = f"intervals of equal sides cover 1{BESIDE[noisy]}"
+    return checked_share(name, wanted, covered, COVERAGE)
+
+
+def _came_out(intervals: Sequence[Interval]) -> str:
+    """What the injected slow-downs looked like, so that nobody trusts their names."""
+    if not intervals:
+        return ""
+    found = [100 * (interval.estimate - 1) for interval in intervals]
+    low, middle, high = np.percentile(found, [5, 50, 95])
+    return f", came out as {middle:.1f}% (nine of ten {low:.1f} to {high:.1f})"
 
 
 def read(path: Path | None) -> list[Comparison]:
@@ -195,17 +209,20 @@ def show(found: Sequence[Bar]) -> None:
 
 
 def _bar(rule: Rule, comparisons: Sequence[Comparison], judge: Judge) -> Bar:
-    called = [
-        judge(one, rule.margin)[0] in rule.called
+    judgements = [
+        judge(one, rule.margin)
         for one in comparisons
         if (one.change, one.neighbour) == (rule.change, rule.neighbour)
     ]
+    called = [verdict in rule.called for verdict, _ in judgements]
     name = rule.name or f"{rule.change:.0%} slower caught"
     name = f"{name} at a margin of {rule.margin:.0%}{BESIDE[rule.neighbour]}"
     if rule.least is None:
         wanted = f"at most {rule.most:.1%}"
         return checked_share(name, wanted, called, rule.most, at_most=True)
-    return checked_share(name, f"at least {rule.least:.0%}", called, rule.least)
+    bar = checked_share(name, f"at least {rule.least:.0%}", called, rule.least)
+    said = _came_out([interval for _, interval in judgements])
+    return replace(bar, found=bar.found + said)
 
 
 def checked_share(

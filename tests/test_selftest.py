@@ -47,6 +47,13 @@ def test_a_good_estimator_holds_every_bar() -> None:
     assert missed(judged) == []
 
 
+def test_what_was_injected_is_told_as_it_came_out() -> None:
+    (bar,) = [
+        bar for bar in bars.bars(COMPARISONS) if bar.name.startswith("2% slower caught")
+    ]
+    assert ", came out as 2.0% (nine of ten 1." in bar.found
+
+
 def always_slower(one, margin):
     return "slower", judged(one, margin)[1]
 
@@ -68,7 +75,7 @@ def too_sure(one, margin):
     [
         (always_slower, "false alarms"),
         (never_slower, "caught"),
-        (too_sure, "intervals cover the truth"),
+        (too_sure, "intervals of equal sides cover 1"),
     ],
 )
 def test_a_broken_estimator_misses_a_bar(judge, word: str) -> None:
