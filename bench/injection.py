@@ -84,10 +84,10 @@ class Lengths:
 
     def slower(self, workload: str, change: float) -> int:
         """The length that makes a workload slower by this share of its time."""
-        known = self.found.get(workload, ())
         if change == 0:
             return LEAST
-        return round(statistics.mean(one.length_for(change) for one in known))
+        lengths = [one.length_for(change) for one in self.found[workload]]
+        return round(statistics.mean(lengths))
 
 
 def text(workload: str, length: int) -> str:

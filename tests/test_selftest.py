@@ -75,6 +75,7 @@ def too_sure(one, margin):
     [
         (always_slower, "false alarms"),
         (never_slower, "caught"),
+        (too_sure, "intervals cover the truth"),
         (too_sure, "intervals of equal sides cover 1"),
     ],
 )
