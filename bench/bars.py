@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,11 +14,13 @@ from scipy.stats import binomtest
 
 from bench import evidence, machine
 from bench.errors import UsageError, write_whole
+from bench.injection import LEAST, TIMES
 from bench.stats import CONFIDENCE, Interval
 from bench.watch import Watch
 
 METRIC = "seconds_per_example"
 ENOUGH = 72  # comparisons from which a bar is taken as it stands
+NEAR = 3  # slow-downs before and after one, whose yardsticks tell of it too
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +29,10 @@ class Comparison:
 
     Attributes:
         workload: Which case.
-        change: The slow-down that was injected, such as 0.05.
+        change: The slow-down that was aimed at, such as 0.05.
+        length: Of the operation that was to make it; see `injection`.
+        yardstick: Log-ratio and error of the yardstick's trios, taken in the meantime;
+            empty of equal sides.
         neighbour: Whether a noisy one ran beside it.
         ratios: Log-ratio of head and its error, a pair a trio; None where a trio had
             too few turns to tell the error.
@@ -36,7 +42,9 @@ class Comparison:
 
     workload: str
     change: float
+    length: int
     neighbour: bool
+    yardstick: list[tuple[float, float | None]]
     ratios: list[tuple[float, float | None]]
     controls: list[tuple[float, float | None]]
     seconds: float = 0.0
@@ -99,6 +107,7 @@ RULES = (
     Rule(0.05, 0.03, False, most=1 / 72, **CLEARED),
     Rule(0.0, 0.01, False, most=2 / 72, **CHANGED),
     Rule(0.02, 0.01, False, least=60 / 72),
+    Rule(0.10, 0.03, False, least=70 / 72),
     Rule(0.0, 0.03, True, most=2 / 72, **CHANGED),
     Rule(0.05, 0.03, True, least=65 / 72),
     Rule(0.05, 0.03, True, most=1 / 72, **CLEARED),
@@ -146,12 +155,12 @@ def _coverage(
 ) -> Bar:
     """How often the interval holds the truth: of all, or of equal sides only.
 
-    Of equal sides it is known. What an injected operation costs beside the workload's
-    own work is another thing from one minute to the next; see `_came_out`.
+    Of equal sides it is known exactly, and of a slow-down as well as its yardstick
+    tells; what that misses by is held against the interval.
     """
     covered = [
-        interval.low <= 1 + one.change <= interval.high
-        for one in comparisons
+        interval.low <= 1 + share <= interval.high
+        for one, share in zip(comparisons, injected(comparisons), strict=True)
         if one.neighbour == noisy and not (equal and one.change)
         for interval in [judge(one, 0.03)[1]]
     ]
@@ -160,13 +169,43 @@ def _coverage(
     return checked_share(f"{which}{BESIDE[noisy]}", wanted, covered, COVERAGE)
 
 
-def _came_out(intervals: Sequence[Interval]) -> str:
-    """What the injected slow-downs looked like, so that nobody trusts their names."""
-    if not intervals:
+def injected(comparisons: Sequence[Comparison]) -> list[float]:
+    """By what share each head was slower; exactly 0 of equal sides.
+
+    One comparison's yardstick is nearly as uncertain as its head. So what a number
+    costs is told by the yardsticks of this and the `NEAR` slow-downs of the same
+    workload before and after it, beside a neighbour or not as it was itself: the line
+    through the origin, by least squares, of their slow-downs over their numbers.
+
+    Args:
+        comparisons: In the order in which they were made.
+    """
+    found, groups = [0.0] * len(comparisons), defaultdict(list)
+    for place, one in enumerate(comparisons):
+        if one.change:
+            groups[one.workload, one.neighbour].append((place, one))
+    for group in groups.values():
+        numbers = np.array([one.length - LEAST for _, one in group], float)
+        slower = np.array([slowed(one) for _, one in group])
+        for at, (place, _) in enumerate(group):
+            near = slice(max(0, at - NEAR), at + NEAR + 1)
+            each = slower[near] @ numbers[near] / (numbers[near] @ numbers[near])
+            found[place] = float(each * numbers[at])
+    return found
+
+
+def slowed(one: Comparison) -> float:
+    """The share that one operation cost, by a comparison's own yardstick alone."""
+    told = evidence.interval(_known(one.yardstick), 1 - CONFIDENCE)
+    return (told.estimate - 1) / TIMES
+
+
+def _spread(shares: Sequence[float]) -> str:
+    """What the slow-downs were, so that nobody trusts their names."""
+    if not shares:
         return ""
-    found = [100 * (interval.estimate - 1) for interval in intervals]
-    low, middle, high = np.percentile(found, [5, 50, 95])
-    return f", came out as {middle:.1f}% (nine of ten {low:.1f} to {high:.1f})"
+    low, middle, high = np.percentile(100 * np.array(shares), [5, 50, 95])
+    return f", injected were {middle:.1f}% (nine of ten {low:.1f} to {high:.1f})"
 
 
 def read(path: Path | None) -> list[Comparison]:
@@ -215,20 +254,19 @@ def show(found: Sequence[Bar]) -> None:
 
 
 def _bar(rule: Rule, comparisons: Sequence[Comparison], judge: Judge) -> Bar:
-    judgements = [
-        judge(one, rule.margin)
-        for one in comparisons
+    some = [
+        (one, share)
+        for one, share in zip(comparisons, injected(comparisons), strict=True)
         if (one.change, one.neighbour) == (rule.change, rule.neighbour)
     ]
-    called = [verdict in rule.called for verdict, _ in judgements]
+    called = [judge(one, rule.margin)[0] in rule.called for one, _ in some]
     name = rule.name or f"{rule.change:.0%} slower caught"
     name = f"{name} at a margin of {rule.margin:.0%}{BESIDE[rule.neighbour]}"
     if rule.least is None:
         wanted = f"at most {rule.most:.1%}"
         return checked_share(name, wanted, called, rule.most, at_most=True)
     bar = checked_share(name, f"at least {rule.least:.0%}", called, rule.least)
-    said = _came_out([interval for _, interval in judgements])
-    return replace(bar, found=bar.found + said)
+    return replace(bar, found=bar.found + _spread([share for _, share in some]))
 
 
 def checked_share(

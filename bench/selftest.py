@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -37,18 +37,19 @@ from bench import (
 from bench.bars import METRIC, RULES, Bar, Comparison, judged
 from bench.catalog import ROOT
 from bench.errors import check_writable
-from bench.injection import Lengths
+from bench.injection import TIMES, Calibrated, Lengths
 from bench.lockstep import Side, Trio
 from bench.pipeline import pipeline
 from bench.processes import executor
 from bench.requests import Executor
-from bench.stats import geometric
+from bench.stats import CONFIDENCE, geometric
 from bench.trial import Trial
 
 TRIOS = 14  # many and short: processes differ more than the turns of one do
 TURN_SECONDS = 10 / TRIOS  # of each trio: ten seconds of turns a comparison
 CALIBRATING = 12  # trios
-CALIBRATED_FOR = 4  # rounds: what an operation costs moves with the machine's state
+YARDSTICK_EACH = 4  # trios: one of the yardstick, which is as certain as 16 of head's
+RARE = {0.10: 4}  # injected in one round of so many: nobody doubts that it is caught
 SHARE_SWEEP = "quick"
 
 
@@ -90,7 +91,7 @@ def main(minutes: float, out: Path | None = None, *, as_json: bool = False) -> i
     stop = time.monotonic() + 60 * minutes
     comparisons = bars.read(out)
     try:
-        for one in compare(stop, _say, before=len(comparisons)):
+        for one in compare(stop, _say, before=tuple(comparisons)):
             comparisons.append(one)
             bars.write(out, comparisons, [])
     except KeyboardInterrupt:
@@ -113,49 +114,77 @@ def compare(
     say: Callable[[str], None],
     *,
     cases: Sequence[Case] = CASES,
-    before: int = 0,
+    before: Sequence[Comparison] = (),
 ) -> Iterator[Comparison]:
     """Comparisons in random order until a moment of the monotonic clock.
 
-    Each round has all workloads and changes once, with and without a neighbour, and a
-    server of its own. Every few rounds the slow-downs are calibrated once more.
+    Each round has all workloads and changes, with and without a neighbour, and a server
+    of its own.
 
     Args:
         stop: That moment.
         say: Told what was found, a line each.
         cases: What is slowed down.
-        before: Comparisons that were made earlier.
+        before: Comparisons that were made earlier: these are gone on with.
     """
-    wanted = {(rule.change, rule.neighbour) for rule in RULES}
+    lengths = Lengths()
+    _learn(lengths, before)
+    done = len(before)
     with tempfile.TemporaryDirectory(prefix="feedrate-") as folder:
-        lengths = Lengths()
-        cells = [(case, *cell) for case in cases for cell in sorted(wanted)]
-        begun = before // len(cells)
-        for number in itertools.count(begun):
-            order = random.Random(number).sample(cells, len(cells))
-            done = before % len(cells) if number == begun else 0
+        for number in itertools.count():
+            cells = _round(number, cases)
+            cells, done = cells[done:], max(0, done - len(cells))
+            if not cells:
+                continue
             server = executor()
             server.start()
             try:
-                if (number - begun) % CALIBRATED_FOR == 0:
-                    calibrate(lengths, server, cases, Path(folder), say)
-                for case, change, noisy in order[done:]:
+                unknown = [c for c in cases if c.workload not in lengths.found]
+                calibrate(lengths, server, unknown, Path(folder), say)
+                for case, change, noisy in cells:
                     if time.monotonic() > stop:
                         return
                     length = lengths.slower(case.workload, change)
                     sides = _sides(server, case, length, Path(folder))
                     with neighbour() if noisy else contextlib.nullcontext():
-                        one = _compared(sides, case.workload, change, noisy, number)
-                    verdict, interval = judged(one, 0.03)
-                    beside = "beside a neighbour" if noisy else "alone"
-                    say(
-                        f"{case.workload}, {100 * change:.0f} % slower, {beside}: "
-                        f"{interval.estimate:.4f} ({interval.low:.4f} to "
-                        f"{interval.high:.4f}), {verdict}"
-                    )
+                        one = _compared(
+                            sides, case.workload, change, length, noisy, number
+                        )
+                    _learn(lengths, [one])
+                    say(_told_of(one))
                     yield one
             finally:
                 server.stop()
+
+
+def _round(number: int, cases: Sequence[Case]) -> list[tuple[Case, float, bool]]:
+    """What is compared in a round: a case, the change, beside a neighbour or not."""
+    wanted = {
+        (rule.change, rule.neighbour)
+        for rule in RULES
+        if number % RARE.get(rule.change, 1) == 0
+    }
+    cells = [(case, *cell) for case in cases for cell in sorted(wanted)]
+    return random.Random(number).sample(cells, len(cells))
+
+
+def _learn(lengths: Lengths, made: Sequence[Comparison]) -> None:
+    """The next slow-down is made as long as the last ones' yardsticks suggest."""
+    for one in made:
+        if one.change and bars.slowed(one) > 0:
+            told = Calibrated(one.length, 1 + bars.slowed(one))
+            lengths.learn(one.workload, told)
+
+
+def _told_of(one: Comparison) -> str:
+    verdict, interval = judged(one, 0.03)
+    beside = "beside a neighbour" if one.neighbour else "alone"
+    share = bars.slowed(one) if one.change else 0.0
+    return (
+        f"{one.workload}, {100 * share:.1f} % slower, {beside}: "
+        f"{interval.estimate:.4f} ({interval.low:.4f} to {interval.high:.4f}), "
+        f"{verdict}"
+    )
 
 
 def calibrate(
@@ -169,9 +198,10 @@ def calibrate(
     for case in cases:
 
         def measure(length: int, case: Case = case) -> float:
-            base, head = _sides(server, case, length, folder)
-            trios = _trios(base, head, CALIBRATING)
-            return float(np.exp(np.mean([evidence.head(t, METRIC)[0] for t in trios])))
+            base, head, _ = _sides(server, case, length, folder)
+            trios = _trios(base, head, range(CALIBRATING))
+            told = [evidence.head(trio, METRIC) for trio in trios]
+            return evidence.interval(told, 1 - CONFIDENCE).estimate
 
         found = lengths.calibrate(case.workload, measure)
         say(f"calibrated: {found.length} in a row, {case.workload} {found.ratio:.4f}")
@@ -236,24 +266,41 @@ def share() -> Bar:
 
 
 def _compared(
-    sides: tuple[Side, Side], workload: str, change: float, noisy: bool, seed: int
+    sides: tuple[Side, Side, Side],
+    workload: str,
+    change: float,
+    length: int,
+    noisy: bool,
+    seed: int,
 ) -> Comparison:
+    """Trios of base and head; of a slow-down, some of base and yardstick among them."""
+    base, head, yardstick = sides
     start = time.monotonic()
-    trios = list(_trios(*sides, TRIOS, seed))
+    heads = _trios(base, head, range(TRIOS), seed)
+    longs = _trios(base, yardstick, itertools.count(), seed)
+    trios, measured = [], []
+    for number, trio in enumerate(heads):
+        trios.append(trio)
+        if change and number % YARDSTICK_EACH == 1:
+            measured.append(next(longs))
     return Comparison(
         workload=workload,
         change=change,
+        length=length,
         neighbour=noisy,
+        yardstick=[evidence.head(trio, METRIC) for trio in measured],
         ratios=[evidence.head(trio, METRIC) for trio in trios],
         controls=[evidence.control(trio, METRIC) for trio in trios],
         seconds=time.monotonic() - start,
     )
 
 
-def _trios(base: Side, head: Side, count: int, seed: int = 0) -> Iterator[Trio]:
-    """So many trios, as the guard takes them; outputs are checked in the first."""
+def _trios(
+    base: Side, head: Side, numbers: Iterable[int], seed: int = 0
+) -> Iterator[Trio]:
+    """Trios of these numbers, as the guard takes them; the first checks outputs."""
     warmed: dict[str, dict] = {}
-    for number in range(count):
+    for number in numbers:
         made = lockstep.trio(
             base,
             head,
@@ -272,13 +319,13 @@ def _trios(base: Side, head: Side, count: int, seed: int = 0) -> Iterator[Trio]:
 
 def _sides(
     server: Executor, case: Case, length: int, folder: Path
-) -> tuple[Side, Side]:
-    """Base, with the shortest operation, and head, with one of this length."""
+) -> tuple[Side, Side, Side]:
+    """Base, head with an operation of this length, and the yardstick with all."""
     made = []
-    for name, long in (("base", injection.LEAST), ("head", length)):
+    for name, long in (("base", 0), ("head", 1), ("yardstick", TIMES)):
         place = folder / name
         place.mkdir(exist_ok=True)
-        path = injection.write(case.workload, long, place)
+        path = injection.write(case.workload, length, place, long)
         made.append(
             Side(
                 server,
@@ -289,4 +336,4 @@ def _sides(
                 ),
             )
         )
-    return made[0], made[1]
+    return made[0], made[1], made[2]

@@ -1,8 +1,12 @@
 """The self-test passes on a good estimator, and fails on each kind of broken one."""
 
+import contextlib
 import itertools
 import json
+import math
 from collections.abc import Iterator
+from dataclasses import replace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -17,18 +21,21 @@ QUIET, NOISY = 0.002, 0.004  # error of a trio's log-ratio
 
 
 def comparisons(each: int = 72) -> list[Comparison]:
-    """As many of each kind, with the stated errors."""
+    """As many of each kind, with the stated errors; a number costs 1e-5 of the time."""
     rng, made = np.random.default_rng(5), []
     for change, noisy in sorted({(rule.change, rule.neighbour) for rule in RULES}):
         error = NOISY if noisy else QUIET
         for _ in range(each):
+            yardstick = rng.normal(np.log1p(injection.TIMES * change), error, 4)
             heads = rng.normal(np.log1p(change), error, selftest.TRIOS)
             controls = rng.normal(0, error, selftest.TRIOS)
             made.append(
                 Comparison(
                     workload="made up",
                     change=change,
+                    length=injection.LEAST + round(1e5 * change),
                     neighbour=noisy,
+                    yardstick=[(float(value), error) for value in yardstick],
                     ratios=[(float(value), error) for value in heads],
                     controls=[(float(value), error) for value in controls],
                 )
@@ -51,7 +58,38 @@ def test_what_was_injected_is_told_as_it_came_out() -> None:
     (bar,) = [
         bar for bar in bars.bars(COMPARISONS) if bar.name.startswith("2% slower caught")
     ]
-    assert ", came out as 2.0% (nine of ten 1." in bar.found
+    assert ", injected were 2.0% (nine of ten 2.0 to 2.0)" in bar.found
+
+
+def test_a_slow_down_is_what_the_yardsticks_next_to_it_tell() -> None:
+    """Aimed at 5 %, 7 % came out: the interval has to hold that, and not the aim."""
+    first = next(one for one in COMPARISONS if one.change == 0.05 and not one.neighbour)
+    dear = [
+        replace(
+            first,
+            yardstick=[(math.log1p(injection.TIMES * 0.07), QUIET)] * 4,
+            ratios=[(math.log1p(0.07) + error, QUIET) for error in (-1e-3, 1e-3) * 7],
+        )
+    ] * 3
+    assert bars.injected(dear) == pytest.approx([0.07] * 3)
+    others = [replace(one, workload="another") for one in COMPARISONS]
+    assert bars.injected([*others, *dear])[-3:] == pytest.approx([0.07] * 3)
+    alone = "intervals cover the truth"
+    covered = {bar.name: bar.found for bar in bars.bars(dear)}[alone]
+    assert covered.startswith("3 of 3 ")
+    aimed = [replace(one, yardstick=first.yardstick) for one in dear]
+    covered = {bar.name: bar.found for bar in bars.bars(aimed)}[alone]
+    assert covered.startswith("0 of 3 ")
+
+
+def test_a_yardstick_that_met_a_burst_is_outvoted() -> None:
+    """One in seven tells 8 % of the same length; equal sides stay at exactly 0."""
+    some = [one for one in COMPARISONS if one.change == 0.05 and not one.neighbour][:6]
+    mad = replace(some[0], yardstick=[(math.log1p(injection.TIMES * 0.08), QUIET)] * 4)
+    equal = next(one for one in COMPARISONS if one.change == 0)
+    shares = bars.injected([*some[:3], equal, mad, *some[3:]])
+    assert shares[3] == 0.0
+    assert shares[4] == pytest.approx(0.05 + 0.03 / 7, abs=0.001)
 
 
 def always_slower(one, margin):
@@ -104,8 +142,8 @@ def test_the_exit_code_tells_and_nothing_is_lost(
     bar = Bar(name="drain against hand-written", wanted="1 %", found="1.0", held=held)
     fresh = iter(COMPARISONS[:6])
 
-    def compare(stop: float, say: object, before: int) -> Iterator[Comparison]:
-        assert before == asked.pop(0)
+    def compare(stop: float, say: object, before: tuple) -> Iterator[Comparison]:
+        assert len(before) == asked.pop(0)
         yield from itertools.islice(fresh, 3)
 
     asked = [0, 3]
@@ -129,7 +167,9 @@ def test_what_a_trio_said_can_be_written_and_read(tmp_path) -> None:
     one = Comparison(
         workload="made up",
         change=0.0,
+        length=injection.LEAST,
         neighbour=False,
+        yardstick=[],
         ratios=[evidence.head(trio, bars.METRIC) for trio in trios],
         controls=[evidence.control(trio, bars.METRIC) for trio in trios],
     )
@@ -177,7 +217,7 @@ def test_an_injected_slow_down_is_calibrated_near_what_is_injected() -> None:
     assert asked[0] == 60
 
 
-def test_lengths_are_the_mean_of_all_calibrations() -> None:
+def test_lengths_go_by_the_latest_measurements() -> None:
     """A second one begins where the first one ended, and moves the length by half."""
     lengths = injection.Lengths()
     assert lengths.slower("prose", 0.0) == injection.LEAST
@@ -193,6 +233,42 @@ def test_lengths_are_the_mean_of_all_calibrations() -> None:
     assert asked[0] == lengths.found["prose"][0].length
     assert lengths.slower("prose", 0.05) == injection.LEAST + 4500
     assert lengths.slower("prose", 0.02) == injection.LEAST + 1800
+    for _ in range(injection.RECENT):
+        lengths.learn("prose", injection.Calibrated(injection.LEAST + 1000, 1.02))
+    assert lengths.slower("prose", 0.05) == injection.LEAST + 2500
+
+
+def test_what_was_compared_before_is_gone_on_with(monkeypatch) -> None:
+    """Nothing is made twice, and lengths are known from the file's yardsticks."""
+    case = selftest.Case("made up", {})
+    rounds = [selftest._round(number, [case]) for number in range(2)]
+    assert len(rounds[0]) == len(rounds[1]) + 1  # 10 % is rare
+    cost = 1e-5
+    monkeypatch.setattr(selftest, "executor", lambda: mock.Mock())
+    monkeypatch.setattr(selftest, "calibrate", lambda _, s, cases, *rest: None)
+    monkeypatch.setattr(selftest, "_sides", lambda server, case, length, folder: length)
+    monkeypatch.setattr(selftest, "neighbour", contextlib.nullcontext)
+
+    def compared(sides, workload, change, length, noisy, seed) -> Comparison:
+        assert sides == length
+        slower = cost * injection.TIMES * (length - injection.LEAST)
+        return Comparison(
+            workload=workload,
+            change=change,
+            length=length,
+            neighbour=noisy,
+            yardstick=[(math.log1p(slower), QUIET)] * 4 if change else [],
+            ratios=[(math.log1p(slower / injection.TIMES), QUIET)] * 14,
+            controls=[(0.0, QUIET)] * 14,
+        )
+
+    monkeypatch.setattr(selftest, "_compared", compared)
+    made = [compared(550, "made up", 0.005, 550, False, 0)] * 4
+    later = selftest.compare(math.inf, lambda line: None, cases=[case], before=made)
+    fresh = list(itertools.islice(later, len(rounds[0]) - 4 + len(rounds[1])))
+    cells = [(change, noisy) for _, change, noisy in rounds[0][4:] + rounds[1]]
+    assert [(one.change, one.neighbour) for one in fresh] == cells
+    assert {one.length for one in fresh if one.change == 0.05} == {5050}
 
 
 @pytest.mark.parametrize("ratio", [0.97, 1.0, 1.0199, float("nan")])
