@@ -186,7 +186,7 @@ def injected(comparisons: Sequence[Comparison]) -> list[float]:
             groups[one.workload, one.neighbour].append((place, one))
     for group in groups.values():
         numbers = np.array([one.length - LEAST for _, one in group], float)
-        slower = np.array([slowed(one) for _, one in group])
+        slower = np.array([by_yardstick(one) for _, one in group])
         for at, (place, _) in enumerate(group):
             near = slice(max(0, at - NEAR), at + NEAR + 1)
             each = slower[near] @ numbers[near] / (numbers[near] @ numbers[near])
@@ -194,7 +194,7 @@ def injected(comparisons: Sequence[Comparison]) -> list[float]:
     return found
 
 
-def slowed(one: Comparison) -> float:
+def by_yardstick(one: Comparison) -> float:
     """The share that one operation cost, by a comparison's own yardstick alone."""
     told = evidence.interval(_known(one.yardstick), 1 - CONFIDENCE)
     return (told.estimate - 1) / TIMES

@@ -16,8 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -26,46 +26,22 @@ from scipy import stats as distributions
 from bench import (
     bars,
     evidence,
-    guard,
-    injection,
-    lockstep,
     overhead,
     runner,
+    slowed,
     sweeps,
     table,
 )
-from bench.bars import METRIC, RULES, Bar, Comparison, judged
+from bench.bars import RULES, Bar, Comparison, judged
 from bench.catalog import ROOT
 from bench.errors import check_writable
-from bench.injection import TIMES, Calibrated, Lengths
-from bench.lockstep import Side, Trio
-from bench.pipeline import pipeline
+from bench.injection import Calibrated, Lengths
 from bench.processes import executor
-from bench.requests import Executor
-from bench.stats import CONFIDENCE, geometric
-from bench.trial import Trial
+from bench.slowed import Case
+from bench.stats import geometric
 
-TRIOS = 14  # many and short: processes differ more than the turns of one do
-TURN_SECONDS = 10 / TRIOS  # of each trio: ten seconds of turns a comparison
-CALIBRATING = 12  # trios
-YARDSTICK_EACH = 4  # trios: one of the yardstick, which is as certain as 16 of head's
 RARE = {0.10: 4}  # injected in one round of so many: nobody doubts that it is caught
 SHARE_SWEEP = "quick"
-
-
-@dataclass(frozen=True)
-class Case:
-    """A workload that is slowed down.
-
-    Attributes:
-        workload: Its name on the shelf.
-        settings: Axes of its pipeline.
-        consumer: What pulls the batches.
-    """
-
-    workload: str
-    settings: dict[str, object]
-    consumer: str = "drain"
 
 
 CASES = (
@@ -140,16 +116,21 @@ def compare(
             server.start()
             try:
                 unknown = [c for c in cases if c.workload not in lengths.found]
-                calibrate(lengths, server, unknown, Path(folder), say)
+                slowed.calibrate(lengths, server, unknown, Path(folder), say)
                 for case, change, noisy in cells:
                     if time.monotonic() > stop:
                         return
                     length = lengths.slower(case.workload, change)
-                    sides = _sides(server, case, length, Path(folder))
-                    with neighbour() if noisy else contextlib.nullcontext():
-                        one = _compared(
-                            sides, case.workload, change, length, noisy, number
-                        )
+                    sides = slowed.sides(server, case, length, Path(folder))
+                    with slowed.neighbour() if noisy else contextlib.nullcontext():
+                        taken = slowed.compared(sides, bool(change), number)
+                    one = Comparison(
+                        workload=case.workload,
+                        change=change,
+                        length=length,
+                        neighbour=noisy,
+                        **taken,
+                    )
                     _learn(lengths, [one])
                     say(_told_of(one))
                     yield one
@@ -171,55 +152,20 @@ def _round(number: int, cases: Sequence[Case]) -> list[tuple[Case, float, bool]]
 def _learn(lengths: Lengths, made: Sequence[Comparison]) -> None:
     """The next slow-down is made as long as the last ones' yardsticks suggest."""
     for one in made:
-        if one.change and bars.slowed(one) > 0:
-            told = Calibrated(one.length, 1 + bars.slowed(one))
+        if one.change and bars.by_yardstick(one) > 0:
+            told = Calibrated(one.length, 1 + bars.by_yardstick(one))
             lengths.learn(one.workload, told)
 
 
 def _told_of(one: Comparison) -> str:
     verdict, interval = judged(one, 0.03)
     beside = "beside a neighbour" if one.neighbour else "alone"
-    share = bars.slowed(one) if one.change else 0.0
+    share = bars.by_yardstick(one) if one.change else 0.0
     return (
         f"{one.workload}, {100 * share:.1f} % slower, {beside}: "
         f"{interval.estimate:.4f} ({interval.low:.4f} to {interval.high:.4f}), "
         f"{verdict}"
     )
-
-
-def calibrate(
-    lengths: Lengths,
-    server: Executor,
-    cases: Sequence[Case],
-    folder: Path,
-    say: Callable[[str], None],
-) -> None:
-    """Measure, by lockstep, what the operation in each case's map does to its time."""
-    for case in cases:
-
-        def measure(length: int, case: Case = case) -> float:
-            base, head, _ = _sides(server, case, length, folder)
-            trios = _trios(base, head, range(CALIBRATING))
-            told = [evidence.head(trio, METRIC) for trio in trios]
-            return evidence.interval(told, 1 - CONFIDENCE).estimate
-
-        found = lengths.calibrate(case.workload, measure)
-        say(f"calibrated: {found.length} in a row, {case.workload} {found.ratio:.4f}")
-
-
-@contextlib.contextmanager
-def neighbour(seed: int = 0) -> Iterator[None]:
-    """A noisy process beside what is measured."""
-    noisy = subprocess.Popen(
-        [sys.executable, "-m", "bench.neighbour", "600", str(seed)],
-        stdin=subprocess.PIPE,
-        cwd=ROOT,
-    )
-    try:
-        yield
-    finally:
-        noisy.stdin.close()
-        noisy.wait()
 
 
 def bias(microseconds: float, pairs: int = 60) -> Bar:
@@ -263,77 +209,3 @@ def share() -> Bar:
         found=f"{found:.0%}",
         held=found >= overhead.GOAL,
     )
-
-
-def _compared(
-    sides: tuple[Side, Side, Side],
-    workload: str,
-    change: float,
-    length: int,
-    noisy: bool,
-    seed: int,
-) -> Comparison:
-    """Trios of base and head; of a slow-down, some of base and yardstick among them."""
-    base, head, yardstick = sides
-    start = time.monotonic()
-    heads = _trios(base, head, range(TRIOS), seed)
-    longs = _trios(base, yardstick, itertools.count(), seed)
-    trios, measured = [], []
-    for number, trio in enumerate(heads):
-        trios.append(trio)
-        if change and number % YARDSTICK_EACH == 1:
-            measured.append(next(longs))
-    return Comparison(
-        workload=workload,
-        change=change,
-        length=length,
-        neighbour=noisy,
-        yardstick=[evidence.head(trio, METRIC) for trio in measured],
-        ratios=[evidence.head(trio, METRIC) for trio in trios],
-        controls=[evidence.control(trio, METRIC) for trio in trios],
-        seconds=time.monotonic() - start,
-    )
-
-
-def _trios(
-    base: Side, head: Side, numbers: Iterable[int], seed: int = 0
-) -> Iterator[Trio]:
-    """Trios of these numbers, as the guard takes them; the first checks outputs."""
-    warmed: dict[str, dict] = {}
-    for number in numbers:
-        made = lockstep.trio(
-            base,
-            head,
-            replace(guard.EFFORT, check=number == 0),
-            seconds=TURN_SECONDS,
-            seed=seed,
-            number=number,
-            warmed=warmed,
-        )
-        if made.failures:
-            role, failure = next(iter(made.failures.items()))
-            raise RuntimeError(f"{role} failed: {failure.type}: {failure.message}")
-        warmed = warmed or made.warmed
-        yield made
-
-
-def _sides(
-    server: Executor, case: Case, length: int, folder: Path
-) -> tuple[Side, Side, Side]:
-    """Base, head with an operation of this length, and the yardstick with all."""
-    made = []
-    for name, long in (("base", 0), ("head", 1), ("yardstick", TIMES)):
-        place = folder / name
-        place.mkdir(exist_ok=True)
-        path = injection.write(case.workload, length, place, long)
-        made.append(
-            Side(
-                server,
-                Trial(
-                    workload=str(path),
-                    pipeline=pipeline(case.settings),
-                    consumer=case.consumer,
-                ),
-            )
-        )
-    return made[0], made[1], made[2]

@@ -11,7 +11,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from bench import bars, evidence, injection, selftest
+from bench import bars, evidence, injection, selftest, slowed
 from bench.bars import RULES, Bar, Comparison, judged
 from bench.errors import UsageError
 from bench.stats import Interval
@@ -27,8 +27,8 @@ def comparisons(each: int = 72) -> list[Comparison]:
         error = NOISY if noisy else QUIET
         for _ in range(each):
             yardstick = rng.normal(np.log1p(injection.TIMES * change), error, 4)
-            heads = rng.normal(np.log1p(change), error, selftest.TRIOS)
-            controls = rng.normal(0, error, selftest.TRIOS)
+            heads = rng.normal(np.log1p(change), error, slowed.TRIOS)
+            controls = rng.normal(0, error, slowed.TRIOS)
             made.append(
                 Comparison(
                     workload="made up",
@@ -240,30 +240,27 @@ def test_lengths_go_by_the_latest_measurements() -> None:
 
 def test_what_was_compared_before_is_gone_on_with(monkeypatch) -> None:
     """Nothing is made twice, and lengths are known from the file's yardsticks."""
-    case = selftest.Case("made up", {})
+    case = slowed.Case("made up", {})
     rounds = [selftest._round(number, [case]) for number in range(2)]
     assert len(rounds[0]) == len(rounds[1]) + 1  # 10 % is rare
-    cost = 1e-5
     monkeypatch.setattr(selftest, "executor", lambda: mock.Mock())
-    monkeypatch.setattr(selftest, "calibrate", lambda _, s, cases, *rest: None)
-    monkeypatch.setattr(selftest, "_sides", lambda server, case, length, folder: length)
-    monkeypatch.setattr(selftest, "neighbour", contextlib.nullcontext)
+    monkeypatch.setattr(slowed, "calibrate", lambda _, s, cases, *rest: None)
+    monkeypatch.setattr(slowed, "sides", lambda server, case, length, folder: length)
+    monkeypatch.setattr(slowed, "neighbour", contextlib.nullcontext)
 
-    def compared(sides, workload, change, length, noisy, seed) -> Comparison:
-        assert sides == length
-        slower = cost * injection.TIMES * (length - injection.LEAST)
-        return Comparison(
-            workload=workload,
-            change=change,
-            length=length,
-            neighbour=noisy,
-            yardstick=[(math.log1p(slower), QUIET)] * 4 if change else [],
-            ratios=[(math.log1p(slower / injection.TIMES), QUIET)] * 14,
-            controls=[(0.0, QUIET)] * 14,
-        )
+    def compared(length: int, slower: bool, seed: int) -> dict:
+        share = 1e-5 * (length - injection.LEAST)
+        assert slower == (share > 0)
+        long = [(math.log1p(injection.TIMES * share), QUIET)] * 4
+        return {
+            "yardstick": long if slower else [],
+            "ratios": [(math.log1p(share), QUIET)] * slowed.TRIOS,
+            "controls": [(0.0, QUIET)] * slowed.TRIOS,
+        }
 
-    monkeypatch.setattr(selftest, "_compared", compared)
-    made = [compared(550, "made up", 0.005, 550, False, 0)] * 4
+    monkeypatch.setattr(slowed, "compared", compared)
+    about = {"workload": "made up", "change": 0.005, "length": 550, "neighbour": False}
+    made = [Comparison(**about, **compared(550, True, 0))] * 4
     later = selftest.compare(math.inf, lambda line: None, cases=[case], before=made)
     fresh = list(itertools.islice(later, len(rounds[0]) - 4 + len(rounds[1])))
     cells = [(change, noisy) for _, change, noisy in rounds[0][4:] + rounds[1]]

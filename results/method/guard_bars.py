@@ -29,7 +29,7 @@ from pathlib import Path
 
 from scipy.stats import binomtest
 
-from bench import injection, selftest
+from bench import injection, slowed
 from bench.catalog import ROOT
 from bench.errors import UsageError, check_writable
 from bench.processes import executor
@@ -99,7 +99,7 @@ def _measure(folder: Path, options: argparse.Namespace) -> None:
                 return
             length = lengths.slower(name, change)
             noisy = options.neighbour
-            with selftest.neighbour(number) if noisy else contextlib.nullcontext():
+            with slowed.neighbour(number) if noisy else contextlib.nullcontext():
                 judged = judges[method](name, length)
             judged |= {
                 "workload": name,
@@ -136,10 +136,10 @@ def calibrate(names: Iterable[str], lengths: injection.Lengths) -> None:
     """Add what the injected operation does to each trial's time, by lockstep."""
     server = executor()
     server.start()
-    cases = [selftest.Case(name, TRIALS[name]) for name in names]
+    cases = [slowed.Case(name, TRIALS[name]) for name in names]
     try:
         with tempfile.TemporaryDirectory(prefix="feedrate-") as folder:
-            selftest.calibrate(lengths, server, cases, Path(folder), print)
+            slowed.calibrate(lengths, server, cases, Path(folder), print)
     finally:
         server.stop()
 
