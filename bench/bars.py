@@ -172,10 +172,10 @@ def _coverage(
 def injected(comparisons: Sequence[Comparison]) -> list[float]:
     """By what share each head was slower; exactly 0 of equal sides.
 
-    One comparison's yardstick is nearly as uncertain as its head. So what a number
-    costs is told by the yardsticks of this and the `NEAR` slow-downs of the same
-    workload before and after it, beside a neighbour or not as it was itself: the line
-    through the origin, by least squares, of their slow-downs over their numbers.
+    What a number costs is told by the yardsticks of this and the `NEAR` slow-downs of
+    the same workload before and after it, beside a neighbour or not as it was itself:
+    the line through the origin, by least squares, of their slow-downs over their
+    numbers. One yardstick alone would still be a third as uncertain as its head.
 
     Args:
         comparisons: In the order in which they were made.
@@ -195,7 +195,7 @@ def injected(comparisons: Sequence[Comparison]) -> list[float]:
 
 
 def by_yardstick(one: Comparison) -> float:
-    """The share that one operation cost, by a comparison's own yardstick alone."""
+    """By what share head was slower, by this comparison's own yardstick alone."""
     told = evidence.interval(_known(one.yardstick), 1 - CONFIDENCE)
     return (told.estimate - 1) / TIMES
 

@@ -1,19 +1,18 @@
 """A slow-down of a known size, put into a workload's layers, to test the guard with.
 
-The workload's own file is copied with one more layer: operations inside the graph,
-one after another, that hash rows of so many equal numbers on one thread. Each one's
-result (that all rows are one) is an input of the next, and at last of the output, as
-nothing, so that no optimizer can leave one out.
+The workload's own file is copied with one more layer: an operation inside the graph
+that computes the incomplete gamma function of so many equal numbers. What comes of it
+(a constant, once it is clipped) is added to the output as nothing, so that no optimizer
+can leave it out.
 
-What they cost beside the workload's own work moves with the machine's state: the same
-length made text 3.4 % slower and half an hour later 4.1 %. So there are `TIMES` of
-them, of which head makes one long. A third file, the yardstick, makes all long and is
-slower by `TIMES` as much: measured beside head it tells what head's share was then.
+What a number costs must not depend on how many there are: 44 ns each, from 200 to
+16,000, as much is computed and little memory touched. Hashing does not do: TensorFlow
+reserves a table of a power of two for it, so that one number more can cost 20 % of all,
+and longer rows push the workload's own data out of the caches.
 
-What a number costs must not depend on how many there are: beyond the first 50, 25 ns
-each, up to 40,000 in a row. Two things do not do: hashing single numbers, for which
-TensorFlow reserves a table of a power of two, so that one number more can cost 20 % of
-all; and rows of one number, which it takes for single ones.
+What they cost beside the workload's own work is not the same in every minute, and
+twelve trios tell 5 % to 0.4 % only. So there is a third file, the yardstick, with
+`TIMES` as many numbers: measured beside head it tells what head's share was then.
 """
 
 from __future__ import annotations
@@ -28,24 +27,23 @@ from bench.errors import UsageError
 
 AIMED_AT = 0.05  # when calibrating
 LEAST_RATIO = 1.02  # less is noise, and one of 1 or below would be divided by
-FIRST = 2_000  # numbers in a row, where nothing is known
-LEAST = 50  # in the unslowed file: the operation stays in its graph
-ROWS = 16
-TIMES = 4  # operations; only one is long where a slow-down is injected
+FIRST = 1_000  # numbers, where nothing is known
+LEAST = 200  # in the unslowed file: 9 us, as what takes less than 8,000 cycles runs in
+# the thread that feeds it, and what takes longer is handed over, which costs 4 us
+TIMES = 8  # as many numbers in the yardstick: it is as much slower
 RECENT = 6  # measurements that the length of the next is told by
 
 BUSY = '''
 
 class Busy(keras.layers.Layer):
-    """The input, after hashing rows of so many equal numbers, so many times."""
+    """The input, after computing a function of so many equal numbers."""
 
     def call(self, inputs):
-        first = last = tf.cast(tf.reshape(inputs, [-1])[0], tf.int8)
-        for length in {lengths}:
-            rows = tf.fill([{rows}, length], last)
-            different, _ = tf.raw_ops.UniqueV2(x=rows, axis=[0])
-            last += tf.cast(tf.shape(different)[0] - 1, tf.int8)
-        return inputs + tf.cast(last - first, inputs.dtype)
+        least = 1e-6
+        first = tf.cast(tf.reshape(inputs, [-1])[0], tf.float32)
+        numbers = tf.fill([{length}], 3 + tf.minimum(tf.abs(first), least))
+        highest = tf.reduce_max(tf.math.igamma(10.0, numbers))
+        return inputs + tf.cast(tf.minimum(highest, least) - least, inputs.dtype)
 
 
 _built = build
@@ -63,7 +61,7 @@ class Calibrated:
     """How much longer a trial takes by the numbers that it hashes.
 
     Attributes:
-        length: How many numbers were in a row.
+        length: How many numbers there were.
         ratio: What they did to the trial's time, measured.
     """
 
@@ -104,18 +102,21 @@ class Lengths:
         return round(statistics.median(one.length_for(change) for one in recent))
 
 
-def text(workload: str, length: int, long: int = 1) -> str:
+def yardstick(length: int) -> int:
+    """How many numbers make a trial slower by `TIMES` what so many make it."""
+    return LEAST + TIMES * (length - LEAST)
+
+
+def text(workload: str, length: int) -> str:
     """The text of a workload's file with the busy layer behind its own.
 
     Args:
         workload: A name on the shelves, whose layers give numbers.
-        length: How many numbers are in each row that a long operation hashes.
-        long: How many operations of the `TIMES` are long.
+        length: Of how many numbers a call computes the function.
     """
     own = catalog.find(workload).path.read_text(encoding="utf-8")
     imported = own.replace("import keras\n", "import keras\nimport tensorflow as tf\n")
-    lengths = [length] * long + [LEAST] * (TIMES - long)
-    return imported + BUSY.format(rows=ROWS, lengths=lengths)
+    return imported + BUSY.format(length=length)
 
 
 def calibrate(measure: Callable[[int], float], first: int = FIRST) -> Calibrated:
@@ -141,15 +142,15 @@ def calibrate(measure: Callable[[int], float], first: int = FIRST) -> Calibrated
         ratio = measure(length)
     if not ratio > LEAST_RATIO:  # NaN too
         raise UsageError(
-            f"Hashing rows of {length:,} numbers made the trial {ratio:.3f} times as "
+            f"A function of {length:,} numbers made the trial {ratio:.3f} times as "
             f"long; to slow it by a known share it must be more than {LEAST_RATIO:g}. "
             "Measure on a quieter machine, or name a workload with shorter calls."
         )
     return Calibrated(length, ratio)
 
 
-def write(workload: str, length: int, folder: Path, long: int = 1) -> Path:
+def write(workload: str, length: int, folder: Path) -> Path:
     """Put such a file into a folder, under the workload's name."""
     path = folder / f"{workload}.py"
-    path.write_text(text(workload, length, long), encoding="utf-8")
+    path.write_text(text(workload, length), encoding="utf-8")
     return path

@@ -17,7 +17,7 @@ from pathlib import Path
 from bench import evidence, guard, injection, lockstep
 from bench.bars import METRIC
 from bench.catalog import ROOT
-from bench.injection import TIMES, Lengths
+from bench.injection import Lengths
 from bench.lockstep import Side, Trio
 from bench.pipeline import pipeline
 from bench.requests import Executor
@@ -27,7 +27,7 @@ from bench.trial import Trial
 TRIOS = 14  # many and short: processes differ more than the turns of one do
 TURN_SECONDS = 10 / TRIOS  # of each trio: ten seconds of turns a comparison
 CALIBRATING = 12  # trios
-YARDSTICK_EACH = 4  # trios: one of the yardstick, which is as certain as 16 of head's
+YARDSTICK_EACH = 4  # trios: one of the yardstick: it tells as much as 64 of head's
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def calibrate(
             return evidence.interval(told, 1 - CONFIDENCE).estimate
 
         found = lengths.calibrate(case.workload, measure)
-        say(f"calibrated: {found.length} in a row, {case.workload} {found.ratio:.4f}")
+        say(f"calibrated: {found.length} numbers, {case.workload} {found.ratio:.4f}")
 
 
 def compared(
@@ -97,12 +97,13 @@ def compared(
 def sides(
     server: Executor, case: Case, length: int, folder: Path
 ) -> tuple[Side, Side, Side]:
-    """Base, head with an operation of this length, and the yardstick with all."""
+    """Base, head with an operation of this length, and its yardstick."""
     made = []
-    for name, long in (("base", 0), ("head", 1), ("yardstick", TIMES)):
+    lengths = (injection.LEAST, length, injection.yardstick(length))
+    for name, long in zip(("base", "head", "yardstick"), lengths, strict=True):
         place = folder / name
         place.mkdir(exist_ok=True)
-        path = injection.write(case.workload, length, place, long)
+        path = injection.write(case.workload, long, place)
         made.append(
             Side(
                 server,
