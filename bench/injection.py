@@ -58,7 +58,7 @@ def build(examples, **variant):
 
 @dataclass(frozen=True)
 class Calibrated:
-    """How much longer a trial takes by the numbers that it hashes.
+    """How much longer a trial takes by how many numbers there are.
 
     Attributes:
         length: How many numbers there were.
