@@ -190,6 +190,8 @@ def _measure(
     with clock.time("trace"):
         consumer = work.consumer(dataset, trial.consumer)
         KEPT.append(consumer)
+        if request.channel:
+            consumer.prebuild()
         consumer.trace()
     with clock.time("check"):
         memory.forget_peak()

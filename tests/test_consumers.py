@@ -158,12 +158,14 @@ def test_an_epoch_of_the_model_is_every_batch() -> None:
     assert called.taken() == 12
 
 
-def trained(dataset: tf.data.Dataset) -> tuple[consumers.Consumer, keras.Model]:
+def trained(
+    dataset: tf.data.Dataset, optimizer: str = "sgd"
+) -> tuple[consumers.Consumer, keras.Model]:
     """A small model that learns from batches of two."""
     features = keras.Input(())
     hidden = keras.layers.Reshape((1,))(features)
     model = keras.Model(features, keras.layers.Dense(1)(hidden))
-    model.compile(optimizer="sgd", loss="mse")
+    model.compile(optimizer=optimizer, loss="mse")
     first = (tf.zeros(2), tf.zeros(2, tf.int64))
     return consumers.train(dataset, model, first, CPU), model
 
@@ -182,6 +184,21 @@ def test_train_makes_as_many_steps_as_batches() -> None:
     assert int(model.optimizer.iterations) - before == 10
     assert pulled.taken() == 10
     assert consumer.traces() == traces
+
+
+def test_a_prebuilt_model_is_traced_once_and_trains_alike() -> None:
+    weights = []
+    for prebuilt, traced in ((False, 2), (True, 1)):
+        keras.utils.set_random_seed(0)
+        consumer, model = trained(batches(Counter(), 100).repeat(), "adam")
+        if prebuilt:
+            consumer.prebuild()
+        consumer.trace()
+        assert consumer.traces() == traced
+        consumer.window(5)()
+        weights.append(model.get_weights())
+    for once, twice in zip(*weights, strict=True):
+        np.testing.assert_array_equal(once, twice)
 
 
 def test_an_epoch_of_training_is_every_batch() -> None:
