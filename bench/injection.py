@@ -1,16 +1,18 @@
 """A slow-down of a known size, put into a workload's layers, to test the guard with.
 
 The workload's own file is copied with one more layer: an operation inside the graph
-that computes the incomplete gamma function of so many equal numbers. What comes of it
-(a constant, once it is clipped) is added to the output as nothing, so that no optimizer
-can leave it out.
+that computes the incomplete gamma function of so many numbers, 0.3 us each. What comes
+of it (a constant, once it is clipped) is added to the output as nothing, so that no
+optimizer can leave it out.
 
-What a number costs must not depend on how many there are: 44 ns each, from 200 to
-16,000, as much is computed and little memory touched. Hashing does not do: TensorFlow
-reserves a table of a power of two for it, so that one number more can cost 20 % of all,
-and longer rows push the workload's own data out of the caches.
+Base and head differ in nothing else. The numbers lie in an array of the same size, in
+which the others are 0 and cost 2 ns each: where memory lies can make text 0.3 % faster
+or slower. Base has some too, as TensorFlow runs what takes less than 8,000 cycles in
+the thread that feeds it, and may hand over what takes longer. And much is computed from
+little memory: hashing does not do, for which TensorFlow reserves a table of a power of
+two, and whose longer rows push the workload's own data out of the caches.
 
-What they cost beside the workload's own work is not the same in every minute, and
+What a number costs beside the workload's own work is not the same in every minute, and
 twelve trios tell 5 % to 0.4 % only. So there is a third file, the yardstick, with
 `TIMES` as many numbers: measured beside head it tells what head's share was then.
 """
@@ -27,9 +29,9 @@ from bench.errors import UsageError
 
 AIMED_AT = 0.05  # when calibrating
 LEAST_RATIO = 1.02  # less is noise, and one of 1 or below would be divided by
-FIRST = 1_000  # numbers, where nothing is known
-LEAST = 200  # in the unslowed file: 9 us, as what takes less than 8,000 cycles runs in
-# the thread that feeds it, and what takes longer is handed over, which costs 4 us
+FIRST = 400  # numbers, where nothing is known
+LEAST = 40  # in the unslowed file: 10 us
+ROOM = 16_384  # numbers and zeros together
 TIMES = 8  # as many numbers in the yardstick: it is as much slower
 RECENT = 6  # measurements that the length of the next is told by
 
@@ -41,8 +43,9 @@ class Busy(keras.layers.Layer):
     def call(self, inputs):
         least = 1e-6
         first = tf.cast(tf.reshape(inputs, [-1])[0], tf.float32)
-        numbers = tf.fill([{length}], 3 + tf.minimum(tf.abs(first), least))
-        highest = tf.reduce_max(tf.math.igamma(10.0, numbers))
+        some = tf.cast(tf.range({room}) < {length}, tf.float32)
+        numbers = some * (990 + tf.minimum(tf.abs(first), least))
+        highest = tf.reduce_max(tf.math.igamma(1000.0, numbers))
         return inputs + tf.cast(tf.minimum(highest, least) - least, inputs.dtype)
 
 
@@ -107,16 +110,30 @@ def yardstick(length: int) -> int:
     return LEAST + TIMES * (length - LEAST)
 
 
-def text(workload: str, length: int) -> str:
+def room(length: int) -> int:
+    """How much room there must be for this many numbers and the yardstick's."""
+    return 1 << (yardstick(length) - 1).bit_length()
+
+
+def text(workload: str, length: int, room: int = ROOM) -> str:
     """The text of a workload's file with the busy layer behind its own.
 
     Args:
         workload: A name on the shelves, whose layers give numbers.
         length: Of how many numbers a call computes the function.
+        room: The same in all files that are compared.
+
+    Raises:
+        UsageError: There is not room for so many.
     """
+    if length > room:
+        raise UsageError(
+            f"There is room for {room:,} numbers and not for {length:,}. Name a "
+            "workload with shorter calls, or give more room."
+        )
     own = catalog.find(workload).path.read_text(encoding="utf-8")
     imported = own.replace("import keras\n", "import keras\nimport tensorflow as tf\n")
-    return imported + BUSY.format(length=length)
+    return imported + BUSY.format(room=room, length=length)
 
 
 def calibrate(measure: Callable[[int], float], first: int = FIRST) -> Calibrated:
@@ -149,8 +166,8 @@ def calibrate(measure: Callable[[int], float], first: int = FIRST) -> Calibrated
     return Calibrated(length, ratio)
 
 
-def write(workload: str, length: int, folder: Path) -> Path:
+def write(workload: str, length: int, folder: Path, room: int = ROOM) -> Path:
     """Put such a file into a folder, under the workload's name."""
     path = folder / f"{workload}.py"
-    path.write_text(text(workload, length), encoding="utf-8")
+    path.write_text(text(workload, length, room), encoding="utf-8")
     return path

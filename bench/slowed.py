@@ -100,10 +100,11 @@ def sides(
     """Base, head with an operation of this length, and its yardstick."""
     made = []
     lengths = (injection.LEAST, length, injection.yardstick(length))
+    room = injection.room(length)
     for name, long in zip(("base", "head", "yardstick"), lengths, strict=True):
         place = folder / name
         place.mkdir(exist_ok=True)
-        path = injection.write(case.workload, long, place)
+        path = injection.write(case.workload, long, place, room)
         made.append(
             Side(
                 server,

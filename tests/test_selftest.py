@@ -290,6 +290,23 @@ def test_what_cannot_be_slowed_is_not_calibrated(ratio: float) -> None:
     )
 
 
+def test_files_that_are_compared_differ_only_in_how_many_numbers_there_are() -> None:
+    length = 300
+    room = injection.room(length)
+    assert injection.yardstick(length) <= room < 2 * injection.yardstick(length)
+    texts = {
+        injection.text("prose", some, room).replace(f"< {some},", "< some,")
+        for some in (injection.LEAST, length, injection.yardstick(length))
+    }
+    assert len(texts) == 1
+    with pytest.raises(UsageError) as error:
+        injection.text("prose", room + 1, room)
+    assert str(error.value) == (
+        "There is room for 4,096 numbers and not for 4,097. Name a workload with "
+        "shorter calls, or give more room."
+    )
+
+
 def test_the_injected_layer_changes_no_output(tmp_path) -> None:
     """It stays behind the workload's own layers, which still pass their check."""
     from bench import catalog
