@@ -210,11 +210,11 @@ def test_an_injected_slow_down_is_calibrated_near_what_is_injected() -> None:
         asked.append(length)
         return 1 + 2e-6 * (length - injection.LEAST) / 1e-3
 
-    found = injection.calibrate(measure, first=60)
+    found = injection.calibrate(measure, first=injection.LEAST + 10)
     assert found.ratio == pytest.approx(1.05, abs=0.01)
     assert found.length_for(0.0) == injection.LEAST
     assert found.length_for(0.05) == pytest.approx(injection.LEAST + 25, abs=1)
-    assert asked[0] == 60
+    assert asked[0] == injection.LEAST + 10
 
 
 def test_lengths_go_by_the_latest_measurements() -> None:
