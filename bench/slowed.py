@@ -97,11 +97,14 @@ def compared(
 def sides(
     server: Executor, case: Case, length: int, folder: Path
 ) -> tuple[Side, Side, Side]:
-    """Base, head with an operation of this length, and its yardstick."""
+    """Base, head with an operation of this length, and its yardstick.
+
+    In folders whose names are equally long: a longer path has made text 0.3 % faster.
+    """
     made = []
     lengths = (injection.LEAST, length, injection.yardstick(length))
     room = injection.room(length)
-    for name, long in zip(("base", "head", "yardstick"), lengths, strict=True):
+    for name, long in zip(("base", "head", "long"), lengths, strict=True):
         place = folder / name
         place.mkdir(exist_ok=True)
         path = injection.write(case.workload, long, place, room)
