@@ -189,7 +189,7 @@ def test_real_processes_take_turns_in_it(tmp_path: Path) -> None:
     try:
         notes = finals.hold(
             [standing(fast, slow)],
-            race(fast, slow, budget_seconds=50.0),
+            race(fast, slow, budget_seconds=200.0),
             server,
             tmp_path,
         )
