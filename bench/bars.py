@@ -115,6 +115,7 @@ RULES = (
 COVERAGE = 0.90
 BESIDE = {False: "", True: " beside a noisy neighbour"}
 Judge = Callable[[Comparison, float], tuple[str, Interval]]
+Told = Sequence[tuple[Comparison, float]]  # comparisons, each with what was injected
 
 
 def judged(one: Comparison, margin: float) -> tuple[str, Interval]:
@@ -142,17 +143,16 @@ def bars(comparisons: Sequence[Comparison], judge: Judge = judged) -> list[Bar]:
         comparisons: What was compared.
         judge: The estimator that is on trial.
     """
-    found = [_bar(rule, comparisons, judge) for rule in RULES]
+    told = list(zip(comparisons, injected(comparisons), strict=True))
+    found = [_bar(rule, told, judge) for rule in RULES]
     return found + [
-        _coverage(comparisons, judge, noisy, equal=equal)
+        _coverage(told, judge, noisy, equal=equal)
         for equal in (False, True)
         for noisy in (False, True)
     ]
 
 
-def _coverage(
-    comparisons: Sequence[Comparison], judge: Judge, noisy: bool, *, equal: bool = False
-) -> Bar:
+def _coverage(told: Told, judge: Judge, noisy: bool, *, equal: bool = False) -> Bar:
     """How often the interval holds the truth: of all, or of equal sides only.
 
     Of equal sides it is known exactly, and of a slow-down as well as its yardstick
@@ -160,7 +160,7 @@ def _coverage(
     """
     covered = [
         interval.low <= 1 + share <= interval.high
-        for one, share in zip(comparisons, injected(comparisons), strict=True)
+        for one, share in told
         if one.neighbour == noisy and not (equal and one.change)
         for interval in [judge(one, 0.03)[1]]
     ]
@@ -253,10 +253,10 @@ def show(found: Sequence[Bar]) -> None:
     Console(highlight=False).print(grid)
 
 
-def _bar(rule: Rule, comparisons: Sequence[Comparison], judge: Judge) -> Bar:
+def _bar(rule: Rule, told: Told, judge: Judge) -> Bar:
     some = [
         (one, share)
-        for one, share in zip(comparisons, injected(comparisons), strict=True)
+        for one, share in told
         if (one.change, one.neighbour) == (rule.change, rule.neighbour)
     ]
     called = [judge(one, rule.margin)[0] in rule.called for one, _ in some]

@@ -152,9 +152,9 @@ def _round(number: int, cases: Sequence[Case]) -> list[tuple[Case, float, bool]]
 def _learn(lengths: Lengths, made: Sequence[Comparison]) -> None:
     """The next slow-down is made as long as the last ones' yardsticks suggest."""
     for one in made:
-        if one.change and bars.by_yardstick(one) > 0:
-            told = Calibrated(one.length, 1 + bars.by_yardstick(one))
-            lengths.learn(one.workload, told)
+        share = bars.by_yardstick(one) if one.change else 0.0
+        if share > 0:
+            lengths.learn(one.workload, Calibrated(one.length, 1 + share))
 
 
 def _told_of(one: Comparison) -> str:
