@@ -175,7 +175,7 @@ def injected(comparisons: Sequence[Comparison]) -> list[float]:
     What a number costs is told by the yardsticks of this and the `NEAR` slow-downs of
     the same workload before and after it, beside a neighbour or not as it was itself:
     the line through the origin, by least squares, of their slow-downs over their
-    numbers. One yardstick alone would still be a third as uncertain as its head.
+    numbers. One yardstick alone is by its trios a third as uncertain as its head.
 
     Args:
         comparisons: In the order in which they were made.
