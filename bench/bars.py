@@ -14,7 +14,7 @@ from scipy.stats import binomtest
 
 from bench import evidence, machine
 from bench.errors import UsageError, write_whole
-from bench.injection import LEAST, TIMES
+from bench.injection import LEAST
 from bench.stats import CONFIDENCE, Interval
 from bench.watch import Watch
 
@@ -33,6 +33,7 @@ class Comparison:
         length: Of the operation that was to make it; see `injection`.
         yardstick: Log-ratio and error of the yardstick's trios, taken in the meantime;
             empty of equal sides.
+        times: How many times as many numbers the yardstick has as head.
         neighbour: Whether a noisy one ran beside it.
         ratios: Log-ratio of head and its error, a pair a trio; None where a trio had
             too few turns to tell the error.
@@ -45,6 +46,7 @@ class Comparison:
     length: int
     neighbour: bool
     yardstick: list[tuple[float, float | None]]
+    times: int
     ratios: list[tuple[float, float | None]]
     controls: list[tuple[float, float | None]]
     seconds: float = 0.0
@@ -175,7 +177,7 @@ def injected(comparisons: Sequence[Comparison]) -> list[float]:
     What a number costs is told by the yardsticks of this and the `NEAR` slow-downs of
     the same workload before and after it, beside a neighbour or not as it was itself:
     the line through the origin, by least squares, of their slow-downs over their
-    numbers. One yardstick alone is by its trios a third as uncertain as its head.
+    numbers. One yardstick alone is by its trios half as uncertain as its head.
 
     Args:
         comparisons: In the order in which they were made.
@@ -186,18 +188,22 @@ def injected(comparisons: Sequence[Comparison]) -> list[float]:
             groups[one.workload, one.neighbour].append((place, one))
     for group in groups.values():
         numbers = np.array([one.length - LEAST for _, one in group], float)
-        slower = np.array([by_yardstick(one) for _, one in group])
+        long = numbers * [one.times for _, one in group]
+        slower = np.array([_yardstick(one) for _, one in group])
         for at, (place, _) in enumerate(group):
             near = slice(max(0, at - NEAR), at + NEAR + 1)
-            each = slower[near] @ numbers[near] / (numbers[near] @ numbers[near])
+            each = slower[near] @ long[near] / (long[near] @ long[near])
             found[place] = float(each * numbers[at])
     return found
 
 
 def by_yardstick(one: Comparison) -> float:
     """By what share head was slower, by this comparison's own yardstick alone."""
-    told = evidence.interval(_known(one.yardstick), 1 - CONFIDENCE)
-    return (told.estimate - 1) / TIMES
+    return _yardstick(one) / one.times
+
+
+def _yardstick(one: Comparison) -> float:
+    return evidence.interval(_known(one.yardstick), 1 - CONFIDENCE).estimate - 1
 
 
 def _spread(shares: Sequence[float]) -> str:

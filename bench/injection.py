@@ -31,7 +31,7 @@ LEAST_RATIO = 1.02  # less is noise, and one of 1 or below would be divided by
 FIRST = 400  # numbers, where nothing is known
 LEAST = 40  # in the unslowed file: 10 us
 ROOM = 16_384  # numbers and zeros together
-TIMES = 8  # as many numbers in the yardstick: it is as much slower
+TIMES = 4  # as many numbers in the yardstick; eight times took 8.4 times as long
 RECENT = 6  # measurements that the length of the next is told by
 
 BUSY = '''

@@ -27,7 +27,7 @@ from bench.trial import Trial
 TRIOS = 14  # many and short: processes differ more than the turns of one do
 TURN_SECONDS = 10 / TRIOS  # of each trio: ten seconds of turns a comparison
 CALIBRATING = 12  # trios
-YARDSTICK_EACH = 4  # trios: one of the yardstick: it tells as much as 64 of head's
+YARDSTICK_EACH = 4  # trios: one of the yardstick: it tells as much as 16 of head's
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,7 @@ def compared(
         "ratios": [evidence.head(trio, METRIC) for trio in trios],
         "controls": [evidence.control(trio, METRIC) for trio in trios],
         "yardstick": [evidence.head(trio, METRIC) for trio in measured],
+        "times": injection.TIMES,
         "seconds": time.monotonic() - start,
     }
 

@@ -74,7 +74,7 @@ def test_files_that_are_compared_differ_only_in_how_many_numbers_there_are() -> 
     with pytest.raises(UsageError) as error:
         injection.text("prose", room + 1, room)
     assert str(error.value) == (
-        "There is room for 4,096 numbers and not for 4,097. Name a workload with "
+        "There is room for 2,048 numbers and not for 2,049. Name a workload with "
         "shorter calls, or give more room."
     )
 

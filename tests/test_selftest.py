@@ -36,6 +36,7 @@ def comparisons(each: int = 72) -> list[Comparison]:
                     length=injection.LEAST + round(1e5 * change),
                     neighbour=noisy,
                     yardstick=[(float(value), error) for value in yardstick],
+                    times=injection.TIMES,
                     ratios=[(float(value), error) for value in heads],
                     controls=[(float(value), error) for value in controls],
                 )
@@ -90,6 +91,16 @@ def test_a_yardstick_that_met_a_burst_weighs_one_in_seven() -> None:
     shares = bars.injected([*some[:3], equal, mad, *some[3:]])
     assert shares[3] == 0.0
     assert shares[4] == pytest.approx(0.05 + 0.03 / 7, abs=0.001)
+
+
+def test_a_longer_yardstick_tells_the_same_and_weighs_as_it_is_long() -> None:
+    some = [one for one in COMPARISONS if one.change == 0.05 and not one.neighbour][:2]
+    long = replace(some[0], times=8, yardstick=[(math.log1p(8 * 0.06), QUIET)] * 4)
+    assert bars.by_yardstick(long) == pytest.approx(0.06)
+    assert bars.injected([long] * 2) == pytest.approx([0.06] * 2)
+    short = replace(some[1], times=4, yardstick=[(math.log1p(4 * 0.05), QUIET)] * 4)
+    told = (0.06 * 8**2 + 0.05 * 4**2) / (8**2 + 4**2)
+    assert bars.injected([long, short]) == pytest.approx([told] * 2)
 
 
 def always_slower(one, margin):
@@ -170,6 +181,7 @@ def test_what_a_trio_said_can_be_written_and_read(tmp_path) -> None:
         length=injection.LEAST,
         neighbour=False,
         yardstick=[],
+        times=injection.TIMES,
         ratios=[evidence.head(trio, bars.METRIC) for trio in trios],
         controls=[evidence.control(trio, bars.METRIC) for trio in trios],
     )
@@ -218,6 +230,7 @@ def test_what_was_compared_before_is_gone_on_with(monkeypatch) -> None:
         long = [(math.log1p(injection.TIMES * share), QUIET)] * 4
         return {
             "yardstick": long if slower else [],
+            "times": injection.TIMES,
             "ratios": [(math.log1p(share), QUIET)] * slowed.TRIOS,
             "controls": [(0.0, QUIET)] * slowed.TRIOS,
         }

@@ -1,12 +1,14 @@
-"""Real data that comes with the dependencies: a photograph, English prose, prices."""
+"""Real data that comes with the dependencies: a photograph, English prose, prices.
+
+What they lie in is imported where they are made: each run imports its workload, and
+Matplotlib would cost it a tenth of a second for data that are on disk already.
+"""
 
 import functools
 import re
 from pathlib import Path
-from pydoc_data.topics import topics
 
 import numpy as np
-from matplotlib import cbook
 from PIL import Image
 
 SHARES = ("IBM", "AAPL", "MSFT", "XRX", "ADBE", "^GSPC", "^IXIC")
@@ -77,8 +79,7 @@ def monthly_returns() -> np.ndarray:
     From matplotlib's `Stocks.csv`, 1990 on; lines of dividend days, which have no
     prices, are left out, and so are the shares that were listed later.
     """
-    path = cbook.get_sample_data("Stocks.csv", asfileobj=False)
-    lines = Path(path).read_text(encoding="utf-8").splitlines()
+    lines = _sample("Stocks.csv").read_text(encoding="utf-8").splitlines()
     names, *rows = [line.split(",") for line in lines if not line.startswith("#")]
     columns = [names.index(share) for share in SHARES]
     prices = [[row[column] for column in columns] for row in rows]
@@ -86,16 +87,23 @@ def monthly_returns() -> np.ndarray:
     return np.diff(np.log(full), axis=0).astype(np.float32)
 
 
+def _sample(name: str) -> Path:
+    from matplotlib import cbook
+
+    return Path(cbook.get_sample_data(name, asfileobj=False))
+
+
 @functools.cache
 def _photograph() -> Image.Image:
-    path = cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
-    with Image.open(path) as image:
+    with Image.open(_sample("grace_hopper.jpg")) as image:
         return image.convert("RGB")
 
 
 @functools.cache
 def _prose() -> tuple[np.ndarray, np.ndarray]:
     """Sentences, and the place of each one's topic among the topics, 0 to 1."""
+    from pydoc_data.topics import topics
+
     lines, places = [], []
     for place, name in enumerate(sorted(topics)):
         for sentence in re.split(r"(?<=[.!?:])\s+", topics[name]):
