@@ -179,8 +179,15 @@ def build(
     """
     import tensorflow as tf
 
+    from bench.preprocess import as_written
+
     calls = _calls(p.map_parallel_calls)
     cache = lambda dataset: dataset.cache(cache_path)  # noqa: E731
+
+    @as_written
+    def preprocessed(decoded: object) -> tuple:
+        features, *label = decoded if isinstance(decoded, tuple) else (decoded,)
+        return layers(features), *label
 
     def decoded(dataset: tf.data.Dataset) -> tf.data.Dataset:
         return dataset.map(decode, num_parallel_calls=calls) if decodes else dataset
@@ -194,14 +201,13 @@ def build(
 
     def mapped(dataset: tf.data.Dataset) -> tf.data.Dataset:
         return dataset.map(
-            lambda features, *label: (layers(features), *label),
-            num_parallel_calls=calls,
+            as_written(lambda *decoded: preprocessed(decoded)), num_parallel_calls=calls
         )
 
     def both(dataset: tf.data.Dataset) -> tf.data.Dataset:
         # One map, as users write it: a second one would be a second hand-over.
         return dataset.map(
-            lambda *record: _first(layers, decode(*record)), num_parallel_calls=calls
+            lambda *record: preprocessed(decode(*record)), num_parallel_calls=calls
         )
 
     def batched(dataset: tf.data.Dataset) -> tf.data.Dataset:
@@ -275,11 +281,6 @@ def prepared(p: Pipeline) -> int:
 def with_axes(pipeline: Pipeline, settings: Mapping[str, object]) -> Pipeline:
     """The pipeline with some axes set."""
     return replace(pipeline, **settings)
-
-
-def _first(function: Callable, values: tuple) -> tuple:
-    features, *label = values if isinstance(values, tuple) else (values,)
-    return (function(features), *label)
 
 
 def _calls(value: Calls) -> int | None:

@@ -24,7 +24,7 @@ def apply_layers(
     layers: Sequence[Callable],
     features: tf.Tensor,
     *,
-    rank: int | None = None,
+    rank: Callable[[], int] | None = None,
     training: bool = True,
 ) -> tf.Tensor:
     """The layers in turn, as in training.
@@ -32,9 +32,10 @@ def apply_layers(
     Args:
         layers: Keras layers.
         features: A bare example or a batch.
-        rank: The output's rank for a bare example. Some layers, such as
-            Normalization, answer a bare example with a batch of one, whose leading
-            axis is then dropped, or the batches of two orders would differ in shape.
+        rank: Tells the output's rank for a bare example; None of a batch. Some layers,
+            such as Normalization, answer a bare example with a batch of one, whose
+            leading axis is then dropped, or the batches of two orders would differ in
+            shape. Only asked of what could be such a batch, as to know takes a trace.
         training: Random layers do nothing outside training.
     """
     for layer in layers:
@@ -42,7 +43,9 @@ def apply_layers(
             features = layer(features, training=training)
         else:
             features = layer(features)
-    if rank is not None and features.shape.rank == rank + 1:
+    shape = features.shape
+    one = bool(rank and shape.rank) and shape[0] in (1, None)
+    if one and shape.rank == rank() + 1:
         features = tf.squeeze(features, axis=0)
     return features
 

@@ -29,7 +29,7 @@ def facts(work: Work, consumer: str) -> dict[str, float | str]:
     """Facts on draws for layers, on inference for models; the same in every run.
 
     Args:
-        work: The trial's workload, with its rank known.
+        work: The trial's workload.
         consumer: What pulls the batches.
 
     Returns:
@@ -96,7 +96,7 @@ def repeated(work: Work, example: tf.Tensor) -> np.ndarray:
             )
         },
     )
-    rank = work.rank if p.order == "map_batch" else None
+    rank = work.known_rank if p.order == "map_batch" else None
     dataset = build(
         p,
         tf.data.Dataset.from_tensors((example,)).repeat(COPIES),

@@ -1,7 +1,7 @@
 """One trial's workload in its process: data, layers and model, put together."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import ModuleType
 
@@ -51,20 +51,22 @@ class Work:
         """The layers on a batch."""
         return apply_layers(self.layers, features)
 
-    def know_rank(self, batch: tf.TensorSpec | None = None) -> None:
-        """Learn the output's rank from tracing the layers on a batch, without a run.
+    def known_rank(self, batch: tf.TensorSpec | None = None) -> int:
+        """The output's rank for a bare example, from tracing a batch, without a run.
 
         Args:
             batch: What the layers take; asked of the raw batches by default.
         """
-        batch = batch or self._raw().element_spec[0]
-        with tf.init_scope(), tf.device(self.device):  # out of the map that may ask
-            traced = self.reference.get_concrete_function(batch)
-        self.rank = traced.structured_outputs.shape.rank - 1
+        if self.rank is None:
+            with tf.init_scope(), tf.device(self.device):  # out of the map that may ask
+                batch = batch or self._raw().element_spec[0]
+                traced = self.reference.get_concrete_function(batch)
+            self.rank = traced.structured_outputs.shape.rank - 1
+        return self.rank
 
     @property
     def meets_examples(self) -> bool:
-        """Whether the layers meet bare examples; the output's rank must be known."""
+        """Whether the layers meet bare examples; the output's rank may be asked for."""
         p = self.pipeline
         return p.placement == "dataset" and p.order == "map_batch"
 
@@ -156,7 +158,9 @@ class Work:
         )
 
         def outside_training(features: tf.Tensor) -> tf.Tensor:
-            return apply_layers(self.layers, features, rank=self.rank, training=False)
+            return apply_layers(
+                self.layers, features, rank=self.known_rank, training=False
+            )
 
         return self._build(p, self._source(p), outside_training)
 
@@ -168,10 +172,10 @@ class Work:
     def _on_any(self, features: tf.Tensor) -> tf.Tensor:
         if not self.meets_examples:
             return apply_layers(self.layers, features)
-        if self.rank is None:
-            shape = [self.pipeline.batch_size, *features.shape]
-            self.know_rank(tf.TensorSpec(shape, features.dtype))
-        return apply_layers(self.layers, features, rank=self.rank)
+        batch = tf.TensorSpec(
+            [self.pipeline.batch_size, *features.shape], features.dtype
+        )
+        return apply_layers(self.layers, features, rank=partial(self.known_rank, batch))
 
     def _jit(self) -> bool:
         if self.pipeline.jit == "auto":  # as Keras does: all or nothing, never on CPU

@@ -166,7 +166,7 @@ def _measure(
     work = Work(p, entry, module, made, layers, request.seed, device)
     if trial.consumer == "serve":
         with clock.time("check"):
-            work.know_rank()
+            work.known_rank()
     if p.placement == "offline":
         with clock.time("offline"):
             work.store(scratch, facts)

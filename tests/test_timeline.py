@@ -20,7 +20,7 @@ def work(name, **axes):
     made = inputs.prepare(entry, module, p, "")
     layers = as_layers(module.build(made.features, **entry.variant))
     one = Work(p, entry, module, made, layers, 0, "/CPU:0")
-    one.know_rank()
+    one.known_rank()
     return one
 
 
