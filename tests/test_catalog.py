@@ -1,5 +1,6 @@
 """The shelves are read as text, and what a user mistypes is said whole."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -138,3 +139,15 @@ def test_a_file_that_is_not_text_is_said(tmp_path: Path) -> None:
         f"{file} cannot be read as UTF-8 text: 'utf-8' codec can't decode byte 0xff in "
         "position 0: invalid start byte."
     )
+
+
+def test_no_workload_imports_matplotlib_where_its_data_are_made_already(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each run imports its workload, and would wait for it a tenth of a second."""
+    monkeypatch.setitem(sys.modules, "matplotlib", None)  # importing it fails
+    for name in catalog.workload_names():
+        for module in [m for m in sys.modules if m.startswith("bench.workloads._")]:
+            monkeypatch.delitem(sys.modules, module)
+        entry = catalog.find(name)
+        assert callable(catalog.load(entry).build)

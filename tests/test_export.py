@@ -45,7 +45,6 @@ def work(name: str, **axes) -> Work:
     made = inputs.prepare(entry, module, p)
     layers = as_layers(module.build(made.features, **entry.variant))
     found = Work(p, entry, module, made, layers, 0, "/CPU:0")
-    found.known_rank()
     return found
 
 

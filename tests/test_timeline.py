@@ -20,7 +20,6 @@ def work(name, **axes):
     made = inputs.prepare(entry, module, p, "")
     layers = as_layers(module.build(made.features, **entry.variant))
     one = Work(p, entry, module, made, layers, 0, "/CPU:0")
-    one.known_rank()
     return one
 
 

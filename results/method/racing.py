@@ -215,17 +215,19 @@ def _shortened(effort: Effort, count: int, options: argparse.Namespace) -> Effor
 def markdown(results: dict[str, dict]) -> str:
     """The bar's table."""
     lines = [
-        "| workload | trials | exhaustive | race | share of time | exhaustive best | "
-        "found by the race | its time over the best's, exhaustive runs | the same, "
-        "fresh rounds | held |",
-        "| --- | --: | --: | --: | --: | --- | --- | --: | --: | --- |",
+        "| workload | trials | rounds, ramp and steady | exhaustive | race | "
+        "share of time | exhaustive best | found by the race | "
+        "its time over the best's, exhaustive runs | the same, fresh rounds | held |",
+        "| --- | --: | --- | --: | --: | --: | --- | --- | --: | --: | --- |",
     ]
     for name, one in results.items():
-        fresh = one["ratio_in_fresh_rounds"]
+        fresh, effort = one["ratio_in_fresh_rounds"], one["effort"]
         same = one["race_best"] == one["exhaustive_best"]
         cells = (
             f"{name} ({one['consumer']})",
             one["trials"],
+            f"{effort['rounds']}, at most {effort['warmup_seconds']:.2g} s and "
+            f"{effort['steady_seconds']:.2g} s",
             f"{spoken(one['exhaustive_seconds'])}, {one['exhaustive_runs']} runs",
             f"{spoken(one['race_seconds'])}, {one['race_runs']} runs",
             f"{100 * one['share']:.0f} %",
@@ -236,13 +238,10 @@ def markdown(results: dict[str, dict]) -> str:
             "yes" if one["held"] else "no",
         )
         lines.append(f"| {' | '.join(map(str, cells))} |")
-    effort = next(iter(results.values()))["effort"]
     lines += [
         "",
-        f"{effort['rounds']} rounds of {effort['steady_seconds']:.2g} s steady and at "
-        f"most {effort['warmup_seconds']:.2g} s ramp (the first workload); times are "
-        "whole sweeps, with the servers' starts; ratios with 95 % intervals, paired "
-        "within rounds.",
+        "Times are whole sweeps, with the servers' starts; ratios with 95 % intervals, "
+        "paired within rounds.",
     ]
     return "\n".join(lines) + "\n"
 
