@@ -1,0 +1,45 @@
+"""What a trial's workload is asked: the layers on examples and on batches."""
+
+import numpy as np
+import pytest
+
+from bench import catalog, gate, inputs
+from bench.pipeline import Pipeline
+from bench.preprocess import as_layers
+from bench.work import Work
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    """Inputs made by a test stay with it."""
+    folder = tmp_path_factory.getbasetemp() / "cache"
+    monkeypatch.setenv("FEEDRATE_CACHE", str(folder))
+
+
+def work(name: str, **axes) -> Work:
+    """A trial's workload as the worker has it before the check."""
+    entry = catalog.find(name)
+    module = catalog.load(entry)
+    p = Pipeline(**axes)
+    made = inputs.prepare(entry, module, p)
+    layers = as_layers(module.build(made.features, **entry.variant))
+    return Work(p, entry, module, made, layers, 0, "/CPU:0")
+
+
+def test_what_cannot_be_a_batch_of_one_needs_no_trace_to_tell() -> None:
+    """A flipped image has 16 rows and not 1: its layers are traced in the map only."""
+    one = work("random_flip", image_size=16)
+    assert one.witness()[0][1].shape == (32, 16, 16, 3)
+    assert one.reference.experimental_get_tracing_count() == 0
+
+
+def test_a_batch_of_one_made_of_a_bare_example_is_an_example_again() -> None:
+    """Normalization makes one of each; then the rank is traced, once."""
+    one = work("normalization")
+    outputs = gate.joined([made for _, made in one.witness()])
+    assert one.reference.experimental_get_tracing_count() == 1
+    other = work("normalization", order="batch_map")
+    np.testing.assert_array_equal(
+        outputs, gate.joined([made for _, made in other.witness()])
+    )
+    assert one.known_rank() == outputs.ndim - 1
