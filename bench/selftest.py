@@ -108,7 +108,7 @@ def compare(
     done = len(before)
     with tempfile.TemporaryDirectory(prefix="feedrate-") as folder:
         for number in itertools.count():
-            cells = _round(number, cases)
+            cells = list(enumerate(_round(number, cases)))
             cells, done = cells[done:], max(0, done - len(cells))
             if not cells:
                 continue
@@ -117,12 +117,15 @@ def compare(
             try:
                 unknown = [c for c in cases if c.workload not in lengths.found]
                 slowed.calibrate(lengths, server, unknown, Path(folder), say)
-                for case, change, noisy in cells:
+                for place, (case, change, noisy) in cells:
                     if time.monotonic() > stop:
                         return
                     length = lengths.slower(case.workload, change)
                     sides = slowed.sides(server, case, length, Path(folder))
-                    with slowed.neighbour() if noisy else contextlib.nullcontext():
+                    beside = contextlib.nullcontext()
+                    if noisy:  # another each time, or all would meet the same bursts
+                        beside = slowed.neighbour(1000 * number + place)
+                    with beside:
                         taken = slowed.compared(sides, bool(change), number)
                     one = Comparison(
                         workload=case.workload,

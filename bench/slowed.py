@@ -123,7 +123,7 @@ def sides(
 
 
 @contextlib.contextmanager
-def neighbour(seed: int = 0) -> Iterator[None]:
+def neighbour(seed: int) -> Iterator[None]:
     """A noisy process beside what is measured."""
     noisy = subprocess.Popen(
         [sys.executable, "-m", "bench.neighbour", "600", str(seed)],

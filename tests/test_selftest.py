@@ -222,7 +222,13 @@ def test_what_was_compared_before_is_gone_on_with(monkeypatch) -> None:
     monkeypatch.setattr(selftest, "executor", lambda: mock.Mock())
     monkeypatch.setattr(slowed, "calibrate", lambda _, s, cases, *rest: None)
     monkeypatch.setattr(slowed, "sides", lambda server, case, length, folder: length)
-    monkeypatch.setattr(slowed, "neighbour", contextlib.nullcontext)
+    seeds: list[int] = []
+
+    def neighbour(seed: int) -> contextlib.AbstractContextManager:
+        seeds.append(seed)
+        return contextlib.nullcontext()
+
+    monkeypatch.setattr(slowed, "neighbour", neighbour)
 
     def compared(length: int, slower: bool, seed: int) -> dict:
         share = 1e-5 * (length - injection.LEAST)
@@ -243,6 +249,7 @@ def test_what_was_compared_before_is_gone_on_with(monkeypatch) -> None:
         fresh = list(itertools.islice(later, len(rounds[0]) - 4 + len(rounds[1])))
     cells = [(change, noisy) for _, change, noisy in rounds[0][4:] + rounds[1]]
     assert [(one.change, one.neighbour) for one in fresh] == cells
+    assert len(set(seeds)) == len(seeds) == sum(noisy for _, noisy in cells)
     assert {one.length for one in fresh if one.change == 0.05} == {
         injection.LEAST + 5000
     }
