@@ -44,8 +44,7 @@ def apply_layers(
         else:
             features = layer(features)
     shape = features.shape
-    one = bool(rank and shape.rank) and shape[0] in (1, None)
-    if one and shape.rank == rank() + 1:
+    if rank and shape.rank and shape[0] in (1, None) and shape.rank == rank() + 1:
         features = tf.squeeze(features, axis=0)
     return features
 

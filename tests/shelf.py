@@ -1,4 +1,4 @@
-"""The layers shelf for tests: every entry and variant, prepared once."""
+"""The shelves for tests: every layer and variant, prepared once; a trial's workload."""
 
 import functools
 from collections.abc import Callable
@@ -8,8 +8,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bench import catalog
+from bench import catalog, inputs
+from bench.pipeline import Pipeline
 from bench.preprocess import apply_layers, as_layers, to_numpy
+from bench.work import Work
 
 COUNT = 64
 ENTRIES = [
@@ -30,6 +32,15 @@ def features(stem: str) -> np.ndarray:
     """64 raw examples, the same for all variants."""
     made = module(stem).examples(np.random.default_rng(11), COUNT)
     return made[0] if isinstance(made, tuple) else made
+
+
+def work(name: str, **axes: object) -> Work:
+    """A trial's workload as the worker has it, before anything is traced."""
+    p, entry = Pipeline(**axes), catalog.find(name)
+    module = catalog.load(entry)
+    made = inputs.prepare(entry, module, p)
+    built = as_layers(module.build(made.features, **entry.variant))
+    return Work(p, entry, module, made, built, 0, "/CPU:0")
 
 
 def layers(entry: catalog.Entry) -> list[keras.Layer]:

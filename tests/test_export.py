@@ -11,11 +11,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from shelf import work
 
-from bench import catalog, export, fresh, gate, inputs, phases, serving
+from bench import catalog, export, fresh, gate, phases, serving
 from bench.loading import OURS
 from bench.pipeline import Pipeline
-from bench.preprocess import as_layers, to_numpy
+from bench.preprocess import to_numpy
 from bench.refusal import refusal
 from bench.sweeps import find as find_sweep
 from bench.sweeps import trials
@@ -28,24 +29,6 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 BRIEF = Effort(rounds=1, steady_seconds=0.05, warmup_seconds=0.1)
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    """Inputs made by a test stay with it."""
-    folder = tmp_path_factory.getbasetemp() / "cache"
-    monkeypatch.setenv("FEEDRATE_CACHE", str(folder))
-
-
-def work(name: str, **axes) -> Work:
-    """A trial's workload as the worker has it when it serves."""
-    entry = catalog.find(name)
-    module = catalog.load(entry)
-    p = Pipeline(**axes)
-    made = inputs.prepare(entry, module, p)
-    layers = as_layers(module.build(made.features, **entry.variant))
-    found = Work(p, entry, module, made, layers, 0, "/CPU:0")
-    return found
 
 
 def served(name: str, folder: Path, **axes) -> dict:

@@ -2,31 +2,17 @@
 
 import keras
 import numpy as np
-import pytest
+import shelf
 import tensorflow as tf
 
-from bench import catalog, inputs, randomness
+from bench import randomness
 from bench.pipeline import Pipeline
-from bench.preprocess import as_layers
 from bench.work import Work
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    """Inputs made by a test stay with it."""
-    folder = tmp_path_factory.getbasetemp() / "cache"
-    monkeypatch.setenv("FEEDRATE_CACHE", str(folder))
-
-
-def work(name: str, **axes) -> Work:
-    """A trial's workload as the worker has it when it asks for the facts."""
-    entry = catalog.find(name)
-    module = catalog.load(entry)
-    p = Pipeline(image_size=16, **axes)
-    made = inputs.prepare(entry, module, p)
-    layers = as_layers(module.build(made.features, **entry.variant))
-    found = Work(p, entry, module, made, layers, 0, "/CPU:0")
-    return found
+def work(name: str, **axes: object) -> Work:
+    """Of images of 16 pixels."""
+    return shelf.work(name, image_size=16, **axes)
 
 
 def test_random_crop_draws_once_a_batch():

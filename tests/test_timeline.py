@@ -1,26 +1,15 @@
 """Traced training steps: spans tile the steps, and prefetch makes them overlap."""
 
 import pytest
+from shelf import work
 
-from bench import catalog, inputs, timeline
+from bench import timeline
 from bench.pipeline import Pipeline
-from bench.preprocess import as_layers
 from bench.timeline import merged
-from bench.work import Work
 
 pytestmark = pytest.mark.alone
 
 STEPS = 5
-
-
-def work(name, **axes):
-    """A workload that is ready to be built."""
-    p, entry = Pipeline(**axes), catalog.find(name)
-    module = catalog.load(entry)
-    made = inputs.prepare(entry, module, p, "")
-    layers = as_layers(module.build(made.features, **entry.variant))
-    one = Work(p, entry, module, made, layers, 0, "/CPU:0")
-    return one
 
 
 def overlap(spans, first, second):

@@ -1,29 +1,9 @@
 """What a trial's workload is asked: the layers on examples and on batches."""
 
 import numpy as np
-import pytest
+from shelf import work
 
-from bench import catalog, gate, inputs
-from bench.pipeline import Pipeline
-from bench.preprocess import as_layers
-from bench.work import Work
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    """Inputs made by a test stay with it."""
-    folder = tmp_path_factory.getbasetemp() / "cache"
-    monkeypatch.setenv("FEEDRATE_CACHE", str(folder))
-
-
-def work(name: str, **axes) -> Work:
-    """A trial's workload as the worker has it before the check."""
-    entry = catalog.find(name)
-    module = catalog.load(entry)
-    p = Pipeline(**axes)
-    made = inputs.prepare(entry, module, p)
-    layers = as_layers(module.build(made.features, **entry.variant))
-    return Work(p, entry, module, made, layers, 0, "/CPU:0")
+from bench import gate
 
 
 def test_what_cannot_be_a_batch_of_one_needs_no_trace_to_tell() -> None:
