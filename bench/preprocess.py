@@ -24,7 +24,7 @@ def apply_layers(
     layers: Sequence[Callable],
     features: tf.Tensor,
     *,
-    rank: Callable[[], int] | None = None,
+    rank: Callable[[tf.Tensor], int] | None = None,
     training: bool = True,
 ) -> tf.Tensor:
     """The layers in turn, as in training.
@@ -32,19 +32,21 @@ def apply_layers(
     Args:
         layers: Keras layers.
         features: A bare example or a batch.
-        rank: Tells the output's rank for a bare example; None of a batch. Some layers,
-            such as Normalization, answer a bare example with a batch of one, whose
-            leading axis is then dropped, or the batches of two orders would differ in
-            shape. Only asked of what could be such a batch, as to know takes a trace.
+        rank: Tells the output's rank for a bare example, given that; None of a batch.
+            Some layers, such as Normalization, answer a bare example with a batch of
+            one, whose leading axis is then dropped, or the batches of two orders would
+            differ in shape. Only asked of what could be such a batch: it takes a trace.
         training: Random layers do nothing outside training.
     """
+    example = features
     for layer in layers:
         if getattr(layer, "_call_has_training_arg", False):
             features = layer(features, training=training)
         else:
             features = layer(features)
     shape = features.shape
-    if rank and shape.rank and shape[0] in (1, None) and shape.rank == rank() + 1:
+    could_be_one = rank and shape.rank and shape[0] in (1, None)
+    if could_be_one and shape.rank == rank(example) + 1:
         features = tf.squeeze(features, axis=0)
     return features
 

@@ -105,10 +105,10 @@ def compare(
     """
     lengths = Lengths()
     _learn(lengths, before)
-    done = len(before)
+    done, seeds = len(before), itertools.count(len(before))
     with tempfile.TemporaryDirectory(prefix="feedrate-") as folder:
         for number in itertools.count():
-            cells = list(enumerate(_round(number, cases)))
+            cells = _round(number, cases)
             cells, done = cells[done:], max(0, done - len(cells))
             if not cells:
                 continue
@@ -117,14 +117,14 @@ def compare(
             try:
                 unknown = [c for c in cases if c.workload not in lengths.found]
                 slowed.calibrate(lengths, server, unknown, Path(folder), say)
-                for place, (case, change, noisy) in cells:
+                for case, change, noisy in cells:
                     if time.monotonic() > stop:
                         return
                     length = lengths.slower(case.workload, change)
                     sides = slowed.sides(server, case, length, Path(folder))
                     beside = contextlib.nullcontext()
                     if noisy:  # another each time, or all would meet the same bursts
-                        beside = slowed.neighbour(1000 * number + place)
+                        beside = slowed.neighbour(next(seeds))
                     with beside:
                         taken = slowed.compared(sides, bool(change), number)
                     one = Comparison(

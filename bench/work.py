@@ -1,7 +1,7 @@
 """One trial's workload in its process: data, layers and model, put together."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 
@@ -51,16 +51,18 @@ class Work:
         """The layers on a batch."""
         return apply_layers(self.layers, features)
 
-    def known_rank(self, batch: tf.TensorSpec | None = None) -> int:
+    def known_rank(self, example: tf.Tensor) -> int:
         """The output's rank for a bare example, from tracing a batch, without a run.
 
         Args:
-            batch: What the layers take; asked of the raw batches by default.
+            example: What the layers take, in the map that asks.
         """
         if self.rank is None:
-            with tf.init_scope(), tf.device(self.device):  # out of the map that may ask
-                batch = batch or self._raw().element_spec[0]
-                traced = self.reference.get_concrete_function(batch)
+            shape = [self.pipeline.batch_size, *example.shape]
+            with tf.init_scope(), tf.device(self.device):  # out of that map
+                traced = self.reference.get_concrete_function(
+                    tf.TensorSpec(shape, example.dtype)
+                )
             self.rank = traced.structured_outputs.shape.rank - 1
         return self.rank
 
@@ -172,10 +174,7 @@ class Work:
     def _on_any(self, features: tf.Tensor) -> tf.Tensor:
         if not self.meets_examples:
             return apply_layers(self.layers, features)
-        batch = tf.TensorSpec(
-            [self.pipeline.batch_size, *features.shape], features.dtype
-        )
-        return apply_layers(self.layers, features, rank=partial(self.known_rank, batch))
+        return apply_layers(self.layers, features, rank=self.known_rank)
 
     def _jit(self) -> bool:
         if self.pipeline.jit == "auto":  # as Keras does: all or nothing, never on CPU

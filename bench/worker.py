@@ -164,9 +164,6 @@ def _measure(
     with clock.time("adapt"):
         layers = as_layers(module.build(made.features, **entry.variant))
     work = Work(p, entry, module, made, layers, request.seed, device)
-    if trial.consumer == "serve":
-        with clock.time("check"):
-            work.known_rank()
     if p.placement == "offline":
         with clock.time("offline"):
             work.store(scratch, facts)

@@ -22,4 +22,4 @@ def test_a_batch_of_one_made_of_a_bare_example_is_an_example_again() -> None:
     np.testing.assert_array_equal(
         outputs, gate.joined([made for _, made in other.witness()])
     )
-    assert one.known_rank() == outputs.ndim - 1
+    assert one.rank == outputs.ndim - 1
