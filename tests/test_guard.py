@@ -132,7 +132,7 @@ def test_a_control_that_wanders_blames_nobody() -> None:
     found = guarded(lambda n: trio(head=0.2, control=0.05, noise=0.01, seed=n))
     assert verdicts(found) == ["unknown"]
     assert found.rows[0].cause == (
-        "too noisy to blame anybody: base against itself differs by +5.12 %, more than "
+        "too noisy to blame anybody: base against itself differs by +5.13 %, more than "
         "half the threshold"
     )
     assert found.control[0].verdict == "slower"
