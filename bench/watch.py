@@ -76,8 +76,9 @@ class Watch:
     def finish(self) -> None:
         """The last look, when time is up.
 
-        What it flags is confirmed if the latest trios say so by themselves and those
-        before them do, too: two sets of processes, of which neither decided alone.
+        What it flags is confirmed if the later half of the trios say so by themselves
+        and the earlier half do, too: two sets of processes, of which neither decided
+        alone.
         """
         if not self.open:
             return
@@ -87,7 +88,7 @@ class Watch:
         if not self.flagged:
             self._look(self._known())
         if self.flagged and len(self.ratios) >= evidence.LEAST_TRIOS + CONFIRMING:
-            self._confirm(self._known())
+            self._confirm(self._known(), len(self.ratios) // 2)
 
     def interrupt(self) -> None:
         """No more trios, and no look: what is not settled stays unknown."""
@@ -183,13 +184,13 @@ class Watch:
             self.flagged, self.flagged_at = verdict, len(self.ratios)
         self.cause = "beyond the threshold, not yet confirmed by fresh processes"
 
-    def _confirm(self, found: stats.Interval) -> None:
+    def _confirm(self, found: stats.Interval, latest: int = CONFIRMING) -> None:
         """The latest trios and those before say so by themselves, and all together."""
         self.interval = found
-        logs = [ratio for ratio, _ in self.ratios]
-        sets = [np.mean(logs[:-CONFIRMING]), np.mean(logs[-CONFIRMING:])]
+        sets = [self.ratios[:-latest], self.ratios[-latest:]]
+        logs = [np.log(evidence.interval(s, self.alpha).estimate) for s in sets]
         sign = 1 if self.flagged == "slower" else -1
-        beyond = min(sign * one for one in sets) > np.log1p(self.threshold)
+        beyond = min(sign * one for one in logs) > np.log1p(self.threshold)
         agreed = stats.verdict(found, self.threshold) == self.flagged
         noisy = self.wandered()
         if agreed and beyond and not noisy:
