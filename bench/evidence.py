@@ -18,7 +18,7 @@ from bench.stats import Interval
 LEAST_TRIOS = 3
 # From each end: the middle fifth is left. A virtual core is fast or slow for tens of
 # milliseconds, so differences of turns are near their centre or far from it: images,
-# on one processor, scatter from trio to trio by 0.65 to 0.9 of what the middle half
+# on one processor, scatter from trio to trio by about 0.85 of what the middle half
 # leaves. On several processors they scatter by 1.03 of it, texts by 0.96 to 1.09.
 TRIMMED = 0.4
 BLOCK_ROUNDS = 3  # about as long as what bends turns lasts: 20 to 40 ms

@@ -43,9 +43,9 @@ from bench.stats import geometric
 RARE = {0.10: 4}  # injected in one round of so many: nobody doubts that it is caught
 SHARE_SWEEP = "quick"
 
-# A batch of each takes 2.5 to 10 ms. What turns meet is forgotten in tens of
-# milliseconds, and with batches four times as long (training: twice) the log-ratios of
-# trios scatter twice (training: 1.6 times) as much.
+# A turn of each takes 5 to 10 ms. What turns meet is forgotten in tens of milliseconds,
+# and with four times as many examples a batch (training: twice) the log-ratios of trios
+# scatter 1.9 times (training: 1.6 times) as much.
 CASES = (
     Case("prose", {"order": "batch_map", "batch_size": 256, "cpus": 1}),
     Case("photographs", {"order": "batch_map", "batch_size": 2, "cpus": 1}),
