@@ -21,7 +21,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from scipy import stats as distributions
 
 from bench import (
     bars,
@@ -176,9 +175,7 @@ def _told_of(one: Comparison) -> str:
 def bias(microseconds: float, pairs: int = 60) -> Bar:
     """The drain against one written by hand, at batches of this length."""
     told = [_told(microseconds, pairs) for _ in range(PROCESSES)]
-    logs = [
-        distributions.trim_mean(np.log(one["ratios"]), evidence.TRIMMED) for one in told
-    ]
+    logs = [evidence.centre(np.log(one["ratios"])) for one in told]
     ratio = geometric(np.exp(logs))
     most = BIAS[microseconds]
     length = np.median([one["microseconds"] for one in told])

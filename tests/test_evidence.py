@@ -29,6 +29,11 @@ def trio(head=0.0, control=0.0, noise=0.0, rounds=200, seed=0, **measured) -> Tr
     )
 
 
+def turned(logs: np.ndarray) -> Trio:
+    """A trio of these turns, `[rounds, 3]`."""
+    return replace(trio(), turns=[tuple(Turn(s, s) for s in r) for r in np.exp(logs)])
+
+
 def width(found: Interval) -> float:
     """On the log scale."""
     return np.log(found.high) - np.log(found.low)
@@ -70,9 +75,7 @@ def test_skewed_turns_favour_neither_side() -> None:
     found = []
     for seed in SEEDS:
         logs = np.random.default_rng(seed).exponential(0.1, (60, 3))
-        one = replace(
-            trio(), turns=[tuple(Turn(s, s) for s in row) for row in np.exp(logs)]
-        )
+        one = turned(logs)
         found.append(
             [
                 evidence.head(one, "seconds_per_example")[0],
@@ -93,9 +96,7 @@ def test_a_core_now_fast_now_slow_is_told_better_than_by_the_middle_half() -> No
         rng = np.random.default_rng(seed)
         slow = np.cumsum(rng.random(54) < 1 / 3) % 2
         logs = (0.35 * slow + rng.normal(0, 0.02, 54)).reshape(18, 3)
-        one = replace(
-            trio(), turns=[tuple(Turn(s, s) for s in row) for row in np.exp(logs)]
-        )
+        one = turned(logs)
         found.append(evidence.head(one, "seconds_per_example")[0])
         pairs = logs[:, [2]] - logs[:, :2]
         halves.append(distributions.trim_mean(pairs, 0.25, axis=0).mean())
@@ -109,10 +110,7 @@ def test_the_error_is_the_same_whoever_met_a_burst() -> None:
         rng = np.random.default_rng(3)
         logs = rng.normal(0, 0.02, (80, 3))
         logs[:30, place] += 0.5
-        rows = [tuple(Turn(s, s) for s in row) for row in np.exp(logs)]
-        errors.append(
-            evidence.head(replace(trio(), turns=rows), "seconds_per_example")[1]
-        )
+        errors.append(evidence.head(turned(logs), "seconds_per_example")[1])
     assert max(errors) < 1.3 * min(errors)
 
 
@@ -135,8 +133,7 @@ def test_the_error_within_a_trio_is_about_what_trios_scatter_by() -> None:
         noise = np.random.default_rng(seed).normal(0, 0.1, 150)
         for turn in range(1, 150):
             noise[turn] += 0.6 * noise[turn - 1]
-        rows = [tuple(Turn(s, s) for s in row) for row in np.exp(noise).reshape(50, 3)]
-        one = replace(trio(), turns=rows)
+        one = turned(noise.reshape(50, 3))
         found.append(evidence.control(one, "seconds_per_example"))
     ratios, errors = np.transpose(found)
     assert 0.8 < np.mean(errors**2) / np.var(ratios) < 1.25
