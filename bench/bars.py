@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,13 +13,11 @@ from scipy.stats import binomtest
 
 from bench import evidence, machine
 from bench.errors import UsageError, write_whole
-from bench.injection import LEAST
 from bench.stats import CONFIDENCE, Interval
 from bench.watch import Watch
 
 METRIC = "seconds_per_example"
 ENOUGH = 72  # comparisons from which a bar is taken as it stands
-NEAR = 3  # slow-downs before and after one, whose yardsticks tell of it too
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +27,9 @@ class Comparison:
     Attributes:
         workload: Which case.
         change: The slow-down that was aimed at, such as 0.05.
-        length: Of the operation that was to make it; see `injection`.
-        yardstick: Log-ratio and error of the yardstick's trios, taken in the meantime;
-            empty of equal sides.
-        times: How many times as many numbers the yardstick has as head.
         neighbour: Whether a noisy one ran beside it.
+        more_seconds: What a batch of head took more than one of base; see `injection`.
+        batch_seconds: What one of base took, the median of each trio.
         ratios: Log-ratio of head and its error, a pair a trio; None where a trio had
             too few turns to tell the error.
         controls: The same of base against base.
@@ -43,10 +38,9 @@ class Comparison:
 
     workload: str
     change: float
-    length: int
     neighbour: bool
-    yardstick: list[tuple[float, float | None]]
-    times: int
+    more_seconds: float
+    batch_seconds: list[float]
     ratios: list[tuple[float, float | None]]
     controls: list[tuple[float, float | None]]
     seconds: float = 0.0
@@ -145,7 +139,7 @@ def bars(comparisons: Sequence[Comparison], judge: Judge = judged) -> list[Bar]:
         comparisons: What was compared.
         judge: The estimator that is on trial.
     """
-    told = list(zip(comparisons, injected(comparisons), strict=True))
+    told = [(one, injected(one)) for one in comparisons]
     found = [_bar(rule, told, judge) for rule in RULES]
     return found + [
         _coverage(told, judge, noisy, equal=equal)
@@ -157,8 +151,8 @@ def bars(comparisons: Sequence[Comparison], judge: Judge = judged) -> list[Bar]:
 def _coverage(told: Told, judge: Judge, noisy: bool, *, equal: bool = False) -> Bar:
     """How often the interval holds the truth: of all, or of equal sides only.
 
-    Of equal sides it is known exactly, and of a slow-down as well as its yardstick
-    tells; what that misses by is held against the interval.
+    Of equal sides it is known exactly, of a slow-down to some hundredths of itself;
+    what that misses by is held against the interval.
     """
     covered = [
         interval.low <= 1 + share <= interval.high
@@ -171,39 +165,15 @@ def _coverage(told: Told, judge: Judge, noisy: bool, *, equal: bool = False) -> 
     return checked_share(f"{which}{BESIDE[noisy]}", wanted, covered, COVERAGE)
 
 
-def injected(comparisons: Sequence[Comparison]) -> list[float]:
-    """By what share each head was slower; exactly 0 of equal sides.
+def injected(one: Comparison) -> float:
+    """By what share head was slower, as the trios' ratios tell it; 0 of equal sides.
 
-    What a number costs is told by the yardsticks of this and the `NEAR` slow-downs of
-    the same workload before and after it, beside a neighbour or not as it was itself:
-    the line through the origin, by least squares, of their slow-downs over their
-    numbers. One yardstick alone is by its trios half as uncertain as its head.
-
-    Args:
-        comparisons: In the order in which they were made.
+    exp(mean(log(1 + x / b))) - 1, with x more seconds a batch than the b of base in
+    each trio: the time of a batch moves by a third from one minute to the next, and by
+    less than a tenth from trio to trio.
     """
-    found, groups = [0.0] * len(comparisons), defaultdict(list)
-    for place, one in enumerate(comparisons):
-        if one.change:
-            groups[one.workload, one.neighbour].append((place, one))
-    for group in groups.values():
-        numbers = np.array([one.length - LEAST for _, one in group], float)
-        long = numbers * [one.times for _, one in group]
-        slower = np.array([_yardstick(one) for _, one in group])
-        for at, (place, _) in enumerate(group):
-            near = slice(max(0, at - NEAR), at + NEAR + 1)
-            each = slower[near] @ long[near] / (long[near] @ long[near])
-            found[place] = float(each * numbers[at])
-    return found
-
-
-def by_yardstick(one: Comparison) -> float:
-    """By what share head was slower, by this comparison's own yardstick alone."""
-    return _yardstick(one) / one.times
-
-
-def _yardstick(one: Comparison) -> float:
-    return evidence.interval(_known(one.yardstick), 1 - CONFIDENCE).estimate - 1
+    shares = np.log1p(one.more_seconds / np.array(one.batch_seconds))
+    return float(np.expm1(shares.mean()))
 
 
 def _spread(shares: Sequence[float]) -> str:

@@ -47,23 +47,23 @@ def main(microseconds: float, pairs: int) -> None:
 
 def _dataset(wanted: float) -> tuple[tf.data.Dataset, float]:
     """An endless pipeline whose batches take about so many seconds, and how many."""
-    work = 1
-    while True:
-        dataset = _pipeline(work)
-        window = consumers.drain(dataset).window(50)
-        window()
-        seconds = min(_timed(window) for _ in range(5)) / 50
-        if seconds >= 0.7 * wanted or work > 10**7:
-            return dataset, seconds
-        work = round(work * min(8.0, max(1.3, wanted / seconds)))
+    least = _batch_seconds(_pipeline(0.0))
+    dataset = _pipeline(max(0.0, wanted - least))
+    return dataset, _batch_seconds(dataset)
 
 
-def _pipeline(work: int) -> tf.data.Dataset:
+def _batch_seconds(dataset: tf.data.Dataset) -> float:
+    window = consumers.drain(dataset).window(50)
+    window()
+    return min(_timed(window) for _ in range(5)) / 50
+
+
+def _pipeline(seconds: float) -> tf.data.Dataset:
     options = tf.data.Options()
     options.experimental_optimization.apply_default_optimizations = False
 
     def busy(numbers: tf.Tensor) -> tf.Tensor:
-        return numbers + nothing(numbers, work, work)
+        return numbers + nothing(numbers, 1e6 * seconds)
 
     endless = tf.data.Dataset.range(2**40).batch(BATCH)
     return endless.map(busy).with_options(options)

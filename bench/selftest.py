@@ -34,7 +34,6 @@ from bench import (
 from bench.bars import RULES, Bar, Comparison, judged
 from bench.catalog import ROOT
 from bench.errors import check_writable
-from bench.injection import Calibrated, Lengths
 from bench.processes import executor
 from bench.slowed import Case
 from bench.stats import geometric
@@ -48,7 +47,11 @@ SHARE_SWEEP = "quick"
 CASES = (
     Case("prose", {"order": "batch_map", "batch_size": 256, "cpus": 1}),
     Case("photographs", {"order": "batch_map", "batch_size": 2, "cpus": 1}),
-    Case("cifar_augmentation", {"batch_size": 16, "cpus": 1}, "train"),
+    Case(
+        "cifar_augmentation",
+        {"order": "batch_map", "batch_size": 16, "cpus": 1},
+        "train",
+    ),
 )
 
 
@@ -104,8 +107,6 @@ def compare(
         cases: What is slowed down.
         before: Comparisons that were made earlier: these are gone on with.
     """
-    lengths = Lengths()
-    _learn(lengths, before)
     done, seeds = len(before), itertools.count(len(before))
     with tempfile.TemporaryDirectory(prefix="feedrate-") as folder:
         for number in itertools.count():
@@ -116,26 +117,19 @@ def compare(
             server = executor()
             server.start()
             try:
-                unknown = [c for c in cases if c.workload not in lengths.found]
-                slowed.calibrate(lengths, server, unknown, Path(folder), say)
                 for case, change, noisy in cells:
                     if time.monotonic() > stop:
                         return
-                    length = lengths.slower(case.workload, change)
-                    sides = slowed.sides(server, case, length, Path(folder))
                     beside = contextlib.nullcontext()
                     if noisy:  # another each time, or all would meet the same bursts
                         beside = slowed.neighbour(next(seeds))
                     with beside:
-                        taken = slowed.compared(sides, bool(change), number)
+                        taken = slowed.compared(
+                            server, case, change, Path(folder), number
+                        )
                     one = Comparison(
-                        workload=case.workload,
-                        change=change,
-                        length=length,
-                        neighbour=noisy,
-                        **taken,
+                        workload=case.workload, change=change, neighbour=noisy, **taken
                     )
-                    _learn(lengths, [one])
                     say(_told_of(one))
                     yield one
             finally:
@@ -153,20 +147,11 @@ def _round(number: int, cases: Sequence[Case]) -> list[tuple[Case, float, bool]]
     return random.Random(number).sample(cells, len(cells))
 
 
-def _learn(lengths: Lengths, made: Sequence[Comparison]) -> None:
-    """The next slow-down is made as long as the last ones' yardsticks suggest."""
-    for one in made:
-        share = bars.by_yardstick(one) if one.change else 0.0
-        if share > 0:
-            lengths.learn(one.workload, Calibrated(one.length, 1 + share))
-
-
 def _told_of(one: Comparison) -> str:
     verdict, interval = judged(one, 0.03)
     beside = "beside a neighbour" if one.neighbour else "alone"
-    share = bars.by_yardstick(one) if one.change else 0.0
     return (
-        f"{one.workload}, {100 * share:.1f} % slower, {beside}: "
+        f"{one.workload}, {100 * bars.injected(one):.1f} % slower, {beside}: "
         f"{interval.estimate:.4f} ({interval.low:.4f} to {interval.high:.4f}), "
         f"{verdict}"
     )

@@ -1,33 +1,31 @@
-"""A workload beside the same one slowed down: base, head, and the yardstick.
+"""A workload beside the same one slowed down, by turns as the guard takes them.
 
-Each comparison takes its turns as the guard does; what was injected is in `injection`.
+What is injected is seconds a batch (see `injection`); which share of the time that was
+tell the turns of base.
 """
 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from bench import evidence, guard, injection, lockstep
 from bench.bars import METRIC
 from bench.catalog import ROOT
-from bench.injection import Lengths
 from bench.lockstep import Side, Trio
 from bench.pipeline import pipeline
 from bench.requests import Executor
-from bench.stats import CONFIDENCE
 from bench.trial import Trial
 
 TRIOS = 14  # many and short: processes differ more than the turns of one do
 TURN_SECONDS = 10 / TRIOS  # of each trio: ten seconds of turns a comparison
-CALIBRATING = 12  # trios
-YARDSTICK_EACH = 4  # trios: one of the yardstick: it tells as much as 16 of head's
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class Case:
 
     Attributes:
         workload: Its name on the shelf.
-        settings: Axes of its pipeline.
+        settings: Axes of its pipeline, whose layers are called once a batch.
         consumer: What pulls the batches.
     """
 
@@ -45,81 +43,59 @@ class Case:
     consumer: str = "drain"
 
 
-def calibrate(
-    lengths: Lengths,
-    server: Executor,
-    cases: Sequence[Case],
-    folder: Path,
-    say: Callable[[str], None],
-) -> None:
-    """Measure, by lockstep, what the operation in each case's map does to its time."""
-    for case in cases:
-
-        def measure(length: int, case: Case = case) -> float:
-            base, head, _ = sides(server, case, length, folder)
-            trios = _trios(base, head, range(CALIBRATING))
-            told = [evidence.head(trio, METRIC) for trio in trios]
-            return evidence.interval(told, 1 - CONFIDENCE).estimate
-
-        found = lengths.calibrate(case.workload, measure)
-        say(f"calibrated: {found.length} numbers, {case.workload} {found.ratio:.4f}")
-
-
 def compared(
-    sides: tuple[Side, Side, Side], slower: bool, seed: int
+    server: Executor, case: Case, change: float, folder: Path, seed: int
 ) -> dict[str, object]:
-    """Trios of base and head; of a slow-down, some of base and yardstick among them.
+    """Trios of base and head, after one of base alone that tells how much to inject.
 
     Args:
-        sides: Base, head and yardstick.
-        slower: Whether head has a long operation; without one there is no yardstick.
+        server: Started.
+        case: What is slowed down.
+        change: The share of its time that head shall take more, such as 0.05.
+        folder: For the files.
         seed: Of the first trio.
 
     Returns:
         What a `bars.Comparison` keeps of it: log-ratios and errors, and the seconds.
     """
-    base, head, yardstick = sides
     start = time.monotonic()
-    longs = _trios(base, yardstick, itertools.count(), seed)
-    trios, measured = [], []
-    for number, trio in enumerate(_trios(base, head, range(TRIOS), seed)):
-        trios.append(trio)
-        if slower and number % YARDSTICK_EACH == 1:
-            measured.append(next(longs))
+    more = change * batch_seconds(server, case, folder) if change else 0.0
+    base = side(server, case, 0.0, folder / "base")
+    head = side(server, case, more, folder / "head")
+    trios = list(_trios(base, head, range(TRIOS), seed))
     return {
+        "more_seconds": more,
+        "batch_seconds": [_batch_seconds(trio) for trio in trios],
         "ratios": [evidence.head(trio, METRIC) for trio in trios],
         "controls": [evidence.control(trio, METRIC) for trio in trios],
-        "yardstick": [evidence.head(trio, METRIC) for trio in measured],
-        "times": injection.TIMES,
         "seconds": time.monotonic() - start,
     }
 
 
-def sides(
-    server: Executor, case: Case, length: int, folder: Path
-) -> tuple[Side, Side, Side]:
-    """Base, head with an operation of this length, and its yardstick.
+def batch_seconds(server: Executor, case: Case, folder: Path) -> float:
+    """How long a batch of a case takes now, by one trio."""
+    base = side(server, case, 0.0, folder / "base")
+    (trio,) = _trios(base, base, range(1))
+    return _batch_seconds(trio)
+
+
+def _batch_seconds(trio: Trio) -> float:
+    """Of base and its control, which ran the same."""
+    taken = [turn.seconds for turns in trio.turns for turn in turns[:2]]
+    return float(np.median(taken))
+
+
+def side(server: Executor, case: Case, more: float, place: Path) -> Side:
+    """A case whose batches take so many seconds more than they must.
 
     In folders whose names are equally long: a longer path has made text 0.3 % faster.
     """
-    made = []
-    lengths = (injection.LEAST, length, injection.yardstick(length))
-    room = injection.room(length)
-    for name, long in zip(("base", "head", "long"), lengths, strict=True):
-        place = folder / name
-        place.mkdir(exist_ok=True)
-        path = injection.write(case.workload, long, place, room)
-        made.append(
-            Side(
-                server,
-                Trial(
-                    workload=str(path),
-                    pipeline=pipeline(case.settings),
-                    consumer=case.consumer,
-                ),
-            )
-        )
-    return made[0], made[1], made[2]
+    place.mkdir(exist_ok=True)
+    path = injection.write(case.workload, more, place)
+    trial = Trial(
+        workload=str(path), pipeline=pipeline(case.settings), consumer=case.consumer
+    )
+    return Side(server, trial)
 
 
 @contextlib.contextmanager

@@ -1,82 +1,46 @@
-"""What is injected: how much, by what was measured, and nothing into the outputs."""
+"""What is injected: as long as was said, and nothing into the outputs."""
 
 import numpy as np
 import pytest
 
 from bench import injection
-from bench.errors import UsageError
 
 
-def test_an_injected_slow_down_is_calibrated_near_what_is_injected() -> None:
-    """Time grows by 2 us a number, from 1 ms."""
-    asked = []
+@pytest.mark.parametrize("microseconds", [0.0, 2000.0, 20_000.0])
+def test_it_lasts_as_long_as_it_says_in_a_graph(microseconds: float) -> None:
+    """Never less, by the clock that it looks at; more only as a machine is busy."""
+    import tensorflow as tf
 
-    def measure(length: int) -> float:
-        asked.append(length)
-        return 1 + 2e-6 * (length - injection.LEAST) / 1e-3
+    from bench.busy import nothing
 
-    found = injection.calibrate(measure, first=injection.LEAST + 10)
-    assert found.ratio == pytest.approx(1.05, abs=0.01)
-    assert found.length_for(0.0) == injection.LEAST
-    assert found.length_for(0.05) == pytest.approx(injection.LEAST + 25, abs=1)
-    assert asked[0] == injection.LEAST + 10
+    def timed(numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        with tf.control_dependencies([numbers]):
+            start = tf.timestamp()
+        with tf.control_dependencies([start]):
+            busy = tf.identity(numbers)
+        zero = nothing(busy, microseconds)
+        with tf.control_dependencies([zero]):
+            return zero, tf.timestamp() - start
 
-
-def test_lengths_go_by_the_latest_measurements() -> None:
-    """A second one begins where the first one ended, and moves the length by half."""
-    lengths = injection.Lengths()
-    assert lengths.slower("prose", 0.0) == injection.LEAST
-    lengths.calibrate("prose", lambda n: 1 + 1e-5 * (n - injection.LEAST))
-    assert lengths.slower("prose", 0.05) == injection.LEAST + 5000
-    asked = []
-
-    def dearer(length: int) -> float:
-        asked.append(length)
-        return 1 + 1.25e-5 * (length - injection.LEAST)
-
-    lengths.calibrate("prose", dearer)
-    assert asked[0] == lengths.found["prose"][0].length
-    assert lengths.slower("prose", 0.05) == injection.LEAST + 4500
-    assert lengths.slower("prose", 0.02) == injection.LEAST + 1800
-    for _ in range(injection.RECENT):
-        lengths.learn("prose", injection.Calibrated(injection.LEAST + 1000, 1.02))
-    assert lengths.slower("prose", 0.05) == injection.LEAST + 2500
+    numbers = tf.data.Dataset.from_tensors(tf.constant([[3, 5]])).repeat(20)
+    zeros, seconds = zip(*numbers.map(timed).as_numpy_iterator(), strict=True)
+    assert {np.asarray(zero).dtype for zero in zeros} == {np.dtype("int32")}
+    assert not any(zeros)
+    assert min(seconds) >= 1e-6 * microseconds
+    assert min(seconds) < 1e-6 * microseconds + 0.05
 
 
-@pytest.mark.parametrize("ratio", [0.97, 1.0, 1.0199, float("nan")])
-def test_what_cannot_be_slowed_is_not_calibrated(ratio: float) -> None:
-    """A ratio of 1 would be divided by, and one below it give negative lengths."""
-    asked = []
-
-    def measure(length: int) -> float:
-        asked.append(length)
-        return ratio
-
-    with pytest.raises(UsageError) as error:
-        injection.calibrate(measure, first=10)
-    assert asked == [10, 200, 4000, 80_000]
-    assert str(error.value) == (
-        f"A function of 80,000 numbers made the trial {ratio:.3f} times as long; to "
-        "slow it by a known share it must be more than 1.02. Measure on a quieter "
-        "machine, or name a workload with shorter calls."
-    )
+def test_files_that_are_compared_differ_only_in_a_number_of_the_same_length() -> None:
+    texts = [injection.text("prose", seconds) for seconds in (0.0, 3e-4, 0.05)]
+    assert len({len(text) for text in texts}) == 1
+    assert "nothing(inputs, 000100.000)" in texts[0]
+    assert "nothing(inputs, 000400.000)" in texts[1]
+    assert texts[0].replace("000100.000", "050100.000") == texts[2]
 
 
-def test_files_that_are_compared_differ_only_in_how_many_numbers_there_are() -> None:
-    length = 300
-    room = injection.room(length)
-    assert injection.yardstick(length) <= room < 2 * injection.yardstick(length)
-    texts = {
-        injection.text("prose", some, room).replace(f"inputs, {some},", "inputs, some,")
-        for some in (injection.LEAST, length, injection.yardstick(length))
-    }
-    assert len(texts) == 1
-    with pytest.raises(UsageError) as error:
-        injection.text("prose", room + 1, room)
-    assert str(error.value) == (
-        "There is room for 2,048 numbers and not for 2,049. Name a workload with "
-        "shorter calls, or give more room."
-    )
+def test_no_call_takes_less_than_it_must() -> None:
+    with pytest.raises(ValueError, match=r"A call cannot take -0.001 s more than none"):
+        injection.text("prose", -1e-3)
 
 
 def test_the_injected_layer_changes_no_output(tmp_path) -> None:
@@ -84,7 +48,7 @@ def test_the_injected_layer_changes_no_output(tmp_path) -> None:
     from bench import catalog
     from bench.preprocess import as_layers
 
-    path = injection.write("prices", 50, tmp_path)
+    path = injection.write("prices", 1e-4, tmp_path)
     modules = [
         catalog.load(catalog.find(str(path))),
         catalog.load(catalog.find("prices")),

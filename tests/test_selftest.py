@@ -11,32 +11,31 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from bench import bars, evidence, injection, selftest, slowed
+from bench import bars, evidence, selftest, slowed
 from bench.bars import RULES, Bar, Comparison, judged
 from bench.errors import UsageError
 from bench.stats import Interval
 from tests.test_evidence import trio as made_trio
 
 QUIET, NOISY = 0.002, 0.004  # error of a trio's log-ratio
+BATCH_SECONDS = 0.002
 
 
 def comparisons(each: int = 72) -> list[Comparison]:
-    """As many of each kind, with the stated errors; a number costs 1e-5 of the time."""
+    """As many of each kind, with the stated errors."""
     rng, made = np.random.default_rng(5), []
     for change, noisy in sorted({(rule.change, rule.neighbour) for rule in RULES}):
         error = NOISY if noisy else QUIET
         for _ in range(each):
-            yardstick = rng.normal(np.log1p(injection.TIMES * change), error, 4)
             heads = rng.normal(np.log1p(change), error, slowed.TRIOS)
             controls = rng.normal(0, error, slowed.TRIOS)
             made.append(
                 Comparison(
                     workload="made up",
                     change=change,
-                    length=injection.LEAST + round(1e5 * change),
                     neighbour=noisy,
-                    yardstick=[(float(value), error) for value in yardstick],
-                    times=injection.TIMES,
+                    more_seconds=change * BATCH_SECONDS,
+                    batch_seconds=[BATCH_SECONDS] * slowed.TRIOS,
                     ratios=[(float(value), error) for value in heads],
                     controls=[(float(value), error) for value in controls],
                 )
@@ -62,45 +61,31 @@ def test_what_was_injected_is_told_as_it_came_out() -> None:
     assert ", injected were 2.0% (nine of ten 2.0 to 2.0)" in bar.found
 
 
-def test_a_slow_down_is_what_the_yardsticks_next_to_it_tell() -> None:
+def test_a_slow_down_is_the_share_that_it_was_of_each_trios_time() -> None:
     """Aimed at 5 %, 7 % came out: the interval has to hold that, and not the aim."""
     first = next(one for one in COMPARISONS if one.change == 0.05 and not one.neighbour)
-    dear = [
-        replace(
-            first,
-            yardstick=[(math.log1p(injection.TIMES * 0.07), QUIET)] * 4,
-            ratios=[(math.log1p(0.07) + error, QUIET) for error in (-1e-3, 1e-3) * 7],
-        )
-    ] * 3
-    assert bars.injected(dear) == pytest.approx([0.07] * 3)
-    others = [replace(one, workload="another") for one in COMPARISONS]
-    assert bars.injected([*others, *dear])[-3:] == pytest.approx([0.07] * 3)
+    assert bars.injected(first) == pytest.approx(0.05)
+    dear = replace(
+        first,
+        batch_seconds=[BATCH_SECONDS * 5 / 7] * slowed.TRIOS,
+        ratios=[(math.log1p(0.07) + error, QUIET) for error in (-1e-3, 1e-3) * 7],
+    )
+    assert bars.injected(dear) == pytest.approx(0.07)
     alone = "intervals cover the truth"
-    covered = {bar.name: bar.found for bar in bars.bars(dear)}[alone]
+    covered = {bar.name: bar.found for bar in bars.bars([dear] * 3)}[alone]
     assert covered.startswith("3 of 3 ")
-    aimed = [replace(one, yardstick=first.yardstick) for one in dear]
-    covered = {bar.name: bar.found for bar in bars.bars(aimed)}[alone]
+    aimed = replace(dear, batch_seconds=first.batch_seconds)
+    covered = {bar.name: bar.found for bar in bars.bars([aimed] * 3)}[alone]
     assert covered.startswith("0 of 3 ")
 
 
-def test_a_yardstick_that_met_a_burst_weighs_one_in_seven() -> None:
-    """It tells 8 % of the same length; equal sides stay at exactly 0."""
-    some = [one for one in COMPARISONS if one.change == 0.05 and not one.neighbour][:6]
-    mad = replace(some[0], yardstick=[(math.log1p(injection.TIMES * 0.08), QUIET)] * 4)
-    equal = next(one for one in COMPARISONS if one.change == 0)
-    shares = bars.injected([*some[:3], equal, mad, *some[3:]])
-    assert shares[3] == 0.0
-    assert shares[4] == pytest.approx(0.05 + 0.03 / 7, abs=0.001)
-
-
-def test_a_longer_yardstick_tells_the_same_and_weighs_as_it_is_long() -> None:
-    some = [one for one in COMPARISONS if one.change == 0.05 and not one.neighbour][:2]
-    long = replace(some[0], times=8, yardstick=[(math.log1p(8 * 0.06), QUIET)] * 4)
-    assert bars.by_yardstick(long) == pytest.approx(0.06)
-    assert bars.injected([long] * 2) == pytest.approx([0.06] * 2)
-    short = replace(some[1], times=4, yardstick=[(math.log1p(4 * 0.05), QUIET)] * 4)
-    told = (0.06 * 8**2 + 0.05 * 4**2) / (8**2 + 4**2)
-    assert bars.injected([long, short]) == pytest.approx([told] * 2)
+def test_a_share_is_the_mean_of_the_trios_log_ratios() -> None:
+    """As the estimate is: 2 % of half the trios and 8 % of the others are 4.96 %."""
+    first = next(one for one in COMPARISONS if one.change == 0.05)
+    times = [first.more_seconds / share for share in (0.02, 0.08)]
+    moved = replace(first, batch_seconds=times * 7)
+    assert bars.injected(moved) == pytest.approx((1.02 * 1.08) ** 0.5 - 1)
+    assert bars.injected(replace(first, more_seconds=0.0)) == 0.0
 
 
 def always_slower(one, margin):
@@ -178,10 +163,9 @@ def test_what_a_trio_said_can_be_written_and_read(tmp_path) -> None:
     one = Comparison(
         workload="made up",
         change=0.0,
-        length=injection.LEAST,
         neighbour=False,
-        yardstick=[],
-        times=injection.TIMES,
+        more_seconds=0.0,
+        batch_seconds=[BATCH_SECONDS] * len(trios),
         ratios=[evidence.head(trio, bars.METRIC) for trio in trios],
         controls=[evidence.control(trio, bars.METRIC) for trio in trios],
     )
@@ -215,41 +199,31 @@ def test_a_file_of_another_machine_or_none_is_refused(tmp_path) -> None:
 
 
 def test_what_was_compared_before_is_gone_on_with(monkeypatch) -> None:
-    """Nothing is made twice, and lengths are known from the file's yardsticks."""
+    """Nothing is made twice, and no neighbour is the same."""
     case = slowed.Case("made up", {})
     rounds = [selftest._round(number, [case]) for number in range(2)]
     assert len(rounds[0]) == len(rounds[1]) + 1  # 10 % is rare
     monkeypatch.setattr(selftest, "executor", lambda: mock.Mock())
-    monkeypatch.setattr(slowed, "calibrate", lambda _, s, cases, *rest: None)
-    monkeypatch.setattr(slowed, "sides", lambda server, case, length, folder: length)
     seeds: list[int] = []
 
     def neighbour(seed: int) -> contextlib.AbstractContextManager:
         seeds.append(seed)
         return contextlib.nullcontext()
 
-    monkeypatch.setattr(slowed, "neighbour", neighbour)
-
-    def compared(length: int, slower: bool, seed: int) -> dict:
-        share = 1e-5 * (length - injection.LEAST)
-        assert slower == (share > 0)
-        long = [(math.log1p(injection.TIMES * share), QUIET)] * 4
+    def compared(server, case, change: float, folder, seed: int) -> dict:
         return {
-            "yardstick": long if slower else [],
-            "times": injection.TIMES,
-            "ratios": [(math.log1p(share), QUIET)] * slowed.TRIOS,
+            "more_seconds": change * BATCH_SECONDS,
+            "batch_seconds": [BATCH_SECONDS] * slowed.TRIOS,
+            "ratios": [(math.log1p(change), QUIET)] * slowed.TRIOS,
             "controls": [(0.0, QUIET)] * slowed.TRIOS,
         }
 
+    monkeypatch.setattr(slowed, "neighbour", neighbour)
     monkeypatch.setattr(slowed, "compared", compared)
-    about = {"workload": "made up", "change": 0.005, "length": 550, "neighbour": False}
-    made = [Comparison(**about, **compared(550, True, 0))] * 4
+    made = COMPARISONS[:4]
     later = selftest.compare(math.inf, lambda line: None, cases=[case], before=made)
     with contextlib.closing(later):
         fresh = list(itertools.islice(later, len(rounds[0]) - 4 + len(rounds[1])))
     cells = [(change, noisy) for _, change, noisy in rounds[0][4:] + rounds[1]]
     assert [(one.change, one.neighbour) for one in fresh] == cells
     assert len(set(seeds)) == len(seeds) == sum(noisy for _, noisy in cells)
-    assert {one.length for one in fresh if one.change == 0.05} == {
-        injection.LEAST + 5000
-    }

@@ -3,11 +3,11 @@
     python -m results.method.guard_bars --minutes 60 [--neighbour] [--method M ...]
 
 Through the whole path: a repository is made with three real workloads, each with an
-operation in its map whose length the head commit changes so that the trial's time grows
-by 0, 5 or 10 % (`bench/injection.py`; what the length does to the time is measured
-first, by lockstep). Then `run_bench.py guard --against-ref` is run again and again, in
-random order, about 20 s each, and other tools (`peers.py`) judge the same two files in
-about the same time. Every comparison is a line of guard.jsonl, and guard.md its table.
+operation in its map that the head commit makes so much longer that the trial's time
+grows by 0, 5 or 10 % (`bench/injection.py`; how long a batch takes is measured first).
+Then `run_bench.py guard --against-ref` is run again and again, in random order, about
+20 s each, and other tools (`peers.py`) judge the same two files in about the same time.
+Every comparison is a line of guard.jsonl, and guard.md its table.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ RAW = Path(__file__).with_name("guard.jsonl")
 MINUTES = 60.0
 SECONDS = 20
 BESIDES_SECONDS = 1.2  # imports, and ending: what the budget does not count
-CALIBRATED_FOR = 10  # rounds: what an operation costs moves with the machine's state
+TIMED_FOR = 10  # rounds: how long a batch takes moves with the machine's state
 TRIALS = {
     "prose": {"order": "batch_map", "batch_size": 256, "cpus": 1},
     "text_bigrams": {"order": "batch_map", "batch_size": 32, "cpus": 1},
-    "photographs": {"order": "batch_map", "batch_size": 8, "cpus": 1},
+    "photographs": {"order": "batch_map", "batch_size": 2, "cpus": 1},
 }
 CODES = (0, 1, 3)  # held, regressed, could not tell
 METHODS = ("guard", *peers.PEERS)
-Judge = Callable[[str, int], dict[str, object]]  # of a workload, slowed by a length
+Judge = Callable[[str, float], dict[str, object]]  # of a workload, so much slower
 
 
 def main() -> None:
@@ -89,23 +89,22 @@ def _measure(folder: Path, options: argparse.Namespace) -> None:
     changes = [float(text) / 100 for text in options.changes.split(",")]
     judges = _judges(folder, options.method, options.workload)
     cells = list(itertools.product(judges, options.workload, changes))
-    lengths = injection.Lengths()
     stop = time.monotonic() + 60 * options.minutes
     for number in range(options.reps) if options.reps else itertools.count():
-        if number % CALIBRATED_FOR == 0 and any(changes):
-            calibrate(options.workload, lengths)
+        if number % TIMED_FOR == 0:
+            seconds = timed(options.workload)
         for method, name, change in random.Random(number).sample(cells, len(cells)):
             if time.monotonic() > stop:
                 return
-            length = lengths.slower(name, change)
+            more = change * seconds[name]
             noisy = options.neighbour
             with slowed.neighbour(number) if noisy else contextlib.nullcontext():
-                judged = judges[method](name, length)
+                judged = judges[method](name, more)
             judged |= {
                 "workload": name,
                 "change": change,
                 "neighbour": noisy,
-                "length": length,
+                "more_seconds": more,
             }
             with options.out.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(judged) + "\n")
@@ -115,14 +114,14 @@ def _measure(folder: Path, options: argparse.Namespace) -> None:
 def _judges(
     folder: Path, methods: Sequence[str], names: Sequence[str]
 ) -> dict[str, Judge]:
-    """What judges a workload slowed by a length, by method."""
+    """What judges a workload slowed by so many seconds a batch, by method."""
     others = {name: peers.PEERS[name] for name in methods if name in peers.PEERS}
     for peer in others.values():
         peer.check_installed()
     batch_seconds = {}
     for name in names if others else ():
         scratch = Path(tempfile.mkdtemp(dir=folder))
-        path = injection.write(name, injection.LEAST, scratch)
+        path = injection.write(name, 0.0, scratch)
         batch_seconds[name] = peers.batch_seconds(path, TRIALS[name], scratch)
     judges = {
         name: functools.partial(_peer, peer, folder, batch_seconds)
@@ -132,21 +131,25 @@ def _judges(
     return guard | judges
 
 
-def calibrate(names: Iterable[str], lengths: injection.Lengths) -> None:
-    """Add what the injected operation does to each trial's time, by lockstep."""
+def timed(names: Iterable[str]) -> dict[str, float]:
+    """How long a batch of each takes now; seconds."""
     server = executor()
     server.start()
-    cases = [slowed.Case(name, TRIALS[name]) for name in names]
     try:
         with tempfile.TemporaryDirectory(prefix="feedrate-") as folder:
-            slowed.calibrate(lengths, server, cases, Path(folder), print)
+            return {
+                name: slowed.batch_seconds(
+                    server, slowed.Case(name, TRIALS[name]), Path(folder)
+                )
+                for name in names
+            }
     finally:
         server.stop()
 
 
-def _guard(folder: Path, name: str, length: int) -> dict[str, object]:
+def _guard(folder: Path, name: str, more: float) -> dict[str, object]:
     repo, out = folder / "repo", folder / "out.json"
-    _commit(repo, name, length)
+    _commit(repo, name, more)
     axes = [f"--axis={axis}={value}" for axis, value in TRIALS[name].items()]
     start = time.monotonic()
     done = subprocess.run(
@@ -175,19 +178,19 @@ def _guard(folder: Path, name: str, length: int) -> dict[str, object]:
     }
 
 
-def _commit(repo: Path, name: str, length: int) -> None:
-    """Base is a branch with the shortest operation; head changes only its length."""
+def _commit(repo: Path, name: str, more: float) -> None:
+    """Base is a branch with the shortest operation; head changes only its time."""
     if not repo.is_dir():
         repo.mkdir()
         peers.git(repo, "init", "--quiet", "--initial-branch=base")
         for one in TRIALS:
-            injection.write(one, injection.LEAST, repo)
+            injection.write(one, 0.0, repo)
         peers.git(repo, "add", "--all")
         peers.git(repo, "commit", "--quiet", "--message=base")
     peers.git(repo, "checkout", "--quiet", "--force", "-B", "head", "base")
-    path = injection.write(name, length, repo)
+    path = injection.write(name, more, repo)
     with path.open("a", encoding="utf-8") as file:
-        file.write(f"# length {length}\n")
+        file.write(f"# {more:.6f} s more\n")
     peers.git(repo, "commit", "--quiet", "--all", "--message=head")
 
 
@@ -196,7 +199,7 @@ def _peer(
     folder: Path,
     batch_seconds: dict[str, float],
     name: str,
-    length: int,
+    more: float,
 ) -> dict[str, object]:
     """The same two files by another tool, under the guard's exit codes."""
     start = time.monotonic()
@@ -205,8 +208,8 @@ def _peer(
         for place in places:
             place.mkdir()
         sides = peers.Sides(
-            base=injection.write(name, injection.LEAST, places[0]),
-            head=injection.write(name, length, places[1]),
+            base=injection.write(name, 0.0, places[0]),
+            head=injection.write(name, more, places[1]),
             settings=TRIALS[name],
             batch_seconds=batch_seconds[name],
             scratch=places[2],
