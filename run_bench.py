@@ -15,8 +15,8 @@ from bench import program
 from bench.errors import UsageError, check_folder, unknown
 
 try:
-    from bench import guarding, sweeps
-    from bench.trial import CONSUMERS, Effort
+    from bench import guarding
+    from bench.trial import CONSUMERS, UNITS, Effort
 except ModuleNotFoundError as missing:  # another Python than that of the packages
     sys.exit(program.without(missing))
 
@@ -254,7 +254,7 @@ def _parser() -> argparse.ArgumentParser:
     ):
         added.add_argument(f"--{name}", action="append", default=[], help=text)
     added.add_argument("--consumer", choices=CONSUMERS, help="what pulls the batches")
-    added.add_argument("--unit", choices=sweeps.UNITS, help="what a sample covers")
+    added.add_argument("--unit", choices=UNITS, help="what a sample covers")
     added.add_argument(
         "--rounds",
         type=_positive,

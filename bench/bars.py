@@ -28,8 +28,8 @@ class Comparison:
         workload: Which case.
         change: The slow-down that was aimed at, such as 0.05.
         neighbour: Whether a noisy one ran beside it.
-        more_seconds: What a batch of head took more than one of base; see `injection`.
-        batch_seconds: What one of base took, the median of each trio.
+        shares: What was injected, as the log-ratio of head that it should make in each
+            trio; 0 of equal sides. See `slowed.share`.
         ratios: Log-ratio of head and its error, a pair a trio; None where a trio had
             too few turns to tell the error.
         controls: The same of base against base.
@@ -39,8 +39,7 @@ class Comparison:
     workload: str
     change: float
     neighbour: bool
-    more_seconds: float
-    batch_seconds: list[float]
+    shares: list[float]
     ratios: list[tuple[float, float | None]]
     controls: list[tuple[float, float | None]]
     seconds: float = 0.0
@@ -55,12 +54,14 @@ class Bar:
         wanted: The bar, in words.
         found: In words, with the interval of a share.
         held: Whether it holds, or the comparisons are too few to say that it does not.
+        few: Whether it is held for that only.
     """
 
     name: str
     wanted: str
     found: str
     held: bool
+    few: bool = False
 
 
 @dataclass(frozen=True)
@@ -142,38 +143,40 @@ def bars(comparisons: Sequence[Comparison], judge: Judge = judged) -> list[Bar]:
     told = [(one, injected(one)) for one in comparisons]
     found = [_bar(rule, told, judge) for rule in RULES]
     return found + [
-        _coverage(told, judge, noisy, equal=equal)
-        for equal in (False, True)
+        _coverage(comparisons, judge, slowed, noisy)
+        for slowed in (True, False)
         for noisy in (False, True)
     ]
 
 
-def _coverage(told: Told, judge: Judge, noisy: bool, *, equal: bool = False) -> Bar:
-    """How often the interval holds the truth: of all, or of equal sides only.
-
-    Of equal sides it is known exactly, of a slow-down to some hundredths of itself;
-    what that misses by is held against the interval.
-    """
+def _coverage(
+    comparisons: Sequence[Comparison], judge: Judge, slowed: bool, noisy: bool
+) -> Bar:
+    """How often the interval holds the truth: of slow-downs, or of equal sides."""
     covered = [
-        interval.low <= 1 + share <= interval.high
-        for one, share in told
-        if one.neighbour == noisy and not (equal and one.change)
-        for interval in [judge(one, 0.03)[1]]
+        interval.low <= 1 <= interval.high
+        for one in comparisons
+        if (bool(one.change), one.neighbour) == (slowed, noisy)
+        for interval in [judge(unslowed(one), 0.03)[1]]
     ]
     wanted = f"at least {COVERAGE:.0%} (nominal {CONFIDENCE:.0%})"
-    which = "intervals of equal sides cover 1" if equal else "intervals cover the truth"
-    return checked_share(f"{which}{BESIDE[noisy]}", wanted, covered, COVERAGE)
+    which = "slow-downs cover what was injected" if slowed else "equal sides cover 1"
+    name = f"intervals of {which}{BESIDE[noisy]}"
+    return checked_share(name, wanted, covered, COVERAGE)
 
 
 def injected(one: Comparison) -> float:
-    """By what share head was slower, as the trios' ratios tell it; 0 of equal sides.
+    """By what share head was slower on average; 0 of equal sides."""
+    return float(np.expm1(np.mean(one.shares)))
 
-    exp(mean(log(1 + x / b))) - 1, with x more seconds a batch than the b of base in
-    each trio: the time of a batch moves by a third from one minute to the next, and by
-    less than a tenth from trio to trio.
+
+def unslowed(one: Comparison) -> Comparison:
+    """The same, less what was injected: what is left of each trio ought to be 0.
+
+    So an interval is not excused by trios that differ as the injected did.
     """
-    shares = np.log1p(one.more_seconds / np.array(one.batch_seconds))
-    return float(np.expm1(shares.mean()))
+    pairs = zip(one.ratios, one.shares, strict=True)
+    return replace(one, ratios=[(r - share, error) for (r, error), share in pairs])
 
 
 def _spread(shares: Sequence[float]) -> str:
@@ -225,6 +228,7 @@ def show(found: Sequence[Bar]) -> None:
         grid.add_column(column, overflow="fold")
     for bar in found:
         mark = Text("held", "green") if bar.held else Text("missed", "red")
+        mark = Text("too few", "yellow") if bar.few else mark
         grid.add_row(mark, *(Text(t) for t in (bar.name, bar.wanted, bar.found)))
     Console(highlight=False).print(grid)
 
@@ -259,4 +263,5 @@ def checked_share(
     better = count / total <= bar if at_most else count / total >= bar
     excused = total < ENOUGH and (low <= bar if at_most else high >= bar)
     found = f"{count} of {total} ({low:.0%} to {high:.0%})"
-    return Bar(name=name, wanted=wanted, found=found, held=bool(better or excused))
+    few = bool(excused and not better)
+    return Bar(name=name, wanted=wanted, found=found, held=better or few, few=few)

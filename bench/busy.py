@@ -1,14 +1,23 @@
 """Work of a known length for a graph: it looks at the clock until so much has passed.
 
-On one processor (Xeon, 2026) a look takes 7 us, and 20 where the code is no longer in
-its caches. So a time would be rounded up to whole looks, another one for each; with
+    python -m bench.busy MICROSECONDS PAIRS
+
+prints a line of JSON: how many times as long as it says one takes that is so much
+longer than another, both called in turn; a figure for each pair.
+
+A look takes 7 us in a hot loop, and more where its code is no longer in the caches. So
+a time would be rounded up to whole looks, another one for each length; with
 `SPREAD_MICROSECONDS` more, drawn by the clock itself, any two differ on average by what
-they are apart. Figures: results/method/README.md.
+they are apart.
 """
+
+import json
+import sys
+import time
 
 import tensorflow as tf
 
-SPREAD_MICROSECONDS = 16
+SPREAD_MICROSECONDS = 64
 
 
 def nothing(like: tf.Tensor, microseconds: float) -> tf.Tensor:
@@ -33,3 +42,31 @@ def nothing(like: tf.Tensor, microseconds: float) -> tf.Tensor:
 
     (last,) = tf.while_loop(lambda now: now < stop, again, (start,))
     return tf.cast(tf.minimum(last, 0.0), like.dtype)
+
+
+def main(microseconds: float, pairs: int) -> None:
+    """Measure and print; on one processor."""
+    from bench import machine
+    from bench.injection import LEAST
+
+    machine.confine(1)
+    short, long = (_calls(LEAST + more) for more in (0.0, microseconds))
+    taken = [(_taken(short), _taken(long)) for _ in range(2 * pairs)][pairs:]
+    ratios = [1e6 * (one - other) / microseconds for other, one in taken]
+    print(json.dumps({"ratios": ratios}))
+
+
+def _calls(microseconds: float) -> object:
+    """An endless pipeline's iterator, each of whose batches takes so long."""
+    numbers = tf.data.Dataset.from_tensors(tf.ones([4])).repeat()
+    return iter(numbers.map(lambda some: some + nothing(some, microseconds)))
+
+
+def _taken(iterator: object) -> float:
+    start = time.perf_counter()
+    next(iterator)
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]), int(sys.argv[2]))

@@ -56,7 +56,9 @@ CASES = (
 
 
 PROCESSES = 5
-BIAS = {1000.0: 0.01, 50.0: 0.03}  # microseconds a batch: the largest relative bias
+OPERATION = 200.0  # microseconds: about what is injected
+OPERATION_BIAS = 0.03  # the most that it may take more or less, of itself
+BIAS = {1000.0: 0.01, 50.0: 0.03}  # microseconds a batch: the most
 
 
 def main(minutes: float, out: Path | None = None, *, as_json: bool = False) -> int:
@@ -76,7 +78,7 @@ def main(minutes: float, out: Path | None = None, *, as_json: bool = False) -> i
             bars.write(out, comparisons, [])
     except KeyboardInterrupt:
         print("\nInterrupted: judged by what there is.", file=sys.stderr)
-    found = bars.bars(comparisons) + [bias(length) for length in BIAS] + [share()]
+    found = [*bars.bars(comparisons), operation(), *map(bias, BIAS), share()]
     bars.write(out, comparisons, found)
     if as_json:
         print(json.dumps([asdict(bar) for bar in found], indent=2))
@@ -157,24 +159,37 @@ def _told_of(one: Comparison) -> str:
     )
 
 
+def operation(microseconds: float = OPERATION, pairs: int = 400) -> Bar:
+    """Whether what is injected takes as long as it says."""
+    told = [_told("busy", microseconds, pairs) for _ in range(PROCESSES)]
+    ratios = [evidence.centre(one["ratios"]) for one in told]
+    name = f"operation of {microseconds:g} us against what it says"
+    return _near(name, ratios, OPERATION_BIAS)
+
+
 def bias(microseconds: float, pairs: int = 60) -> Bar:
     """The drain against one written by hand, at batches of this length."""
-    told = [_told(microseconds, pairs) for _ in range(PROCESSES)]
-    logs = [evidence.centre(np.log(one["ratios"])) for one in told]
-    ratio = geometric(np.exp(logs))
-    most = BIAS[microseconds]
+    told = [_told("bias", microseconds, pairs) for _ in range(PROCESSES)]
+    ratios = [np.exp(evidence.centre(np.log(one["ratios"]))) for one in told]
     length = np.median([one["microseconds"] for one in told])
+    name = f"drain against hand-written, batches of {length:.0f} us"
+    return _near(name, ratios, BIAS[microseconds])
+
+
+def _near(name: str, ratios: Sequence[float], most: float) -> Bar:
+    """A bar on a ratio that ought to be 1; a figure of each process."""
+    ratio = geometric(np.array(ratios))
     return Bar(
-        name=f"drain against hand-written, batches of {length:.0f} us",
+        name=name,
         wanted=f"within {most:.0%}",
         found=f"{ratio.estimate:.3f} ({ratio.low:.3f} to {ratio.high:.3f})",
         held=1 / (1 + most) <= ratio.estimate <= 1 + most,
     )
 
 
-def _told(microseconds: float, pairs: int) -> dict:
+def _told(module: str, microseconds: float, pairs: int) -> dict:
     done = subprocess.run(
-        [sys.executable, "-m", "bench.bias", str(microseconds), str(pairs)],
+        [sys.executable, "-m", f"bench.{module}", str(microseconds), str(pairs)],
         capture_output=True,
         text=True,
         cwd=ROOT,

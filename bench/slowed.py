@@ -1,7 +1,7 @@
 """A workload beside the same one slowed down, by turns as the guard takes them.
 
-What is injected is seconds a batch (see `injection`); which share of the time that was
-tell the turns of base.
+What is injected is seconds a batch (see `injection`); which share of the time that is,
+the turns of base tell.
 """
 
 from __future__ import annotations
@@ -46,7 +46,10 @@ class Case:
 def compared(
     server: Executor, case: Case, change: float, folder: Path, seed: int
 ) -> dict[str, object]:
-    """Trios of base and head, after one of base alone that tells how much to inject.
+    """Trios of base and head, after one of base alone.
+
+    How long a batch takes moves by a third within a minute, so what is injected into a
+    trio is a share of what a batch took in the one before.
 
     Args:
         server: Started.
@@ -59,22 +62,44 @@ def compared(
         What a `bars.Comparison` keeps of it: log-ratios and errors, and the seconds.
     """
     start = time.monotonic()
-    more = change * batch_seconds(server, case, folder) if change else 0.0
-    base = side(server, case, 0.0, folder / "base")
-    head = side(server, case, more, folder / "head")
-    trios = list(_trios(base, head, range(TRIOS), seed))
+    base, head = (side(server, case, folder / name) for name in ("base", "head"))
+    usual = batch_seconds(base) if change else 0.0
+    taken = _trios(base, head, range(TRIOS), seed)
+    trios, more = [], []
+    for _ in range(TRIOS):
+        more.append(change * usual)
+        injection.lengthen(Path(head.trial.workload), more[-1])
+        trios.append(next(taken))
+        usual = _batch_seconds(trios[-1])
     return {
-        "more_seconds": more,
-        "batch_seconds": [_batch_seconds(trio) for trio in trios],
+        "shares": [share(trio, one) for trio, one in zip(trios, more, strict=True)],
         "ratios": [evidence.head(trio, METRIC) for trio in trios],
         "controls": [evidence.control(trio, METRIC) for trio in trios],
         "seconds": time.monotonic() - start,
     }
 
 
-def batch_seconds(server: Executor, case: Case, folder: Path) -> float:
+def share(trio: Trio, more: float) -> float:
+    """What the log-ratio of head should be, by the turns of both bases.
+
+    The centre of what log-ratios of base to base would be if one of the two had taken
+    so much longer, less what it is: it weighs fast and slow turns as the estimate does.
+
+    Args:
+        trio: Its turns.
+        more: Seconds a batch that head took longer.
+    """
+    bases = np.array([[turn.seconds for turn in row[:2]] for row in trio.turns]).T
+    told = [
+        evidence.centre(np.log((one + more) / other))
+        - evidence.centre(np.log(one / other))
+        for one, other in (bases, bases[::-1])
+    ]
+    return float(np.mean(told))
+
+
+def batch_seconds(base: Side) -> float:
     """How long a batch of a case takes now, by one trio."""
-    base = side(server, case, 0.0, folder / "base")
     (trio,) = _trios(base, base, range(1))
     return _batch_seconds(trio)
 
@@ -85,13 +110,13 @@ def _batch_seconds(trio: Trio) -> float:
     return float(np.median(taken))
 
 
-def side(server: Executor, case: Case, more: float, place: Path) -> Side:
-    """A case whose batches take so many seconds more than they must.
+def side(server: Executor, case: Case, place: Path) -> Side:
+    """A case with an operation that takes no longer than it must, until it is said.
 
     In folders whose names are equally long: a longer path has made text 0.3 % faster.
     """
     place.mkdir(exist_ok=True)
-    path = injection.write(case.workload, more, place)
+    path = injection.write(case.workload, 0.0, place)
     trial = Trial(
         workload=str(path), pipeline=pipeline(case.settings), consumer=case.consumer
     )

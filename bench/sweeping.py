@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -188,7 +188,11 @@ def sweep(
     there = [run for run in kept if run.key in keys]
     done = frozenset((run.key, run.round) for run in there)
     progress = Progress(made.runs, made.seconds, len(done), made.budget_seconds)
-    race = Race(made, there, progress) if made.precision else None
+    race = None
+    if made.precision:
+        from bench.race import Race  # late: it needs pandas
+
+        race = Race(made, there, progress)
     kept_back = race.last_seconds if race else 0.0
     deadline = time.monotonic() + made.budget_seconds - kept_back
 
@@ -228,79 +232,4 @@ def sweep(
             f"The budget ended with {counted(there)}{of}; go on with\n"
             f"  {program.command('run', '--resume', folder)}",
             file=sys.stderr,
-        )
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)
-
-
-class Race:
-    """Asks before each round which trials still need it, by the runs so far.
-
-    Attributes:
-        ended: By what it ended itself; empty while it goes on.
-    """
-
-    def __init__(self, made: Plan, runs: list[Run], progress: Progress) -> None:
-        """Nothing has been asked.
-
-        Args:
-            made: What is raced, and to which precision.
-            runs: What is measured; the sweep goes on adding to it.
-            progress: Shows what is being settled.
-        """
-        from bench import finals, racing  # late: they need pandas
-
-        self._racing, self._finals = racing, finals
-        self._made, self._runs = made, runs
-        self._progress, self.ended = progress, ""
-
-    @property
-    def last_seconds(self) -> float:
-        """How long the last round may take, best and runner-up taking turns."""
-        return self._finals.seconds(self._made)
-
-    def wanted(self, number: int) -> Mapping[str, Effort]:
-        """The effort of each trial in the round of this number, by key."""
-        standings = self._standings(number)
-        efforts = {k: e for one in standings for k, e in one.wanted.items()}
-        if not efforts or number >= self._made.most_rounds:
-            limit = f"the limit of {self._made.most_rounds} rounds"
-            self.ended = limit if efforts else "settled"
-            return {}
-        left = efforts.keys() - {r.key for r in self._runs if r.round == number}
-        if left:
-            racing = [str(one) for one in standings if one.wanted.keys() & left]
-            self._progress.begin_round(len(left), racing)
-        return efforts
-
-    def notes(self, stopped: str) -> list[str]:
-        """How it ended, for the report; `stopped` says by what if not by itself."""
-        rounds = self._rounds
-        by = self.ended or f"{stopped} in round {max(1, rounds)}"
-        cut = "" if by == "settled" else f"by {by}"
-        return self._racing.notes(self._standings(rounds), self._made.precision, cut)
-
-    def last_round(
-        self, folder: Path, executor: processes.Executor | None
-    ) -> list[str]:
-        """What best and runner-up taking turns say, or said if there is no executor."""
-        standings = self._standings(self._rounds)
-        if executor:
-            notes = self._finals.hold(standings, self._made, executor, folder, _say)
-        else:
-            notes = self._finals.told(standings, folder)
-        for note in notes:
-            _say(note)
-        return notes
-
-    @property
-    def _rounds(self) -> int:
-        return 1 + max((run.round for run in self._runs), default=-1)
-
-    def _standings(self, number: int) -> list:
-        made = self._made
-        return self._racing.standings(
-            made.trials, self._runs, made.effort, made.precision, number
         )

@@ -6,22 +6,18 @@ trials of every claim.
 """
 
 import itertools
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import msgspec
-
-from bench import catalog
+from bench import catalog, sweep_form
 from bench.errors import UsageError, unknown
 from bench.pipeline import STRATEGIES, Pipeline, differences, parse, with_axes
 from bench.refusal import refusal
-from bench.trial import CONSUMERS, Effort, Trial
+from bench.sweep_form import BlockForm
+from bench.trial import Effort, Trial
 
 FOLDER = Path(__file__).resolve().parent / "sweeps"
-UNITS = ("window", "epoch")
-EFFORT_KEYS = tuple(Effort.__dataclass_fields__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +59,7 @@ class Sweep:
 def names() -> dict[str, str]:
     """Every named sweep with its description."""
     files = sorted(FOLDER.glob("*.toml"))
-    return {file.stem: _toml(file).get("description", "") for file in files}
+    return {file.stem: sweep_form.toml(file).get("description", "") for file in files}
 
 
 def find(name: str, within: tuple[Path, ...] = ()) -> Sweep:
@@ -192,52 +188,22 @@ def _expand(workloads: Iterable[str]) -> list[str]:
 def _sweep(path: Path, within: tuple[Path, ...] = ()) -> Sweep:
     if path in within:
         raise UsageError(f"Sweep file '{path.name}' includes itself.")
-    content = _toml(path)
-    where = f"Sweep file '{path.name}'"
-    _only(content, ("description", "include", "claims", "effort", "block"), where)
-    try:
-        msgspec.convert(content, _Form)
-    except msgspec.ValidationError as error:
-        raise UsageError(f"{where}: {error}.") from error
-    effort = content.get("effort", {})
-    for key, value in effort.items():
-        if value < 0 or (value == 0 and key != "warmup_seconds"):
-            raise UsageError(f"{where}, [effort]: {key} must be above 0, got {value}.")
-    _only(effort, EFFORT_KEYS, f"{where}, [effort]")
+    form, effort = sweep_form.read(path)
     blocks = [
-        block
-        for name in content.get("include", [])
-        for block in find(name, (*within, path)).blocks
+        block for name in form.include for block in find(name, (*within, path)).blocks
     ]
-    blocks += _of_claims() if content.get("claims") else []
-    blocks += [_block(block, where) for block in content.get("block", [])]
+    blocks += _of_claims() if form.claims else []
+    blocks += [_block(block) for block in form.block]
     if not blocks:
-        raise UsageError(f"{where} has no [[block]], so there is nothing to run.")
-    try:
-        return Sweep(
-            name=path.stem,
-            description=content.get("description", ""),
-            blocks=tuple(blocks),
-            effort=msgspec.convert(effort, Effort),
+        raise UsageError(
+            f"Sweep file '{path.name}' has no [[block]], so there is nothing to run."
         )
-    except msgspec.ValidationError as error:
-        raise UsageError(f"{where}, [effort]: {error}.") from error
-
-
-class _BlockForm(msgspec.Struct):
-    workloads: list[str] = []
-    strategies: list[str] = []
-    axes: dict[str, object] = {}
-    consumer: str = Block.consumer
-    unit: str = Block.unit
-
-
-class _Form(msgspec.Struct):
-    description: str = ""
-    include: list[str] = []
-    claims: bool = False
-    effort: dict[str, int | float] = {}
-    block: list[_BlockForm] = []
+    return Sweep(
+        name=path.stem,
+        description=form.description,
+        blocks=tuple(blocks),
+        effort=effort,
+    )
 
 
 def _of_claims() -> list[Block]:
@@ -260,32 +226,19 @@ def _of_claims() -> list[Block]:
     ]
 
 
-def _block(block: Mapping[str, object], where: str) -> Block:
-    _only(
-        block,
-        ("workloads", "strategies", "axes", "consumer", "unit"),
-        f"{where}, [[block]]",
-    )
-    if not block.get("workloads"):
-        raise UsageError(f"{where}: a [[block]] needs workloads.")
-    consumer = block.get("consumer", Block.consumer)
-    unit = block.get("unit", Block.unit)
-    if consumer not in CONSUMERS:
-        raise unknown("consumer", consumer, CONSUMERS)
-    if unit not in UNITS:
-        raise unknown("unit", unit, UNITS)
+def _block(form: BlockForm) -> Block:
     axes = {
         name: tuple(
             parse(name, v) for v in (values if isinstance(values, list) else [values])
         )
-        for name, values in block.get("axes", {}).items()
+        for name, values in form.axes.items()
     }
     return Block(
-        workloads=tuple(block["workloads"]),
-        strategies=_checked_strategies(block.get("strategies", ())),
+        workloads=tuple(form.workloads),
+        strategies=_checked_strategies(form.strategies),
         axes=axes,
-        consumer=consumer,
-        unit=unit,
+        consumer=form.consumer,
+        unit=form.unit,
     )
 
 
@@ -295,18 +248,3 @@ def _checked_strategies(given: Iterable[str]) -> tuple[str, ...]:
         if name not in STRATEGIES:
             raise unknown("strategy", name, STRATEGIES)
     return given
-
-
-def _only(given: Mapping[str, object], allowed: Iterable[str], where: str) -> None:
-    allowed = tuple(allowed)
-    for key in given:
-        if key not in allowed:
-            error = unknown("key", key, allowed)
-            raise UsageError(f"{where}: {error}")
-
-
-def _toml(path: Path) -> dict:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"Sweep file '{path}' is not valid TOML: {error}.") from error

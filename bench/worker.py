@@ -169,9 +169,10 @@ def _measure(
             work.store(scratch, facts)
     with clock.time("check"):
         if effort.check or not request.channel:
-            found["output_fingerprint"] = gate.check(
-                entry, module, p, work.witness(), work.alone
+            proved = gate.check(
+                entry, module, p, work.witness(), work.alone, effort.proved
             )
+            found["output_fingerprint"], found["proved"] = proved
         facts["supports_jit"] = "yes" if supports_jit(layers) else "no"
         asks_facts = effort.facts and not request.channel
         if asks_facts:

@@ -1,5 +1,8 @@
 """What is injected: as long as was said, and nothing into the outputs."""
 
+import json
+from unittest import mock
+
 import numpy as np
 import pytest
 
@@ -30,17 +33,29 @@ def test_it_lasts_as_long_as_it_says_in_a_graph(microseconds: float) -> None:
     assert min(seconds) < 1e-6 * microseconds + 0.05
 
 
-def test_files_that_are_compared_differ_only_in_a_number_of_the_same_length() -> None:
-    texts = [injection.text("prose", seconds) for seconds in (0.0, 3e-4, 0.05)]
-    assert len({len(text) for text in texts}) == 1
-    assert "nothing(inputs, 000100.000)" in texts[0]
-    assert "nothing(inputs, 000400.000)" in texts[1]
-    assert texts[0].replace("000100.000", "050100.000") == texts[2]
-
-
-def test_no_call_takes_less_than_it_must() -> None:
+def test_files_that_are_compared_differ_only_in_what_they_are_told(tmp_path) -> None:
+    """One text, and so the same inputs; later processes are told another length."""
+    places = [tmp_path / name for name in ("base", "head")]
+    for place in places:
+        place.mkdir()
+    base, head = (injection.write("prose", 0.0, place) for place in places)
+    injection.lengthen(head, 3e-4)
+    assert base.read_bytes() == head.read_bytes()
+    told = [path.with_suffix(injection.SUFFIX) for path in (base, head)]
+    assert [one.read_text() for one in told] == ["100.000", "400.000"]
     with pytest.raises(ValueError, match=r"A call cannot take -0.001 s more than none"):
-        injection.text("prose", -1e-3)
+        injection.lengthen(head, -1e-3)
+
+
+def test_the_operation_takes_as_long_as_it_says(capsys) -> None:
+    """By the middle of pairs, of which a busy machine bends some."""
+    from bench import busy, machine
+
+    with mock.patch.object(machine, "confine"):
+        busy.main(2000.0, 30)
+    ratios = json.loads(capsys.readouterr().out)["ratios"]
+    assert len(ratios) == 30
+    assert np.median(ratios) == pytest.approx(1.0, abs=0.2)
 
 
 def test_the_injected_layer_changes_no_output(tmp_path) -> None:

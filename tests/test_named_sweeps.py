@@ -7,7 +7,7 @@ import pytest
 from bench import catalog, plan, sweeps
 from bench.pipeline import AXES, STRATEGIES, allowed, pipeline, with_axes
 from bench.refusal import refusal
-from bench.trial import CONSUMERS
+from bench.trial import CONSUMERS, UNITS
 
 ISSUED = (
     "placement", "order", "cache", "prefetch", "interleave", "parallel_map",
@@ -47,7 +47,7 @@ def test_all_has_every_entry_of_the_shelves(everything):
 def test_all_has_every_strategy_and_consumer(everything):
     assert set(STRATEGIES) <= {trial.strategy for trial in everything}
     assert {trial.consumer for trial in everything} == set(CONSUMERS)
-    assert {trial.unit for trial in everything} == set(sweeps.UNITS)
+    assert {trial.unit for trial in everything} == set(UNITS)
 
 
 @pytest.mark.parametrize("axis", AXES)

@@ -6,19 +6,20 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from unittest import mock
 
 import numpy as np
 import pytest
 
-from bench import bars, evidence, selftest, slowed
+from bench import bars, evidence, injection, lockstep, selftest, slowed
 from bench.bars import RULES, Bar, Comparison, judged
 from bench.errors import UsageError
 from bench.stats import Interval
+from bench.turns import Turn
 from tests.test_evidence import trio as made_trio
 
 QUIET, NOISY = 0.002, 0.004  # error of a trio's log-ratio
-BATCH_SECONDS = 0.002
 
 
 def comparisons(each: int = 72) -> list[Comparison]:
@@ -34,8 +35,7 @@ def comparisons(each: int = 72) -> list[Comparison]:
                     workload="made up",
                     change=change,
                     neighbour=noisy,
-                    more_seconds=change * BATCH_SECONDS,
-                    batch_seconds=[BATCH_SECONDS] * slowed.TRIOS,
+                    shares=[float(np.log1p(change))] * slowed.TRIOS,
                     ratios=[(float(value), error) for value in heads],
                     controls=[(float(value), error) for value in controls],
                 )
@@ -61,31 +61,72 @@ def test_what_was_injected_is_told_as_it_came_out() -> None:
     assert ", injected were 2.0% (nine of ten 2.0 to 2.0)" in bar.found
 
 
-def test_a_slow_down_is_the_share_that_it_was_of_each_trios_time() -> None:
-    """Aimed at 5 %, 7 % came out: the interval has to hold that, and not the aim."""
+SLOWED = "intervals of slow-downs cover what was injected"
+
+
+def test_a_slow_down_is_what_came_out_and_not_what_was_aimed_at() -> None:
+    """Aimed at 5 %, 7 % came out: the interval has to hold that."""
     first = next(one for one in COMPARISONS if one.change == 0.05 and not one.neighbour)
     assert bars.injected(first) == pytest.approx(0.05)
-    dear = replace(
-        first,
-        batch_seconds=[BATCH_SECONDS * 5 / 7] * slowed.TRIOS,
-        ratios=[(math.log1p(0.07) + error, QUIET) for error in (-1e-3, 1e-3) * 7],
-    )
+    ratios = [(math.log1p(0.07) + error, QUIET) for error in (-1e-3, 1e-3) * 7]
+    dear = replace(first, shares=[math.log1p(0.07)] * 14, ratios=ratios)
     assert bars.injected(dear) == pytest.approx(0.07)
-    alone = "intervals cover the truth"
-    covered = {bar.name: bar.found for bar in bars.bars([dear] * 3)}[alone]
+    covered = {bar.name: bar.found for bar in bars.bars([dear] * 3)}[SLOWED]
     assert covered.startswith("3 of 3 ")
-    aimed = replace(dear, batch_seconds=first.batch_seconds)
-    covered = {bar.name: bar.found for bar in bars.bars([aimed] * 3)}[alone]
+    aimed = replace(dear, shares=first.shares)
+    covered = {bar.name: bar.found for bar in bars.bars([aimed] * 3)}[SLOWED]
     assert covered.startswith("0 of 3 ")
 
 
-def test_a_share_is_the_mean_of_the_trios_log_ratios() -> None:
-    """As the estimate is: 2 % of half the trios and 8 % of the others are 4.96 %."""
-    first = next(one for one in COMPARISONS if one.change == 0.05)
-    times = [first.more_seconds / share for share in (0.02, 0.08)]
-    moved = replace(first, batch_seconds=times * 7)
-    assert bars.injected(moved) == pytest.approx((1.02 * 1.08) ** 0.5 - 1)
-    assert bars.injected(replace(first, more_seconds=0.0)) == 0.0
+def test_trios_that_were_slowed_differently_excuse_no_wrong_estimate() -> None:
+    """2 % and 8 % in turn: as they come they hold 5.5, which is half a per cent off."""
+    first = next(one for one in COMPARISONS if one.change == 0.05 and not one.neighbour)
+    shares = [math.log1p(share) for share in (0.02, 0.08)] * 7
+    off = [
+        (share + 0.005 + e, QUIET)
+        for share, e in zip(shares, (-1e-3, 1e-3) * 7, strict=True)
+    ]
+    one = replace(first, shares=shares, ratios=off)
+    assert bars.injected(one) == pytest.approx((1.02 * 1.08) ** 0.5 - 1)
+    interval = judged(one, 0.03)[1]
+    assert interval.low < 1 + bars.injected(one) < interval.high
+    assert judged(bars.unslowed(one), 0.03)[1].low > 1
+
+
+def turns(*seconds: float) -> tuple[Turn, ...]:
+    return tuple(Turn(one, one) for one in seconds)
+
+
+def test_what_is_injected_is_told_as_the_estimate_weighs_turns() -> None:
+    """Nine rounds of 2 ms and one of 9 ms, which the centre does not see."""
+    rounds = [turns(0.002, 0.002, 0.0021)] * 9 + [turns(0.009, 0.009, 0.0091)]
+    trio = replace(made_trio(), turns=rounds)
+    assert slowed.share(trio, 1e-4) == pytest.approx(math.log(1.05))
+    assert slowed.share(trio, 0.0) == 0.0
+    assert evidence.head(trio, bars.METRIC)[0] == pytest.approx(math.log(1.05))
+
+
+def test_each_trio_is_slowed_by_what_a_batch_took_in_the_one_before(
+    tmp_path, monkeypatch
+) -> None:
+    """A batch of base takes longer and longer; head is told before its trio begins."""
+    took, told = iter(0.001 * (2 + np.arange(99) / 10)), []
+
+    def trio(base, head, effort, **about):
+        length = Path(head.trial.workload).with_suffix(injection.SUFFIX)
+        told.append(float(length.read_text()) - injection.LEAST)
+        one = next(took)
+        return replace(made_trio(), turns=[turns(one, one, one + 1e-6 * told[-1])] * 6)
+
+    monkeypatch.setattr(lockstep, "trio", trio)
+    case = slowed.Case("prose", {"order": "batch_map"})
+    found = slowed.compared(None, case, 0.05, tmp_path, 0)
+    expected = [0.0] + [50 * (2 + n / 10) for n in range(slowed.TRIOS)]
+    assert told == pytest.approx(expected)
+    ratios = [ratio for ratio, _ in found["ratios"]]
+    assert ratios == pytest.approx(found["shares"])
+    equal = slowed.compared(None, case, 0.0, tmp_path, 0)
+    assert equal["shares"] == [0.0] * slowed.TRIOS
 
 
 def always_slower(one, margin):
@@ -109,7 +150,7 @@ def too_sure(one, margin):
     [
         (always_slower, "false alarms"),
         (never_slower, "caught"),
-        (too_sure, "intervals cover the truth"),
+        (too_sure, SLOWED),
         (too_sure, "intervals of equal sides cover 1"),
     ],
 )
@@ -123,7 +164,7 @@ def test_few_comparisons_miss_only_what_chance_does_not_excuse() -> None:
     one_of_ten = bars.checked_share(
         "x", "y", [True] + [False] * 9, 1 / 72, at_most=True
     )
-    assert one_of_ten.held
+    assert (one_of_ten.held, one_of_ten.few) == (True, True)
     assert one_of_ten.found == "1 of 10 (0% to 45%)"
     assert not bars.checked_share("x", "y", [True] * 10, 1 / 72, at_most=True).held
     many = bars.checked_share("x", "y", [True] * 2 + [False] * 70, 1 / 72, at_most=True)
@@ -146,13 +187,14 @@ def test_the_exit_code_tells_and_nothing_is_lost(
     monkeypatch.setattr(selftest, "compare", compare)
     monkeypatch.setattr(bars, "bars", lambda comparisons: [])
     monkeypatch.setattr(selftest, "bias", lambda microseconds: bar)
+    monkeypatch.setattr(selftest, "operation", lambda: bar)
     monkeypatch.setattr(selftest, "share", lambda: bar)
     out = tmp_path / "selftest.json"
     assert [selftest.main(0.0, out) for _ in range(2)] == [code] * 2
     assert ("held" if held else "missed") in capsys.readouterr().out
     kept = json.loads(out.read_text())
     assert len(kept["comparisons"]) == 6  # the second one went on with the file
-    assert [bar["held"] for bar in kept["bars"]] == [held] * 3
+    assert [bar["held"] for bar in kept["bars"]] == [held] * 4
 
 
 def test_what_a_trio_said_can_be_written_and_read(tmp_path) -> None:
@@ -164,8 +206,7 @@ def test_what_a_trio_said_can_be_written_and_read(tmp_path) -> None:
         workload="made up",
         change=0.0,
         neighbour=False,
-        more_seconds=0.0,
-        batch_seconds=[BATCH_SECONDS] * len(trios),
+        shares=[0.0] * len(trios),
         ratios=[evidence.head(trio, bars.METRIC) for trio in trios],
         controls=[evidence.control(trio, bars.METRIC) for trio in trios],
     )
@@ -212,8 +253,7 @@ def test_what_was_compared_before_is_gone_on_with(monkeypatch) -> None:
 
     def compared(server, case, change: float, folder, seed: int) -> dict:
         return {
-            "more_seconds": change * BATCH_SECONDS,
-            "batch_seconds": [BATCH_SECONDS] * slowed.TRIOS,
+            "shares": [math.log1p(change)] * slowed.TRIOS,
             "ratios": [(math.log1p(change), QUIET)] * slowed.TRIOS,
             "controls": [(0.0, QUIET)] * slowed.TRIOS,
         }

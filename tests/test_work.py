@@ -4,6 +4,9 @@ import numpy as np
 from shelf import work
 
 from bench import gate
+from bench.preprocess import digest, fingerprint
+
+WORDS = (["red", "blue"], ["red", "blue"], ["red", "green"])
 
 
 def test_what_cannot_be_a_batch_of_one_needs_no_trace_to_tell() -> None:
@@ -23,3 +26,15 @@ def test_a_batch_of_one_made_of_a_bare_example_is_an_example_again() -> None:
         outputs, gate.joined([made for _, made in other.witness()])
     )
     assert one.rank == outputs.ndim - 1
+
+
+def test_a_digest_tells_every_bit_and_texts_by_what_they_say() -> None:
+    """A fingerprint holds what is nearly the same for the same."""
+    numbers = np.array([[1.0, 2.0]], np.float32)
+    near = np.nextafter(numbers, np.float32(3.0))
+    assert fingerprint(numbers) == fingerprint(near)
+    assert digest(numbers) != digest(near)
+    assert digest(numbers, near) != digest(near, numbers)
+    texts = [np.array(["".join(word) for word in words], object) for words in WORDS]
+    assert digest(texts[0]) == digest(texts[1]) != digest(texts[2])
+    assert fingerprint(texts[0]) == fingerprint(texts[1])

@@ -139,7 +139,7 @@ def timed(names: Iterable[str]) -> dict[str, float]:
         with tempfile.TemporaryDirectory(prefix="feedrate-") as folder:
             return {
                 name: slowed.batch_seconds(
-                    server, slowed.Case(name, TRIALS[name]), Path(folder)
+                    slowed.side(server, slowed.Case(name, TRIALS[name]), Path(folder))
                 )
                 for name in names
             }
@@ -188,10 +188,9 @@ def _commit(repo: Path, name: str, more: float) -> None:
         peers.git(repo, "add", "--all")
         peers.git(repo, "commit", "--quiet", "--message=base")
     peers.git(repo, "checkout", "--quiet", "--force", "-B", "head", "base")
-    path = injection.write(name, more, repo)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(f"# {more:.6f} s more\n")
-    peers.git(repo, "commit", "--quiet", "--all", "--message=head")
+    injection.write(name, more, repo)
+    peers.git(repo, "add", "--all")
+    peers.git(repo, "commit", "--quiet", "--allow-empty", "--message=head")
 
 
 def _peer(

@@ -181,7 +181,8 @@ def asv(sides: Sides) -> tuple[bool, str]:
     ask = functools.partial(_run, folder=folder, environment={"HOME": str(folder)})
     ask(["-m", "asv", "machine", "--yes"])
     for name, side in (("base", sides.base), ("head", sides.head)):
-        shutil.copyfile(side, repo / sides.base.name)
+        for file in side.parent.glob(f"{side.stem}.*"):
+            shutil.copyfile(file, repo / file.name)
         git(repo, "add", "--all")
         git(repo, "commit", "--quiet", "--allow-empty", f"--message={name}")
         git(repo, "tag", name)
@@ -243,7 +244,6 @@ def drain(
     made = inputs.prepare(entry, module, p)
     layers = as_layers(module.build(made.features))
     work = Work(p, entry, module, made, layers, 1, "/CPU:0")
-    work.know_rank()
     own = Path(tempfile.mkdtemp(dir=scratch))
     batches = iter(work.dataset(own, repeat=True))
     for _ in range(WARMUP_BATCHES):
