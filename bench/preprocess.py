@@ -108,15 +108,9 @@ def fingerprint(output: np.ndarray) -> str:
     """Of a checked output: 16 hexadecimal digits, floats rounded to 4 digits."""
     if np.issubdtype(output.dtype, np.floating):
         output = np.round(output.astype(np.float64), 4) + 0.0  # -0.0 becomes 0.0
-    return digest(output)
-
-
-def digest(*arrays: np.ndarray) -> str:
-    """Of every bit of some arrays, texts among them: 16 hexadecimal digits."""
-    found = hashlib.sha256()
-    for array in arrays:
-        found.update(f"{array.shape}{array.dtype}".encode())
-        texts = array.dtype == object  # whose own bytes are addresses
-        plain = repr(array.tolist()).encode() if texts else np.ascontiguousarray(array)
-        found.update(plain)
+    found = hashlib.sha256(f"{output.shape}{output.dtype}".encode())
+    if output.dtype == object:  # texts, whose own bytes are addresses
+        found.update(repr(output.tolist()).encode())
+    else:
+        found.update(np.ascontiguousarray(output))
     return found.hexdigest()[:16]

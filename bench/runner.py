@@ -60,7 +60,6 @@ def rounds(
     """
     every = dict.fromkeys((trial.key for trial in trials), effort)
     wanted = wanted or (lambda number: every if number < effort.rounds else {})
-    proved: dict[str, str] = {}  # the digest of each trial's outputs, by its key
     made = repeated = 0
     for number in itertools.count():
         efforts = wanted(number)
@@ -80,7 +79,7 @@ def rounds(
                 if time_is_up():
                     return
                 place = _Place(sweep, seed, number, order.index(trial))
-                run = _run(trial, executor, efforts[trial.key], place, proved)
+                run = _run(trial, executor, efforts[trial.key], place)
                 made += 1
                 if _disturbed(run):
                     disturbed.append(run)
@@ -91,7 +90,7 @@ def rounds(
                     return
                 place = _Place(sweep, seed, number, run.position)
                 repeated += 1
-                yield _run(run.trial, executor, run.effort, place, proved, repeat=1)
+                yield _run(run.trial, executor, run.effort, place, repeat=1)
         finally:
             executor.stop()
 
@@ -103,21 +102,14 @@ def _disturbed(run: Run) -> bool:
 
 
 def _run(
-    trial: Trial,
-    executor: Executor,
-    effort: Effort,
-    place: _Place,
-    proved: dict[str, str],
-    repeat: int = 0,
+    trial: Trial, executor: Executor, effort: Effort, place: _Place, repeat: int = 0
 ) -> Run:
-    """One run; what it proved takes the place of what an earlier one did, by key."""
     identified = machine.fingerprint()  # first: it may start processes, once
     conditions = machine.Conditions()
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     # What is slow to find and the same in every run is sought in the first round: in a
     # repeat too, which may come to stand for it.
-    facts = effort.facts and place.round == 0
-    effort = replace(effort, facts=facts, proved=proved.get(trial.key, ""))
+    effort = replace(effort, facts=effort.facts and place.round == 0)
     outcome = executor.execute("measure", trial, effort, place.seed + place.round)
     if outcome.failure:
         measured = Measured(error=outcome.failure)
@@ -125,8 +117,6 @@ def _run(
         measured = msgspec.json.decode(outcome.result, type=Measured)
         spent = sum(measured.phases.values()) + sum(measured.overhead.values())
         measured.overhead["rest"] = outcome.seconds - spent
-        if measured.proved and not measured.error:
-            proved[trial.key] = measured.proved
     return Run(
         key=trial.key,
         trial=trial,

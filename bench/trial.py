@@ -94,8 +94,6 @@ class Effort:
         check: Whether the gate checks the outputs of processes that take turns: only
             the first of a case are, as the same code on the same inputs follows.
             Whoever measures alone is checked whatever this says.
-        proved: The digest of outputs that an earlier run of the trial proved right; the
-            very same ones need not be proved again. Empty where none is known.
     """
 
     rounds: int = 5
@@ -107,7 +105,6 @@ class Effort:
     trace_steps: int = 0
     facts: bool = True
     check: bool = True
-    proved: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +146,6 @@ class Measured:
         device: Where the model ran, as TensorFlow names it.
         input_fingerprint: Of the made inputs.
         output_fingerprint: Of the checked batches, where the layers are deterministic.
-        proved: The digest of these batches and of their raw ones, every bit of them.
     """
 
     samples: list[float] = field(default_factory=list)
@@ -168,7 +164,6 @@ class Measured:
     device: str = ""
     input_fingerprint: str = ""
     output_fingerprint: str = ""
-    proved: str = ""
     error: Failure | None = None
 
 

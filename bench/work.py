@@ -82,16 +82,24 @@ class Work:
         self.stored, held = sources.store(self._mapped_once(), scratch / "stored")
         facts["stored_bytes"] = held
 
-    def witness(self) -> list[tuple[tf.Tensor, tf.Tensor]]:
-        """Raw batches with what this placement makes of them."""
+    def witness(
+        self, timed: tf.data.Dataset | None = None
+    ) -> list[tuple[tf.Tensor, tf.Tensor]]:
+        """Raw batches with what this placement makes of them.
+
+        Args:
+            timed: The pipeline that will be timed, without end: where its batches come
+                as raw ones do, it is asked itself, and not another one that is traced
+                for this only.
+        """
         p = self.pipeline
         examples = gate.EXAMPLES
         if p.placement == "offline":
-            raw = self.raw_batches(examples)
             # As raw batches come: the next epoch fills up what the last one left.
-            stored = self.stored.repeat().batch(p.batch_size, drop_remainder=True)
-            made = gate.first_batches(stored, examples)
-            return list(zip(raw, (batch[0] for batch in made), strict=True))
+            timed = self.stored.repeat().batch(p.batch_size, drop_remainder=True)
+        if p.placement == "offline" or (timed is not None and self._keeps_step()):
+            made = [batch[0] for batch in gate.first_batches(timed, examples)]
+            return list(zip(self.raw_batches(examples), made, strict=True))
         if p.placement == "model":
             call = (
                 tf.function(self.call, jit_compile=True) if self._jit() else self.alone
@@ -183,6 +191,12 @@ class Work:
 
     def _source(self, p: Pipeline) -> tf.data.Dataset:
         return sources.source(p, self.entry, self.module, self.inputs)
+
+    def _keeps_step(self) -> bool:
+        """Whether the first batches are those of the first examples, at no cost."""
+        p = self.pipeline
+        first = replace(self._bare(p), prefetch=p.prefetch, resample="none")
+        return p.placement == "dataset" and p.deterministic and first == p
 
     def _bare(self, p: Pipeline) -> Pipeline:
         """Without what only moves or keeps batches: the gate wants the first ones."""

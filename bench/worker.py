@@ -167,12 +167,16 @@ def _measure(
     if p.placement == "offline":
         with clock.time("offline"):
             work.store(scratch, facts)
+    dataset = None
+    if trial.consumer != "serve":
+        with clock.time("build"):
+            dataset = work.dataset(scratch, repeat=trial.unit == "window")
     with clock.time("check"):
         if effort.check or not request.channel:
-            proved = gate.check(
-                entry, module, p, work.witness(), work.alone, effort.proved
+            timed = dataset if trial.unit == "window" else None
+            found["output_fingerprint"] = gate.check(
+                entry, module, p, work.witness(timed), work.alone
             )
-            found["output_fingerprint"], found["proved"] = proved
         facts["supports_jit"] = "yes" if supports_jit(layers) else "no"
         asks_facts = effort.facts and not request.channel
         if asks_facts:
@@ -183,8 +187,6 @@ def _measure(
         serving.measure(work, scratch, effort, clock, found)
         found["peak_resident_bytes"] = memory.peak_resident_bytes()
         return
-    with clock.time("build"):
-        dataset = work.dataset(scratch, repeat=trial.unit == "window")
     with clock.time("trace"):
         consumer = work.consumer(dataset, trial.consumer)
         KEPT.append(consumer)

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from bench import injection
 from bench.errors import UsageError
 from results.method import guard_bars, peers
 
@@ -26,6 +27,14 @@ def test_methods_stand_side_by_side_the_guard_first() -> None:
         rows[0].replace("|  |", "| +5.1 % |"),
         rows[1],
     ]
+
+
+def test_peers_time_the_next_batch_of_the_same_files(tmp_path) -> None:
+    """One file alone, as asv keeps it in a repository of its own."""
+    path = injection.write("prices", 0.0, tmp_path)
+    settings = {"order": "batch_map", "batch_size": 8}
+    batch = peers.drain(str(path), settings, str(tmp_path))
+    assert [len(batch()[0]) for _ in range(3)] == [8] * 3
 
 
 def test_a_missing_peer_is_told_before_anything_slow() -> None:

@@ -43,7 +43,6 @@ class Fake:
         """Fails for the trial with this key."""
         self.failing, self.log, self.seeds = failing, [], []
         self.sought = []  # whether slow facts were
-        self.proved = []  # what each run was told is
 
     def start(self) -> None:
         """A round begins."""
@@ -55,18 +54,14 @@ class Fake:
 
     def execute(self, verb: str, trial: Trial, effort: Effort, seed: int) -> Outcome:
         """Three samples, or the failure."""
-        assert (verb, replace(effort, facts=True, proved="")) == ("measure", EFFORT)
+        assert (verb, replace(effort, facts=True)) == ("measure", EFFORT)
         self.sought.append(effort.facts)
-        self.proved.append(effort.proved)
         self.log.append(trial.key)
         self.seeds.append(seed)
         if trial.key == self.failing:
             return Outcome(b"", Failure(type="Timeout", message="too long"), 9.0)
         measured = Measured(
-            samples=[0.1, 0.2, 0.3],
-            phases={"steady": 0.6},
-            overhead={"fork": 0.01},
-            proved=f"outputs of {trial.key}",
+            samples=[0.1, 0.2, 0.3], phases={"steady": 0.6}, overhead={"fork": 0.01}
         )
         return Outcome(msgspec.json.encode(measured), None, 1.0)
 
@@ -87,17 +82,6 @@ def test_every_trial_is_run_once_a_round_in_another_order() -> None:
     assert len({tuple(order) for order in orders}) == 3
     assert [run.position for run in runs] == [*range(6)] * 3
     assert fake.log == [part for order in orders for part in ("start", *order, "stop")]
-
-
-def test_later_rounds_are_told_which_outputs_the_first_proved() -> None:
-    """Each trial its own; who failed has proved nothing."""
-    fake = Fake(failing=TRIALS[2].key)
-    runs = made(fake)
-    assert fake.proved == [
-        f"outputs of {run.key}" if run.round and run.key != fake.failing else ""
-        for run in runs
-    ]
-    assert [run.effort.proved for run in runs] == fake.proved
 
 
 def test_the_order_follows_the_seed() -> None:

@@ -15,7 +15,6 @@ import pytest
 from bench import machine, memory, worker
 from bench.machine import cpu_seconds
 from bench.trial import Effort, Failure, Measured
-from bench.work import Work
 from tests import factory
 
 WORKLOAD = '''"""Adds one to numbers, or does something else."""
@@ -349,39 +348,6 @@ def test_a_later_run_seeks_no_facts_and_is_checked_all_the_same(
     demand_samples(worker.measure(later, time.monotonic()))
     refused = worker.measure(wrong, time.monotonic()).error
     assert (refused.type, refused.phase) == ("AssertionError", "check")
-
-
-def test_the_very_same_outputs_are_not_proved_twice(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Others are, whatever they are said to be, and wrong ones are refused as ever."""
-    found = measured(folder, "numbers")
-    demand_samples(found)
-    proved: list[int] = []
-    own = Work.alone
-
-    def alone(work: Work, batch: object) -> object:
-        proved.append(1)
-        return own(work, batch)
-
-    monkeypatch.setattr(Work, "alone", alone)
-    asked = request(folder, "numbers")
-    asked.effort = replace(QUICK, proved=found.proved)
-    again = worker.measure(asked, time.monotonic())
-    demand_samples(again)
-    assert (again.proved, again.output_fingerprint, proved) == (
-        found.proved,
-        found.output_fingerprint,
-        [],
-    )
-    asked.effort = replace(QUICK, proved="other outputs")
-    other = worker.measure(asked, time.monotonic())
-    demand_samples(other)
-    assert other.proved == found.proved
-    assert proved
-    wrong = request(folder, "numbers:wrong")
-    wrong.effort = replace(QUICK, proved=found.proved)
-    assert worker.measure(wrong, time.monotonic()).error.type == "AssertionError"
 
 
 def test_only_who_takes_turns_may_be_left_unchecked(
