@@ -56,7 +56,7 @@ CASES = (
 
 
 PROCESSES = 5
-OPERATION = 200.0  # microseconds: about what is injected
+OPERATION = 400.0  # microseconds: about what is injected into training
 OPERATION_BIAS = 0.03  # the most that it may take more or less, of itself
 BIAS = {1000.0: 0.01, 50.0: 0.03}  # microseconds a batch: the most
 
