@@ -1,10 +1,12 @@
-"""Does our drain cost what a drain written by hand costs? In a process of its own.
+"""What the self-test measures by itself, each in a process of its own.
 
-    python -m bench.bias MICROSECONDS PAIRS
+    python -m bench.bias drain MICROSECONDS PAIRS
+    python -m bench.bias operation MICROSECONDS PAIRS
 
-Prints a line of JSON: the ratios of ours to `skip(n)` on the same pipeline, batches of
-about so long, a ratio for each two windows in turn. The hand-written iterators are kept
-alive: destroying one takes time, which would fall on the next window.
+Prints a line of JSON, a ratio for each two in turn. Of `drain`: ours to `skip(n)` on
+the same pipeline, batches of about so long. The hand-written iterators are kept alive:
+destroying one takes time, which would fall on the next window. Of `operation`: how many
+times as long as it says a batch takes that is so much longer than another.
 """
 
 import gc
@@ -15,16 +17,13 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from bench import consumers, machine
-from bench.busy import nothing
+from bench import busy, consumers, injection, machine
 
 WINDOW_SECONDS = 0.04
-BATCH = 4
 
 
-def main(microseconds: float, pairs: int) -> None:
-    """Measure and print; on one processor, as that is steadier and is all it needs."""
-    machine.confine(1)
+def drain(microseconds: float, pairs: int) -> dict[str, object]:
+    """The drain against one written by hand, with how long a batch really takes."""
     dataset, seconds = _dataset(microseconds * 1e-6)
     batches = max(2, round(WINDOW_SECONDS / seconds))
     ours = consumers.drain(dataset).window(batches)
@@ -42,13 +41,25 @@ def main(microseconds: float, pairs: int) -> None:
         sides = [lambda: ("ours", _timed(ours)), lambda: ("hand", by_hand())]
         taken = dict(side() for side in (sides if number % 2 else sides[::-1]))
         ratios.append(taken["ours"] / taken["hand"])
-    print(json.dumps({"microseconds": 1e6 * seconds, "ratios": ratios}))
+    return {"microseconds": 1e6 * seconds, "ratios": ratios}
+
+
+def operation(microseconds: float, pairs: int) -> dict[str, object]:
+    """What is injected against what it says; as many pairs go before, untimed."""
+    short, long = (
+        iter(busy.dataset(injection.LEAST + more)) for more in (0.0, microseconds)
+    )
+    ratios = []
+    for _ in range(2 * pairs):
+        less = _timed(lambda: next(short))
+        ratios.append(1e6 * (_timed(lambda: next(long)) - less) / microseconds)
+    return {"ratios": ratios[pairs:]}
 
 
 def _dataset(wanted: float) -> tuple[tf.data.Dataset, float]:
     """An endless pipeline whose batches take about so many seconds, and how many."""
-    least = _batch_seconds(_pipeline(0.0))
-    dataset = _pipeline(max(0.0, wanted - least))
+    least = _batch_seconds(busy.dataset(0.0))
+    dataset = busy.dataset(1e6 * max(0.0, wanted - least))
     return dataset, _batch_seconds(dataset)
 
 
@@ -58,17 +69,6 @@ def _batch_seconds(dataset: tf.data.Dataset) -> float:
     return min(_timed(window) for _ in range(5)) / 50
 
 
-def _pipeline(seconds: float) -> tf.data.Dataset:
-    options = tf.data.Options()
-    options.experimental_optimization.apply_default_optimizations = False
-
-    def busy(numbers: tf.Tensor) -> tf.Tensor:
-        return numbers + nothing(numbers, 1e6 * seconds)
-
-    endless = tf.data.Dataset.range(2**40).batch(BATCH)
-    return endless.map(busy).with_options(options)
-
-
 def _timed(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
@@ -76,4 +76,6 @@ def _timed(work: Callable[[], object]) -> float:
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]), int(sys.argv[2]))
+    machine.confine(1)  # that is steadier, and all it needs
+    asked = {"drain": drain, "operation": operation}[sys.argv[1]]
+    print(json.dumps(asked(float(sys.argv[2]), int(sys.argv[3]))))

@@ -161,7 +161,7 @@ def _told_of(one: Comparison) -> str:
 
 def operation(microseconds: float = OPERATION, pairs: int = 400) -> Bar:
     """Whether what is injected takes as long as it says."""
-    told = [_told("busy", microseconds, pairs) for _ in range(PROCESSES)]
+    told = [_told("operation", microseconds, pairs) for _ in range(PROCESSES)]
     ratios = [evidence.centre(one["ratios"]) for one in told]
     name = f"operation of {microseconds:g} us against what it says"
     return _near(name, ratios, OPERATION_BIAS)
@@ -169,7 +169,7 @@ def operation(microseconds: float = OPERATION, pairs: int = 400) -> Bar:
 
 def bias(microseconds: float, pairs: int = 60) -> Bar:
     """The drain against one written by hand, at batches of this length."""
-    told = [_told("bias", microseconds, pairs) for _ in range(PROCESSES)]
+    told = [_told("drain", microseconds, pairs) for _ in range(PROCESSES)]
     ratios = [np.exp(evidence.centre(np.log(one["ratios"]))) for one in told]
     length = np.median([one["microseconds"] for one in told])
     name = f"drain against hand-written, batches of {length:.0f} us"
@@ -187,9 +187,9 @@ def _near(name: str, ratios: Sequence[float], most: float) -> Bar:
     )
 
 
-def _told(module: str, microseconds: float, pairs: int) -> dict:
+def _told(what: str, microseconds: float, pairs: int) -> dict:
     done = subprocess.run(
-        [sys.executable, "-m", f"bench.{module}", str(microseconds), str(pairs)],
+        [sys.executable, "-m", "bench.bias", what, str(microseconds), str(pairs)],
         capture_output=True,
         text=True,
         cwd=ROOT,
