@@ -1,7 +1,7 @@
 """Records as one long table: a row a sample, a column an axis.
 
     from bench import table
-    samples = table.load("results/latest")
+    samples = table.load("results/reference/quick")
 
 The columns and their units are documented in results/README.md.
 """
