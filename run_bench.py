@@ -54,10 +54,8 @@ def _ended(options: argparse.Namespace) -> int:
         code = options.verb(options)
         sys.stdout.flush()
         return code
-    except BrokenPipeError:  # whoever reads has enough, as `head` does
-        # Else Python's exit fails once more. Source: signal(7)'s note on SIGPIPE at
-        # docs.python.org.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        program.reader_left(sys.stdout)
         return READER_LEFT
     except ModuleNotFoundError as missing:
         return program.without(missing)

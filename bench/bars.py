@@ -219,9 +219,10 @@ def write(path: Path | None, comparisons: list[Comparison], found: list[Bar]) ->
 
 def show(found: Sequence[Bar]) -> None:
     """The bars as a table."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from bench.console import Console
 
     grid = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("", "what", "wanted", "found"):

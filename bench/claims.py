@@ -114,9 +114,10 @@ def _spelled(row: pd.Series) -> dict[str, str]:
 
 def _print(judged: pd.DataFrame) -> None:
     """A table of at most 80 columns; each claim's sentence above its cases."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from bench.console import Console
 
     console = Console(width=80, highlight=False)
     many = judged[["machine", "data"]].drop_duplicates().shape[0] > 1

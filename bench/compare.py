@@ -255,9 +255,10 @@ def _records(rows: pd.DataFrame) -> list[dict[str, object]]:
 
 
 def _print(found: dict[str, object]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from bench.console import Console
 
     console = Console(width=80, highlight=False)
     console.print(Text(f"A: {found['a']}\nB: {found['b']}", style="bold"))

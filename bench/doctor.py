@@ -55,8 +55,9 @@ def main(*, as_json: bool) -> int:
 
 def show(findings: list[Finding]) -> None:
     """The findings as a table, remedies below."""
-    from rich.console import Console
     from rich.table import Table
+
+    from bench.console import Console
 
     console = Console()
     grid = Table(box=None, pad_edge=False)

@@ -38,11 +38,12 @@ def terminal(guarded: Guarded, code: int, console: object = None) -> None:
     Args:
         guarded: The record.
         code: The exit code that it makes.
-        console: A `rich.console.Console`; standard output if not given.
+        console: A `bench.console.Console`; standard output if not given.
     """
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from bench.console import Console
 
     console = console or Console(highlight=False)
     outcome = Text(

@@ -4,6 +4,7 @@ import os
 import shlex
 import sys
 from pathlib import Path
+from typing import IO
 
 BAD_USE = 2
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,6 +28,15 @@ def shown(path: str | Path) -> str:
     whole = str(Path(path).absolute())
     near = os.path.relpath(whole)
     return near if len(near) < len(whole) else whole
+
+
+def reader_left(stream: IO[str]) -> None:
+    """Lead a stream whose reader has enough, as `head` does, to nowhere.
+
+    Else Python's exit fails once more. Source: signal's note on SIGPIPE at
+    docs.python.org.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def without(missing: ModuleNotFoundError) -> int:

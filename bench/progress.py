@@ -38,9 +38,10 @@ class Progress:
         if not sys.stderr.isatty():
             yield self
             return
-        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
         from rich.progress import Progress as Bar
+
+        from bench.console import Console
 
         columns = (
             BarColumn(bar_width=16),

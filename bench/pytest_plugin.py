@@ -129,9 +129,8 @@ def _record(node: pytest.Item, found: Guarded) -> None:
 
 
 def _text(found: Guarded, code: int) -> str:
-    from rich.console import Console
-
     from bench import guard_output
+    from bench.console import Console
 
     console = Console(file=io.StringIO(), width=80, highlight=False)
     guard_output.terminal(found, code, console)

@@ -165,10 +165,11 @@ def terminal(found: Gathered, console: object = None) -> None:
 
     Args:
         found: What is to be shown.
-        console: A `rich.console.Console`; standard output if not given.
+        console: A `bench.console.Console`; standard output if not given.
     """
-    from rich.console import Console
     from rich.text import Text
+
+    from bench.console import Console
 
     console = console or Console()
     content = found.content

@@ -49,7 +49,7 @@ def ring(file: Path) -> int:
                 waiting.append(ours)
     if needs & {"tensorflow", "keras"}:
         return 2
-    if needs & {"pandas", "scipy", "matplotlib", "jinja2"}:
+    if needs & {"pandas", "scipy", "matplotlib", "jinja2", "rich"}:
         return 1
     return 2 if "numpy" in needs else 0
 
