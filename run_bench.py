@@ -159,6 +159,8 @@ def doctor(options: argparse.Namespace) -> int:
         from bench import selftest
 
         return selftest.main(options.minutes, options.out, as_json=options.json)
+    if options.out:
+        raise UsageError("Leave out --out, which keeps what --selftest compared.")
     from bench import doctor
 
     return doctor.main(as_json=options.json)
@@ -175,7 +177,7 @@ def _report(
     if as_json:
         print(report.as_json(found))
     else:
-        report.terminal(found)
+        report.terminal(found, formats=formats)
         _name(report.write(found, out, formats))
     return any(run.measured.error is None for run in found.runs)
 
@@ -193,7 +195,7 @@ def _name(paths: Sequence[Path]) -> None:
 
 def _duration(text: str) -> float:
     matched = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)?", text)
-    if not matched:
+    if not matched or not float(matched[1]):
         raise argparse.ArgumentTypeError(f"a time such as 90s, 10m or 1h, got '{text}'")
     factor = {"s": 1, "m": 60, "h": 3600, None: 1}[matched[2]]
     return float(matched[1]) * factor
@@ -258,7 +260,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_positive,
         help="how often each trial is run; default: as the sweep says, else "
         f"{Effort.rounds}, and fewer where --budget is short; with --precision it is "
-        "the least for each",
+        "the least for each, where no more than 32 are compared",
     )
     added.add_argument(
         "--budget",
@@ -309,4 +311,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.stderr = sys.stderr and program.Leavable(sys.stderr)  # None where it is closed
+    with program.interrupted_once():
+        sys.exit(main(sys.argv[1:]))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 import pandas as pd
 
@@ -19,10 +20,11 @@ BUSY_SHARE = 0.10
 MANY_ROUNDS = 9
 MOST_NAMES = 4
 QUANTITIES = ("factor", "lead", "examples_per_second")
+PAIRS = {"factor": "pairs", "lead": "lead_pairs"}  # the rounds behind each
 NEEDED = [
-    *("label", "baseline", "consumer", "runs", "failed", "pairs", "verdict"),
-    *("lead_verdict", "is_baseline", "best", "ranked", "unstable", "not_steady"),
-    *("spread", "flags", "offline_seconds", "foreign_cpu_share", "steal_share"),
+    *("label", "baseline", "consumer", "runs", "failed", "verdict", "lead_verdict"),
+    *("is_baseline", "best", "ranked", "unstable", "not_steady", "spread", "flags"),
+    *("offline_seconds", "foreign_cpu_share", "steal_share", *PAIRS.values()),
     *(f"{name}{end}" for name in QUANTITIES for end in ("", "_low", "_high")),
 ]
 ERRORS = "The errors are listed below; run the command of the row to see one again."
@@ -66,12 +68,10 @@ def sentence(rows: Sequence[Row]) -> str:
         return f"No trial here can be ranked: see the cautions.{tail}"
     called = names([row["label"] for row in rows])
     others = [row for row in rows if row["ranked"] and not row["best"]]
-    barred_faster = any(barred(row) and row["factor"] > 1 for row in rows)
     if not others:
         return f"{_alone(best, rows, called)}{_once(best)}{tail}"
-    few = all(row["pairs"] < FEWEST_ROUNDS for row in others)
-    count = compared(rows, "factor")
-    won = _won(best, called, count, barred_faster=barred_faster, few=few)
+    few = all(row["lead_pairs"] < FEWEST_ROUNDS for row in others)
+    won = _won(best, rows, called, few)
     lead = _lead(best, others, called, compared(rows, "lead"))
     return f"{won}{lead}{_once(best)}{tail}"
 
@@ -84,7 +84,7 @@ def barred(row: Row) -> bool:
 def compared(rows: Sequence[Row], name: str) -> int:
     """How many comparisons of a scene the verdicts on `factor` or `lead` count."""
     return sum(
-        row["pairs"] >= FEWEST_ROUNDS and row[f"{name}_low"] < row[f"{name}_high"]
+        row[PAIRS[name]] >= FEWEST_ROUNDS and row[f"{name}_low"] < row[f"{name}_high"]
         for row in rows
     )
 
@@ -162,36 +162,28 @@ def _rate(row: Row) -> str:
     return f"{rate} examples a second" + (f" ({interval})" if interval else "")
 
 
-def _won(
-    best: Row, called: Mapping[str, str], count: int, *, barred_faster: bool, few: bool
-) -> str:
+def _won(best: Row, rows: Sequence[Row], called: Mapping[str, str], few: bool) -> str:
+    """Who is first by what factor; `few` if no lead has the rounds for a verdict."""
     name = called[best["label"]]
     if best["is_baseline"] and few:
-        return f"{name} was fastest (two runs or one: a hint and not a result)."
+        return f"{name} was fastest (two rounds or one: a hint and not a result)."
     if best["is_baseline"]:
-        whom = "that may be ranked was shown to be" if barred_faster else "here was"
-        return f"{name} won: nothing {whom} faster."
+        return f"{name} won: nothing {_faster(rows)}."
     factor, interval = triple(best, "factor")
-    against = called[best["baseline"]]
-    if not best["pairs"]:
+    against, rounds = called[best["baseline"]], int(best["pairs"])
+    if not rounds:
         return (
             f"{name} came first with {_rate(best)}. It shares no round with {against}, "
             "so there is no factor: complete the sweep with --resume."
         )
-    if not interval:
-        return (
-            f"{name} was fastest, {factor} times as fast as {against} (one run: no "
-            "interval, a hint and not a result)."
-        )
-    rounds = int(best["pairs"])
     if rounds < FEWEST_ROUNDS:
-        return (
-            f"{name} was fastest, {factor} times as fast as {against} ({interval} from "
-            "two runs: a hint and not a result)."
-        )
+        how = f"{interval} from two rounds:" if interval else "one round: no interval,"
+        how += " a hint and not a result" if few else " this factor is a hint"
+        return f"{name} was fastest, {factor} times as fast as {against} ({how})."
     sure = f"95 % interval {interval}, {rounds} rounds"
     if best["verdict"] == "faster":
         return f"{name} won: {factor} times as fast as {against} ({sure})."
+    count = compared(rows, "factor")
     if count > 1 and best["factor_low"] > 1 + MARGINS[best["consumer"]]:
         return (
             f"{name} came first: {factor} times as fast as {against} (95 % interval "
@@ -205,37 +197,53 @@ def _won(
     )
 
 
+def _faster(rows: Sequence[Row]) -> str:
+    seemed = [row for row in rows if row["factor"] > 1]
+    if any(map(barred, seemed)):
+        return "that may be ranked was shown to be faster"
+    return "here was shown to be faster" if seemed else "here was faster"
+
+
 def _lead(
     best: Row, others: Sequence[Row], called: Mapping[str, str], count: int
 ) -> str:
-    # A trial without a round in common has no lead.
-    others = sorted(others, key=lambda row: (pd.isna(row["lead"]), row["lead"]))
-    second = others[0]
-    if pd.isna(second["lead"]):
+    met = [row for row in others if row["lead_pairs"]]
+    if not met:
         return " No other shares a round with it."
+    said = _runner_up(best, met, called, count)
+    # That it shares none with the baseline has been said.
+    apart = [o for o in others if not (o["lead_pairs"] or o["is_baseline"])]
+    if apart:
+        said += f" {called[best['label']]} shares no round with "
+        said += f"{_names(apart, called)}: how far apart they are was not measured."
+    return said
+
+
+def _runner_up(
+    best: Row, others: Sequence[Row], called: Mapping[str, str], count: int
+) -> str:
+    """Who comes next, and who cannot be told from the best; all have a lead."""
+    others = sorted(others, key=itemgetter("lead"))
     # What has too few rounds for a verdict is no rival: a caution says so.
-    rivals = [
-        row
-        for row in others
-        if row["lead_verdict"] != "faster" and row["pairs"] >= FEWEST_ROUNDS
-    ]
+    many = [row for row in others if row["lead_pairs"] >= FEWEST_ROUNDS]
+    rivals = [row for row in many if row["lead_verdict"] != "faster"]
+    second = (many or others)[0]
+    if second["is_baseline"]:
+        second = others[0]
     lead, interval = triple(second, "lead")
     name = called[second["label"]]
     known = second["is_baseline"] and second["lead_verdict"] != "unchanged"
     if len(others) == 1 and known:
         return ""  # that has been said
-    if not interval:
-        return f" The runner-up was {name}, which took {lead} times as long."
-    if second["pairs"] < FEWEST_ROUNDS:
-        return (
-            f" The runner-up was {name}, which took {lead} times as long ({interval})."
-        )
+    long = f"{lead} times as long" + (f" ({interval})" if interval else "")
+    if not rivals and second["lead_pairs"] < FEWEST_ROUNDS:
+        if second["lead"] < 1:
+            return f" {name} took {long}, but in too few rounds to tell."
+        return f" The runner-up was {name}, which took {long}."
+    if not rivals and second["is_baseline"]:
+        return " The runner-up is the baseline itself."
     if not rivals:
-        if second["is_baseline"]:
-            return " The runner-up is the baseline itself."
-        return (
-            f" The runner-up is {name}, which takes {lead} times as long ({interval})."
-        )
+        return f" The runner-up is {name}, which takes {long}."
     nearest = rivals[0]
     name, interval = called[nearest["label"]], triple(nearest, "lead")[1]
     takes = f"takes {interval} times as long"

@@ -1,9 +1,9 @@
 """What AUTOTUNE picked, and whether it beat the same pipeline without it.
 
 An autotuned trial is compared with the trials of its scene that differ from it in
-nothing but the axes that take `autotune`, pinned in these or left at none. The fastest
-of several is taken by its estimate, which favours it a little: a verdict of `faster`
-for AUTOTUNE is the surer one. Fewer than three rounds give no verdict.
+nothing but the axes that it leaves to AUTOTUNE, pinned in these or left at none. The
+fastest of several is taken by its estimate, which favours it a little: a verdict of
+`faster` for AUTOTUNE is the surer one. Fewer than three rounds give no verdict.
 """
 
 from __future__ import annotations
@@ -34,53 +34,71 @@ def rows(
     Returns:
         The rows, and how many more there are.
     """
-    if samples.empty:
+    frame = samples if samples.empty else pairs.measured(samples, "strategy")
+    if frame.empty:
         return [], 0
-    frame = pairs.measured(samples, "strategy")
-    spelled = frame[list(TUNED)].astype(str)
-    frame = frame.assign(tuned=(spelled == "autotune").any(axis=1))
-    by = pairs.all_but(*TUNED)
-    tuned = frame.groupby(by, sort=False)["tuned"]
-    both = tuned.transform("any") & ~tuned.transform("all")
-    frame = frame[both]
-    whole = len(frame[frame["tuned"]].drop_duplicates(["machine", "key"]))
-    most = whole if most is None else most
-    found = []
-    for _, group in frame.groupby(by, sort=False):
-        if len(found) >= most:
-            break
-        found += _compared(group)
-    found = found[:most]
+    frame = frame.assign(
+        tuned=(frame[list(TUNED)].astype(str) == "autotune").any(axis=1),
+        group=frame.groupby(pairs.all_but(*TUNED), sort=False).ngroup(),
+    )
+    comparable = _comparable(frame)
+    places = frame.groupby("group").indices
+    found = [
+        _compared(frame.iloc[places[group]], key, rivals)
+        for group, key, rivals in comparable[:most]
+    ]
     picked = _picked(runs, {row["pair"] for row in found})
     for row in found:
         row["picked"] = picked.get(row.pop("pair"), "-")
-    return found, whole - len(found)
+    return found, len(comparable) - len(found)
 
 
-def _compared(group: pd.DataFrame) -> list[dict[str, object]]:
-    pinned = group[~group["tuned"]].groupby("key")["log_seconds"].mean().idxmin()
+def _comparable(frame: pd.DataFrame) -> list[tuple[int, str, list[str]]]:
+    """Group and key of each tuned trial, and the keys of the pinned ones alike, if any.
+
+    Alike is what leaves nothing to AUTOTUNE and is equal in all that this one fixes.
+    """
+    trials = frame.drop_duplicates(["group", "key"]).sort_values("group", kind="stable")
+    rows = trials[["group", "key", "tuned", *TUNED]].to_dict("records")
+    pinned: dict[int, list[dict[str, object]]] = {}
+    for row in rows:
+        if not row["tuned"]:
+            pinned.setdefault(row["group"], []).append(row)
+    found = []
+    for row in (row for row in rows if row["tuned"]):
+        fixed = [name for name in TUNED if row[name] != "autotune"]
+        alike = [
+            rival["key"]
+            for rival in pinned.get(row["group"], [])
+            if all(rival[name] == row[name] for name in fixed)
+        ]
+        if alike:
+            found.append((row["group"], row["key"], alike))
+    return found
+
+
+def _compared(
+    group: pd.DataFrame, key: str, rivals: Sequence[str]
+) -> dict[str, object]:
+    """A tuned trial beside the fastest of its rivals."""
+    pinned = group.groupby("key")["log_seconds"].mean()[list(rivals)].idxmin()
     first = group.drop_duplicates("key").set_index("key")
-    made = []
-    tuned = first[first["tuned"]]
-    seconds = pairs.seconds(group, [pinned, *tuned.index])
-    for number, (key, row) in enumerate(tuned.iterrows(), 1):
-        took = pairs.ratio(seconds[:, number], seconds[:, 0])
-        speed = pairs.ratio(seconds[:, 0], seconds[:, number])
-        values = speed.estimate, speed.low, speed.high
-        verdict = pairs.verdict(took, row["consumer"])
-        made.append(
-            {
-                "pair": (row["machine"], key),
-                "title": words.title(row),
-                "machine": words.visible(row["machine"]),
-                "label": words.visible(row["label"], 80),
-                "pinned": words.visible(first.loc[pinned, "label"], 80),
-                "factor": words.figure(*values),
-                "interval": words.bounds(*values),
-                "verdict": VERDICTS.get(verdict, "cannot tell"),
-            }
-        )
-    return made
+    row = first.loc[key]
+    seconds = pairs.seconds(group, [pinned, key])
+    took = pairs.ratio(seconds[:, 1], seconds[:, 0])
+    speed = pairs.ratio(seconds[:, 0], seconds[:, 1])
+    values = speed.estimate, speed.low, speed.high
+    verdict = pairs.verdict(took, row["consumer"])
+    return {
+        "pair": (row["machine"], key),
+        "title": words.title(row),
+        "machine": words.visible(row["machine"]),
+        "label": words.visible(row["label"], 80),
+        "pinned": words.visible(first.loc[pinned, "label"], 80),
+        "factor": words.figure(*values),
+        "interval": words.bounds(*values),
+        "verdict": VERDICTS.get(verdict, "cannot tell"),
+    }
 
 
 def _picked(

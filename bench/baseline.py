@@ -21,6 +21,7 @@ from bench.difference import NONE, Difference, between, interval, scaled
 from bench.errors import UsageError, write_whole
 from bench.guarded import Row, Verdict, differ, figure, without_figures
 from bench.machine import identity
+from bench.progress import plural
 from bench.trial import Run, Trial
 
 SCHEMA = 1
@@ -172,20 +173,19 @@ def judge(
         failed: By key, why a trial that was run now has no figures.
         thresholds: A trial's key to its thresholds by metric.
         alpha: What all intervals together may miss.
-        scale_by: A trial in both, whose ratio is taken for that of the machines; how
-            well that is known goes into the intervals.
+        scale_by: A trial of the baseline, whose ratio is taken for that of the
+            machines; how well that is known goes into the intervals.
         failed_in_base: By key, why a trial of the base has no figures.
         asked: What was asked for besides, and may be on neither side.
 
     Returns:
         A row a trial and metric, and notes.
-
-    Raises:
-        UsageError: `scale_by` is not in both.
     """
-    notes, scale = [], NONE
+    notes, scale, lost = [], NONE, ""
     same = identity(baseline.machine) == identity(now.machine)
-    if scale_by:
+    if scale_by and scale_by not in now.trials:
+        lost = f"'{scale_by}', which all is divided by, has no figures here"
+    elif scale_by:
         scale = _scale(baseline, now, scale_by)
         notes.append(
             f"Times are divided by {np.exp(scale.estimate):.3g}, the ratio of "
@@ -194,7 +194,8 @@ def judge(
         )
     sides = (*baseline.trials, *failed_in_base, *now.trials, *failed)
     every = dict.fromkeys((*sides, *asked))
-    every.pop(scale_by, None)
+    if not lost:
+        every.pop(scale_by, None)
     limits = {key: thresholds(key) for key in every}
     judged = [key for key in baseline.trials if key != scale_by]
     share = alpha / max(1, sum(len(limits[key]) for key in judged))
@@ -207,7 +208,7 @@ def judge(
         for metric, threshold in limits[key].items():
             about = {"key": key, "metric": metric, "threshold": threshold}
             kept, fresh = baseline.trials[key], now.trials[key]
-            why = _unlike(kept, fresh, metric, same=same or bool(scale_by))
+            why = lost or _unlike(kept, fresh, metric, same=same or bool(scale_by))
             if why:
                 rows.append(Row(**about, verdict="not_comparable", cause=why))
                 continue
@@ -240,9 +241,11 @@ def _row(about: dict, kept: Kept, fresh: Kept, alpha: float, scale: Difference) 
     sides = fresh.runs[metric], kept.runs[metric]
     found = scaled(between(*sides), scale)
     found = interval(found, alpha, min(map(len, sides)))
+    few = found.count < stats.FEWEST_ROUNDS
     return Row(
         **about,
-        verdict=stats.verdict(found, about["threshold"]),
+        verdict="unknown" if few else stats.verdict(found, about["threshold"]),
+        cause=f"{plural(found.count, 'run')} of a side: too few to tell" if few else "",
         ratio=found.estimate,
         low=figure(found.low),
         high=figure(found.high),
@@ -281,10 +284,5 @@ def _unlike_windows(kept: Kept, fresh: Kept) -> str:
 
 
 def _scale(baseline: Baseline, now: Baseline, name: str) -> Difference:
-    sides = [side.trials.get(name) for side in (now, baseline)]
-    if None in sides:
-        raise UsageError(
-            f"--scale-by {name}: it must be a trial of the baseline and of this run; "
-            f"the baseline has {', '.join(baseline.trials)}."
-        )
+    sides = (side.trials[name] for side in (now, baseline))
     return between(*(side.runs["seconds_per_example"] for side in sides))

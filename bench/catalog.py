@@ -21,6 +21,10 @@ SHELVES = {
     "workloads": ROOT / "bench" / "workloads",
     "plots": ROOT / "bench" / "plots",
 }
+TRAITS = {
+    *("KIND", "EXAMPLES", "DETERMINISTIC", "TOLERANCE", "LOSS", "OPTIMIZER"),
+    *("ACCEPTS", "CLASSES", "BINARY_LABELS", "VARIANTS"),
+}
 GONE = {"random_height": "RandomHeight", "random_width": "RandomWidth"}
 REQUIRED = {
     "layers": ("examples", "build", "check"),
@@ -182,18 +186,30 @@ def _read(path: Path, shelf: str) -> Entry:
         path=path,
         summary=(ast.get_docstring(tree) or "").partition("\n")[0],
         functions=functions,
-        constants=_constants(tree),
+        constants=_constants(tree, path),
     )
 
 
-def _constants(tree: ast.Module) -> dict[str, object]:
+def _constants(tree: ast.Module, path: Path) -> dict[str, object]:
+    """The literal values of upper-case names, by name.
+
+    Raises:
+        UsageError: A trait is computed.
+    """
     found = {}
     for node in tree.body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            name = node.targets[0].id
-            if name.isupper():
-                try:
-                    found[name] = ast.literal_eval(node.value)
-                except ValueError:
-                    continue  # computed, such as an array: not a trait
+        if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+            continue
+        target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+        name = target.id if isinstance(target, ast.Name) else ""
+        if not name.isupper():
+            continue
+        try:
+            found[name] = ast.literal_eval(node.value)
+        except (ValueError, TypeError) as error:
+            if name in TRAITS:  # else an array, say, which is no trait
+                raise UsageError(
+                    f"{path}, line {node.lineno}: {name} must be a literal, since it "
+                    "is read without running the file."
+                ) from error
     return found

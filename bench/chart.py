@@ -10,6 +10,7 @@ import contextlib
 import functools
 import importlib.metadata
 import importlib.resources
+import itertools
 import os
 import re
 
@@ -19,6 +20,7 @@ import platformdirs
 import vl_convert
 
 from bench import figure, naming, summary, words
+from bench.progress import plural
 
 MOST_BARS = 40  # trials of a scene that the chart shows, fastest first
 MOST_SCENES = 30
@@ -125,19 +127,47 @@ def _inert(script: str) -> str:
     return script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 
-def _rows(trials: pd.DataFrame) -> pd.DataFrame:
-    measured = trials[(trials["runs"] > 0)] if len(trials) else trials
-    rows = []
-    several = measured["machine"].nunique() > 1 if len(measured) else False
-    scenes = (
-        list(measured.groupby("scene", sort=False))[:MOST_SCENES]
-        if len(measured)
-        else []
-    )
-    for _, scene in scenes:
+def left_out(trials: pd.DataFrame) -> str:
+    """What the chart does not show, in a sentence; empty where it shows every trial.
+
+    Args:
+        trials: From `stats.trials`.
+    """
+    sizes = _measured(trials).groupby("scene", sort=False).size()
+    scenes = len(sizes) - MOST_SCENES
+    slow = int((sizes.iloc[:MOST_SCENES] - MOST_BARS).clip(lower=0).sum())
+    parts = [f"{scenes} of {len(sizes)} comparisons"] if scenes > 0 else []
+    if slow:
+        parts.append(
+            f"{plural(slow, 'trial')} beyond the {MOST_BARS} fastest of theirs"
+        )
+    left = " and ".join(parts)
+    return f"Left out here, but in the tables below: {left}." if parts else ""
+
+
+def _measured(trials: pd.DataFrame) -> pd.DataFrame:
+    return trials[trials["runs"] > 0] if len(trials) else trials
+
+
+def _scenes(trials: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The measured trials of the scenes that are shown, by a name of their own."""
+    measured = _measured(trials)
+    several = len(measured) > 0 and measured["machine"].nunique() > 1
+    grouped = measured.groupby("scene", sort=False)
+    found: dict[str, pd.DataFrame] = {}
+    for number, scene in itertools.islice(grouped, MOST_SCENES):
         name = words.title(scene.iloc[0])
         if several:
-            name += f" on {words.visible(scene['machine'].iloc[0], 80)}"
+            name += f" on {words.visible(scene['machine'].iloc[0])}"
+        if name in found:  # both were cut
+            name += f", scene {number}"
+        found[name] = scene
+    return found
+
+
+def _rows(trials: pd.DataFrame) -> pd.DataFrame:
+    rows = []
+    for name, scene in _scenes(trials).items():
         fastest = scene.sort_values(
             ["ranked", "examples_per_second"], ascending=[False, False]
         ).head(MOST_BARS)

@@ -34,7 +34,8 @@ UNITS = {  # of what is compared or counted
 }
 RATE = (
     "Each interval is one of 95 %, uncorrected for their number: of cases right at "
-    "their limit about 1 in 40 is called wrongly to either side."
+    "their limit about 1 in 40 is called wrongly to either side. What is counted "
+    "without error and compared with nothing has the range over its rounds instead."
 )
 
 
@@ -149,10 +150,10 @@ def _print(judged: pd.DataFrame) -> None:
 
 
 def _merged(part: pd.DataFrame) -> pd.DataFrame:
-    """One row where no case of a claim was measured, for the same kind of reason."""
+    """A claim's workloads in one row, where all of them lack a verdict alike."""
     blank = part["verdict"].isin((UNMEASURED, UNTESTABLE))
-    if not blank.all() or part["verdict"].nunique() > 1 or len(part) == 1:
-        return part
     names = part["workload"].drop_duplicates()
+    if not blank.all() or part["verdict"].nunique() > 1 or len(names) == 1:
+        return part
     more = f"{names.iloc[0]} and {len(names) - 1} more"
     return part.head(1).assign(workload=more)

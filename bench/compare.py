@@ -18,7 +18,7 @@ import pandas as pd
 from markupsafe import Markup
 from scipy import stats as distributions
 
-from bench import apart, chart, page, stats, store, table, words
+from bench import apart, chart, page, pairs, stats, store, table, words
 from bench.difference import welch
 from bench.errors import UsageError
 from bench.trial import Run
@@ -66,6 +66,7 @@ def of(a: Sequence[Run], b: Sequence[Run]) -> dict[str, object]:
     Returns:
         `rows`, a DataFrame with `title`, `label`, `key`, `machine`, `factor` (how many
         times as fast B is) with `factor_low` and `factor_high`, `verdict` on B,
+        `barred`, the flags that bar a side from ranking and so leave no verdict,
         `runs_a`, `runs_b`; `only_a` and `only_b`, keys of trials with no counterpart;
         `notes`, what makes the two sides differ besides what is compared.
     """
@@ -142,18 +143,19 @@ def _row(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, object]:
     estimate, error, freedom = welch(*logs)
     width = distributions.t.ppf((1 + stats.CONFIDENCE) / 2, freedom) * error
     inputs = [set(side["input_fingerprint"]) - {""} for side in (a, b)]
+    ends = np.exp([estimate, estimate - width, estimate + width])
+    barred = [
+        f"{flag} in {name}"
+        for name, side in (("A", a), ("B", b))
+        for flag in pairs.barring(side)
+    ]
     return {
         "title": words.title(first),
         "label": words.visible(first["label"], 120),
         "key": first["key"],
         "machine": words.visible(first["machine"]),
-        **dict(
-            zip(
-                RATIO,
-                np.exp([estimate, estimate - width, estimate + width]),
-                strict=True,
-            )
-        ),
+        **dict(zip(RATIO, ends, strict=True)),
+        "barred": ", ".join(barred),
         "runs_a": len(logs[0]),
         "runs_b": len(logs[1]),
         "same_input": inputs[0] == inputs[1] or not all(inputs),
@@ -174,7 +176,7 @@ def _beyond(estimate: float, error: float, freedom: float, margin: float) -> flo
 
 def _joint(rows: Sequence[dict[str, object]]) -> pd.DataFrame:
     """The rows with the verdicts that hold jointly."""
-    names = ["title", "label", "key", "machine", *RATIO, "runs_a", "runs_b"]
+    names = ["title", "label", "key", "machine", *RATIO, "barred", "runs_a", "runs_b"]
     frame = pd.DataFrame(rows, columns=None if rows else [*names, "same_input"])
     if frame.empty:
         return frame.assign(verdict=[])
@@ -184,10 +186,11 @@ def _joint(rows: Sequence[dict[str, object]]) -> pd.DataFrame:
     failed = (frame["runs_a"] == 0) | (frame["runs_b"] == 0)
     where = np.where(frame["runs_b"] == 0, "failed in B", "failed in A")
     few = frame[["runs_a", "runs_b"]].min(axis=1) < stats.FEWEST_ROUNDS
+    barred = frame["barred"] != ""
     frame["verdict"] = np.select(
         [
             failed,
-            few,
+            few | barred,
             sure & (frame["factor"] > 1),
             sure & (frame["factor"] < 1),
             within,
@@ -203,7 +206,8 @@ def _jointly(rows: pd.DataFrame) -> str:
     """Why an interval beside 1 has no verdict, where a row is so."""
     many = rows[["runs_a", "runs_b"]].min(axis=1) >= stats.FEWEST_ROUNDS
     beside = (rows["factor_low"] > 1) | (rows["factor_high"] < 1)
-    if not (many & beside & (rows["verdict"] == "unknown")).any():
+    ranked = rows["barred"] == ""
+    if not (many & beside & ranked & (rows["verdict"] == "unknown")).any():
         return ""
     count = rows["factor_low"].notna().sum()
     return (
@@ -217,10 +221,12 @@ def _spelled(rows: pd.DataFrame) -> list[dict[str, object]]:
     spelled = []
     for row in rows.to_dict("records"):
         factor, interval = words.triple(row, "factor")
-        kept = {name: row[name] for name in ("title", "label", "machine", "same_input")}
+        kept = {name: row[name] for name in ("title", "machine", "same_input")}
+        why = f" ({row['barred']})" if row["barred"] else ""
         spelled.append(
             {
                 **kept,
+                "label": row["label"] + why,
                 "factor": factor,
                 "interval": interval,
                 "verdict": _said(row["verdict"], min(row["runs_a"], row["runs_b"])),

@@ -110,11 +110,14 @@ def drain_model(
             state["iterator"] = iter(dataset)
         loop(state["iterator"], tf.constant(batches)).numpy()
 
+    def step() -> tf.Tensor:
+        return loop(state["iterator"], tf.constant(1))
+
     return Consumer(
         trace=lambda: pull(1),
         step=lambda: pull(1),
         window=lambda batches: lambda: pull(batches),
-        epoch=lambda: _python_epoch(dataset, state, pull),
+        epoch=lambda: _python_epoch(dataset, state, step),
         iterator=lambda: state["iterator"],
         traces=loop.experimental_get_tracing_count,
     )
@@ -148,20 +151,22 @@ def train(
         with tf.device(device):
             model.fit(tf.data.Dataset.from_tensors(first), shuffle=False, verbose=0)
 
+    def step() -> tf.Tensor:
+        with tf.device(device):
+            return model.train_function(state["iterator"])["loss"]
+
     def pull(batches: int) -> None:
         if "iterator" not in state:
             state["iterator"] = iter(dataset)
-        iterator, function = state["iterator"], model.train_function
-        with tf.device(device):
-            for _ in range(batches):
-                logs = function(iterator)
-        float(logs["loss"])  # device work is asynchronous until a value comes back
+        for _ in range(batches):
+            loss = step()
+        float(loss)  # device work is asynchronous until a value comes back
 
     return Consumer(
         trace=trace,
         step=lambda: pull(1),
         window=lambda batches: lambda: pull(batches),
-        epoch=lambda: _python_epoch(dataset, state, pull),
+        epoch=lambda: _python_epoch(dataset, state, step),
         iterator=lambda: state["iterator"],
         traces=lambda: state["traces"],
         prebuild=prebuild,
@@ -215,13 +220,18 @@ def _median(function: Callable[[], object], clock: Callable[[], float]) -> float
     return statistics.median(seconds[5:])
 
 
-def _python_epoch(dataset: tf.data.Dataset, state: dict, pull: Callable) -> int:
+def _python_epoch(
+    dataset: tf.data.Dataset, state: dict, step: Callable[[], tf.Tensor]
+) -> int:
+    """One epoch, a call a batch; as in a window, only the last value is waited for."""
     state["iterator"] = iter(dataset)
     batches = 0
     while True:
         try:
-            pull(1)
+            last = step()
         except (StopIteration, tf.errors.OutOfRangeError):
             del state["iterator"]
+            if batches:
+                last.numpy()
             return batches
         batches += 1

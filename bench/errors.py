@@ -49,12 +49,17 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         UsageError: The file cannot be written.
     """
-    partial = path.with_suffix(".partial")
     try:
-        partial.write_bytes(content)
-        partial.replace(path)
+        replace_whole(path, content)
     except OSError as error:
         raise UsageError(f"Cannot write '{path}': {error.strerror}.") from error
+
+
+def replace_whole(path: Path, content: bytes) -> None:
+    """As `write_whole`, for a caller who says what to do about an `OSError`."""
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(content)
+    partial.replace(path)
 
 
 def check_folder(path: Path) -> None:

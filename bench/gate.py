@@ -25,8 +25,20 @@ def first_batches(dataset: tf.data.Dataset, examples: int = EXAMPLES) -> list:
 
 
 def joined(values: list[tf.Tensor]) -> np.ndarray:
-    """Batches as one array."""
-    return np.concatenate([to_numpy(value) for value in values])
+    """Batches as one array.
+
+    Raises:
+        AssertionError: Examples of one batch have another shape than those of another.
+    """
+    arrays = [to_numpy(value) for value in values]
+    shapes = list(dict.fromkeys(array.shape[1:] for array in arrays))
+    if len(shapes) > 1:
+        raise AssertionError(
+            f"examples have the shape {shapes[0]} in one batch and {shapes[1]} in "
+            "another: let the layers give a fixed one, as TextVectorization does with "
+            "output_sequence_length"
+        )
+    return np.concatenate(arrays)
 
 
 def check(

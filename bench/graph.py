@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from bench.pipeline import Pipeline
 from bench.sources import folder_bytes
+from bench.stages import let_go
 
 SETTLED_SECONDS = 0.05
 
@@ -62,18 +63,27 @@ def cache_facts(
 ) -> dict[str, float | str]:
     """Whether the cache was filled and served, and the bytes that it holds.
 
-    A cache that serves has nothing upstream of it in the executed graph.
+    A cache that serves has nothing upstream of it in the executed graph. Where a
+    shuffle behind it has let go of it, it has been read to its end; what it holds in
+    memory is then not told, and left out.
     """
     if p.cache == "none":
         return {}
     caches = [node for node in graph if "Cache" in str(node["name"])]
-    serving = bool(caches) and not any(
-        "Cache" not in str(graph[i]["name"]) for node in caches for i in node["inputs"]
+    serving = (
+        let_go(graph)
+        if not caches
+        else not any(
+            "Cache" not in str(graph[i]["name"])
+            for node in caches
+            for i in node["inputs"]
+        )
     )
     if p.cache_storage == "disk":
         folder = scratch / "cache"
         serving = serving and not list(folder.glob("*.lockfile"))
-        held = folder_bytes(folder)
+        held = [folder_bytes(folder)]
     else:
-        held = max((int(node["buffered_bytes"]) for node in caches), default=0)
-    return {"cache_filled": "yes" if serving else "no", "cache_bytes": held}
+        held = [int(node["buffered_bytes"]) for node in caches]
+    told = {"cache_bytes": max(held)} if held else {}
+    return {"cache_filled": "yes" if serving else "no", **told}

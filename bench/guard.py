@@ -70,7 +70,7 @@ def live(
     interrupted = False
     try:
         _hear(hearings, trio, effort, seed, start + budget_seconds, clock, said)
-    except CannotStart as error:
+    except (CannotStart, OSError) as error:  # as for want of disk, memory or files
         for hearing in hearings:
             hearing.end("failed", str(error))
     except KeyboardInterrupt:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bench import catalog, sweeps
+from bench import catalog, program, sweeps
 from bench.errors import UsageError, check_writable
 from bench.progress import plural
 from bench.trial import CONSUMERS
@@ -20,15 +19,19 @@ BUDGET = "5m"
 # By mode, the options that would change nothing, and why.
 REFUSED = {
     "baseline": (
-        ("strategy", "axis", "consumer", "data"),
-        "--baseline FILE, whose trials are those that were saved",
+        ("strategy", "axis", "consumer", "data", "history"),
+        "--baseline FILE, whose trials are those that were saved, and which has no "
+        "figures for a history",
     ),
     "folders": (
-        ("workload", "strategy", "axis", "consumer", "data"),
+        ("workload", "strategy", "axis", "consumer", "data", "history"),
         "two result folders A B, where all was measured before",
     ),
     "save_baseline": (
-        ("json", "out", "junit", "history"),
+        (
+            *("json", "out", "junit", "history"),
+            *("threshold", "metric", "config", "unknown_passes"),
+        ),
         "--save-baseline FILE, which gives no verdicts",
     ),
 }
@@ -84,9 +87,9 @@ def main(options: argparse.Namespace) -> int:
 
     settings = guard_settings.load(
         _config(options),
-        threshold=guard_settings.share(options.threshold)
-        if options.threshold
-        else None,
+        threshold=None
+        if options.threshold is None
+        else guard_settings.share(options.threshold),
         metrics=options.metric,
     )
     if mode == "folders":
@@ -102,8 +105,6 @@ def main(options: argparse.Namespace) -> int:
         reference=options.history is not None,
         said=_say,
     )
-    # As on Ctrl-C: no worktree and no process may be left.
-    signal.signal(signal.SIGTERM, _interrupt)
     folder = store.new_folder(trees.GUARD)  # of what is measured without taking turns
     if mode == "save_baseline":
         return _saved(*stored.save(options.save_baseline, wanted, folder), options)
@@ -138,7 +139,11 @@ def _mode(options: argparse.Namespace) -> str:
     if options.scale_by and given != ["baseline"]:
         raise UsageError("--scale-by goes with --baseline FILE alone.")
     names, why = REFUSED.get(given[0], ((), ""))
-    refused = [f"--{name}" for name in names if getattr(options, name)]
+    refused = [
+        f"--{name.replace('_', '-')}"
+        for name in names
+        if getattr(options, name) not in (None, False, "", [])
+    ]
     if refused:
         raise UsageError(f"Leave out {' and '.join(refused)} with {why}.")
     return given[0]
@@ -187,10 +192,15 @@ def _told(found, options: argparse.Namespace, *, interrupted: bool = False) -> i
     code = guarded.exit_code(found, unknown_passes=passes)
     code = guarded.INTERRUPTED if interrupted else code
     faults = _written(found, code, options, passes)
-    if options.json:
-        print(guard_output.as_json(found, code), flush=True)
-    else:
-        guard_output.terminal(found, code)
+    try:
+        if options.json:
+            print(guard_output.as_json(found, code), flush=True)
+        else:
+            guard_output.terminal(found, code)
+    except OSError as error:  # the verdict stays, and so does what is written below
+        program.reader_left(sys.stdout)
+        if not isinstance(error, BrokenPipeError):
+            faults.append(f"Cannot write to standard output: {error.strerror}.")
     guard_output.github(found, code, os.environ)
     if options.history and not interrupted:  # too short to be a level of its own
         from bench import history
@@ -234,7 +244,3 @@ def _say(line: str) -> None:
     from bench.guard_words import shown  # a CI runner reads standard error too
 
     print(shown(line), file=sys.stderr, flush=True)
-
-
-def _interrupt(number: int, frame: object) -> None:
-    raise KeyboardInterrupt

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -21,6 +21,8 @@ LEAST_TURN_SECONDS = 0.7  # of each trio of processes
 FIRST_TURN_SECONDS = 1.5
 FIRST_SHARE = 0.1  # at most, of the time: in little of it three trios are to fit
 MOST_TURN_SECONDS = 4.0
+RESTLESS_SHARE = 0.1  # of the turns: what fewer disturbed is not in their middle fifth
+RESTLESS = "a process did not become quiet between turns"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,7 @@ class Hearing:
         self.turn_lengths: list[float] = []
         self.head_seconds: list[float] = []
         self.cpu_seconds = 0.0
+        self.turns = self.restless = 0
         self.warmed: dict[str, dict] = {}  # how its first trio got ready
 
     @property
@@ -104,6 +107,9 @@ class Hearing:
             self.end(*why)
             return
         self.head_seconds += [row[2].seconds for row in trio.turns]
+        quiet = [turn.quiet for row in trio.turns for turn in row]
+        self.turns += len(quiet)
+        self.restless += quiet.count(False)
         for watch in self.watches:
             if watch.open:
                 watch.add(trio)
@@ -127,8 +133,12 @@ class Hearing:
             watch.interrupt()
 
     def rows(self) -> list[Row]:
-        """Its rows as they stand."""
-        rows = self.ended | {watch.metric: watch.row() for watch in self.watches}
+        """Its rows as they stand; without verdicts if turns disturbed one another."""
+        rows = {watch.metric: watch.row() for watch in self.watches}
+        if self.restless > RESTLESS_SHARE * self.turns:
+            told = {"verdict": "unknown", "cause": RESTLESS}
+            rows = {metric: replace(row, **told) for metric, row in rows.items()}
+        rows |= self.ended
         return [rows[metric] for metric in self.case.thresholds]
 
     def progress(self) -> str:

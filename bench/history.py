@@ -13,6 +13,7 @@ figure before looking for a commit.
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import os
@@ -121,7 +122,8 @@ def append(path: str | Path, guarded: Guarded) -> None:
             if file.seek(0, os.SEEK_END):
                 file.seek(-1, os.SEEK_END)
                 line = line if file.read(1) == b"\n" else b"\n" + line
-            file.write(line)
+            if file.write(line) < len(line):  # as a disk does that is nearly full
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(file.fileno())
     except OSError as error:
         raise UsageError(

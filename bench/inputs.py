@@ -17,10 +17,12 @@ import platformdirs
 from bench.catalog import Entry
 from bench.errors import UsageError
 from bench.pipeline import Pipeline
+from bench.requests import STARTED
 
 SEED = 20
 DEFAULT_EXAMPLES = 1024
 MAKING = ".making-"
+OWN = ".own-"  # of a user's file; of use to one start of the program
 ABANDONED_SECONDS = 3600.0  # no run may last nearly as long
 
 
@@ -32,7 +34,7 @@ class Inputs:
         features: `[count, ...]`, or the paths of the files.
         labels: `[count]`, one for each example or file; None where there are none.
         fingerprint: Of the content, 16 hexadecimal digits.
-        count: How many examples an epoch has.
+        count: How many examples an epoch has; of made files, how many were asked for.
     """
 
     features: np.ndarray
@@ -65,28 +67,53 @@ def prepare(entry: Entry, module: ModuleType, p: Pipeline, data: str = "") -> In
         data: The user's own data, a name or a path, in place of the made ones.
 
     Raises:
-        UsageError: The user's data cannot be used, with the file or row.
+        UsageError: The user's data cannot be used, with the file or row; or what
+            `examples` made cannot.
     """
     if data:
         return _own(entry, data)
     count = count_for(entry, p)
+    folder = root() / _name(entry, count, p.image_size)
+    if not _there(folder):
+        _make(entry, module, count, p.image_size, folder)
+    if entry.reads_files:
+        return _files(_listed(folder), count)
+    with np.load(folder / "examples.npz", allow_pickle=False) as arrays:
+        features = arrays["features"]
+        return Inputs(
+            features=features,
+            labels=arrays.get("labels"),
+            fingerprint=(folder / "fingerprint").read_text(),
+            count=len(features),
+        )
+
+
+def _name(entry: Entry, count: int, size: int) -> str:
+    """The folder's: by the text that makes the inputs, their number, size and seed.
+
+    What a user's file makes may hang on more than its text, such as a file that it
+    reads or a module beside it: with each start of the program it is made anew.
+    """
     # What a file shares with its neighbours is in their private modules.
     sources = [entry.path, *sorted(entry.path.parent.glob("_*.py"))]
     source = b"".join(path.read_bytes() for path in sources)
-    identity = hashlib.sha256(source + f"{count} {p.image_size} {SEED}".encode())
-    name = f"{entry.path.stem}-{identity.hexdigest()[:16]}"
-    folder = root() / name
-    if not folder.is_dir():
-        _make(entry, module, count, p.image_size, folder)
-    if entry.reads_files:
-        return _files(sorted(folder.rglob("*.*")), count)
-    with np.load(folder / "examples.npz", allow_pickle=False) as arrays:
-        return Inputs(
-            features=arrays["features"],
-            labels=arrays.get("labels"),
-            fingerprint=(folder / "fingerprint").read_text(),
-            count=count,
-        )
+    identity = hashlib.sha256(source + f"{count} {size} {SEED}".encode())
+    prefix = ""
+    if entry.shelf == "user":
+        identity.update(STARTED.encode() + bytes(entry.path))
+        prefix = OWN
+    return f"{prefix}{entry.path.stem}-{identity.hexdigest()[:16]}"
+
+
+def _there(folder: Path) -> bool:
+    """Whether it is made; one of a user's file is marked as in use."""
+    if not folder.name.startswith(OWN):
+        return folder.is_dir()
+    try:
+        os.utime(folder)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _make(
@@ -95,22 +122,8 @@ def _make(
     folder.parent.mkdir(parents=True, exist_ok=True)
     _clear(folder.parent)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=MAKING))
-    arguments = {"size": size} if size else {}
-    rng = np.random.default_rng(SEED)
     try:
-        if "folder" in inspect.signature(module.examples).parameters:
-            module.examples(rng, count, scratch, **arguments)
-        else:
-            made = module.examples(rng, count, **arguments)
-            arrays = dict(
-                zip(
-                    ("features", "labels"),
-                    made if isinstance(made, tuple) else (made,),
-                    strict=False,
-                )
-            )
-            np.savez(scratch / "examples.npz", **arrays)
-            (scratch / "fingerprint").write_text(_digest(*arrays.values()))
+        _fill(entry, module, count, size, scratch)
         try:
             scratch.rename(folder)
         except OSError:
@@ -120,10 +133,66 @@ def _make(
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def _fill(
+    entry: Entry, module: ModuleType, count: int, size: int, folder: Path
+) -> None:
+    """Have the examples made into an empty folder.
+
+    Raises:
+        UsageError: They cannot be measured with.
+    """
+    arguments = {"size": size} if size else {}
+    rng = np.random.default_rng(SEED)
+    writes = "folder" in inspect.signature(module.examples).parameters
+    if writes != entry.reads_files:
+        raise UsageError(
+            "examples() with an argument folder and read(path, label) go together: "
+            f"only {'the former' if writes else 'the latter'} is there."
+        )
+    if writes:
+        module.examples(rng, count, folder, **arguments)
+        if not _listed(folder):
+            raise UsageError("examples() wrote no files into its folder.")
+        return
+    arrays = _arrays(module.examples(rng, count, **arguments))
+    np.savez(folder / "examples.npz", **arrays)
+    (folder / "fingerprint").write_text(_digest(*arrays.values()))
+
+
+def _arrays(made: object) -> dict[str, np.ndarray]:
+    """What `examples` returned, by name.
+
+    Raises:
+        UsageError: It is not one array or two, with a row for each example.
+    """
+    parts = made if isinstance(made, tuple) else (made,)
+    plain = all(
+        isinstance(part, np.ndarray) and part.ndim > 0 and not part.dtype.hasobject
+        for part in parts
+    )
+    paired = len(parts) in (1, 2) and plain and len(parts[0]) == len(parts[-1])
+    if not (paired and len(parts[0])):
+        raise UsageError(
+            f"examples() returned {_told(made)}. It must return features [count, ...] "
+            "or (features, labels): NumPy arrays of one length, not empty and not of "
+            "objects (strings as bytes, or with .astype(str))."
+        )
+    return dict(zip(("features", "labels"), parts, strict=False))
+
+
+def _told(made: object) -> str:
+    """An object in words: arrays by type and shape, others by their class."""
+    if isinstance(made, tuple):
+        return f"({', '.join(map(_told, made))})"
+    if isinstance(made, np.ndarray):
+        return f"{made.dtype}{list(made.shape)}"
+    return type(made).__name__
+
+
 def _clear(folder: Path) -> None:
-    """Remove what was left half made, as by a process that was killed."""
-    for path in folder.glob(f"{MAKING}*"):
-        with contextlib.suppress(FileNotFoundError):  # another process was quicker
+    """Remove what was left half made, as by a killed process, or is of no more use."""
+    for path in [*folder.glob(f"{MAKING}*"), *folder.glob(f"{OWN}*")]:
+        with contextlib.suppress(OSError):  # another process was quicker, or owns it
             if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
                 shutil.rmtree(path)
 
@@ -155,6 +224,15 @@ def _own(entry: Entry, data: str) -> Inputs:
         features, labels = loaded
         return Inputs(features, labels, _digest(features, labels), len(features))
     return _files([Path(path) for path in loaded], len(loaded))
+
+
+def _listed(folder: Path) -> list[Path]:
+    """The files in a folder and below, sorted; hidden ones are left out."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and not path.name.startswith(".")
+    )
 
 
 def _files(paths: list[Path], count: int) -> Inputs:

@@ -2,7 +2,8 @@
 
 A claim holds when the whole 95 % interval is as predicted, does not hold when none of
 it is, and is not settled in between, nor by fewer than three rounds of what is timed.
-What was not measured is never judged.
+What is counted without error and compared with nothing has the range over its rounds in
+place of the interval. What was not measured is never judged.
 
 Each case has its own 95 %, uncorrected for their number: of cases that lie right at
 their limit about 1 in 40 is called wrongly to either side.
@@ -17,7 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats as distributions
 
-from bench import stats, words
+from bench import pairs, stats, words
 from bench.claim import Case, Claim, Prediction, Side, load
 from bench.progress import plural
 
@@ -124,9 +125,10 @@ def _demand_measured(
         if good.empty:
             error = words.visible(some["error"].iloc[0], 60)
             raise _Unjudged(UNMEASURED, f"every run of {trial.key} failed: {error}")
-        for flag in stats.NOT_RANKED:
-            if good["flags"].str.contains(flag).all():
-                raise _Unjudged(UNSETTLED, f"{trial.key} is flagged {flag}")
+        # What is said in words is no time, and flags bar times.
+        flags = [] if claim.predict.word else pairs.barring(some)
+        if flags:
+            raise _Unjudged(UNSETTLED, f"{trial.key} is flagged {flags[0]}")
 
 
 def _said(claim: Claim, case: Case, runs: pd.DataFrame) -> Finding:
@@ -166,7 +168,7 @@ def _interval(claim: Claim, case: Case, runs: pd.DataFrame) -> stats.Interval:
 def _alone(
     claim: Claim, case: Case, runs: pd.DataFrame, values: pd.Series
 ) -> stats.Interval:
-    """The interval of a value that is compared with no other trial."""
+    """The interval of a value that is compared with no other trial; a count's range."""
     if claim.measure == "later_over_first":
         return stats.geometric(values.to_numpy())
     numbers = values.to_numpy(float)

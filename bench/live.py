@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from statistics import geometric_mean, median
 
 import msgspec
 
-from bench import catalog, revisions, sweeps, trees
+from bench import catalog, plan, revisions, sweeps, trees
 from bench.errors import UsageError
 from bench.guard_settings import Settings
 from bench.guarded import BUDGET_SECONDS, Guarded, Interrupted
@@ -28,6 +29,7 @@ from bench.turns import check_protocol
 
 REFERENCE = Path(__file__).with_name("reference.py")
 REFERENCE_EFFORT = Effort(steady_seconds=1.0, warmup_seconds=0.5, facts=False)
+EDITED = "the working tree changed while it was measured"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,17 +104,23 @@ def against_ref(repo: str | Path, ref: str, wanted: Wanted) -> Guarded:
     ours = top == catalog.ROOT
     with revisions.checked_out(top, ref) as base:
         both = Trees(top, base.tree, ours)
-        trials, lost = trees.trials(
+        trials, lost, refused = trees.trials(
             both,
             wanted.sweep,
             named=wanted.named,
             seed=wanted.seed,
             data=wanted.data,
         )
-        notes = []
-        head_commit = revisions.commit_of(top, "HEAD")[:10]
+        notes, commit = plan.left_out(refused), revisions.commit_of(top, "HEAD")
         if revisions.is_dirty(top):
             notes.append("Head has changes that are not committed; they are measured.")
+        if empty := revisions.submodules(base.tree):
+            notes.append(
+                f"Submodules are empty in base: {', '.join(empty)}. What is in them is "
+                "not compared, and what needs them fails there."
+            )
+        content = revisions.content(top, commit)
+        judged = partial(_judged, top=top, commit=commit, content=content)
         homes = [Home(root=base.tree) if ours else Home(), Home()]
         with _servers(*homes) as (base_server, head_server):
 
@@ -125,14 +133,39 @@ def against_ref(repo: str | Path, ref: str, wanted: Wanted) -> Guarded:
                 trial.key: (base_side(trial), Side(head_server, trial, str(top)))
                 for trial in trials
             } | {trial.key: (base_side(trial), None) for trial in lost}
-            return _guarded(
-                sides,
-                wanted,
-                head_server,
-                base=base.name,
-                head=f"working tree ({head_commit})",
-                notes=notes,
-            )
+            about = {"base": base.name, "head": f"working tree ({commit[:10]})"}
+            try:
+                return judged(
+                    _guarded(sides, wanted, head_server, notes=notes, **about)
+                )
+            except Interrupted as stopped:
+                raise Interrupted(judged(stopped.found)) from stopped
+
+
+def _judged(found: Guarded, top: Path, commit: str, content: str) -> Guarded:
+    """The record, without verdicts if head was edited meanwhile and so was not one.
+
+    Args:
+        found: The record.
+        top: Head's tree.
+        commit: With what its content was compared.
+        content: What `revisions.content` said of it before.
+    """
+    try:
+        same = revisions.content(top, commit) == content
+    except UsageError as error:
+        return replace(found, notes=[*found.notes, str(error)])
+    if same:
+        return found
+    told = {"verdict": "unknown", "cause": EDITED}
+    rows = [
+        replace(row, **told)
+        if row.verdict in ("slower", "faster", "unchanged")
+        else row
+        for row in found.rows
+    ]
+    note = f"T{EDITED[1:]}, so that head was not one code: measure again."
+    return replace(found, rows=rows, notes=[*found.notes, note])
 
 
 def against_python(python: str, wanted: Wanted) -> Guarded:
@@ -148,11 +181,12 @@ def against_python(python: str, wanted: Wanted) -> Guarded:
     """
     demand_turns(wanted.sweep)
     theirs, ours = revisions.versions(python), revisions.versions(Home().python)
-    trials, _ = sweeps.trials(wanted.sweep, wanted.data)
+    trials, refused = sweeps.trials(wanted.sweep, wanted.data)
     differing = [name for name in ours if ours[name] != theirs[name]]
     notes = [
         f"{name}: {theirs[name]} in base, {ours[name]} in head." for name in differing
     ] or ["Both interpreters have the same versions of Python and of all packages."]
+    notes += plan.left_out(refused)
     with _servers(Home(python=python), Home()) as (base, head):
         sides = {trial.key: (Side(base, trial), Side(head, trial)) for trial in trials}
         named = ("tensorflow", "keras")
@@ -204,8 +238,8 @@ def _guarded(
         reference.append(_reference(server))
     except KeyboardInterrupt as stopped:
         raise Interrupted(found) from stopped
-    except UsageError as error:
-        note = f"{error} So this guard has no ratio in a history."
+    except (UsageError, OSError) as error:
+        note = f"{str(error).rstrip('.')}. So this guard has no ratio in a history."
         return replace(found, notes=[*found.notes, note])
     return replace(found, reference=geometric_mean(reference))
 

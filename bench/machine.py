@@ -12,6 +12,8 @@ from pathlib import Path
 
 import psutil
 
+from bench import program
+
 PACKAGES = ("tensorflow", "keras", "numpy")
 HEAVY_SHARE = 0.15  # of all processors' time; a quiet machine was seen at 0 to 0.02
 LEAST_SECONDS = 0.1  # ten ticks of the counters; less tells nothing
@@ -71,14 +73,16 @@ class Conditions:
         self._own = cpu_seconds()
         self._before, self._start = psutil.cpu_times(), time.monotonic()
 
-    def read(self, run_cpu_seconds: float) -> dict[str, float]:
+    def read(self, run_cpu_seconds: float | None) -> dict[str, float]:
         """Shares of all processors' time since then, 0 to 1, load, and clocks.
 
         The load is that before; each clock that the machine tells has a figure
         `_before` and one `_after`.
 
         Args:
-            run_cpu_seconds: CPU time of the run itself, which is not foreign.
+            run_cpu_seconds: CPU time of the run itself, which is not foreign; None
+                where it was killed or died and did not tell: then there is no foreign
+                share either.
         """
         after, before = psutil.cpu_times(), self._before
         idle = after.idle + after.iowait - before.idle - before.iowait
@@ -89,15 +93,16 @@ class Conditions:
             for name in after._fields
             if name not in guests
         )
-        own = cpu_seconds() - self._own + run_cpu_seconds
+        own = cpu_seconds() - self._own + (run_cpu_seconds or 0.0)
         total = max(total, 1e-9)
         foreign = min(total, max(0.0, total - idle - steal - own))  # ticks are coarse
         if time.monotonic() - self._start < LEAST_SECONDS:
             total, steal, foreign = 1.0, 0.0, 0.0
+        others = {"foreign_cpu_share": foreign / total}
         return {
             "load_at_start": self._load,
             "steal_share": steal / total,
-            "foreign_cpu_share": foreign / total,
+            **({} if run_cpu_seconds is None else others),
             **{f"{name}_before": value for name, value in self._clocks.items()},
             **{f"{name}_after": value for name, value in clocks().items()},
         }
@@ -166,7 +171,13 @@ def _read(path: str) -> str:
 
 def _output(*command: str) -> str:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=20,
+            env=program.outside_hooks(),
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""  # no such tool here: what it would tell is then unknown
     return done.stdout.strip() if done.returncode == 0 else ""

@@ -7,6 +7,7 @@ distribution. It stops by itself after SECONDS, and when its standard input clos
 """
 
 import random
+import signal
 import sys
 import threading
 import time
@@ -35,4 +36,5 @@ def _watch(ended: threading.Event) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the runner closes our input on it
     main(float(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0)

@@ -39,7 +39,7 @@ def look(name_or_path: str, accepts: str, classes: int = 0) -> None:
     """
     if accepts not in TAKES:
         raise unknown("kind of data", accepts, TAKES)
-    if name_or_path == DOWNLOADS.get(accepts):
+    if _is_download(name_or_path, accepts):
         return
     if accepts in ("csv", "rows"):
         own_table.find(name_or_path, TAKES[accepts])
@@ -68,7 +68,7 @@ def load(name_or_path: str, accepts: str, classes: int = 0) -> Arrays | list[str
     """
     if accepts not in TAKES:
         raise unknown("kind of data", accepts, TAKES)
-    if name_or_path == DOWNLOADS.get(accepts):
+    if _is_download(name_or_path, accepts):
         features, labels = (_imdb if accepts == "text" else _cifar10)()
         _demand_classes(name_or_path, len(np.unique(labels)), classes)
     elif accepts in ("csv", "rows"):
@@ -88,6 +88,22 @@ def load(name_or_path: str, accepts: str, classes: int = 0) -> Arrays | list[str
     return features, labels
 
 
+def _is_download(name: str, accepts: str) -> bool:
+    """Whether a data set of Keras is meant.
+
+    Raises:
+        UsageError: It could be a path as well.
+    """
+    if name != DOWNLOADS.get(accepts):
+        return False
+    if Path(name).exists():
+        raise UsageError(
+            f"'{name}' is a data set of Keras, and also a path here. Give ./{name} for "
+            "the path, or rename it to have the data set."
+        )
+    return True
+
+
 def _listed(root: str, accepts: str, classes: int) -> list[Path]:
     """The files of all classes, sorted; nothing is opened."""
     takes = f"This workload takes {TAKES[accepts]}."
@@ -99,9 +115,10 @@ def _listed(root: str, accepts: str, classes: int) -> list[Path]:
     homes = own_files.class_folders(folder)
     if not homes:
         raise UsageError(f"'{root}' has no folders in it. {takes}")
-    _demand_classes(root, len(homes), classes)
     kind = accepts if accepts in ("wav", "text") else "images"
-    return [path for home in homes for path in own_files.of_class(home, kind)]
+    files = [path for home in homes for path in own_files.of_class(home, kind)]
+    _demand_classes(root, len(homes), classes)
+    return files
 
 
 def _files(root: str, accepts: str, classes: int) -> list[Path]:

@@ -44,6 +44,11 @@ def of_class(home: Path, kind: str) -> list[Path]:
         and not path.name.startswith(".")
         and not path.is_dir()
     )
+    if not files and class_folders(home):
+        raise UsageError(
+            f"'{home}' has no {', '.join(ENDINGS[kind])} files, but folders. If they "
+            f"are the classes, give --data {home}."
+        )
     if not files:
         raise UsageError(
             f"'{home}' has no {', '.join(ENDINGS[kind])} files. Put some there, or "

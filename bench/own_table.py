@@ -39,6 +39,11 @@ def load(given: str, takes: str) -> tuple[pd.DataFrame, np.ndarray, str]:
     """
     path, column = find(given, takes)
     table = _parsed(path)
+    names = list(map(str, table.columns))
+    if len(names) == 1 and (";" in names[0] or "\t" in names[0]):
+        raise UsageError(
+            f"'{path}' has one column, '{names[0]}'. Separate its fields by commas."
+        )
     if not isinstance(table.index, pd.RangeIndex):  # pandas takes the first as an index
         raise UsageError(
             f"'{path}' has lines with more fields than its header, which has "
@@ -47,7 +52,7 @@ def load(given: str, takes: str) -> tuple[pd.DataFrame, np.ndarray, str]:
     if column not in table:
         raise UsageError(
             f"'{path}' has no column '{column}'. Its columns are: "
-            f"{', '.join(map(str, table.columns))}. Name the label's: {path}:COLUMN"
+            f"{', '.join(names)}. Name the label's: {path}:COLUMN"
         )
     labels = table.pop(column)
     if table.empty:
@@ -74,9 +79,17 @@ def as_lines(table: pd.DataFrame) -> np.ndarray:
 
 def _parsed(path: Path) -> pd.DataFrame:
     try:
-        # Blank lines are kept, so that a row's number tells its line.
+        # Blank lines are kept, so that a row's number tells its line. Only nothing is
+        # nothing: words such as NA and None may be classes.
         return reading(
-            path, lambda: pd.read_csv(path, skip_blank_lines=False, low_memory=False)
+            path,
+            lambda: pd.read_csv(
+                path,
+                skip_blank_lines=False,
+                low_memory=False,
+                keep_default_na=False,
+                na_values=[""],
+            ),
         )
     except pd.errors.EmptyDataError as error:
         raise UsageError(

@@ -15,15 +15,31 @@ COLUMNS = (*stats.ROUND, "key", "label", "log_seconds", "seconds_per_batch")
 
 
 def measured(samples: pd.DataFrame, *more: str) -> pd.DataFrame:
-    """The runs that have a time, with what tells their trials apart.
+    """The timed runs of trials that may be ranked, with what tells these apart.
 
     Args:
         samples: From `table.from_runs`.
         more: Further columns that are wanted.
     """
-    frame = stats.runs(samples)
+    frame = ranked(stats.runs(samples))
     wanted = dict.fromkeys((*COLUMNS, *more, *SCENE, *AXES))
     return frame.loc[frame["log_seconds"].notna(), list(wanted)]
+
+
+def ranked(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs of trials of which no run has one of `stats.NOT_RANKED`.
+
+    Args:
+        runs: From `stats.runs`.
+    """
+    flagged = runs["flags"].str.contains("|".join(stats.NOT_RANKED))
+    return runs[~flagged.groupby([runs["machine"], runs["key"]]).transform("any")]
+
+
+def barring(runs: pd.DataFrame) -> list[str]:
+    """Those of `stats.NOT_RANKED` that any run of a trial has; see `stats.runs`."""
+    told = ";".join(runs["flags"]).split(";")
+    return [flag for flag in stats.NOT_RANKED if flag in told]
 
 
 def all_but(*axes: str) -> list[str]:

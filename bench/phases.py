@@ -94,7 +94,7 @@ def time_epochs(
         if number == 1:
             memory.forget_peak()
         if work.pipeline.storage == "cold":
-            sources.drop_pages(work.inputs.features)
+            sources.drop_pages([*work.inputs.features, *work.kept_files()])
         spent, counted = timing.measure_epochs(consumer.epoch, 1, time.perf_counter)
         seconds += spent
         batches += counted

@@ -49,7 +49,7 @@ class Pipeline:
         "what is kept after the first epoch: records, decoded or mapped examples",
     )
     cache_storage: Literal["memory", "disk"] = _axis(
-        "memory", "where the cache is kept"
+        "memory", "where the cache is kept; a disk's files may be in the page cache too"
     )
     shuffle_buffer: int = _axis(0, "examples in the shuffle buffer; 0 keeps the order")
     resample: Literal["none", "filter", "rejection", "rejection_known", "split"] = (
@@ -62,7 +62,8 @@ class Pipeline:
         0, "files read at a time: 0 is the sequential interleave, n, or autotune"
     )
     storage: Literal["warm", "cold"] = _axis(
-        "warm", "files in the page cache, or dropped from it before every epoch"
+        "warm",
+        "files, a disk cache's too, in the page cache, or dropped before every epoch",
     )
     read_latency_ms: int = _axis(
         0, "latency added to each file's opening; milliseconds"

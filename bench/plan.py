@@ -1,14 +1,14 @@
 """What a sweep will do, said before it does it: trials, runs, and time."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
 
 from bench import catalog, machine, screening
-from bench.errors import UsageError
+from bench.errors import UsageError, replace_whole
 from bench.processes import Executor
 from bench.store import PLAN as FILE
 from bench.sweeps import Sweep, trials
@@ -19,6 +19,7 @@ from bench.trial import Effort, Run, Trial
 RUN_SECONDS = 1.0
 ROUND_SECONDS = 5.0
 LEAST_STEADY_SECONDS = 0.25
+MOST_LEFT_OUT = 5  # named one by one where a sweep leaves combinations out
 MOST_ROUNDS = 30  # of a race; it ends there though not everything is settled
 
 
@@ -182,9 +183,27 @@ def prepare(plan: Plan, executor: Executor) -> Plan:
     return replace(plan, trials=kept, refused=refused)
 
 
+def left_out(refused: Mapping[str, str], where: str = "") -> list[str]:
+    """A line each for what is not run and why, at most `MOST_LEFT_OUT`.
+
+    Args:
+        refused: By key, the reason.
+        where: What is added to how many more there are, such as where they are listed.
+    """
+    items = list(refused.items())
+    lines = [f"left out: {key}: {reason}" for key, reason in items[:MOST_LEFT_OUT]]
+    more = len(items) - len(lines)
+    return [*lines, f"left out: {more} more{where}"] if more else lines
+
+
 def save(plan: Plan, folder: Path) -> None:
-    """Store the plan beside its results."""
-    (folder / FILE).write_bytes(msgspec.json.format(msgspec.json.encode(plan)))
+    """Store the plan beside its results, whole or not at all: `--resume` needs it.
+
+    Raises:
+        OSError: It cannot be written; one that was there is as it was.
+    """
+    content = msgspec.json.format(msgspec.json.encode(plan))
+    replace_whole(folder / FILE, content)
 
 
 def load(folder: Path) -> Plan:

@@ -6,10 +6,12 @@ import contextlib
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import tempfile
 import time
+import weakref
 from pathlib import Path
 
 from bench import machine
@@ -30,6 +32,7 @@ from bench.trial import Effort, Trial
 from bench.turns import PROTOCOL
 
 START_SECONDS = 120.0
+GRACE_SECONDS = 10.0  # of one whose limit is over, or is nearly: to write what it has
 
 
 class ForkServer(Executor):
@@ -41,8 +44,8 @@ class ForkServer(Executor):
         self._measured = False
         self._server: subprocess.Popen | None = None
         self._ready = False
-        self._scratch = tempfile.TemporaryDirectory(prefix="feedrate-")
-        self._log = Path(self._scratch.name) / "log"
+        self._scratch = _scratch(self)
+        self._log = self._scratch / "log"
         self._log_start = 0  # where what the current run has printed begins
         self._requests = 0
 
@@ -109,7 +112,7 @@ class ForkServer(Executor):
         self._requests += 1
         self._asked += 1
         self._log_start = self._log.stat().st_size
-        result = Path(self._scratch.name) / f"result-{self._requests}.json"
+        result = self._scratch / f"result-{self._requests}.json"
         content, asked = encoded(verb, trial, effort, seed, result, place)
         with contextlib.suppress(BrokenPipeError):  # it is gone: `finish` will tell
             self._server.stdin.write(content + b"\n")
@@ -122,11 +125,10 @@ class ForkServer(Executor):
         child = self._answer("pid", START_SECONDS, number)
         if child is None:
             return lost("the fork server is gone: " + self._log_tail(), asked)
-        ended = self._answer("status", effort.limit_seconds, number)
+        ended = self._answer("status", _left(begun, effort), number)
         late = ended is None
-        if late and self._server.poll() is None:
-            with contextlib.suppress(ProcessLookupError):  # it has just ended
-                os.killpg(child["pid"], signal.SIGKILL)
+        if late:
+            _kill_group(child["pid"])
             ended = self._answer("status", START_SECONDS, number)
         if ended is None:
             return lost("the fork server is gone: " + self._log_tail(), asked)
@@ -179,7 +181,7 @@ class Spawner(Executor):
     def __init__(self, home: Home | None = None) -> None:
         """Only a folder for results."""
         self._home = home or Home()
-        self._scratch = tempfile.TemporaryDirectory(prefix="feedrate-")
+        self._scratch = _scratch(self)
         self._running: dict[int, subprocess.Popen] = {}
         self._requests = 0
 
@@ -201,7 +203,7 @@ class Spawner(Executor):
         place: Place = RUNNERS,
     ) -> Begun:
         """Start one request and return at once; several may be under way."""
-        folder = Path(tempfile.mkdtemp(dir=self._scratch.name))
+        folder = Path(tempfile.mkdtemp(dir=self._scratch))
         result = folder / "result.json"
         content, asked = encoded(verb, trial, effort, seed, result, place)
         (folder / "request.json").write_bytes(content)
@@ -230,12 +232,11 @@ class Spawner(Executor):
         process = self._running[begun.number]
         late = False
         try:
-            process.wait(timeout=effort.limit_seconds)
+            process.wait(timeout=_left(begun, effort))
         except subprocess.TimeoutExpired:
             late = True
-            _kill(process)
+        _kill(process)
         del self._running[begun.number]
-        process.stdin.close()
         code = process.returncode
         status = -code if code < 0 else code << 8
         log = begun.result.with_name("log").read_text(errors="replace").strip()
@@ -249,13 +250,50 @@ def _cannot_start(home: Home, why: str) -> CannotStart:
     )
 
 
+def _left(begun: Begun, effort: Effort) -> float:
+    """How long to wait for an end: limits count from when it was asked for; seconds.
+
+    Else three that hang, begun together, would take three limits.
+    """
+    left = begun.asked + effort.limit_seconds - time.monotonic()
+    return max(left, min(GRACE_SECONDS, effort.limit_seconds))
+
+
 def _kill(process: subprocess.Popen) -> None:
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    """End a process with all that it has started, also where it has ended itself."""
+    _kill_group(process.pid)
+    process.wait()
+    process.stdin.close()
+
+
+def _kill_group(leader: int) -> None:
+    with contextlib.suppress(ProcessLookupError):  # all of it has ended
+        os.killpg(leader, signal.SIGKILL)
+
+
+def _scratch(owner: Executor) -> Path:
+    """A folder for results, which goes when its owner does; unlike tempfile's, quietly.
+
+    That one warns, and in a user's tests a warning may be an error.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="feedrate-"))
+    weakref.finalize(owner, shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def executor(home: Home | None = None) -> Executor:
     """The one for this machine: forking, but not where a GPU is."""
-    forks = hasattr(os, "pidfd_open") and not machine.gpus()
+    forks = _has_handles() and not machine.gpus()
     return ForkServer(home) if forks else Spawner(home)
+
+
+def _has_handles() -> bool:
+    """Whether there are handles of processes, by which the server sees an end.
+
+    Old kernels and some containers' have none, whatever Python was built with.
+    """
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError):
+        return False
+    return True

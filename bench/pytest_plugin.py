@@ -62,7 +62,7 @@ def guard_workload(request: pytest.FixtureRequest) -> Callable[..., Guarded]:
         budget_seconds: float | None = None,
         unknown_passes: bool = False,
     ) -> Guarded:
-        from bench import live
+        from bench import live, program
         from bench.errors import UsageError
         from bench.guarded import COULD_NOT_TELL, HELD, exit_code
 
@@ -70,7 +70,8 @@ def guard_workload(request: pytest.FixtureRequest) -> Callable[..., Guarded]:
         try:
             settings = _settings(root, threshold)
             wanted = _wanted(root, workload, settings, budget_seconds)
-            found = settings.noted(live.against_ref(root, against_ref, wanted))
+            with program.interrupted_once():
+                found = settings.noted(live.against_ref(root, against_ref, wanted))
         except UsageError as error:
             pytest.fail(str(error), pytrace=False)
         _record(request.node, found)

@@ -72,6 +72,10 @@ class Race:
             _say(note)
         return notes
 
+    def outdate(self, folder: Path) -> None:
+        """There is a run more: what best and runner-up said was before it."""
+        (folder / finals.FILE).unlink(missing_ok=True)
+
     @property
     def _rounds(self) -> int:
         return 1 + max((run.round for run in self._runs), default=-1)

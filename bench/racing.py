@@ -23,8 +23,9 @@ of one cover 92 to 95 % (simulated: 8 trials, 2 to 5 least rounds), and those of
 best's lead among near equals 86 to 90 %, as it is chosen by the same rounds.
 
 A large scene begins with short runs, of which only the best quarter goes on; see
-`screening`. They choose who races, and are no evidence in the race. The plain pipeline
-goes on too, into the first rounds of the race: a report compares all others with it.
+`screening`. They choose who races, and are no evidence in the race, nor in a report
+beside full ones; see `rounds`. The plain pipeline goes on too, into the first rounds of
+the race: a report compares all others with it.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from bench import gate
+from bench.errors import UsageError
 from bench.pipeline import Pipeline, build
 from bench.preprocess import (
     alone,
@@ -46,6 +47,27 @@ def facts(work: Work, consumer: str) -> dict[str, float | str]:
     if consumer in ("train", "model", "serve"):
         found |= outside_training(work.layers, batch)
     return found
+
+
+def demand(layers: Sequence[keras.Layer], features: np.ndarray) -> None:
+    """Refuse layers that are said to be random and are not.
+
+    Args:
+        layers: Applied in turn.
+        features: Raw examples, which need no reading and decoding.
+
+    Raises:
+        UsageError: Of one batch they make the same again and again.
+    """
+    try:
+        same = _repeats(alone(layers), tf.constant(features[:COPIES]))
+    except Exception:  # they may take bare examples alone: what is wrong, the gate says
+        return
+    if same:
+        raise UsageError(
+            f"DETERMINISTIC = False, but {CALLS} calls with one batch gave the same: "
+            "nothing is random."
+        )
 
 
 def draws(work: Work, example: tf.Tensor) -> dict[str, float | str]:

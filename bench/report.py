@@ -7,7 +7,7 @@ import io
 import json
 import math
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +17,13 @@ from matplotlib.figure import Figure
 
 from bench import (
     catalog,
+    chart,
     exports,
     history,
     layer_table,
     page,
     raster,
+    store,
     summary,
     table,
     words,
@@ -150,22 +152,35 @@ def _texts(
         if name in formats:
             written.append(out / file)
             written[-1].write_text(text(), encoding="utf-8")
+    content = {**found.content, **_whole(formats)}
     if "md" in formats:
         written.append(out / "report.md")
-        written[-1].write_text(_markdown_page(found.content), encoding="utf-8")
+        written[-1].write_text(_markdown_page(content), encoding="utf-8")
     if "html" in formats:
         written.append(out / "report.html")
-        whole = page.html(found.content, found.runs, found.samples, drawn)
+        content["chart_left"] = chart.left_out(content["ranked"])
+        whole = page.html(content, found.runs, found.samples, drawn)
         written[-1].write_text(whole, encoding="utf-8")
     return written
 
 
-def terminal(found: Gathered, console: object = None) -> None:
+def _whole(formats: Collection[str]) -> dict[str, str]:
+    """The files that have what others leave out: every trial, and every scene."""
+    return {
+        "whole_table": "table.csv" if "csv" in formats else store.FILE,
+        "whole_page": "report.html" if "html" in formats else store.FILE,
+    }
+
+
+def terminal(
+    found: Gathered, console: object = None, formats: Collection[str] = ()
+) -> None:
     """Print the results: a sentence and a table a scene, then what weakens them.
 
     Args:
         found: What is to be shown.
         console: A `bench.console.Console`; standard output if not given.
+        formats: Some of `FORMATS`, of the files that are written as well.
     """
     from rich.text import Text
 
@@ -197,7 +212,7 @@ def terminal(found: Gathered, console: object = None) -> None:
             say(f"! {caution.what} {caution.remedy}", "yellow")
     if len(content["scenes"]) > MOST_SCENES:
         rest = len(content["scenes"]) - MOST_SCENES
-        say(f"\n... and {rest} more, in the page.", "dim")
+        say(f"\n... and {rest} more, in {_whole(formats)['whole_page']}.", "dim")
     for error in content["errors"][: MOST_ERRORS["terminal"]]:
         say(f"\n{error['key']}: {error['type']}: {error['first_line']}", "red")
         say(error["command"], "dim")

@@ -16,6 +16,9 @@ from bench.catalog import ROOT
 from bench.errors import UsageError
 from bench.trial import Effort, Failure, Trial
 
+# Of this start of the program, the same in all processes that it starts.
+STARTED = os.environ.get("FEEDRATE_STARTED") or str(time.time_ns())
+
 
 class CannotStart(UsageError):
     """No process can be had to measure in: its interpreter or its modules fail."""
@@ -181,4 +184,6 @@ def environment(home: Home) -> dict[str, str]:
     # Processes may work in another folder, where a relative path would lead elsewhere.
     cache = os.environ.get("FEEDRATE_CACHE")
     inputs = {"FEEDRATE_CACHE": str(Path(cache).absolute())} if cache else {}
-    return {**os.environ, **quiet, **path, **inputs}
+    given = {**os.environ, **quiet, **path, **inputs, "FEEDRATE_STARTED": STARTED}
+    given.pop("PYTHONOPTIMIZE", None)  # it would take out the assertions of the checks
+    return given

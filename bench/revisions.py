@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
-import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench import program
 from bench.errors import UsageError
 
 GIT_SECONDS = 120
@@ -85,9 +87,46 @@ def is_dirty(repo: Path) -> bool:
     try:
         return bool(_git(repo, "status", "--porcelain"))
     except subprocess.CalledProcessError as error:
-        raise UsageError(
-            f"git cannot tell whether {repo} is changed: {_said(error)}."
-        ) from error
+        raise _untold(repo, error) from error
+
+
+def content(repo: Path, commit: str) -> str:
+    """A digest of what a working tree holds, to tell whether it was edited meanwhile.
+
+    What git knows is told by its content, so that committing it changes nothing, and
+    other Python files, which may be imported, by their times and sizes. What else git
+    does not know, as a log, may have been written by what is measured.
+
+    Args:
+        repo: The repository's top folder.
+        commit: One that stays the same; the fewer files differ the faster it is.
+
+    Raises:
+        UsageError: git cannot tell, with what it said.
+    """
+    try:
+        known = _git(
+            repo, "diff", "--full-index", "--no-ext-diff", "--no-textconv",
+            "--ignore-submodules=untracked", commit,
+        )  # fmt: skip
+        others = _git(
+            repo, "ls-files", "--others", "--exclude-standard", "-z", "--", "*.py"
+        )
+    except subprocess.CalledProcessError as error:
+        raise _untold(repo, error) from error
+    told = [known]
+    for name in filter(None, others.split("\0")):
+        with contextlib.suppress(OSError):  # gone by now
+            found = (repo / name).stat()
+            told.append(f"{name} {found.st_mtime_ns} {found.st_size}")
+    return hashlib.sha256("\0".join(told).encode(errors="surrogateescape")).hexdigest()
+
+
+def submodules(tree: Path) -> list[str]:
+    """The folders of its submodules, which a checked-out tree has empty."""
+    file = tree / ".gitmodules"
+    text = file.read_text("utf-8", errors="replace") if file.is_file() else ""
+    return re.findall(r"^\s*path\s*=\s*(.+?)\s*$", text, re.MULTILINE)
 
 
 @contextlib.contextmanager
@@ -117,8 +156,9 @@ def checked_out(repo: Path, ref: str) -> Iterator[Revision]:
             ) from error
         yield Revision(f"{ref} ({commit[:10]})", tree)
     finally:
-        _remove(repo, tree)
-        shutil.rmtree(scratch, ignore_errors=True)
+        with program.undisturbed():
+            _remove(repo, tree)
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _remove(repo: Path, tree: Path) -> None:
@@ -159,6 +199,11 @@ def versions(python: str) -> dict[str, str]:
     return found
 
 
+def _untold(repo: Path, error: subprocess.CalledProcessError) -> UsageError:
+    said = _said(error)
+    return UsageError(f"git cannot tell whether {repo} is changed: {said}.")
+
+
 def _said(error: subprocess.CalledProcessError) -> str:
     """What git gave as its reason, in one line: what follows its last `fatal:`."""
     lines = (error.stderr or "").strip().splitlines() or ["no message"]
@@ -176,7 +221,8 @@ def _git(folder: Path, *arguments: str) -> str:
             text=True,
             timeout=GIT_SECONDS,
             check=True,
-            env={**os.environ, "LC_ALL": "C"},  # its `fatal:` is looked for
+            errors="surrogateescape",  # names and contents may be in any encoding
+            env={**program.outside_hooks(), "LC_ALL": "C"},  # for its `fatal:`
         )
     except FileNotFoundError as error:
         raise UsageError("There is no git here, which --against-ref needs.") from error

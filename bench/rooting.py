@@ -27,7 +27,7 @@ def rerooted(
     Args:
         paths: As `sys.path` is.
         tree: Whose folders are replaced, by the same ones of the other revision; those
-            that it does not have are left out.
+            that it does not have, or has empty as a submodule is, are left out.
         folder: The other revision of the tree.
         kept: Folders in the tree that are not of its revision, and so stay.
 
@@ -39,7 +39,7 @@ def rerooted(
         inner = _within(path, tree, own)
         if inner is None:
             found.append(path)
-        elif (moved := Path(folder, inner)).exists():
+        elif _holds_something(moved := Path(folder, inner)):
             found.append(str(moved))
     return found
 
@@ -74,6 +74,10 @@ def demand(
                 "with itself. The import hook of an editable install does that: "
                 "uninstall it, and name the folder in PYTHONPATH."
             )
+
+
+def _holds_something(path: Path) -> bool:
+    return path.is_file() or (path.is_dir() and any(path.iterdir()))
 
 
 def _inside(tree: str, kept: Iterable[str]) -> list[str]:

@@ -128,7 +128,9 @@ def _run(
         started=started,
         seconds=outcome.seconds,
         machine=identified,
-        conditions=conditions.read(measured.process_cpu_seconds),
+        conditions=conditions.read(
+            None if outcome.failure else measured.process_cpu_seconds
+        ),
         measured=measured,
         repeat=repeat,
     )

@@ -4,9 +4,10 @@ It runs no op itself, because a process forked after one op hangs. It reads one 
 a line on standard input, forks at once, and answers two lines on its own channel for
 each: the child's process number, and later how the child ended, both with the request's
 own number. When standard input closes it kills its children and leaves, so that nothing
-outlives the runner.
+outlives the runner. What ends a runner, as Ctrl-C or `timeout`, does not end it before.
 """
 
+import contextlib
 import gc
 import json
 import os
@@ -24,6 +25,9 @@ from bench.turns import PROTOCOL  # noqa: E402
 
 del sys.modules["matplotlib"]
 
+# What ends a runner: a terminal or `timeout` sends it to the whole process group.
+RUNNERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
 
 def serve(requests: int, answers: IO[str], log: int) -> None:
     """Answer requests until there are no more.
@@ -35,35 +39,47 @@ def serve(requests: int, answers: IO[str], log: int) -> None:
     """
     gc.collect()
     gc.freeze()  # or each child's collector would walk, and copy, all of Keras
-    _answer(answers, ready=os.getpid(), protocol=PROTOCOL)
     children: dict[int, tuple[int, int]] = {}  # by its handle: process, request
+    try:
+        with contextlib.suppress(BrokenPipeError):  # the runner went while it was told
+            _answer(answers, ready=os.getpid(), protocol=PROTOCOL)
+            _serve(requests, answers, log, children)
+    finally:
+        _kill(children)
+
+
+def _serve(
+    requests: int, answers: IO[str], log: int, children: dict[int, tuple[int, int]]
+) -> None:
     pending, number = b"", 0
     while True:
         ready, _, _ = select.select([requests, *children], [], [])
         for handle in [each for each in ready if each != requests]:
             child, asked = children.pop(handle)
             os.close(handle)
-            _answer(answers, request=asked, status=os.waitpid(child, 0)[1])
+            _answer(answers, request=asked, status=_ended(child))
         if requests not in ready:
             continue
         received = os.read(requests, 1 << 20)
         if not received:
-            _kill(children)
             return
         *lines, pending = (pending + received).split(b"\n")
         for line in lines:
             number += 1
             child = os.fork()
             if child == 0:
-                _run(line, log)
+                _run(line, answers, log)
             children[os.pidfd_open(child)] = child, number
             _answer(answers, request=number, pid=child)
 
 
-def _run(request: bytes, log: int) -> None:
+def _run(request: bytes, answers: IO[str], log: int) -> None:
     """In the child: one run, then out, past everything the parent had open."""
     status = 1
     try:
+        for number in RUNNERS:
+            signal.signal(number, signal.SIG_DFL)
+        answers.close()  # or the runner would not see that the server has died
         gc.disable()  # a run lives for seconds, and tracing would be collected within
         os.setsid()  # so that a limit kills its helpers with it
         null = os.open(os.devnull, os.O_RDONLY)
@@ -76,6 +92,13 @@ def _run(request: bytes, log: int) -> None:
         traceback.print_exc()
     finally:
         os._exit(status)  # no interpreter teardown: the result is on disk
+
+
+def _ended(child: int) -> int:
+    """The status of a child that has ended; what it had started ends with it."""
+    with contextlib.suppress(ProcessLookupError):  # it ended before it led a group
+        os.killpg(child, signal.SIGKILL)
+    return os.waitpid(child, 0)[1]
 
 
 def _kill(children: dict[int, tuple[int, int]]) -> None:
@@ -95,5 +118,6 @@ def _answer(answers: IO[str], **values: int) -> None:
 
 if __name__ == "__main__":
     channel = os.fdopen(int(sys.argv[1]), "w")
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the runner's to handle
+    for each in RUNNERS:  # it handles them, and then closes our input
+        signal.signal(each, signal.SIG_IGN)
     serve(0, channel, log=2)

@@ -31,6 +31,7 @@ def source(
         # tf.data's own sleeping dataset waits outside Python, as a disk would.
         opened = tf.data.Dataset.from_tensors(0)
         opened = opened.apply(testing.sleep(1000 * p.read_latency_ms))
+        opened = opened.take(1)  # or it would sleep once more, to say that it has ended
         return opened.flat_map(lambda _: module.read(path, label))
 
     return interleave(p, dataset, slow)
@@ -51,7 +52,7 @@ def folder_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def drop_pages(paths: Iterable[str]) -> None:
+def drop_pages(paths: Iterable[str | Path]) -> None:
     """Drop the files' pages from the page cache, so that they are read from disk."""
     for path in paths:
         descriptor = os.open(path, os.O_RDONLY)

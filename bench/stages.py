@@ -11,8 +11,20 @@ _OPENS = ("Interleave", "FlatMap", "Load", "Snapshot")
 _SOURCES = ("TensorSlice", "FromTensor", "TFRecord", "TextLine", "Repeat", "Sleep")
 
 
+def let_go(graph: Sequence[Mapping[str, object]]) -> bool:
+    """Whether a shuffle has let go of all that is before it, which nobody then sees.
+
+    It does so when it has read that to its end: at once and in every pass, where its
+    buffer has room for all examples.
+
+    Args:
+        graph: From `graph.executed_graph`.
+    """
+    return any("Shuffle" in str(n["name"]) and not n["inputs"] for n in graph)
+
+
 def seconds_per_batch(graph: Sequence[Mapping[str, object]]) -> dict[str, float]:
-    """Busy seconds a batch in each of `STAGES`; empty without a graph.
+    """Busy seconds a batch in each of `STAGES`; empty without a graph, or a whole one.
 
     The sum over the nodes of a stage of processing seconds, over the batches that left
     the pipeline. What several threads do at once adds up, so the sum may be more than
@@ -27,7 +39,7 @@ def seconds_per_batch(graph: Sequence[Mapping[str, object]]) -> dict[str, float]
     """
     own = [n for n in graph if not _any(str(n["name"]), _COUNTED_APART)]
     batches = float(own[-1]["elements"]) if own else 0.0
-    if not batches:
+    if not batches or let_go(graph):
         return {}
     found = dict.fromkeys(STAGES, 0.0)
     scale = _scales(graph)

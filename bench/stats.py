@@ -12,12 +12,13 @@ differences where there are none. Each run gives one figure, its samples' median
   consumer, unit and input.
 - Where many trials are compared with one, verdicts hold jointly by Holm's method; the
   intervals shown are 95 % each. Fewer than three rounds have no verdict.
-- The best of a scene is chosen by the rounds that its lead is measured in, which
-  flatters it. Among equal trials 95 % intervals of leads miss in 6 to 9 % with 5
-  trials, 11 to 17 % with 15 and 13 to 27 % with 50 (simulated, 3 to 10 rounds). Tukey's
-  studentized range would hold them, but 1.5 to 3.3 times as wide, and so is not taken.
-  A verdict of `faster` on equals, which the margin guards too, comes in at most 5 % of
-  scenes where runs vary by 5 %, and in up to 13 % where they vary by 15 %.
+- The best of a scene takes least when its rounds are allowed for; see `rounds`. It is
+  chosen by the rounds that its lead is measured in, which flatters it. Among equal
+  trials 95 % intervals of leads miss in 6 to 9 % with 5 trials, 11 to 17 % with 15 and
+  13 to 27 % with 50 (simulated, 3 to 10 rounds). Tukey's studentized range would hold
+  them, but 1.5 to 3.3 times as wide, and so is not taken. A verdict of `faster` on
+  equals, which the margin guards too, comes in at most 5 % of scenes where runs vary by
+  5 %, and in up to 13 % where they vary by 15 %.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from bench import beside, trend
+from bench import beside, rounds, trend
+from bench.rounds import ROUND, within_rounds
 from bench.table import SCENE
 
 CONFIDENCE = 0.95
 FEWEST_ROUNDS = 3  # two rounds agree by chance so often that a verdict would mislead
 MARGINS = {"drain": 0.03, "train": 0.05, "model": 0.05, "serve": 0.05}
 UNSTABLE_SPREAD = 0.10  # standard deviation between runs; a 5-run interval of +-12 %
-ROUND = ["folder", "sweep", "round"]
 # A trial with one of these did not do the work that it is compared on.
 NOT_RANKED = ("frozen_random", "cache_not_filled", "retraced")
 
@@ -150,7 +151,7 @@ def _superseded(runs: pd.DataFrame) -> pd.Series:
     """Runs beside more foreign load than another of the same trial and round."""
     load = runs["steal_share"].fillna(0) + runs["foreign_cpu_share"].fillna(0)
     load = load.where(runs["error"].eq(""), np.inf)
-    by = [runs[name] for name in ("folder", "sweep", "machine", "key", "round")]
+    by = [runs[name] for name in (*ROUND, "machine", "key")]
     return load.groupby(by).rank(method="first") > 1
 
 
@@ -163,8 +164,10 @@ def trials(table: pd.DataFrame) -> pd.DataFrame:
     the scene's `baseline`), each with `_low` and `_high`; `pairs`, the rounds behind
     the factor; `verdict` against the baseline; `spread`, the relative standard
     deviation between runs; `unstable`, `not_steady`, `ranked`; `best`; `lead`, how many
-    times as fast as this trial the best one is, with `lead_low`, `lead_high` and
-    `lead_verdict` (`faster`: the best is faster than this one); and those of `beside`.
+    times as fast as this trial the best one is, with `lead_low`, `lead_high`,
+    `lead_pairs` (the rounds behind it) and `lead_verdict` (`faster`: the best is faster
+    than this one); and those of `beside`. Short runs that chose who raced do not count
+    beside full ones; see `rounds`.
     """
     frame = runs(table)
     if frame.empty:
@@ -173,15 +176,19 @@ def trials(table: pd.DataFrame) -> pd.DataFrame:
     trial = frame.groupby(identity, sort=False).ngroup().to_numpy()
     result = frame.drop_duplicates(identity).reset_index(drop=True)
     result = result.drop(columns=["log_seconds", "trending", "run", "round", "error"])
-    result["scene"] = result.groupby(list(SCENE), sort=False).ngroup().to_numpy()
+    scene = result.groupby(list(SCENE), sort=False).ngroup().to_numpy()
+    result["scene"] = scene
     result["failed"] = np.bincount(trial, frame["error"].ne("").to_numpy(float)).astype(
         int
     )
 
-    grouped = frame.groupby(trial)
-    result["runs"] = grouped["log_seconds"].count().to_numpy()
-    mean = grouped["log_seconds"].mean().to_numpy()
-    deviation = grouped["log_seconds"].std().to_numpy()
+    logs = frame["log_seconds"]
+    full = logs.mask(rounds.short(frame, scene[trial]))
+    has_full = full.groupby(trial).transform("count") > 0
+    grouped = full.where(has_full, logs).groupby(trial)
+    result["runs"] = grouped.count().to_numpy()
+    mean = grouped.mean().to_numpy()
+    deviation = grouped.std().to_numpy()
     error = deviation / np.sqrt(np.maximum(result["runs"], 1))
     low, high = _bounds(mean, error, result["runs"].to_numpy())
     size = result["batch_size"].to_numpy(float)
@@ -191,15 +198,28 @@ def trials(table: pd.DataFrame) -> pd.DataFrame:
         result[f"examples_per_second{suffix}"] = np.exp(-value)
     result["spread"] = np.expm1(deviation)
     result["unstable"] = result["spread"] > UNSTABLE_SPREAD
-    result["not_steady"] = grouped["trending"].mean().to_numpy() >= 0.5
+    result["not_steady"] = frame["trending"].groupby(trial).mean().to_numpy() >= 0.5
     result = result.assign(**beside.of(frame, trial, len(result)))
     invalid = result["flags"].str.contains("|".join(NOT_RANKED))
     result["ranked"] = (result["runs"] > 0) & ~invalid
-    return _compared(result, within_rounds(frame, trial, len(result)), mean)
+    matrices = [
+        within_rounds(frame.assign(log_seconds=some), trial, len(result))
+        for some in (logs, full)
+    ]
+    return _compared(result, *matrices, mean, rounds.shares(frame, trial, scene))
 
 
-def _compared(result: pd.DataFrame, logs: np.ndarray, mean: np.ndarray) -> pd.DataFrame:
-    """The factors of each scene's trials against its baseline and its best."""
+def _compared(
+    result: pd.DataFrame,
+    logs: np.ndarray,
+    full: np.ndarray,
+    mean: np.ndarray,
+    share: np.ndarray,
+) -> pd.DataFrame:
+    """The factors of each scene's trials against its baseline and its best.
+
+    `logs`, `full` and `share` are as `rounds.standing` has them; `mean` is of the logs.
+    """
     scene = result["scene"].to_numpy()
     margin = result["consumer"].map(MARGINS).to_numpy(float)
     naive = (result["strategy"] == "naive").to_numpy()
@@ -208,23 +228,16 @@ def _compared(result: pd.DataFrame, logs: np.ndarray, mean: np.ndarray) -> pd.Da
     # The plain pipeline where it was measured, else the slowest trial.
     order = np.lexsort((-mean, ~naive, ~default, ~measured))
     baseline = _first_of(scene, order)
-    factor = logs[:, baseline] - logs
     result["baseline"] = result["label"].to_numpy()[baseline]
     result["is_baseline"] = (baseline == np.arange(len(result))) & measured
-    _write(result, "factor", factor, margin, scene)
-    result["pairs"] = np.sum(~np.isnan(factor), axis=0)
+    _write(result, "factor", -rounds.ratios(logs, full, baseline), margin, scene)
+    result["pairs"] = result.pop("factor_pairs")
 
-    # In a race the losers have few rounds, so all are compared with the trial that has
-    # most; what has fewer than half of its rounds was left behind, and is not the best.
-    reference = _first_of(scene, np.lexsort((mean, -result["runs"])))
-    gap = _moments(logs - logs[:, reference])[0]
-    most = result.groupby("scene")["runs"].transform("max")
-    raced = (result["runs"] * 2 >= most).to_numpy()
-    ranked = result["ranked"].to_numpy() & ~np.isnan(gap)
-    best = _first_of(scene, np.lexsort((gap, ~(ranked & raced))))
+    ranked = result["ranked"].to_numpy()
+    level, screened = rounds.standing(logs, full, share, scene)
+    best = _first_of(scene, np.lexsort((level, screened, ~ranked)))
     result["best"] = (best == np.arange(len(result))) & ranked
-    result["ranked"] = ranked
-    _write(result, "lead", logs - logs[:, best], margin, scene)
+    _write(result, "lead", rounds.ratios(logs, full, best), margin, scene)
     result["verdict"] = result.pop("factor_verdict").where(
         ~result["is_baseline"], "baseline"
     )
@@ -238,11 +251,12 @@ def _write(
     margin: np.ndarray,
     scene: np.ndarray,
 ) -> None:
-    """Estimate, interval and joint verdict of log speed ratios `[rounds, trials]`."""
+    """Estimate, interval, rounds and joint verdict of log ratios `[rounds, trials]`."""
     mean, error, count = _moments(ratios)
     low, high = _bounds(mean, error, count)
     for suffix, value in {"": mean, "_low": low, "_high": high}.items():
         result[f"{name}{suffix}"] = np.exp(value)
+    result[f"{name}_pairs"] = count
     edge = np.log1p(margin)
     with np.errstate(divide="ignore", invalid="ignore"):
         above = stats.t.sf((mean - edge) / error, np.maximum(count - 1, 1))
@@ -258,27 +272,6 @@ def _write(
         ["faster", "slower", "unchanged"],
         "unknown",
     )
-
-
-def within_rounds(
-    frame: pd.DataFrame, trial: np.ndarray, trials: int, column: str = "log_seconds"
-) -> np.ndarray:
-    """Means of a column, `[rounds, trials]`; NaN where a round lacks a trial.
-
-    Args:
-        frame: From `runs`.
-        trial: The trial's number of each row.
-        trials: How many there are.
-        column: What to average where a round has a trial more than once.
-    """
-    rounds = frame.groupby(ROUND).ngroup().to_numpy()
-    values = frame[column].to_numpy(float)
-    known = ~np.isnan(values)
-    shape = (rounds.max(initial=-1) + 1, trials)
-    total, count = np.zeros(shape), np.zeros(shape)
-    np.add.at(total, (rounds[known], trial[known]), values[known])
-    np.add.at(count, (rounds[known], trial[known]), 1)
-    return np.divide(total, count, out=np.full(shape, np.nan), where=count > 0)
 
 
 def _moments(logs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

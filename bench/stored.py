@@ -39,6 +39,8 @@ def save(path: Path, wanted: Wanted, folder: Path) -> tuple[Baseline, dict[str, 
         wanted.sweep, wanted.sweep.effort, wanted.seed, wanted.budget_seconds,
         wanted.data,
     )  # fmt: skip
+    for line in plan.left_out(made.refused):
+        wanted.said(line)
     found, failed = baseline.of(_measured(made.trials, wanted, folder))
     if not failed:
         baseline.save(found, path)
@@ -58,10 +60,15 @@ def against_baseline(
         scale_by: A trial of the baseline that stands for the machine's speed.
 
     Raises:
-        UsageError: It is not a baseline, or has none of the wanted trials; or the
-            folder cannot be written.
+        UsageError: It is not a baseline, or has none of the wanted trials, or not that
+            to scale by; or the folder cannot be written.
     """
     kept = baseline.load(path)
+    if scale_by and scale_by not in kept.trials:
+        raise UsageError(
+            f"--scale-by {scale_by}: it must be a trial of the baseline, which has "
+            f"{', '.join(kept.trials)}."
+        )
     named = [name for block in wanted.sweep.blocks for name in block.workloads]
     named = named if wanted.named else []
     trials = {
@@ -110,8 +117,14 @@ def folders(a: Path, b: Path, thresholds: Callable[[str], Mapping]) -> Guarded:
     Raises:
         UsageError: A folder cannot be read, is empty, or mixes machines.
     """
-    base, head = (baseline.of(store.load(folder)[0]) for folder in (a, b))
-    return _judged(base, head, thresholds, base=str(a), head=str(b))
+    sides, odd = [], []
+    for folder in (a, b):
+        runs, notes = store.load(folder)
+        if not runs:
+            raise UsageError(f"'{folder}' has no runs, so there is nothing to compare.")
+        sides.append(baseline.of(runs))
+        odd += notes
+    return _judged(*sides, thresholds, base=str(a), head=str(b), odd=odd)
 
 
 def _judged(
@@ -121,6 +134,7 @@ def _judged(
     *,
     asked: Sequence[str] = (),
     scale_by: str = "",
+    odd: Sequence[str] = (),
     **about: object,
 ) -> Guarded:
     """The record of two sides, each with why trials of it failed."""
@@ -141,7 +155,7 @@ def _judged(
         false_alarms=None,
         started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         machine=now.machine,
-        notes=notes,
+        notes=[*odd, *notes],
         **about,
     )
 

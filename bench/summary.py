@@ -37,7 +37,7 @@ MOST_PRICES = 60
 CLAIM = ("claim", "sentence", "workload", "machine", "data", "source", "predicted")
 CLAIM += ("measure", "verdict", "reason", "rounds")
 COLUMNS = [
-    *("key", "strategy", "label", "runs", "failed", "pairs", "baseline"),
+    *("key", "strategy", "label", "runs", "failed", "pairs", "lead_pairs", "baseline"),
     *(f"{name}{end}" for name in QUANTITIES for end in ("", "_low", "_high")),
     *("verdict", "lead_verdict", "best", "ranked", "spread", "unstable", "not_steady"),
     *("flags", "cpu_seconds_per_example", "peak_resident_bytes"),

@@ -38,8 +38,8 @@ def main(options: argparse.Namespace) -> Path | None:
         for note in notes:
             print(note, file=sys.stderr)
         executor = processes.executor()
-        print("Making inputs and checking layers ...", file=sys.stderr)
         try:
+            print("Making inputs and checking layers ...", file=sys.stderr)
             made = replace(plan.prepare(made, executor), notes=[])
             plan.save(made, folder)
             begun = True
@@ -56,6 +56,13 @@ def main(options: argparse.Namespace) -> Path | None:
         finally:
             executor.stop()
     return folder
+
+
+def _stopped(time_is_up: bool) -> str:
+    """By what a sweep ended that did not end by itself; asked while it does."""
+    if isinstance(sys.exception(), KeyboardInterrupt):
+        return "an interrupt"
+    return "the budget" if time_is_up else "an error"
 
 
 def _say_interrupted(folder: Path, planned: bool) -> None:
@@ -148,11 +155,8 @@ def announce(made: Plan, folder: Path, kept: Sequence[Run] = ()) -> None:
         folder: Where it is stored.
         kept: What is there already, when resuming.
     """
-    for key, reason in list(made.refused.items())[:5]:
-        print(f"left out: {key}: {reason}", file=sys.stderr)
-    if len(made.refused) > 5:
-        more = len(made.refused) - 5
-        print(f"left out: {more} more, listed in {folder}/plan.json", file=sys.stderr)
+    for line in plan.left_out(made.refused, f", listed in {folder}/plan.json"):
+        print(line, file=sys.stderr)
     if made.precision:
         what = (
             f"a race of {len(made.trials)} trials to ±{100 * made.precision:.3g} %, "
@@ -215,12 +219,14 @@ def sweep(
             for one in runs:
                 store.append(folder, one)
                 there.append(one)
+                if race:
+                    race.outdate(folder)
                 count += not one.repeat
                 progress.advance(one)
         finally:
             runs.close()  # ends the server and what still runs in it
             if race:
-                notes = race.notes("the budget" if time_is_up() else "an interrupt")
+                notes = race.notes(_stopped(time_is_up()))
                 plan.save(replace(made, notes=notes), folder)
     if race:
         server = executor if count > len(done) else None

@@ -38,8 +38,10 @@ class Trees:
 
 def trials(
     trees: Trees, sweep: Sweep, *, named: bool, seed: int, data: str
-) -> tuple[list[Trial], list[Trial]]:
-    """Trials on head, and those that only base has; paths relative to the repository.
+) -> tuple[list[Trial], list[Trial], dict[str, str]]:
+    """Trials on head, those that only base has, and by key why others are left out.
+
+    Paths are relative to the repository.
 
     Args:
         trees: The repository.
@@ -72,14 +74,16 @@ def trials(
     if ours and not named:
         gone += [name for name in _base_names(trees.base) if name not in names]
     found: list[Trial] = []
+    refused: dict[str, str] = {}
     for name, spelled in here:
         alone = sweeps.narrow(sweep, workloads=[name])
-        made = plan.make(alone, alone.effort, seed, 0.0, data).trials
-        found += [replace(trial, workload=spelled) for trial in made]
+        made = plan.make(alone, alone.effort, seed, 0.0, data)
+        found += [replace(trial, workload=spelled) for trial in made.trials]
+        refused |= {k.replace(name, spelled, 1): r for k, r in made.refused.items()}
     if ours:
         _demand_axes(found, trees.base)
     lost = [Trial(workload=name, data=data) for name in gone]
-    return found, lost
+    return found, lost, refused
 
 
 def _demand_axes(trials: Iterable[Trial], base: Path) -> None:

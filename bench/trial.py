@@ -14,7 +14,7 @@ CONSUMERS = {
     "drain": "in the runtime, with no Python in the timed region",
     "train": "training steps of the workload's model",
     "model": "the same steps on one batch held in memory: the model without its data",
-    "serve": "inference calls on the model with the layers in front, one at a time",
+    "serve": "inference calls, one at a time; the layers in the model or at the client",
 }
 
 

@@ -22,13 +22,16 @@ from pathlib import Path
 from bench.errors import UsageError
 from bench.machine import cpu_seconds
 
-PROTOCOL = 2  # of the turns; a base revision with another one cannot take part
+PROTOCOL = 3  # of the turns; a base revision with another one cannot take part
 CHECKS_EACH = 1  # or with this one: it checks every process, so head's are checked too
+QUIET_UNTOLD = 2  # or with this one: whether it became quiet is not known
 POLL_SECONDS = 0.1
 DISMISSED = "no turns were taken: another process was lost"
 QUIET_SHARE = 0.05
 QUIET_SECONDS = 0.004
-QUIET_LIMIT_SECONDS = 0.25
+# How long to wait for it: buffers of so many windows may have to be filled again.
+QUIET_WINDOWS = 20
+LEAST_QUIET_LIMIT_SECONDS, MOST_QUIET_LIMIT_SECONDS = 0.25, 5.0
 # Of six rounds of turns, over and over. Each process is twice in each place, and comes
 # three times after each other one and never after itself, when its caches are warm:
 # with every other turn like that text ran 3 to 5 % faster. A design balanced for
@@ -43,10 +46,18 @@ class Dismissed(Exception):
 
 @dataclass(frozen=True)
 class Turn:
-    """One turn, seconds a batch: on the clock, and of the process's CPU."""
+    """One turn.
+
+    Attributes:
+        seconds: On the clock, a batch.
+        cpu_seconds: Of the process's CPU, a batch.
+        quiet: Whether the process worked no more before the next turn, so that it did
+            not disturb that one.
+    """
 
     seconds: float
     cpu_seconds: float
+    quiet: bool = True
 
 
 @dataclass(frozen=True)
@@ -108,7 +119,7 @@ class Seat:
         """
         taken = []
         if lane.flush:
-            become_quiet()
+            become_quiet(MOST_QUIET_LIMIT_SECONDS)
         self._answer({"batches": lane.batches, "pulled": lane.pulled})
         for _ in self._told:  # each line is a turn
             if lane.flush:
@@ -116,9 +127,9 @@ class Seat:
             cpu, start = cpu_seconds(), clock()
             lane.window()
             spent, cpu_spent = clock() - start, cpu_seconds() - cpu
-            taken.append(Turn(spent / lane.batches, cpu_spent / lane.batches))
-            if lane.flush:
-                become_quiet()
+            quiet = not lane.flush or become_quiet(_quiet_limit(spent))
+            per_batch = (spent / lane.batches, cpu_spent / lane.batches)
+            taken.append(Turn(*per_batch, quiet))
             self._answer(asdict(taken[-1]))
         self._leave()
         return taken
@@ -135,18 +146,27 @@ class Seat:
             raise Dismissed(DISMISSED) from error
 
 
-def become_quiet() -> None:
-    """Wait until this process works no more: its buffers are full by then.
+def become_quiet(limit_seconds: float) -> bool:
+    """Wait until this process works no more, its buffers being full; whether it did.
 
     Its threads would otherwise fill them in the other process's turn.
+
+    Args:
+        limit_seconds: How long to wait at the most.
     """
-    deadline = time.monotonic() + QUIET_LIMIT_SECONDS
+    deadline = time.monotonic() + limit_seconds
     while time.monotonic() < deadline:
         before, start = cpu_seconds(), time.monotonic()
         time.sleep(QUIET_SECONDS)
         busy = cpu_seconds() - before
         if busy < QUIET_SHARE * (time.monotonic() - start):
-            return
+            return True
+    return False
+
+
+def _quiet_limit(window_seconds: float) -> float:
+    least = max(LEAST_QUIET_LIMIT_SECONDS, QUIET_WINDOWS * window_seconds)
+    return min(MOST_QUIET_LIMIT_SECONDS, least)
 
 
 def check_protocol(protocol: int, tree: object) -> None:
@@ -159,7 +179,7 @@ def check_protocol(protocol: int, tree: object) -> None:
     Raises:
         UsageError: It cannot take turns with this one.
     """
-    if protocol not in (CHECKS_EACH, PROTOCOL):
+    if protocol not in (CHECKS_EACH, QUIET_UNTOLD, PROTOCOL):
         raise UsageError(
             f"The harness in {tree} takes turns by protocol {protocol} and this one by "
             f"{PROTOCOL}: they cannot be compared live. Compare result folders: guard "

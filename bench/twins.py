@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from bench.answers import Caution, listed
 from bench.naming import names
 from bench.pipeline import AXES
+from bench.stages import let_go
 from bench.table import machine_labels
 from bench.trial import Run
 
@@ -26,12 +27,13 @@ def of(runs: Sequence[Run]) -> dict[tuple[str, str], list[str]]:
     """For each machine and key with twins, the labels of all of them, itself included.
 
     Args:
-        runs: The records; a trial's graph is that of its last run.
+        runs: The records; a trial's graph is that of its last run, and not that of
+            which a shuffle has let go in part.
     """
     last = {
         (label, run.key): run
         for run, label in zip(runs, machine_labels(runs), strict=True)
-        if run.measured.graph
+        if run.measured.graph and not let_go(run.measured.graph)
     }
     alike: dict[tuple, list[tuple[tuple[str, str], str]]] = {}
     for pair, run in last.items():

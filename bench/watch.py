@@ -78,17 +78,20 @@ class Watch:
 
         What it flags is confirmed if the later half of the trios say so by themselves
         and the earlier half do, too: two sets of processes, of which neither decided
-        alone.
+        alone. Or it is unchanged after all, by the same interval.
         """
         if not self.open:
             return
         self.closed = True
         if len(self.ratios) < evidence.LEAST_TRIOS:
             return
-        if not self.flagged:
-            self._look(self._known())
-        if self.flagged and len(self.ratios) >= evidence.LEAST_TRIOS + CONFIRMING:
-            self._confirm(self._known(), len(self.ratios) // 2)
+        found = self._known()
+        back = stats.verdict(found, self.threshold) == "unchanged"
+        if back or not self.flagged:
+            self._look(found)
+        enough = len(self.ratios) >= evidence.LEAST_TRIOS + CONFIRMING
+        if self.flagged and not back and enough:
+            self._confirm(found, len(self.ratios) // 2)
 
     def interrupt(self) -> None:
         """No more trios, and no look: what is not settled stays unknown."""
@@ -102,7 +105,7 @@ class Watch:
     def wandered(self) -> str:
         """Why nobody can be blamed: the control left half the margin, not by chance."""
         control = self.control()
-        edge = np.log1p(self.threshold) / 2
+        edge = np.log1p(self.threshold / 2)
         within = abs(np.log(control.estimate)) <= edge
         if np.isnan(control.estimate) or within or control.low <= 1 <= control.high:
             return ""

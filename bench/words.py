@@ -64,7 +64,8 @@ def bounds(estimate: float, low: float, high: float) -> str:
     exponent = math.floor(math.log10((high - low) / 2))
     exponent -= (high - low) / 2 / 10**exponent < 2
     if exponent < -6:
-        return f"{estimate:.0e}"
+        digits = [max(0, math.floor(math.log10(b)) - exponent) for b in (low, high)]
+        return f"{low:.{digits[0]}e} to {high:.{digits[1]}e}"
     decimals = max(0, -exponent)
     return " to ".join(f"{round(b, -exponent):,.{decimals}f}" for b in (low, high))
 

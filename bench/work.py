@@ -1,6 +1,6 @@
 """One trial's workload in its process: data, layers and model, put together."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -29,6 +29,7 @@ class Work:
         device: Where the model runs.
         rank: Of the layers' output for a bare example; None until it is asked for.
         stored: The preprocessed examples, with placement=offline.
+        kept: Folders of what the pipeline keeps on disk.
     """
 
     pipeline: Pipeline
@@ -40,6 +41,7 @@ class Work:
     device: str
     rank: int | None = None
     stored: tf.data.Dataset | None = None
+    kept: list[Path] = field(default_factory=list)
 
     @cached_property
     def reference(self) -> tf.types.experimental.PolymorphicFunction:
@@ -79,8 +81,15 @@ class Work:
 
     def store(self, scratch: Path, facts: dict[str, float | str]) -> None:
         """Preprocess every example once and keep them on disk."""
-        self.stored, held = sources.store(self._mapped_once(), scratch / "stored")
+        self.kept.append(scratch / "stored")
+        self.stored, held = sources.store(self._mapped_once(), self.kept[-1])
         facts["stored_bytes"] = held
+
+    def kept_files(self) -> list[Path]:
+        """The files in these folders now."""
+        return [
+            path for folder in self.kept for path in folder.rglob("*") if path.is_file()
+        ]
 
     def witness(
         self, timed: tf.data.Dataset | None = None
@@ -119,8 +128,9 @@ class Work:
         p = self.pipeline
         path = ""
         if p.cache_storage == "disk":
-            (scratch / "cache").mkdir()
-            path = str(scratch / "cache" / "cache")
+            self.kept.append(scratch / "cache")
+            self.kept[-1].mkdir()
+            path = str(self.kept[-1] / "cache")
         if p.placement == "offline":
             return self._build(p, self.stored, _identity, False, path, repeat)
         layers = _identity if p.placement == "model" else self._on_any

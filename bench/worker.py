@@ -113,6 +113,8 @@ def prepare(request: Request) -> Traits:
         module = catalog.load(entry)
         made = inputs.prepare(entry, module, request.trial.pipeline, request.trial.data)
         layers = as_layers(module.build(made.features, **entry.variant))
+        if not (entry.deterministic or entry.reads_files or entry.decodes):
+            randomness.demand(layers, made.features)
         return Traits(supports_jit=supports_jit(layers), examples=made.count)
     except Exception as error:
         return Traits(error=_failure(error, "prepare"))
@@ -199,7 +201,9 @@ def _measure(
         with clock.time("check"):
             optimizer = entry.constants.get("OPTIMIZER", "adam")
             facts |= step_facts(next(iter(dataset)), device, optimizer)
-    if p.placement == "model" and p.jit == "auto" and not supports_jit(layers):
+    compiles = bool(tf.config.list_physical_devices("GPU"))  # else Keras never does
+    auto = p.placement == "model" and p.jit == "auto"
+    if auto and compiles and not supports_jit(layers):
         flags.append("xla_off")
     if request.channel:
         machine.confine(p.cpus)
@@ -246,6 +250,9 @@ def import_ahead(entry: catalog.Entry) -> None:
 def _start_tensorflow(p: Pipeline, seed: int) -> str:
     """Settings that are global to the process, the first op, and the model's device."""
     machine.confine(p.cpus)  # before the first op, which sizes TensorFlow's pools
+    # Whatever ~/.keras/keras.json says: results are merged with those of others.
+    keras.config.set_floatx("float32")
+    keras.config.set_image_data_format("channels_last")
     if p.device == "cpu":
         tf.config.set_visible_devices([], "GPU")
     for gpu in tf.config.get_visible_devices("GPU"):
@@ -288,5 +295,10 @@ def _end_with_the_runner() -> None:
 
 if __name__ == "__main__":
     threading.Thread(target=_end_with_the_runner, daemon=True).start()
-    main(Path(sys.argv[1]).read_bytes())
+    try:
+        main(Path(sys.argv[1]).read_bytes())
+    except BaseException:  # as of sys.exit() in a user's file
+        traceback.print_exc()
+        sys.stdout.flush()
+        os._exit(1)
     os._exit(0)  # the result is on disk; teardown would wait for the thread

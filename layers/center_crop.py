@@ -22,4 +22,5 @@ def check(batch: np.ndarray, output: np.ndarray) -> None:
     height, width = batch.shape[1] * 7 // 8, batch.shape[2] * 7 // 8
     top, left = (batch.shape[1] - height) // 2, (batch.shape[2] - width) // 2
     expected = batch[:, top : top + height, left : left + width]
+    assert output.dtype == np.float32, f"not float32 but {output.dtype}"
     np.testing.assert_array_equal(output, expected, strict=False)

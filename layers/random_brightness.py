@@ -26,6 +26,7 @@ def build(examples: np.ndarray) -> keras.Layer:
 
 def check(batch: np.ndarray, output: np.ndarray) -> None:
     """Each image is itself plus one number, clipped."""
+    assert output.dtype == np.float32, f"not float32 but {output.dtype}"
     assert output.shape == batch.shape, f"{batch.shape} became {output.shape}"
     found = [_shifted(*pair) for pair in zip(batch, output, strict=True)]
     shifts, differences = np.array(found).T
@@ -40,6 +41,10 @@ def check(batch: np.ndarray, output: np.ndarray) -> None:
     assert shifts.min() < -1 and shifts.max() > 1, (
         f"images were shifted by {shifts.min():.1f} to {shifts.max():.1f}: "
         "some must get darker and some brighter"
+    )
+    assert np.ptp(shifts) > 2 * FACTOR * 255 / 3, (
+        f"images were shifted by {shifts.min():.1f} to {shifts.max():.1f}, too little "
+        f"of the {FACTOR * 255:.0f} either way that are asked for"
     )
 
 

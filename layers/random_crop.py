@@ -26,6 +26,7 @@ def check(batch: np.ndarray, output: np.ndarray) -> None:
     count, full_height, full_width, channels = batch.shape
     height, width = full_height * 7 // 8, full_width * 7 // 8
     expected = (count, height, width, channels)
+    assert output.dtype == np.float32, f"not float32 but {output.dtype}"
     assert output.shape == expected, f"{batch.shape} became {output.shape}"
     found = np.zeros(count, bool)
     step = max(1, height // 8)  # a few pixels tell which window to compare in full

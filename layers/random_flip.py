@@ -18,10 +18,13 @@ def build(examples: np.ndarray) -> keras.Layer:
 
 
 def check(batch: np.ndarray, output: np.ndarray) -> None:
-    """Each image is itself or its mirror, and both occur."""
+    """Each image is itself or its mirror, about half of them each."""
+    assert output.dtype == np.float32, f"not float32 but {output.dtype}"
     assert output.shape == batch.shape, f"{batch.shape} became {output.shape}"
     itself = (output == batch).all(axis=(1, 2, 3))
     mirror = (output == batch[:, :, ::-1]).all(axis=(1, 2, 3))
     assert (itself | mirror).all(), "an image is neither itself nor its mirror"
     assert not itself.all(), "no image was mirrored: the layer does nothing"
     assert not mirror.all(), "every image was mirrored: nothing is random"
+    share = mirror.mean()
+    assert 0.2 < share < 0.8, f"{share:.0%} of the images were mirrored, not half"

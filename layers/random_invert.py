@@ -49,13 +49,16 @@ def build(examples: np.ndarray, form: str = "keras") -> keras.Layer:
 
 
 def check(batch: np.ndarray, output: np.ndarray, form: str = "keras") -> None:
-    """Each image is itself or its negative, and both occur."""
+    """Each image is itself or its negative, about half of them each."""
+    assert output.dtype == np.float32, f"not float32 but {output.dtype}"
     assert output.shape == batch.shape, f"{batch.shape} became {output.shape}"
     itself = (output == batch).all(axis=(1, 2, 3))
     negative = (output == 255 - batch).all(axis=(1, 2, 3))
     assert (itself | negative).all(), "an image is neither itself nor its negative"
     assert not itself.all(), "no image was inverted: the layer does nothing"
     assert not negative.all(), "every image was inverted: nothing is random"
+    share = negative.mean()
+    assert 0.2 < share < 0.8, f"{share:.0%} of the images were inverted, not half"
 
 
 def _inverted(images: tf.Tensor) -> tf.Tensor:

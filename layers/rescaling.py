@@ -18,6 +18,7 @@ def build(examples: np.ndarray) -> keras.Layer:
 
 def check(batch: np.ndarray, output: np.ndarray) -> None:
     """The formula, in NumPy."""
+    assert output.dtype == np.float32, f"not float32 but {output.dtype}"
     assert output.shape == batch.shape, f"{batch.shape} became {output.shape}"
     difference = abs(output - (batch / np.float32(127.5) - 1)).max()
     assert difference < 1e-5, f"a value is off by {difference:g} from x / 127.5 - 1"

@@ -29,6 +29,7 @@ def check(batch: np.ndarray, output: np.ndarray) -> None:
     expected = batch.astype(np.float32)
     for axis in (1, 2):
         expected = _resized(expected, axis, batch.shape[axis] * 3 // 4)
+    assert output.dtype == np.float32, f"not float32 but {output.dtype}"
     assert output.shape == expected.shape, f"{batch.shape} became {output.shape}"
     difference = abs(output - expected).max()
     assert difference < 0.01, f"a value is off by {difference:g} from the interpolated"

@@ -38,8 +38,8 @@ def test_names_that_came_out_alike_stay_whole():
     assert len(set(answers.names([*labels, "naive"]).values())) == 3
 
 
-def sentence(runs):
-    rows = stats.trials(table.from_runs(runs)).to_dict("records")
+def sentence(runs, folders=None):
+    rows = stats.trials(table.from_runs(runs, folders)).to_dict("records")
     return answers.sentence(rows)
 
 
@@ -102,6 +102,54 @@ def test_without_a_common_round_there_is_a_rate_and_no_factor():
     once = sentence([run for run in runs if run.round < 2])
     assert once == f"vectorized came first with 16,000 examples a second. {told}."
     assert told in sentence(runs)
+
+
+def test_the_best_of_several_folders_wins_and_names_whom_it_never_met():
+    """Each folder has the plain pipeline and one more."""
+    times = {"vectorized": 0.0005, "parallel": 0.005, "prefetched": 0.008}
+    runs, folders = [], []
+    for number, (name, seconds) in enumerate(times.items()):
+        both = {factory.trial(): 0.01, factory.trial(name): seconds}
+        runs += factory.runs(both, seed=number)
+        folders += [str(number)] * 10
+    told = sentence(runs, folders)
+    assert told.startswith("vectorized won: ")
+    assert told.endswith(
+        ", 5 rounds). vectorized shares no round with parallel, prefetched: how far "
+        "apart they are was not measured."
+    )
+
+
+def test_a_race_is_told_by_the_rounds_that_its_finalists_share():
+    """Twelve; the baseline left it after two, and only the factor rests on these."""
+    runs = [factory.run(factory.trial(), [0.01], round=n) for n in (0, 1)]
+    for number in range(12):
+        seconds = 0.002 * (1.06 if number % 2 else 0.96)
+        runs.append(factory.run(factory.trial("vectorized"), [0.002], round=number))
+        runs.append(factory.run(factory.trial("parallel"), [seconds], round=number))
+    assert sentence(runs) == (
+        "vectorized was fastest, 5.0 times as fast as naive (5.0 to 5.0 from two "
+        "rounds: this factor is a hint). At a margin of 3 % it cannot be told from "
+        "parallel (it takes 0.98 to 1.04 times as long)."
+    )
+    rows = stats.trials(table.from_runs(runs)).to_dict("records")
+    assert answers.compared(rows, "factor") == 0
+    assert answers.compared(rows, "lead") == 1
+
+
+def test_one_round_that_was_faster_is_not_passed_over_in_silence():
+    """Neither does it win, by a lead that may be luck."""
+    fast = factory.run(factory.trial("vectorized"), [0.009])
+    plain = [factory.run(factory.trial(), [0.01], round=n) for n in range(3)]
+    assert sentence([*plain, fast]) == (
+        "naive was fastest (two rounds or one: a hint and not a result). vectorized "
+        "took 0.90 times as long, but in too few rounds to tell."
+    )
+    slow = {factory.trial(): 0.01, factory.trial("parallel"): 0.02}
+    told = sentence([*factory.runs(slow, rounds=3), fast])
+    assert told.startswith(
+        "naive won: nothing here was shown to be faster. The runner-up is parallel, "
+    )
 
 
 def test_mixed_schemas_are_refused_with_the_line(tmp_path):

@@ -47,3 +47,32 @@ def test_without_a_pinned_trial_nothing_is_said():
 def test_two_rounds_have_no_verdict():
     (row,) = rows(factory.runs({TUNED: 0.02, PINNED[2]: 0.01}, rounds=2))
     assert row["verdict"] == "cannot tell"
+
+
+def test_what_it_leaves_to_nobody_is_equal():
+    seconds = {
+        factory.trial(map_parallel_calls=calls, prefetch=ahead): 0.02 / (1 + calls)
+        for calls in (0, 4)
+        for ahead in (0, "autotune")
+    }
+    found = rows(factory.runs(seconds, rounds=8, run_noise=0.004))
+    assert [(row["label"], row["pinned"], row["verdict"]) for row in found] == [
+        ("prefetch=autotune", "naive", "as fast"),
+        ("map_parallel_calls=4,prefetch=autotune", "map_parallel_calls=4", "as fast"),
+    ]
+
+
+def test_those_without_a_counterpart_are_neither_shown_nor_counted():
+    ahead = factory.trial(map_parallel_calls=4, prefetch="autotune")
+    runs = factory.runs({ahead: 0.01, factory.trial(): 0.02})
+    assert autotune.rows(table.from_runs(runs), runs) == ([], 0)
+    runs += factory.runs({PINNED[4]: 0.02})
+    assert autotune.rows(table.from_runs(runs), runs, 0) == ([], 1)
+
+
+def test_a_trial_that_may_not_be_ranked_is_no_rival():
+    runs = factory.runs({TUNED: 0.01, PINNED[2]: 0.02}, rounds=8)
+    runs += factory.runs({PINNED[4]: 0.001}, rounds=7)
+    runs += [factory.run(PINNED[4], [0.001], round=7, flags=["cache_not_filled"])]
+    (row,) = rows(runs)
+    assert row["pinned"] == "parallel"

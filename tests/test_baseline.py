@@ -2,6 +2,9 @@
 
 import json
 import math
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import factory
@@ -13,6 +16,7 @@ from scipy.stats import t
 import run_bench
 from bench import (
     baseline,
+    catalog,
     difference,
     guard_settings,
     live,
@@ -135,8 +139,47 @@ def test_a_named_trial_may_stand_for_the_machines_speed() -> None:
     assert (row.key, row.verdict) == (OTHER.key, "slower")
     assert row.ratio == pytest.approx(1.1, rel=0.02)
     assert notes[0].startswith("Times are divided by 2")
-    with pytest.raises(UsageError, match="it must be a trial of the baseline"):
-        judged(base, head, scale_by="nosuch")
+
+
+def test_a_trial_to_scale_by_that_the_baseline_lacks_measures_nothing(
+    tmp_path, monkeypatch
+) -> None:
+    path = tmp_path / "base.json"
+    baseline.save(baseline.of(runs(0.01))[0], path)
+    monkeypatch.setattr(stored, "_measured", lambda *_: pytest.fail("it measured"))
+    with pytest.raises(UsageError) as caught:
+        stored.against_baseline(path, live.wanted(), tmp_path / "runs", "nosuch")
+    assert str(caught.value) == (
+        f"--scale-by nosuch: it must be a trial of the baseline, which has {TRIAL.key}."
+    )
+
+
+def test_where_the_trial_to_scale_by_fails_it_is_a_row() -> None:
+    """With what failed; the others cannot be compared."""
+    broken = Failure(type="ValueError", message="no", phase="check")
+    head = [factory.run(TRIAL, error=broken), *runs(0.02, OTHER)]
+    rows, _ = judged(runs(0.01) + runs(0.02, OTHER), head, scale_by=TRIAL.key)
+    assert {row.key: (row.verdict, row.cause) for row in rows} == {
+        TRIAL.key: ("failed", "ValueError: no"),
+        OTHER.key: (
+            "not_comparable",
+            f"'{TRIAL.key}', which all is divided by, has no figures here",
+        ),
+    }
+
+
+def test_two_runs_of_a_side_have_no_verdict() -> None:
+    """Two agree by chance too often; three are judged."""
+    few = [
+        factory.runs({TRIAL: s}, rounds=n, run_noise=1e-4, seed=n)
+        for s, n in ((0.01, 2), (0.02, 2), (0.01, 3), (0.02, 3))
+    ]
+    (row,), _ = judged(*few[:2])
+    assert (row.verdict, row.count) == ("unknown", 2)
+    assert row.cause == "2 runs of a side: too few to tell"
+    assert row.ratio == pytest.approx(2.0, rel=0.01)
+    (row,), _ = judged(*few[2:])
+    assert (row.verdict, row.cause) == ("slower", "")
 
 
 def test_few_noisy_runs_of_the_scale_widen_the_interval() -> None:
@@ -270,8 +313,36 @@ def test_two_folders_are_guarded_from_the_command_line(tmp_path, capsys) -> None
     assert run_bench.main(["guard", a, a, "--json"]) in (0, 3)
     assert json.loads(capsys.readouterr().out)["how"] == "stored"
     c = folder(tmp_path / "c", runs(0.01, seed=1))
+    with (tmp_path / "c" / store.FILE).open("a") as file:
+        file.write('{"cut o')
     assert run_bench.main(["guard", a, c]) == 5
-    assert "missing" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "missing" in told
+    assert "the last line is cut off" in told
+    empty = folder(tmp_path / "empty", [])
+    (tmp_path / "empty" / store.FILE).touch()
+    assert run_bench.main(["guard", a, empty]) == 2
+    assert capsys.readouterr().err == (
+        f"error: '{empty}' has no runs, so there is nothing to compare.\n"
+    )
+
+
+def test_who_reads_a_verdict_may_leave(tmp_path) -> None:
+    """The exit code stays, and what is to be written is."""
+    a = folder(tmp_path / "a", runs(0.01))
+    b = folder(tmp_path / "b", runs(0.01, seed=1))
+    for flags in ([], ["--json"]):
+        out = tmp_path / "summary.md"
+        with subprocess.Popen(
+            [sys.executable, catalog.ROOT / "run_bench.py", "guard", a, b, *flags],
+            stdout=subprocess.PIPE,
+            env=os.environ
+            | {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(out)},
+        ) as running:
+            running.stdout.close()
+        assert running.returncode == 0
+        assert "held" in out.read_text()
+        out.unlink()
 
 
 def test_a_baseline_of_another_machine_measures_nothing(tmp_path, monkeypatch) -> None:

@@ -151,3 +151,23 @@ def test_no_workload_imports_matplotlib_where_its_data_are_made_already(
             monkeypatch.delitem(sys.modules, module)
         entry = catalog.find(name)
         assert callable(catalog.load(entry).build)
+
+
+def test_a_trait_may_have_its_type_beside_it(tmp_path: Path) -> None:
+    """As those write it who check their types; without a value it is none."""
+    file = tmp_path / "typed.py"
+    file.write_text(CONTRACT.replace("KIND =", "UNSET: int\nKIND: str ="))
+    assert set(catalog.find(str(file)).constants) == {"KIND", "VARIANTS"}
+
+
+@pytest.mark.parametrize(
+    "line", ["EXAMPLES = 4 * 1024", "EXAMPLES: int = len('four')", "EXAMPLES = {[]: 1}"]
+)
+def test_a_trait_that_is_computed_is_refused(line: str, tmp_path: Path) -> None:
+    """It would be left out, and the default be taken in its place."""
+    file = tmp_path / "computed.py"
+    file.write_text(CONTRACT + line)
+    assert error_of(str(file)) == (
+        f"{file}, line 11: EXAMPLES must be a literal, since it is read without "
+        "running the file."
+    )

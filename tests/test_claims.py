@@ -149,6 +149,18 @@ def test_runs_that_did_not_do_the_work_settle_nothing(flag):
     )
 
 
+@pytest.mark.parametrize("flag", stats.NOT_RANKED)
+def test_one_run_that_did_not_do_the_work_settles_nothing(flag):
+    runs = factory.runs({FAST: 0.01, SLOW: 0.03})
+    assert judged(made(), runs)["verdict"] == "holds"
+    runs += [factory.run(SLOW, [0.03], round=5, flags=[flag])]
+    row = judged(made(), runs)
+    assert (row["verdict"], row["reason"]) == (
+        "not settled",
+        f"prose is flagged {flag}",
+    )
+
+
 def test_without_a_gpu_a_gpu_claim_is_not_testable():
     runs = factory.runs({FAST: 0.01, SLOW: 0.02}, device="/CPU:0")
     row = judged(made(needs="gpu"), runs)
@@ -224,6 +236,21 @@ def test_a_counted_value_needs_one_run():
         assert judged(counted, runs)["verdict"] == verdict
 
 
+def test_a_counted_value_has_its_range_which_is_said_to_be_no_interval():
+    counted = made(
+        than=None, measure="fact_export_max_difference", predict="< 0.001", counted=True
+    )
+    runs = [
+        factory.run(FAST, round=number, facts={"export_max_difference": apart})
+        for number, apart in enumerate((8.2e-8, 9.4e-8, 1.06e-7))
+    ]
+    row = judged(counted, runs)
+    assert (row["verdict"], row["low"], row["high"]) == ("holds", 8.2e-8, 1.06e-7)
+    said = claims.markdown(judge.judge(table.from_runs(runs), [counted]))
+    assert "prose 9e-08 (8.2e-08 to 1.06e-07)" in said
+    assert said.endswith("compared with nothing has the range over its rounds instead.")
+
+
 def test_counted_values_are_compared():
     runs = [
         factory.run(FAST, facts={"cache_bytes": 10.0}),
@@ -240,7 +267,8 @@ def test_counted_values_are_compared():
 )
 def test_a_fact_in_words(said, verdict, reason):
     one = made(than=None, measure="fact_cache_filled", predict="yes", counted=True)
-    row = judged(one, [factory.run(FAST, facts={"cache_filled": said})])
+    flags = ["cache_not_filled"] if said == "no" else []
+    row = judged(one, [factory.run(FAST, facts={"cache_filled": said}, flags=flags)])
     assert (row["verdict"], row["reason"]) == (verdict, reason)
 
 
@@ -317,6 +345,17 @@ def test_the_markdown_table_has_a_line_a_claim(tmp_path, capsys):
     assert (fails, unsettled) == ("", " |")
     assert printed[-3].endswith("more: not measured.")
     assert printed[-2:] == ["", claims.RATE]
+
+
+def test_one_workload_on_two_machines_keeps_its_rows(capsys):
+    newer = {**factory.MACHINE, "tensorflow": "2.22.0"}
+    runs = factory.runs({FAST: 0.01}) + factory.runs({FAST: 0.01}, machine=newer)
+    judgements = judge.judge(table.from_runs(runs), [made()])
+    assert list(claims._merged(judgements)["workload"]) == ["prose", "prose"]
+    claims._print(judgements)
+    assert "more" not in capsys.readouterr().out
+    other = judgements.assign(workload=["prose", "prices"])
+    assert list(claims._merged(other)["workload"]) == ["prose and 1 more"]
 
 
 def test_the_readme_has_the_table_of_the_runs_that_are_kept():

@@ -100,6 +100,10 @@ def test_bad_names_and_values_are_one_line(
             ["run", "quick", "--budget", "-5m"],
             "argument --budget: a time such as 90s, 10m or 1h, got '-5m'",
         ),
+        (
+            ["run", "quick", "--budget", "0s"],
+            "argument --budget: a time such as 90s, 10m or 1h, got '0s'",
+        ),
         *(
             (
                 ["doctor", "--selftest", "--minutes", given],
@@ -325,7 +329,6 @@ def test_a_server_that_still_imports_is_not_waited_for(
     start = time.monotonic()
     server.stop()
     assert time.monotonic() - start < 1
-    server._scratch.cleanup()
 
 
 def test_a_sweep_in_which_every_run_failed_ends_with_1(
@@ -380,6 +383,35 @@ def test_a_reader_that_has_enough_may_leave() -> None:
         running.stdout.close()
         assert running.stderr.read() == ""
     assert running.returncode == 141
+
+
+def test_who_reads_the_errors_may_leave_too() -> None:
+    """The exit code stays: a line that nobody hears is no fault of the program."""
+    command = [sys.executable, "run_bench.py", "run", "quick", "--strategy", "naiv"]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE) as running:
+        running.stderr.close()
+    assert running.returncode == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_what_would_end_the_program_interrupts_it(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    """As `timeout`, or a terminal that is closed."""
+    out = tmp_path / "out"
+    command = [sys.executable, ROOT / "run_bench.py", "run", "quick", "--out", out]
+    with subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # nohup ignores it
+    ) as running:
+        assert running.stderr.readline() == "Making inputs and checking layers ...\n"
+        running.send_signal(number)
+        told = running.stderr.read()
+    assert running.returncode == 130
+    assert told.splitlines()[-1] == "Interrupted before anything was measured."
+    assert not out.exists()
 
 
 def test_a_sweep_names_its_budget_and_on_resuming_what_is_left(

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats as distributions
 
 import run_bench
-from bench import compare, difference, store
+from bench import compare, difference, stats, store
 from bench.errors import UsageError
 from bench.trial import Failure
 
@@ -94,6 +94,27 @@ def test_an_interval_beside_one_without_a_verdict_is_explained():
     )
     page = compare.html({**found(a, b), "a": "a", "b": "b"})
     assert said in page
+
+
+@pytest.mark.parametrize("flag", stats.NOT_RANKED)
+def test_a_run_that_did_not_do_the_work_leaves_no_verdict(flag, tmp_path, capsys):
+    a = factory.runs({NAIVE: 0.01, FAST: 0.01}, run_noise=0.004)
+    b = factory.runs({NAIVE: 0.01, FAST: 0.001}, run_noise=0.004, seed=1)
+    assert set(found(a, b)["rows"]["verdict"]) == {"unchanged", "faster"}
+    b += [factory.run(FAST, [0.001], round=5, flags=["ramp_cut", flag])]
+    rows = found(a, b)["rows"].set_index("label")
+    assert dict(rows["verdict"]) == {"naive": "unchanged", "vectorized": "unknown"}
+    assert dict(rows["barred"]) == {"naive": "", "vectorized": f"{flag} in B"}
+    assert compare._jointly(rows) == ""
+    sides = [folder(tmp_path / name, runs) for name, runs in (("a", a), ("b", b))]
+    assert compare.main(*sides) == 0
+    printed = capsys.readouterr().out
+    assert f"({flag}" in printed and "cannot tell" in printed
+    page = (tmp_path / "b" / "compare.html").read_text()
+    assert f"vectorized ({flag} in B)" in page
+    assert compare.main(*sides, as_json=True) == 0
+    row = json.loads(capsys.readouterr().out)["rows"][-1]
+    assert (row["verdict"], row["barred"]) == ("unknown", f"{flag} in B")
 
 
 def test_one_sided_trials_are_listed_and_failures_named():

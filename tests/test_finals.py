@@ -195,6 +195,5 @@ def test_real_processes_take_turns_in_it(tmp_path: Path) -> None:
         )
     finally:
         server.stop()
-        server._scratch.cleanup()
     assert len(notes) == 1
     assert "it is the faster one" in notes[0]

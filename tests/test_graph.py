@@ -52,6 +52,26 @@ def test_a_cache_is_filled_one_past_its_end(
         assert facts["cache_bytes"] >= 8 * 16
 
 
+@pytest.mark.parametrize("storage", ["memory", "disk"])
+@pytest.mark.parametrize("room", [3, 8, 100])
+def test_a_cache_serves_behind_a_shuffle_that_holds_all_examples(
+    storage: str, room: int, tmp_path: Path
+) -> None:
+    """Such a one lets go of the cache when it has read it to its end."""
+    path = ""
+    if storage == "disk":
+        (tmp_path / "cache").mkdir()
+        path = str(tmp_path / "cache" / "cache")
+    settings = {"cache": "raw", "cache_storage": storage}
+    p = Pipeline(batch_size=2, shuffle_buffer=room, **settings)
+    graph = pulled(p, 9, path)
+    facts = cache_facts(p, graph, tmp_path)
+    assert facts["cache_filled"] == "yes"
+    gone = not any("Cache" in node["name"] for node in graph)
+    assert gone == (room >= 8)
+    assert ("cache_bytes" in facts) == (storage == "disk" or not gone)
+
+
 def test_without_a_cache_there_are_no_facts(tmp_path: Path) -> None:
     """Nor an empty one."""
     p = Pipeline(batch_size=2)

@@ -179,6 +179,29 @@ def test_a_last_look_blames_nobody_unless_both_halves_say_so(later, verdict) -> 
     assert (watch.verdict, watch.open) == (verdict, False)
 
 
+def test_a_burst_that_was_flagged_early_may_be_unchanged_at_the_end() -> None:
+    """What was flagged was not confirmed, and all together says that it is nothing."""
+    watch = Watch("prose", "seconds_per_example", 0.03, 0.05)
+    watch.flagged, watch.flagged_at = "slower", 3
+    for sign in (1, -1) * 5:
+        watch.ratios.append((0.001 * sign, 0.001))
+        watch.controls.append((0.0, 0.001))
+    watch.finish()
+    assert (watch.verdict, watch.open) == ("unchanged", False)
+    assert watch.row().count == 10
+    assert watch.row().high < 1.03
+
+
+@pytest.mark.parametrize(("away", "blamed"), [(1.097, False), (1.103, True)])
+def test_the_control_may_leave_half_the_threshold_as_it_is_told(away, blamed) -> None:
+    watch = Watch("prose", "latency_p95", 0.2, 0.05)
+    for sign in (1, -1) * 5:
+        watch.ratios.append((0.0, 0.001))
+        watch.controls.append((np.log(away) + 0.001 * sign, 0.001))
+    assert bool(watch.wandered()) == blamed
+    assert watch.control_row().verdict == ("slower" if blamed else "unchanged")
+
+
 def test_nothing_compared_is_never_a_pass() -> None:
     assert exit_code(guarded(lambda n: trio(), cases=None)) == 0
     empty = guard.live([], base="a", head="b", clock=Clock())
@@ -235,12 +258,13 @@ def test_a_later_failure_ends_only_what_is_open() -> None:
     assert exit_code(found) == 5
 
 
-def test_a_server_that_is_lost_keeps_what_was_settled() -> None:
-    """What is open has failed, and the record is there."""
+@pytest.mark.parametrize("error", [CannotStart, OSError])
+def test_a_server_that_is_lost_keeps_what_was_settled(error) -> None:
+    """What is open has failed, and the record is there; as where a disk is full."""
 
     def lost(n: int) -> Trio:
         if n == 3:
-            raise CannotStart("no memory for it")
+            raise error("no memory for it")
         return trio(noise=0.01, seed=n)
 
     cases = [case(thresholds=TWO), case("gone", head=None)]
@@ -250,6 +274,26 @@ def test_a_server_that_is_lost_keeps_what_was_settled() -> None:
         ("failed", "no memory for it"),
         ("missing", "it is in base and not in head"),
     ]
+
+
+def restless(one: Trio, share: float) -> Trio:
+    """The trio, in this share of whose turns a process did not become quiet."""
+    count = len(one.turns)
+    turns_taken = [
+        tuple(replace(turn, quiet=number >= share * count) for turn in row)
+        for number, row in enumerate(one.turns)
+    ]
+    return replace(one, turns=turns_taken)
+
+
+@pytest.mark.parametrize(("share", "verdict"), [(0.05, "slower"), (0.15, "unknown")])
+def test_turns_beside_one_that_works_on_give_no_verdict(share, verdict) -> None:
+    """Such as one that still fills its buffers; a few do not matter."""
+    found = guarded(lambda n: restless(trio(head=0.1, noise=0.05, seed=n), share))
+    assert verdicts(found) == [verdict]
+    disturbed = "a process did not become quiet between turns"
+    assert found.rows[0].cause == (disturbed if verdict == "unknown" else "")
+    assert found.rows[0].ratio == pytest.approx(np.exp(0.1), abs=0.01)
 
 
 def test_other_inputs_are_not_compared_and_other_outputs_are_said() -> None:

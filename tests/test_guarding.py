@@ -1,12 +1,22 @@
 """The verb's bad uses, each with its own message and exit code 2."""
 
+import errno
 import json
 
 import factory
 import pytest
 
 import run_bench
-from bench import guard_settings, guarding, history, listing, stored
+from bench import (
+    guard_output,
+    guard_settings,
+    guarding,
+    history,
+    listing,
+    live,
+    program,
+    stored,
+)
 from bench.errors import UsageError
 from bench.guarded import Guarded, Row
 from bench.trial import Failure
@@ -59,7 +69,7 @@ ONE_OF = (
         (
             ["--baseline", "F", "--axis", "prefetch=1", "--data", "x"],
             "error: Leave out --axis and --data with --baseline FILE, whose trials are "
-            "those that were saved.\n",
+            "those that were saved, and which has no figures for a history.\n",
         ),
         (
             ["a", "b", "--workload", "x", "--consumer", "train"],
@@ -70,6 +80,20 @@ ONE_OF = (
             ["--save-baseline", "F", "--json", "--history", "x"],
             "error: Leave out --json and --history with --save-baseline FILE, which "
             "gives no verdicts.\n",
+        ),
+        (
+            ["--save-baseline", "F", "--threshold", "5%", "--unknown-passes"],
+            "error: Leave out --threshold and --unknown-passes with --save-baseline "
+            "FILE, which gives no verdicts.\n",
+        ),
+        (
+            ["a", "b", "--history", "x"],
+            "error: Leave out --history with two result folders A B, where all was "
+            "measured before.\n",
+        ),
+        (
+            ["a", "b", "--threshold", ""],
+            "error: A threshold is spelled 3% or 0.03, got ''.\n",
         ),
         (
             ["--save-baseline", "/nowhere/base.json"],
@@ -217,7 +241,7 @@ def of_folders(monkeypatch):
 
 @pytest.mark.parametrize(("verdict", "code"), [("unchanged", 2), ("slower", 1)])
 def test_what_cannot_be_written_late_hides_no_verdict(
-    verdict: str, code: int, of_folders, monkeypatch, tmp_path, capsys
+    verdict: str, code: int, monkeypatch, tmp_path, capsys
 ) -> None:
     """It is printed by then; and what held is no pass."""
 
@@ -226,7 +250,12 @@ def test_what_cannot_be_written_late_hides_no_verdict(
         raise UsageError("no space for the history")
 
     monkeypatch.setattr(history, "append", full)
-    assert of_folders(verdict, "--history", str(tmp_path / "h.jsonl")) == code
+    history_file = str(tmp_path / "h.jsonl")
+    row = Row(key="x", metric="seconds_per_example", verdict=verdict)
+    found = Guarded(base="a", head="b", how="lockstep", rows=[row])
+    monkeypatch.setattr(live, "against_ref", lambda *_: found)
+    asked = ["guard", "--against-ref", "main", "--history", history_file]
+    assert run_bench.main(asked) == code
     assert capsys.readouterr().err == "error: no space for the history\n"
 
 
@@ -239,6 +268,24 @@ def test_a_file_that_cannot_be_written_late_is_said(
     told = capsys.readouterr()
     assert "regressed (exit 1)" in told.out
     assert told.err == f"error: Cannot write '{path}': No such file or directory.\n"
+
+
+def test_a_verdict_that_cannot_be_printed_is_in_the_exit_code(
+    of_folders, monkeypatch, tmp_path, capsys
+) -> None:
+    """And in the files; as on a terminal that was closed."""
+
+    def closed(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(guard_output, "terminal", closed)
+    monkeypatch.setattr(program, "reader_left", lambda stream: None)
+    path = tmp_path / "junit.xml"
+    assert of_folders("slower", "--junit", str(path)) == 1
+    assert path.exists()
+    assert capsys.readouterr().err == (
+        "error: Cannot write to standard output: Input/output error.\n"
+    )
 
 
 def test_on_github_json_is_all_of_standard_output(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import resource
 
 import factory
 import matplotlib as mpl
@@ -98,6 +99,18 @@ def test_no_file_and_no_way_to_write_one(tmp_path):
         f"Cannot write to the history '{tmp_path}': Is a directory. Name another file "
         "with --history."
     )
+
+
+def test_a_line_that_fits_only_in_part_is_an_error(tmp_path):
+    path = tmp_path / "history.jsonl"
+    history.append(path, guarded(0))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 20, hard))
+    try:
+        with pytest.raises(UsageError, match="No space left on device"):
+            history.append(path, guarded(1))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_histories_beside_results_are_put_together(tmp_path):

@@ -2,6 +2,7 @@
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,14 @@ FAILS = False
 def build(examples): ...
 def check(batch, output): ...
 def read(path, label): ...
+'''
+ROWS = '''"""The rows of a file beside it."""
+from pathlib import Path
+import numpy as np
+def examples(rng, count):
+    return np.load(Path(__file__).with_name("rows.npy"))
+def build(examples): ...
+def check(batch, output): ...
 '''
 
 
@@ -154,3 +163,145 @@ def test_own_data_needs_a_workload_that_takes_it(tmp_path: Path, cache: Path) ->
     assert str(caught.value) == (
         f"'{entry.name}' takes no --data: it declares no ACCEPTS."
     )
+
+
+def test_inputs_of_ones_own_file_are_made_once_each_time(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may read or import what changes; what is the same has one fingerprint."""
+    rows = tmp_path / "rows.npy"
+    np.save(rows, np.zeros((90, 2)))
+    entry, module = loaded(tmp_path, ROWS)
+    first = inputs.prepare(entry, module, Pipeline())
+    np.save(rows, np.ones((90, 2)))
+    same = inputs.prepare(entry, module, Pipeline())
+    monkeypatch.setattr(inputs, "STARTED", "later")
+    later = inputs.prepare(entry, module, Pipeline())
+    np.save(rows, np.zeros((90, 2)))
+    monkeypatch.setattr(inputs, "STARTED", "later still")
+    last = inputs.prepare(entry, module, Pipeline())
+    assert [made.features.any() for made in (first, same, later, last)] == [
+        *(False, False, True, False)
+    ]
+    assert same.fingerprint == first.fingerprint == last.fingerprint
+
+
+def test_two_files_of_ones_own_with_one_text_have_inputs_each(
+    tmp_path: Path, cache: Path
+) -> None:
+    """What they read may differ."""
+    for name, value in (("a", 0.0), ("b", 1.0)):
+        (tmp_path / name).mkdir()
+        np.save(tmp_path / name / "rows.npy", np.full((90, 2), value))
+        made = inputs.prepare(*loaded(tmp_path / name, ROWS), Pipeline())
+        assert (made.features == value).all()
+
+
+def test_inputs_of_the_shelves_are_kept_from_one_time_to_the_next(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their text and their private neighbours are all that they hang on."""
+    entry, module = loaded(tmp_path, ARRAYS)
+    entry = replace(entry, shelf="workloads")
+    inputs.prepare(entry, module, Pipeline())
+    monkeypatch.setattr(inputs, "STARTED", "later")
+    inputs.prepare(entry, module, Pipeline())
+    assert module.MADE == [100]
+
+
+def test_inputs_of_ones_own_file_go_when_they_have_long_been_of_no_use(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Using them counts, and not only making them."""
+    entry, module = loaded(tmp_path, ARRAYS)
+    inputs.prepare(entry, module, Pipeline())
+    (made,) = cache.iterdir()
+    long_ago = time.time() - 2 * inputs.ABANDONED_SECONDS
+    os.utime(made, (long_ago, long_ago))
+    inputs.prepare(entry, module, Pipeline())
+    monkeypatch.setattr(inputs, "STARTED", "later")
+    inputs.prepare(entry, module, Pipeline())
+    assert made.exists()
+    os.utime(made, (long_ago, long_ago))
+    monkeypatch.setattr(inputs, "STARTED", "later still")
+    inputs.prepare(entry, module, Pipeline())
+    assert not made.exists()
+    assert len(list(cache.iterdir())) == 2
+
+
+def test_there_are_as_many_examples_as_were_made(tmp_path: Path, cache: Path) -> None:
+    """And not as many as were asked for."""
+    np.save(tmp_path / "rows.npy", np.zeros((5, 2)))
+    made = inputs.prepare(*loaded(tmp_path, ROWS), Pipeline(batch_size=32))
+    assert (made.count, len(made.features)) == (5, 5)
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        ("None", "NoneType"),
+        ("[1.0, 2.0]", "list"),
+        ("np.float32(3)", "float32"),
+        ("np.array(3.0)", "float64[]"),
+        ("np.zeros((0, 2))", "float64[0, 2]"),
+        ("np.array(['a', b'b'], dtype=object)", "object[2]"),
+        ("(np.zeros((3, 2)), np.arange(4))", "(float64[3, 2], int64[4])"),
+        ("(np.zeros(3), [0, 1, 2])", "(float64[3], list)"),
+        ("(np.zeros(3),) * 3", "(float64[3], float64[3], float64[3])"),
+        ("()", "()"),
+    ],
+)
+def test_what_examples_returns_is_looked_at(
+    tmp_path: Path, cache: Path, made: str, told: str
+) -> None:
+    """Not left to fail in the middle of a run, nor kept."""
+    returned = 'np.load(Path(__file__).with_name("rows.npy"))'
+    with pytest.raises(UsageError) as caught:
+        inputs.prepare(*loaded(tmp_path, ROWS.replace(returned, made)), Pipeline())
+    assert str(caught.value) == (
+        f"examples() returned {told}. It must return features [count, ...] or "
+        "(features, labels): NumPy arrays of one length, not empty and not of objects "
+        "(strings as bytes, or with .astype(str))."
+    )
+    assert list(cache.iterdir()) == []
+
+
+def test_files_are_told_from_folders_by_what_they_are(
+    tmp_path: Path, cache: Path
+) -> None:
+    """Not by a dot in the name; hidden ones are not the user's."""
+    text = FILES.replace('("even", "odd")', '("v1.0", "v1.1")')
+    text = text.replace('{n}.txt").write', '{n}").write')
+    text = text.replace(
+        "    if FAILS:", '    (folder / ".part").touch()\n    if FAILS:'
+    )
+    made = inputs.prepare(*loaded(tmp_path, text), Pipeline())
+    assert [Path(path).name for path in made.features] == [*"024135"]
+    assert made.labels.tolist() == [0, 0, 0, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("range(count)", "()", "examples() wrote no files into its folder."),
+        (
+            "def read(path, label): ...",
+            "",
+            "examples() with an argument folder and read(path, label) go together: "
+            "only the former is there.",
+        ),
+        (
+            "count, folder):",
+            "count):",
+            "examples() with an argument folder and read(path, label) go together: "
+            "only the latter is there.",
+        ),
+    ],
+)
+def test_files_that_cannot_be_read_are_not_asked_for(
+    tmp_path: Path, cache: Path, old: str, new: str, message: str
+) -> None:
+    """Nor are there none."""
+    with pytest.raises(UsageError) as caught:
+        inputs.prepare(*loaded(tmp_path, FILES.replace(old, new)), Pipeline())
+    assert str(caught.value) == message

@@ -1,5 +1,6 @@
 """The live guard through its command line, on a repository made for the test."""
 
+import contextlib
 import json
 import os
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import time
 import types
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -17,7 +19,7 @@ import repository
 from bench import guard, live
 from bench.catalog import ROOT
 from bench.errors import UsageError
-from bench.guarded import Guarded
+from bench.guarded import Guarded, Interrupted, Row
 from bench.processes import ForkServer, Spawner
 from bench.progress import plural
 from bench.requests import CannotStart, Home, Outcome, environment
@@ -150,6 +152,7 @@ def test_an_interrupt_keeps_what_was_measured_and_leaves_nothing_running(
         assert running.poll() is None
         time.sleep(0.02)
     running.send_signal(signal.SIGINT)
+    running.send_signal(signal.SIGTERM)  # from who is in a hurry: the end has begun
     record, told = running.communicate(timeout=120)
     assert running.returncode == 130
     assert told.splitlines()[-1] == (
@@ -235,7 +238,6 @@ def test_an_interpreter_in_which_nothing_starts_is_said(made, python, why) -> No
             f"{why}. See what run_bench.py doctor says."
         )
     server.stop()
-    server._scratch.cleanup()
 
 
 def test_a_base_whose_harness_takes_other_turns(monkeypatch) -> None:
@@ -256,7 +258,7 @@ def test_a_base_whose_harness_takes_other_turns(monkeypatch) -> None:
     ):
         pass
     assert str(error.value) == (
-        "The harness in /base takes turns by protocol 0 and this one by 2: they cannot "
+        "The harness in /base takes turns by protocol 0 and this one by 3: they cannot "
         "be compared live. Compare result folders: guard A B."
     )
     assert old.stopped
@@ -283,6 +285,80 @@ def test_the_reference_may_fail_after_the_guard(monkeypatch) -> None:
     ]
     with pytest.raises(UsageError, match=r"^The reference workload failed: gone\.$"):
         guarded(lost)
+
+
+@pytest.fixture
+def against_main(repo: Path, monkeypatch) -> Callable[..., Guarded]:
+    """A guard of `mine.py` that tells these verdicts, and what happens meanwhile."""
+
+    @contextlib.contextmanager
+    def servers(*homes: Home):
+        yield None, None
+
+    def guarded(
+        *verdicts: str, meanwhile: Callable = lambda: None, interrupted: bool = False
+    ) -> Guarded:
+        def measured(cases, *, notes, **about) -> Guarded:
+            meanwhile()
+            rows = [Row(key="mine.py", metric=v, verdict=v, cause=v) for v in verdicts]
+            found = Guarded(base="a", head="b", how="lockstep", rows=rows, notes=notes)
+            if interrupted:
+                raise Interrupted(found)
+            return found
+
+        monkeypatch.setattr(live, "_servers", servers)
+        monkeypatch.setattr(guard, "live", measured)
+        return live.against_ref(repo, "main", live.wanted([str(repo / "mine.py")]))
+
+    return guarded
+
+
+DIRTY = "Head has changes that are not committed; they are measured."
+
+
+def test_a_head_that_was_edited_meanwhile_has_no_verdict(repo: Path, against_main):
+    """Some of its processes have run other code than the rest."""
+
+    def edit() -> None:
+        with (repo / "mine.py").open("a") as file:
+            file.write("# edited\n")
+
+    def told(found: Guarded) -> list[tuple[str, str]]:
+        return [(row.verdict, row.cause) for row in found.rows]
+
+    verdicts = ("slower", "faster", "unchanged", "failed")
+    still = against_main(*verdicts)
+    assert told(still) == [(verdict, verdict) for verdict in verdicts]
+    assert still.notes == [DIRTY]
+    cause = "the working tree changed while it was measured"
+    wanted = [*[("unknown", cause)] * 3, ("failed", "failed")]
+    note = f"T{cause[1:]}, so that head was not one code: measure again."
+    edited = against_main(*verdicts, meanwhile=edit)
+    with pytest.raises(Interrupted) as stopped:
+        against_main(*verdicts, meanwhile=edit, interrupted=True)
+    for found in (edited, stopped.value.found):
+        assert told(found) == wanted
+        assert found.notes == [DIRTY, note]
+
+
+def test_what_git_cannot_tell_at_the_end_is_noted(repo: Path, against_main) -> None:
+    def lose() -> None:
+        (repo / ".git" / "HEAD").write_text("lost\n")
+
+    found = against_main("slower", meanwhile=lose)
+    assert [row.verdict for row in found.rows] == ["slower"]
+    assert found.notes[-1].startswith(f"git cannot tell whether {repo} is changed: ")
+
+
+def test_submodules_which_base_has_not_are_noted(repo: Path, against_main) -> None:
+    (repo / ".gitmodules").write_text('[submodule "one"]\n\tpath = libs/one\n')
+    repository.git(repo, "add", ".gitmodules")
+    repository.git(repo, "commit", "--quiet", "--message=second")
+    assert against_main("unchanged").notes == [
+        DIRTY,
+        "Submodules are empty in base: libs/one. What is in them is not compared, and "
+        "what needs them fails there.",
+    ]
 
 
 def test_a_repository_of_others_needs_a_workload_named(repo: Path) -> None:

@@ -121,6 +121,19 @@ def test_an_empty_class(pictures: Path) -> None:
     refused(message, str(pictures), "images")
 
 
+@pytest.mark.parametrize("parts", [["train"], ["test", "train"]])
+def test_classes_that_lie_one_folder_deeper(tmp_path: Path, parts: list[str]) -> None:
+    """As in many a data set that is downloaded: the deeper folder is proposed."""
+    for part in parts:
+        for name in ("cat", "dog"):
+            image(tmp_path / part / name / "a.png")
+    message = (
+        f"'{tmp_path / parts[0]}' has no .jpg, .jpeg, .png files, but folders. If they "
+        f"are the classes, give --data {tmp_path / parts[0]}."
+    )
+    refused(message, str(tmp_path), "images")
+
+
 def test_one_class(tmp_path: Path) -> None:
     """There is nothing to tell apart."""
     image(tmp_path / "cat" / "a.jpg")
@@ -283,6 +296,19 @@ def test_a_table_with_another_label(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (
+            b"x,label\n1,0\nNA,1\n",
+            "'{0}', line 3: column 'x' is 'NA'. Labels must be filled in and all else "
+            "must be finite 32-bit numbers: mend or remove the line or the column.",
+        ),
+        (
+            b"x;label\n1,5;0\n2,5;1\n",
+            "'{0}' has one column, 'x;label'. Separate its fields by commas.",
+        ),
+        (
+            b"x\tlabel\n1\t0\n2\t1\n",
+            "'{0}' has one column, 'x\tlabel'. Separate its fields by commas.",
+        ),
+        (
             b"x,Class\n1,0\n2,1\n",
             "'{0}' has no column 'label'. Its columns are: x, Class. Name the "
             "label's: {0}:COLUMN",
@@ -337,6 +363,17 @@ def test_a_faulty_table(tmp_path: Path, content: bytes, message: str) -> None:
     refused(message.format(path), str(path), "rows", 2)
 
 
+@pytest.mark.parametrize("word", ["NA", "None", "null", "nan"])
+def test_a_class_may_have_a_name_that_means_nothing_to_pandas(
+    tmp_path: Path, word: str
+) -> None:
+    """The numbers beside it are numbers all the same."""
+    path = text(tmp_path / "a.csv", f"x,y,label\n1,2.5,{word}\n3,4,z\n".encode())
+    rows, labels = own_data.load(str(path), "rows", 2)
+    assert rows.tolist() == [[1, 2.5], [3, 4]]
+    assert labels.tolist() == [0, 1]
+
+
 def test_no_table(tmp_path: Path) -> None:
     """Neither nothing nor a folder is a table."""
     message = f"No data at 'nowhere.csv'. This workload takes {CSV}."
@@ -344,6 +381,24 @@ def test_no_table(tmp_path: Path) -> None:
     refused(message, "nowhere.csv:Class", "csv")
     message = f"'{tmp_path}' is a folder. This workload takes {CSV}."
     refused(message, str(tmp_path), "csv")
+
+
+@pytest.mark.parametrize("load", [own_data.look, own_data.load])
+def test_a_folder_with_the_name_of_a_data_set(
+    tmp_path: Path, monkeypatch, load
+) -> None:
+    """Neither of the two is taken in silence."""
+    monkeypatch.chdir(tmp_path)
+    image(tmp_path / "cifar10" / "cat" / "a.png")
+    image(tmp_path / "cifar10" / "dog" / "a.png")
+    with pytest.raises(UsageError) as caught:
+        load("cifar10", "image_arrays", 10)
+    assert str(caught.value) == (
+        "'cifar10' is a data set of Keras, and also a path here. Give ./cifar10 for "
+        "the path, or rename it to have the data set."
+    )
+    features, _ = own_data.load("./cifar10", "image_arrays", 10)
+    assert features.shape == (2, 6, 8, 3)
 
 
 @pytest.mark.parametrize("accepts", ["image_arrays", "flat_images"])

@@ -1,5 +1,6 @@
 """A sweep's plan: how many runs and how long, stored so that it can go on."""
 
+import errno
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -114,6 +115,23 @@ def test_a_plan_comes_back_as_it_was_stored(tmp_path: Path) -> None:
     assert len(made.refused) == 3
     plan.save(made, tmp_path)
     assert plan.load(tmp_path) == made
+
+
+def test_a_disk_that_fills_leaves_the_plan_that_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is told to resume can."""
+
+    def torn(path: Path, content: bytes) -> None:
+        with path.open("wb") as file:
+            file.write(content[:5])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    plan.save(planned(), tmp_path)
+    monkeypatch.setattr(Path, "write_bytes", torn)
+    with pytest.raises(OSError, match="No space"):
+        plan.save(replace(planned(), seed=7), tmp_path)
+    assert plan.load(tmp_path) == planned()
 
 
 def test_a_missing_plan_is_an_error(tmp_path: Path) -> None:

@@ -222,10 +222,30 @@ def test_a_grid_needs_its_plain_cell():
     assert draw("grid", factory.runs(made)) is None
 
 
+def test_a_cell_that_may_not_be_ranked_is_left_out_of_a_grid():
+    made = {
+        factory.trial(): 0.02,
+        factory.trial(map_parallel_calls=2): 0.01,
+        factory.trial("vectorized"): 0.005,
+    }
+    last = factory.trial("vectorized", map_parallel_calls=2)
+    runs = factory.runs(made, run_noise=0.001)
+    runs += factory.runs({last: 0.002}, run_noise=0.001, flags=["retraced"])
+    (axes,) = draw("grid", runs).axes
+    shown = [text.get_text() for text in axes.texts if text.get_text()]
+    figures = [float(text[1:]) for text in shown if text.startswith("\u00d7")]
+    assert sorted(figures) == pytest.approx([2, 4], rel=0.01)
+
+
 def epochs(strategy, seconds, measured=None, **settings):
     """One run whose epochs of 20 batches take these seconds."""
     trial = factory.trial(strategy, unit="epoch", **settings)
     return factory.run(trial, [s / 20 for s in seconds], **(measured or {}))
+
+
+def paid(made):
+    """What is said of each cache beside the panel."""
+    return [t.get_text() for t in draw("cache", made).axes[1].get_legend().texts]
 
 
 def test_a_cache_pays_where_its_total_is_below_that_of_none():
@@ -238,11 +258,41 @@ def test_a_cache_pays_where_its_total_is_below_that_of_none():
         # Prepared for 5 s before, then gains 0.9 an epoch: from the sixth on.
         epochs("naive", [0.1, 0.1], {"phases": prepared}, placement="offline"),
     ]
-    said = [t.get_text() for t in draw("cache", made).axes[1].get_legend().texts]
+    said = paid(made)
     assert "no cache" in said
     assert "mapped in memory; 16 MB; pays from epoch 4" in said
     assert "raw in memory; never pays" in said
     assert "offline; pays from epoch 6" in said
+
+
+def test_a_cache_is_held_against_none_in_its_own_placement():
+    made = [
+        epochs("naive", [1, 1, 1]),
+        epochs("naive", [9, 9, 9], placement="model"),
+        epochs("cached_raw", [1.15, 0.9, 0.9]),
+        epochs("cached_raw", [9.5, 8, 8], placement="model"),
+    ]
+    assert set(paid(made)) == {
+        "no cache",
+        "in the model",
+        "raw in memory; pays from epoch 3",
+        "in the model, raw in memory; pays from epoch 2",
+    }
+
+
+def test_a_gain_within_the_margin_never_pays_and_one_epoch_tells_nothing():
+    made = [
+        epochs("naive", [1, 1, 1]),
+        epochs("cached_raw", [1.3, 0.9999, 0.9999]),
+        epochs("cached_mapped", [1.2]),
+    ]
+    assert set(paid(made)) == {
+        "no cache",
+        "raw in memory; never pays",
+        "mapped in memory",
+    }
+    made = [epochs("naive", [1]), epochs("cached_raw", [1.3, 0.5, 0.5])]
+    assert set(paid(made)) == {"no cache", "raw in memory"}
 
 
 def test_resampling_shows_the_target_and_the_facts():

@@ -56,6 +56,12 @@ def test_one_round_has_a_ratio_and_no_verdict() -> None:
     assert takes.startswith(("1.9", "2")) and verdict == "unknown"
 
 
+def test_a_trial_that_may_not_be_ranked_has_no_price() -> None:
+    runs = factory.runs({PLAIN: 0.01, SURE: 0.015}, rounds=8)
+    assert len(rows(runs)) == 1
+    assert rows([*runs, factory.run(SURE, [0.015], round=8, flags=["retraced"])]) == []
+
+
 def test_the_forms_of_the_report_show_it(tmp_path) -> None:
     runs = factory.runs({PLAIN: 0.01, SURE: 0.015}, rounds=8)
     found = report.summed(runs)

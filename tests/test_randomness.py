@@ -2,10 +2,12 @@
 
 import keras
 import numpy as np
+import pytest
 import shelf
 import tensorflow as tf
 
 from bench import randomness
+from bench.errors import UsageError
 from bench.pipeline import Pipeline
 from bench.work import Work
 
@@ -143,3 +145,17 @@ def test_predict_and_evaluate_agree_that_random_layers_rest():
     np.testing.assert_array_equal(model.predict(given, verbose=0), given)
     assert model.evaluate(given, given, verbose=0) == 0
     assert not np.array_equal(model(given, training=True), given)
+
+
+def test_layers_that_repeat_themselves_are_refused_as_random():
+    """One of them that draws is enough; what fails is left to the gate."""
+    given = images().numpy()
+    still, drawing = keras.layers.Rescaling(2.0), keras.layers.RandomFlip(seed=1)
+    with pytest.raises(UsageError) as caught:
+        randomness.demand([still], given)
+    assert str(caught.value) == (
+        "DETERMINISTIC = False, but 12 calls with one batch gave the same: nothing is "
+        "random."
+    )
+    randomness.demand([still, drawing], given)
+    randomness.demand([keras.layers.Reshape([7])], given)

@@ -284,7 +284,7 @@ def test_equals_within_the_margin_are_called_so():
 def test_one_run_is_a_hint_and_not_a_result():
     said = sentence([factory.run(NAIVE, [0.02]), factory.run(FAST, [0.01])])
     assert said == (
-        "vectorized was fastest, 2.0 times as fast as naive (one run: no interval, a "
+        "vectorized was fastest, 2.0 times as fast as naive (one round: no interval, a "
         "hint and not a result)."
     )
 
@@ -320,10 +320,10 @@ def test_two_rounds_are_a_hint_and_give_no_verdict():
     assert {row["verdict"] for row in rows} == {"baseline", "unknown"}
     said = answers.sentence(rows)
     assert said.startswith("vectorized was fastest, 1.33")
-    assert said.endswith(" from two runs: a hint and not a result).")
+    assert said.endswith(" from two rounds: a hint and not a result).")
     assert "two runs" in printed(runs) and " faster " not in printed(runs)
     assert sentence(factory.runs({NAIVE: 0.01, FAST: 0.02}, rounds=2)).startswith(
-        "naive was fastest (two runs or one: a hint and not a result). The runner-up "
+        "naive was fastest (two rounds or one: a hint and not a result). The runner-up "
         "was vectorized, which took 2.0"
     )
 
@@ -366,6 +366,35 @@ def test_an_option_stays_with_its_value_on_the_page(tmp_path):
     page = (tmp_path / "report.html").read_text()
     assert '<code class="option">--rounds 5</code>' in page
     assert "code.option { white-space: nowrap; }" in page
+
+
+@pytest.mark.parametrize(
+    ("formats", "whole_page", "whole_table"),
+    [
+        (["md"], "runs.jsonl", "runs.jsonl"),
+        (["md", "csv"], "runs.jsonl", "table.csv"),
+        (["md", "html"], "report.html", "runs.jsonl"),
+    ],
+)
+def test_what_is_left_out_is_in_a_file_that_is_there(
+    formats, whole_page, whole_table, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(report, "MOST_SCENES", 1)
+    monkeypatch.setattr(report.page, "MOST_FIGURES", 0)
+    monkeypatch.setattr(report, "_drawn", lambda samples: ())
+    trials = [factory.trial(workload=f"made_up_{number}") for number in range(22)]
+    runs = [factory.run(trial) for trial in trials]
+    failures = [Failure(type="ValueError", message=str(n)) for n in range(13)]
+    runs += [factory.run(trials[0], error=failure) for failure in failures]
+    found = report.summed(runs)
+    found.content["source"] = "made up"
+    report.write(found, tmp_path, formats)
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert f"\n2 more are in {whole_page}.\n" in text
+    assert f"\n3 more are in {whole_table}.\n" in text
+    out = io.StringIO()
+    report.terminal(found, Console(file=out, width=80, color_system=None), formats)
+    assert f"\n... and 21 more, in {whole_page}.\n" in out.getvalue()
 
 
 def test_the_work_done_before_is_mentioned():
@@ -415,6 +444,8 @@ def test_bounds_share_their_digits_unless_far_apart():
     assert words.bounds(5.2, 4.96, 5.51) == "5.0 to 5.5"
     assert words.bounds(30, 0.0261, 36_123) == "0.026 to 36,000"
     assert words.bounds(30, math.nan, math.nan) == ""
+    assert words.bounds(9.4e-8, 8.2e-8, 1.06e-7) == "8.2e-08 to 1.06e-07"
+    assert words.bounds(0.0012003, 0.0012, 0.0012006) == "1.2000e-03 to 1.2006e-03"
 
 
 def test_the_command_gives_the_trial_again_and_survives_a_shell():
@@ -509,6 +540,7 @@ def test_json_has_full_digits_and_the_sentence():
     fast, naive, failed = scene["trials"]
     assert fast["label"] == "vectorized" and fast["best"] is True
     assert fast["factor_low"] < 5 < fast["factor_high"]
+    assert fast["pairs"] == naive["lead_pairs"] == 5
     assert naive["factor"] == 1
     assert failed["factor"] is None and failed["failed"] == 1
     assert json.loads(report.as_json(report.summed([])))["scenes"] == []

@@ -1,5 +1,7 @@
 """A base revision in a worktree of its own, which never stays; other interpreters."""
 
+import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 import repository
 
-from bench import revisions
+from bench import machine, revisions
 from bench.errors import UsageError
 
 
@@ -42,6 +44,71 @@ def test_the_base_is_gone_after_an_interrupt_too(repo: Path) -> None:
         raise KeyboardInterrupt
     assert not base.tree.exists()
     assert repository.worktrees(repo) == []
+
+
+def test_an_interrupt_does_not_stop_the_removal(
+    repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As from who presses Ctrl-C once more; what was there before handles the next."""
+    remove, handler = revisions._remove, signal.getsignal(signal.SIGTERM)
+
+    def impatiently(*which: Path) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            os.kill(os.getpid(), number)
+        remove(*which)
+
+    monkeypatch.setattr(revisions, "_remove", impatiently)
+    with revisions.checked_out(repo, "main"):
+        pass
+    assert repository.worktrees(repo) == []
+    assert signal.getsignal(signal.SIGTERM) is handler
+
+
+def test_in_a_hook_of_git_the_folder_tells_the_repository(
+    repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not what git has set for the hook, whose index stays as it is."""
+    other = repository.make(tmp_path / "other", {"theirs.py": "theirs\n"})
+    commit, index = revisions.commit_of(repo, "main"), other / ".git" / "index"
+    before = index.read_bytes()
+    with monkeypatch.context() as hook:
+        hook.setenv("GIT_DIR", str(other / ".git"))
+        hook.setenv("GIT_INDEX_FILE", str(index))
+        hook.setenv("GIT_WORK_TREE", str(other))
+        assert revisions.repository(repo) == repo
+        with revisions.checked_out(repo, "main") as base:
+            assert (base.tree / "mine.py").read_text() == "first\n"
+        asked = ("git", "-C", str(repo), "rev-parse", "HEAD")
+        assert machine._output(*asked) == commit
+    assert index.read_bytes() == before
+    assert repository.worktrees(repo) == repository.worktrees(other) == []
+
+
+def test_an_edit_of_the_tree_is_told_from_what_changes_no_code(repo: Path) -> None:
+    """Commits, logs and compiled files may come and go."""
+    commit = revisions.commit_of(repo, "HEAD")
+    (repo / "new.py").write_text("1\n")
+    before = revisions.content(repo, commit)
+    for name in ("said.log", "new.pyc"):
+        (repo / name).touch()
+    (repo / "mine.py").touch()
+    repository.git(repo, "commit", "--quiet", "--all", "--message=second")
+    assert revisions.content(repo, commit) == before
+    (repo / "new.py").write_text("1 + 1\n")
+    after = revisions.content(repo, commit)
+    (repo / "mine.py").write_bytes(b"third \xff\n")
+    assert len({before, after, revisions.content(repo, commit)}) == 3
+    (repo / "new.py").unlink()
+    assert len({before, after, revisions.content(repo, commit)}) == 3
+
+
+def test_submodules_of_a_tree_are_named(repo: Path) -> None:
+    assert revisions.submodules(repo) == []
+    (repo / ".gitmodules").write_text(
+        '[submodule "one"]\n\tpath = libs/one\n\turl = ../one\n'
+        '[submodule "two"]\n\turl = ../path\n\tpath = two\n'
+    )
+    assert revisions.submodules(repo) == ["libs/one", "two"]
 
 
 @pytest.mark.parametrize("ref", ["nosuch", "--upload-pack=touch hooked", "main; ls"])

@@ -52,6 +52,7 @@ def test_a_base_within_head_s_tree_stays(trees) -> None:
     """As where temporary files are in the repository."""
     head, _ = trees
     (head / "tmp" / "src").mkdir(parents=True)
+    (head / "tmp" / "src" / "helper.py").touch()
     inner = (head, head / "tmp")
     assert rerooted([head / "tmp", head / "src"], inner) == [
         str(head / "tmp"),
@@ -70,6 +71,12 @@ def test_links_are_followed_and_relative_paths_are_those_of_the_folder(
         str(base),
         str(base / "src"),
     ]
+
+
+def test_a_folder_that_base_has_empty_as_a_submodule_is_left_out(trees) -> None:
+    head, base = trees
+    (base / "new").mkdir()
+    assert rerooted([head / "new", head / "src"], trees) == [str(base / "src")]
 
 
 def test_a_helper_is_then_base_s_own(trees, monkeypatch: pytest.MonkeyPatch) -> None:

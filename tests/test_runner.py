@@ -1,5 +1,8 @@
 """Rounds with a fake executor, and real processes that hang, die and chatter."""
 
+import contextlib
+import errno
+import gc
 import math
 import os
 import signal
@@ -12,8 +15,8 @@ import msgspec
 import psutil
 import pytest
 
-from bench import machine
-from bench.processes import ForkServer, Outcome, Spawner
+from bench import machine, processes
+from bench.processes import Begun, Executor, ForkServer, Outcome, Spawner
 from bench.runner import rounds
 from bench.trial import Effort, Failure, Measured, Run, Trial
 from tests import factory
@@ -123,6 +126,8 @@ def test_a_failure_is_a_row_and_the_sweep_goes_on() -> None:
     assert {run.key for run in failed} == {TRIALS[2].key}
     assert failed[0].measured.error == Failure(type="Timeout", message="too long")
     assert (len(runs), len(failed), failed[0].seconds) == (18, 3, 9.0)
+    # What it took itself is not known, so neither is what others took.
+    assert "foreign_cpu_share" not in failed[0].conditions
 
 
 def test_when_the_time_is_up_no_run_is_begun() -> None:
@@ -233,7 +238,8 @@ def test_neither_a_failed_run_nor_one_out_of_time_is_repeated(
 
 
 WORKLOAD = '''"""Misbehaves as its variant says."""
-import os, signal, sys, time
+import os, signal, subprocess, sys, time
+from pathlib import Path
 import keras
 import numpy as np
 
@@ -244,6 +250,7 @@ VARIANTS = {
     "raises": {"how": "raises"},
     "chatters": {"how": "chatters"},
     "draws": {"how": "draws"},
+    "helps": {"how": "helps"},
 }
 
 def examples(rng, count):
@@ -265,6 +272,9 @@ def build(examples, how=""):
     if how == "draws":
         assert "matplotlib" not in sys.modules  # Keras would have imported it
         import matplotlib.figure
+    if how == "helps":
+        helper = subprocess.Popen(["sleep", "600"])
+        Path(__file__).with_suffix(".helper").write_text(str(helper.pid))
     return keras.layers.Rescaling(1.0, offset=1.0)
 
 def check(batch, output, how=""):
@@ -294,7 +304,6 @@ def server() -> Iterator[ForkServer]:
     running.start()
     yield running
     running.stop()
-    running._scratch.cleanup()
 
 
 def measured(outcome: Outcome) -> Measured:
@@ -398,21 +407,112 @@ def test_a_server_that_was_killed_is_replaced(
     assert server._server.pid != lost
 
 
+def hanging(server: ForkServer, workload: str) -> tuple[Begun, psutil.Process]:
+    """A run that hangs, with its process, as soon as that leads a group of its own."""
+    begun = server.begin("measure", Trial(workload=f"{workload}:hangs"), QUICK, 1)
+    process = psutil.Process(server._server.pid)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not any(os.getsid(child.pid) == child.pid for child in process.children()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return begun, process.children()[0]
+
+
+def demand_gone(pid: int) -> None:
+    """It has ended, whether or not somebody has asked for its status."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    with contextlib.suppress(psutil.NoSuchProcess):
+        while psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
 def test_when_the_runner_goes_away_the_run_is_killed(
     server: ForkServer, workload: str
 ) -> None:
-    """The server sees its input close, in the middle of a run, and leaves by itself."""
-    server.begin("measure", Trial(workload=f"{workload}:hangs"), QUICK, 1)
+    """The server sees its input close, in the middle of a run, and leaves by itself.
+
+    What ended the runner does not end it before, though a terminal or `timeout` sends
+    it to both.
+    """
+    _, child = hanging(server, workload)
     left = server._server
-    process = psutil.Process(left.pid)
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not (children := process.children()):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        left.send_signal(number)
     left.stdin.close()  # all that it sees of a runner that is gone
     assert left.wait(PATIENCE_SECONDS) == 0
-    assert psutil.wait_procs(children, timeout=PATIENCE_SECONDS)[1] == []
+    assert psutil.wait_procs([child], timeout=PATIENCE_SECONDS)[1] == []
     server.stop()
+
+
+def test_a_run_may_be_ended_by_hand(server: ForkServer, workload: str) -> None:
+    """It does not ignore what its server ignores."""
+    begun, child = hanging(server, workload)
+    child.terminate()
+    outcome = server.finish(begun, QUICK)
+    assert outcome.failure.type == "Killed"
+    assert outcome.failure.message.startswith("ended by SIGTERM")
+
+
+def test_what_a_killed_server_was_running_is_killed_too(
+    server: ForkServer, workload: str
+) -> None:
+    """At once: the run holds no end of the channel by which the server is seen."""
+    begun, child = hanging(server, workload)
+    server._server.kill()
+    outcome = server.finish(begun, QUICK)
+    assert outcome.failure.type == "Died"
+    assert outcome.failure.message.startswith("the fork server is gone")
+    demand_gone(child.pid)
+
+
+def test_a_limit_counts_from_when_a_run_was_asked_for(
+    server: ForkServer, workload: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that three that hang, begun together, take one limit and a little more."""
+    monkeypatch.setattr(processes, "GRACE_SECONDS", 0.1)
+    begun, child = hanging(server, workload)
+    before = replace(begun, asked=begun.asked - QUICK.limit_seconds)
+    outcome = server.finish(before, QUICK)
+    limit = f"its limit of {PATIENCE_SECONDS} s"
+    assert outcome.failure == Failure(type="Timeout", message=f"stopped after {limit}")
+    demand_gone(child.pid)
+
+
+@pytest.mark.parametrize("made", ["forked", "spawned"])
+def test_what_a_users_file_has_started_ends_with_its_run(
+    server: ForkServer, workload: str, made: str
+) -> None:
+    """Though the run went well: it would disturb all that follow."""
+    executor: Executor = server if made == "forked" else Spawner()
+    outcome = executor.execute("measure", Trial(workload=f"{workload}:helps"), QUICK, 1)
+    assert measured(outcome).error is None
+    demand_gone(int(Path(workload).with_suffix(".helper").read_text()))
+
+
+def test_where_no_process_has_a_handle_runs_are_spawned(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As in some containers, whose Python has the call all the same."""
+
+    def refused(pid: int) -> int:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(machine, "gpus", list)
+    assert isinstance(processes.executor(), ForkServer)
+    monkeypatch.setattr(os, "pidfd_open", refused)
+    assert isinstance(processes.executor(), Spawner)
+
+
+@pytest.mark.parametrize("made", [ForkServer, Spawner])
+def test_an_executor_that_is_let_go_leaves_no_folder(made: type) -> None:
+    """And warns of nothing, which would be an error here."""
+    executor = made()
+    folder = executor._scratch
+    assert folder.is_dir()
+    del executor
+    gc.collect()
+    assert not folder.exists()
 
 
 def test_a_spawned_run_hangs_and_the_next_one_works(workload: str) -> None:
@@ -429,4 +529,12 @@ def test_a_spawned_run_hangs_and_the_next_one_works(workload: str) -> None:
     assert found.error is None
     assert len(found.samples) >= 3
     spawner.stop()
-    spawner._scratch.cleanup()
+
+
+def test_a_spawned_run_that_leaves_says_its_last_words(workload: str) -> None:
+    """And is no crash of Python, whose thread waits for the runner to go away."""
+    trial = Trial(workload=f"{workload}:leaves")
+    failure = Spawner().execute("measure", trial, QUICK, 1).failure
+    assert failure.type == "Died"
+    assert failure.message.startswith("left with status 1: ")
+    assert failure.message.endswith("SystemExit: 3")

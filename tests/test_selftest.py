@@ -197,6 +197,30 @@ def test_the_exit_code_tells_and_nothing_is_lost(
     assert [bar["held"] for bar in kept["bars"]] == [held] * 4
 
 
+@pytest.mark.parametrize("when", ["while comparing", "afterwards"])
+def test_what_is_measured_is_told_whatever_ends_it(
+    when: str, tmp_path, monkeypatch, capsys
+) -> None:
+    """Ctrl-C or a process that fails: the bars of what there is, and no verdict."""
+
+    def compare(stop: float, say: object, before: tuple) -> Iterator[Comparison]:
+        yield COMPARISONS[0]
+        if when == "while comparing":
+            raise KeyboardInterrupt
+
+    def operation() -> Bar:
+        raise RuntimeError("bench.bias operation failed:\nno memory")
+
+    monkeypatch.setattr(selftest, "compare", compare)
+    monkeypatch.setattr(selftest, "operation", operation)
+    out = tmp_path / "selftest.json"
+    ended = KeyboardInterrupt if when == "while comparing" else RuntimeError
+    with pytest.raises(ended):
+        selftest.main(1.0, out)
+    assert "false alarms" in capsys.readouterr().out
+    assert len(json.loads(out.read_text())["comparisons"]) == 1
+
+
 def test_what_a_trio_said_can_be_written_and_read(tmp_path) -> None:
     """Figures of numpy's would not be JSON, and one of few turns has no error."""
     out = tmp_path / "selftest.json"

@@ -32,6 +32,12 @@ def test_each_stage_is_by_the_batch():
     )
 
 
+def test_a_graph_of_which_a_shuffle_has_let_go_has_no_stages():
+    """What read and decoded is not in it, and would seem to have taken no time."""
+    graph = [node("Shuffle", [], 64, 0.004), node("BatchV2", [0], 2, 0.006)]
+    assert seconds_per_batch(graph) == {}
+
+
 def test_what_stands_before_files_are_opened_is_the_source():
     graph = [
         node("TFRecord", [], 32, 0.001),

@@ -1,17 +1,21 @@
 """Estimates against known truth, verdicts against their definitions."""
 
+import itertools
+from dataclasses import replace
+
 import factory
 import numpy as np
 import pytest
 from scipy import stats as reference
 
-from bench import stats, table, trend
+from bench import screening, stats, table, trend
 from bench.stats import Interval
 from bench.trial import Failure
 
 NAIVE = factory.trial()
 FAST = factory.trial("vectorized")
 OTHER = factory.trial("parallel")
+CACHED = factory.trial("cached_raw")
 
 
 def compared(runs):
@@ -193,6 +197,113 @@ def test_no_common_round_gives_no_factor():
     row = compared(runs).loc["vectorized"]
     assert np.isnan(row["factor"]) and row["pairs"] == 0
     assert row["verdict"] == "unknown"
+
+
+def of_folders(folders):
+    names = [name for name, runs in folders.items() for _ in runs]
+    runs = [run for some in folders.values() for run in some]
+    return stats.trials(table.from_runs(runs, names)).set_index("label")
+
+
+def best(trials):
+    return list(trials.index[trials["best"]])
+
+
+def test_the_best_of_several_folders_need_not_be_in_all_of_them():
+    """The plain pipeline is, so it has most runs; one folder is of a slow day."""
+    trials = of_folders(
+        {
+            "a": factory.runs({NAIVE: 0.01, OTHER: 0.003}),
+            "b": factory.runs({NAIVE: 0.02, FAST: 0.004}, seed=1),
+            "c": factory.runs({NAIVE: 0.01, CACHED: 0.008}, seed=2),
+        }
+    )
+    assert trials["runs"].tolist() == [15, 5, 5, 5]
+    assert best(trials) == ["vectorized"]
+    assert trials["ranked"].all()
+    assert trials.loc["vectorized", "factor"] == pytest.approx(5, rel=0.05)
+    shared = {"naive": 5, "parallel": 0, "vectorized": 5, "cached_raw": 0}
+    assert trials["lead_pairs"].to_dict() == shared
+
+
+def test_what_shares_no_round_with_the_most_measured_is_ranked_too():
+    trials = of_folders(
+        {
+            "a": factory.runs({NAIVE: 0.01, OTHER: 0.005}, rounds=6),
+            "b": factory.runs({FAST: 0.002, CACHED: 0.004}, seed=1),
+        }
+    )
+    assert best(trials) == ["vectorized"]
+    assert trials["ranked"].all()
+    assert trials.loc["cached_raw", "lead"] == pytest.approx(2, rel=0.05)
+    assert trials.loc["vectorized", "pairs"] == 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(0.0005, "vectorized"), (0.009, "naive")]
+)
+def test_one_round_of_three_makes_the_best_by_more_than_luck(seconds, expected):
+    runs = [factory.run(NAIVE, [0.01], round=n) for n in range(3)]
+    assert best(compared([*runs, factory.run(FAST, [seconds])])) == [expected]
+
+
+def test_what_a_race_put_out_is_not_the_best_by_luck():
+    """Its two rounds were the best of all, and the finalists had ten more."""
+    runs = factory.runs({FAST: 0.002, OTHER: 0.0021}, rounds=12)
+    for number, (trial, seconds) in itertools.product(
+        range(2), ((NAIVE, 0.01), (CACHED, 0.0019))
+    ):
+        runs.append(factory.run(trial, [seconds], round=number))
+    trials = compared(runs)
+    assert best(trials) == ["vectorized"]
+    assert trials["lead_pairs"].tolist() == [12, 12, 2, 2]
+    assert trials["pairs"].tolist() == [2, 2, 2, 2]
+
+
+def shortened(runs):
+    return [replace(run, effort=screening.short(run.effort)) for run in runs]
+
+
+def screened(left):
+    """Two short rounds that favour vectorized, which goes on with the plain one."""
+    times = {NAIVE: 0.008, FAST: 0.001, CACHED: left}
+    runs = [factory.run(t, [s], round=n) for n in range(2) for t, s in times.items()]
+    return shortened(runs)
+
+
+@pytest.mark.parametrize("left", [0.004, 0.0005])
+def test_runs_that_chose_who_raced_are_no_evidence_of_the_chosen(left):
+    """Of what they left behind they are all there is; it is never the best."""
+    runs = screened(left)
+    for number in range(2, 5):
+        runs += [factory.run(NAIVE, [0.01], round=number)]
+        runs += [factory.run(FAST, [0.002], round=number)]
+    trials = compared(runs)
+    assert best(trials) == ["vectorized"]
+    assert trials["runs"].tolist() == [3, 3, 2]
+    assert trials["pairs"].tolist() == [3, 3, 2]
+    assert trials["lead_pairs"].tolist() == [3, 3, 2]
+    fast, behind = trials.loc["vectorized"], trials.loc["cached_raw"]
+    assert fast["factor"] == pytest.approx(5)
+    assert fast["examples_per_second"] == pytest.approx(32 / 0.002)
+    assert behind["factor"] == pytest.approx(0.008 / left)
+    assert behind["lead"] == pytest.approx(left / 0.001)
+    assert behind["verdict"] == behind["lead_verdict"] == "unknown"
+
+
+def test_a_race_that_ended_among_its_short_runs_is_told_by_them():
+    trials = compared(screened(0.0005))
+    assert best(trials) == ["cached_raw"]
+    assert trials["runs"].tolist() == trials["pairs"].tolist() == [2, 2, 2]
+
+
+def test_a_folder_of_less_effort_counts_as_any_other():
+    quick = factory.runs({NAIVE: 0.01, FAST: 0.002}, seed=1)
+    whole = factory.runs({NAIVE: 0.01, OTHER: 0.005})
+    trials = of_folders({"a": whole, "b": shortened(quick)})
+    assert best(trials) == ["vectorized"]
+    assert trials["runs"].tolist() == [10, 5, 5]
+    assert trials.loc["vectorized", "pairs"] == 5
 
 
 def test_a_drifting_run_marks_its_trial():

@@ -1,5 +1,6 @@
 """The verb `run` with a race: what it makes, what it says, how it goes on."""
 
+import errno
 import json
 import math
 import random
@@ -152,6 +153,35 @@ def test_a_race_that_never_began_says_so(tmp_path: Path) -> None:
             "settled to ±2 %; the widest interval is not known yet."
         ],
     )
+
+
+def test_a_race_that_a_fault_ended_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk is no interrupt."""
+    (tmp_path / store.FILE).touch()
+
+    def full(folder: Path, run: Run) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(store, "append", full)
+    with pytest.raises(OSError, match="No space"):
+        swept(race(), tmp_path, Fake())
+    assert "cut short by an error in round 1" in store.load(tmp_path)[1][0]
+
+
+def test_what_best_and_next_said_goes_with_new_runs(tmp_path: Path) -> None:
+    """It was said of fewer, and maybe of another runner-up."""
+    (tmp_path / store.FILE).touch()
+    with pytest.raises(KeyboardInterrupt):
+        swept(race(), tmp_path, Fake(most=3))
+    (tmp_path / finals.FILE).touch()
+    with pytest.raises(KeyboardInterrupt):
+        swept(race(), tmp_path, Fake(most=0))
+    assert (tmp_path / finals.FILE).exists()
+    with pytest.raises(KeyboardInterrupt):
+        swept(race(), tmp_path, Fake(most=1))
+    assert not (tmp_path / finals.FILE).exists()
 
 
 def test_what_is_precise_at_once_ends_with_its_rounds(tmp_path: Path) -> None:

@@ -66,6 +66,7 @@ def test_phases_facts_and_costs_are_columns_of_runs():
     row = table.runs_frame(made).iloc[0]
     assert row["adapt_seconds"] == 0.2
     assert np.isnan(row["offline_seconds"])
+    assert row["effort_seconds"] == 2.0  # one of warm-up, one of windows
     assert row["overhead_fork_seconds"] == 0.01
     assert row["peak_resident_bytes"] == 5 * 10**8
     assert row["fact_class_share"] == 0.5

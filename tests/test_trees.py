@@ -13,16 +13,19 @@ from bench.trees import Trees
 def trials(base: Path, **axes: tuple) -> list[str]:
     """Keys of what is meant of `prose`, in this suite's own repository."""
     sweep = sweeps.narrow(sweeps.find("guard"), workloads=["prose"], axes=axes)
-    found, lost = trees.trials(
+    found, lost, refused = trees.trials(
         Trees(catalog.ROOT, base, ours=True), sweep, named=True, seed=0, data=""
     )
     assert lost == []
-    return [trial.key for trial in found]
+    return [*(trial.key for trial in found), *refused]
 
 
 def test_an_axis_that_the_harness_of_base_lacks_is_refused(tmp_path: Path) -> None:
     """It would ignore it, and measure the default instead."""
     assert trials(catalog.ROOT, cpus=(1,)) == ["prose[cpus=1]"]
+    assert trials(catalog.ROOT, cpus=(1, 4096)) == [
+        *("prose[cpus=1]", "prose[cpus=4096]")  # the latter is left out, with a note
+    ]
     (tmp_path / "bench").mkdir()
     (tmp_path / "bench" / "pipeline.py").write_text("class P:\n    batch_size: int = 1")
     assert trials(tmp_path, batch_size=(8,)) == ["prose[batch_size=8]"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench import lockstep
+from bench import lockstep, turns
 from bench.errors import UsageError
 from bench.pipeline import Pipeline
 from bench.requests import Outcome
@@ -17,6 +17,7 @@ from bench.turns import (
     CHECKS_EACH,
     ORDERS,
     PROTOCOL,
+    QUIET_UNTOLD,
     Caller,
     Dismissed,
     Lane,
@@ -116,6 +117,34 @@ def test_what_has_nothing_prepared_is_not_flushed(tmp_path):
     assert log == ["a"]
 
 
+def test_a_process_whose_threads_work_on_is_not_quiet(monkeypatch):
+    monkeypatch.setattr(turns, "cpu_seconds", itertools.count().__next__)
+    assert not turns.become_quiet(0.01)
+    monkeypatch.setattr(turns, "cpu_seconds", lambda: 1.0)
+    assert turns.become_quiet(60)
+
+
+def test_a_turn_tells_whether_its_process_became_quiet_within_some_windows(
+    tmp_path, monkeypatch
+):
+    """A buffer of a few batches of 0.1 s each takes longer to fill than one of 5 ms."""
+    limits = []
+
+    def restless(limit_seconds):
+        limits.append(limit_seconds)
+        return False
+
+    monkeypatch.setattr(turns, "become_quiet", restless)
+    one = Process(tmp_path, "a", [], 0.1)
+    still = Process(tmp_path, "b", [], 0.1, flushes=False)
+    for process, quiet in ((one, False), (still, True)):
+        process.caller.ready({})
+        assert process.caller.turn().quiet == quiet
+        process.leave()
+    assert limits == pytest.approx([5.0, 2.0])
+    assert [turns._quiet_limit(seconds) for seconds in (0.005, 9.0)] == [0.25, 5.0]
+
+
 def test_a_process_is_told_what_another_did_to_be_ready(tmp_path):
     one = Process(tmp_path, "a", [], 1.0)
     one.caller.ready({"batches": 7, "pulled": [[7, 3]]})
@@ -182,11 +211,12 @@ def taken(told):
 
 def test_processes_of_an_older_harness_are_known_when_they_come():
     """One that cannot take turns is refused; one that checks each process is noted."""
-    assert taken(CHECKS_EACH).protocol == CHECKS_EACH
+    for older in (CHECKS_EACH, QUIET_UNTOLD):
+        assert taken(older).protocol == older
     with pytest.raises(UsageError) as error:
         taken(0)
     assert str(error.value) == (
-        "The harness in /base takes turns by protocol 0 and this one by 2: they cannot "
+        "The harness in /base takes turns by protocol 0 and this one by 3: they cannot "
         "be compared live. Compare result folders: guard A B."
     )
 

@@ -35,3 +35,11 @@ def test_other_parallelism_or_another_batch_is_another_trial():
     runs += factory.runs({TUNED: 0.01}, graph=graph(4))
     assert said(runs) == []
     assert said(factory.runs({PLAIN: 0.01, TUNED: 0.01})) == []  # no graphs
+
+
+def test_what_a_shuffle_has_let_go_of_may_differ():
+    seen = [
+        {**node, "name": node["name"].replace("Range", "Shuffle")} for node in graph(2)
+    ]
+    runs = factory.runs({PLAIN: 0.01, TUNED: 0.01}, graph=seen)
+    assert said(runs) == []

@@ -1,7 +1,8 @@
 """Seconds of each epoch by what is cached: the first one fills, the later ones gain.
 
 Labels give the bytes held, and from which epoch on the total is below that of no cache,
-what `offline` prepares before included; steady epochs are carried on beyond the last.
+what `offline` prepares before included; steady epochs are carried on beyond the last,
+and must be shorter by more than the margin.
 """
 
 import numpy as np
@@ -57,14 +58,15 @@ def _panel(panel: Axes, below: Axes, group: pd.DataFrame) -> None:
     seconds = group.assign(
         seconds=group["seconds_per_batch"] * group["batches_per_sample"]
     )
-    plain = seconds[(seconds["cache"] == "none") & (seconds["placement"] != "offline")]
-    without = _epochs(plain) if len(plain) else None
+    margin = stats.MARGINS[group["consumer"].iloc[0]]
     for number, ((cache, storage, placement), part) in enumerate(
         seconds.groupby(list(PLACES), sort=True)
     ):
         found = _epochs(part)
-        name = _name(cache, storage, placement)
-        paid = "" if name == "no cache" else _pays(found, without, _before(part))
+        name, paid = _name(cache, storage, placement), ""
+        if cache != "none" or placement == "offline":
+            without = _without(seconds, placement)
+            paid = _pays(found, without, _before(part), margin)
         panel.plot(
             np.arange(len(found)) + 1,
             found,
@@ -117,13 +119,26 @@ def _before(part: pd.DataFrame) -> float:
     return stats.runs(part)["offline_seconds"].fillna(0).median()
 
 
-def _pays(found: np.ndarray, without: np.ndarray | None, before: float) -> str:
-    if without is None:
+def _without(seconds: pd.DataFrame, placement: str) -> np.ndarray | None:
+    """The epochs of this placement with no cache, of the dataset for `offline`."""
+    place = "dataset" if placement == "offline" else placement
+    plain = seconds[(seconds["cache"] == "none") & (seconds["placement"] == place)]
+    return _epochs(plain) if len(plain) else None
+
+
+def _pays(
+    found: np.ndarray, without: np.ndarray | None, before: float, margin: float
+) -> str:
+    if without is None or min(len(found), len(without)) < 2:
         return ""
+    both = found, without
+    steady = [np.median(s[1:]) for s in both]
+    if steady[0] * (1 + margin) >= steady[1]:
+        return "never pays"
     count = np.arange(FURTHEST)
     totals = [
-        np.cumsum(np.where(count < len(s), np.resize(s, FURTHEST), np.median(s[1:])))
-        for s in (found, without)
+        np.cumsum(np.where(count < len(s), np.resize(s, FURTHEST), rest))
+        for s, rest in zip(both, steady, strict=True)
     ]
     late = np.flatnonzero(totals[0] + before >= totals[1])
     if not len(late):

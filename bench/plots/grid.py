@@ -1,7 +1,8 @@
 """Figures in the cells are speeds against the plain cell, marked 1; brighter is faster.
 
 Rows and columns are two settings that work together; everything else is equal within a
-panel. Small figures are 95 % intervals, paired within rounds; empty cells were not run.
+panel. Small figures are 95 % intervals, paired within rounds; empty cells were not run,
+or may not be ranked.
 """
 
 import itertools
@@ -30,7 +31,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
     Args:
         table: From `table.from_runs`.
     """
-    runs = stats.runs(table)
+    runs = pairs.ranked(stats.runs(table))
     runs = runs[runs["log_seconds"].notna()]
     candidates = [
         (group, rows, column)
