@@ -188,8 +188,7 @@ def _won(best: Row, rows: Sequence[Row], called: Mapping[str, str], few: bool) -
         return (
             f"{name} came first: {factor} times as fast as {against} (95 % interval "
             f"{interval} by itself, {rounds} rounds), not yet certain once all {count} "
-            f"comparisons are counted. More rounds settle it: "
-            f"--rounds {max(MANY_ROUNDS, 2 * rounds)}."
+            f"comparisons are counted. More rounds settle it: --rounds {_more(rounds)}."
         )
     return (
         f"{name} came first, but is not shown to be faster than {against} by more than "
@@ -269,6 +268,10 @@ def _once(best: Row) -> str:
     return f" The {figure(seconds)} s it prepares once before are not in this."
 
 
+def _more(rounds: int) -> int:
+    return max(MANY_ROUNDS, 2 * rounds)
+
+
 def _calm(rows: Sequence[Row]) -> str:
     foreign, steal = (_most(rows, n) for n in ("foreign_cpu_share", "steal_share"))
     if foreign > BUSY_SHARE:
@@ -281,7 +284,8 @@ def _calm(rows: Sequence[Row]) -> str:
             f"The hypervisor took {100 * steal:.0f} % of the CPU: use a dedicated "
             "machine."
         )
-    return "Measure more rounds (--rounds 9), or longer on a quiet machine."
+    rounds = _more(max((row["runs"] for row in rows), default=0))
+    return f"Measure more rounds (--rounds {rounds}), or longer on a quiet machine."
 
 
 def _most(rows: Sequence[Row], name: str) -> float:
@@ -294,7 +298,6 @@ def _names(rows: Sequence[Row], called: Mapping[str, str]) -> str:
 
 def listed(names: Sequence[str]) -> str:
     """The first of several names in a sentence, and how many more there are."""
-    shown = names[:MOST_NAMES]
-    rest = len(names) - len(shown)
+    shown, rest = names[:MOST_NAMES], len(names[MOST_NAMES:])
     between = "; " if any("," in name for name in shown) else ", "
     return between.join(shown) + (f" and {rest} more" if rest else "")

@@ -51,8 +51,10 @@ class Hearing:
         """Nothing heard yet; alpha is each of its rows' share."""
         self.case = case
         self.ended = _absent(case)  # by metric
+        shared = case.base is None or case.base.control is None
+        apart = 0.0 if shared else evidence.SERVERS
         self.watches = [
-            Watch(case.key, metric, threshold, alpha)
+            Watch(case.key, metric, threshold, alpha, apart)
             for metric, threshold in case.thresholds.items()
             if metric not in self.ended
         ]

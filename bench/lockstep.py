@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -33,12 +33,15 @@ class Side:
         trial: What it measures.
         folder: The folder it works in, which is also on its module path.
         stands_for: The tree of which `folder` is another revision; empty on head.
+        control: A server of its own for base's control, where head has one of its own:
+            processes of one server share memory, and so warm each other's caches.
     """
 
     server: Executor
     trial: Trial
     folder: str = ""
     stands_for: str = ""
+    control: Executor | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,8 @@ def trio(
         UsageError: A process cannot be had, or takes turns by another protocol.
     """
     start = time.monotonic()
-    sides = dict(zip(ROLES, (base, base, head), strict=True))
+    control = replace(base, server=base.control or base.server)
+    sides = dict(zip(ROLES, (base, control, head), strict=True))
     order = rotated(number)
     placed = [sides[role] for role in order]
     likes = [(warmed or {}).get(role, {}) for role in order]

@@ -26,10 +26,17 @@ class Watch:
     often as it takes: that spends nothing, as nothing is confirmed without a flag.
     """
 
-    def __init__(self, key: str, metric: str, threshold: float, alpha: float) -> None:
-        """Nothing known yet; alpha is this row's own share."""
+    def __init__(
+        self,
+        key: str,
+        metric: str,
+        threshold: float,
+        alpha: float,
+        apart: float = 0.0,
+    ) -> None:
+        """Nothing known yet; alpha is this row's own share, `apart` as in evidence."""
         self.key, self.metric, self.threshold = key, metric, threshold
-        self.alpha = alpha
+        self.alpha, self.apart = alpha, apart
         self.due = np.log1p(threshold) / 2
         self.ratios: list[tuple[float, float]] = []
         self.controls: list[tuple[float, float]] = []
@@ -61,7 +68,7 @@ class Watch:
             return
         first = len(self.ratios) == evidence.LEAST_TRIOS
         share = 1 / 4 if first else 1 / 2
-        foreseen = evidence.foreseen(self.ratios, self.alpha * share)
+        foreseen = evidence.foreseen(self.ratios, self.alpha * share, self.apart)
         if first or foreseen <= self.due:
             self.due = min(self.due, foreseen * NEXT_LOOK)
             found = self._known(share)
@@ -116,7 +123,8 @@ class Watch:
 
     def control(self) -> stats.Interval:
         """Base against base."""
-        return evidence.interval(self.controls, 1 - stats.CONFIDENCE)
+        alpha = 1 - stats.CONFIDENCE
+        return evidence.interval(self.controls, alpha, apart=self.apart)
 
     def row(self) -> Row:
         """What is known now."""
@@ -169,7 +177,8 @@ class Watch:
 
     def _known(self, share: float = 1.0) -> stats.Interval:
         """The interval by now, for a share of what is left of alpha."""
-        return evidence.interval(self.ratios, self.alpha * share, self.controls)
+        alpha = self.alpha * share
+        return evidence.interval(self.ratios, alpha, self.controls, self.apart)
 
     def _look(self, found: stats.Interval) -> None:
         self.interval, verdict = found, stats.verdict(found, self.threshold)

@@ -193,3 +193,14 @@ def test_two_trios_give_no_interval() -> None:
     assert found.count == 2
     assert np.isnan(found.low)
     assert np.isnan(found.high)
+
+
+def test_what_sets_servers_apart_is_averaged_out_by_no_number_of_trios() -> None:
+    many = [(0.001 * (-1) ** n, 0.001) for n in range(400)]
+    alone, apart = (
+        evidence.interval(many, 0.05, many, by) for by in (0.0, evidence.SERVERS)
+    )
+    half = np.log(apart.high / apart.low) / 2
+    assert half == pytest.approx(1.96 * evidence.SERVERS, rel=0.02)
+    assert np.log(alone.high / alone.low) / 2 < half / 10
+    assert evidence.foreseen(many, 0.05, evidence.SERVERS) > 1.9 * evidence.SERVERS

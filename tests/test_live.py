@@ -24,6 +24,7 @@ from bench.processes import ForkServer, Spawner
 from bench.progress import plural
 from bench.requests import CannotStart, Home, Outcome, environment
 from bench.trial import Effort, Failure, Measured, Trial
+from bench.turns import PROTOCOL
 
 pytestmark = pytest.mark.alone
 
@@ -287,13 +288,39 @@ def test_the_reference_may_fail_after_the_guard(monkeypatch) -> None:
         guarded(lost)
 
 
+@pytest.mark.parametrize(
+    ("base", "count"), [(Home(), 1), (Home(root=Path("/base")), 3)]
+)
+def test_the_control_has_a_server_of_its_own_where_head_has(
+    base: Home, count: int, monkeypatch
+) -> None:
+    """Processes of one server warm each other's caches."""
+
+    class Server:
+        protocol = PROTOCOL
+
+        def __init__(self, home: Home) -> None:
+            self.home = home
+
+        def start(self) -> None:
+            pass
+
+        def stop(self) -> None:
+            pass
+
+    monkeypatch.setattr(live, "executor", Server)
+    with live._servers(base, Home()) as servers:
+        assert [server.home for server in servers] == [base, base, Home()]
+        assert len(set(servers)) == count
+
+
 @pytest.fixture
 def against_main(repo: Path, monkeypatch) -> Callable[..., Guarded]:
     """A guard of `mine.py` that tells these verdicts, and what happens meanwhile."""
 
     @contextlib.contextmanager
     def servers(*homes: Home):
-        yield None, None
+        yield None, None, None
 
     def guarded(
         *verdicts: str, meanwhile: Callable = lambda: None, interrupted: bool = False
