@@ -271,8 +271,8 @@ def _reference(server: Executor) -> float:
 def _servers(base: Home, head: Home) -> Iterator[tuple[Executor, Executor, Executor]]:
     """Started servers of base, its control and head; one for all if homes are the same.
 
-    Else the control has one of its own, as head does: with base's, all twelve guards of
-    one interpreter against itself called head slower, by 1.0 % on average (prose).
+    Else the control has one of its own, as head does: with base's, head was slower in
+    all twelve guards of one interpreter against itself, by 1.0 % on average (prose).
     """
     homes = [base] if base == head else [base, base, head]
     started = [executor(home) for home in homes]
