@@ -22,7 +22,7 @@ FILE = Path(__file__).resolve().parent / "claims.toml"
 SIDES = ("fastest", "slowest", "sum")
 KEYS = (
     *("id", "sentence", "source", "sweep", "trial", "than", "workloads"),
-    *("measure", "predict", "scale", "error", "counted", "needs"),
+    *("measure", "predict", "scale", "error", "counted", "needs", "refuted_by"),
 )
 REQUIRED = ("id", "sentence", "source", "sweep", "trial", "predict")
 
@@ -107,6 +107,7 @@ class Claim:
         error: The column of the standard error of a counted value.
         counted: Whether the value is counted and not timed, so that one run tells.
         needs: `gpu`, or empty.
+        refuted_by: What the error says of a run that found the claim untrue.
     """
 
     id: str
@@ -120,6 +121,7 @@ class Claim:
     error: str = ""
     counted: bool = False
     needs: str = ""
+    refuted_by: str = ""
 
 
 def names() -> dict[str, str]:

@@ -122,6 +122,10 @@ def _demand_measured(
     for trial in case.trials:
         some = runs.iloc[by_key[trial.key]]
         good = some[some["error"] == ""]
+        if claim.refuted_by:
+            said = some["error_message"]
+            for message in said[said.str.contains(claim.refuted_by, regex=False)]:
+                raise _Unjudged(FAILS, words.visible(message, 120))
         if good.empty:
             error = words.visible(some["error"].iloc[0], 60)
             raise _Unjudged(UNMEASURED, f"every run of {trial.key} failed: {error}")

@@ -272,6 +272,18 @@ def test_a_fact_in_words(said, verdict, reason):
     assert (row["verdict"], row["reason"]) == (verdict, reason)
 
 
+def test_an_error_that_says_so_refutes():
+    """An export that predicts otherwise is an error row, and no gap in the table."""
+    (one,) = (c for c in CLAIMS if c.id == "export_predicts_the_same")
+    trial = one.cases[0].trial.trials[0]
+    message = "the loaded model differs from the training-time pipeline by 0.2"
+    for said, verdict in ((message, "does not hold"), ("no memory", "not measured")):
+        failure = Failure(type="AssertionError", message=said, phase="check")
+        rows = judge.judge(table.from_runs([factory.run(trial, error=failure)]), [one])
+        assert rows["verdict"].iloc[0] == verdict
+        assert message not in said or rows["reason"].iloc[0] == message
+
+
 def test_a_fact_that_no_run_tells_is_not_measured():
     one = made(than=None, measure="fact_cache_filled", predict="yes", counted=True)
     row = judged(one, [factory.run(FAST)])
