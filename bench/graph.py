@@ -70,15 +70,8 @@ def cache_facts(
     if p.cache == "none":
         return {}
     caches = [node for node in graph if "Cache" in str(node["name"])]
-    serving = (
-        let_go(graph)
-        if not caches
-        else not any(
-            "Cache" not in str(graph[i]["name"])
-            for node in caches
-            for i in node["inputs"]
-        )
-    )
+    above = [str(graph[i]["name"]) for node in caches for i in node["inputs"]]
+    serving = all("Cache" in name for name in above) if caches else let_go(graph)
     if p.cache_storage == "disk":
         folder = scratch / "cache"
         serving = serving and not list(folder.glob("*.lockfile"))

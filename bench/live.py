@@ -166,7 +166,7 @@ def _judged(found: Guarded, top: Path, commit: str, content: str) -> Guarded:
         else row
         for row in found.rows
     ]
-    note = f"T{EDITED[1:]}, so that head was not one code: measure again."
+    note = f"{EDITED.capitalize()}, so that head was not one code: measure again."
     return replace(found, rows=rows, notes=[*found.notes, note])
 
 

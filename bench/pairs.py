@@ -32,7 +32,7 @@ def ranked(runs: pd.DataFrame) -> pd.DataFrame:
     Args:
         runs: From `stats.runs`.
     """
-    flagged = runs["flags"].str.contains("|".join(stats.NOT_RANKED))
+    flagged = stats.barred(runs["flags"])
     return runs[~flagged.groupby([runs["machine"], runs["key"]]).transform("any")]
 
 

@@ -37,7 +37,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2, f, t
 
-from bench import screening, stats, table
+from bench import pairs, screening, stats, table
 from bench.machine import identity
 from bench.trial import Effort, Run, Trial
 
@@ -281,7 +281,5 @@ def log_seconds(runs: Sequence[Run]) -> pd.DataFrame:
     if not runs:
         return pd.DataFrame()
     here = [r for r in runs if identity(r.machine) == identity(runs[-1].machine)]
-    frame = stats.runs(table.from_runs(here))
-    invalid = frame["flags"].str.contains("|".join(stats.NOT_RANKED))
-    spoilt = frame["key"].isin(frame.loc[invalid, "key"])
-    return frame[~spoilt].pivot(index="round", columns="key", values="log_seconds")
+    frame = pairs.ranked(stats.runs(table.from_runs(here)))
+    return frame.pivot(index="round", columns="key", values="log_seconds")

@@ -57,7 +57,7 @@ def within_rounds(
     return np.divide(total, count, out=np.full(shape, np.nan), where=count > 0)
 
 
-def shares(runs: pd.DataFrame, trial: np.ndarray, scene: np.ndarray) -> np.ndarray:
+def shares(runs: pd.DataFrame, logs: np.ndarray, scene: np.ndarray) -> np.ndarray:
     """In which share of the rounds that it could be in each trial was, `[trials]`.
 
     It could be in those that have any trial of its scene, in the folders and sweeps
@@ -65,10 +65,10 @@ def shares(runs: pd.DataFrame, trial: np.ndarray, scene: np.ndarray) -> np.ndarr
 
     Args:
         runs: From `stats.runs`.
-        trial: The trial's number of each run.
+        logs: Log seconds an example, from `within_rounds`.
         scene: The number of each trial's scene.
     """
-    known = ~np.isnan(within_rounds(runs, trial, len(scene)))
+    known = ~np.isnan(logs)
     sweep = np.zeros(len(known), int)
     sweep[runs.groupby(ROUND).ngroup().to_numpy()] = runs.groupby(SWEEP).ngroup()
     there = np.zeros((scene.max() + 1, len(known)), int)

@@ -147,6 +147,11 @@ def runs(table: pd.DataFrame) -> pd.DataFrame:
     return frame[~_superseded(frame)]
 
 
+def barred(flags: pd.Series) -> pd.Series:
+    """Whether each of the flags, joined by `;`, has one of `NOT_RANKED`."""
+    return flags.str.contains("|".join(NOT_RANKED))
+
+
 def _superseded(runs: pd.DataFrame) -> pd.Series:
     """Runs beside more foreign load than another of the same trial and round."""
     load = runs["steal_share"].fillna(0) + runs["foreign_cpu_share"].fillna(0)
@@ -200,13 +205,14 @@ def trials(table: pd.DataFrame) -> pd.DataFrame:
     result["unstable"] = result["spread"] > UNSTABLE_SPREAD
     result["not_steady"] = frame["trending"].groupby(trial).mean().to_numpy() >= 0.5
     result = result.assign(**beside.of(frame, trial, len(result)))
-    invalid = result["flags"].str.contains("|".join(NOT_RANKED))
-    result["ranked"] = (result["runs"] > 0) & ~invalid
-    matrices = [
-        within_rounds(frame.assign(log_seconds=some), trial, len(result))
-        for some in (logs, full)
-    ]
-    return _compared(result, *matrices, mean, rounds.shares(frame, trial, scene))
+    result["ranked"] = (result["runs"] > 0) & ~barred(result["flags"])
+    frame = frame.assign(full=full)
+    every, long = (
+        within_rounds(frame, trial, len(result), name)
+        for name in ("log_seconds", "full")
+    )
+    share = rounds.shares(frame, every, scene)
+    return _compared(result, every, long, mean, share)
 
 
 def _compared(

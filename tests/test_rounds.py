@@ -42,7 +42,8 @@ def test_shares_are_of_the_rounds_of_the_folders_that_have_a_trial():
     runs = [factory.run(trials[one], round=number) for _, one, number in places]
     frame = stats.runs(table.from_runs(runs, [name for name, _, _ in places]))
     trial = np.array([one for _, one, _ in places])
-    found = rounds.shares(frame, trial, np.array([0, 0, 0, 1]))
+    logs = rounds.within_rounds(frame, trial, 4)
+    found = rounds.shares(frame, logs, np.array([0, 0, 0, 1]))
     assert found == pytest.approx(np.array([1, 0.25, 1, 1]))
 
 
