@@ -51,7 +51,7 @@ class ForkServer(Executor):
 
     def start(self) -> None:
         """A new server that has imported everything; one that only prepared will do."""
-        if self._server and self._server.poll() is None and not self._measured:
+        if self._lives() and not self._measured:
             return
         self.stop()
         self._measured = self._ready = False
@@ -106,7 +106,7 @@ class ForkServer(Executor):
         place: Place = RUNNERS,
     ) -> Begun:
         """Start one request and return at once; several may be under way."""
-        if self._server is None or self._server.poll() is not None:  # killed, say
+        if not self._lives():  # killed, say
             self.start()
         self._measured = self._measured or verb == "measure"
         self._requests += 1
@@ -128,7 +128,7 @@ class ForkServer(Executor):
         ended = self._answer("status", _left(begun, effort), number)
         late = ended is None
         if late:
-            _kill_group(child["pid"])
+            _kill_forked(child["pid"])
             ended = self._answer("status", START_SECONDS, number)
         if ended is None:
             return lost("the fork server is gone: " + self._log_tail(), asked)
@@ -140,6 +140,14 @@ class ForkServer(Executor):
         """Whether what was begun has ended; at once."""
         there = self._listen(0.0)
         return not there or self._about("status", begun.number) is not None
+
+    def _lives(self) -> bool:
+        """Whether there is a server, and it listens.
+
+        One that was killed closes its channel a little before its status can be had.
+        """
+        there = self._server is not None and self._server.poll() is None
+        return there and self._listen(0.0)
 
     def _answer(self, about: str, seconds: float, number: int = 0) -> dict | None:
         """What the server says about a request; None when late, or when it has gone."""
@@ -261,14 +269,19 @@ def _left(begun: Begun, effort: Effort) -> float:
 
 def _kill(process: subprocess.Popen) -> None:
     """End a process with all that it has started, also where it has ended itself."""
-    _kill_group(process.pid)
+    with contextlib.suppress(ProcessLookupError):  # all of it has ended
+        os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     process.stdin.close()
 
 
-def _kill_group(leader: int) -> None:
-    with contextlib.suppress(ProcessLookupError):  # all of it has ended
-        os.killpg(leader, signal.SIGKILL)
+def _kill_forked(child: int) -> None:
+    """End a run with all that it has started; it may not lead a group yet."""
+    try:
+        os.killpg(child, signal.SIGKILL)
+    except ProcessLookupError:
+        with contextlib.suppress(ProcessLookupError):  # it has ended
+            os.kill(child, signal.SIGKILL)
 
 
 def _scratch(owner: Executor) -> Path:

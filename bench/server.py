@@ -4,7 +4,8 @@ It runs no op itself, because a process forked after one op hangs. It reads one 
 a line on standard input, forks at once, and answers two lines on its own channel for
 each: the child's process number, and later how the child ended, both with the request's
 own number. When standard input closes it kills its children and leaves, so that nothing
-outlives the runner. What ends a runner, as Ctrl-C or `timeout`, does not end it before.
+outlives the runner. What ends a runner, as Ctrl-C or `timeout`, does not end it before;
+and what kills it too ends its children all the same.
 """
 
 import contextlib
@@ -14,6 +15,7 @@ import os
 import select
 import signal
 import sys
+import threading
 import traceback
 from typing import IO
 
@@ -52,6 +54,7 @@ def _serve(
     requests: int, answers: IO[str], log: int, children: dict[int, tuple[int, int]]
 ) -> None:
     pending, number = b"", 0
+    alive = os.pipe()  # its second end is open for as long as this process lives
     while True:
         ready, _, _ = select.select([requests, *children], [], [])
         for handle in [each for each in ready if each != requests]:
@@ -68,12 +71,13 @@ def _serve(
             number += 1
             child = os.fork()
             if child == 0:
-                _run(line, answers, log)
+                os.close(alive[1])
+                _run(line, answers, log, alive[0])
             children[os.pidfd_open(child)] = child, number
             _answer(answers, request=number, pid=child)
 
 
-def _run(request: bytes, answers: IO[str], log: int) -> None:
+def _run(request: bytes, answers: IO[str], log: int, alive: int) -> None:
     """In the child: one run, then out, past everything the parent had open."""
     status = 1
     try:
@@ -82,6 +86,10 @@ def _run(request: bytes, answers: IO[str], log: int) -> None:
         answers.close()  # or the runner would not see that the server has died
         gc.disable()  # a run lives for seconds, and tracing would be collected within
         os.setsid()  # so that a limit kills its helpers with it
+        ending = threading.Thread(
+            target=_end_with_the_server, args=(alive,), daemon=True
+        )
+        ending.start()
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
         os.dup2(log, 1)
@@ -92,6 +100,12 @@ def _run(request: bytes, answers: IO[str], log: int) -> None:
         traceback.print_exc()
     finally:
         os._exit(status)  # no interpreter teardown: the result is on disk
+
+
+def _end_with_the_server(alive: int) -> None:
+    """Leave, with all that this run has started, when the server is gone."""
+    os.read(alive, 1)
+    os.killpg(0, signal.SIGKILL)
 
 
 def _ended(child: int) -> int:

@@ -55,10 +55,13 @@ def locked(folder: Path, remedy: str = "Name another with --out.") -> Iterator[N
     try:
         yield
     finally:
-        lock.release()
+        # While it is held: one that takes the lock by then looks whether it is there.
         (folder / ".lock").unlink(missing_ok=True)
-        if not there:
-            _leave_nothing(folder)
+        try:
+            if not there:
+                _leave_nothing(folder)
+        finally:
+            lock.release()
 
 
 def _leave_nothing(folder: Path) -> None:
@@ -66,7 +69,8 @@ def _leave_nothing(folder: Path) -> None:
     if (folder / PLAN).exists() or (folder / FILE).stat().st_size:
         return
     (folder / FILE).unlink()
-    folder.rmdir()
+    with contextlib.suppress(OSError):  # another sweep has just begun in it
+        folder.rmdir()
 
 
 def append(folder: Path, run: Run) -> None:

@@ -102,10 +102,7 @@ class Seat:
         Raises:
             Dismissed: There will be no turns, as another process was lost.
         """
-        try:
-            line = self._told.readline()
-        except ConnectionError:
-            line = b""
+        line = self._line()
         if not line:
             self._leave()
             raise Dismissed(DISMISSED)
@@ -121,7 +118,7 @@ class Seat:
         if lane.flush:
             become_quiet(MOST_QUIET_LIMIT_SECONDS)
         self._answer({"batches": lane.batches, "pulled": lane.pulled})
-        for _ in self._told:  # each line is a turn
+        while self._line():  # each is a turn
             if lane.flush:
                 lane.flush()
             cpu, start = cpu_seconds(), clock()
@@ -133,6 +130,18 @@ class Seat:
             self._answer(asdict(taken[-1]))
         self._leave()
         return taken
+
+    def _line(self) -> bytes:
+        """What is said next; nothing where the other side has left.
+
+        Raises:
+            Dismissed: It left what this process answered unread.
+        """
+        try:
+            return self._told.readline()
+        except ConnectionError as error:
+            self._leave()
+            raise Dismissed(DISMISSED) from error
 
     def _leave(self) -> None:
         self._told.close()

@@ -1,4 +1,5 @@
 import itertools
+import select
 import socket
 import tempfile
 import threading
@@ -305,6 +306,31 @@ def test_who_answers_too_late_is_late_and_is_told_that_it_is_over(tmp_path):
     assert caller.late
     caller.close()
     closed.set()
+    thread.join(60)
+    assert said == ["over"]
+
+
+def test_a_turn_that_nobody_waited_for_is_over_too(tmp_path):
+    """The answer lies unread when the other side leaves, which resets the channel."""
+    caller, said, waited = Caller(tmp_path, "a"), [], threading.Event()
+
+    def work():
+        seat = Seat(caller.path)
+        seat.told()
+        with pytest.raises(Dismissed):
+            seat.serve(Lane(None, lambda: waited.wait(60), batches=1), Clock())
+        said.append("over")
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert caller.arrived(60, gone=lambda: False)
+    assert caller.ready({}) == {"batches": 1, "pulled": []}
+    caller._channel.settimeout(0.01)
+    assert caller.turn() is None
+    assert caller.late
+    waited.set()
+    assert select.select([caller._channel], [], [], 60)[0]
+    caller.close()
     thread.join(60)
     assert said == ["over"]
 
