@@ -81,7 +81,7 @@ def _compared(
     group: pd.DataFrame, key: str, rivals: Sequence[str]
 ) -> dict[str, object]:
     """A tuned trial beside the fastest of its rivals."""
-    pinned = group.groupby("key")["log_seconds"].mean()[list(rivals)].idxmin()
+    pinned = _fastest(group, rivals)
     first = group.drop_duplicates("key").set_index("key")
     row = first.loc[key]
     seconds = pairs.seconds(group, [pinned, key])
@@ -99,6 +99,14 @@ def _compared(
         "interval": words.bounds(*values),
         "verdict": VERDICTS.get(verdict, "cannot tell"),
     }
+
+
+def _fastest(group: pd.DataFrame, keys: Sequence[str]) -> str:
+    """By all runs but those short ones that chose who raced, where there are others."""
+    own = group[group["key"].isin(keys)]
+    full = own[~own["short"]]
+    means = (own if full.empty else full).groupby("key")["log_seconds"].mean()
+    return means.idxmin()
 
 
 def _picked(

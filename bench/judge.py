@@ -150,6 +150,14 @@ def _said(claim: Claim, case: Case, runs: pd.DataFrame) -> Finding:
 
 
 def _interval(claim: Claim, case: Case, runs: pd.DataFrame) -> stats.Interval:
+    """By short runs, which only chose who raced, where no others tell it."""
+    try:
+        return _told(claim, case, runs[~runs["short"]])
+    except _Unjudged:
+        return _told(claim, case, runs)
+
+
+def _told(claim: Claim, case: Case, runs: pd.DataFrame) -> stats.Interval:
     first = _values(claim, case.trial, runs)
     if case.than is None:
         interval = _alone(claim, case, runs, first)

@@ -11,7 +11,7 @@ from bench import stats
 from bench.pipeline import AXES
 from bench.table import SCENE
 
-COLUMNS = (*stats.ROUND, "key", "label", "log_seconds", "seconds_per_batch")
+COLUMNS = (*stats.ROUND, "key", "label", "log_seconds", "seconds_per_batch", "short")
 
 
 def measured(samples: pd.DataFrame, *more: str) -> pd.DataFrame:
@@ -52,16 +52,26 @@ def seconds(
 ) -> np.ndarray:
     """Geometric means of some trials within each round, `[rounds, keys]`; NaN if none.
 
+    Short runs, which only chose who raced, count for what shares no other round with
+    the first of the keys; see `rounds`.
+
     Args:
         runs: From `stats.runs`, of one machine.
-        keys: The trials' keys.
+        keys: The trials' keys, first that which the others are compared with.
         column: What to give in place of seconds a batch.
     """
     codes = pd.Index(keys).get_indexer(runs["key"])
     known = codes >= 0
-    own = runs.loc[known, [*stats.ROUND, column]]
-    own = own.assign(log=np.log(own[column].astype(float)))
-    return np.exp(stats.within_rounds(own, codes[known], len(keys), "log"))
+    own = runs.loc[known, [*stats.ROUND, "short", column]]
+    logs = np.log(own[column].astype(float))
+    own = own.assign(every=logs, full=logs.mask(own["short"]))
+    every, full = (
+        stats.within_rounds(own, codes[known], len(keys), name)
+        for name in ("every", "full")
+    )
+    apart = np.isnan(full - full[:, :1]).all(axis=0)
+    apart[:1] = True  # where it stands beside full runs alone, only these are shared
+    return np.exp(np.where(apart, every, full))
 
 
 def ratio(values: np.ndarray, baseline: np.ndarray) -> stats.Interval:

@@ -127,7 +127,8 @@ def runs(table: pd.DataFrame) -> pd.DataFrame:
     A run beside heavy load is made once more, and the table keeps both: here the one
     beside less load stands for its round.
 
-    Adds `log_seconds`, the log of the median seconds an example, and `trending`.
+    Adds `log_seconds`, the log of the median seconds an example, `trending`, and
+    `short`, whether it only chose who raced; see `rounds`.
     """
     medians = table.groupby("run")["seconds_per_batch"].median()
     frame = table.drop_duplicates("run").set_index("run", drop=False)
@@ -144,7 +145,9 @@ def runs(table: pd.DataFrame) -> pd.DataFrame:
         log_seconds=np.log(seconds / frame["batch_size"].to_numpy(float)),
         trending=trending,
     )
-    return frame[~_superseded(frame)]
+    frame = frame[~_superseded(frame)]
+    scene = frame.groupby(list(SCENE), sort=False).ngroup().to_numpy()
+    return frame.assign(short=rounds.short(frame, scene))
 
 
 def barred(flags: pd.Series) -> pd.Series:
@@ -180,7 +183,8 @@ def trials(table: pd.DataFrame) -> pd.DataFrame:
     identity = ["machine", "key"]
     trial = frame.groupby(identity, sort=False).ngroup().to_numpy()
     result = frame.drop_duplicates(identity).reset_index(drop=True)
-    result = result.drop(columns=["log_seconds", "trending", "run", "round", "error"])
+    result = result.drop(columns=["log_seconds", "trending", "short", "run"])
+    result = result.drop(columns=["round", "error"])
     scene = result.groupby(list(SCENE), sort=False).ngroup().to_numpy()
     result["scene"] = scene
     result["failed"] = np.bincount(trial, frame["error"].ne("").to_numpy(float)).astype(
@@ -188,7 +192,7 @@ def trials(table: pd.DataFrame) -> pd.DataFrame:
     )
 
     logs = frame["log_seconds"]
-    full = logs.mask(rounds.short(frame, scene[trial]))
+    full = logs.mask(frame["short"])
     has_full = full.groupby(trial).transform("count") > 0
     grouped = full.where(has_full, logs).groupby(trial)
     result["runs"] = grouped.count().to_numpy()

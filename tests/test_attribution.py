@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench import attribution, pairs, stats, table
+from bench import attribution, pairs, screening, stats, table
 from bench.attribution import attribute, sentence
 
 SOURCE_HEAVY = [
@@ -270,6 +270,21 @@ def test_pairs_are_of_one_round_and_the_quieter_repeat_stands_for_it():
     assert seconds == pytest.approx(expected, nan_ok=True)
     assert pairs.ratio(seconds[:, 0], seconds[:, 1]).estimate == pytest.approx(5)
     assert pairs.ratio(seconds[:, 0], seconds[:, 2]).count == 0
+
+
+def test_short_runs_that_chose_who_raced_count_where_there_are_no_others():
+    tried = [
+        dataclasses.replace(run, effort=screening.short(run.effort))
+        for run in made(0.08, 0.02, 0.05, rounds=2)
+    ]
+    later = [
+        dataclasses.replace(run, round=run.round + 2) for run in made(0.08, 0.02, 0.1)
+    ]
+    row = only([*tried, *later])
+    assert (row["train_seconds"], row["rounds"]) == (pytest.approx(0.1), 4)
+    parts = [run for run in later if run.trial.consumer != "train"]
+    row = only([*tried, *parts])
+    assert (row["train_seconds"], row["rounds"]) == (pytest.approx(0.05), 2)
 
 
 def test_columns_are_as_documented():

@@ -1,8 +1,10 @@
 """AUTOTUNE is compared with what differs in nothing else, and says what it picked."""
 
+from dataclasses import replace
+
 import factory
 
-from bench import autotune, table
+from bench import autotune, screening, table
 from bench.trial import Failure
 
 TUNED = factory.trial(map_parallel_calls="autotune")
@@ -34,6 +36,17 @@ def test_what_costs_speed_says_so():
     runs = factory.runs({TUNED: 0.02, PINNED[2]: 0.01}, rounds=8)
     (row,) = rows(runs)
     assert row["verdict"] == "cost speed" and row["picked"] == "-"
+
+
+def test_a_pinned_trial_that_a_race_left_behind_is_not_the_best():
+    """Its short runs were lucky, or its machine was."""
+    tried = factory.runs({TUNED: 0.02, PINNED[2]: 0.001, PINNED[4]: 0.01}, rounds=2)
+    runs = [replace(run, effort=screening.short(run.effort)) for run in tried]
+    later = factory.runs({TUNED: 0.02, PINNED[4]: 0.01}, rounds=4)
+    runs += [replace(run, round=run.round + 2) for run in later]
+    (row,) = rows(runs)
+    assert row["pinned"] == "map_parallel_calls=4"
+    assert row["verdict"] == "cost speed"
 
 
 def test_without_a_pinned_trial_nothing_is_said():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import run_bench
-from bench import catalog, claim, claims, judge, stats, sweeps, table
+from bench import catalog, claim, claims, judge, screening, stats, sweeps, table
 from bench.claim import Case, Claim, Side, prediction
 from bench.errors import UsageError
 from bench.trial import Failure
@@ -97,6 +97,19 @@ def test_known_effects(fast, slow, predict, verdict):
 def test_what_is_slow_for_a_whole_round_cancels():
     runs = factory.runs({FAST: 0.01, SLOW: 0.012}, round_noise=0.5, run_noise=0.01)
     assert judged(made(), runs)["verdict"] == "holds"
+
+
+def test_short_runs_that_chose_who_raced_count_where_there_are_no_others():
+    tried = [
+        dataclasses.replace(run, effort=screening.short(run.effort))
+        for run in factory.runs({FAST: 0.001, SLOW: 0.02, OTHER: 0.02}, rounds=2)
+    ]
+    later = factory.runs({FAST: 0.01, SLOW: 0.02}, rounds=4)
+    runs = [*tried, *(dataclasses.replace(run, round=run.round + 2) for run in later)]
+    row = judged(made(), runs)
+    assert (row["factor"], row["rounds"]) == (pytest.approx(2, rel=0.1), 4)
+    row = judged(made(than=Side((OTHER,))), runs)
+    assert (row["factor"], row["rounds"]) == (pytest.approx(20, rel=0.1), 2)
 
 
 def test_batches_of_different_sizes_are_compared_by_the_example():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats as reference
 
-from bench import screening, stats, table, trend
+from bench import pairs, screening, stats, table, trend
 from bench.stats import Interval
 from bench.trial import Failure
 
@@ -289,6 +289,20 @@ def test_runs_that_chose_who_raced_are_no_evidence_of_the_chosen(left):
     assert behind["factor"] == pytest.approx(0.008 / left)
     assert behind["lead"] == pytest.approx(left / 0.001)
     assert behind["verdict"] == behind["lead_verdict"] == "unknown"
+
+
+def test_figures_of_a_few_trials_leave_them_out_too():
+    """Of what went on, that is: what was left behind is told by the rounds it had."""
+    runs = screened(0.004)
+    for number in range(2, 4):
+        runs += [factory.run(NAIVE, [0.01], round=number)]
+        runs += [factory.run(FAST, [0.002], round=number)]
+    frame = stats.runs(table.from_runs(runs))
+    found = pairs.seconds(frame, [NAIVE.key, FAST.key, CACHED.key])
+    expected = [[0.008, np.nan, 0.004]] * 2 + [[0.01, 0.002, np.nan]] * 2
+    assert found == pytest.approx(np.array(expected), nan_ok=True)
+    chosen = pairs.ratio(*found[:, :2].T)
+    assert (chosen.estimate, chosen.count) == (pytest.approx(5), 2)
 
 
 def test_a_race_that_ended_among_its_short_runs_is_told_by_them():

@@ -78,10 +78,10 @@ def _cells(
     plain = _plain(rows, column)
     if plain not in keys or len({name for _, name in keys}) < 2:
         return {}
+    keys = {plain: keys.pop(plain), **keys}  # what the others are compared with
     seconds = pairs.seconds(group, list(keys.values()))
-    base = seconds[:, list(keys).index(plain)]
     found = {
-        place: pairs.ratio(base, seconds[:, number])
+        place: pairs.ratio(seconds[:, 0], seconds[:, number])
         for number, place in enumerate(keys)
     }
     return {place: v for place, v in found.items() if np.isfinite(v.estimate)}
