@@ -7,13 +7,12 @@ import numpy as np
 import tensorflow as tf
 
 from bench.catalog import Entry
+from bench.inputs import CHECKED_EXAMPLES
 from bench.pipeline import Pipeline
 from bench.preprocess import demand_equal, fingerprint, to_numpy
 
-EXAMPLES = 64
 
-
-def first_batches(dataset: tf.data.Dataset, examples: int = EXAMPLES) -> list:
+def first_batches(dataset: tf.data.Dataset, examples: int = CHECKED_EXAMPLES) -> list:
     """The first batches, so many that they hold this number of examples."""
     batches, seen = [], 0
     for batch in dataset:

@@ -21,6 +21,7 @@ from bench.requests import STARTED
 
 SEED = 20
 DEFAULT_EXAMPLES = 1024
+CHECKED_EXAMPLES = 64  # the gate looks at so many, and chance is to play on no fewer
 MAKING = ".making-"
 OWN = ".own-"  # of a user's file; of use to one start of the program
 ABANDONED_SECONDS = 3600.0  # no run may last nearly as long
@@ -50,10 +51,14 @@ def root() -> Path:
 
 
 def count_for(entry: Entry, pipeline: Pipeline) -> int:
-    """How many examples to make: fewer of larger images, two batches at least."""
+    """How many examples to make: two batches at least.
+
+    Fewer of larger images, but no fewer than are checked.
+    """
     count = int(entry.constants.get("EXAMPLES", DEFAULT_EXAMPLES))
     if pipeline.image_size > 64:
-        count = int(count * (64 / pipeline.image_size) ** 2)
+        fewer = int(count * (64 / pipeline.image_size) ** 2)
+        count = max(fewer, min(count, CHECKED_EXAMPLES))
     return max(count, 2 * pipeline.batch_size) if not entry.reads_files else count
 
 

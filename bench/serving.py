@@ -13,9 +13,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bench import export, gate, memory, timing
+from bench import export, memory, timing
 from bench.export import Exported
 from bench.fresh import Fresh
+from bench.inputs import CHECKED_EXAMPLES
 from bench.preprocess import apply_layers, supports_jit, to_numpy
 from bench.trial import Effort
 from bench.work import Work
@@ -51,7 +52,7 @@ def measure(
             exported = export.save(work, model, scratch / "export")
         with clock.time("check"):
             facts |= export.sizes(exported)
-            requests = [to_numpy(batch) for batch in work.raw_batches(gate.EXAMPLES)]
+            requests = [to_numpy(batch) for batch in work.raw_batches(CHECKED_EXAMPLES)]
             expected = export.training_predictions(work, model, len(requests))
             facts |= export.fresh_facts(
                 fresh, exported, requests, expected, export.tolerance(work)

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from bench import consumers, gate, resampling, sources
 from bench.catalog import Entry
-from bench.inputs import Inputs
+from bench.inputs import CHECKED_EXAMPLES, Inputs
 from bench.pipeline import Pipeline, build
 from bench.preprocess import alone, apply_layers, as_written, supports_jit
 
@@ -102,7 +102,7 @@ class Work:
                 for this only.
         """
         p = self.pipeline
-        examples = gate.EXAMPLES
+        examples = CHECKED_EXAMPLES
         if p.placement == "offline":
             # As raw batches come: the next epoch fills up what the last one left.
             timed = self.stored.repeat().batch(p.batch_size, drop_remainder=True)

@@ -13,7 +13,8 @@ import pytest
 import tensorflow as tf
 from shelf import work
 
-from bench import catalog, export, fresh, gate, phases, serving
+from bench import catalog, export, fresh, phases, serving
+from bench.inputs import CHECKED_EXAMPLES
 from bench.loading import OURS
 from bench.pipeline import Pipeline
 from bench.preprocess import to_numpy
@@ -227,8 +228,8 @@ def test_predictions_of_another_shape_are_refused():
 def test_requests_are_the_first_raw_examples_in_order():
     """What is served is what the training-time predictions are of."""
     one = work("text_bigrams", placement="model", batch_size=16)
-    raw = np.concatenate([to_numpy(b) for b in one.raw_batches(gate.EXAMPLES)])
-    assert raw.tolist() == one.inputs.features[: gate.EXAMPLES].tolist()
+    raw = np.concatenate([to_numpy(b) for b in one.raw_batches(CHECKED_EXAMPLES)])
+    assert raw.tolist() == one.inputs.features[:CHECKED_EXAMPLES].tolist()
 
 
 def test_the_clean_process_sees_nothing_of_ours():
