@@ -2,6 +2,8 @@
 
 import errno
 import json
+import math
+import os
 import signal
 import subprocess
 import sys
@@ -13,7 +15,17 @@ import psutil
 import pytest
 
 import run_bench
-from bench import errors, plan, processes, program, report, store, sweeping, sweeps
+from bench import (
+    errors,
+    machine,
+    plan,
+    processes,
+    program,
+    report,
+    store,
+    sweeping,
+    sweeps,
+)
 from bench.catalog import ROOT
 from bench.pipeline import AXES, STRATEGIES
 from bench.processes import Outcome
@@ -326,15 +338,17 @@ def test_a_server_that_still_imports_is_not_waited_for(
     monkeypatch.setattr(server, "_answer", interrupt)
     with pytest.raises(KeyboardInterrupt):
         server.start()
-    start = time.monotonic()
+    importing = server._server
     server.stop()
-    assert time.monotonic() - start < 1
+    assert importing.returncode == -signal.SIGKILL  # else it would have left by itself
 
 
 def test_a_sweep_in_which_every_run_failed_ends_with_1(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With its report, and one that has a run that went well with 0."""
+    # Else a busy machine, in the instant of it, has a run repeated.
+    monkeypatch.setattr(machine, "HEAVY_SHARE", math.inf)
     failed = Failure(type="ValueError", message="no")
     out = tmp_path / "out"
     arguments = ["run", "quick", "--workload", "prices", "--strategy", "naive"]
@@ -377,12 +391,15 @@ def test_what_a_short_budget_cuts_is_said(
 def test_a_reader_that_has_enough_may_leave() -> None:
     """As `head` does: no traceback."""
     command = [sys.executable, ROOT / "run_bench.py", "list"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as running:
-        running.stdout.close()
-        assert running.stderr.read() == ""
-    assert running.returncode == 141
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False
+        )
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 def test_who_reads_the_errors_may_leave_too() -> None:
@@ -482,7 +499,7 @@ def test_after_a_kill_nothing_runs_on_and_resume_makes_what_is_missing(
     (tmp_path / "mine.py").write_text(WORKLOAD)
     (tmp_path / "mine.toml").write_text(
         "[effort]\nrounds = 1\nsteady_seconds = 0.4\nwarmup_seconds = 0.1\n"
-        '[[block]]\nworkloads = ["mine.py"]\naxes = {prefetch = [0, 1, 2]}\n'
+        '[[block]]\nworkloads = ["mine.py"]\naxes = {prefetch = [0, 1, 2, 4]}\n'
     )
     out = tmp_path / "out"
     program = [sys.executable, str(ROOT / "run_bench.py"), "run"]
@@ -521,6 +538,7 @@ def test_after_a_kill_nothing_runs_on_and_resume_makes_what_is_missing(
         "mine.py",
         "mine.py[prefetch=1]",
         "mine.py[prefetch=2]",
+        "mine.py[prefetch=4]",
     ]
     assert {run.measured.error for run in runs} == {None}
     assert {p.name for p in out.iterdir()} >= {"report.html", "report.md", "table.csv"}

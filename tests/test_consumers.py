@@ -109,7 +109,7 @@ def test_drain_agrees_with_a_drain_written_by_hand() -> None:
     dataset = dataset.with_options(options(Pipeline()))
     window = consumers.drain(dataset).window(count)
     window()
-    iterators = [iter(dataset.skip(count - 1)) for _ in range(6)]
+    iterators = [iter(dataset.skip(count - 1)) for _ in range(20)]
     by_suite, by_hand = [], []
     for iterator in iterators:  # in turn, and the least of each: others are at work
         by_suite.append(seconds(window))

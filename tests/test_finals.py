@@ -181,15 +181,21 @@ def test_an_interrupt_keeps_what_was_known(
 
 
 @pytest.mark.alone
-def test_real_processes_take_turns_in_it(tmp_path: Path) -> None:
-    """Calling the layer once a batch against once an example: no near thing."""
+def test_real_processes_take_turns_in_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Calling the layer once a batch against once an example: no near thing.
+
+    Where a machine is busy it may take longer to tell all the same.
+    """
+    monkeypatch.setattr(finals, "MOST_SECONDS", 300.0)
     slow = factory.trial(workload="random_flip", order="map_batch", batch_size=64)
     fast = factory.trial(workload="random_flip", order="batch_map", batch_size=64)
     server = processes.executor()
     try:
         notes = finals.hold(
             [standing(fast, slow)],
-            race(fast, slow, budget_seconds=200.0),
+            race(fast, slow),
             server,
             tmp_path,
         )

@@ -44,13 +44,14 @@ def test_files_that_are_compared_differ_only_in_what_they_are_told(tmp_path) -> 
         injection.lengthen(head, -1e-3)
 
 
+@pytest.mark.alone
 def test_the_operation_takes_as_long_as_it_says() -> None:
-    """By the middle of pairs, of which a busy machine bends some."""
+    """By the lower quartile of pairs: a busy machine makes many of them longer."""
     from bench import bias
 
-    ratios = bias.operation(2000.0, 30)["ratios"]
-    assert len(ratios) == 30
-    assert np.median(ratios) == pytest.approx(1.0, abs=0.2)
+    ratios = bias.operation(2000.0, 100)["ratios"]
+    assert len(ratios) == 100
+    assert np.quantile(ratios, 0.25) == pytest.approx(1.0, abs=0.2)
 
 
 def test_the_injected_layer_changes_no_output(tmp_path) -> None:

@@ -217,18 +217,18 @@ def test_it_prints_without_buttons_and_nothing_is_cut(visit):
 
 
 def test_it_is_painted_soon(visit):
-    """And its tables and chart stand after two seconds of one processor's work.
+    """And its tables and chart stand after four seconds of one processor's work.
 
-    A busy machine takes any time on the clock: it is 0.6 s of work, and 2 s until then.
+    A busy machine takes any time on the clock: it is 0.6 s of work, and 4 s until then.
     """
     page = visit()
     paint = "performance.getEntriesByName('first-contentful-paint').length"
-    assert page.evaluate(paint) == 1
+    page.wait_for_function(f"{paint} === 1")  # another process tells of it
     session = page.context.new_cdp_session(page)
     session.send("Performance.enable", {"timeDomain": "threadTicks"})
     told = session.send("Performance.getMetrics")["metrics"]
     spent = {one["name"]: one["value"] for one in told}
-    assert 0 < spent["ThreadTime"] < 2
+    assert 0 < spent["ThreadTime"] < 4
 
 
 @pytest.mark.parametrize("width", [390, 1440])

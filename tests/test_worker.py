@@ -222,7 +222,7 @@ def test_epochs_are_measured(folder: Path, settings: dict) -> None:
         {"cache": "decoded"},
         {"unit": "epoch"},
         {"unit": "epoch", "storage": "cold"},
-        {"unit": "epoch", "read_latency_ms": 60},
+        {"unit": "epoch", "read_latency_ms": 250},
     ],
 )
 def test_files_are_measured(folder: Path, settings: dict) -> None:
@@ -232,7 +232,7 @@ def test_files_are_measured(folder: Path, settings: dict) -> None:
     if "unit" in settings:
         assert (len(found.samples), found.batches_per_sample) == (3, 6)
     if "read_latency_ms" in settings:
-        assert 4 * 0.06 <= min(found.samples) * 6 < 1.7 * 4 * 0.06  # once a file
+        assert 4 * 0.25 <= min(found.samples) * 6 < 1.7 * 4 * 0.25  # once a file
 
 
 @pytest.mark.parametrize("placement", ["dataset", "model", "offline"])
@@ -319,7 +319,7 @@ def test_what_is_read_after_the_timing_is_not_in_the_peak(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Such as the graph."""
-    read, held = worker.executed_graph, 200_000_000
+    read, held = worker.executed_graph, 400_000_000
 
     def hungry(iterator: object) -> list:
         np.ones(held // 8)
@@ -328,7 +328,7 @@ def test_what_is_read_after_the_timing_is_not_in_the_peak(
     monkeypatch.setattr(worker, "executed_graph", hungry)
     found = measured(folder, "numbers")
     demand_samples(found)
-    assert memory.peak_resident_bytes() - found.peak_resident_bytes > 0.9 * held
+    assert memory.peak_resident_bytes() - found.peak_resident_bytes > 0.75 * held
 
 
 def test_a_later_run_seeks_no_facts_and_is_checked_all_the_same(
