@@ -304,7 +304,10 @@ def _parser() -> argparse.ArgumentParser:
         "--selftest", action="store_true", help="inject slow-downs and look for them"
     )
     added.add_argument(
-        "--minutes", type=_minutes, default=30.0, help="of the self-test; default 30"
+        "--minutes",
+        type=_minutes,
+        default=30.0,
+        help="to compare for; about ten more follow; default 30",
     )
     added.add_argument("--out", type=Path, help="write each comparison as JSON")
     return parser

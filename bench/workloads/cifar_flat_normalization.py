@@ -1,4 +1,4 @@
-"""CIFAR's 3072 values an image, normalized, into dense layers."""
+"""Images of CIFAR's shape as 3072 values, normalized, into dense layers."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Card payments, 492 frauds among 284,807: normalize, one dense unit."""
+"""Made card payments, 492 frauds among 284,807: normalize, one dense unit."""
 
 import keras
 import numpy as np
