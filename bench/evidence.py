@@ -30,7 +30,8 @@ OWN = 0.75
 BETWEEN = 0.006  # from process to process: 0.3 (images) to 0.8 % (text) was measured
 LAYOUT = 0.003  # the least to believe of it, however alike the trios look
 # From server to server, whatever their processes do: twelve guards of an interpreter
-# against itself varied by 0.52 % (prose), where their trios said 0.36.
+# against itself varied by 0.52 % (prose), where their trios said 0.36. Servers that
+# begin anew with each trio put it into the trios; so much is allowed for all the same.
 SERVERS = 0.004
 CONTROL_SHARE = 0.75  # Var(head - (base + control) / 2) over Var(control - base)
 DOUBT = 0.10

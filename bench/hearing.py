@@ -51,7 +51,7 @@ class Hearing:
         """Nothing heard yet; alpha is each of its rows' share."""
         self.case = case
         self.ended = _absent(case)  # by metric
-        shared = case.base is None or case.base.control is None
+        shared = case.base is None or case.base.control in (None, case.base.server)
         apart = 0.0 if shared else evidence.SERVERS
         self.watches = [
             Watch(case.key, metric, threshold, alpha, apart)

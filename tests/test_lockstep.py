@@ -16,7 +16,10 @@ class Server:
     """Processes of which none ever comes to its socket."""
 
     def __init__(self, error: Failure, ended: bool) -> None:
-        self.error, self.has_ended = error, ended
+        self.error, self.has_ended, self.starts = error, ended, 0
+
+    def start(self) -> None:
+        self.starts += 1
 
     def begin(self, *asked: object) -> object:
         return object()
@@ -51,3 +54,16 @@ def test_who_is_late_is_named_with_its_limit_and_who_failed_with_its_error(
     found = lockstep.trio(side, side, effort, seconds=0.1, seed=0, number=0)
     assert found.turns == []
     assert found.failures["base"] == told
+
+
+def test_servers_begin_anew_for_each_trio_where_there_are_several() -> None:
+    """Else what one of them drew when it started would be in every trio alike."""
+    base, control, head = servers = [Server(OWN, ended=True) for _ in range(3)]
+    of_base = lockstep.Side(base, factory.trial(), control=control)
+    of_head = lockstep.Side(head, factory.trial())
+    for number in range(2):
+        lockstep.trio(of_base, of_head, Effort(), seconds=0.1, seed=0, number=number)
+    assert [server.starts for server in servers] == [2, 2, 2]
+    shared = lockstep.Side(head, factory.trial(), control=head)
+    lockstep.trio(shared, of_head, Effort(), seconds=0.1, seed=0, number=0)
+    assert head.starts == 2
