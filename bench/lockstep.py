@@ -134,7 +134,7 @@ def _begin_anew(servers: Sequence[Executor]) -> None:
     """Servers that are not one for all are others for each trio.
 
     How a server lies in memory is drawn when it starts, and all its processes share it:
-    of three that flipped images one was 5 to 6 % slower in three of eight guards of an
+    of three that flipped images one was 4 to 8 % slower in three of eight guards of an
     interpreter against itself, in every trio alike. So it differs from trio to trio.
     """
     if len(set(servers)) > 1:

@@ -24,6 +24,7 @@ from bench.requests import (
     Outcome,
     Place,
     encoded,
+    end_forked,
     environment,
     lost,
     read_outcome,
@@ -128,7 +129,7 @@ class ForkServer(Executor):
         ended = self._answer("status", _left(begun, effort), number)
         late = ended is None
         if late:
-            _kill_forked(child["pid"])
+            end_forked(child["pid"])
             ended = self._answer("status", START_SECONDS, number)
         if ended is None:
             return lost("the fork server is gone: " + self._log_tail(), asked)
@@ -273,15 +274,6 @@ def _kill(process: subprocess.Popen) -> None:
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     process.stdin.close()
-
-
-def _kill_forked(child: int) -> None:
-    """End a run with all that it has started; it may not lead a group yet."""
-    try:
-        os.killpg(child, signal.SIGKILL)
-    except ProcessLookupError:
-        with contextlib.suppress(ProcessLookupError):  # it has ended
-            os.kill(child, signal.SIGKILL)
 
 
 def _scratch(owner: Executor) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -170,6 +171,15 @@ def lost(message: str, asked: float) -> Outcome:
     """The outcome of a request whose server is gone."""
     failure = Failure(type="Died", message=message)
     return Outcome(b"", failure, time.monotonic() - asked)
+
+
+def end_forked(child: int) -> None:
+    """Kill a run with all that it has started; it may not lead a group yet."""
+    try:
+        os.killpg(child, signal.SIGKILL)
+    except ProcessLookupError:
+        with contextlib.suppress(ProcessLookupError):  # it has ended
+            os.kill(child, signal.SIGKILL)
 
 
 def environment(home: Home) -> dict[str, str]:

@@ -23,6 +23,7 @@ from typing import IO
 # draws: a sixth of the server's start. Only Keras does without: a user's file may not.
 sys.modules["matplotlib"] = None
 from bench import worker  # noqa: E402  TensorFlow and Keras, before any fork
+from bench.requests import end_forked  # noqa: E402
 from bench.turns import PROTOCOL  # noqa: E402
 
 del sys.modules["matplotlib"]
@@ -118,10 +119,7 @@ def _ended(child: int) -> int:
 def _kill(children: dict[int, tuple[int, int]]) -> None:
     """The runner went away, or is done: what still runs is of no use to anybody."""
     for child, _ in children.values():
-        try:
-            os.killpg(child, signal.SIGKILL)
-        except ProcessLookupError:  # it leads no group yet: it has just begun
-            os.kill(child, signal.SIGKILL)
+        end_forked(child)
         os.waitpid(child, 0)
 
 

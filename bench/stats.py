@@ -183,8 +183,8 @@ def trials(table: pd.DataFrame) -> pd.DataFrame:
     identity = ["machine", "key"]
     trial = frame.groupby(identity, sort=False).ngroup().to_numpy()
     result = frame.drop_duplicates(identity).reset_index(drop=True)
-    result = result.drop(columns=["log_seconds", "trending", "short", "run"])
-    result = result.drop(columns=["round", "error"])
+    of_a_run = ["log_seconds", "trending", "short", "run", "round", "error"]
+    result = result.drop(columns=of_a_run)
     scene = result.groupby(list(SCENE), sort=False).ngroup().to_numpy()
     result["scene"] = scene
     result["failed"] = np.bincount(trial, frame["error"].ne("").to_numpy(float)).astype(
