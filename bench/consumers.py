@@ -9,6 +9,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import keras
 import tensorflow as tf
@@ -21,7 +22,8 @@ class Consumer:
     Attributes:
         trace: Trace, compile, start the device; called once, before `step`.
         step: Pull one batch, from Python; for the first batch, filling, calibrating.
-        window: Batches to a function that pulls so many.
+        window: Batches to a function that pulls so many; with `start`, it begins no
+            earlier than at this batch of the stream.
         epoch: Pull from a fresh iterator to its end; the number of batches, 0 where
             only counting them would tell. The next `step` starts afresh: an iterator
             at its end has lost its graph.
@@ -30,16 +32,18 @@ class Consumer:
         batches: Count the batches of an epoch.
         prebuild: Make the variables that tracing makes on its way, as `fit` does it,
             at the price of a second trace; where nobody reads how long that takes.
+        pulled: Batches that have been pulled of the iterator made last.
     """
 
     trace: Callable[[], None]
     step: Callable[[], None]
-    window: Callable[[int], Callable[[], None]]
+    window: Callable[..., Callable[[], None]]
     epoch: Callable[[], int]
     iterator: Callable[[], object]
     traces: Callable[[], int] = lambda: 0
     batches: Callable[[], int] = lambda: 0
     prebuild: Callable[[], None] = lambda: None
+    pulled: Callable[[], int] = lambda: 0
 
 
 def drain(dataset: tf.data.Dataset) -> Consumer:
@@ -48,22 +52,35 @@ def drain(dataset: tf.data.Dataset) -> Consumer:
     One Python call costs 50 to 120 microseconds, so a window makes only one. Skipped
     batches are made in full: `tests/test_consumers.py` counts the map calls.
     """
-    state = {}
+    state = {"pulled": 0, "each": 1}
 
     def single() -> Iterator:
         if "single" not in state:
             state["single"] = state["iterator"] = iter(dataset)
+            state.update(pulled=0, each=1)
         return state["single"]
 
     def step() -> None:
         next(state["iterator"] if "iterator" in state else single())
+        state["pulled"] += state["each"]
 
-    def window(batches: int) -> Callable[[], None]:
+    def window(batches: int, start: int = 0) -> Callable[[], None]:
         if batches > 1:
             state.pop("single", None)
-            state["iterator"] = iter(dataset.shard(batches, batches - 1))
-        iterator = state["iterator"] if batches > 1 else single()
-        return lambda: next(iterator)
+            several = dataset.skip(start).shard(batches, batches - 1)
+            state["iterator"] = iter(several)
+            state.update(pulled=start, each=batches)
+            iterator = state["iterator"]
+        else:
+            iterator = single()
+            while state["pulled"] < start:
+                step()
+
+        def pull() -> None:
+            next(iterator)
+            state["pulled"] += batches
+
+        return pull
 
     def epoch() -> int:
         # No element has this index: everything is made, nothing handed to Python. The
@@ -71,14 +88,21 @@ def drain(dataset: tf.data.Dataset) -> Consumer:
         beyond = 2**31 - 1
         for _ in dataset.shard(beyond, beyond - 1):
             raise RuntimeError(f"an epoch of more than {beyond} batches")
-        state.clear()
+        for name in ("iterator", "single"):
+            state.pop(name, None)
         return max(0, int(dataset.cardinality()))
 
     def batches() -> int:
         return int(dataset.reduce(tf.constant(0, tf.int64), lambda n, *_: n + 1))
 
     return Consumer(
-        lambda: None, step, window, epoch, lambda: state["iterator"], batches=batches
+        lambda: None,
+        step,
+        window,
+        epoch,
+        lambda: state["iterator"],
+        batches=batches,
+        pulled=lambda: state["pulled"],
     )
 
 
@@ -89,7 +113,7 @@ def drain_model(
 
     The last output is carried through the loop, so that no call can be pruned away.
     """
-    state = {}
+    state = {"pulled": 0}
     compiled = tf.function(call, jit_compile=jit or None)
 
     @tf.function
@@ -107,8 +131,9 @@ def drain_model(
 
     def pull(batches: int) -> None:
         if "iterator" not in state:
-            state["iterator"] = iter(dataset)
+            state.update(iterator=iter(dataset), pulled=0)
         loop(state["iterator"], tf.constant(batches)).numpy()
+        state["pulled"] += batches
 
     def step() -> tf.Tensor:
         return loop(state["iterator"], tf.constant(1))
@@ -116,10 +141,11 @@ def drain_model(
     return Consumer(
         trace=lambda: pull(1),
         step=lambda: pull(1),
-        window=lambda batches: lambda: pull(batches),
+        window=partial(_window, pull, state),
         epoch=lambda: _python_epoch(dataset, state, step),
         iterator=lambda: state["iterator"],
         traces=loop.experimental_get_tracing_count,
+        pulled=lambda: state["pulled"],
     )
 
 
@@ -134,7 +160,7 @@ def train(
         first: A batch to trace with, so that tracing is apart from the pipeline.
         device: Where the model runs.
     """
-    state = {"traces": 0}
+    state = {"traces": 0, "pulled": 0}
     train_step = model.train_step
 
     def counted(data: object) -> object:
@@ -157,20 +183,31 @@ def train(
 
     def pull(batches: int) -> None:
         if "iterator" not in state:
-            state["iterator"] = iter(dataset)
+            state.update(iterator=iter(dataset), pulled=0)
         for _ in range(batches):
             loss = step()
+        state["pulled"] += batches
         float(loss)  # device work is asynchronous until a value comes back
 
     return Consumer(
         trace=trace,
         step=lambda: pull(1),
-        window=lambda batches: lambda: pull(batches),
+        window=partial(_window, pull, state),
         epoch=lambda: _python_epoch(dataset, state, step),
         iterator=lambda: state["iterator"],
         traces=lambda: state["traces"],
         prebuild=prebuild,
+        pulled=lambda: state["pulled"],
     )
+
+
+def _window(
+    pull: Callable[[int], None], state: dict, batches: int, start: int = 0
+) -> Callable[[], None]:
+    """A function that pulls so many batches, of an iterator that goes on."""
+    if state["pulled"] < start:
+        pull(start - state["pulled"])
+    return partial(pull, batches)
 
 
 def step_facts(

@@ -132,9 +132,8 @@ def processor_spread(seconds: float) -> float:
     def work() -> None:
         sum(range(100_000))
 
-    series = timing.measure(
-        work, 1, time.perf_counter, warmup_seconds=0.2, steady_seconds=seconds
-    )
+    extent = timing.Extent(warmup_seconds=0.2, steady_seconds=seconds)
+    series = timing.measure(work, 1, time.perf_counter, extent)
     low, middle, high = statistics.quantiles(series.steady, n=4)
     return (high - low) / middle
 

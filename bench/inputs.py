@@ -241,13 +241,19 @@ def _listed(folder: Path) -> list[Path]:
 
 
 def _files(paths: list[Path], count: int) -> Inputs:
+    """Files in one random order, as users read them.
+
+    Sorted, they come class by class, and a second of them is of the first class alone.
+    """
     classes = sorted({path.parent.name for path in paths})
     digest = hashlib.sha256()
     for path in paths:
         digest.update(path.name.encode() + path.read_bytes())
+    order = np.random.default_rng(SEED).permutation(len(paths))
+    labels = [classes.index(path.parent.name) for path in paths]
     return Inputs(
-        features=np.array([str(path) for path in paths]),
-        labels=np.array([classes.index(p.parent.name) for p in paths], dtype=np.int64),
+        features=np.array([str(path) for path in paths])[order],
+        labels=np.array(labels, dtype=np.int64)[order],
         fingerprint=digest.hexdigest()[:16],
         count=count,
     )

@@ -9,12 +9,18 @@ from dataclasses import replace
 
 import numpy as np
 
-from bench import memory, sources, timing, turns
+from bench import machine, memory, rhythm, sources, timing, turns
 from bench.consumers import Consumer
 from bench.machine import cpu_seconds
 from bench.pipeline import prepared
+from bench.rhythm import Laying, Rhythm
 from bench.trial import Effort
 from bench.work import Work
+
+# A whole epoch may take so many times as long as the steady phase should. A buffer of
+# 80,000 records that is filled in three seconds is then timed whole in any sweep.
+WHOLE = 8
+GUESSING = 32  # steps, before the first window is tried
 
 
 class Stopwatch:
@@ -40,6 +46,8 @@ def time_windows(
     effort: Effort,
     clock: Stopwatch,
     found: dict[str, object],
+    *,
+    held: bool = False,
 ) -> None:
     """First batch, filling of caches, calibration, ramp and steady windows.
 
@@ -49,25 +57,29 @@ def time_windows(
         effort: How much to measure.
         clock: Takes the phases' seconds.
         found: Takes the samples and flags.
+        held: Whether the consumer works on one batch held in memory.
     """
     p, flags = work.pipeline, found["flags"]
-    window, batches = _ready(consumer, work, effort, clock)
+    earlier = effort.windows
+    with clock.time("check"):
+        beat = work.rhythm(held=held, counting=0 if earlier else effort.steady_seconds)
+    if earlier:
+        beat = replace(beat, epoch=earlier.epoch)
+    _first_and_fill(consumer, work, clock)
+    with clock.time("calibrate"):
+        laying, extent = _laid(consumer, beat, effort)
+        window = consumer.window(laying.batches, laying.start)
     mark = {}
 
     def between() -> None:
         gc.disable()
         mark.update(cpu=cpu_seconds(), traces=consumer.traces())
+        mark.update(start=consumer.pulled(), conditions=machine.Conditions())
 
-    series = timing.measure(
-        window,
-        batches,
-        time.perf_counter,
-        warmup_seconds=effort.warmup_seconds,
-        steady_seconds=effort.steady_seconds,
-        between=between,
-    )
-    examples = batches * p.batch_size * len(series.steady)
-    found["cpu_seconds_per_example"] = (cpu_seconds() - mark["cpu"]) / examples
+    series = timing.measure(window, laying.batches, time.perf_counter, extent, between)
+    spent = cpu_seconds() - mark["cpu"]
+    others = mark["conditions"].read(0.0)
+    examples = laying.batches * p.batch_size * len(series.steady)
     if consumer.traces() != mark["traces"]:
         flags.append("retraced")
     if not series.settled:
@@ -76,8 +88,26 @@ def time_windows(
     found |= {
         "samples": series.steady,
         "ramp_samples": series.ramp,
-        "batches_per_sample": batches,
+        "batches_per_sample": laying.batches,
+        "cpu_seconds_per_example": spent / examples,
+        "start_batches": mark["start"],
+        "epoch_batches": beat.epoch,
+        "foreign_share": machine.foreign_share(others),
     }
+    _say_what_was_timed(beat, laying.batches * len(series.steady), found)
+
+
+def _say_what_was_timed(beat: Rhythm, batches: int, found: dict[str, object]) -> None:
+    """The share of an epoch that was timed, and what was not and counts."""
+    facts = found["facts"]
+    if beat.epoch:
+        facts["share_timed"] = min(1.0, batches / beat.epoch)
+    if beat.recurs:
+        facts["recurs"] = beat.recurs
+    hidden = beat.hidden(found["start_batches"], batches)
+    if hidden:
+        facts["not_timed"] = hidden
+        found["flags"].append("partly_timed")
 
 
 def time_epochs(
@@ -140,7 +170,11 @@ def take_turns(
             window = _repeated(consumer, told["pulled"])
         batches, ramp = told["batches"], []
     else:
-        window, batches = _ready(consumer, work, effort, clock)
+        _first_and_fill(consumer, work, clock)
+        with clock.time("calibrate"):
+            least = 2 * work.rhythm().together
+            batches, _ = _calibrated(consumer, effort.window_seconds, least, 0)
+            window = consumer.window(batches)
         with clock.time("ramp"):
             ramp = _ramped(window, batches, effort.warmup_seconds)
     gc.disable()
@@ -173,9 +207,7 @@ def _ramped(
     """
     samples, deadline = [], time.perf_counter() + limit_seconds
     while time.perf_counter() < deadline and not timing.settled(samples):
-        start = time.perf_counter()
-        window()
-        samples.append((time.perf_counter() - start) / batches)
+        samples.append(_seconds(window) / batches)
     return samples
 
 
@@ -220,10 +252,8 @@ def _repeated(consumer: Consumer, pulled: list) -> Callable[[], None]:
     return window
 
 
-def _ready(
-    consumer: Consumer, work: Work, effort: Effort, clock: Stopwatch
-) -> tuple[Callable[[], None], int]:
-    """The first batch, full caches, and a window of the right length."""
+def _first_and_fill(consumer: Consumer, work: Work, clock: Stopwatch) -> None:
+    """The first batch, and full caches."""
     p = work.pipeline
     with clock.time("first_batch"):
         consumer.step()
@@ -235,22 +265,87 @@ def _ready(
         with clock.time("fill"):  # to its end and one past it, or it is thrown away
             for _ in range(kept // p.batch_size + 2):
                 consumer.step()
-    with clock.time("calibrate"):
-        return _calibrated(consumer, effort.window_seconds)
+
+
+def _laid(
+    consumer: Consumer, beat: Rhythm, effort: Effort
+) -> tuple[Laying, timing.Extent]:
+    """How windows are laid, and how long they go on: as in an earlier run, or by now.
+
+    Runs with the same windows at the same places of the stream can be compared place by
+    place: what is long there in all of them is the pipeline's, and not a neighbour's.
+    """
+    most = WHOLE * effort.steady_seconds
+    earlier = effort.windows
+    if earlier:
+        laying = Laying(earlier.batches, 0, earlier.start)
+        counts = {"ramp_windows": earlier.ramp, "steady_windows": earlier.steady}
+        return laying, timing.Extent(
+            warmup_seconds=effort.warmup_seconds,
+            steady_seconds=effort.steady_seconds,
+            **counts,
+        )
+    least, seconds = _calibrated(
+        consumer, effort.window_seconds, 2 * beat.together, beat.ahead
+    )
+    laying = rhythm.lay(least, beat.epoch)
+    fits = seconds * max(beat.epoch, laying.batches) <= most
+    if not fits:
+        laying = Laying(least, 0)
+    return laying, timing.Extent(
+        warmup_seconds=effort.warmup_seconds,
+        steady_seconds=effort.steady_seconds,
+        per_epoch=laying.per_epoch,
+        most_seconds=most,
+    )
 
 
 def _calibrated(
-    consumer: Consumer, window_seconds: float
-) -> tuple[Callable[[], None], int]:
-    """A window of at least the wanted length, and its batches."""
-    batches = 1
+    consumer: Consumer, window_seconds: float, least: int, ahead: int
+) -> tuple[int, float]:
+    """Batches of a window of at least the wanted length, and seconds a batch.
+
+    What stood ready is pulled before, and two windows are timed: the first pull after a
+    pause is of what was prepared meanwhile. Single steps tell where to begin, since
+    each new window may begin with a shuffle buffer that has to be filled.
+
+    Args:
+        consumer: What pulls the batches.
+        window_seconds: The least length of a window.
+        least: Batches that a window must have: those of whole rounds of what arrives
+            together.
+        ahead: Batches that may stand ready.
+
+    Returns:
+        The batches, and the seconds a batch of the quicker window: the other one may
+        have had a refill.
+    """
+    batches = max(least, _guessed(consumer, window_seconds, ahead))
     while True:
         window = consumer.window(batches)
-        window()  # fills buffers
-        start = time.perf_counter()
-        window()
-        spent = time.perf_counter() - start
+        for _ in range(max(1, -(-ahead // batches))):
+            window()
+        one, other = _seconds(window), _seconds(window)
+        spent = (one + other) / 2
         if spent >= 0.8 * window_seconds:
-            return window, batches
+            return batches, min(one, other) / batches
         growth = min(1000.0, max(1.5, window_seconds / max(spent, 1e-9)))
         batches = max(batches + 1, round(batches * growth))
+
+
+def _guessed(consumer: Consumer, window_seconds: float, ahead: int) -> int:
+    """Batches that fit into half a window, by steps from Python; one at least."""
+    for _ in range(ahead):
+        consumer.step()
+    steps, start = 0, time.perf_counter()
+    while steps < GUESSING and time.perf_counter() - start < window_seconds:
+        consumer.step()
+        steps += 1
+    spent = time.perf_counter() - start
+    return max(1, int(steps * window_seconds / (2 * spent)))
+
+
+def _seconds(window: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    window()
+    return time.perf_counter() - start

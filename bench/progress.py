@@ -114,7 +114,7 @@ def summary(run: Run) -> str:
     if error:
         first = error.message.strip().partition("\n")[0]  # of NumPy's dump, the report
         return f"{run.key}: {error.type}: {first}"
-    seconds = statistics.median(run.measured.samples)
+    seconds = statistics.fmean(run.measured.samples)
     rate = run.trial.pipeline.batch_size / seconds
     return f"{compact(rate)} examples/s {run.key}"
 

@@ -13,7 +13,7 @@ import msgspec
 
 from bench import machine
 from bench.processes import Executor
-from bench.trial import Effort, Measured, Run, Trial
+from bench.trial import Effort, Measured, Run, Trial, Windows
 
 REPEAT_SHARE = 0.1  # repeats are at most this share of the runs made
 
@@ -61,6 +61,7 @@ def rounds(
     every = dict.fromkeys((trial.key for trial in trials), effort)
     wanted = wanted or (lambda number: every if number < effort.rounds else {})
     made = repeated = 0
+    laid: dict[tuple[str, float], Windows] = {}
     for number in itertools.count():
         efforts = wanted(number)
         if not efforts:
@@ -79,7 +80,8 @@ def rounds(
                 if time_is_up():
                     return
                 place = _Place(sweep, seed, number, order.index(trial))
-                run = _run(trial, executor, efforts[trial.key], place)
+                run = _run(trial, executor, _as_laid(efforts, trial, laid), place)
+                laid |= _laying(run)
                 made += 1
                 if _disturbed(run):
                     disturbed.append(run)
@@ -93,6 +95,32 @@ def rounds(
                 yield _run(run.trial, executor, run.effort, place, repeat=1)
         finally:
             executor.stop()
+
+
+def _as_laid(
+    efforts: Mapping[str, Effort],
+    trial: Trial,
+    laid: Mapping[tuple[str, float], Windows],
+) -> Effort:
+    """The trial's effort, with the windows of an earlier run of the same length."""
+    effort = efforts[trial.key]
+    return replace(effort, windows=laid.get((trial.key, effort.steady_seconds)))
+
+
+def _laying(run: Run) -> dict[tuple[str, float], Windows]:
+    """How a run laid its windows, by its trial and effort; empty if it had none."""
+    measured = run.measured
+    if not measured.samples or not measured.epoch_batches:
+        return {}
+    ramp = len(measured.ramp_samples)
+    windows = Windows(
+        batches=measured.batches_per_sample,
+        start=measured.start_batches - ramp * measured.batches_per_sample,
+        ramp=ramp,
+        steady=len(measured.samples),
+        epoch=measured.epoch_batches,
+    )
+    return {(run.key, run.effort.steady_seconds): windows}
 
 
 def _disturbed(run: Run) -> bool:

@@ -119,9 +119,11 @@ def _time_calls(
         lambda: call(next(following)),
         1,
         time.perf_counter,
-        warmup_seconds=effort.warmup_seconds,
-        steady_seconds=min(effort.steady_seconds, enough),
-        between=between,
+        timing.Extent(
+            warmup_seconds=effort.warmup_seconds,
+            steady_seconds=min(effort.steady_seconds, enough),
+        ),
+        between,
     )
     examples = len(series.steady) * work.pipeline.batch_size
     found["cpu_seconds_per_example"] = (time.process_time() - mark["cpu"]) / examples

@@ -1,6 +1,7 @@
 """Where raw records come from: arrays, files with their latency, a stored result."""
 
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +12,8 @@ from tensorflow.python.data.experimental.ops import testing
 from bench.catalog import Entry
 from bench.inputs import Inputs
 from bench.pipeline import Pipeline, interleave
+
+COUNTED = 256  # records at a time
 
 
 def source(
@@ -35,6 +38,21 @@ def source(
         return opened.flat_map(lambda _: module.read(path, label))
 
     return interleave(p, dataset, slow)
+
+
+def records(dataset: tf.data.Dataset, seconds: float) -> int:
+    """How many records a pass has, counted in the runtime; 0 where it takes longer.
+
+    Args:
+        dataset: Raw records, finite.
+        seconds: How long counting may take.
+    """
+    count, deadline = 0, time.monotonic() + seconds
+    for some in dataset.map(lambda *_: 0).batch(COUNTED):
+        count += int(some.shape[0])
+        if time.monotonic() > deadline:
+            return 0
+    return count
 
 
 def store(dataset: tf.data.Dataset, folder: Path) -> tuple[tf.data.Dataset, int]:

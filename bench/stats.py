@@ -2,11 +2,12 @@
 
 The unit of evidence is a run, that is one process: samples of one process share its
 memory layout, its threads and its neighbours, so a test over all samples pooled finds
-differences where there are none. Each run gives one figure, its samples' median.
+differences where there are none. Each run gives one figure, the mean of its samples;
+see `rates`.
 
-- A trial's time is the geometric mean of its runs' medians, with a t interval on the
-  log scale over the runs.
-- Two trials are compared by the log-ratio of their runs' medians within each round,
+- A trial's time is the geometric mean of its runs' means, with a t interval on the log
+  scale over the runs.
+- Two trials are compared by the log-ratio of their runs' means within each round,
   with a t interval over the rounds: what is slow for a whole round cancels.
 - Trials are compared only within a scene: same machine and versions, same workload,
   consumer, unit and input.
@@ -32,7 +33,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from bench import beside, rounds, trend
+from bench import beside, rates, rounds, trend
 from bench.rounds import ROUND, within_rounds
 from bench.table import SCENE
 
@@ -41,7 +42,7 @@ FEWEST_ROUNDS = 3  # two rounds agree by chance so often that a verdict would mi
 MARGINS = {"drain": 0.03, "train": 0.05, "model": 0.05, "serve": 0.05}
 UNSTABLE_SPREAD = 0.10  # standard deviation between runs; a 5-run interval of +-12 %
 # A trial with one of these did not do the work that it is compared on.
-NOT_RANKED = ("frozen_random", "cache_not_filled", "retraced")
+NOT_RANKED = ("frozen_random", "cache_not_filled", "retraced", "partly_timed")
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def geometric(values: np.ndarray) -> Interval:
 
 
 def ratio(values: np.ndarray, baseline: np.ndarray) -> Interval:
-    """The paired ratio of two trials' run medians, an element a round."""
+    """The paired ratio of two trials' runs, an element a round."""
     return geometric(np.asarray(values, float) / np.asarray(baseline, float))
 
 
@@ -122,18 +123,19 @@ def _kept(function: Callable) -> Callable:
 
 @_kept
 def runs(table: pd.DataFrame) -> pd.DataFrame:
-    """A row a run: the median of its samples, in place of the samples.
+    """A row a run: the mean of its samples, in place of the samples; see `rates`.
 
     A run beside heavy load is made once more, and the table keeps both: here the one
     beside less load stands for its round.
 
-    Adds `log_seconds`, the log of the median seconds an example, `trending`, and
-    `short`, whether it only chose who raced; see `rounds`.
+    Adds `log_seconds`, the log of the mean seconds an example, `usual_log_seconds`,
+    that of the median, `trending`, and `short`, whether it only chose who raced; see
+    `rounds`.
     """
-    medians = table.groupby("run")["seconds_per_batch"].median()
     frame = table.drop_duplicates("run").set_index("run", drop=False)
     frame = frame.drop(columns=["sample", "examples_per_second"]).rename_axis(None)
-    seconds = medians.reindex(frame.index).to_numpy(float)
+    frame = rates.add(frame, table)
+    size = frame["batch_size"].to_numpy(float)
     trending = pd.Series(False, index=frame.index)
     for count, some in frame.groupby("samples").groups.items():
         if count >= trend.SAMPLES:
@@ -141,8 +143,8 @@ def runs(table: pd.DataFrame) -> pd.DataFrame:
             values = table.loc[rows, "seconds_per_batch"].to_numpy().reshape(-1, count)
             trending[table.loc[rows, "run"].to_numpy()[::count]] = trend.trends(values)
     frame = frame.assign(
-        seconds_per_batch=seconds,
-        log_seconds=np.log(seconds / frame["batch_size"].to_numpy(float)),
+        log_seconds=np.log(frame["seconds_per_batch"].to_numpy(float) / size),
+        usual_log_seconds=np.log(frame.pop("usual_seconds_per_batch") / size),
         trending=trending,
     )
     frame = frame[~_superseded(frame)]
@@ -174,7 +176,9 @@ def trials(table: pd.DataFrame) -> pd.DataFrame:
     deviation between runs; `unstable`, `not_steady`, `ranked`; `best`; `lead`, how many
     times as fast as this trial the best one is, with `lead_low`, `lead_high`,
     `lead_pairs` (the rounds behind it) and `lead_verdict` (`faster`: the best is faster
-    than this one); and those of `beside`. Short runs that chose who raced do not count
+    than this one); those of `beside`; those of `rates.stalls`, with
+    `usual_examples_per_second` and `mean_over_usual`, the ratio of the mean time to the
+    usual one. Short runs that chose who raced do not count
     beside full ones; see `rounds`.
     """
     frame = runs(table)
@@ -183,7 +187,8 @@ def trials(table: pd.DataFrame) -> pd.DataFrame:
     identity = ["machine", "key"]
     trial = frame.groupby(identity, sort=False).ngroup().to_numpy()
     result = frame.drop_duplicates(identity).reset_index(drop=True)
-    of_a_run = ["log_seconds", "trending", "short", "run", "round", "error"]
+    of_a_run = ["log_seconds", "usual_log_seconds", "trending", "short", "run"]
+    of_a_run += ["round", "error"]
     result = result.drop(columns=of_a_run)
     scene = result.groupby(list(SCENE), sort=False).ngroup().to_numpy()
     result["scene"] = scene
@@ -205,6 +210,10 @@ def trials(table: pd.DataFrame) -> pd.DataFrame:
         result[f"seconds_per_batch{suffix}"] = np.exp(value) * size
     for suffix, value in {"": mean, "_low": high, "_high": low}.items():
         result[f"examples_per_second{suffix}"] = np.exp(-value)
+    usual = frame["usual_log_seconds"].groupby(trial).mean().to_numpy()
+    result["usual_examples_per_second"] = np.exp(-usual)
+    result["mean_over_usual"] = np.exp(logs.groupby(trial).mean().to_numpy() - usual)
+    result = result.merge(rates.stalls(frame, table), on=identity, how="left")
     result["spread"] = np.expm1(deviation)
     result["unstable"] = result["spread"] > UNSTABLE_SPREAD
     result["not_steady"] = frame["trending"].groupby(trial).mean().to_numpy() >= 0.5

@@ -16,6 +16,7 @@ from bench import (
     glossary,
     judge,
     layer_table,
+    lumps,
     prices,
     stats,
     table,
@@ -43,7 +44,9 @@ COLUMNS = [
     *("flags", "cpu_seconds_per_example", "peak_resident_bytes"),
 ]
 
-SHOWN = list(dict.fromkeys(["scene", "key", *table.SCENE, *answers.NEEDED]))
+SHOWN = list(
+    dict.fromkeys(["scene", "key", *table.SCENE, *answers.NEEDED, *lumps.NEEDED])
+)
 
 
 def of(
@@ -72,6 +75,7 @@ def of(
                     and (said := binding.get((row["machine"], row["key"])))
                 ],
                 "cautions": answers.cautions(rows)
+                + lumps.cautions(rows)
                 + twins.cautions(
                     [(row["machine"], row["key"]) for row in rows],
                     [row["label"] for row in rows],

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 RAMP_WINDOWS = 4
 RAMP_TOLERANCE = 0.05
+FEWEST_WINDOWS = 3
 
 
 @dataclass
@@ -39,13 +40,54 @@ def settled(samples: list[float]) -> bool:
     return abs(later - earlier) <= RAMP_TOLERANCE * earlier
 
 
+@dataclass(frozen=True, kw_only=True)
+class Extent:
+    """How long to measure.
+
+    Attributes:
+        warmup_seconds: The most that the ramp may take.
+        steady_seconds: Steady windows go on until this much time is measured.
+        per_epoch: After so many windows whole epochs have passed; steady windows end
+            only then. 0 where the length of an epoch is not known.
+        most_seconds: Where whole epochs take longer than this, they are not waited for.
+        ramp_windows: So many windows are the ramp, as in an earlier run of the same
+            trial; 0 lets it settle.
+        steady_windows: So many are steady, for the same reason; 0 goes by the time.
+    """
+
+    warmup_seconds: float
+    steady_seconds: float
+    per_epoch: int = 0
+    most_seconds: float = float("inf")
+    ramp_windows: int = 0
+    steady_windows: int = 0
+
+    def warm(self, series: Series) -> bool:
+        """Whether the ramp is over: as an earlier one, settled, or at its limit."""
+        if self.ramp_windows:
+            return len(series.ramp) >= self.ramp_windows
+        return series.settled or series.ramp_seconds >= self.warmup_seconds
+
+    def enough(self, series: Series) -> bool:
+        """Whether the steady phase is over.
+
+        What lies behind whole epochs counts each of their costs as often as it comes:
+        three windows of ten would count a refill three times too often, or not at all.
+        """
+        count, seconds = len(series.steady), series.steady_seconds
+        if count < FEWEST_WINDOWS:
+            return False
+        if self.steady_windows:
+            return count >= self.steady_windows
+        whole = not self.per_epoch or count % self.per_epoch == 0
+        return seconds >= self.steady_seconds and (whole or seconds > self.most_seconds)
+
+
 def measure(
     window: Callable[[], None],
     batches: int,
     clock: Callable[[], float],
-    *,
-    warmup_seconds: float,
-    steady_seconds: float,
+    extent: Extent,
     between: Callable[[], None] = lambda: None,
 ) -> Series:
     """Time windows: first the ramp until it settles, then the steady phase.
@@ -54,8 +96,7 @@ def measure(
         window: Pulls `batches` batches and returns when the last has come back.
         batches: Batches in a window.
         clock: Seconds, monotonic.
-        warmup_seconds: The most that the ramp may take.
-        steady_seconds: Windows go on until this much time is measured; three at least.
+        extent: How long.
         between: Called once, between ramp and steady phase.
     """
     series = Series()
@@ -65,13 +106,13 @@ def measure(
         window()
         return clock() - start
 
-    while series.ramp_seconds < warmup_seconds and not series.settled:
+    while not extent.warm(series):
         seconds = timed()
         series.ramp.append(seconds / batches)
         series.ramp_seconds += seconds
         series.settled = settled(series.ramp)
     between()
-    while series.steady_seconds < steady_seconds or len(series.steady) < 3:
+    while not extent.enough(series):
         seconds = timed()
         series.steady.append(seconds / batches)
         series.steady_seconds += seconds

@@ -78,6 +78,25 @@ def _spell(value: object) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Windows:
+    """How a run laid its windows, for later runs of the trial to lay theirs alike.
+
+    Attributes:
+        batches: In a window.
+        start: The batch of the stream with which the first one begins.
+        ramp: Windows of the ramp.
+        steady: Windows after it.
+        epoch: Batches in one pass over the data.
+    """
+
+    batches: int
+    start: int
+    ramp: int
+    steady: int
+    epoch: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Effort:
     """How much measuring each trial gets.
 
@@ -94,6 +113,7 @@ class Effort:
         check: Whether the gate checks the outputs of processes that take turns: only
             the first of a case are, as the same code on the same inputs follows.
             Whoever measures alone is checked whatever this says.
+        windows: How an earlier run of the trial laid its windows; None for the first.
     """
 
     rounds: int = 5
@@ -105,6 +125,7 @@ class Effort:
     trace_steps: int = 0
     facts: bool = True
     check: bool = True
+    windows: Windows | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +151,10 @@ class Measured:
         samples: Seconds a batch, one for each window or epoch.
         ramp_samples: The same, for the windows before the ramp was over.
         batches_per_sample: Batches in a window or an epoch.
+        start_batches: Batches of the stream that came before the first sample.
+        epoch_batches: Batches in one pass over the data; 0 where it is not known.
+        foreign_share: The share of all processors' time that other processes and guests
+            took while windows were timed; None where it was not looked at.
         phases: Seconds of `adapt`, `offline`, `build`, `trace`, `first_batch`, `fill`,
             `calibrate`, `ramp`, `steady`; of `train`, `export`, `load` before serving.
         overhead: Seconds outside the workload's own work: `fork`, `tensorflow`,
@@ -138,7 +163,8 @@ class Measured:
         process_cpu_seconds: CPU time of the whole run.
         peak_resident_bytes: The most memory the process held while it was timed.
         start_resident_bytes: What it held before it loaded anything of the workload.
-        flags: `ramp_cut`, `retraced`, `frozen_random`, `xla_off`, `cache_not_filled`.
+        flags: `ramp_cut`, `retraced`, `frozen_random`, `xla_off`, `cache_not_filled`,
+            `partly_timed`.
         facts: Figures that only some workloads or axes have, by name with unit.
         graph: The nodes of the tf.data graph that ran, source first.
         spans: Of traced training steps, `(name, start, end)` in seconds from their
@@ -151,6 +177,9 @@ class Measured:
     samples: list[float] = field(default_factory=list)
     ramp_samples: list[float] = field(default_factory=list)
     batches_per_sample: int = 0
+    start_batches: int = 0
+    epoch_batches: float = 0.0
+    foreign_share: float | None = None
     phases: dict[str, float] = field(default_factory=dict)
     overhead: dict[str, float] = field(default_factory=dict)
     cpu_seconds_per_example: float | None = None

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import ModuleType
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from bench import consumers, gate, resampling, sources
@@ -13,6 +14,7 @@ from bench.catalog import Entry
 from bench.inputs import CHECKED_EXAMPLES, Inputs
 from bench.pipeline import Pipeline, build
 from bench.preprocess import alone, apply_layers, as_written, supports_jit
+from bench.rhythm import Rhythm, rhythm
 
 
 @dataclass
@@ -67,6 +69,23 @@ class Work:
                 )
             self.rank = traced.structured_outputs.shape.rank - 1
         return self.rank
+
+    def rhythm(self, *, held: bool = False, counting: float = 0.0) -> Rhythm:
+        """When the pipeline's costs recur.
+
+        Args:
+            held: Whether one batch in memory is all that is asked for.
+            counting: How long to count the records of files, whose number only reading
+                tells; seconds. What takes longer has as many as it was asked to make.
+        """
+        rare, files, count = 0, 0, self.inputs.count
+        if self.pipeline.resample != "none":
+            rare = int(np.bincount(self.inputs.labels, minlength=2).min())
+        if self.entry.reads_files:
+            files = len(self.inputs.features)
+            raw = self._source(self._bare(self.pipeline)) if counting else None
+            count = (raw and sources.records(raw, counting)) or count
+        return rhythm(self.pipeline, count, rare=rare, files=files, held=held)
 
     @property
     def meets_examples(self) -> bool:

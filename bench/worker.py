@@ -53,7 +53,7 @@ class Request(msgspec.Struct, kw_only=True):
         verb: `prepare` makes the inputs and tells traits; `measure` makes one run.
         trial: What to measure.
         effort: How much.
-        seed: Of shuffling and of the layers' own randomness.
+        seed: Of the layers' own randomness.
         asked: When the runner asked, on the system-wide monotonic clock; seconds.
         result: Where to write what was measured; never a standard stream.
         channel: The socket at which to wait for turns; empty to measure alone.
@@ -165,7 +165,8 @@ def _measure(
         found["input_fingerprint"] = made.fingerprint
     with clock.time("adapt"):
         layers = as_layers(module.build(made.features, **entry.variant))
-    work = Work(p, entry, module, made, layers, request.seed, device)
+    # The same in every run, so that what is costly stands at the same place in all.
+    work = Work(p, entry, module, made, layers, inputs.SEED, device)
     if p.placement == "offline":
         with clock.time("offline"):
             work.store(scratch, facts)
@@ -211,7 +212,8 @@ def _measure(
     elif trial.unit == "epoch":
         time_epochs(consumer, work, effort, clock, found)
     else:
-        time_windows(consumer, work, effort, clock, found)
+        held = trial.consumer == "model"
+        time_windows(consumer, work, effort, clock, found, held=held)
     # Now: what follows holds graphs, and pipelines of its own.
     found["peak_resident_bytes"] = memory.peak_resident_bytes()
     if request.channel:  # nobody reads the graph of one that took turns

@@ -1,0 +1,93 @@
+"""What a scene's trials do only now and then, in words: lumps of time, and parts left.
+
+The rate of a trial is that of all its time. Where it differs from the usual one, the
+reader should know by what; where only a part of an epoch was timed, of which part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from bench.answers import Caution, listed
+from bench.naming import names
+from bench.words import figure
+
+WORTH_SAYING = 1.05  # times: mean over usual seconds
+WHOLE = 0.995  # of an epoch
+NOT_WHOLE = "Not ranked. Time whole epochs: --unit epoch, or fewer examples."
+PART = "Each rate is that of these examples; --unit epoch times them all."
+NEEDED = (
+    *("mean_over_usual", "usual_examples_per_second", "stall_factor", "stall_batch"),
+    *("stall_windows", "stall_count", "epoch_batches", "batches_per_sample"),
+    *("fact_share_timed", "fact_recurs", "fact_not_timed"),
+)
+
+Row = Mapping[str, object]
+
+
+def cautions(rows: Sequence[Row]) -> list[Caution]:
+    """One for each trial whose time comes in lumps, or that was timed in part.
+
+    Args:
+        rows: Of one scene, from `stats.trials`, with `NEEDED` where it is known.
+    """
+    called = names([row["label"] for row in rows])
+    made, parts = [], []
+    for row in rows:
+        name, share = called[row["label"]], _share(row)
+        left = row.get("fact_not_timed")
+        if isinstance(left, str) and left:
+            part = f"partly timed: {share} of an epoch was timed, and not how {left}."
+            made.append(Caution(f"{name}: {part}", NOT_WHOLE))
+        elif share:
+            parts.append(f"{share} ({name})")
+        lump = sentence(row)
+        if lump:
+            usual = f"{figure(row['usual_examples_per_second'])} examples a second"
+            remedy = f"The rate counts this; the usual one is {usual}."
+            made.append(Caution(f"{name}: {lump}", remedy))
+    if parts:
+        what = f"A part of an epoch was timed: {listed(parts)}."
+        made.append(Caution(what, PART))
+    return made
+
+
+def sentence(row: Row) -> str:
+    """Which windows take longer than the usual one, and why; empty if none matter."""
+    mean = row.get("mean_over_usual")
+    if not mean or pd.isna(mean) or not mean > WORTH_SAYING:
+        return ""
+    factor, windows = row.get("stall_factor"), row.get("stall_windows")
+    count = max(1, int(row.get("stall_count") or 0)) if factor == factor else 0
+    if not count or factor < 2:
+        return f"its mean time is {figure(mean)} times its usual one."
+    each = f"one window in {round(windows / count)}"
+    which = each if count > 1 else f"one of {int(windows)} windows"
+    return f"{which} takes up to {figure(factor)} times as long as usual{_why(row)}."
+
+
+def _why(row: Row) -> str:
+    """The place of the longest window, and what is known to happen there."""
+    batch, epoch = row["stall_batch"], row["epoch_batches"]
+    if pd.isna(batch) or not epoch > 1:
+        return ""
+    width = row["batches_per_sample"]
+    at_start = batch < width or batch + width > epoch
+    recurs = row.get("fact_recurs")
+    if at_start and isinstance(recurs, str) and recurs:
+        return f": {recurs}"
+    last = min(batch + width, epoch)
+    several = f"batches {batch:,.0f} to {last:,.0f}"
+    where = f"batch {batch:,.0f}" if width == 1 else several
+    begins = " where an epoch begins," if at_start else ""
+    return f",{begins} at {where} of {epoch:,.0f}"
+
+
+def _share(row: Row) -> str:
+    """The share of an epoch that was timed; empty if it was whole, or is not known."""
+    share = row.get("fact_share_timed", np.nan)
+    known = not pd.isna(share) and share < WHOLE
+    return f"{100 * share:.2g} %" if known else ""
