@@ -13,9 +13,11 @@ import numpy as np
 from scipy import stats as distributions
 
 from bench.lockstep import Trio
+from bench.places import Places, blocks, compare
 from bench.stats import Interval
 
 LEAST_TRIOS = 3
+BY_PLACE = ("seconds_per_example", "cpu_seconds_per_example")
 # From each end: the middle fifth is left. A virtual core is fast or slow for tens of
 # milliseconds, so differences of turns are near their centre or far from it: images,
 # on one processor, scatter from trio to trio by about 0.85 of what the middle half
@@ -45,14 +47,48 @@ def head(trio: Trio, metric: str) -> tuple[float, float]:
     is as skewed to either side if nothing changed, so that its centre is 0, but head
     less the mean of two bases is not. By that text seemed 0.2 to 0.3 % faster.
     """
-    logs = _logs(trio, metric)
-    return _of_head(logs), CONTROL_SHARE**0.5 * _error(logs)
+    logs = turn_logs(trio, metric)
+    return _of_head(logs), CONTROL_SHARE**0.5 * error(logs)
 
 
 def control(trio: Trio, metric: str) -> tuple[float, float]:
     """Log-ratio of one base to the other, which ought to be nothing; and its error."""
-    logs = _logs(trio, metric)
-    return _of_control(logs), _error(logs)
+    logs = turn_logs(trio, metric)
+    return _of_control(logs), error(logs)
+
+
+def over_trios(
+    logs: Sequence[np.ndarray], errors: Sequence[float], metric: str
+) -> tuple[list[tuple[float, float]], list[tuple[float, float]], Places | None]:
+    """Log-ratios of head and of the control in each trio, with their errors.
+
+    All trios of a case are needed: what is long at the same place in nearly all of
+    them is a cost of the pipeline and counts; see `places`.
+
+    Args:
+        logs: Of each trio, from `turn_logs`.
+        errors: Of each of them, from `error`; a bootstrap, which long places do not
+            move.
+        metric: Of the guard.
+
+    Returns:
+        Head's, the control's, and what the places have in common; None where a metric
+        has no turns, or only their percentile.
+    """
+    if metric not in BY_PLACE:
+        both = list(zip(logs, errors, strict=True))
+        heads = [(_of_head(one), CONTROL_SHARE**0.5 * known) for one, known in both]
+        return heads, [(_of_control(one), known) for one, known in both], None
+    common = compare(logs)
+    heads, controls = [], []
+    for number, one in enumerate(logs):
+        own = one[~common.long[: len(one)]]
+        summed = blocks(own if len(own) else one, common.block)
+        known = errors[number] if common.block == 1 else error(summed)
+        ratio = _of_head(summed) + common.head[number]
+        heads.append((ratio, CONTROL_SHARE**0.5 * known))
+        controls.append((_of_control(summed) + common.control[number], known))
+    return heads, controls, common
 
 
 def centre(values: np.ndarray, axis: int = 0) -> np.ndarray:
@@ -165,7 +201,7 @@ def _weighed(
     return ratios, 1 / (OWN * own + (1 - OWN) * typical + between)
 
 
-def _logs(trio: Trio, metric: str) -> np.ndarray:
+def turn_logs(trio: Trio, metric: str) -> np.ndarray:
     """Logs of base, control and head, `[rounds, 3]`; one row for what has no turns."""
     if metric == "peak_resident_bytes":
         values = [[m.peak_resident_bytes or np.nan for m in trio.measured]]
@@ -193,7 +229,7 @@ def _of_control(logs: np.ndarray) -> float:
     return float(centre(logs[:, 1] - logs[:, 0]))
 
 
-def _error(logs: np.ndarray) -> float:
+def error(logs: np.ndarray) -> float:
     """The error of the centre of two processes' differences, by a block bootstrap.
 
     Neighbouring rounds are alike, so they are drawn by the block; the last is followed

@@ -21,6 +21,13 @@ LEAST_TURN_SECONDS = 0.7  # of each trio of processes
 FIRST_TURN_SECONDS = 1.5
 FIRST_SHARE = 0.1  # at most, of the time: in little of it three trios are to fit
 MOST_TURN_SECONDS = 4.0
+# Before a case is called unchanged, so many trios meet at least so many batches, or an
+# epoch, at the same places: what comes once in 2,000 batches is then met by each.
+COVERING_TRIOS = 4
+COVERING_BATCHES = 2000
+COVERING_SECONDS = 48.0  # at most, of all of them
+COVERING_SHARE = 0.9  # of the time that is left
+NEARLY = 0.9  # of the rounds that are wanted
 RESTLESS_SHARE = 0.1  # of the turns: what fewer disturbed is not in their middle fifth
 RESTLESS = "a process did not become quiet between turns"
 
@@ -63,6 +70,9 @@ class Hearing:
         self.head_seconds: list[float] = []
         self.cpu_seconds = 0.0
         self.turns = self.restless = 0
+        self.covering = 0  # trios that met their goal, or had their share of the time
+        self.round_seconds = 0.0  # of its first one
+        self.goal = 0  # rounds that trios are to have; 0 before it is known
         self.warmed: dict[str, dict] = {}  # how its first trio got ready
 
     @property
@@ -93,6 +103,8 @@ class Hearing:
             return max(LEAST_TURN_SECONDS, min(FIRST_TURN_SECONDS, FIRST_SHARE * share))
         taken = float(np.mean(self.turn_lengths))
         ratios = next(watch for watch in self.watches if watch.open).ratios
+        if len(ratios) >= evidence.LEAST_TRIOS and self._covers():
+            return max(LEAST_TURN_SECONDS, self._covering_seconds(share))
         wanted = evidence.best_turn_seconds(ratios, taken, self.setup)
         few = share / max(1, ENOUGH_TRIOS - len(ratios)) - self.setup
         wanted = min(wanted, few, MOST_TURN_SECONDS)
@@ -109,12 +121,41 @@ class Hearing:
             self.end(*why)
             return
         self.head_seconds += [row[2].seconds for row in trio.turns]
+        self._cover(trio, turns)
         quiet = [turn.quiet for row in trio.turns for turn in row]
         self.turns += len(quiet)
         self.restless += quiet.count(False)
         for watch in self.watches:
             if watch.open:
                 watch.add(trio)
+
+    def _covers(self) -> bool:
+        """Whether the next trio is to meet many places, and not only to be compared."""
+        watches = [watch for watch in self.watches if watch.open]
+        return not any(watch.flagged or watch.covered for watch in watches)
+
+    def _covering_seconds(self, share: float) -> float:
+        """How long the next trio takes turns to meet its goal, within this share."""
+        left = COVERING_TRIOS - self.covering
+        most = COVERING_SHARE * share / max(1, left) - self.setup
+        seconds = min(most, COVERING_SECONDS / COVERING_TRIOS)
+        wanted = self.goal * self.round_seconds
+        if wanted > seconds:  # not to be reached: then as far as the time goes
+            self.goal = max(1, int(seconds / self.round_seconds))
+        return min(wanted, seconds)
+
+    def _cover(self, trio: Trio, seconds: float) -> None:
+        """Take note of how many places a trio met; its turns took these seconds."""
+        head, rounds = trio.measured[2], len(trio.turns)
+        if not self.goal:
+            self.round_seconds = seconds / rounds
+            batches = max(COVERING_BATCHES, head.epoch_batches)
+            self.goal = -int(-batches // max(1, head.batches_per_sample))
+        had_time = seconds >= NEARLY * self.goal * self.round_seconds
+        self.covering += had_time or rounds >= NEARLY * self.goal
+        if self.covering >= COVERING_TRIOS:
+            for watch in self.watches:
+                watch.cover()
 
     def end(self, verdict: Verdict, cause: str) -> None:
         """What is still open cannot be settled; what is settled stands."""

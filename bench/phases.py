@@ -192,6 +192,7 @@ def take_turns(
         "samples": [turn.seconds for turn in taken],
         "ramp_samples": ramp,
         "batches_per_sample": batches,
+        "epoch_batches": work.rhythm().epoch,
     }
     if taken:
         spent = statistics.fmean(turn.cpu_seconds for turn in taken)

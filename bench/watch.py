@@ -7,6 +7,7 @@ import numpy as np
 from bench import evidence, stats
 from bench.guarded import Row, differ, figure
 from bench.lockstep import Trio
+from bench.places import Places
 from bench.progress import plural
 
 CONFIRMING = 2  # trios that must agree before a row is called slower, or faster
@@ -40,6 +41,10 @@ class Watch:
         self.due = np.log1p(threshold) / 2
         self.ratios: list[tuple[float, float]] = []
         self.controls: list[tuple[float, float]] = []
+        self.logs: list[np.ndarray] = []  # of each trio's turns
+        self.errors: list[float] = []  # within each
+        self.places: Places | None = None  # what they have in common
+        self.covered = metric not in evidence.BY_PLACE
         self.turns = 0
         self.interval = stats.Interval(np.nan, np.nan, np.nan, 0)
         self.verdict = "unknown"
@@ -54,12 +59,24 @@ class Watch:
         self.turns += len(trio.turns)
         outputs = (trio.measured[i].output_fingerprint for i in (0, 2))
         self.changed = self.changed or differ(*outputs)
-        self.take(evidence.head(trio, self.metric), evidence.control(trio, self.metric))
+        self.logs.append(evidence.turn_logs(trio, self.metric))
+        self.errors.append(evidence.error(self.logs[-1]))
+        known = evidence.over_trios(self.logs, self.errors, self.metric)
+        self.ratios, self.controls, self.places = known
+        self._taken()
 
     def take(self, ratio: tuple[float, float], control: tuple[float, float]) -> None:
         """The same from a trio's log-ratios of head and control, with their errors."""
         self.ratios.append(ratio)
         self.controls.append(control)
+        self._taken()
+
+    def cover(self) -> None:
+        """The trios have met what they should: now the verdict may be `unchanged`."""
+        if not self.covered and self.open:
+            self.covered, self.due = True, float("inf")
+
+    def _taken(self) -> None:
         if self.flagged:
             if len(self.ratios) < self.flagged_at + CONFIRMING:
                 return
@@ -182,6 +199,7 @@ class Watch:
 
     def _look(self, found: stats.Interval) -> None:
         self.interval, verdict = found, stats.verdict(found, self.threshold)
+        self.verdict = "unknown"
         noisy = self.wandered()
         if np.isnan(found.estimate):
             self.cause = "it could not be measured in every process"
@@ -190,7 +208,8 @@ class Watch:
         if noisy or verdict == "unknown":
             return
         if verdict == "unchanged":
-            self.verdict, self.settled = verdict, True
+            # Before enough places were met it stands only if the time ends.
+            self.verdict, self.settled = verdict, self.covered
             return
         if verdict != self.flagged:
             self.flagged, self.flagged_at = verdict, len(self.ratios)

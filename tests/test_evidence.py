@@ -22,7 +22,9 @@ def trio(head=0.0, control=0.0, noise=0.0, rounds=200, seed=0, **measured) -> Tr
     rows = [tuple(Turn(s, s * 2) for s in row) for row in np.exp(logs)]
     return Trio(
         turns=rows,
-        measured=[Measured(**measured) for _ in range(3)],
+        measured=[
+            Measured(**{"batches_per_sample": 1000} | measured) for _ in range(3)
+        ],
         failures={},
         batch_sizes={"base": 10, "head": 10},
         seconds=1.0,
