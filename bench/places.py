@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import median_abs_deviation
 
 FEWEST_TRIOS = 3
 AGREE = 0.8  # of the trios that met a place, at least `FEWEST_TRIOS`
@@ -108,7 +109,8 @@ def _met(times: np.ndarray) -> np.ndarray:
 def _long(times: np.ndarray) -> np.ndarray:
     """Whether each place is long: in base and its control, or in head."""
     known = (~np.isnan(times)).sum(axis=0)
-    jitter = 1.4826 * np.nanmedian(np.abs(times - 1), axis=(0, 1))
+    every = times.reshape(-1, ROLES)
+    jitter = median_abs_deviation(every, scale="normal", nan_policy="omit")
     few = known <= FEWEST_TRIOS
     edge = np.where(few, CERTAINLY, np.maximum(SLIGHTLY, 1 + JITTERS * jitter))
     agreeing = (times > edge).sum(axis=0)
@@ -142,7 +144,7 @@ def _differ(times: np.ndarray, long: np.ndarray) -> bool:
     if len(difference) < 2 or difference.shape[1] < 2 * BLOCK:
         return False
     difference = difference - np.median(difference, axis=1, keepdims=True)
-    spread = 1.4826 * np.median(np.abs(difference), axis=1, keepdims=True)
+    spread = median_abs_deviation(difference, axis=1, scale="normal")[:, None]
     clipped = np.clip(difference, -CLIPPED * spread, CLIPPED * spread)
     clipped = clipped - clipped.mean(axis=1, keepdims=True)
     norms = np.sqrt((clipped**2).sum(axis=1))
