@@ -1,6 +1,5 @@
 """The phases of one run in its process, each timed apart."""
 
-import gc
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -72,7 +71,6 @@ def time_windows(
     mark = {}
 
     def between() -> None:
-        gc.disable()
         mark.update(cpu=cpu_seconds(), traces=consumer.traces())
         mark.update(start=consumer.pulled(), conditions=machine.Conditions())
 
@@ -177,7 +175,6 @@ def take_turns(
             window = consumer.window(batches)
         with clock.time("ramp"):
             ramp = _ramped(window, batches, effort.warmup_seconds)
-    gc.disable()
     flushes = -(-prepared(work.pipeline) // batches)
 
     def flush() -> None:

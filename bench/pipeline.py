@@ -187,11 +187,15 @@ def build(
 
     @as_written
     def preprocessed(decoded: object) -> tuple:
-        features, *label = decoded if isinstance(decoded, tuple) else (decoded,)
+        features, *label = _as_tuple(decoded)
         return layers(features), *label
 
     def decoded(dataset: tf.data.Dataset) -> tf.data.Dataset:
-        return dataset.map(decode, num_parallel_calls=calls) if decodes else dataset
+        if not decodes:
+            return dataset
+        return dataset.map(
+            lambda *record: _as_tuple(decode(*record)), num_parallel_calls=calls
+        )
 
     def endless(dataset: tf.data.Dataset) -> tf.data.Dataset:
         if p.shuffle_buffer:
@@ -234,6 +238,11 @@ def build(
     if p.prefetch:
         dataset = dataset.prefetch(_calls(p.prefetch))
     return dataset.with_options(options(p))
+
+
+def _as_tuple(decoded: object) -> tuple:
+    """What `decode` returned: a record without a label may be its features alone."""
+    return decoded if isinstance(decoded, tuple) else (decoded,)
 
 
 def options(p: Pipeline) -> object:

@@ -41,7 +41,8 @@ COLUMNS = [
     *("key", "strategy", "label", "runs", "failed", "pairs", "lead_pairs", "baseline"),
     *(f"{name}{end}" for name in QUANTITIES for end in ("", "_low", "_high")),
     *("verdict", "lead_verdict", "best", "ranked", "spread", "unstable", "not_steady"),
-    *("flags", "cpu_seconds_per_example", "peak_resident_bytes"),
+    *("usual_examples_per_second", "mean_over_usual", "stall_factor", "stall_batch"),
+    *("stall_windows", "flags", "cpu_seconds_per_example", "peak_resident_bytes"),
 ]
 
 SHOWN = list(

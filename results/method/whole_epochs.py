@@ -1,0 +1,136 @@
+"""The truth about a workload's rate by plain TensorFlow: whole epochs, divided.
+
+    python -m results.method.whole_epochs FILE [--axis NAME=VALUE ...] [--train]
+
+This script uses nothing of the suite but the contract of a workload file and the names
+of its axes. It builds the pipeline in the documented order, pulls every batch of every
+epoch, and prints one JSON list: examples a second of each epoch after the first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import keras
+import numpy as np
+import tensorflow as tf
+
+DEFAULTS = {"batch_size": 32, "shuffle_buffer": 0, "map_parallel_calls": 0}
+DEFAULTS |= {"order": "map_batch", "cache": "none", "resample": "none", "prefetch": 0}
+
+
+def main() -> None:
+    """Print the rates of whole epochs."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("file")
+    parser.add_argument("--axis", action="append", default=[])
+    parser.add_argument("--train", action="store_true")
+    parser.add_argument("--seconds", type=float, default=4.0)
+    options = parser.parse_args()
+    given = dict(one.split("=") for one in options.axis)
+    axes = {n: type(v)(given.get(n, v)) for n, v in DEFAULTS.items()}
+    module = load(options.file)
+    dataset, count = pipeline(module, axes)
+    pull = trained(module, dataset) if options.train else drained(dataset)
+    size = axes["batch_size"]
+    if axes["resample"] != "none":
+        batches = 64  # no epochs: many waits for the rare class
+    else:
+        # So many epochs as make whole batches, or nearly.
+        epochs = min(range(1, 9), key=lambda n: (n * count % size, n))
+        batches = max(1, round(epochs * count / size))
+    for _ in range(batches):  # fills caches, traces
+        pull()
+    rates, begun = [], time.perf_counter()
+    while len(rates) < 2 or time.perf_counter() - begun < options.seconds:
+        start = time.perf_counter()
+        for _ in range(batches):
+            pull()
+        rates.append(batches * size / (time.perf_counter() - start))
+    print(json.dumps(rates))
+
+
+def load(file: str) -> object:
+    """The workload's module."""
+    spec = importlib.util.spec_from_file_location("workload", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def pipeline(module: object, axes: dict) -> tuple[tf.data.Dataset, int]:
+    """The endless pipeline of batches, and the examples of an epoch."""
+    rng, count = np.random.default_rng(20), module.EXAMPLES
+    if hasattr(module, "read"):
+        folder = Path(tempfile.mkdtemp())
+        module.examples(rng, count, folder)
+        paths = sorted(str(path) for path in folder.iterdir())
+        files = tf.data.Dataset.from_tensor_slices((paths, [0] * len(paths)))
+        raw = files.interleave(module.read, cycle_length=1)
+        examples, labels = paths, None
+    else:
+        made = module.examples(rng, count)
+        made = made if isinstance(made, tuple) else (made,)
+        raw = tf.data.Dataset.from_tensor_slices(made)
+        examples, labels = made[0], made[-1]
+    layer = module.build(examples)
+    decode = getattr(module, "decode", lambda *record: record)
+
+    def mapped(*record: tf.Tensor) -> tuple:
+        decoded = decode(*record)
+        features, *rest = decoded if isinstance(decoded, tuple) else (decoded,)
+        return (layer(features), *rest)
+
+    calls = axes["map_parallel_calls"] or None
+    size = axes["batch_size"]
+    data = raw
+    if axes["cache"] == "mapped":
+        data = data.map(mapped, num_parallel_calls=calls).cache()
+    if axes["shuffle_buffer"]:
+        data = data.shuffle(axes["shuffle_buffer"], seed=1)
+    data = data.repeat()
+    if axes["resample"] == "rejection_known":
+        shares = (np.bincount(labels) / len(labels)).tolist()
+        data = data.rejection_resample(lambda _, y: y, [0.5, 0.5], shares)
+        data = data.map(lambda _, example: example)
+    if axes["cache"] == "mapped":
+        data = data.batch(size, drop_remainder=True)
+    elif axes["order"] == "batch_map":
+        data = data.batch(size, drop_remainder=True)
+        data = data.map(mapped, num_parallel_calls=calls)
+    else:
+        data = data.map(mapped, num_parallel_calls=calls)
+        data = data.batch(size, drop_remainder=True)
+    if axes["prefetch"]:
+        data = data.prefetch(axes["prefetch"])
+    options = tf.data.Options()
+    options.experimental_optimization.apply_default_optimizations = False
+    return data.with_options(options), count
+
+
+def drained(dataset: tf.data.Dataset) -> object:
+    """A function that pulls one batch."""
+    iterator = iter(dataset)
+    return lambda: next(iterator)
+
+
+def trained(module: object, dataset: tf.data.Dataset) -> object:
+    """A function that trains on one batch."""
+    iterator = iter(dataset)
+    features, _ = next(iterator)
+    inputs = keras.Input(features.shape[1:])
+    model = keras.Model(inputs, module.model(inputs))
+    model.compile("adam", "sparse_categorical_crossentropy", jit_compile=False)
+    model.make_train_function()
+    return lambda: model.train_function(iterator)["loss"].numpy()
+
+
+if __name__ == "__main__":
+    main()
