@@ -125,14 +125,14 @@ class ForkServer(Executor):
         result, asked, number = begun.result, begun.asked, begun.number
         child = self._answer("pid", START_SECONDS, number)
         if child is None:
-            return lost("the fork server is gone: " + self._log_tail(), asked)
+            return lost(self._log_tail(), asked)
         ended = self._answer("status", _left(begun, effort), number)
         late = ended is None
         if late:
             end_forked(child["pid"])
             ended = self._answer("status", START_SECONDS, number)
         if ended is None:
-            return lost("the fork server is gone: " + self._log_tail(), asked)
+            return lost(self._log_tail(), asked)
         return read_outcome(
             late, ended["status"], result, effort, self._log_tail(), asked
         )

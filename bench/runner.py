@@ -13,6 +13,7 @@ import msgspec
 
 from bench import machine
 from bench.processes import Executor
+from bench.requests import GRACE_SECONDS, execute_within
 from bench.trial import Effort, Measured, Run, Trial
 
 REPEAT_SHARE = 0.1  # repeats are at most this share of the runs made
@@ -37,6 +38,7 @@ def rounds(
     seed: int,
     done: frozenset[tuple[str, int]] = frozenset(),
     time_is_up: Callable[[], bool] = lambda: False,
+    seconds_left: Callable[[], float] = lambda: math.inf,
     wanted: Callable[[int], Mapping[str, Effort]] | None = None,
 ) -> Iterator[Run]:
     """Every trial once in random order, then every trial again.
@@ -54,6 +56,8 @@ def rounds(
         seed: Of the random orders; stored.
         done: Keys and rounds that are there already, when resuming.
         time_is_up: Asked before each run.
+        seconds_left: What is left of the budget, asked before each run, which may last
+            a little longer than that and no more: what hangs ends with the budget.
         wanted: The effort of each trial that runs in a round of this number, by key;
             empty ends the sweep. Asked when all runs before the round are handed out.
             By default every trial in `effort.rounds` rounds.
@@ -61,6 +65,11 @@ def rounds(
     every = dict.fromkeys((trial.key for trial in trials), effort)
     wanted = wanted or (lambda number: every if number < effort.rounds else {})
     made = repeated = 0
+    longest = 0.0  # of the runs that went well; seconds
+
+    def left_for_one() -> float:
+        return max(0.0, seconds_left()) + max(GRACE_SECONDS, 2 * longest)
+
     for number in itertools.count():
         efforts = wanted(number)
         if not efforts:
@@ -79,8 +88,10 @@ def rounds(
                 if time_is_up():
                     return
                 place = _Place(sweep, seed, number, order.index(trial))
-                run = _run(trial, executor, efforts[trial.key], place)
+                run = _run(trial, executor, efforts[trial.key], place, left_for_one())
                 made += 1
+                if run.measured.error is None:
+                    longest = max(longest, run.seconds)
                 if _disturbed(run):
                     disturbed.append(run)
                 yield run
@@ -90,7 +101,10 @@ def rounds(
                     return
                 place = _Place(sweep, seed, number, run.position)
                 repeated += 1
-                yield _run(run.trial, executor, run.effort, place, repeat=1)
+                left_seconds = left_for_one()
+                yield _run(
+                    run.trial, executor, run.effort, place, left_seconds, repeat=1
+                )
         finally:
             executor.stop()
 
@@ -102,7 +116,12 @@ def _disturbed(run: Run) -> bool:
 
 
 def _run(
-    trial: Trial, executor: Executor, effort: Effort, place: _Place, repeat: int = 0
+    trial: Trial,
+    executor: Executor,
+    effort: Effort,
+    place: _Place,
+    seconds_left: float,
+    repeat: int = 0,
 ) -> Run:
     identified = machine.fingerprint()  # first: it may start processes, once
     conditions = machine.Conditions()
@@ -110,7 +129,9 @@ def _run(
     # What is slow to find and the same in every run is sought in the first round: in a
     # repeat too, which may come to stand for it.
     effort = replace(effort, facts=effort.facts and place.round == 0)
-    outcome = executor.execute("measure", trial, effort, place.seed + place.round)
+    outcome, effort = execute_within(
+        executor, "measure", trial, effort, place.seed + place.round, seconds_left
+    )
     if outcome.failure:
         measured = Measured(error=outcome.failure)
     else:
