@@ -177,7 +177,8 @@ def announce(made: Plan, folder: Path, kept: Sequence[Run] = ()) -> None:
     if kept:
         what += f", {counted(kept)} there"
     if again:
-        what += f", {again} of them stopped before its end, to be made again"
+        ends = "its end" if again == 1 else "their end"
+        what += f", {again} of them stopped before {ends}, to be made again"
     limit = f", at most {spoken(made.budget_seconds)} (--budget)"
     print(
         f"{made.sweep}: {what}, about {spoken(made.seconds_left(kept))}"
