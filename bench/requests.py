@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import re
 import signal
 import sys
 import time
@@ -20,6 +21,9 @@ from bench.errors import UsageError
 from bench.trial import Effort, Failure, Trial
 
 GRACE_SECONDS = 10.0  # beyond a budget that is nearly over: a run may just have begun
+
+# TensorFlow prints these lines on every machine without a GPU.
+CHATTER = re.compile(r"absl::InitializeLog|oneDNN custom op|cudart_stub|cuInit")
 
 # Of this start of the program, the same in all processes that it starts.
 STARTED = os.environ.get("FEEDRATE_STARTED") or str(time.time_ns())
@@ -195,6 +199,12 @@ def execute_within(
         return outcome, effort
     failure = failures.late(within.limit_seconds, failure.phase, "--budget")
     return replace(outcome, failure=failure), within
+
+
+def last_words(log: str) -> str:
+    """The last lines that a process printed, without what TensorFlow always prints."""
+    lines = [line for line in log.strip().splitlines() if not CHATTER.search(line)]
+    return " | ".join(lines[-3:])[-600:]
 
 
 def phase_file(result: Path) -> Path:

@@ -72,3 +72,14 @@ def test_a_process_that_was_killed_leaves_its_phase(
     assert outcome.failure.type == "Killed"
     assert outcome.failure.phase == ("adapt" if known else "")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_last_words_are_the_process_s_own() -> None:
+    """And not TensorFlow's that there is no GPU."""
+    log = (
+        "E0000 00:00:1 1 cuda_platform.cc:52] failed call to cuInit: UNKNOWN ERROR\n"
+        "one\ntwo\nthree\n"
+        "I0000 00:00:1 1 cudart_stub.cc:31] Could not find cuda drivers\nfour\n"
+    )
+    assert requests.last_words(log) == "two | three | four"
+    assert requests.last_words("") == ""
