@@ -268,6 +268,7 @@ def _parser() -> argparse.ArgumentParser:
         default=0.0,
         help="stop after this time, as 10m; default: none, all runs are made",
     )
+    added.add_argument("--limit", type=_duration, default=0.0, help=guarding.LIMIT)
     added.add_argument(
         "--precision",
         type=_precision,

@@ -16,7 +16,7 @@ from types import MappingProxyType
 import msgspec
 import numpy as np
 
-from bench import stats, store
+from bench import failures, stats, store
 from bench.difference import NONE, Difference, between, interval, scaled
 from bench.errors import UsageError, write_whole
 from bench.guarded import Row, Verdict, differ, figure, without_figures
@@ -87,8 +87,7 @@ def of(runs: Iterable[Run]) -> tuple[Baseline, dict[str, str]]:
     failed: dict[str, str] = {}
     for run in runs:
         if run.measured.error:
-            error = run.measured.error
-            failed[run.key] = f"{error.type}: {error.message}"
+            failed[run.key] = failures.spelled(run.measured.error)
             continue
         kept = found.setdefault(
             run.key,

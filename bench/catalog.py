@@ -9,6 +9,7 @@ starts.
 import ast
 import functools
 import importlib.util
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -147,6 +148,9 @@ def find(name: str) -> Entry:
 def load(entry: Entry) -> ModuleType:
     """Import one entry; this is where TensorFlow and Keras get loaded."""
     name = f"feedrate_{entry.shelf}_{entry.path.stem}"
+    folder = str(entry.path.parent.absolute())
+    if entry.shelf == "user" and folder not in sys.path:
+        sys.path.append(folder)  # for the modules beside the user's file
     spec = importlib.util.spec_from_file_location(name, entry.path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from bench import words
+from bench import failures, words
 from bench.pipeline import AXES, differences
 from bench.table import machine_labels
 from bench.trial import Run
@@ -48,7 +48,7 @@ def _details(runs: Sequence[Run]) -> dict[str, object]:
         "graph": _graph(graphs[-1]) if graphs else [],
         "facts": words.visible(_settings(facts), 600),
         "errors": [
-            words.visible(f"{error.type} in {error.phase}: {error.message}", 500)
+            words.visible(failures.spelled(error, whole=True), 500)
             for error in dict.fromkeys(errors)
         ],
     }

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from bench import catalog, program, sweeps
@@ -16,6 +17,7 @@ from bench.trial import CONSUMERS
 LIVE = ("against_ref", "against_python")
 MODES = (*LIVE, "baseline", "save_baseline")
 BUDGET = "5m"
+LIMIT = "stop a run that takes longer, as 10m; default 2m"
 # By mode, the options that would change nothing, and why.
 REFUSED = {
     "baseline": (
@@ -24,7 +26,7 @@ REFUSED = {
         "figures for a history",
     ),
     "folders": (
-        ("workload", "strategy", "axis", "consumer", "data", "history"),
+        ("workload", "strategy", "axis", "consumer", "data", "history", "limit"),
         "two result folders A B, where all was measured before",
     ),
     "save_baseline": (
@@ -64,6 +66,7 @@ def add_options(parser: argparse.ArgumentParser, duration: Callable) -> None:
     add("--threshold", help="what counts: 3%%, the default; p95 20%%")
     add("--config", type=Path, help="TOML with thresholds; default pyproject.toml")
     add("--budget", type=duration, default=duration(BUDGET), help="default 5m")
+    add("--limit", type=duration, default=0.0, help=LIMIT)
     add("--seed", type=int, default=0, help="of the processes")
     add("--unknown-passes", action="store_true", help="exit 0 where it cannot tell")
     add("--junit", type=Path, metavar="FILE", help="write JUnit XML")
@@ -140,9 +143,7 @@ def _mode(options: argparse.Namespace) -> str:
         raise UsageError("--scale-by goes with --baseline FILE alone.")
     names, why = REFUSED.get(given[0], ((), ""))
     refused = [
-        f"--{name.replace('_', '-')}"
-        for name in names
-        if getattr(options, name) not in (None, False, "", [])
+        f"--{name.replace('_', '-')}" for name in names if getattr(options, name)
     ]
     if refused:
         raise UsageError(f"Leave out {' and '.join(refused)} with {why}.")
@@ -151,13 +152,15 @@ def _mode(options: argparse.Namespace) -> str:
 
 def _sweep(options: argparse.Namespace) -> sweeps.Sweep:
     axes = dict(sweeps.parse_axis(text) for text in options.axis)
-    return sweeps.narrow(
+    sweep = sweeps.narrow(
         sweeps.find("guard"),
         workloads=options.workload,
         strategies=options.strategy,
         axes=axes,
         consumer=options.consumer or "",
     )
+    limit = options.limit or sweep.effort.limit_seconds
+    return replace(sweep, effort=replace(sweep.effort, limit_seconds=limit))
 
 
 def _config(options: argparse.Namespace) -> Path | None:

@@ -8,11 +8,10 @@ from functools import partial
 
 import numpy as np
 
-from bench import evidence, turns
+from bench import evidence, failures, turns
 from bench.guard_settings import Settings
 from bench.guarded import Row, Verdict, without_figures
 from bench.lockstep import Side, Trio
-from bench.trial import Failure
 from bench.watch import CONFIRMING, Watch
 
 # To flag, to confirm, and again where a burst spoilt it: turns get shorter for these.
@@ -210,17 +209,12 @@ def _absent(case: Case) -> dict[str, Row]:
 def _why_ended(case: Case, trio: Trio) -> tuple[Verdict, str] | None:
     """Verdict and cause of a case that its trio shows not to be comparable."""
     if "head" in trio.failures:
-        return "failed", _spelled(trio.failures["head"])
+        return "failed", failures.spelled(trio.failures["head"])
     if trio.failures:
         failure = next(iter(trio.failures.values()))
-        return "not_comparable", f"base failed: {_spelled(failure)}"
+        return "not_comparable", f"base failed: {failures.spelled(failure)}"
     base, head = trio.measured[0], trio.measured[2]
     if base.input_fingerprint != head.input_fingerprint:
         cause = "base and head make different inputs; compare on the same --data"
         return "not_comparable", cause
     return None
-
-
-def _spelled(failure: Failure) -> str:
-    where = f" in {failure.phase}" if failure.phase else ""
-    return f"{failure.type}{where}: {failure.message}"

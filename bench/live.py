@@ -233,6 +233,7 @@ def _guarded(
     found = guard.live(
         cases,
         budget_seconds=wanted.budget_seconds - (time.monotonic() - wanted.began),
+        effort=replace(guard.EFFORT, limit_seconds=wanted.sweep.effort.limit_seconds),
         seed=wanted.seed,
         said=wanted.said,
         **about,

@@ -106,7 +106,7 @@ def trio(
         measured, failure = _read(outcome)
         if was_late and (failure is None or failure.type == "Dismissed"):
             limit = f"its limit of {effort.limit_seconds:g} s"
-            message = f"not ready for its turn within {limit}"
+            message = f"not ready for its turn within {limit}; raise it with --limit"
             failure = Failure(type="Timeout", message=message)
         found[role] = measured
         if failure:

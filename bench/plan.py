@@ -1,18 +1,20 @@
 """What a sweep will do, said before it does it: trials, runs, and time."""
 
+import math
 import statistics
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
 
-from bench import catalog, machine, screening
+from bench import catalog, failures, machine, screening
 from bench.errors import UsageError, replace_whole
-from bench.processes import Executor
+from bench.requests import GRACE_SECONDS, Executor, execute_within
 from bench.store import PLAN as FILE
 from bench.sweeps import Sweep, trials
-from bench.trial import Effort, Run, Trial
+from bench.trial import Effort, Failure, Run, Trial
 
 # Seen on 2 shared cores: everything of a run that is not ramp or steady phase, and a
 # round's server. They only make the first estimate; progress corrects it.
@@ -153,16 +155,20 @@ def prepare(plan: Plan, executor: Executor) -> Plan:
     traits: dict[tuple, dict] = {}
     refused = dict(plan.refused)
     executor.start()
+    deadline = time.monotonic() + plan.budget_seconds
     for trial in _distinct(plan.trials):
-        outcome = executor.execute("prepare", trial, plan.effort, plan.seed)
+        left = deadline - time.monotonic() if plan.budget_seconds else math.inf
+        outcome, _ = execute_within(
+            executor, "prepare", trial, plan.effort, plan.seed,
+            max(0.0, left) + GRACE_SECONDS,
+        )  # fmt: skip
         told = {} if outcome.failure else msgspec.json.decode(outcome.result)
-        error = told.get("error") or outcome.failure
+        error = outcome.failure
+        if told.get("error"):
+            error = msgspec.convert(told["error"], Failure)
         if error:
-            error = msgspec.convert(error, dict) if told else vars(error)
-            cause = "" if error["type"] == "UsageError" else f"{error['type']}: "
-            raise UsageError(
-                f"'{trial.workload}' cannot be prepared: {cause}{error['message']}"
-            )
+            why = failures.spelled(error, whole=True)
+            raise UsageError(f"'{trial.workload}' cannot be prepared: {why}")
         traits[_made_once(trial)] = told
     for trial in plan.trials:
         told = traits[_made_once(trial)]

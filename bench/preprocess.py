@@ -1,6 +1,7 @@
 """Applying layers to examples and to batches, and checking what they made."""
 
 import hashlib
+import inspect
 from collections.abc import Callable, Sequence
 
 import keras
@@ -8,15 +9,57 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.autograph.impl.api import autograph_artifact
 
+from bench.errors import UsageError
+
+CALLS = 12  # of one batch: a layer that draws one of 5 repeats itself once in 5**11
+
 # AutoGraph would first rewrite the harness's own functions, in every process anew, and
 # trace them the slower for it. Marked so they run as written, and what they call is
 # treated as before: `do_not_convert` would switch AutoGraph off in a user's layers too.
 as_written = autograph_artifact
 
 
-def as_layers(built: keras.Layer | Sequence[keras.Layer]) -> list[keras.Layer]:
-    """What `build` returned, as a list applied in turn."""
-    return list(built) if isinstance(built, (list, tuple)) else [built]
+def as_layers(built: object) -> list[keras.Layer]:
+    """What `build` returned, as a list applied in turn.
+
+    Args:
+        built: A layer, which a `keras.Sequential`, a `keras.Model` and a
+            `keras.layers.Pipeline` are too; or a function of a tensor; or a list or a
+            tuple of these.
+
+    Raises:
+        UsageError: It is something else.
+    """
+    parts = built if isinstance(built, (list, tuple)) else [built]
+    return [_as_layer(part, built) for part in parts]
+
+
+def _as_layer(part: object, built: object) -> keras.Layer:
+    """One part of what `build` returned; a function becomes a Lambda layer."""
+    if isinstance(part, keras.Layer):
+        return part
+    if callable(part) and not isinstance(part, type):
+        return keras.layers.Lambda(_plain(part))
+    given = f"an object of {type(part).__name__}"
+    if part is None:
+        given = "None (is its `return` missing?)"
+    elif isinstance(part, type):
+        given = f"the class {part.__name__} and no object of it"
+    inside = "" if part is built else f" in a {type(built).__name__}"
+    raise UsageError(
+        f"build() returned {given}{inside}. It may return a keras.Layer "
+        "(keras.Sequential, keras.Model and keras.layers.Pipeline are layers), a "
+        "function of a tensor, or a list of these."
+    )
+
+
+def _plain(function: Callable) -> Callable:
+    """A callable as a function whose arguments Keras's Lambda can read."""
+    try:
+        inspect.getfullargspec(function)
+    except TypeError:
+        return lambda features: function(features)
+    return function
 
 
 @as_written
@@ -82,26 +125,16 @@ def to_numpy(value: tf.Tensor) -> np.ndarray:
     return value.numpy()
 
 
-def demand_equal(
-    reference: np.ndarray, output: np.ndarray, tolerance: float, what: str
-) -> None:
-    """Refuse an output that differs from what the layers make by themselves.
+def repeats(apply: Callable, batch: tf.Tensor) -> bool:
+    """Whether one batch gives the same again and again; the first other ends it."""
+    first = to_numpy(apply(batch))
+    return all(same(first, to_numpy(apply(batch))) for _ in range(CALLS - 1))
 
-    Raises:
-        AssertionError: Shape, type or values differ.
-    """
-    given = (output.shape, output.dtype)
-    wanted = (reference.shape, reference.dtype)
-    assert given == wanted, f"{what} gives {given}, the layers themselves {wanted}"
-    if np.issubdtype(reference.dtype, np.number):
-        equal = np.isclose(output, reference, rtol=tolerance, atol=tolerance)
-    else:
-        equal = output == reference
-    share = 1 - equal.mean()
-    assert equal.all(), (
-        f"{what} differs from the layers themselves in {share:.1%} of the values "
-        f"(tolerance {tolerance:g})"
-    )
+
+def same(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two arrays are equal; NaN is equal to NaN in the same place."""
+    inexact = all(np.issubdtype(part.dtype, np.inexact) for part in (one, other))
+    return np.array_equal(one, other, equal_nan=inexact)
 
 
 def fingerprint(output: np.ndarray) -> str:

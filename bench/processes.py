@@ -26,6 +26,7 @@ from bench.requests import (
     encoded,
     end_forked,
     environment,
+    last_words,
     lost,
     read_outcome,
 )
@@ -125,14 +126,14 @@ class ForkServer(Executor):
         result, asked, number = begun.result, begun.asked, begun.number
         child = self._answer("pid", START_SECONDS, number)
         if child is None:
-            return lost("the fork server is gone: " + self._log_tail(), asked)
+            return lost(self._log_tail(), asked)
         ended = self._answer("status", _left(begun, effort), number)
         late = ended is None
         if late:
             end_forked(child["pid"])
             ended = self._answer("status", START_SECONDS, number)
         if ended is None:
-            return lost("the fork server is gone: " + self._log_tail(), asked)
+            return lost(self._log_tail(), asked)
         return read_outcome(
             late, ended["status"], result, effort, self._log_tail(), asked
         )
@@ -178,8 +179,7 @@ class ForkServer(Executor):
 
     def _log_tail(self) -> str:
         written = self._log.read_bytes()[self._log_start :].decode(errors="replace")
-        lines = written.strip().splitlines()
-        return " | ".join(lines[-3:])[-600:]
+        return last_words(written)
 
 
 class Spawner(Executor):
@@ -248,8 +248,8 @@ class Spawner(Executor):
         del self._running[begun.number]
         code = process.returncode
         status = -code if code < 0 else code << 8
-        log = begun.result.with_name("log").read_text(errors="replace").strip()
-        return read_outcome(late, status, begun.result, effort, log[-600:], begun.asked)
+        log = last_words(begun.result.with_name("log").read_text(errors="replace"))
+        return read_outcome(late, status, begun.result, effort, log, begun.asked)
 
 
 def _cannot_start(home: Home, why: str) -> CannotStart:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from bench import failures
 from bench.trial import Run
 
 LEAST_MADE = 3  # runs, before the time left is told by them
@@ -112,8 +113,7 @@ def summary(run: Run) -> str:
     """A run in one short line."""
     error = run.measured.error
     if error:
-        first = error.message.strip().partition("\n")[0]  # of NumPy's dump, the report
-        return f"{run.key}: {error.type}: {first}"
+        return f"{run.key}: {failures.spelled(error)}"  # NumPy's dump is the report's
     seconds = statistics.fmean(run.measured.samples)
     rate = run.trial.pipeline.batch_size / seconds
     return f"{compact(rate)} examples/s {run.key}"

@@ -1,6 +1,6 @@
 """What is random about layers: draws an example or a batch, seeds, and inference."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import keras
@@ -11,9 +11,11 @@ from bench import gate
 from bench.errors import UsageError
 from bench.pipeline import Pipeline, build
 from bench.preprocess import (
+    CALLS,
     alone,
     apply_layers,
     as_layers,
+    repeats,
     to_numpy,
 )
 from bench.work import Work
@@ -22,7 +24,6 @@ COPIES = 64
 EXAMPLES = 16  # one alone may by chance be drawn the same three times
 SMALL_BATCH = 2  # so that the copies make many calls, which may overtake each other
 TRIES = 4  # of a parallel map, which may by chance repeat itself
-CALLS = 12  # of one batch: a layer that draws one of 5 repeats itself once in 5**11
 ALIKE = 1e-5
 
 
@@ -60,7 +61,7 @@ def demand(layers: Sequence[keras.Layer], features: np.ndarray) -> None:
         UsageError: Of one batch they make the same again and again.
     """
     try:
-        same = _repeats(alone(layers), tf.constant(features[:COPIES]))
+        same = repeats(alone(layers), tf.constant(features[:COPIES]))
     except Exception:  # they may take bare examples alone: what is wrong, the gate says
         return
     if same:
@@ -156,13 +157,13 @@ def outside_training(layers: Sequence[keras.Layer], batch: tf.Tensor) -> dict[st
         trained, served = alone([layer]), alone([layer], training=False)
         outside = to_numpy(served(before))
         batch = tf.constant(outside)
-        if _repeats(trained, before):
+        if repeats(trained, before):
             continue
         name = type(layer).__name__
         shape, in_training = outside.shape[1:], trained(before).shape[1:]
         if shape != in_training:
             shapes.append(f"{name}: {shape}, in training {tuple(in_training)}")
-        if not _repeats(served, before):
+        if not repeats(served, before):
             verdict = "no"
         elif _alike(to_numpy(before), outside):
             continue
@@ -180,12 +181,6 @@ def outside_training(layers: Sequence[keras.Layer], batch: tf.Tensor) -> dict[st
 def _made_anew(work: Work) -> Work:
     layers = as_layers(work.module.build(work.inputs.features, **work.entry.variant))
     return replace(work, layers=layers)
-
-
-def _repeats(apply: Callable, batch: tf.Tensor) -> bool:
-    """Whether one batch gives the same again and again; at the first other it is no."""
-    first = to_numpy(apply(batch))
-    return all(np.array_equal(first, to_numpy(apply(batch))) for _ in range(CALLS - 1))
 
 
 def _alike(before: np.ndarray, after: np.ndarray) -> bool:

@@ -214,7 +214,7 @@ def terminal(
         rest = len(content["scenes"]) - MOST_SCENES
         say(f"\n... and {rest} more, in {_whole(formats)['whole_page']}.", "dim")
     for error in content["errors"][: MOST_ERRORS["terminal"]]:
-        say(f"\n{error['key']}: {error['type']}: {error['first_line']}", "red")
+        say(f"\n{error['key']}: {error['first_line']}", "red")
         say(error["command"], "dim")
 
 

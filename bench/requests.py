@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
+import re
 import signal
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
+from bench import failures
 from bench.catalog import ROOT
 from bench.errors import UsageError
 from bench.trial import Effort, Failure, Trial
+
+GRACE_SECONDS = 10.0  # beyond a budget that is nearly over: a run may just have begun
+
+# TensorFlow prints these lines on every machine without a GPU.
+CHATTER = re.compile(r"absl::InitializeLog|oneDNN custom op|cudart_stub|cuInit")
 
 # Of this start of the program, the same in all processes that it starts.
 STARTED = os.environ.get("FEEDRATE_STARTED") or str(time.time_ns())
@@ -148,28 +156,76 @@ def read_outcome(
     """How a process ended, from the file that it wrote or else from its status."""
     seconds = time.monotonic() - asked
     log = f": {log}" if log else ""
+    phase = _phase(result)
     if result.is_file():
         written = result.read_bytes()
         result.unlink()
         return Outcome(written, None, seconds)
     if late:
-        failure = Failure(
-            type="Timeout",
-            message=f"stopped after its limit of {effort.limit_seconds:g} s",
-        )
+        failure = failures.late(effort.limit_seconds, phase, "--limit")
     elif os.WIFSIGNALED(status):
-        name = signal.Signals(os.WTERMSIG(status)).name
-        hint = " (often: out of memory)" if name == "SIGKILL" else ""
-        failure = Failure(type="Killed", message=f"ended by {name}{hint}{log}")
+        failure = failures.ended_by(os.WTERMSIG(status), log, phase)
     else:
-        code = os.WEXITSTATUS(status)
-        failure = Failure(type="Died", message=f"left with status {code}{log}")
+        message = f"left with status {os.WEXITSTATUS(status)}{log}"
+        failure = Failure(type="Died", message=message, phase=phase)
     return Outcome(b"", failure, seconds)
+
+
+def execute_within(
+    executor: Executor,
+    verb: str,
+    trial: Trial,
+    effort: Effort,
+    seed: int,
+    seconds_left: float = math.inf,
+) -> tuple[Outcome, Effort]:
+    """Run one request for as long as its limit allows and what is left of a budget.
+
+    Args:
+        executor: Where to run the request.
+        verb: `prepare` or `measure`.
+        trial: What is measured.
+        effort: How much; its limit holds where the budget has more time left.
+        seed: Of the process.
+        seconds_left: What is left of the budget, with its grace.
+
+    Returns:
+        How the request ended, and the effort with the limit that ended it.
+    """
+    within = replace(effort, limit_seconds=min(effort.limit_seconds, seconds_left))
+    outcome = executor.execute(verb, trial, within, seed)
+    failure = outcome.failure
+    if not failure or failure.type != "Timeout" or within == effort:
+        return outcome, effort
+    failure = failures.late(within.limit_seconds, failure.phase, "--budget")
+    return replace(outcome, failure=failure), within
+
+
+def last_words(log: str) -> str:
+    """The last lines that a process printed, without what TensorFlow always prints."""
+    lines = [line for line in log.strip().splitlines() if not CHATTER.search(line)]
+    return " | ".join(lines[-3:])[-600:]
+
+
+def phase_file(result: Path) -> Path:
+    """Where a process writes the phase that it is in, beside its result."""
+    return result.with_suffix(".phase")
+
+
+def _phase(result: Path) -> str:
+    """The last phase of a process that has ended; empty if it wrote none."""
+    try:
+        phase = phase_file(result).read_text()
+    except OSError:  # it ended before its first phase, or is of an earlier version
+        return ""
+    phase_file(result).unlink()
+    return phase
 
 
 def lost(message: str, asked: float) -> Outcome:
     """The outcome of a request whose server is gone."""
-    failure = Failure(type="Died", message=message)
+    message = f"{failures.LOST}: {message}" if message else failures.LOST
+    failure = Failure(type="Lost", message=message)
     return Outcome(b"", failure, time.monotonic() - asked)
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 from bench import machine
 from bench.processes import Executor
+from bench.requests import GRACE_SECONDS, execute_within
 from bench.trial import Effort, Measured, Run, Trial, Windows
 
 REPEAT_SHARE = 0.1  # repeats are at most this share of the runs made
@@ -37,6 +38,7 @@ def rounds(
     seed: int,
     done: frozenset[tuple[str, int]] = frozenset(),
     time_is_up: Callable[[], bool] = lambda: False,
+    seconds_left: Callable[[], float] = lambda: math.inf,
     wanted: Callable[[int], Mapping[str, Effort]] | None = None,
 ) -> Iterator[Run]:
     """Every trial once in random order, then every trial again.
@@ -54,6 +56,8 @@ def rounds(
         seed: Of the random orders; stored.
         done: Keys and rounds that are there already, when resuming.
         time_is_up: Asked before each run.
+        seconds_left: What is left of the budget, asked before each run, which may last
+            a little longer than that and no more: what hangs ends with the budget.
         wanted: The effort of each trial that runs in a round of this number, by key;
             empty ends the sweep. Asked when all runs before the round are handed out.
             By default every trial in `effort.rounds` rounds.
@@ -62,6 +66,11 @@ def rounds(
     wanted = wanted or (lambda number: every if number < effort.rounds else {})
     made = repeated = 0
     laid: dict[tuple[str, float], Windows] = {}
+    longest = 0.0  # of the runs that went well; seconds
+
+    def left_for_one() -> float:
+        return max(0.0, seconds_left()) + max(GRACE_SECONDS, 2 * longest)
+
     for number in itertools.count():
         efforts = wanted(number)
         if not efforts:
@@ -80,9 +89,12 @@ def rounds(
                 if time_is_up():
                     return
                 place = _Place(sweep, seed, number, order.index(trial))
-                run = _run(trial, executor, _as_laid(efforts, trial, laid), place)
+                own = _as_laid(efforts, trial, laid)
+                run = _run(trial, executor, own, place, left_for_one())
                 laid |= _laying(run)
                 made += 1
+                if run.measured.error is None:
+                    longest = max(longest, run.seconds)
                 if _disturbed(run):
                     disturbed.append(run)
                 yield run
@@ -92,7 +104,10 @@ def rounds(
                     return
                 place = _Place(sweep, seed, number, run.position)
                 repeated += 1
-                yield _run(run.trial, executor, run.effort, place, repeat=1)
+                left_seconds = left_for_one()
+                yield _run(
+                    run.trial, executor, run.effort, place, left_seconds, repeat=1
+                )
         finally:
             executor.stop()
 
@@ -130,7 +145,12 @@ def _disturbed(run: Run) -> bool:
 
 
 def _run(
-    trial: Trial, executor: Executor, effort: Effort, place: _Place, repeat: int = 0
+    trial: Trial,
+    executor: Executor,
+    effort: Effort,
+    place: _Place,
+    seconds_left: float,
+    repeat: int = 0,
 ) -> Run:
     identified = machine.fingerprint()  # first: it may start processes, once
     conditions = machine.Conditions()
@@ -138,7 +158,9 @@ def _run(
     # What is slow to find and the same in every run is sought in the first round: in a
     # repeat too, which may come to stand for it.
     effort = replace(effort, facts=effort.facts and place.round == 0)
-    outcome = executor.execute("measure", trial, effort, place.seed + place.round)
+    outcome, effort = execute_within(
+        executor, "measure", trial, effort, place.seed + place.round, seconds_left
+    )
     if outcome.failure:
         measured = Measured(error=outcome.failure)
     else:

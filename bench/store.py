@@ -4,13 +4,15 @@ import contextlib
 import datetime
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import filelock
 import msgspec
 
+from bench import failures
 from bench.errors import UsageError
-from bench.machine import foreign_share
+from bench.machine import foreign_share, identity
 from bench.program import ROOT
 from bench.trial import SCHEMA, Run
 
@@ -111,7 +113,41 @@ def load(folder: Path) -> tuple[list[Run], list[str]]:
             f"{path}: the last line is cut off (an interrupted write); it is left out."
         )
     notes += _of_plan(path.with_name(PLAN))
-    return [_decode(line, n, path) for n, line in enumerate(lines, 1) if line], notes
+    runs = [_decode(line, n, path) for n, line in enumerate(lines, 1) if line]
+    return _without_made_again(runs), notes
+
+
+def to_make_again(run: Run, limit_seconds: float) -> bool:
+    """Whether a sweep that goes on makes this run once more.
+
+    Args:
+        run: A stored run.
+        limit_seconds: How long a run may take now.
+
+    Returns:
+        True where something outside ended the run, such as a signal or a budget, and
+        where the run may now take longer than it was allowed to. A failure of the
+        user's own code would come again, and stays.
+    """
+    error = run.measured.error
+    if error is None:
+        return False
+    longer = run.effort.limit_seconds < limit_seconds
+    return failures.from_outside(error) or (error.type == "Timeout" and longer)
+
+
+def _without_made_again(runs: list[Run]) -> list[Run]:
+    """The runs without the failed ones that a resumed sweep has made once more."""
+    last = {_place(run): place for place, run in enumerate(runs) if not run.repeat}
+    return [
+        run
+        for place, run in enumerate(runs)
+        if run.measured.error is None or run.repeat or last[_place(run)] == place
+    ]
+
+
+def _place(run: Run) -> tuple:
+    return identity(run.machine), run.sweep, run.key, run.round, run.position, run.seed
 
 
 def one_a_round(runs: Iterable[Run]) -> list[Run]:
@@ -148,9 +184,13 @@ def _decode(line: bytes, number: int, path: Path) -> Run:
             f"{SCHEMA}; see results/README.md."
         )
     try:
-        return msgspec.json.decode(line, type=Run)
+        run = msgspec.json.decode(line, type=Run)
     except msgspec.MsgspecError as error:
         raise UsageError(f"{path}, line {number}: not a run: {error}.") from error
+    if run.measured.error is None:
+        return run
+    error = failures.readable(run.measured.error)
+    return replace(run, measured=replace(run.measured, error=error))
 
 
 def _of_plan(path: Path) -> list[str]:

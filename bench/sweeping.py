@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -85,6 +86,7 @@ def planned(options: argparse.Namespace) -> tuple[Path, Plan]:
         made = plan.load(options.resume)
         return options.resume, replace(
             made,
+            effort=_limited(made.effort, options),
             precision=options.precision or made.precision,
             budget_seconds=options.budget or made.budget_seconds,
         )
@@ -102,7 +104,7 @@ def planned(options: argparse.Namespace) -> tuple[Path, Plan]:
         consumer=options.consumer or "",
         unit=options.unit or "",
     )
-    effort = found.effort
+    effort = _limited(found.effort, options)
     if options.rounds:
         effort = replace(effort, rounds=options.rounds)
     made = plan.make(found, effort, options.seed, options.budget, options.data)
@@ -113,13 +115,18 @@ def planned(options: argparse.Namespace) -> tuple[Path, Plan]:
     return options.out or store.new_folder(found.name), made
 
 
+def _limited(effort: Effort, options: argparse.Namespace) -> Effort:
+    """The effort with the limit of a run that the command line sets."""
+    return replace(effort, limit_seconds=options.limit or effort.limit_seconds)
+
+
 def _demand_no_more(options: argparse.Namespace) -> None:
     given = ["a sweep"] if options.sweep else []
     given += [f"--{name}" for name in PLANNED if getattr(options, name)]
     if given:
         raise UsageError(
             "--resume DIR goes on with what was planned, and takes --precision, "
-            f"--budget and --json besides; got {' and '.join(given)}."
+            f"--budget, --limit and --json besides; got {' and '.join(given)}."
         )
 
 
@@ -166,8 +173,12 @@ def announce(made: Plan, folder: Path, kept: Sequence[Run] = ()) -> None:
         trials = plural(len(made.trials), "trial")
         rounds = plural(made.effort.rounds, "round")
         what = f"{trials} x {rounds} = {plural(made.runs, 'run')}"
+    again = sum(store.to_make_again(run, made.effort.limit_seconds) for run in kept)
     if kept:
         what += f", {counted(kept)} there"
+    if again:
+        ends = "its end" if again == 1 else "their end"
+        what += f", {again} of them stopped before {ends}, to be made again"
     limit = f", at most {spoken(made.budget_seconds)} (--budget)"
     print(
         f"{made.sweep}: {what}, about {spoken(made.seconds_left(kept))}"
@@ -189,7 +200,10 @@ def sweep(
         kept: What is there already.
     """
     keys = {trial.key for trial in made.trials}
-    there = [run for run in kept if run.key in keys]
+    limit = made.effort.limit_seconds
+    there = [
+        run for run in kept if run.key in keys and not store.to_make_again(run, limit)
+    ]
     done = frozenset((run.key, run.round) for run in there)
     progress = Progress(made.runs, made.seconds, len(done), made.budget_seconds)
     race = None
@@ -200,8 +214,11 @@ def sweep(
     kept_back = race.last_seconds if race else 0.0
     deadline = time.monotonic() + made.budget_seconds - kept_back
 
+    def seconds_left() -> float:
+        return deadline - time.monotonic() if made.budget_seconds else math.inf
+
     def time_is_up() -> bool:
-        return made.budget_seconds > 0 and time.monotonic() > deadline
+        return seconds_left() < 0
 
     runs = runner.rounds(
         made.trials,
@@ -211,6 +228,7 @@ def sweep(
         seed=made.seed,
         done=done,
         time_is_up=time_is_up,
+        seconds_left=seconds_left,
         wanted=race.wanted if race else None,
     )
     count = len(done)

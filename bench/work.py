@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bench import consumers, gate, resampling, sources
+from bench import consumers, gate, labels, resampling, sources
 from bench.catalog import Entry
 from bench.inputs import CHECKED_EXAMPLES, Inputs
 from bench.pipeline import Pipeline, build
@@ -126,8 +126,10 @@ class Work:
             # As raw batches come: the next epoch fills up what the last one left.
             timed = self.stored.repeat().batch(p.batch_size, drop_remainder=True)
         if p.placement == "offline" or (timed is not None and self._keeps_step()):
-            made = [batch[0] for batch in gate.first_batches(timed, examples)]
-            return list(zip(self.raw_batches(examples), made, strict=True))
+            raw = self.raw_batches(examples)  # as many, if layers change the rows
+            return list(
+                zip(raw, (made[0] for made in timed.take(len(raw))), strict=True)
+            )
         if p.placement == "model":
             call = (
                 tf.function(self.call, jit_compile=True) if self._jit() else self.alone
@@ -170,6 +172,7 @@ class Work:
 
     def model(self, batch: tuple) -> keras.Model:
         """The workload's model, compiled; the layers in front with placement=model."""
+        labels.demand(batch)
         with tf.device(self.device):
             features = keras.Input(batch[0].shape[1:], dtype=batch[0].dtype.name)
             in_model = self.pipeline.placement == "model"
@@ -186,6 +189,11 @@ class Work:
     def raw_batches(self, examples: int) -> list[tf.Tensor]:
         """The first raw batches, decoded, so many that they hold these examples."""
         return [batch[0] for batch in gate.first_batches(self._raw(), examples)]
+
+    def raw_again(self) -> list[tf.Tensor]:
+        """The checked raw batches once more; none where nothing could change them."""
+        could = self.entry.decodes or self.entry.reads_files
+        return self.raw_batches(CHECKED_EXAMPLES) if could else []
 
     def inference_dataset(self) -> tf.data.Dataset:
         """Batches with the layers in the dataset and augmentation off, in order."""

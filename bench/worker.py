@@ -17,11 +17,13 @@ import tensorflow as tf
 
 from bench import (
     catalog,
+    cause,
     energy,
     gate,
     inputs,
     machine,
     memory,
+    origin,
     randomness,
     resampling,
     rooting,
@@ -29,20 +31,21 @@ from bench import (
     timeline,
 )
 from bench.consumers import Consumer, step_facts
+from bench.course import Course
 from bench.errors import UsageError, write_whole
 from bench.graph import cache_facts, executed_graph
 from bench.phases import (
-    Stopwatch,
     take_turns,
     time_epochs,
     time_windows,
 )
 from bench.pipeline import Pipeline
-from bench.preprocess import as_layers, supports_jit
+from bench.preprocess import supports_jit
 from bench.trial import Effort, Failure, Measured, Trial
 from bench.work import Work
 
 KEPT: list[Consumer] = []  # freed by the process's end, and not one by one before it
+FIRST_STEP = "in the model's first step, with its LOSS and OPTIMIZER"
 OVERHEAD = ("fork", "tensorflow", "inputs", "check", "graph")
 
 
@@ -108,21 +111,27 @@ def main(request_json: bytes) -> None:
 
 def prepare(request: Request) -> Traits:
     """Make the inputs once, and tell what the plan needs to know."""
+    clock = Course(request.result)
     try:
-        entry = catalog.find(request.trial.workload)
-        module = catalog.load(entry)
-        made = inputs.prepare(entry, module, request.trial.pipeline, request.trial.data)
-        layers = as_layers(module.build(made.features, **entry.variant))
-        if not (entry.deterministic or entry.reads_files or entry.decodes):
-            randomness.demand(layers, made.features)
-        return Traits(supports_jit=supports_jit(layers), examples=made.count)
+        with clock.time("inputs"):
+            entry = catalog.find(request.trial.workload)
+            module = catalog.load(entry)
+            made = inputs.prepare(
+                entry, module, request.trial.pipeline, request.trial.data
+            )
+        with clock.time("adapt"):
+            layers = clock.built(module.build(made.features, **entry.variant))
+        with clock.time("prepare"):
+            if not (entry.deterministic or entry.reads_files or entry.decodes):
+                randomness.demand(layers, made.features)
+            return Traits(supports_jit=supports_jit(layers), examples=made.count)
     except Exception as error:
-        return Traits(error=_failure(error, "prepare"))
+        return Traits(error=_failure(error, clock))
 
 
 def measure(request: Request, entered: float) -> Measured:
     """One run of one trial, from a fresh process to its samples or its error."""
-    clock = Stopwatch()
+    clock = Course(request.result)
     clock.seconds["fork"] = entered - request.asked
     found: dict[str, object] = {
         "start_resident_bytes": psutil.Process().memory_info().rss
@@ -133,7 +142,7 @@ def measure(request: Request, entered: float) -> Measured:
         if request.stands_for:
             rooting.demand(sys.modules, request.stands_for, request.folder)
     except Exception as error:
-        found |= {"samples": [], "error": _failure(error, clock.phase)}
+        found |= {"samples": [], "error": _failure(error, clock)}
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return Measured(
@@ -145,7 +154,7 @@ def measure(request: Request, entered: float) -> Measured:
 
 
 def _measure(
-    request: Request, clock: Stopwatch, scratch: Path, found: dict[str, object]
+    request: Request, clock: Course, scratch: Path, found: dict[str, object]
 ) -> None:
     trial, effort = request.trial, request.effort
     p = trial.pipeline
@@ -164,7 +173,7 @@ def _measure(
         made = inputs.prepare(entry, module, p, trial.data)
         found["input_fingerprint"] = made.fingerprint
     with clock.time("adapt"):
-        layers = as_layers(module.build(made.features, **entry.variant))
+        layers = clock.built(module.build(made.features, **entry.variant))
     # The same in every run, so that what is costly stands at the same place in all.
     work = Work(p, entry, module, made, layers, inputs.SEED, device)
     if p.placement == "offline":
@@ -178,7 +187,7 @@ def _measure(
         if effort.check or not request.channel:
             timed = dataset if trial.unit == "window" else None
             found["output_fingerprint"] = gate.check(
-                entry, module, p, work.witness(timed), work.alone
+                entry, module, p, work.witness(timed), work.alone, work.raw_again
             )
         facts["supports_jit"] = "yes" if supports_jit(layers) else "no"
         asks_facts = effort.facts and not request.channel
@@ -269,24 +278,13 @@ def _start_tensorflow(p: Pipeline, seed: int) -> str:
         return (tf.constant(1) + 1).device
 
 
-def _failure(error: Exception, phase: str) -> Failure:
-    first, line_end, rest = (str(error).strip() or "no message").partition("\n")
-    message = first + _where(error) + line_end + rest
-    return Failure(type=type(error).__name__, message=message[:4000], phase=phase)
-
-
-def _where(error: Exception) -> str:
-    """The last place in the user's own file that an error came through, in words."""
-    frames = traceback.walk_tb(error.__traceback__)
-    own = [
-        f" ({Path(code.co_filename).name}, line {line}, in {code.co_name})"
-        for code, line, module in (
-            (frame.f_code, line, frame.f_globals.get("__name__", ""))
-            for frame, line in frames
-        )
-        if module.startswith("feedrate_user_")
-    ]
-    return own[-1] if own else ""
+def _failure(error: Exception, clock: Course) -> Failure:
+    if isinstance(error, UsageError):  # a sentence of ours, to be shown as it is
+        return Failure(type="UsageError", message=str(error), phase=clock.phase)
+    found = cause.of(error, clock.layers, origin.frames)
+    unplaced = FIRST_STEP if clock.phase == "trace" else ""
+    message = cause.spelled(found, otherwise=unplaced)
+    return Failure(type=found.type, message=message, phase=clock.phase)
 
 
 def _end_with_the_runner() -> None:

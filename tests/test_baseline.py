@@ -72,9 +72,9 @@ def test_what_is_gone_fails_or_is_new_is_a_row_on_either_side() -> None:
     )
     assert {row.key: (row.verdict, row.cause) for row in rows} == {
         TRIAL.key: ("missing", "it is in base and was not run now"),
-        OTHER.key: ("failed", "ValueError: no"),
-        both.key: ("failed", "ValueError: no"),
-        lost.key: ("not_comparable", "base failed: ValueError: no"),
+        OTHER.key: ("failed", "ValueError in check: no"),
+        both.key: ("failed", "ValueError in check: no"),
+        lost.key: ("not_comparable", "base failed: ValueError in check: no"),
         new.key: ("not_comparable", "it is not in base"),
     }
     assert notes == []
@@ -160,7 +160,7 @@ def test_where_the_trial_to_scale_by_fails_it_is_a_row() -> None:
     head = [factory.run(TRIAL, error=broken), *runs(0.02, OTHER)]
     rows, _ = judged(runs(0.01) + runs(0.02, OTHER), head, scale_by=TRIAL.key)
     assert {row.key: (row.verdict, row.cause) for row in rows} == {
-        TRIAL.key: ("failed", "ValueError: no"),
+        TRIAL.key: ("failed", "ValueError in check: no"),
         OTHER.key: (
             "not_comparable",
             f"'{TRIAL.key}', which all is divided by, has no figures here",

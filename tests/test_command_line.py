@@ -68,7 +68,7 @@ from tests import factory
         (
             ["run", "quick", "--resume", "no/where", "--out", "x", "--seed", "1"],
             "--resume DIR goes on with what was planned, and takes --precision, "
-            "--budget and --json besides; got a sweep and --seed and --out.",
+            "--budget, --limit and --json besides; got a sweep and --seed and --out.",
         ),
         (
             ["report", "results/reference/quick", "--format", "html,pfd"],

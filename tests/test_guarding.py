@@ -123,6 +123,23 @@ def test_bad_use(arguments, message, capsys) -> None:
     assert told.err == message
 
 
+@pytest.mark.parametrize(("given", "limit"), [([], 120.0), (["--limit", "10m"], 600.0)])
+def test_the_limit_of_a_run_can_be_set(
+    given: list[str], limit: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For a model that takes long to build; of no use where nothing is run."""
+    asked = []
+
+    def against(python: str, wanted: live.Wanted) -> Guarded:
+        asked.append(wanted.sweep.effort.limit_seconds)
+        raise UsageError("enough")
+
+    monkeypatch.setattr(live, "against_python", against)
+    assert run_bench.main(["guard", "--against-python", "x", *given]) == 2
+    assert asked == [limit]
+    assert run_bench.main(["guard", "a", "b", "--limit", "10m"]) == 2
+
+
 def test_a_workload_outside_the_repository(tmp_path, capsys) -> None:
     path = tmp_path / "mine.py"
     path.write_text("")

@@ -39,7 +39,8 @@ class Server:
             False,
             Failure(
                 type="Timeout",
-                message="not ready for its turn within its limit of 0.05 s",
+                message="not ready for its turn within its limit of 0.05 s; raise it "
+                "with --limit",
             ),
         ),
         (OWN, False, OWN),

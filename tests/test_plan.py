@@ -10,6 +10,7 @@ import pytest
 from bench import machine, plan, sweeps
 from bench.errors import UsageError
 from bench.processes import Outcome
+from bench.requests import GRACE_SECONDS
 from bench.trial import Effort, Failure, Trial
 from tests import factory
 
@@ -263,3 +264,28 @@ def test_trials_of_other_inputs_are_prepared_apart() -> None:
         "rescaling[image_size=96]",
         "resizing",
     }
+
+
+@pytest.mark.parametrize(
+    ("budget_seconds", "limit"),
+    [(0.0, 120.0), (25.0, 25.0 + GRACE_SECONDS), (600.0, 120.0)],
+)
+def test_preparing_ends_with_the_budget_too(
+    monkeypatch: pytest.MonkeyPatch, budget_seconds: float, limit: float
+) -> None:
+    """A build() that hangs would else take the whole limit."""
+    monkeypatch.setattr(plan.time, "monotonic", lambda: 7.0)
+    limits: list[float] = []
+
+    class Limited(Fake):
+        """Notes how long it may take."""
+
+        def execute(
+            self, verb: str, trial: Trial, effort: Effort, seed: int
+        ) -> Outcome:
+            limits.append(effort.limit_seconds)
+            return super().execute(verb, trial, effort, seed)
+
+    made = replace(planned(), budget_seconds=budget_seconds)
+    plan.prepare(made, Limited(TRAITS))
+    assert limits == [limit]

@@ -201,7 +201,7 @@ def test_the_terminal_fits_80_columns():
     assert max(len(line) for line in shown.splitlines()) <= 80
     assert "vectorized won: " in shown
     assert "the last line is cut off" in shown
-    assert "ValueError: no such file" in shown
+    assert "ValueError in inputs: no such file" in " ".join(shown.split())
 
 
 LONG = {

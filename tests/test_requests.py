@@ -1,12 +1,15 @@
 """What processes that are started find in their environment."""
 
+import math
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from bench import requests
-from bench.requests import Home, environment
+from bench import failures, requests
+from bench.requests import Home, Outcome, environment
+from bench.trial import Effort, Trial
 
 
 def test_all_processes_of_a_start_know_it_by_one_token() -> None:
@@ -32,3 +35,51 @@ def test_assertions_are_never_optimized_away(monkeypatch: pytest.MonkeyPatch) ->
         check=False,
     )
     assert done.returncode == 1
+
+
+class Late:
+    """Takes as long as it may."""
+
+    def execute(self, verb: str, trial: Trial, effort: Effort, seed: int) -> Outcome:
+        """Stopped by its limit."""
+        failure = failures.late(effort.limit_seconds, "check", "--limit")
+        return Outcome(b"", failure, effort.limit_seconds)
+
+
+@pytest.mark.parametrize(
+    ("left", "limit", "option"),
+    [(math.inf, 120.0, "--limit"), (500.0, 120.0, "--limit"), (35.0, 35.0, "--budget")],
+)
+def test_the_shorter_of_limit_and_budget_ends_a_run_and_is_named(
+    left: float, limit: float, option: str
+) -> None:
+    outcome, effort = requests.execute_within(
+        Late(), "measure", Trial(workload="prose"), Effort(), 1, left
+    )
+    assert effort == Effort(limit_seconds=limit)
+    assert outcome.failure == failures.late(limit, "check", option)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_process_that_was_killed_leaves_its_phase(
+    tmp_path: Path, known: bool
+) -> None:
+    """Unless it had none yet; the file goes."""
+    result = tmp_path / "result-1.json"
+    if known:
+        requests.phase_file(result).write_text("adapt")
+    outcome = requests.read_outcome(False, 9, result, Effort(), "", 0.0)
+    assert outcome.failure.type == "Killed"
+    assert outcome.failure.phase == ("adapt" if known else "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_last_words_are_the_process_s_own() -> None:
+    """And not TensorFlow's that there is no GPU."""
+    log = (
+        "E0000 00:00:1 1 cuda_platform.cc:52] failed call to cuInit: UNKNOWN ERROR\n"
+        "one\ntwo\nthree\n"
+        "I0000 00:00:1 1 cudart_stub.cc:31] Could not find cuda drivers\nfour\n"
+    )
+    assert requests.last_words(log) == "two | three | four"
+    assert requests.last_words("") == ""

@@ -197,3 +197,52 @@ def test_a_repeat_that_failed_does_not_count() -> None:
     good = factory.run(trial, conditions={"foreign_cpu_share": 0.9})
     failed = replace(factory.run(trial, error=lost), repeat=1)
     assert store.one_a_round([good, failed]) == [good]
+
+
+OUTSIDE = Failure(type="Killed", message="ended by SIGKILL", phase="steady")
+LATE = Failure(type="Timeout", message="stopped", phase="adapt")
+OWN = Failure(type="KeyError", message="'a'", phase="adapt")
+
+
+@pytest.mark.parametrize(
+    ("error", "limit", "again"),
+    [
+        (None, 600.0, False),
+        (OUTSIDE, 120.0, True),
+        (OWN, 600.0, False),
+        (LATE, 120.0, False),
+        (LATE, 600.0, True),  # with a longer limit, or after a budget cut it short
+    ],
+)
+def test_what_did_not_end_by_itself_is_made_again(
+    error: Failure | None, limit: float, again: bool
+) -> None:
+    run = factory.run(factory.trial(), error=error)
+    assert run.effort.limit_seconds == 120.0
+    assert store.to_make_again(run, limit) == again
+
+
+def test_a_run_that_was_made_again_stands_for_the_one_that_failed(
+    tmp_path: Path,
+) -> None:
+    """The file keeps both; on another machine the same round is another run."""
+    trial = factory.trial()
+    lost = factory.run(trial, error=OUTSIDE)
+    elsewhere = replace(lost, machine={**factory.MACHINE, "cpu": "Other CPU"})
+    good = factory.run(trial)
+    kept = [factory.run(trial, round=1, error=OWN), good, replace(good, repeat=1)]
+    for run in (lost, lost, elsewhere, *kept):
+        store.append(tmp_path, run)
+    assert store.load(tmp_path)[0] == [elsewhere, *kept]
+    assert (tmp_path / store.FILE).read_bytes().count(b"\n") == 6
+
+
+def test_an_error_of_an_earlier_version_is_read_with_its_cause(tmp_path: Path) -> None:
+    """And not with what was wrapped around it."""
+    wrapped = "in user code: (__autograph_generated_filex.py, line 1, in tf__decode)"
+    frames = '    File "/home/me/mine.py", line 4, in decode  *\n        x[9]'
+    message = f"{wrapped}\n\n{frames}\n\n    IndexError: out of range"
+    error = Failure(type="IndexError", message=message, phase="build")
+    store.append(tmp_path, factory.run(factory.trial(), error=error))
+    ((run,), _) = store.load(tmp_path)
+    assert run.measured.error.message == "out of range (mine.py, line 4, in decode)"

@@ -19,12 +19,13 @@ from bench import (
     processes,
     program,
     report,
+    requests,
     screening,
     store,
     sweeping,
 )
 from bench.processes import Outcome
-from bench.trial import Effort, Measured, Run, Trial
+from bench.trial import Effort, Failure, Measured, Run, Trial
 from tests import factory
 
 TRIALS = [factory.trial(prefetch=n) for n in range(4)]
@@ -89,6 +90,87 @@ def held(monkeypatch: pytest.MonkeyPatch) -> list[list]:
 
     monkeypatch.setattr(finals, "hold", hold)
     return asked
+
+
+class Lossy(Fake):
+    """Some of whose runs are ended from outside, or fail."""
+
+    def __init__(self, failures: dict[str, Failure]) -> None:
+        """By the key of a trial."""
+        super().__init__(noise=0.0)
+        self.failures, self.limits = failures, []
+
+    def execute(self, verb: str, trial: Trial, effort: Effort, seed: int) -> Outcome:
+        """As the fake does, but for these."""
+        self.limits.append(effort.limit_seconds)
+        if verb == "measure" and trial.key in self.failures:
+            return Outcome(b"", self.failures[trial.key], 1.0)
+        return super().execute(verb, trial, effort, seed)
+
+
+KILLED = Failure(type="Killed", message="ended by SIGKILL", phase="steady")
+OWN = Failure(type="ValueError", message="no such column", phase="adapt")
+LATE = Failure(type="Timeout", message="stopped", phase="adapt")
+
+
+def test_going_on_makes_again_what_was_ended_from_outside(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What failed by itself would fail again, and stays."""
+    (tmp_path / store.FILE).touch()
+    made = race(precision=0.0, effort=Effort(rounds=2))
+    killed, own, late, _ = (trial.key for trial in TRIALS)
+    lossy = Lossy({killed: KILLED, own: OWN, late: LATE})
+    assert len(swept(made, tmp_path, lossy)) == 8
+    sweeping.announce(made, tmp_path, store.load(tmp_path)[0])
+    told = capsys.readouterr().err
+    assert "8 runs there, 2 of them stopped before their end, to be made again" in told
+    runs = swept(made, tmp_path, Fake(noise=0.0))
+    assert {r.key for r in runs if r.measured.error} == {own, late}
+    assert sorted((run.key, run.round) for run in runs) == sorted(
+        (key, number) for key in TRUE for number in range(2)
+    )
+    longer = replace(made, effort=replace(made.effort, limit_seconds=600.0))
+    runs = swept(longer, tmp_path, Fake(noise=0.0))
+    assert {r.key for r in runs if r.measured.error} == {own}
+    assert len(runs) == 8
+    assert "The budget ended" not in capsys.readouterr().err
+
+
+def test_what_hangs_ends_with_the_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A little later, and no later than its own limit; it is made again afterwards."""
+    (tmp_path / store.FILE).touch()
+
+    class Stopped:
+        """A clock that stands still, until the first run hangs."""
+
+        def __init__(self) -> None:
+            self.now = 0.0
+
+        def monotonic(self) -> float:
+            return self.now
+
+    class Hanging(Lossy):
+        """What takes as long as it may."""
+
+        def execute(self, verb: str, trial: Trial, effort: Effort, seed: int) -> object:
+            clock.now += effort.limit_seconds
+            return super().execute(verb, trial, effort, seed)
+
+    clock = Stopped()
+    monkeypatch.setattr(sweeping, "time", clock)
+    fake = Hanging(dict.fromkeys(TRUE, LATE))
+    made = race(precision=0.0, budget_seconds=25.0)
+    (run,) = swept(made, tmp_path, fake)
+    assert fake.limits == [25.0 + requests.GRACE_SECONDS]
+    assert run.effort.limit_seconds == 35.0
+    assert run.measured.error.message == (
+        "stopped while build() makes the layers, after 35 s, as the budget had ended; "
+        "raise it with --budget"
+    )
+    assert store.to_make_again(run, made.effort.limit_seconds)
 
 
 def race(**settings: object) -> plan.Plan:

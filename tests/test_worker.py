@@ -1,5 +1,6 @@
 """One run by the worker itself: every placement, the gate, and its errors."""
 
+import re
 import subprocess
 import sys
 import tempfile
@@ -13,7 +14,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from bench import machine, memory, worker
+from bench import machine, memory, requests, worker
 from bench.machine import cpu_seconds
 from bench.trial import Effort, Failure, Measured
 from tests import factory
@@ -252,9 +253,12 @@ def test_work_that_hangs_on_the_order_is_not_timed(folder: Path) -> None:
     found = measured(folder, "numbers:by_rank")
     assert found.error == Failure(
         type="AssertionError",
-        message="placement=dataset, order=map_batch differs from the layers themselves "
-        "in 100.0% of the values (tolerance 1e-05)",
+        message=found.error.message,
         phase="check",
+    )
+    assert found.error.message.startswith(
+        "placement=dataset, order=map_batch differs from the layers themselves in "
+        "100.0% of the values, most at ["
     )
     assert found.samples == []
     demand_samples(measured(folder, "numbers:by_rank", order="batch_map"))
@@ -270,9 +274,152 @@ def test_preparing_tells_traits_and_errors(folder: Path) -> None:
     told = worker.prepare(request(folder, "empty", "prepare"))
     assert told.error == Failure(
         type="ValueError",
-        message=f"no message (empty.py, line {line}, in build)",
-        phase="prepare",
+        message=f"no message: raise ValueError() (empty.py, line {line}, in build)",
+        phase="adapt",
     )
+
+
+BESIDE = "def scaled(x):\n    return x.no_such()\n"
+SCALED = "def decode(x, y):\n    return beside.scaled(x), y\n\ndef check("
+LOADED = """def load(x):
+    raise KeyError("no picture 7")
+
+def decode(x, y):
+    return tf.ensure_shape(tf.py_function(load, [x], tf.float32), [3]), y
+
+def check("""
+OPENED = """def decode(x, y):
+    size = tf.strings.length(tf.io.read_file("/no/such/file"))
+    return x + tf.cast(size, tf.float32), y
+
+def check("""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "type_", "phase", "message"),
+    [
+        (
+            "def check(",
+            SCALED,
+            "AttributeError",
+            "build",
+            "'SymbolicTensor' object has no attribute 'no_such' (beside.py, line 2, in "
+            "scaled, called at broken.py, line {return beside}, in decode)",
+        ),
+        (
+            "def check(",
+            LOADED,
+            "KeyError",
+            "check",
+            "'no picture 7' (broken.py, line {raise KeyError}, in load)",
+        ),
+        (
+            "def check(",
+            OPENED,
+            "NotFoundError",
+            "check",
+            "/no/such/file; No such file or directory (broken.py, line {read_file}, in "
+            "decode)",
+        ),
+        (
+            "return features + {",
+            "tf.debugging.check_numerics(features / 0.0, 'bad')\n"
+            "        return features + {",
+            "InvalidArgumentError",
+            "check",
+            "bad : Tensor had Inf values (broken.py, line {check_numerics}, in call)",
+        ),
+        (
+            'np.testing.assert_allclose(output, batch + 1, rtol=1e-5, err_msg="not one '
+            'more")',
+            "return np.allclose(output, batch + 1)  # True is nothing wrong\n"
+            "def unused(batch, output):\n    pass",
+            "",
+            "",
+            "",
+        ),
+        (
+            'np.testing.assert_allclose(output, batch + 1, rtol=1e-5, err_msg="not one '
+            'more")',
+            "return np.allclose(output, batch + 2)",
+            "UsageError",
+            "check",
+            "check() returned False. Where the output is wrong it must raise "
+            "AssertionError, as `assert` does, and otherwise return nothing.",
+        ),
+        (
+            "return Layer(how)",
+            "return lambda features: tf.repeat(features + 1, 2, axis=0)",
+            "UsageError",
+            "check",
+            "The layers make 32 rows of 16 examples, and each example must stay one "
+            "row. Let examples() or read() give as many examples as there shall be "
+            "rows, and the layers keep their number.",
+        ),
+        (
+            "return features + {",
+            "return features + tf.random.uniform([]) + {",
+            "UsageError",
+            "check",
+            "A layer is random: DETERMINISTIC = False is missing in broken.py, as two "
+            "calls of the layers with one batch differ.",
+        ),
+        (
+            "return features + {",
+            "return tf.sqrt(features) + {",
+            "AssertionError",
+            "check",
+            None,  # as the file's own check says
+        ),
+    ],
+)
+def test_the_likeliest_mistakes_have_a_sentence_with_the_line(
+    folder: Path,
+    tmp_path: Path,
+    old: str,
+    new: str,
+    type_: str,
+    phase: str,
+    message: str | None,
+) -> None:
+    """The user's own file and line, or what is to be done."""
+    assert old in WORKLOAD
+    content = WORKLOAD.replace(old, new, 1)
+    if "beside" in new:
+        (tmp_path / "beside.py").write_text(BESIDE)
+        content = content.replace("import keras\n", "import beside\nimport keras\n")
+    (tmp_path / "broken.py").write_text(content)
+    lines = content.splitlines()
+    found = measured(tmp_path, "broken", order="batch_map").error
+    if not type_:
+        assert found is None
+        return
+    assert (found.type, found.phase) == (type_, phase)
+    first = found.message.partition("\n")[0]
+    if message is None:
+        assert first.startswith("Not equal to tolerance rtol=1e-05, atol=0; not one ")
+        return
+    marks = re.findall(r"\{([^}]*)\}", message)
+    for mark in marks:
+        line = next(n for n, text in enumerate(lines, 1) if mark in text)
+        message = message.replace(f"{{{mark}}}", str(line))
+    assert first == message
+
+
+def test_training_without_labels_says_what_to_return(tmp_path: Path) -> None:
+    """Keras says that None values are not supported."""
+    content = WORKLOAD.replace(", np.arange(count) % 2", "")
+    (tmp_path / "bare.py").write_text(content)
+    found = measured(tmp_path, "bare", consumer="train").error
+    assert (found.type, found.phase) == ("UsageError", "trace")
+    assert "needs labels to be trained" in found.message
+
+
+def test_the_running_phase_lies_beside_the_result(folder: Path) -> None:
+    """For the runner to read, when a limit or a signal ends the process."""
+    asked = request(folder, "numbers")
+    demand_samples(worker.measure(asked, time.monotonic()))
+    assert requests.phase_file(Path(asked.result)).read_text() == "graph"
 
 
 def test_the_result_is_written_whole(
@@ -345,7 +492,8 @@ def test_a_later_run_seeks_no_facts_and_is_checked_all_the_same(
     )
     later.effort = wrong.effort = replace(QUICK, facts=False)
     told = worker.measure(first, time.monotonic()).error
-    assert (told.type, told.message) == ("RuntimeError", "facts were sought")
+    assert told.type == "RuntimeError"
+    assert told.message.startswith("facts were sought (test_worker.py, line ")
     demand_samples(worker.measure(later, time.monotonic()))
     refused = worker.measure(wrong, time.monotonic()).error
     assert (refused.type, refused.phase) == ("AssertionError", "check")
@@ -364,7 +512,8 @@ def test_only_who_takes_turns_may_be_left_unchecked(
     asked.effort = replace(QUICK, check=False)
     assert worker.measure(asked, time.monotonic()).error.type == "AssertionError"
     asked.channel = "a socket"
-    assert worker.measure(asked, time.monotonic()).error.message == "past the gate"
+    found = worker.measure(asked, time.monotonic()).error
+    assert found.message.startswith("past the gate (test_worker.py, line ")
 
 
 def test_a_run_is_confined_to_its_processors_but_while_it_is_built_for_turns(

@@ -1,0 +1,284 @@
+"""The cause of an exception: its innermost type and message, and where in whose file.
+
+TensorFlow and Keras wrap the error of a user's function in texts of their own:
+AutoGraph's "in user code:", Keras's "Exception encountered when calling", a graph's
+"Graph execution error:" and the traceback of a `tf.py_function`. This module takes the
+wrappers off, one after another, until the user's own error is left.
+"""
+
+from __future__ import annotations
+
+import linecache
+import re
+import sys
+import sysconfig
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bench.program import ROOT
+
+LONGEST = 4000  # characters of a message that a result keeps
+LONGEST_READ = 20_000  # characters at each end of a text that are looked at
+LONGEST_LINE = 200  # of a first line without its place, which must never be cut away
+OF_THE_LOSS = "compile_loss/"  # Keras's scope
+CUT = "in user code:"  # left over where the wrapper is not whole
+GENERATED = "__autograph_generated_file"
+LIBRARIES = ("site-packages", "dist-packages")
+NAMES = {"<module>": "", "<lambda>": ", in a lambda"}
+
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_FRAME = re.compile(r'File "(?P<path>[^"]+)", line (?P<line>\d+), in (?P<name>[^\s*]+)')
+_NODE = re.compile(r"\[\[\{\{node (?P<op>[^}]+)\}\}\]\]")
+_OP_OF_SHAPE = re.compile(r"for '\{\{node (?P<op>[^}]+)\}\} = .*?\)'(?= with|\.|$)")
+_TAIL = re.compile(r"\s*\[Op:[^\]]*\](\s*name:\s*)?")
+_DUMP = re.compile(r"Mismatched elements|Max absolute difference|nan location|x and y")
+_COMPARED = re.compile(r"Not equal to tolerance|Arrays are not|Items are not")
+
+# What wraps an error. A wrapper may name the type, the frames, the op, the layer and
+# the dataset's stage; what is left of it is `message`.
+_WRAPPERS = tuple(
+    re.compile(pattern)
+    for pattern in (
+        r"in user code:(?: \([^\n]*\))?\s*\n\n(?P<frames>(?:[^\S\n]*\S[^\n]*\n)+)\s*\n"
+        r"\s*(?P<type>[\w.]+)(?:: ?(?P<message>(?s:.*)))?\Z",
+        r"Exception encountered when calling (?P<layer>[^\n]+?)(?:\.call\(\))?\.\s*\n\n"
+        r"(?P<message>(?s:.*?))(?:\n\s*\nArguments received by (?s:.*))?\Z",
+        r"Graph execution error:(?: \([^\n]*\))?\s*"
+        r"(?:Detected at node (?P<op>\S+) defined at [^\n]*\n)?"
+        r"(?P<frames>(?:\s*(?:File \"[^\n]*|<stack traces unavail[^\n]*|"
+        r"Detected at node [^\n]*)\n)*)\s*(?P<message>(?s:.+))\Z",
+        r"\d+ root error\(s\) found\.\s*\(0\) \w+: *"
+        r"(?P<message>(?s:.*?))(?:\n\s*\(1\)(?s:.*))?\Z",
+        r"\{\{function_node [^}]*\}\}\s*(?P<message>(?s:.*))\Z",
+        r"Error in user-defined function passed to (?P<stage>[A-Za-z]+)Dataset\w*:\d+ "
+        r"transformation with iterator: \S+: (?P<message>(?s:.*))\Z",
+        r"(?P<type>[A-Za-z_][\w.]*): (?P<message>(?s:.*?))\n"
+        r"Traceback \(most recent call last\):\n(?P<frames>(?s:.*))\Z",
+        r"Traceback \(most recent call last\):\n(?P<frames>(?s:.*)\n)"
+        r"(?P<type>[A-Za-z_][\w.]*)(?:: (?P<message>[^\n]*(?:\n(?! )[^\n]+)*))?\s*\Z",
+    )
+)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A place that an error came through: file, line, and the function's name."""
+
+    path: str
+    line: int
+    name: str
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What is left of an error without its wrappers.
+
+    Attributes:
+        type: The innermost exception's type.
+        message: Its text, without the names of generated files and graph functions.
+        frames: The places in files of the user, the innermost last.
+        layer: The class or the name of the layer that failed; empty if it is unknown.
+        op: The graph's node that failed; empty if it is unknown.
+        stage: The dataset's step that failed, such as `map`; empty if it is unknown.
+    """
+
+    type: str
+    message: str
+    frames: tuple[Frame, ...] = ()
+    layer: str = ""
+    op: str = ""
+    stage: str = ""
+
+
+def of(
+    error: BaseException,
+    layers: Iterable[str] = (),
+    made: Callable[[str], Sequence[Frame]] = lambda op: (),
+) -> Cause:
+    """The cause of an exception.
+
+    Args:
+        error: The exception as the program caught it.
+        layers: The names of the layers, by which the node of a graph shows its layer.
+        made: The places that made the node of a graph, the innermost last.
+    """
+    cause = read(type(error).__name__, str(error))
+    layer = cause.layer or _layer(cause.op, layers)
+    frames = cause.frames
+    if not frames and not isinstance(error, SyntaxError):  # which has its place
+        walked = traceback.walk_tb(error.__traceback__)
+        frames = own(
+            Frame(frame.f_code.co_filename, line, frame.f_code.co_name)
+            for frame, line in walked
+        )
+    if not frames and cause.op:
+        frames = own(made(cause.op))
+    return replace(cause, layer=layer, frames=frames)
+
+
+def read(type_: str, text: str) -> Cause:
+    """The cause that a type and a text tell, where there is no exception any more."""
+    if len(text) > 2 * LONGEST_READ:
+        text = f"{text[:LONGEST_READ]}\n...\n{text[-LONGEST_READ:]}"
+    cause = Cause(type_, _ANSI.sub("", text).strip())
+    while wrapper := _wrapper(cause.message):
+        found = wrapper.groupdict()
+        frames = _frames(found.get("frames") or "")
+        cause = Cause(
+            type=(found.get("type") or cause.type).rpartition(".")[2],
+            message=_outdented(found["message"] or ""),
+            frames=cause.frames + own(frames),
+            layer=found.get("layer") or cause.layer,
+            op=found.get("op") or _op(cause.message) or cause.op,
+            stage=_stage(found.get("stage") or "") or cause.stage,
+        )
+    if cause.message.startswith(CUT):  # an earlier version stored no more of it
+        frames = cause.frames + own(_frames(cause.message))
+        return replace(cause, message="its cause was cut off", frames=frames)
+    return replace(
+        cause, message=_cleaned(cause.message), op=_op(cause.message) or cause.op
+    )
+
+
+def wrapped(text: str) -> bool:
+    """Whether a text is still in one of the wrappers."""
+    return text.startswith(CUT) or _wrapper(text) is not None
+
+
+def spelled(cause: Cause, otherwise: str = "") -> str:
+    """The cause as text: a first line that says it all, then what else the error says.
+
+    The first line ends with the place: the user's file and line; where no line of the
+    user's is known, the layer, the op and the stage.
+
+    Args:
+        cause: What is left of an error.
+        otherwise: The place where the cause knows none.
+    """
+    first, rest = _headline(cause.message)
+    place = _place(cause) or otherwise
+    if place and len(first) > LONGEST_LINE:
+        first, rest = _cut(first), cause.message
+    if not first:
+        first = "no message"
+        if cause.frames:
+            first += f": {_source(cause.frames[-1])}"
+    first = f"{first} ({place})" if place else first
+    return "\n".join(filter(None, (first, rest)))[:LONGEST]
+
+
+def _frames(text: str) -> list[Frame]:
+    return [
+        Frame(frame["path"], int(frame["line"]), frame["name"])
+        for frame in _FRAME.finditer(text)
+    ]
+
+
+def _wrapper(text: str) -> re.Match | None:
+    matches = (pattern.match(text) for pattern in _WRAPPERS)
+    return next((match for match in matches if match), None)
+
+
+def _outdented(message: str) -> str:
+    """A wrapped message without the indent that AutoGraph gives to its lines."""
+    lines = message.strip("\n").split("\n")
+    if all(line.startswith("    ") for line in lines[1:] if line.strip()):
+        lines[1:] = [line[4:] for line in lines[1:]]
+    return "\n".join(lines).strip()
+
+
+def _op(text: str) -> str:
+    match = _NODE.search(text) or _OP_OF_SHAPE.search(text)
+    return match["op"] if match else ""
+
+
+def _cleaned(message: str) -> str:
+    message = _TAIL.sub("", _NODE.sub("", message))
+    message = _OP_OF_SHAPE.sub("", message).replace("  ", " ").replace(" .", ".")
+    return message.strip()
+
+
+def _stage(dataset: str) -> str:
+    """`ParallelMap` as `map`."""
+    return dataset.removeprefix("Parallel").lower()
+
+
+def _layer(op: str, layers: Iterable[str]) -> str:
+    """The layer in whose scope a node is; Keras numbers scopes of the same name."""
+    scopes = {re.sub(r"(_\d+)+$", "", scope) for scope in op.split("/")[:-1]}
+    return next((n for n in layers if re.sub(r"(_\d+)+$", "", n) in scopes), "")
+
+
+def own(frames: Iterable[Frame]) -> tuple[Frame, ...]:
+    """Those in files of the user, after the last one of this program's own code."""
+    frames = list(frames)
+    ours = [place for place, frame in enumerate(frames) if _is_ours(frame.path)]
+    after = frames[ours[-1] + 1 :] if ours else frames
+    return tuple(frame for frame in after if not _is_library(frame.path))
+
+
+def _is_ours(path: str) -> bool:
+    file = Path(path)
+    return file.parent == ROOT / "bench" or file == ROOT / "run_bench.py"
+
+
+def _is_library(path: str) -> bool:
+    if GENERATED in path or path.startswith("<"):
+        return True
+    if not set(LIBRARIES).isdisjoint(Path(path).parts):
+        return True
+    packages = (sys.modules.get(name) for name in ("tensorflow", "keras", "numpy"))
+    folders = [str(Path(p.__file__).parent) for p in packages if p and p.__file__]
+    folders.append(sysconfig.get_path("stdlib"))
+    return any(Path(path).is_relative_to(folder) for folder in folders)
+
+
+def _headline(message: str) -> tuple[str, str]:
+    """The first line, and what follows it.
+
+    Where the first line says nothing by itself, the next ones are joined to it: of
+    NumPy's comparisons what differs by how much, and what follows a colon.
+    """
+    lines = [line.strip() for line in message.strip().splitlines()]
+    if not lines:
+        return "", ""
+    if _COMPARED.match(lines[0]):
+        said = [lines[0], *lines[1:2]] + [x for x in lines[2:] if _DUMP.match(x)]
+        return "; ".join(filter(None, said)), message.strip().partition("\n")[2]
+    head, rest = lines[0], lines[1:]
+    while head.endswith(":") and rest:
+        head = f"{head} {rest.pop(0)}".strip()
+    return head, "\n".join(rest).strip()
+
+
+def _cut(line: str) -> str:
+    """A long line to the end of its first sentences, or of a word."""
+    sentences = line[:LONGEST_LINE].rpartition(". ")[0]
+    if len(sentences) > LONGEST_LINE // 4:
+        return f"{sentences}. ..."
+    return line[:LONGEST_LINE].rpartition(" ")[0] + " ..."
+
+
+def _source(frame: Frame) -> str:
+    return linecache.getline(frame.path, frame.line).strip() or "its line is gone"
+
+
+def _place(cause: Cause) -> str:
+    if cause.frames:
+        last = cause.frames[-1]
+        callers = [frame for frame in cause.frames if frame.path != last.path]
+        called = f", called at {_at(callers[-1])}" if callers else ""
+        return _at(last) + called
+    parts = [f"layer {cause.layer}" if cause.layer else ""]
+    if cause.op.startswith(OF_THE_LOSS):
+        parts.append("the loss")
+    parts.append(f"op {cause.op.rpartition('/')[2]}" if cause.op else "")
+    parts.append(f"in {cause.stage}" if cause.stage else "")
+    return ", ".join(filter(None, parts))
+
+
+def _at(frame: Frame) -> str:
+    where = NAMES.get(frame.name, f", in {frame.name}")
+    return f"{Path(frame.path).name}, line {frame.line}{where}"

@@ -1,0 +1,306 @@
+"""The user's own error, out of what TensorFlow and Keras wrap around it."""
+
+import importlib.util
+import types
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench import cause
+from bench.cause import Frame
+from bench.program import ROOT
+
+HARNESS = f'{ROOT}/bench/pipeline.py", line 211, in None  *'
+KERAS = "/venv/lib/python3.11/site-packages/keras/src/utils/traceback_utils.py"
+AUTOGRAPH = f'''in user code:
+
+    File "{HARNESS}
+        lambda *record: preprocessed(decode(*record))
+    File "/home/me/mine.py", line 14, in decode  *
+        return beside.scaled(x)
+    File "/home/me/beside.py", line 3, in scaled  *
+        return x * y
+
+    NameError: name 'y' is not defined
+'''
+NESTED = f'''in user code:
+
+    File "{HARNESS}
+        lambda *record: preprocessed(decode(*record))
+    File "/home/me/mine.py", line 14, in decode  *
+        return LAYER(x)
+    File "{KERAS}", line 122, in error_handler  **
+        raise e.with_traceback(filtered_tb) from None
+    File "/tmp/__autograph_generated_filey9k_5hmx.py", line 31, in tf__call
+        raise
+
+    ValueError: Exception encountered when calling Inner.call().
+    
+    \x1b[1min user code:
+    
+        File "/home/me/mine.py", line 8, in call  *
+            return tf.reshape(x, [7, 7])
+    
+        ValueError: Cannot reshape a tensor with 8 elements to shape [7,7] (49 elements) for '{{{{node Reshape}}}} = Reshape[T=DT_FLOAT, Tshape=DT_INT32](cond/Identity, Reshape/shape)' with input shapes: [8], [2].
+    \x1b[0m
+    
+    Arguments received by Inner.call():
+      • x=tf.Tensor(shape=(8,), dtype=float32)
+'''  # noqa: E501, W293  as Keras writes it
+OF_KERAS = """Exception encountered when calling Dense.call().
+
+\x1b[1mbad weather\x1b[0m
+
+Arguments received by Dense.call():
+  • inputs=tf.Tensor(shape=(8,), dtype=float32)"""
+ITERATOR = (
+    "{{function_node __wrapped__IteratorGetNext_output_types_2_device_/job:localhost/"
+    "replica:0/task:0/device:CPU:0}} Error in user-defined function passed to "
+    "ParallelMapDatasetV2:14 transformation with iterator: Iterator::Root::BatchV2::"
+    "ParallelMapV2: "
+)
+OF_AN_OP = f"""{ITERATOR}Input arr must be non-negative!
+\t [[{{{{node category_encoding_1/bincount/DenseBincount}}}}]] [Op:IteratorGetNext] name: """  # noqa: E501
+OF_PYTHON = f"""{ITERATOR}KeyError: 'no picture 7'
+Traceback (most recent call last):
+
+  File "/venv/lib/python3.11/site-packages/tensorflow/python/ops/script_ops.py", line 267, in __call__
+    return func(device, token, args)
+           ^^^^^^^^^^^^^^^^^^^^^^^^^
+
+  File "/home/me/mine.py", line 13, in _load
+    raise KeyError("no picture 7")
+
+KeyError: 'no picture 7'
+
+
+\t [[{{{{node EagerPyFunc}}}}]] [Op:IteratorGetNext] name: """  # noqa: E501
+OF_A_GRAPH = f"""Graph execution error:
+
+Detected at node functional_1/picky_1/CheckNumerics defined at (most recent call last):
+  File "{ROOT}/bench/worker.py", line 197, in _measure
+
+  File "{KERAS}", line 117, in error_handler
+
+  File "/home/me/mine.py", line 12, in call
+
+bad numbers : Tensor had Inf values
+\t [[{{{{node functional_1/picky_1/CheckNumerics}}}}]] [Op:__inference_step_1169]"""
+OF_THE_LOSS = f"""Graph execution error:
+
+Detected at node compile_loss/mse/Cast defined at (most recent call last):
+<stack traces unavailable>
+Detected at node compile_loss/mse/Cast defined at (most recent call last):
+  File "{KERAS}", line 117, in error_handler
+
+2 root error(s) found.
+  (0) UNIMPLEMENTED:  Cast string to float is not supported
+\t [[{{{{node compile_loss/mse/Cast}}}}]]
+  (1) CANCELLED:  Function was cancelled before it was started
+0 successful operations. [Op:__inference_step_579]"""
+OF_A_TRACEBACK = """in user code:
+
+    File "/home/me/mine.py", line 9, in decode  *
+        raise RuntimeError(traceback.format_exc())
+
+    RuntimeError: Traceback (most recent call last):
+      File "/tmp/__autograph_generated_fileaiymn662.py", line 11, in tf__decode
+        {}['missing']
+        ~~^^^^^^^^^^^
+    KeyError: 'missing'
+    
+"""  # noqa: W293
+STORED = AUTOGRAPH.replace(
+    ":\n", ": (__autograph_generated_filemzb1ffg2.py, line 12, in tf__decode)\n", 1
+)
+RESHAPE = (
+    "Cannot reshape a tensor with 8 elements to shape [7,7] (49 elements) with input "
+    "shapes: [8], [2]."
+)
+
+
+@pytest.mark.parametrize(
+    ("type_", "text", "innermost", "line"),
+    [
+        (
+            "NameError",
+            AUTOGRAPH,
+            "NameError",
+            "name 'y' is not defined (beside.py, line 3, in scaled, called at mine.py, "
+            "line 14, in decode)",
+        ),
+        (
+            "NameError",
+            STORED,
+            "NameError",
+            "name 'y' is not defined (beside.py, line 3, in scaled, called at mine.py, "
+            "line 14, in decode)",
+        ),
+        (
+            "StagingError",
+            AUTOGRAPH.replace("NameError", "mine.Bad"),
+            "Bad",
+            "name 'y' is not defined (beside.py, line 3, in scaled, called at mine.py, "
+            "line 14, in decode)",
+        ),
+        ("ValueError", NESTED, "ValueError", f"{RESHAPE} (mine.py, line 8, in call)"),
+        ("ValueError", OF_KERAS, "ValueError", "bad weather (layer Dense)"),
+        (
+            "InvalidArgumentError",
+            OF_AN_OP,
+            "InvalidArgumentError",
+            "Input arr must be non-negative! (op DenseBincount, in map)",
+        ),
+        (
+            "UnknownError",
+            OF_PYTHON,
+            "KeyError",
+            "'no picture 7' (mine.py, line 13, in _load)",
+        ),
+        (
+            "InvalidArgumentError",
+            OF_A_GRAPH,
+            "InvalidArgumentError",
+            "bad numbers : Tensor had Inf values (mine.py, line 12, in call)",
+        ),
+        (
+            "UnimplementedError",
+            OF_THE_LOSS,
+            "UnimplementedError",
+            "Cast string to float is not supported (the loss, op Cast)",
+        ),
+        (
+            "RuntimeError",
+            OF_A_TRACEBACK,
+            "KeyError",
+            "'missing' (mine.py, line 9, in decode)",
+        ),
+        ("KeyError", "'b'", "KeyError", "'b'"),
+        (
+            "OSError",
+            "Cannot load:\n  no such file",
+            "OSError",
+            "Cannot load: no such file",
+        ),
+    ],
+)
+def test_the_first_line_has_the_innermost_message_and_the_place(
+    type_: str, text: str, innermost: str, line: str
+) -> None:
+    """Whatever is wrapped around it, and in whatever order."""
+    found = cause.read(type_, text)
+    spelled = cause.spelled(found)
+    assert (found.type, spelled.partition("\n")[0]) == (innermost, line)
+    for wrapper in ("user code", cause.GENERATED, "function_node", "{{", "[Op:"):
+        assert wrapper not in spelled
+
+
+def test_a_cause_that_was_cut_off_is_not_made_up() -> None:
+    """An earlier version stored 4,000 characters, whatever their order."""
+    cut = STORED.partition("NameError")[0].rstrip()
+    assert cause.wrapped(cut)
+    assert cause.spelled(cause.read("NameError", cut)) == (
+        "its cause was cut off (beside.py, line 3, in scaled, called at mine.py, "
+        "line 14, in decode)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (
+            "\nNot equal to tolerance rtol=1e-05, atol=0\nnot one more\nMismatched "
+            "elements: 3 / 48 (6.25%)\nFirst mismatch is at:\n [0]: 1 (ACTUAL)\n"
+            "Max absolute difference among violations: 1.\n ACTUAL: array([1., 2.])",
+            "Not equal to tolerance rtol=1e-05, atol=0; not one more; Mismatched "
+            "elements: 3 / 48 (6.25%); Max absolute difference among violations: 1.",
+        ),
+        (
+            "\nArrays are not equal\n\nMismatched elements: 1 / 2 (50%)\n"
+            " x: array([1])",
+            "Arrays are not equal; Mismatched elements: 1 / 2 (50%)",
+        ),
+    ],
+)
+def test_what_numpy_compared_is_in_the_first_line(text: str, line: str) -> None:
+    """Its arrays follow, where there is room for them."""
+    first, _, rest = cause.spelled(cause.read("AssertionError", text)).partition("\n")
+    assert first == line
+    assert "array(" in rest
+
+
+def raised(function: Callable, *given: object) -> Exception:
+    """What a function raises."""
+    try:
+        function(*given)
+    except Exception as error:
+        return error
+    raise AssertionError("it raised nothing")
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> types.ModuleType:
+    """A user's file, imported."""
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "import json\n\ndef check(output):\n    assert output > 1\n\n"
+        "def parse(text):\n    return json.loads(text)\n"
+    )
+    spec = importlib.util.spec_from_file_location("mine", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_an_assertion_without_words_is_its_own_text(mine: types.ModuleType) -> None:
+    """Else nothing would say what was wrong."""
+    found = cause.spelled(cause.of(raised(mine.check, 0)))
+    words = "no message: assert output > 1 (mine.py, line 4, in check, called at "
+    assert found.startswith(words)  # the caller is this file
+
+
+def test_the_place_is_the_user_s_and_not_the_library_s(mine: types.ModuleType) -> None:
+    """The last line of the user's own that the error came through."""
+    error = raised(mine.parse, "{")
+    found = cause.spelled(cause.of(error))
+    assert "(mine.py, line 7, in parse, called at " in found
+    assert found.startswith("Expecting property name enclosed in double quotes")
+
+
+def test_an_invalid_module_has_its_place_once() -> None:
+    """Python's own text names it."""
+    error = raised(compile, "def f(:\n", "beside.py", "exec")
+    assert cause.spelled(cause.of(error)) == "invalid syntax (beside.py, line 1)"
+
+
+def test_a_node_of_a_graph_names_its_layer_or_the_line_that_made_it() -> None:
+    """As far as either is known."""
+    error = RuntimeError(OF_AN_OP)
+    found = cause.of(error, ["rescaling", "category_encoding"])
+    assert found.layer == "category_encoding"
+    asked: list[str] = []
+
+    def made(op: str) -> list[Frame]:
+        asked.append(op)
+        return [
+            Frame("/home/me/caller.py", 1, "<module>"),
+            Frame(f"{ROOT}/bench/pipeline.py", 9, "both"),
+            Frame("/home/me/mine.py", 8, "<lambda>"),
+        ]
+
+    found = cause.spelled(cause.of(error, made=made))
+    assert found == "Input arr must be non-negative! (mine.py, line 8, in a lambda)"
+    assert asked == ["category_encoding_1/bincount/DenseBincount"]
+
+
+def test_a_long_message_does_not_push_the_place_away() -> None:
+    """It is cut at a sentence or a word, and follows as a whole."""
+    words = "Using a tensor as a bool is not allowed. " + "You can do much. " * 50
+    error = cause.Cause("E", words.strip(), (Frame("/home/me/mine.py", 8, "call"),))
+    first, _, rest = cause.spelled(error).partition("\n")
+    assert len(first) < 260
+    assert first.endswith("You can do much. ... (mine.py, line 8, in call)")
+    assert rest == words.strip()
+    error = cause.Cause("E", "word " * 100, (Frame("/home/me/mine.py", 8, "call"),))
+    assert " word ... (mine.py" in cause.spelled(error)
