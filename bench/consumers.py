@@ -67,7 +67,8 @@ def drain(dataset: tf.data.Dataset) -> Consumer:
     def window(batches: int, start: int = 0) -> Callable[[], None]:
         if batches > 1:
             state.pop("single", None)
-            several = dataset.skip(start).shard(batches, batches - 1)
+            later = dataset.skip(start) if start else dataset
+            several = later.shard(batches, batches - 1)
             state["iterator"] = iter(several)
             state.update(pulled=start, each=batches)
             iterator = state["iterator"]

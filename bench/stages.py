@@ -6,7 +6,7 @@ import functools
 from collections.abc import Mapping, Sequence
 
 STAGES = ("source", "map", "batch", "cache", "other")
-_COUNTED_APART = ("Root", "Shard")  # what the harness put behind the pipeline
+_COUNTED_APART = ("Root", "Shard", "Skip")  # what the harness puts behind
 _OPENS = ("Interleave", "FlatMap", "Load", "Snapshot")
 _SOURCES = ("TensorSlice", "FromTensor", "TFRecord", "TextLine", "Repeat", "Sleep")
 
@@ -32,7 +32,8 @@ def seconds_per_batch(graph: Sequence[Mapping[str, object]]) -> dict[str, float]
     tell of the last one only; they are scaled to all its elements, and so are those of
     one file behind an interleave, whose first input lists the files. All that stands
     before the last node that opens files is the source, `Sleep` (storage latency) too.
-    The root and the shard that stands for a window are the harness's and left out.
+    The root, the shard that stands for a window and the skip before the first one are
+    the harness's and left out.
 
     Args:
         graph: From `graph.executed_graph`, source first.
