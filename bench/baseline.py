@@ -16,13 +16,14 @@ from types import MappingProxyType
 import msgspec
 import numpy as np
 
-from bench import stats, store
+from bench import input_identity, stats, store
 from bench.difference import NONE, Difference, between, interval, scaled
 from bench.errors import UsageError, write_whole
 from bench.guarded import Row, Verdict, differ, figure, without_figures
+from bench.input_identity import InputIdentity
 from bench.machine import identity
 from bench.progress import plural
-from bench.trial import Run, Trial
+from bench.trial import InputPart, Run, Trial
 
 SCHEMA = 1
 P95 = 95
@@ -42,6 +43,8 @@ class Kept:
         runs: By metric, one figure a run.
         windows: Of each run, how many windows it has and how many batches are in one;
             empty in files written before it was kept.
+        parts: What identifies the features and the labels; empty in older files.
+        changed: In what the inputs of its runs differ; empty if they are the same.
     """
 
     trial: Trial
@@ -49,6 +52,8 @@ class Kept:
     outputs: str
     runs: dict[str, list[float]]
     windows: list[tuple[int, int]] = field(default_factory=list)
+    parts: dict[str, InputPart] = field(default_factory=dict)
+    changed: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +81,8 @@ def of(runs: Iterable[Run]) -> tuple[Baseline, dict[str, str]]:
     Raises:
         UsageError: There are no runs, or they are of more than one machine.
     """
-    runs = store.one_a_round(runs)
+    alike = input_identity.alike(store.one_a_round(runs))
+    runs = alike.runs
     if not runs:
         raise UsageError("No runs were made, so there is nothing to compare or save.")
     if len({identity(run.machine) for run in runs}) > 1:
@@ -97,6 +103,8 @@ def of(runs: Iterable[Run]) -> tuple[Baseline, dict[str, str]]:
                 inputs=run.measured.input_fingerprint,
                 outputs=run.measured.output_fingerprint,
                 runs={},
+                parts=run.measured.input_parts,
+                changed=alike.changes.get(run.key, ""),
             ),
         )
         for metric, value in figures(run).items():
@@ -260,8 +268,12 @@ def _unlike(kept: Kept, fresh: Kept, metric: str, *, same: bool) -> str:
         return "the baseline is from another machine or other versions"
     if kept.trial != fresh.trial:
         return "the whole pipeline behind this key differs"
-    if kept.inputs != fresh.inputs:
-        return "the inputs differ"
+    for side in (kept, fresh):
+        if side.changed:
+            return f"its data changed between rounds. {side.changed}"
+    inputs = (InputIdentity(side.inputs, side.parts) for side in (kept, fresh))
+    if differing := input_identity.difference(*inputs):
+        return differing
     if metric not in kept.runs or metric not in fresh.runs:
         return f"one side has no {metric}"
     if metric == "latency_p95":

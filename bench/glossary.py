@@ -31,6 +31,7 @@ MARKS = {
     "retraced": "traced again while timed",
     "frozen_random": "augmentation frozen",
     "cache_not_filled": "cache not filled",
+    "inputs_changed": "data changed",
     "xla_off": "XLA switched off",
     "not_steady": "not steady",
     "unstable": "unstable",
@@ -40,6 +41,8 @@ MARKED = {
     "frozen_random": "a random layer's output was stored and repeated, so it is not "
     "ranked.",
     "cache_not_filled": "nothing came from the cache, so it is not ranked.",
+    "inputs_changed": "some runs had other inputs than the first one, so it is not "
+    "ranked.",
     "xla_off": "one layer cannot be compiled, so the whole model was not.",
     "not_steady": "samples still rose or fell while they were timed.",
     "unstable": "runs differ by more than 10 %.",

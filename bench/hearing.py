@@ -8,9 +8,10 @@ from functools import partial
 
 import numpy as np
 
-from bench import evidence, turns
+from bench import evidence, input_identity, turns
 from bench.guard_settings import Settings
 from bench.guarded import Row, Verdict, without_figures
+from bench.input_identity import InputIdentity
 from bench.lockstep import Side, Trio
 from bench.trial import Failure
 from bench.watch import CONFIRMING, Watch
@@ -64,6 +65,7 @@ class Hearing:
         self.cpu_seconds = 0.0
         self.turns = self.restless = 0
         self.warmed: dict[str, dict] = {}  # how its first trio got ready
+        self.inputs: InputIdentity | None = None  # of base, in its first trio
 
     @property
     def open(self) -> bool:
@@ -104,10 +106,11 @@ class Hearing:
         self.warmed = self.warmed or trio.warmed
         self.turn_lengths.append(turns)
         self.cpu_seconds += sum(one.process_cpu_seconds for one in trio.measured)
-        why = _why_ended(self.case, trio)
+        why = _why_ended(trio, self.inputs)
         if why:
             self.end(*why)
             return
+        self.inputs = self.inputs or input_identity.of(trio.measured[0])
         self.head_seconds += [row[2].seconds for row in trio.turns]
         quiet = [turn.quiet for row in trio.turns for turn in row]
         self.turns += len(quiet)
@@ -166,17 +169,28 @@ def _absent(case: Case) -> dict[str, Row]:
     return {}
 
 
-def _why_ended(case: Case, trio: Trio) -> tuple[Verdict, str] | None:
-    """Verdict and cause of a case that its trio shows not to be comparable."""
+def _why_ended(trio: Trio, earlier: InputIdentity | None) -> tuple[Verdict, str] | None:
+    """Verdict and cause of a case that its trio shows not to be comparable.
+
+    Args:
+        trio: The latest trio.
+        earlier: The inputs of the first trio; None if this one is the first.
+    """
     if "head" in trio.failures:
         return "failed", _spelled(trio.failures["head"])
     if trio.failures:
         failure = next(iter(trio.failures.values()))
         return "not_comparable", f"base failed: {_spelled(failure)}"
-    base, head = trio.measured[0], trio.measured[2]
-    if base.input_fingerprint != head.input_fingerprint:
-        cause = "base and head make different inputs; compare on the same --data"
-        return "not_comparable", cause
+    base, control, head = map(input_identity.of, trio.measured)
+    if changed := input_identity.difference(
+        base, control, ("one process of base", "another one")
+    ) or input_identity.difference(
+        earlier or base, base, ("the first trio", "a later trio")
+    ):
+        return "not_comparable", f"the data changed while it was measured: {changed}"
+    if differing := input_identity.difference(base, head):
+        remedy = "let both sides make the same ones, or measure both on one --data"
+        return "not_comparable", f"{differing}; {remedy}"
     return None
 
 

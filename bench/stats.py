@@ -41,7 +41,7 @@ FEWEST_ROUNDS = 3  # two rounds agree by chance so often that a verdict would mi
 MARGINS = {"drain": 0.03, "train": 0.05, "model": 0.05, "serve": 0.05}
 UNSTABLE_SPREAD = 0.10  # standard deviation between runs; a 5-run interval of +-12 %
 # A trial with one of these did not do the work that it is compared on.
-NOT_RANKED = ("frozen_random", "cache_not_filled", "retraced")
+NOT_RANKED = ("frozen_random", "cache_not_filled", "retraced", "inputs_changed")
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,11 @@ def save(path: Path, wanted: Wanted, folder: Path) -> tuple[Baseline, dict[str, 
     for line in plan.left_out(made.refused):
         wanted.said(line)
     found, failed = baseline.of(_measured(made.trials, wanted, folder))
+    failed = failed | {
+        key: f"its data changed between rounds. {one.changed}"
+        for key, one in found.trials.items()
+        if one.changed
+    }
     if not failed:
         baseline.save(found, path)
     return found, failed

@@ -123,6 +123,25 @@ class Failure:
 
 
 @dataclass(frozen=True, kw_only=True)
+class InputPart:
+    """The features or the labels of a trial's inputs, as far as they identify it.
+
+    Attributes:
+        dtype: NumPy's name of the type; `file` for files.
+        shape: `[count, ...]`.
+        digest: The digest of the content, 16 hexadecimal digits.
+    """
+
+    dtype: str
+    shape: list[int]
+    digest: str
+
+    def __str__(self) -> str:
+        """The type and the shape."""
+        return f"{self.dtype}{self.shape}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Measured:
     """What the worker brings back from its process.
 
@@ -138,13 +157,15 @@ class Measured:
         process_cpu_seconds: CPU time of the whole run.
         peak_resident_bytes: The most memory the process held while it was timed.
         start_resident_bytes: What it held before it loaded anything of the workload.
-        flags: `ramp_cut`, `retraced`, `frozen_random`, `xla_off`, `cache_not_filled`.
+        flags: `ramp_cut`, `retraced`, `frozen_random`, `xla_off`, `cache_not_filled`;
+            `inputs_changed` is added when runs are read.
         facts: Figures that only some workloads or axes have, by name with unit.
         graph: The nodes of the tf.data graph that ran, source first.
         spans: Of traced training steps, `(name, start, end)` in seconds from their
             start; `read`, `map`, `wait` or `train`.
         device: Where the model ran, as TensorFlow names it.
         input_fingerprint: Of the made inputs.
+        input_parts: Their `features` and, where there are some, their `labels`.
         output_fingerprint: Of the checked batches, where the layers are deterministic.
     """
 
@@ -163,6 +184,7 @@ class Measured:
     spans: list[tuple[str, float, float]] = field(default_factory=list)
     device: str = ""
     input_fingerprint: str = ""
+    input_parts: dict[str, InputPart] = field(default_factory=dict)
     output_fingerprint: str = ""
     error: Failure | None = None
 

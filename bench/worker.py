@@ -163,6 +163,7 @@ def _measure(
         module = catalog.load(entry)
         made = inputs.prepare(entry, module, p, trial.data)
         found["input_fingerprint"] = made.fingerprint
+        found["input_parts"] = made.parts
     with clock.time("adapt"):
         layers = as_layers(module.build(made.features, **entry.variant))
     work = Work(p, entry, module, made, layers, request.seed, device)
