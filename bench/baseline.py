@@ -19,6 +19,7 @@ import numpy as np
 from bench import input_identity, stats, store
 from bench.difference import NONE, Difference, between, interval, scaled
 from bench.errors import UsageError, write_whole
+from bench.guard_metrics import METRICS, PHASES, existing, find
 from bench.guarded import Row, Verdict, differ, figure, without_figures
 from bench.input_identity import InputIdentity
 from bench.machine import identity
@@ -124,6 +125,7 @@ def figures(run: Run) -> dict[str, float]:
         "latency_p95": float(np.percentile(measured.samples, P95)),
         "cpu_seconds_per_example": measured.cpu_seconds_per_example,
         "peak_resident_bytes": measured.peak_resident_bytes,
+        **{name: METRICS[name].elapsed(measured) for name in PHASES},
     }
     return {name: value for name, value in found.items() if value}
 
@@ -205,6 +207,8 @@ def judge(
     if not lost:
         every.pop(scale_by, None)
     limits = {key: thresholds(key) for key in every}
+    for key, one in {**baseline.trials, **now.trials}.items():
+        limits[key] = existing(limits.get(key, {}), one.trial)
     judged = [key for key in baseline.trials if key != scale_by]
     share = alpha / max(1, sum(len(limits[key]) for key in judged))
     rows = []
@@ -220,7 +224,7 @@ def judge(
             if why:
                 rows.append(Row(**about, verdict="not_comparable", cause=why))
                 continue
-            by = scale if metric.endswith("_per_example") else NONE
+            by = scale if find(metric).per_example else NONE
             rows.append(_row(about, kept, fresh, share, by))
     return rows, notes
 
@@ -250,9 +254,12 @@ def _row(about: dict, kept: Kept, fresh: Kept, alpha: float, scale: Difference) 
     found = scaled(between(*sides), scale)
     found = interval(found, alpha, min(map(len, sides)))
     few = found.count < stats.FEWEST_ROUNDS
+    verdict = stats.verdict(found, about["threshold"])
+    if verdict == "unknown" and find(metric).phases:  # only a slow-down is asked for
+        verdict = "unchanged" if found.high <= 1 + about["threshold"] else verdict
     return Row(
         **about,
-        verdict="unknown" if few else stats.verdict(found, about["threshold"]),
+        verdict="unknown" if few else verdict,
         cause=f"{plural(found.count, 'run')} of a side: too few to tell" if few else "",
         ratio=found.estimate,
         low=figure(found.low),

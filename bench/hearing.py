@@ -9,15 +9,18 @@ from functools import partial
 import numpy as np
 
 from bench import evidence, input_identity, turns
+from bench.guard_metrics import METRICS
 from bench.guard_settings import Settings
 from bench.guarded import Row, Verdict, without_figures
 from bench.input_identity import InputIdentity
 from bench.lockstep import Side, Trio
+from bench.phase_watch import PhaseWatch
 from bench.trial import Failure
 from bench.watch import CONFIRMING, Watch
 
 # To flag, to confirm, and again where a burst spoilt it: turns get shorter for these.
 ENOUGH_TRIOS = evidence.LEAST_TRIOS + 2 * CONFIRMING
+ENOUGH_FOR_PHASES = 12  # a trio tells a phase by one figure, however long its turns
 LEAST_TURN_SECONDS = 0.7  # of each trio of processes
 FIRST_TURN_SECONDS = 1.5
 FIRST_SHARE = 0.1  # at most, of the time: in little of it three trios are to fit
@@ -54,10 +57,12 @@ class Hearing:
         self.ended = _absent(case)  # by metric
         shared = case.base is None or case.base.control in (None, case.base.server)
         apart = 0.0 if shared else evidence.SERVERS
-        self.watches = [
-            Watch(case.key, metric, threshold, alpha, apart)
-            for metric, threshold in case.thresholds.items()
-            if metric not in self.ended
+        wanted = {n: v for n, v in case.thresholds.items() if n not in self.ended}
+        self.watches: list[Watch | PhaseWatch] = [
+            PhaseWatch(case.key, name, threshold)
+            if METRICS[name].phases
+            else Watch(case.key, name, threshold, alpha, apart)
+            for name, threshold in wanted.items()
         ]
         self.setup = 0.0
         self.turn_lengths: list[float] = []
@@ -94,11 +99,18 @@ class Hearing:
         if not self.turn_lengths:
             return max(LEAST_TURN_SECONDS, min(FIRST_TURN_SECONDS, FIRST_SHARE * share))
         taken = float(np.mean(self.turn_lengths))
-        ratios = next(watch for watch in self.watches if watch.open).ratios
+        by_turns = [one for one in self.watches if one.open and isinstance(one, Watch)]
+        if not by_turns:  # the phases alone are open, and are over before the turns
+            return LEAST_TURN_SECONDS
+        ratios = by_turns[0].ratios
         wanted = evidence.best_turn_seconds(ratios, taken, self.setup)
-        few = share / max(1, ENOUGH_TRIOS - len(ratios)) - self.setup
+        enough = ENOUGH_FOR_PHASES if self._phases_open() else ENOUGH_TRIOS
+        few = share / max(1, enough - len(ratios)) - self.setup
         wanted = min(wanted, few, MOST_TURN_SECONDS)
         return max(LEAST_TURN_SECONDS, wanted)
+
+    def _phases_open(self) -> bool:
+        return any(one.open and isinstance(one, PhaseWatch) for one in self.watches)
 
     def hear(self, trio: Trio, turns: float, setup: float) -> None:
         """Take in one trio, its turns' length and what it took besides; seconds."""
@@ -142,16 +154,25 @@ class Hearing:
         rows = {watch.metric: watch.row() for watch in self.watches}
         if self.restless > RESTLESS_SHARE * self.turns:
             told = {"verdict": "unknown", "cause": RESTLESS}
-            rows = {metric: replace(row, **told) for metric, row in rows.items()}
+            rows |= {n: replace(rows[n], **told) for n in rows if METRICS[n].turn}
         rows |= self.ended
-        return [rows[metric] for metric in self.case.thresholds]
+        shown = (name for name in self.case.thresholds if name not in self.left_out)
+        return [rows[name] for name in shown]
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """By metric, why a phase has no row."""
+        phases = (watch for watch in self.watches if isinstance(watch, PhaseWatch))
+        return {watch.metric: watch.left_out for watch in phases if watch.left_out}
 
     def progress(self) -> str:
         """Where it stands, one line."""
         if self.ended:
             row = next(iter(self.ended.values()))
             return f"{self.case.key}: {row.verdict}, {row.cause}"
-        return self.watches[0].progress()
+        return next(
+            (one for one in self.watches if one.open), self.watches[0]
+        ).progress()
 
     def seconds_per_example(self) -> float:
         """The median of head's turns, for the history."""

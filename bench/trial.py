@@ -151,6 +151,8 @@ class Measured:
         batches_per_sample: Batches in a window or an epoch.
         phases: Seconds of `adapt`, `offline`, `build`, `trace`, `first_batch`, `fill`,
             `calibrate`, `ramp`, `steady`; of `train`, `export`, `load` before serving.
+        phase_work: The same phases less the time in which the process only waited for
+            a processor.
         overhead: Seconds outside the workload's own work: `fork`, `tensorflow`,
             `inputs`, `check`, `graph`, and the `rest`, such as the process's end.
         cpu_seconds_per_example: CPU time of the process over the steady phase.
@@ -173,6 +175,7 @@ class Measured:
     ramp_samples: list[float] = field(default_factory=list)
     batches_per_sample: int = 0
     phases: dict[str, float] = field(default_factory=dict)
+    phase_work: dict[str, float] = field(default_factory=dict)
     overhead: dict[str, float] = field(default_factory=dict)
     cpu_seconds_per_example: float | None = None
     process_cpu_seconds: float = 0.0

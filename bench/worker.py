@@ -138,6 +138,7 @@ def measure(request: Request, entered: float) -> Measured:
         shutil.rmtree(scratch, ignore_errors=True)
     return Measured(
         phases={k: v for k, v in clock.seconds.items() if k not in OVERHEAD},
+        phase_work={k: v for k, v in clock.work.items() if k not in OVERHEAD},
         overhead={k: v for k, v in clock.seconds.items() if k in OVERHEAD},
         process_cpu_seconds=machine.cpu_seconds() + machine.children_cpu_seconds(),
         **found,
@@ -155,8 +156,6 @@ def _measure(
     with clock.time("tensorflow"):
         device = _start_tensorflow(p, request.seed)
         found["device"] = device
-    if request.channel:  # building is not timed there, and several build at once
-        machine.confine(0)
     with clock.time("inputs"):
         entry = catalog.find(trial.workload)
         import_ahead(entry)
@@ -207,7 +206,6 @@ def _measure(
     if auto and compiles and not supports_jit(layers):
         flags.append("xla_off")
     if request.channel:
-        machine.confine(p.cpus)
         take_turns(consumer, work, effort, request.channel, clock, found)
     elif trial.unit == "epoch":
         time_epochs(consumer, work, effort, clock, found)

@@ -17,11 +17,14 @@ import psutil
 import pytest
 import repository
 
-from bench import guard, live
+from bench import guard, live, lockstep
 from bench.catalog import ROOT
 from bench.errors import UsageError
+from bench.guard_metrics import METRICS
 from bench.guarded import Guarded, Interrupted, Row
-from bench.processes import ForkServer, Spawner
+from bench.lockstep import Side
+from bench.pipeline import pipeline
+from bench.processes import ForkServer, Spawner, executor
 from bench.progress import plural
 from bench.requests import CannotStart, Home, Outcome, environment
 from bench.trial import Effort, Failure, Measured, Trial
@@ -194,6 +197,7 @@ def test_another_interpreter_takes_turns_with_this_one(repo: Path) -> None:
         command(
             repo, "--against-python", sys.executable, "--workload",
             str(repo / "new.py"), "--budget", "240s", "--threshold", "50%", "--json",
+            "--metric", "seconds_per_example",
         ),
         capture_output=True, text=True, timeout=600,
     )  # fmt: skip
@@ -205,6 +209,24 @@ def test_another_interpreter_takes_turns_with_this_one(repo: Path) -> None:
     assert found["notes"] == [
         "Both interpreters have the same versions of Python and of all packages."
     ]
+
+
+def test_each_process_of_a_trio_times_its_phases(repo: Path, monkeypatch) -> None:
+    """Also one that repeats what an earlier one did to get ready."""
+    monkeypatch.chdir(repo)
+    server = executor()
+    server.start()
+    trial = Trial(workload="new.py", pipeline=pipeline({"cache": "mapped"}))
+    side = Side(server, trial)
+    try:
+        made = lockstep.trio(side, side, guard.EFFORT, seconds=0.1, seed=0, number=0)
+    finally:
+        server.stop()
+    assert made.failures == {}
+    for one in made.measured:
+        for name in ("adapt_seconds", "first_batch_seconds", "fill_seconds"):
+            metric = METRICS[name]
+            assert 0 < metric.figure(one) < 2 * metric.elapsed(one) + 0.1
 
 
 def test_each_side_runs_its_own_tree_wherever_the_guard_is_started(
