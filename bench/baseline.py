@@ -125,7 +125,10 @@ def figures(run: Run) -> dict[str, float]:
         "latency_p95": float(np.percentile(measured.samples, P95)),
         "cpu_seconds_per_example": measured.cpu_seconds_per_example,
         "peak_resident_bytes": measured.peak_resident_bytes,
-        **{name: METRICS[name].elapsed(measured) for name in PHASES},
+        **{
+            name: METRICS[name].elapsed(measured)
+            for name in existing(dict.fromkeys(PHASES, 0.0), run.trial)
+        },
     }
     return {name: value for name, value in found.items() if value}
 

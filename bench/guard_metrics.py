@@ -50,12 +50,19 @@ class GuardMetric:
 
     def elapsed(self, measured: Measured) -> float | None:
         """The seconds of its phases by the clock; None where they did not happen."""
-        return _added(measured.phases, self.phases)
+        return _added(measured.phases | _first_epoch(measured), self.phases)
 
 
 def _added(seconds: Mapping[str, float], phases: Iterable[str]) -> float | None:
     known = [seconds[name] for name in phases if name in seconds]
     return sum(known) if known else None
+
+
+def _first_epoch(measured: Measured) -> dict[str, float]:
+    """The seconds of the first sample, which is an epoch where samples are epochs."""
+    if not measured.samples:
+        return {}
+    return {"first_epoch": measured.samples[0] * measured.batches_per_sample}
 
 
 def _fills(trial: Trial) -> bool:
@@ -124,6 +131,14 @@ METRICS = {
         default=True,
         phases=("fill",),
         exists=lambda trial: _windows(trial) and _fills(trial),
+    ),
+    "first_epoch_seconds": GuardMetric(
+        unit="seconds of the first epoch, where whole epochs are timed",
+        short="first epoch",
+        threshold=0.20,
+        default=True,
+        phases=("first_epoch",),
+        exists=lambda trial: trial.unit == "epoch",
     ),
 }
 DEFAULTS = tuple(name for name, metric in METRICS.items() if metric.default)

@@ -98,9 +98,7 @@ class AlikeRuns:
     def notes(self) -> list[str]:
         """A line for each trial whose data changed, at most `MOST_NOTES`."""
         lines = [
-            f"{key}: its data changed between rounds. {change} These runs do not "
-            "count, and the trial is not ranked. Measure it anew on data that stays "
-            "the same."
+            f"{key}: its data changed between rounds, so it is not ranked. {change}"
             for key, change in list(self.changes.items())[:MOST_NOTES]
         ]
         more = len(self.changes) - len(lines)
@@ -145,8 +143,8 @@ def _changes(first: Run, odd: Sequence[Run]) -> str:
     """Which runs had other inputs, as a sentence."""
     rounds = ", ".join(dict.fromkeys(str(run.round) for run in odd))
     return (
-        f"Other inputs than round {first.round} of '{first.sweep}' had: round {rounds} "
-        f"of '{odd[0].sweep}'; {_change(first, odd[0])}."
+        f"Round {rounds} of '{odd[0].sweep}' had other inputs than round {first.round} "
+        f"of '{first.sweep}' and does not count: {_change(first, odd[0])}."
     )
 
 

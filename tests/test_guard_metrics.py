@@ -44,7 +44,8 @@ def test_phases_are_a_group_and_those_that_a_pipeline_has() -> None:
     assert "fill_seconds" in phases(cache="mapped")
     assert "fill_seconds" in phases(resample="split")
     assert "offline_seconds" in phases(placement="offline")
-    assert phases(unit="epoch", cache="mapped") == ["adapt_seconds"]
+    epochs = phases(unit="epoch", cache="mapped")
+    assert epochs == ["adapt_seconds", "first_epoch_seconds"]
     assert phases(consumer="serve") == ["adapt_seconds"]
 
 
@@ -63,3 +64,12 @@ def test_stored_runs_have_figures_of_phases() -> None:
     assert found["adapt_seconds"] == factory.PHASES["adapt"]
     assert found["first_batch_seconds"] == 0.55
     assert "offline_seconds" not in found
+    assert "first_epoch_seconds" not in found
+
+
+def test_the_first_of_whole_epochs_has_a_figure_of_its_own() -> None:
+    """The median of epochs does not see it; samples are seconds a batch."""
+    trial = factory.trial(unit="epoch", cache="mapped")
+    found = baseline.figures(factory.run(trial, [0.5, 0.1, 0.1, 0.1]))
+    assert found["first_epoch_seconds"] == 0.5 * 20
+    assert found["seconds_per_example"] * trial.pipeline.batch_size == 0.1

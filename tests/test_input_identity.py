@@ -84,9 +84,9 @@ def runs(prints: str, **fields) -> list:
 
 
 CHANGE = (
-    "Other inputs than round 0 of 'quick' had: round 2, 3 of 'quick'; the inputs "
-    "differ in content: features are float32[90] with other values in round 0 than in "
-    "round 2."
+    "Round 2, 3 of 'quick' had other inputs than round 0 of 'quick' and does not "
+    "count: the inputs differ in content: features are float32[90] with other values "
+    "in round 0 than in round 2."
 )
 
 
@@ -97,9 +97,7 @@ def test_runs_on_other_inputs_do_not_count_and_bar_their_trial(tmp_path) -> None
     kept, names, notes = table.read([tmp_path])
     assert len(kept) == len(names) == 6
     assert notes == [
-        f"{TRIAL.key}: its data changed between rounds. {CHANGE} These runs do not "
-        "count, and the trial is not ranked. Measure it anew on data that stays the "
-        "same."
+        f"{TRIAL.key}: its data changed between rounds, so it is not ranked. {CHANGE}"
     ]
     trials = stats.trials(table.load(tmp_path)).set_index("key")
     mine = trials.loc[TRIAL.key]
