@@ -37,6 +37,8 @@ FLAGS = {
     "augmentation never changes; not ranked. Put the cache before the random layer.",
     "cache_not_filled": "the cache was never read to its end, so nothing came from it; "
     "not ranked. Let nothing before the consumer cut an epoch short.",
+    "inputs_changed": "some runs had other inputs than the first, and do not count; "
+    "not ranked. Measure it anew on data that stays the same.",
     "xla_off": "one layer cannot be compiled, which switched XLA off for the whole "
     "model. Move that layer into the dataset, or compare with jit=off.",
 }

@@ -16,13 +16,15 @@ from types import MappingProxyType
 import msgspec
 import numpy as np
 
-from bench import failures, stats, store
+from bench import failures, input_identity, stats, store
 from bench.difference import NONE, Difference, between, interval, scaled
 from bench.errors import UsageError, write_whole
+from bench.guard_metrics import METRICS, PHASES, existing, find
 from bench.guarded import Row, Verdict, differ, figure, without_figures
+from bench.input_identity import InputIdentity
 from bench.machine import identity
 from bench.progress import plural
-from bench.trial import Run, Trial
+from bench.trial import InputPart, Run, Trial
 
 SCHEMA = 1
 P95 = 95
@@ -42,6 +44,8 @@ class Kept:
         runs: By metric, one figure a run.
         windows: Of each run, how many windows it has and how many batches are in one;
             empty in files written before it was kept.
+        parts: What identifies the features and the labels; empty in older files.
+        changed: In what the inputs of its runs differ; empty if they are the same.
     """
 
     trial: Trial
@@ -49,6 +53,8 @@ class Kept:
     outputs: str
     runs: dict[str, list[float]]
     windows: list[tuple[int, int]] = field(default_factory=list)
+    parts: dict[str, InputPart] = field(default_factory=dict)
+    changed: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +82,8 @@ def of(runs: Iterable[Run]) -> tuple[Baseline, dict[str, str]]:
     Raises:
         UsageError: There are no runs, or they are of more than one machine.
     """
-    runs = store.one_a_round(runs)
+    alike = input_identity.alike(store.one_a_round(runs))
+    runs = alike.runs
     if not runs:
         raise UsageError("No runs were made, so there is nothing to compare or save.")
     if len({identity(run.machine) for run in runs}) > 1:
@@ -96,6 +103,8 @@ def of(runs: Iterable[Run]) -> tuple[Baseline, dict[str, str]]:
                 inputs=run.measured.input_fingerprint,
                 outputs=run.measured.output_fingerprint,
                 runs={},
+                parts=run.measured.input_parts,
+                changed=alike.changes.get(run.key, ""),
             ),
         )
         for metric, value in figures(run).items():
@@ -115,6 +124,10 @@ def figures(run: Run) -> dict[str, float]:
         "latency_p95": float(np.percentile(measured.samples, P95)),
         "cpu_seconds_per_example": measured.cpu_seconds_per_example,
         "peak_resident_bytes": measured.peak_resident_bytes,
+        **{
+            name: METRICS[name].elapsed(measured)
+            for name in existing(dict.fromkeys(PHASES, 0.0), run.trial)
+        },
     }
     return {name: value for name, value in found.items() if value}
 
@@ -196,6 +209,8 @@ def judge(
     if not lost:
         every.pop(scale_by, None)
     limits = {key: thresholds(key) for key in every}
+    for key, one in {**baseline.trials, **now.trials}.items():
+        limits[key] = existing(limits.get(key, {}), one.trial)
     judged = [key for key in baseline.trials if key != scale_by]
     share = alpha / max(1, sum(len(limits[key]) for key in judged))
     rows = []
@@ -211,7 +226,7 @@ def judge(
             if why:
                 rows.append(Row(**about, verdict="not_comparable", cause=why))
                 continue
-            by = scale if metric.endswith("_per_example") else NONE
+            by = scale if find(metric).per_example else NONE
             rows.append(_row(about, kept, fresh, share, by))
     return rows, notes
 
@@ -241,9 +256,12 @@ def _row(about: dict, kept: Kept, fresh: Kept, alpha: float, scale: Difference) 
     found = scaled(between(*sides), scale)
     found = interval(found, alpha, min(map(len, sides)))
     few = found.count < stats.FEWEST_ROUNDS
+    verdict = stats.verdict(found, about["threshold"])
+    if verdict == "unknown" and find(metric).phases:  # only a slow-down is asked for
+        verdict = "unchanged" if found.high <= 1 + about["threshold"] else verdict
     return Row(
         **about,
-        verdict="unknown" if few else stats.verdict(found, about["threshold"]),
+        verdict="unknown" if few else verdict,
         cause=f"{plural(found.count, 'run')} of a side: too few to tell" if few else "",
         ratio=found.estimate,
         low=figure(found.low),
@@ -259,8 +277,12 @@ def _unlike(kept: Kept, fresh: Kept, metric: str, *, same: bool) -> str:
         return "the baseline is from another machine or other versions"
     if kept.trial != fresh.trial:
         return "the whole pipeline behind this key differs"
-    if kept.inputs != fresh.inputs:
-        return "the inputs differ"
+    for side in (kept, fresh):
+        if side.changed:
+            return f"its data changed between rounds. {side.changed}"
+    inputs = (InputIdentity(side.inputs, side.parts) for side in (kept, fresh))
+    if differing := input_identity.difference(*inputs):
+        return differing
     if metric not in kept.runs or metric not in fresh.runs:
         return f"one side has no {metric}"
     if metric == "latency_p95":

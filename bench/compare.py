@@ -18,7 +18,7 @@ import pandas as pd
 from markupsafe import Markup
 from scipy import stats as distributions
 
-from bench import apart, chart, page, pairs, stats, store, table, words
+from bench import apart, chart, input_identity, page, pairs, stats, store, table, words
 from bench.difference import welch
 from bench.errors import UsageError
 from bench.trial import Run
@@ -119,7 +119,8 @@ def _runs(folder: str | Path) -> tuple[list[Run], list[str]]:
         raise UsageError(
             f"No runs in '{folder}'. Measure first: python run_bench.py run quick."
         )
-    return runs, notes
+    alike = input_identity.alike(runs)
+    return alike.runs, [*notes, *alike.notes]
 
 
 def _machines(a: pd.DataFrame, b: pd.DataFrame, differ: str) -> tuple[list[str], bool]:

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats as distributions
 
+from bench import guard_metrics
 from bench.lockstep import Trio
-from bench.places import Places, blocks, compare
+from bench.places import Places, blocks, compare, longest
 from bench.stats import Interval
 
 LEAST_TRIOS = 3
-BY_PLACE = ("seconds_per_example", "cpu_seconds_per_example")
 # From each end: the middle fifth is left. A virtual core is fast or slow for tens of
 # milliseconds, so differences of turns are near their centre or far from it: images,
 # on one processor, scatter from trio to trio by about 0.85 of what the middle half
@@ -37,7 +37,6 @@ LAYOUT = 0.003  # the least to believe of it, however alike the trios look
 SERVERS = 0.004
 CONTROL_SHARE = 0.75  # Var(head - (base + control) / 2) over Var(control - base)
 DOUBT = 0.10
-P95 = 95
 
 
 def head(trio: Trio, metric: str) -> tuple[float, float]:
@@ -75,7 +74,10 @@ def over_trios(
         Head's, the control's, and what the places have in common; None where a metric
         has no turns, or only their percentile.
     """
-    if metric not in BY_PLACE:
+    known_metric = guard_metrics.find(metric)
+    if known_metric.longest:
+        logs, errors = longest(logs), [0.0] * len(logs)
+    if not known_metric.by_place:
         both = list(zip(logs, errors, strict=True))
         heads = [(_of_head(one), CONTROL_SHARE**0.5 * known) for one, known in both]
         return heads, [(_of_control(one), known) for one, known in both], None
@@ -203,20 +205,20 @@ def _weighed(
 
 def turn_logs(trio: Trio, metric: str) -> np.ndarray:
     """Logs of base, control and head, `[rounds, 3]`; one row for what has no turns."""
-    if metric == "peak_resident_bytes":
-        values = [[m.peak_resident_bytes or np.nan for m in trio.measured]]
+    known = guard_metrics.find(metric)
+    if known.turn:
+        values = [[getattr(turn, known.turn) for turn in row] for row in trio.turns]
     else:
-        name = "cpu_seconds" if metric == "cpu_seconds_per_example" else "seconds"
-        values = [[getattr(turn, name) for turn in row] for row in trio.turns]
+        values = [[known.figure(one) or np.nan for one in trio.measured]]
     values = np.array(values, float)
-    if metric == "latency_p95":
-        values = np.percentile(values, P95, axis=0, keepdims=True)
+    if known.percentile:
+        values = np.percentile(values, known.percentile, axis=0, keepdims=True)
     return np.log(values) - np.log(_sizes(trio, metric))
 
 
 def _sizes(trio: Trio, metric: str) -> np.ndarray:
     """Examples a batch of each, for what is told by the example."""
-    if not metric.endswith("_per_example"):
+    if not guard_metrics.find(metric).per_example:
         return np.ones(3)
     return np.array([trio.batch_sizes[role] for role in ("base", "base", "head")])
 

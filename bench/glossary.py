@@ -32,6 +32,7 @@ MARKS = {
     "frozen_random": "augmentation frozen",
     "cache_not_filled": "cache not filled",
     "partly_timed": "partly timed",
+    "inputs_changed": "data changed",
     "xla_off": "XLA switched off",
     "not_steady": "not steady",
     "unstable": "unstable",
@@ -42,6 +43,8 @@ MARKED = {
     "ranked.",
     "cache_not_filled": "nothing came from the cache, so it is not ranked.",
     "partly_timed": "what comes once an epoch was not timed, so it is not ranked.",
+    "inputs_changed": "some runs had other inputs than the first one, so it is not "
+    "ranked.",
     "xla_off": "one layer cannot be compiled, so the whole model was not.",
     "not_steady": "samples still rose or fell while they were timed.",
     "unstable": "runs differ by more than 10 %.",

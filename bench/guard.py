@@ -3,8 +3,9 @@
 Each trial gets trios of processes (see `lockstep`) until its verdict is settled or the
 time is up. `slower` needs the whole interval beyond the threshold, and two sets of
 trios that agree; a control that wanders makes it `unknown`, which blames nobody.
-Intervals hold jointly: alpha is shared among the rows (Bonferroni; Dunn 1961), and
-within a row over its looks (`watch.Watch`).
+Intervals hold jointly: alpha is shared among the rows of turns (Bonferroni; Dunn 1961),
+and within a row over its looks (`watch.Watch`). What happens once a process has rows of
+its own (`phase_watch.PhaseWatch`), which add next to nothing to false alarms.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from bench import lockstep, machine
+from bench import guard_metrics, lockstep, machine
+from bench.guard_metrics import METRICS
 from bench.guarded import BUDGET_SECONDS, Guarded, Interrupted
 from bench.hearing import Case, Hearing
 from bench.lockstep import Trio
@@ -65,7 +67,8 @@ def live(
     conditions, start = machine.Conditions(), clock()
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     cases = list(cases)
-    alpha = FALSE_ALARMS / max(1, sum(len(case.thresholds) for case in cases))
+    shared = sum(not METRICS[name].phases for case in cases for name in case.thresholds)
+    alpha = FALSE_ALARMS / max(1, shared)
     hearings = [Hearing(case, alpha) for case in cases]
     interrupted = False
     try:
@@ -96,10 +99,24 @@ def live(
         machine=machine.fingerprint(),
         conditions=conditions.read(sum(hearing.cpu_seconds for hearing in hearings)),
         notes=list(notes),
+        not_looked_at=_left_out(hearings),
     )
     if interrupted:
         raise Interrupted(found)
     return found
+
+
+def _left_out(hearings: Sequence[Hearing]) -> list[str]:
+    """What the verdicts say nothing of: other metrics, and phases without a row."""
+    cases = [hearing.case for hearing in hearings if hearing.case.head]
+    trials = [case.head.trial for case in cases]
+    looked_at = {name for case in cases for name in case.thresholds}
+    names = guard_metrics.left_out(trials, looked_at)
+    lines = [f"{', '.join(names)}; --metric adds them."] if names else []
+    for hearing in hearings:
+        for name, why in hearing.left_out.items():
+            lines.append(f"{METRICS[name].short} of {hearing.case.key}: {why}.")
+    return lines
 
 
 def _hear(

@@ -9,14 +9,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench.errors import UsageError, unknown
-from bench.guarded import METRICS, Guarded
+from bench.guard_metrics import DEFAULTS, METRICS, WITHOUT_PHASES, find, named
+from bench.guarded import Guarded
 
 TABLE = "tool.feedrate.guard"
 KEYS = ("threshold", "metrics", "thresholds")
-DEFAULT = 0.03
-# The ratio of two 95th percentiles of a trio's 25 turns varies by about 6 % from trio
-# to trio, so that 3 % cannot be told.
-DEFAULTS = {"latency_p95": 0.20}
 LEAST, MOST = 0.01, 1.0
 
 
@@ -25,24 +22,24 @@ class Settings:
     """How strict the guard is.
 
     Attributes:
-        threshold: The relative change from which a slow-down counts, of all metrics;
-            where None, `DEFAULT`, or the metric's own in `DEFAULTS`.
+        threshold: The relative change from which a slow-down counts, of all metrics
+            but phases; where None, each metric's own.
         metrics: What is guarded.
         overrides: By trial key, or by workload for all its trials, the thresholds by
             metric.
     """
 
     threshold: float | None = None
-    metrics: tuple[str, ...] = ("seconds_per_example",)
+    metrics: tuple[str, ...] = WITHOUT_PHASES
     overrides: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def thresholds(self, key: str) -> dict[str, float]:
         """A trial's thresholds by metric."""
-        if self.threshold is None:
-            found = {name: DEFAULTS.get(name, DEFAULT) for name in self.metrics}
-        else:
-            found = dict.fromkeys(self.metrics, self.threshold)
-        return found | dict(self.overrides.get(self._named(key), {}))
+        limits = {name: find(name).threshold for name in self.metrics}
+        if self.threshold is not None:
+            general = (name for name in limits if not METRICS[name].phases)
+            limits |= dict.fromkeys(general, self.threshold)
+        return limits | dict(self.overrides.get(self._named(key), {}))
 
     def noted(self, found: Guarded) -> Guarded:
         """The record with a note on overrides that were of none of its trials."""
@@ -59,7 +56,11 @@ class Settings:
 
 
 def load(
-    path: Path | None, *, threshold: float | None = None, metrics: Sequence[str] = ()
+    path: Path | None,
+    *,
+    threshold: float | None = None,
+    metrics: Sequence[str] = (),
+    live: bool = True,
 ) -> Settings:
     """The settings of a TOML file, with what the command line says in their place.
 
@@ -68,6 +69,8 @@ def load(
             holds only that table's keys; None for no file.
         threshold: In place of the file's.
         metrics: In place of the file's.
+        live: Whether processes take turns. Stored figures are not looked at for phases
+            unless these are named: few runs tell too little of them.
 
     Raises:
         UsageError: Not TOML, a key or value that means nothing.
@@ -77,10 +80,8 @@ def load(
     for key in table:
         if key not in KEYS:
             raise UsageError(f"{where}: {unknown('key', key, KEYS)}")
-    asked = tuple(metrics) or _metrics(table, where)
-    for metric in asked:
-        if metric not in METRICS:
-            raise unknown("metric", metric, METRICS)
+    usual = DEFAULTS if live else WITHOUT_PHASES
+    asked = named(metrics or _metrics(table, where) or usual)
     if threshold is not None:
         general = checked(threshold)
     else:
@@ -89,14 +90,14 @@ def load(
     return Settings(threshold=general, metrics=asked, overrides=overrides)
 
 
-def _metrics(table: dict, where: str) -> tuple[str, ...]:
-    given = table.get("metrics", list(Settings.metrics))
+def _metrics(table: dict, where: str) -> list[str]:
+    given = table.get("metrics", [])
     if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
         raise UsageError(
             f"{where}: metrics is a list of names, such as "
             f'["seconds_per_example"], got {given!r}.'
         )
-    return tuple(given) or Settings.metrics
+    return given
 
 
 def _overrides(
@@ -105,11 +106,14 @@ def _overrides(
     given = _dict(table.get("thresholds", {}), f"{where}: thresholds")
     found = {}
     for key, value in given.items():
-        limits = value if isinstance(value, dict) else dict.fromkeys(asked, value)
-        for metric in limits:
-            if metric not in METRICS:
-                raise UsageError(f"{where}: {unknown('metric', metric, METRICS)}")
-        found[key] = {metric: share(limit) for metric, limit in limits.items()}
+        general = [name for name in asked if not METRICS[name].phases]
+        limits = value if isinstance(value, dict) else dict.fromkeys(general, value)
+        found[key] = {}
+        for name, limit in limits.items():
+            try:
+                found[key] |= dict.fromkeys(named([name]), share(limit))
+            except UsageError as error:
+                raise UsageError(f"{where}: {error}") from error
     return found
 
 

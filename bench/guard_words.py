@@ -9,16 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from bench.guard_metrics import METRICS
 from bench.guarded import EXIT_CODES, Guarded, Row
 from bench.progress import plural
 from bench.words import visible
 
-METRIC_NAMES = {
-    "seconds_per_example": "time",
-    "latency_p95": "p95 of windows",
-    "cpu_seconds_per_example": "CPU",
-    "peak_resident_bytes": "memory",
-}
 WORST_FIRST = (
     *("failed", "missing", "slower", "not_comparable"),
     *("unknown", "faster", "unchanged"),
@@ -69,6 +64,7 @@ def lines(guarded: Guarded, most: int | None = None) -> list[str]:
         said.append(BETTER_SETTLED)
     said += _control(guarded)
     said.append(_false_alarms(guarded))
+    said += [f"Not looked at: {shown(line)}" for line in guarded.not_looked_at]
     return said + [shown(note) for note in guarded.notes]
 
 
@@ -128,7 +124,8 @@ def cells(row: Row) -> list[str]:
 
 def name(row: Row) -> str:
     """The trial and the metric."""
-    metric = METRIC_NAMES.get(row.metric, visible(row.metric, 40))
+    known = METRICS.get(row.metric)  # a record may be of a later version
+    metric = known.short if known else visible(row.metric, 40)
     return f"{shown(row.key, LONGEST_KEY)}: {metric}"
 
 

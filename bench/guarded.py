@@ -21,13 +21,6 @@ EXIT_CODES = {
     INTERRUPTED: "interrupted",
 }
 
-METRICS = {
-    "seconds_per_example": "seconds an example",
-    "latency_p95": "95th percentile of windows, seconds a batch",
-    "cpu_seconds_per_example": "CPU seconds an example",
-    "peak_resident_bytes": "peak resident memory, bytes",
-}
-
 Verdict = Literal[
     "slower",
     "faster",
@@ -45,7 +38,7 @@ class Row:
 
     Attributes:
         key: The trial's spelled identity.
-        metric: A name of `METRICS`.
+        metric: A name of `guard_metrics.METRICS`.
         verdict: Of head against base.
         ratio: Head over base; None where there is none.
         low: Of its interval, as wide as the verdict needs; None with fewer than two.
@@ -94,6 +87,7 @@ class Guarded:
         machine: What identifies the machine and the versions.
         conditions: Load, steal and other processes' CPU during it.
         notes: What a reader has to know, one line each.
+        not_looked_at: What the verdicts say nothing of, one line each.
     """
 
     base: str
@@ -110,6 +104,7 @@ class Guarded:
     machine: dict[str, object] = field(default_factory=dict)
     conditions: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    not_looked_at: list[str] = field(default_factory=list)
 
 
 class Interrupted(KeyboardInterrupt):

@@ -58,12 +58,12 @@ def add_options(parser: argparse.ArgumentParser, duration: Callable) -> None:
         ("workload", "a workload or layer, name:variant, or your own file's path"),
         ("strategy", "a named strategy"),
         ("axis", "name=value,value: an axis of the pipeline; see list"),
-        ("metric", "seconds_per_example, cpu_seconds_per_example, latency_p95, ..."),
+        ("metric", "seconds_per_example, cpu_seconds_per_example, phases, ..."),
     ):
         add(f"--{name}", action="append", default=[], help=text)
     add("--consumer", choices=CONSUMERS, help="what pulls the batches")
     add("--data", default="", help="your own data: a name or a path")
-    add("--threshold", help="what counts: 3%%, the default; p95 20%%")
+    add("--threshold", help="what counts: 3%%, the default; not of phases")
     add("--config", type=Path, help="TOML with thresholds; default pyproject.toml")
     add("--budget", type=duration, default=duration(BUDGET), help="default 5m")
     add("--limit", type=duration, default=0.0, help=LIMIT)
@@ -94,6 +94,7 @@ def main(options: argparse.Namespace) -> int:
         if options.threshold is None
         else guard_settings.share(options.threshold),
         metrics=options.metric,
+        live=mode in LIVE,
     )
     if mode == "folders":
         found = stored.folders(*options.folders, settings.thresholds)

@@ -8,14 +8,18 @@ from functools import partial
 
 import numpy as np
 
-from bench import evidence, failures, turns
+from bench import evidence, failures, input_identity, turns
+from bench.guard_metrics import METRICS
 from bench.guard_settings import Settings
 from bench.guarded import Row, Verdict, without_figures
+from bench.input_identity import InputIdentity
 from bench.lockstep import Side, Trio
+from bench.phase_watch import PhaseWatch
 from bench.watch import CONFIRMING, Watch
 
 # To flag, to confirm, and again where a burst spoilt it: turns get shorter for these.
 ENOUGH_TRIOS = evidence.LEAST_TRIOS + 2 * CONFIRMING
+ENOUGH_FOR_PHASES = 12  # a trio tells a phase by one figure, however long its turns
 LEAST_TURN_SECONDS = 0.7  # of each trio of processes
 FIRST_TURN_SECONDS = 1.5
 FIRST_SHARE = 0.1  # at most, of the time: in little of it three trios are to fit
@@ -59,10 +63,12 @@ class Hearing:
         self.ended = _absent(case)  # by metric
         shared = case.base is None or case.base.control in (None, case.base.server)
         apart = 0.0 if shared else evidence.SERVERS
-        self.watches = [
-            Watch(case.key, metric, threshold, alpha, apart)
-            for metric, threshold in case.thresholds.items()
-            if metric not in self.ended
+        wanted = {n: v for n, v in case.thresholds.items() if n not in self.ended}
+        self.watches: list[Watch | PhaseWatch] = [
+            PhaseWatch(case.key, name, threshold)
+            if METRICS[name].phases
+            else Watch(case.key, name, threshold, alpha, apart)
+            for name, threshold in wanted.items()
         ]
         self.setup = 0.0
         self.turn_lengths: list[float] = []
@@ -73,6 +79,7 @@ class Hearing:
         self.round_seconds = 0.0  # of its first one
         self.goal = 0  # rounds that trios are to have; 0 before it is known
         self.warmed: dict[str, dict] = {}  # how its first trio got ready
+        self.inputs: InputIdentity | None = None  # of base, in its first trio
 
     @property
     def open(self) -> bool:
@@ -101,13 +108,20 @@ class Hearing:
         if not self.turn_lengths:
             return max(LEAST_TURN_SECONDS, min(FIRST_TURN_SECONDS, FIRST_SHARE * share))
         taken = float(np.mean(self.turn_lengths))
-        ratios = next(watch for watch in self.watches if watch.open).ratios
+        by_turns = [one for one in self._by_turns() if one.open]
+        if not by_turns:  # the phases alone are open, and are over before the turns
+            return LEAST_TURN_SECONDS
+        ratios = by_turns[0].ratios
         if len(ratios) >= evidence.LEAST_TRIOS and self._covers():
             return max(LEAST_TURN_SECONDS, self._covering_seconds(share))
         wanted = evidence.best_turn_seconds(ratios, taken, self.setup)
-        few = share / max(1, ENOUGH_TRIOS - len(ratios)) - self.setup
+        enough = ENOUGH_FOR_PHASES if self._phases_open() else ENOUGH_TRIOS
+        few = share / max(1, enough - len(ratios)) - self.setup
         wanted = min(wanted, few, MOST_TURN_SECONDS)
         return max(LEAST_TURN_SECONDS, wanted)
+
+    def _phases_open(self) -> bool:
+        return any(one.open and isinstance(one, PhaseWatch) for one in self.watches)
 
     def hear(self, trio: Trio, turns: float, setup: float) -> None:
         """Take in one trio, its turns' length and what it took besides; seconds."""
@@ -115,10 +129,11 @@ class Hearing:
         self.warmed = self.warmed or trio.warmed
         self.turn_lengths.append(turns)
         self.cpu_seconds += sum(one.process_cpu_seconds for one in trio.measured)
-        why = _why_ended(self.case, trio)
+        why = _why_ended(trio, self.inputs)
         if why:
             self.end(*why)
             return
+        self.inputs = self.inputs or input_identity.of(trio.measured[0])
         self.head_seconds += [row[2].seconds for row in trio.turns]
         self._cover(trio, turns)
         quiet = [turn.quiet for row in trio.turns for turn in row]
@@ -130,8 +145,11 @@ class Hearing:
 
     def _covers(self) -> bool:
         """Whether the next trio is to meet many places, and not only to be compared."""
-        watches = [watch for watch in self.watches if watch.open]
+        watches = [watch for watch in self._by_turns() if watch.open]
         return not any(watch.flagged or watch.covered for watch in watches)
+
+    def _by_turns(self) -> list[Watch]:
+        return [watch for watch in self.watches if isinstance(watch, Watch)]
 
     def _covering_seconds(self, share: float) -> float:
         """How long the next trio takes turns to meet its goal, within this share."""
@@ -153,7 +171,7 @@ class Hearing:
         had_time = seconds >= NEARLY * self.goal * self.round_seconds
         self.covering += had_time or rounds >= NEARLY * self.goal
         if self.covering >= COVERING_TRIOS:
-            for watch in self.watches:
+            for watch in self._by_turns():
                 watch.cover()
 
     def end(self, verdict: Verdict, cause: str) -> None:
@@ -179,16 +197,25 @@ class Hearing:
         rows = {watch.metric: watch.row() for watch in self.watches}
         if self.restless > RESTLESS_SHARE * self.turns:
             told = {"verdict": "unknown", "cause": RESTLESS}
-            rows = {metric: replace(row, **told) for metric, row in rows.items()}
+            rows |= {n: replace(rows[n], **told) for n in rows if METRICS[n].turn}
         rows |= self.ended
-        return [rows[metric] for metric in self.case.thresholds]
+        shown = (name for name in self.case.thresholds if name not in self.left_out)
+        return [rows[name] for name in shown]
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """By metric, why a phase has no row."""
+        phases = (watch for watch in self.watches if isinstance(watch, PhaseWatch))
+        return {watch.metric: watch.left_out for watch in phases if watch.left_out}
 
     def progress(self) -> str:
         """Where it stands, one line."""
         if self.ended:
             row = next(iter(self.ended.values()))
             return f"{self.case.key}: {row.verdict}, {row.cause}"
-        return self.watches[0].progress()
+        return next(
+            (one for one in self.watches if one.open), self.watches[0]
+        ).progress()
 
     def seconds_per_example(self) -> float:
         """The median of head's turns, for the history."""
@@ -206,15 +233,26 @@ def _absent(case: Case) -> dict[str, Row]:
     return {}
 
 
-def _why_ended(case: Case, trio: Trio) -> tuple[Verdict, str] | None:
-    """Verdict and cause of a case that its trio shows not to be comparable."""
+def _why_ended(trio: Trio, earlier: InputIdentity | None) -> tuple[Verdict, str] | None:
+    """Verdict and cause of a case that its trio shows not to be comparable.
+
+    Args:
+        trio: The latest trio.
+        earlier: The inputs of the first trio; None if this one is the first.
+    """
     if "head" in trio.failures:
         return "failed", failures.spelled(trio.failures["head"])
     if trio.failures:
         failure = next(iter(trio.failures.values()))
         return "not_comparable", f"base failed: {failures.spelled(failure)}"
-    base, head = trio.measured[0], trio.measured[2]
-    if base.input_fingerprint != head.input_fingerprint:
-        cause = "base and head make different inputs; compare on the same --data"
-        return "not_comparable", cause
+    base, control, head = map(input_identity.of, trio.measured)
+    if changed := input_identity.difference(
+        base, control, ("one process of base", "another one")
+    ) or input_identity.difference(
+        earlier or base, base, ("the first trio", "a later trio")
+    ):
+        return "not_comparable", f"the data changed while it was measured: {changed}"
+    if differing := input_identity.difference(base, head):
+        remedy = "let both sides make the same ones, or measure both on one --data"
+        return "not_comparable", f"{differing}; {remedy}"
     return None

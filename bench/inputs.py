@@ -5,12 +5,15 @@ import hashlib
 import inspect
 import os
 import shutil
+import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
+import msgspec
 import numpy as np
 import platformdirs
 
@@ -18,12 +21,14 @@ from bench.catalog import Entry
 from bench.errors import UsageError
 from bench.pipeline import Pipeline
 from bench.requests import STARTED
+from bench.trial import InputPart
 
 SEED = 20
 DEFAULT_EXAMPLES = 1024
 CHECKED_EXAMPLES = 64  # the gate looks at so many, and chance is to play on no fewer
 MAKING = ".making-"
 OWN = ".own-"  # of a user's file; of use to one start of the program
+PARTS = "parts.json"
 ABANDONED_SECONDS = 3600.0  # no run may last nearly as long
 
 
@@ -36,12 +41,14 @@ class Inputs:
         labels: `[count]`, one for each example or file; None where there are none.
         fingerprint: Of the content, 16 hexadecimal digits.
         count: How many examples an epoch has; of made files, how many were asked for.
+        parts: What identifies the features and the labels.
     """
 
     features: np.ndarray
     labels: np.ndarray | None
     fingerprint: str
     count: int
+    parts: dict[str, InputPart] = field(default_factory=dict)
 
 
 def root() -> Path:
@@ -90,6 +97,9 @@ def prepare(entry: Entry, module: ModuleType, p: Pipeline, data: str = "") -> In
             labels=arrays.get("labels"),
             fingerprint=(folder / "fingerprint").read_text(),
             count=len(features),
+            parts=msgspec.json.decode(
+                (folder / PARTS).read_bytes(), type=dict[str, InputPart]
+            ),
         )
 
 
@@ -97,15 +107,17 @@ def _name(entry: Entry, count: int, size: int) -> str:
     """The folder's: by the text that makes the inputs, their number, size and seed.
 
     What a user's file makes may hang on more than its text, such as a file that it
-    reads or a module beside it: with each start of the program it is made anew.
+    reads or a module beside it: each start of the program makes it anew, and so does
+    each tree, folder, import path and interpreter.
     """
     # What a file shares with its neighbours is in their private modules.
     sources = [entry.path, *sorted(entry.path.parent.glob("_*.py"))]
     source = b"".join(path.read_bytes() for path in sources)
-    identity = hashlib.sha256(source + f"{count} {size} {SEED}".encode())
+    identity = hashlib.sha256(source + f"{count} {size} {SEED} {PARTS}".encode())
     prefix = ""
     if entry.shelf == "user":
-        identity.update(STARTED.encode() + bytes(entry.path))
+        places = (entry.path.absolute(), Path.cwd(), sys.prefix, *sys.path)
+        identity.update("\0".join([STARTED, *map(str, places)]).encode())
         prefix = OWN
     return f"{prefix}{entry.path.stem}-{identity.hexdigest()[:16]}"
 
@@ -162,6 +174,7 @@ def _fill(
     arrays = _arrays(module.examples(rng, count, **arguments))
     np.savez(folder / "examples.npz", **arrays)
     (folder / "fingerprint").write_text(_digest(*arrays.values()))
+    (folder / PARTS).write_bytes(msgspec.json.encode(_parts(arrays)))
 
 
 def _arrays(made: object) -> dict[str, np.ndarray]:
@@ -227,7 +240,9 @@ def _own(entry: Entry, data: str) -> Inputs:
     loaded = own_data.load(data, *_taken(entry))
     if isinstance(loaded, tuple):
         features, labels = loaded
-        return Inputs(features, labels, _digest(features, labels), len(features))
+        parts = _parts({"features": features, "labels": labels})
+        digest = _digest(features, labels)
+        return Inputs(features, labels, digest, len(features), parts)
     return _files([Path(path) for path in loaded], len(loaded))
 
 
@@ -249,14 +264,29 @@ def _files(paths: list[Path], count: int) -> Inputs:
     digest = hashlib.sha256()
     for path in paths:
         digest.update(path.name.encode() + path.read_bytes())
+    fingerprint = digest.hexdigest()[:16]
     order = np.random.default_rng(SEED).permutation(len(paths))
-    labels = [classes.index(path.parent.name) for path in paths]
+    every = [classes.index(path.parent.name) for path in paths]
+    labels = np.array(every, dtype=np.int64)[order]
+    files = InputPart(dtype="file", shape=[len(paths)], digest=fingerprint)
     return Inputs(
         features=np.array([str(path) for path in paths])[order],
-        labels=np.array(labels, dtype=np.int64)[order],
-        fingerprint=digest.hexdigest()[:16],
+        labels=labels,
+        fingerprint=fingerprint,
         count=count,
+        parts={"features": files, **_parts({"labels": labels})},
     )
+
+
+def _parts(arrays: Mapping[str, np.ndarray | None]) -> dict[str, InputPart]:
+    """What identifies each array; a missing one has no part."""
+    return {
+        name: InputPart(
+            dtype=str(array.dtype), shape=list(array.shape), digest=_digest(array)
+        )
+        for name, array in arrays.items()
+        if array is not None
+    }
 
 
 def _digest(*arrays: np.ndarray | None) -> str:

@@ -14,7 +14,7 @@ from statistics import geometric_mean, median
 
 import msgspec
 
-from bench import catalog, plan, revisions, sweeps, trees
+from bench import catalog, guard_metrics, plan, revisions, sweeps, trees
 from bench.errors import UsageError
 from bench.guard_settings import Settings
 from bench.guarded import BUDGET_SECONDS, Guarded, Interrupted
@@ -226,7 +226,14 @@ def _guarded(
     from bench import guard, hearing  # late: see `_servers`
 
     cases = [
-        hearing.Case(key=key, base=base, head=head, thresholds=wanted.thresholds(key))
+        hearing.Case(
+            key=key,
+            base=base,
+            head=head,
+            thresholds=guard_metrics.existing(
+                wanted.thresholds(key), (head or base).trial
+            ),
+        )
         for key, (base, head) in sides.items()
     ]
     reference = [_reference(server)] if wanted.reference else []

@@ -102,7 +102,7 @@ def trio(
         placed, likes, effort, seconds, seed + number
     )
     found, failures = {}, {}
-    for role, outcome, was_late in zip(order, outcomes, late, strict=True):
+    for role, outcome, was_late in zip(order, outcomes, late, strict=False):
         measured, failure = _read(outcome)
         if was_late and (failure is None or failure.type == "Dismissed"):
             limit = f"its limit of {effort.limit_seconds:g} s"
@@ -174,20 +174,14 @@ def _take(
         taken: list[tuple[turns.Turn, ...]] = []
         readied: list[dict] = []
         try:
+            # One after another: the phases of each are judged, so none may be measured
+            # while another process works. What fails at once holds up nobody: of the
+            # others it is asked all the same whether they fail.
             for side, caller in zip(sides, callers, strict=True):
-                place = Place(caller.path, side.folder, side.stands_for)
-                begun.append(
-                    side.server.begin("measure", side.trial, effort, seed, place)
-                )
-            # All are built at once, as that is not timed, but they calibrate and warm
-            # up one after another, and not before the last one is built.
-            if all(
-                caller.arrived(effort.limit_seconds, partial(side.server.ended, one))
-                for side, caller, one in zip(sides, callers, begun, strict=True)
-            ):
-                for side, caller in zip(sides, callers, strict=True):
-                    turns.check_protocol(caller.protocol, side.folder)
-                    side.server.protocol = caller.protocol  # a spawned one's: only now
+                begun.append(_begun(side, caller, effort, seed))
+                if caller.late:
+                    break
+            if all(caller.protocol for caller in callers):
                 for side, caller, like in zip(sides, callers, likes, strict=True):
                     first = readied[0] if readied and _alike(side, sides[0]) else {}
                     ready = caller.ready(like or first)
@@ -202,9 +196,23 @@ def _take(
         # Not after an interrupt: stopping the server ends what is being built.
         outcomes = [
             side.server.finish(one, effort)
-            for side, one in zip(sides, begun, strict=True)
+            for side, one in zip(sides, begun, strict=False)
         ]
     return taken, outcomes, readied, [caller.late for caller in callers]
+
+
+def _begun(side: Side, caller: turns.Caller, effort: Effort, seed: int) -> Begun:
+    """A process that has come to its socket, all built, or that has ended before.
+
+    Raises:
+        UsageError: It takes turns by another protocol.
+    """
+    place = Place(caller.path, side.folder, side.stands_for)
+    one = side.server.begin("measure", side.trial, effort, seed, place)
+    if caller.arrived(effort.limit_seconds, partial(side.server.ended, one)):
+        turns.check_protocol(caller.protocol, side.folder)
+        side.server.protocol = caller.protocol  # a spawned one's: only now
+    return one
 
 
 def _alike(one: Side, other: Side) -> bool:

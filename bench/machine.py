@@ -147,6 +147,35 @@ def cpu_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
+def processor_use() -> tuple[float, float]:
+    """CPU seconds of this process, and those in which its threads waited for a CPU.
+
+    The system counts the latter for each thread that lives, where it counts them at
+    all (proc(5), schedstat); else they are 0.
+    """
+    ran, waited = cpu_seconds(), 0
+    for task in Path("/proc/self/task").glob("*/schedstat"):
+        with contextlib.suppress(OSError):  # a thread that has just ended
+            waited += int(task.read_text(encoding="ascii").split()[1])
+    return ran, waited / 1e9
+
+
+def work_seconds(elapsed: float, before: tuple[float, float]) -> float:
+    """What some work took, less the time in which it only waited for a processor.
+
+    That is CPU time, and the time in which nothing of the process ran or could run: it
+    waited for a file, a device or a clock.
+
+    Args:
+        elapsed: Seconds by the clock.
+        before: What `processor_use` gave at its beginning.
+    """
+    ran, waited = (
+        now - then for now, then in zip(processor_use(), before, strict=True)
+    )
+    return ran + max(0.0, elapsed - ran - max(0.0, waited))
+
+
 def children_cpu_seconds() -> float:
     """CPU time of the processes that this one started and waited for, all of it.
 

@@ -28,15 +28,19 @@ class Stopwatch:
     def __init__(self) -> None:
         """Nothing measured yet."""
         self.seconds: dict[str, float] = {}
+        self.work: dict[str, float] = {}  # the same less waits for a processor
         self.phase = "start"
 
     @contextmanager
     def time(self, phase: str) -> Iterator[None]:
         """Add the block's time to a phase."""
+        before = machine.processor_use()
         self.phase, start = phase, time.perf_counter()
         yield
         spent = time.perf_counter() - start
+        work = machine.work_seconds(spent, before)
         self.seconds[phase] = self.seconds.get(phase, 0.0) + spent
+        self.work[phase] = self.work.get(phase, 0.0) + work
 
 
 def time_windows(
@@ -164,8 +168,7 @@ def take_turns(
     told = seat.told()
     consumer, pulled = _recorded(consumer)
     if told:
-        with clock.time("ramp"):
-            window = _repeated(consumer, told["pulled"])
+        window = _repeated(consumer, told["pulled"], _filling(work), clock)
         batches, ramp = told["batches"], []
     else:
         _first_and_fill(consumer, work, clock)
@@ -240,28 +243,50 @@ def _recorded(consumer: Consumer) -> tuple[Consumer, Callable[[], list]]:
     return recorded, lambda: [tuple(entry) for entry in pulled]
 
 
-def _repeated(consumer: Consumer, pulled: list) -> Callable[[], None]:
-    """Pull what another process pulled; its last window, to go on with."""
+def _repeated(
+    consumer: Consumer, pulled: list, filling: int, clock: Stopwatch
+) -> Callable[[], None]:
+    """Pull what another process pulled; its last window, to go on with.
+
+    Args:
+        consumer: What pulls the batches.
+        pulled: `(batches a pull, pulls)` of the other process; single steps come first.
+        filling: How many of these steps fill the caches.
+        clock: Takes the seconds of the phases.
+    """
     window = consumer.step
-    for batches, pulls in pulled:
-        window = consumer.window(batches) if batches else consumer.step
-        for _ in range(pulls):
-            window()
+    (_, steps), *rest = pulled
+    later = [(0, steps - 1 - filling), *rest]
+    phases = {"first_batch": [(0, 1)], "fill": [(0, filling)], "ramp": later}
+    for phase, entries in phases.items():
+        if phase == "fill" and not filling:
+            continue
+        with clock.time(phase):
+            for batches, pulls in entries:
+                window = consumer.window(batches) if batches else consumer.step
+                for _ in range(pulls):
+                    window()
     return window
+
+
+def _filling(work: Work) -> int:
+    """How many batches after the first fill the caches; 0 where nothing is kept."""
+    p = work.pipeline
+    kept = work.inputs.count if p.cache != "none" else 0
+    if p.resample == "split":  # it keeps the rare class, half of what it gives
+        kept = 2 * int(np.bincount(work.inputs.labels).min())
+    # To its end and one past it, or it is thrown away.
+    return kept // p.batch_size + 2 if kept else 0
 
 
 def _first_and_fill(consumer: Consumer, work: Work, clock: Stopwatch) -> None:
     """The first batch, and full caches."""
-    p = work.pipeline
     with clock.time("first_batch"):
         consumer.step()
     memory.forget_peak()  # the last copies made by building go with the first batch
-    kept = work.inputs.count if p.cache != "none" else 0
-    if p.resample == "split":  # it keeps the rare class, half of what it gives
-        kept = 2 * int(np.bincount(work.inputs.labels).min())
-    if kept:
-        with clock.time("fill"):  # to its end and one past it, or it is thrown away
-            for _ in range(kept // p.batch_size + 2):
+    if filling := _filling(work):
+        with clock.time("fill"):
+            for _ in range(filling):
                 consumer.step()
 
 

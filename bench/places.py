@@ -44,8 +44,9 @@ class Places:
         control: The same of the control to base.
         block: Rounds to sum before differences are taken: 1, or `BLOCK` where head and
             base differ by place, as by stalls too small to stand out.
-        lumps: The share of each side's time beyond the usual in long places.
-        longest: Seconds of the longest turn by place, of both bases and of head.
+        lumps: The share of the time that long places take beyond the usual, of both
+            bases and of head.
+        factors: How many times as long as usual the longest place is, of both.
     """
 
     long: np.ndarray
@@ -53,7 +54,7 @@ class Places:
     control: np.ndarray
     block: int
     lumps: tuple[float, float]
-    longest: tuple[float, float]
+    factors: tuple[float, float]
 
 
 def compare(logs: Sequence[np.ndarray]) -> Places:
@@ -70,8 +71,7 @@ def compare(logs: Sequence[np.ndarray]) -> Places:
     even = np.count_nonzero(_met(times) & ~long)
     sums = _sums(times, long)
     total = np.log(even + sums)
-    seconds = np.exp(usual).mean(axis=0)
-    longest = np.nanmax(_lower(times), axis=0) * seconds
+    factors = np.nanmax(_lower(times), axis=0)
     beyond = (sums - np.count_nonzero(long)) / (even + sums)
     shares = np.maximum(0.0, beyond.mean(axis=0))
     return Places(
@@ -80,7 +80,7 @@ def compare(logs: Sequence[np.ndarray]) -> Places:
         control=total[:, 1] - total[:, 0],
         block=block,
         lumps=(float(shares[:2].mean()), float(shares[2])),
-        longest=(float(longest[:2].mean()), float(longest[2])),
+        factors=(float(factors[:2].mean()), float(factors[2])),
     )
 
 
@@ -90,6 +90,24 @@ def blocks(logs: np.ndarray, block: int) -> np.ndarray:
     if block == 1 or not whole:
         return logs
     return np.log(np.exp(logs[:whole]).reshape(-1, block, ROLES).sum(axis=1))
+
+
+def longest(logs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Logs of the longest turns in most trios, `[1, 3]` of each trio.
+
+    Each side's is at the place where it is longest in nearly all trios; a trio that did
+    not come so far has what it took in the others.
+
+    Args:
+        logs: As for `compare`.
+    """
+    usual = np.array([np.median(one, axis=0) for one in logs])
+    times = _padded([np.exp(one - mid) for one, mid in zip(logs, usual, strict=True)])
+    lower = _lower(times)
+    at = np.append([lower[:, :2].mean(axis=1).argmax()] * 2, lower[:, 2].argmax())
+    own = np.log(times[:, at, range(ROLES)])
+    own = np.where(np.isnan(own), np.nanmedian(own, axis=0), own) + usual
+    return list(own[:, None])
 
 
 def _padded(times: Sequence[np.ndarray]) -> np.ndarray:

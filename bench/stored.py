@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench import baseline, machine, plan, progress, runner, store
+from bench import baseline, guard_metrics, machine, plan, progress, runner, store
 from bench.baseline import Baseline
 from bench.errors import UsageError, check_writable
 from bench.guard import FALSE_ALARMS
@@ -42,6 +42,11 @@ def save(path: Path, wanted: Wanted, folder: Path) -> tuple[Baseline, dict[str, 
     for line in plan.left_out(made.refused):
         wanted.said(line)
     found, failed = baseline.of(_measured(made.trials, wanted, folder))
+    failed = failed | {
+        key: f"its data changed between rounds. {one.changed}"
+        for key, one in found.trials.items()
+        if one.changed
+    }
     if not failed:
         baseline.save(found, path)
     return found, failed
@@ -149,9 +154,14 @@ def _judged(
         failed_in_base=failed_in_base,
         asked=asked,
     )
+    trials = [one.trial for side in (kept, now) for one in side.trials.values()]
+    left_out = guard_metrics.left_out(trials, {row.metric for row in rows})
     return Guarded(
         how="stored",
         rows=rows,
+        not_looked_at=[f"{', '.join(left_out)}; --metric adds them."]
+        if left_out and trials
+        else [],
         false_alarms=None,
         started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         machine=now.machine,

@@ -144,6 +144,25 @@ class Failure:
 
 
 @dataclass(frozen=True, kw_only=True)
+class InputPart:
+    """The features or the labels of a trial's inputs, as far as they identify it.
+
+    Attributes:
+        dtype: NumPy's name of the type; `file` for files.
+        shape: `[count, ...]`.
+        digest: The digest of the content, 16 hexadecimal digits.
+    """
+
+    dtype: str
+    shape: list[int]
+    digest: str
+
+    def __str__(self) -> str:
+        """The type and the shape."""
+        return f"{self.dtype}{self.shape}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Measured:
     """What the worker brings back from its process.
 
@@ -157,6 +176,8 @@ class Measured:
             took while windows were timed; None where it was not looked at.
         phases: Seconds of `adapt`, `offline`, `build`, `trace`, `first_batch`, `fill`,
             `calibrate`, `ramp`, `steady`; of `train`, `export`, `load` before serving.
+        phase_work: The same phases less the time in which the process only waited for
+            a processor.
         overhead: Seconds outside the workload's own work: `fork`, `tensorflow`,
             `inputs`, `check`, `graph`, and the `rest`, such as the process's end.
         cpu_seconds_per_example: CPU time of the process over the steady phase.
@@ -164,13 +185,14 @@ class Measured:
         peak_resident_bytes: The most memory the process held while it was timed.
         start_resident_bytes: What it held before it loaded anything of the workload.
         flags: `ramp_cut`, `retraced`, `frozen_random`, `xla_off`, `cache_not_filled`,
-            `partly_timed`.
+            `partly_timed`; `inputs_changed` is added when runs are read.
         facts: Figures that only some workloads or axes have, by name with unit.
         graph: The nodes of the tf.data graph that ran, source first.
         spans: Of traced training steps, `(name, start, end)` in seconds from their
             start; `read`, `map`, `wait` or `train`.
         device: Where the model ran, as TensorFlow names it.
         input_fingerprint: Of the made inputs.
+        input_parts: Their `features` and, where there are some, their `labels`.
         output_fingerprint: Of the checked batches, where the layers are deterministic.
     """
 
@@ -181,6 +203,7 @@ class Measured:
     epoch_batches: float = 0.0
     foreign_share: float | None = None
     phases: dict[str, float] = field(default_factory=dict)
+    phase_work: dict[str, float] = field(default_factory=dict)
     overhead: dict[str, float] = field(default_factory=dict)
     cpu_seconds_per_example: float | None = None
     process_cpu_seconds: float = 0.0
@@ -192,6 +215,7 @@ class Measured:
     spans: list[tuple[str, float, float]] = field(default_factory=list)
     device: str = ""
     input_fingerprint: str = ""
+    input_parts: dict[str, InputPart] = field(default_factory=dict)
     output_fingerprint: str = ""
     error: Failure | None = None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bench import evidence, stats
+from bench.guard_metrics import find
 from bench.guarded import Row, differ, figure
 from bench.lockstep import Trio
 from bench.places import Places
@@ -44,7 +45,7 @@ class Watch:
         self.logs: list[np.ndarray] = []  # of each trio's turns
         self.errors: list[float] = []  # within each
         self.places: Places | None = None  # what they have in common
-        self.covered = metric not in evidence.BY_PLACE
+        self.covered = not find(metric).by_place
         self.turns = 0
         self.interval = stats.Interval(np.nan, np.nan, np.nan, 0)
         self.verdict = "unknown"

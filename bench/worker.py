@@ -147,6 +147,7 @@ def measure(request: Request, entered: float) -> Measured:
         shutil.rmtree(scratch, ignore_errors=True)
     return Measured(
         phases={k: v for k, v in clock.seconds.items() if k not in OVERHEAD},
+        phase_work={k: v for k, v in clock.work.items() if k not in OVERHEAD},
         overhead={k: v for k, v in clock.seconds.items() if k in OVERHEAD},
         process_cpu_seconds=machine.cpu_seconds() + machine.children_cpu_seconds(),
         **found,
@@ -164,14 +165,13 @@ def _measure(
     with clock.time("tensorflow"):
         device = _start_tensorflow(p, request.seed)
         found["device"] = device
-    if request.channel:  # building is not timed there, and several build at once
-        machine.confine(0)
     with clock.time("inputs"):
         entry = catalog.find(trial.workload)
         import_ahead(entry)
         module = catalog.load(entry)
         made = inputs.prepare(entry, module, p, trial.data)
         found["input_fingerprint"] = made.fingerprint
+        found["input_parts"] = made.parts
     with clock.time("adapt"):
         layers = clock.built(module.build(made.features, **entry.variant))
     # The same in every run, so that what is costly stands at the same place in all.
@@ -216,7 +216,6 @@ def _measure(
     if auto and compiles and not supports_jit(layers):
         flags.append("xla_off")
     if request.channel:
-        machine.confine(p.cpus)
         take_turns(consumer, work, effort, request.channel, clock, found)
     elif trial.unit == "epoch":
         time_epochs(consumer, work, effort, clock, found)

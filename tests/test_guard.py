@@ -14,7 +14,7 @@ from bench.guarded import Interrupted, exit_code
 from bench.hearing import Case
 from bench.lockstep import Side, Trio
 from bench.requests import CannotStart
-from bench.trial import Failure, Trial
+from bench.trial import Failure, InputPart, Trial
 from bench.watch import Watch
 
 
@@ -309,11 +309,39 @@ def test_other_inputs_are_not_compared_and_other_outputs_are_said() -> None:
     found = guarded(with_prints("input_fingerprint", ["a", "a", "b"]))
     assert verdicts(found) == ["not_comparable"]
     assert found.rows[0].cause == (
-        "base and head make different inputs; compare on the same --data"
+        "the inputs differ; let both sides make the same ones, or measure both on one "
+        "--data"
     )
     found = guarded(with_prints("output_fingerprint", ["a", "a", "b"]))
     assert [row.output_changed for row in found.rows] == [True]
     assert verdicts(found) == ["unchanged"]
+
+
+@pytest.mark.parametrize(
+    ("third", "sides"),
+    [
+        ("aba", "in one process of base than in another one"),
+        ("bbb", "in the first trio than in a later trio"),
+    ],
+)
+def test_data_that_changes_during_a_guard_ends_it(third: str, sides: str) -> None:
+    """The first trios have the inputs `a`; the third one meets the change."""
+
+    def make(number: int):
+        one = trio(noise=0.3, seed=number)
+        letters = third if number == 2 else "aaa"
+        for measured, letter in zip(one.measured, letters, strict=True):
+            part = InputPart(dtype="int64", shape=[90], digest=letter)
+            measured.__dict__["input_fingerprint"] = letter
+            measured.__dict__["input_parts"] = {"features": part}
+        return one
+
+    (row,) = guarded(make).rows
+    assert (row.verdict, row.cause) == (
+        "not_comparable",
+        "the data changed while it was measured: the inputs differ in content: "
+        f"features are int64[90] with other values {sides}",
+    )
 
 
 def test_each_metric_is_a_row_and_alpha_is_shared() -> None:

@@ -18,6 +18,7 @@ from bench import (
     stored,
 )
 from bench.errors import UsageError
+from bench.guard_metrics import PHASES
 from bench.guarded import Guarded, Row
 from bench.trial import Failure
 
@@ -50,8 +51,9 @@ ONE_OF = (
             "chance where memory lies that decides.\n",
         ),
         (
-            ["a", "b", "--metric", "seconds"],
-            "error: No metric named 'seconds'. Did you mean 'seconds_per_example'?\n",
+            ["a", "b", "--metric", "seconds_per_examples"],
+            "error: No metric named 'seconds_per_examples'. Did you mean "
+            "'seconds_per_example'?\n",
         ),
         (
             ["a", "b", "--junit", "/nowhere/junit.xml"],
@@ -174,7 +176,15 @@ def test_thresholds_come_from_the_file_and_the_options(tmp_path) -> None:
         path, threshold=0.02, metrics=["peak_resident_bytes"]
     )
     assert stricter.thresholds("x") == {"peak_resident_bytes": 0.02}
-    assert guard_settings.load(None).thresholds("x") == {"seconds_per_example": 0.03}
+    time, phases = {"seconds_per_example": 0.03}, dict.fromkeys(PHASES, 0.2)
+    assert guard_settings.load(None, live=False).thresholds("x") == time
+    assert guard_settings.load(None).thresholds("x") == time | phases
+    assert guard_settings.load(None, metrics=["phases"]).thresholds("x") == phases
+    general = guard_settings.load(None, threshold=0.05).thresholds("x")
+    assert general == {"seconds_per_example": 0.05} | phases
+    path.write_text('[tool.feedrate.guard.thresholds]\nx = { phases = "50%" }\n')
+    own = guard_settings.load(path, metrics=["seconds_per_example"]).thresholds("x")
+    assert own == time | dict.fromkeys(PHASES, 0.5)
     both = guard_settings.load(None, metrics=["cpu_seconds_per_example", "latency_p95"])
     assert both.thresholds("x") == {"cpu_seconds_per_example": 0.03, "latency_p95": 0.2}
 

@@ -1,6 +1,7 @@
 """Inputs are made once, whole or not at all, and anew when their maker changes."""
 
 import os
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -74,6 +75,11 @@ def test_arrays_are_made_once(tmp_path: Path, cache: Path) -> None:
     np.testing.assert_array_equal(first.labels, np.arange(100))
     assert (first.count, len(first.fingerprint)) == (100, 16)
     assert first.fingerprint == second.fingerprint
+    assert {name: str(part) for name, part in first.parts.items()} == {
+        "features": "float64[100, 2]",
+        "labels": "int64[100]",
+    }
+    assert first.parts == second.parts
     assert len(list(cache.iterdir())) == 1
 
 
@@ -100,6 +106,11 @@ def test_files_get_the_label_of_their_folder(tmp_path: Path, cache: Path) -> Non
     Path(first.features[0]).write_text("other")
     changed = inputs.prepare(entry, module, Pipeline())
     assert changed.fingerprint != first.fingerprint
+    assert {name: str(part) for name, part in first.parts.items()} == {
+        "features": "file[6]",
+        "labels": "int64[6]",
+    }
+    assert first.parts["labels"] == changed.parts["labels"]
 
 
 def test_what_fails_half_way_leaves_nothing(tmp_path: Path, cache: Path) -> None:
@@ -188,6 +199,31 @@ def test_inputs_of_ones_own_file_are_made_once_each_time(
         *(False, False, True, False)
     ]
     assert same.fingerprint == first.fingerprint == last.fingerprint
+
+
+@pytest.mark.parametrize("change", ["folder", "import path", "interpreter"])
+def test_inputs_of_ones_own_file_are_of_one_side_alone(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """Both sides of a guard call the file by one relative path."""
+    for name, value in (("base", 0.0), ("head", 1.0)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine.py").write_text(ROWS)
+        np.save(tmp_path / name / "rows.npy", np.full((90, 2), value))
+    values = {
+        "folder": lambda name: monkeypatch.chdir(tmp_path / name),
+        "import path": lambda name: monkeypatch.syspath_prepend(tmp_path / name),
+        "interpreter": lambda name: monkeypatch.setattr(sys, "prefix", name),
+    }
+    made = []
+    monkeypatch.chdir(tmp_path / "base")
+    for name in ("base", "head", "head"):
+        values[change](name)
+        entry = catalog.find("mine.py")
+        made.append(inputs.prepare(entry, catalog.load(entry), Pipeline()))
+    differ = made[0].fingerprint != made[1].fingerprint
+    assert differ == (change == "folder")
+    assert len(list(cache.iterdir())) == (3 if change == "import path" else 2)
 
 
 def test_two_files_of_ones_own_with_one_text_have_inputs_each(

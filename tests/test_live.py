@@ -12,15 +12,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import psutil
 import pytest
 import repository
 
-from bench import guard, live
+from bench import guard, live, lockstep
 from bench.catalog import ROOT
 from bench.errors import UsageError
+from bench.guard_metrics import METRICS
 from bench.guarded import Guarded, Interrupted, Row
-from bench.processes import ForkServer, Spawner
+from bench.lockstep import Side
+from bench.pipeline import pipeline
+from bench.processes import ForkServer, Spawner, executor
 from bench.progress import plural
 from bench.requests import CannotStart, Home, Outcome, environment
 from bench.trial import Effort, Failure, Measured, Trial
@@ -45,15 +49,22 @@ def build(examples):
 def check(batch, output):
     np.testing.assert_allclose(output, np.log1p(batch), rtol=1e-5)
 '''
+WIDTH = 'np.load(__file__.replace("wide.py", "width.npy"))'
+WIDE = WORKLOAD.replace("(count, 8)", f"(count, {WIDTH})")
 GOOD = WORKLOAD.format(build="return keras.layers.Lambda(keras.ops.log1p)")
 BAD = WORKLOAD.format(build='raise ValueError("no layers today")')
 
 
 @pytest.fixture
 def repo(tmp_path: Path) -> Path:
-    """One workload that breaks on head, one that is new there, one that is gone."""
-    files = {"mine.py": GOOD, "gone.py": GOOD}
+    """Workloads: one breaks on head, one is new, one is gone, one has other inputs."""
+    wide = WIDE.format(build="return keras.layers.Lambda(keras.ops.log1p)")
+    files = {"mine.py": GOOD, "gone.py": GOOD, "wide.py": wide}
     folder = repository.make(tmp_path / "repo", files)
+    np.save(folder / "width.npy", 8)
+    repository.git(folder, "add", "width.npy")
+    repository.git(folder, "commit", "--quiet", "--amend", "--message=first")
+    np.save(folder / "width.npy", 16)
     (folder / "gone.py").unlink()
     (folder / "mine.py").write_text(BAD)
     (folder / "new.py").write_text(GOOD)
@@ -76,7 +87,7 @@ def test_what_fails_is_missing_or_new_is_told_and_nothing_is_left(
 ) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    names = [f"--workload={name}.py" for name in ("mine", "new", "gone")]
+    names = [f"--workload={name}.py" for name in ("mine", "new", "gone", "wide")]
     done = subprocess.run(
         command(repo, "--against-ref", "main", *names, "--budget", "240s", "--json"),
         capture_output=True,
@@ -90,11 +101,16 @@ def test_what_fails_is_missing_or_new_is_told_and_nothing_is_left(
         "mine.py": "failed",
         "new.py": "not_comparable",
         "gone.py": "missing",
+        "wide.py": "not_comparable",
     }
     causes = {row["key"]: row["cause"] for row in found["rows"]}
     line = BAD.splitlines().index('    raise ValueError("no layers today")') + 1
     assert causes["mine.py"] == (
         f"ValueError in adapt: no layers today (mine.py, line {line}, in build)"
+    )
+    assert causes["wide.py"].startswith(
+        "the inputs differ in shape: features are float32[1024, 8] in base and "
+        "float32[1024, 16] in head; "
     )
     assert found["notes"] == [
         "Head has changes that are not committed; they are measured."
@@ -181,6 +197,7 @@ def test_another_interpreter_takes_turns_with_this_one(repo: Path) -> None:
         command(
             repo, "--against-python", sys.executable, "--workload",
             str(repo / "new.py"), "--budget", "240s", "--threshold", "50%", "--json",
+            "--metric", "seconds_per_example",
         ),
         capture_output=True, text=True, timeout=600,
     )  # fmt: skip
@@ -192,6 +209,24 @@ def test_another_interpreter_takes_turns_with_this_one(repo: Path) -> None:
     assert found["notes"] == [
         "Both interpreters have the same versions of Python and of all packages."
     ]
+
+
+def test_each_process_of_a_trio_times_its_phases(repo: Path, monkeypatch) -> None:
+    """Also one that repeats what an earlier one did to get ready."""
+    monkeypatch.chdir(repo)
+    server = executor()
+    server.start()
+    trial = Trial(workload="new.py", pipeline=pipeline({"cache": "mapped"}))
+    side = Side(server, trial)
+    try:
+        made = lockstep.trio(side, side, guard.EFFORT, seconds=0.1, seed=0, number=0)
+    finally:
+        server.stop()
+    assert made.failures == {}
+    for one in made.measured:
+        for name in ("adapt_seconds", "first_batch_seconds", "fill_seconds"):
+            metric = METRICS[name]
+            assert 0 < metric.figure(one) < 2 * metric.elapsed(one) + 0.1
 
 
 def test_each_side_runs_its_own_tree_wherever_the_guard_is_started(

@@ -1,0 +1,153 @@
+"""What identifies a trial's inputs, and in what two inputs differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from bench.machine import identity
+from bench.trial import InputPart, Measured, Run
+
+CHANGED = "inputs_changed"  # the flag of a trial whose runs had several inputs
+MOST_NOTES = 5
+ASPECTS = ("count", "shape", "dtype", "content")
+
+
+@dataclass(frozen=True)
+class InputIdentity:
+    """What identifies the inputs of one process.
+
+    Attributes:
+        fingerprint: The digest of the whole content; empty where it is unknown.
+        parts: The features and the labels by name; empty in older records.
+    """
+
+    fingerprint: str
+    parts: Mapping[str, InputPart] = field(default_factory=dict)
+
+
+def of(measured: Measured) -> InputIdentity:
+    """The identity of the inputs that a process measured with."""
+    return InputIdentity(measured.input_fingerprint, measured.input_parts)
+
+
+def difference(
+    base: InputIdentity, head: InputIdentity, names: tuple[str, str] = ("base", "head")
+) -> str:
+    """In what two inputs differ, in words; empty where they agree or one is unknown.
+
+    Args:
+        base: One of the two inputs.
+        head: The other one.
+        names: What the sentence calls the two sides.
+    """
+    if not (base.fingerprint and head.fingerprint):
+        return ""
+    if not (base.parts and head.parts):
+        return "" if base.fingerprint == head.fingerprint else "the inputs differ"
+    said: dict[str, list[str]] = {aspect: [] for aspect in ASPECTS}
+    for name in dict.fromkeys((*base.parts, *head.parts)):
+        ours, theirs = base.parts.get(name), head.parts.get(name)
+        if ours is None or theirs is None:
+            said["content"].append(f"{name} exist only in {names[ours is None]}")
+        elif aspects := _aspects(ours, theirs):
+            said[aspects[0]].append(_sentence(name, ours, theirs, names))
+            for aspect in aspects[1:]:
+                said[aspect].append("")
+    found = [aspect for aspect in ASPECTS if said[aspect]]
+    if not found:
+        return ""
+    details = "; ".join(filter(None, (text for some in said.values() for text in some)))
+    return f"the inputs differ in {' and '.join(found)}: {details}"
+
+
+def _aspects(base: InputPart, head: InputPart) -> list[str]:
+    """In which of `ASPECTS` two parts differ; content counts where all else agrees."""
+    differing = {
+        "count": base.shape[:1] != head.shape[:1],
+        "shape": base.shape[1:] != head.shape[1:],
+        "dtype": base.dtype != head.dtype,
+    }
+    found = [aspect for aspect, differs in differing.items() if differs]
+    return found or ["content"] * (base.digest != head.digest)
+
+
+def _sentence(
+    name: str, base: InputPart, head: InputPart, names: tuple[str, str]
+) -> str:
+    if str(base) == str(head):
+        return f"{name} are {base} with other values in {names[0]} than in {names[1]}"
+    return f"{name} are {base} in {names[0]} and {head} in {names[1]}"
+
+
+@dataclass(frozen=True)
+class AlikeRuns:
+    """The runs that measured the inputs of the first run of their trial.
+
+    Attributes:
+        numbers: The place of each such run among all runs.
+        runs: These runs; those of a trial whose data changed have the flag `CHANGED`.
+        changes: By key of a trial, which of its runs had other inputs, and in what.
+    """
+
+    numbers: list[int]
+    runs: list[Run]
+    changes: dict[str, str]
+
+    @property
+    def notes(self) -> list[str]:
+        """A line for each trial whose data changed, at most `MOST_NOTES`."""
+        lines = [
+            f"{key}: its data changed between rounds, so it is not ranked. {change}"
+            for key, change in list(self.changes.items())[:MOST_NOTES]
+        ]
+        more = len(self.changes) - len(lines)
+        return lines + [f"The data of {more} more trials changed as well."] * (more > 0)
+
+
+def alike(runs: Sequence[Run]) -> AlikeRuns:
+    """Leave out the runs that measured other inputs than the first run of their trial.
+
+    Rounds on several inputs have no common time, so the trial gets the flag `CHANGED`,
+    which bars it from ranking.
+
+    Args:
+        runs: Runs in file order, of any number of folders.
+    """
+    trials = [(run.key, identity(run.machine)) for run in runs]
+    first: dict[tuple, Run] = {}
+    others: dict[tuple, list[Run]] = {}
+    numbers = []
+    for number, (run, trial) in enumerate(zip(runs, trials, strict=True)):
+        if run.measured.input_fingerprint:
+            first.setdefault(trial, run)
+        if _change(first.get(trial, run), run):
+            others.setdefault(trial, []).append(run)
+        else:
+            numbers.append(number)
+    return AlikeRuns(
+        numbers=numbers,
+        runs=[_flagged(runs[n]) if trials[n] in others else runs[n] for n in numbers],
+        changes={
+            trial[0]: _changes(first[trial], odd) for trial, odd in others.items()
+        },
+    )
+
+
+def _change(first: Run, run: Run) -> str:
+    names = (f"round {first.round}", f"round {run.round}")
+    return difference(of(first.measured), of(run.measured), names)
+
+
+def _changes(first: Run, odd: Sequence[Run]) -> str:
+    """Which runs had other inputs, as a sentence."""
+    rounds = ", ".join(dict.fromkeys(str(run.round) for run in odd))
+    return (
+        f"Round {rounds} of '{odd[0].sweep}' had other inputs than round {first.round} "
+        f"of '{first.sweep}' and does not count: {_change(first, odd[0])}."
+    )
+
+
+def _flagged(run: Run) -> Run:
+    flags = list(dict.fromkeys([*run.measured.flags, CHANGED]))
+    return replace(run, measured=replace(run.measured, flags=flags))
