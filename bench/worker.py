@@ -257,7 +257,7 @@ def _start_tensorflow(p: Pipeline, seed: int) -> str:
         tf.config.set_visible_devices([], "GPU")
     for gpu in tf.config.get_visible_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
-    keras.utils.set_random_seed(seed)
+    _seed(seed, of_tensorflow=p.op_determinism)
     if p.op_determinism:
         tf.config.experimental.enable_op_determinism()
     found = [device.name for device in tf.config.list_logical_devices("GPU")]
@@ -265,6 +265,21 @@ def _start_tensorflow(p: Pipeline, seed: int) -> str:
         raise UsageError("device=gpu: TensorFlow sees no GPU here; see doctor.")
     with tf.device(found[0] if found else "/CPU:0"):
         return (tf.constant(1) + 1).device
+
+
+def _seed(seed: int, *, of_tensorflow: bool) -> None:
+    """Seed Python, NumPy and Keras, whose layers draw their seeds from Python's.
+
+    Args:
+        seed: The seed.
+        of_tensorflow: Whether TensorFlow gets it as its global seed, which reproducible
+            operations demand. Without it the seed stays unset: a global seed makes
+            `tf.random` operations in a map draw the same in every epoch (tensorflow
+            #35682), and only the user's own file may choose that.
+    """
+    keras.utils.set_random_seed(seed)
+    if not of_tensorflow:
+        tf.random.set_seed(None)
 
 
 def _failure(error: Exception, phase: str) -> Failure:

@@ -12,6 +12,7 @@ import keras
 import msgspec
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from bench import machine, memory, worker
 from bench.machine import cpu_seconds
@@ -258,6 +259,17 @@ def test_work_that_hangs_on_the_order_is_not_timed(folder: Path) -> None:
     )
     assert found.samples == []
     demand_samples(measured(folder, "numbers:by_rank", order="batch_map"))
+
+
+def test_only_reproducible_operations_set_tensorflows_global_seed() -> None:
+    """Keras draws the same again either way; `tf.random` in a map does not repeat."""
+    drawn = []
+    for reproducible in (False, True, False):
+        worker._seed(3, of_tensorflow=reproducible)
+        seeded = tf.compat.v1.random.get_seed(None)[0]
+        assert seeded == (3 if reproducible else None)
+        drawn.append(float(keras.random.uniform([])))
+    assert len(set(drawn)) == 1
 
 
 def test_preparing_tells_traits_and_errors(folder: Path) -> None:
