@@ -33,6 +33,7 @@ import pandas as pd
 from scipy import stats
 
 from bench import beside, rounds, trend
+from bench.flags import NOT_RANKED
 from bench.rounds import ROUND, within_rounds
 from bench.table import SCENE
 
@@ -40,8 +41,6 @@ CONFIDENCE = 0.95
 FEWEST_ROUNDS = 3  # two rounds agree by chance so often that a verdict would mislead
 MARGINS = {"drain": 0.03, "train": 0.05, "model": 0.05, "serve": 0.05}
 UNSTABLE_SPREAD = 0.10  # standard deviation between runs; a 5-run interval of +-12 %
-# A trial with one of these did not do the work that it is compared on.
-NOT_RANKED = ("frozen_random", "cache_not_filled", "retraced")
 
 
 @dataclass(frozen=True)

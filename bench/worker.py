@@ -27,6 +27,7 @@ from bench import (
     rooting,
     serving,
     timeline,
+    traits,
 )
 from bench.consumers import Consumer, step_facts
 from bench.errors import UsageError, write_whole
@@ -174,15 +175,17 @@ def _measure(
         with clock.time("build"):
             dataset = work.dataset(scratch, repeat=trial.unit == "window")
     with clock.time("check"):
-        if effort.check or not request.channel:
-            timed = dataset if trial.unit == "window" else None
-            found["output_fingerprint"] = gate.check(
-                entry, module, p, work.witness(timed), work.alone
-            )
-        facts["supports_jit"] = "yes" if supports_jit(layers) else "no"
         asks_facts = effort.facts and not request.channel
-        if asks_facts:
-            facts |= randomness.facts(work, trial.consumer)
+        if effort.check or not request.channel:
+            _demand_compiled(work)
+            timed = dataset if trial.unit == "window" else None
+            pairs = work.witness(timed)
+            found["output_fingerprint"] = gate.check(
+                entry, module, p, pairs, work.alone
+            )
+            if asks_facts:
+                facts |= traits.facts(work, trial.consumer, pairs)
+                flags += traits.flags(facts)
     if not entry.deterministic and (p.placement == "offline" or p.cache == "mapped"):
         flags.append("frozen_random")
     if trial.consumer == "serve":
@@ -239,6 +242,23 @@ def _measure(
             facts |= resampling.shares(
                 p.resample, made.labels, counted.get(p.resample, 512)
             )
+
+
+def _demand_compiled(work: Work) -> None:
+    """Refuse jit=on for layers that XLA does not compile.
+
+    Raises:
+        UsageError: What XLA lacks, and what to do.
+    """
+    p = work.pipeline
+    if not (p.placement == "model" and work.jit()):
+        return
+    reason = traits.refusal(work)
+    if reason:
+        raise UsageError(
+            f"jit={p.jit}, placement=model: the layers cannot be compiled, {reason}. "
+            "Use jit=off, or placement=dataset."
+        )
 
 
 def import_ahead(entry: catalog.Entry) -> None:
