@@ -1,7 +1,7 @@
-"""How often layers draw: once an example, once a batch, or once while they are traced.
+"""Draws of layers: once an example, once a batch, or once while the layer is traced.
 
-All is found by trying. Copies of one example show what each example draws; several
-calls show what a batch shares; several traces show what Python code drew for good.
+The module tries the layers out. Copies of one example show what each example draws.
+Several calls show what a batch shares. Several traces show what Python code drew.
 """
 
 import random
@@ -42,7 +42,7 @@ class Traced:
 
 
 def levels(calls: Sequence[np.ndarray]) -> list[str]:
-    """What draws differ in: `example`, `batch`, both or nothing.
+    """Name what has a draw of its own: an `example`, a `batch`, both or nothing.
 
     Args:
         calls: The outputs of several calls for the same copies of one example,
@@ -60,7 +60,7 @@ def levels(calls: Sequence[np.ndarray]) -> list[str]:
 
 
 def distinct(outputs: np.ndarray) -> int:
-    """How many of the outputs differ by more than rounding from those before them."""
+    """Count the outputs that differ by more than rounding from all others."""
     rounded = _rounded(outputs, _largest(outputs))
     return len(np.unique(rounded.reshape(len(outputs), -1), axis=0))
 
@@ -68,8 +68,8 @@ def distinct(outputs: np.ndarray) -> int:
 def grouped(outputs: np.ndarray, permutations: int = PERMUTATIONS) -> bool:
     """Whether outputs of one call are more alike than outputs of different calls.
 
-    A permutation test for each distance: the sum of distances within calls is compared
-    with that of random divisions of the same outputs. Source: Mielke and Berry (2007).
+    A permutation test compares the sum of distances within calls with the sums of
+    random divisions of the same outputs. Source: Mielke and Berry (2007).
 
     Args:
         outputs: `[calls, copies, ...]`.
@@ -143,7 +143,7 @@ def _largest(outputs: np.ndarray) -> float:
 
 
 def _rounded(outputs: np.ndarray, largest: float) -> np.ndarray:
-    """Without differences of rounding, which mixing an image with itself leaves."""
+    """Round away small differences, which mixing an image with itself leaves."""
     if not largest:
         return outputs
     return np.round(np.nan_to_num(outputs.astype(np.float64)) / (STEP * largest))

@@ -22,10 +22,10 @@ def facts(work: Work, *, begins_again: bool = False) -> dict[str, str]:
     """`epochs_repeat`: `yes`, `no`, or `once seeded`: with a global seed they do.
 
     Args:
-        work: The trial's workload; nothing is known of one that draws outside the
-            dataset, or that keeps what it drew.
-        begins_again: Whether the layers have operations that may begin again; without
-            them, and without `decode`, no epoch is tried.
+        work: The trial's workload. A workload that draws outside the dataset, or that
+            stores what it drew, has no such fact.
+        begins_again: Whether the layers have operations that may begin again. Without
+            them, and without `decode`, the function tries no epoch.
     """
     p, entry = work.pipeline, work.entry
     mapped = p.placement == "dataset" and not entry.deterministic

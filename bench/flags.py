@@ -1,4 +1,4 @@
-"""The flags of a run: every mark that weakens a trial, with its words and its weight.
+"""The flags of a run: marks that weaken a trial, each with its words and its weight.
 
 Each row has what the terminal, the report and its glossary say, and whether the flag
 bars a trial from ranking because it did other work than it is compared on.

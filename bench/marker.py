@@ -1,9 +1,9 @@
-"""Whether layers move what is where in an image, found with marked images.
+"""Whether layers move the content of an image: marked images show it.
 
 Labels with a height and a width, such as masks, stay as they are where only the
 features pass through the layers. Marked images have cells of few grey levels. Where the
-layers move nothing, a cell's output follows from its level, or from its surroundings as
-after a blur.
+layers move nothing, a cell's output follows from its level, or from its neighbourhood
+as after a blur.
 """
 
 import numpy as np
@@ -22,7 +22,7 @@ EXPLAINED = 0.4  # of the variance; moved cells leave about 0.05, erasing two th
 
 
 def facts(work: Work) -> dict[str, str]:
-    """`masks_left`: how the labels are, where they should have moved and did not.
+    """`masks_left`: the shape of labels that should have moved and did not.
 
     Args:
         work: The trial's workload.

@@ -1,4 +1,4 @@
-"""What is the same in every run of a trial, and slow to learn: facts and flags."""
+"""Facts that are the same in every run of a trial, and the flags that they raise."""
 
 from collections.abc import Mapping, Sequence
 
@@ -25,7 +25,7 @@ RAISED = {
 
 
 def facts(work: Work, consumer: str, pairs: Pairs) -> Facts:
-    """The trial's facts on XLA, draws, labels and on layers that do nothing.
+    """Gather the facts on XLA, draws, labels and layers that do nothing.
 
     Args:
         work: The trial's workload, past its gate.

@@ -1,4 +1,4 @@
-"""Whether XLA compiles the layers, found by compiling them."""
+"""Whether XLA compiles the layers: this module compiles them to see."""
 
 import re
 from collections.abc import Sequence
@@ -19,8 +19,8 @@ def refusal(layers: Sequence[keras.Layer], batch: tf.Tensor) -> str:
         batch: One batch, as the layers meet it in a model.
 
     Returns:
-        One sentence's end, such as `XLA has no ResizeBicubic on this device`. Layers
-        that Keras declares as not compilable are not tried.
+        A clause such as `XLA has no ResizeBicubic on this device`. The function does
+        not try layers that Keras declares as not compilable.
     """
     if not supports_jit(layers):
         return f"Keras declares supports_jit=False for {', '.join(_declared(layers))}"
@@ -39,7 +39,7 @@ def refusal(layers: Sequence[keras.Layer], batch: tf.Tensor) -> str:
 
 
 def reason(message: str) -> str:
-    """XLA's refusal without the names of its graph and the places in Keras's code.
+    """Shorten XLA's refusal: no names of its graph, no places in Keras's code.
 
     Args:
         message: Of the error that TensorFlow raises.
