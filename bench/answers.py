@@ -12,8 +12,9 @@ from operator import itemgetter
 
 import pandas as pd
 
+from bench.flags import FLAGS, NOT_RANKED
 from bench.naming import names
-from bench.stats import FEWEST_ROUNDS, MARGINS, NOT_RANKED, UNSTABLE_SPREAD
+from bench.stats import FEWEST_ROUNDS, MARGINS, UNSTABLE_SPREAD
 from bench.words import figure, triple
 
 BUSY_SHARE = 0.10
@@ -30,18 +31,6 @@ NEEDED = [
 ERRORS = "The errors are listed below; run the command of the row to see one again."
 SIMPLER = "take the simpler one."
 ROUNDS = "Measure more rounds: --rounds 5."
-FLAGS = {
-    "retraced": "a function was traced again inside the timed windows, so they hold "
-    "compilation; not ranked. Give the model one shape: look for a changing batch.",
-    "frozen_random": "a random layer's output was stored once and repeated, so the "
-    "augmentation never changes; not ranked. Put the cache before the random layer.",
-    "cache_not_filled": "the cache was never read to its end, so nothing came from it; "
-    "not ranked. Let nothing before the consumer cut an epoch short.",
-    "inputs_changed": "some runs had other inputs than the first, and do not count; "
-    "not ranked. Measure it anew on data that stays the same.",
-    "xla_off": "one layer cannot be compiled, which switched XLA off for the whole "
-    "model. Move that layer into the dataset, or compare with jit=off.",
-}
 
 Row = Mapping[str, object]
 
@@ -118,9 +107,9 @@ def cautions(rows: Sequence[Row]) -> list[Caution]:
     failed = sum(row["failed"] for row in rows)
     what = f"{failed} run{'s' if failed > 1 else ''} failed."
     add([row for row in rows if row["failed"] > 0], what, ERRORS)
-    for flag, text in FLAGS.items():
-        what, _, remedy = text.partition(". ")
-        add([row for row in rows if flag in row["flags"]], f"{what}.", remedy)
+    for name, flag in FLAGS.items():
+        flagged = [row for row in rows if name in row["flags"].split(";")]
+        add(flagged if flag.caution else [], flag.caution, flag.remedy)
     add([row for row in rows if row["runs"] == 1], "one run: no interval.", ROUNDS)
     few = [row for row in rows if 1 < row["runs"] < FEWEST_ROUNDS]
     add(few, "two runs: an interval, but too few for a verdict.", ROUNDS)

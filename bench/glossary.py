@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from bench.flags import FLAGS, UNSAID
 from bench.pipeline import STRATEGIES
 
 CONSUMERS = {
@@ -27,29 +28,13 @@ MEANINGS = {
     "offline": "examples are mapped once before, and stored; two batches are prepared "
     "ahead",
 }
-MARKS = {
-    "retraced": "traced again while timed",
-    "frozen_random": "augmentation frozen",
-    "cache_not_filled": "cache not filled",
-    "partly_timed": "partly timed",
-    "inputs_changed": "data changed",
-    "xla_off": "XLA switched off",
-    "not_steady": "not steady",
-    "unstable": "unstable",
-}
-MARKED = {
-    "retraced": "the samples hold compilation, so it is not ranked.",
-    "frozen_random": "a random layer's output was stored and repeated, so it is not "
-    "ranked.",
-    "cache_not_filled": "nothing came from the cache, so it is not ranked.",
-    "partly_timed": "what comes once an epoch was not timed, so it is not ranked.",
-    "inputs_changed": "some runs had other inputs than the first one, so it is not "
-    "ranked.",
-    "xla_off": "one layer cannot be compiled, so the whole model was not.",
+MARKS = {name: flag.mark for name, flag in FLAGS.items()}
+MARKS |= {"not_steady": "not steady", "unstable": "unstable"}
+MARKED = {name: flag.meaning for name, flag in FLAGS.items()}
+MARKED |= {
     "not_steady": "samples still rose or fell while they were timed.",
     "unstable": "runs differ by more than 10 %.",
 }
-UNSAID = "ramp_cut"  # on nearly every row, so it is said once and not marked
 
 
 def marks(row: pd.Series | dict[str, object]) -> list[str]:

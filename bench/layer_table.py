@@ -1,8 +1,9 @@
 """Layers side by side, a row each: where it is best placed, what it costs, its facts.
 
 A trial that did other work, such as one that froze its draws, has no part in it.
-`draws` tells whether a random layer draws once an example or once a batch, and
-`reproducible` whether the same seed gave the same outputs again.
+`supports_jit` is whether XLA compiled the layer. `draws` is whether a layer draws
+once an example, a batch or a trace, and `reproducible` whether the same seed gave the
+same outputs again.
 """
 
 from __future__ import annotations

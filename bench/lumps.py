@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 
 from bench.answers import Caution, listed
+from bench.flags import FLAGS
 from bench.naming import names
 from bench.words import figure
 
 WORTH_SAYING = 1.05  # times: mean over usual seconds
 WHOLE = 0.995  # of an epoch
-NOT_WHOLE = "Not ranked. Time whole epochs: --unit epoch, or fewer examples."
+NOT_WHOLE = f"Not ranked. {FLAGS['partly_timed'].remedy}"
 PART = "Each rate is that of these examples; --unit epoch times them all."
 NEEDED = (
     *("mean_over_usual", "usual_examples_per_second", "stall_factor", "stall_batch"),

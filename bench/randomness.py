@@ -1,4 +1,4 @@
-"""What is random about layers: draws an example or a batch, seeds, and inference."""
+"""What is random about layers: their draws, seeds, epochs, and inference."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,7 +7,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bench import gate
+from bench import draws as drawing
+from bench import epochs, gate
+from bench.draws import distinct
 from bench.errors import UsageError
 from bench.pipeline import Pipeline, build
 from bench.preprocess import (
@@ -21,6 +23,7 @@ from bench.preprocess import (
 from bench.work import Work
 
 COPIES = 64
+SHARING = 8  # copies in each of as many calls, which show what a batch shares
 EXAMPLES = 16  # one alone may by chance be drawn the same three times
 SMALL_BATCH = 2  # so that the copies make many calls, which may overtake each other
 TRIES = 4  # of a parallel map, which may by chance repeat itself
@@ -36,15 +39,21 @@ def facts(work: Work, consumer: str) -> dict[str, float | str]:
 
     Returns:
         For a random layer `draws`, `distinct_draws` and, with placement=dataset,
-        `reproducible`; for a model with random layers `identity_outside_training`, and
-        the layers that are not.
+        `reproducible`; `epochs_repeat` where the dataset draws; for a model with random
+        layers `identity_outside_training`, and the layers that are not.
     """
-    found: dict[str, float | str] = {}
+    ours = work.entry.shelf == "workloads"
     if work.entry.deterministic:
-        return found
+        return {} if ours else epochs.facts(work)
+    found: dict[str, float | str] = {}
     batch = tf.concat(work.raw_batches(EXAMPLES), axis=0)[:EXAMPLES]
-    if work.entry.shelf != "workloads":
-        found |= draws(work, batch[0])
+    if not ours:
+        met = batch[0] if work.meets_examples else _copies(batch[0], SHARING)
+        traced = drawing.traced(work.layers, met)
+        found |= draws(work, batch, frozen=traced.frozen)
+        found |= epochs.facts(work, begins_again=traced.begins_again)
+        if found.get("epochs_repeat") == "yes":
+            found["reproducible"] = epochs.EVERY
     if consumer in ("train", "model", "serve"):
         found |= outside_training(work.layers, batch)
     return found
@@ -64,25 +73,37 @@ def demand(layers: Sequence[keras.Layer], features: np.ndarray) -> None:
         same = repeats(alone(layers), tf.constant(features[:COPIES]))
     except Exception:  # they may take bare examples alone: what is wrong, the gate says
         return
-    if same:
-        raise UsageError(
-            f"DETERMINISTIC = False, but {CALLS} calls with one batch gave the same: "
-            "nothing is random."
+    if not same:
+        return
+    why = "nothing is random."
+    if drawing.traced(layers, tf.constant(features[:COPIES])).frozen:
+        why = (
+            "what is random is drawn while the layers are traced, and never again. "
+            "Draw by keras.random or tf.random, not by Python's or NumPy's random."
         )
+    raise UsageError(
+        f"DETERMINISTIC = False, but {CALLS} calls with one batch gave the same: {why}"
+    )
 
 
-def draws(work: Work, example: tf.Tensor) -> dict[str, float | str]:
-    """How many draws 64 copies of one example get, and whether a seed repeats them.
+def draws(
+    work: Work, batch: tf.Tensor, *, frozen: bool = False
+) -> dict[str, float | str]:
+    """What shares a draw, and whether a seed repeats the draws.
 
     With placement=dataset and order=map_batch the layers meet bare examples, so each
     has a draw of its own whatever the layer; otherwise they meet the copies as a batch.
 
     Args:
         work: Made anew from the same seeds, to see whether a run repeats.
-        example: One raw example, decoded.
+        batch: Raw examples, decoded; the first is the one that is copied.
+        frozen: Whether a choice is drawn while the layers are traced.
+
+    Returns:
+        `draws`, in words such as `per example and per batch`; `distinct_draws`, how
+        many of 64 copies come out different; with placement=dataset `reproducible`.
     """
-    p = work.pipeline
-    bare = work.meets_examples
+    p, example = work.pipeline, batch[0]
     found: dict[str, float | str] = {}
     if p.placement == "dataset":
         drawn = repeated(_made_anew(work), example)
@@ -92,15 +113,33 @@ def draws(work: Work, example: tf.Tensor) -> dict[str, float | str]:
         )
         same = all(np.array_equal(drawn, other) for other in others)
         found["reproducible"] = "yes" if same else "no"
-    if not bare:
-        copies = tf.repeat(example[None], COPIES, axis=0)
-        drawn = to_numpy(work.alone(copies))
+    if not work.meets_examples:
+        drawn = to_numpy(work.alone(_copies(example, COPIES)))
     count = distinct(drawn)
-    return {
-        "draws": "per example" if count > 1 else "per batch",
-        "distinct_draws": count,
-        **found,
-    }
+    levels = _levels(work, batch[0], count) + ["trace"] * frozen
+    if not levels:  # copies show no draws, so that they are the same proves nothing
+        found = {}
+    return {"draws": _spelled(work, batch, levels), "distinct_draws": count, **found}
+
+
+def _levels(work: Work, example: tf.Tensor, count: int) -> list[str]:
+    """What has a draw of its own; `count` copies of the example came out different."""
+    if work.meets_examples:
+        return ["example"] if count > 1 else []
+    copies = _copies(example, SHARING)
+    return drawing.levels([to_numpy(work.alone(copies)) for _ in range(SHARING)])
+
+
+def _spelled(work: Work, batch: tf.Tensor, levels: Sequence[str]) -> str:
+    if levels:
+        return " and ".join(f"per {level}" for level in levels)
+    # What mixes examples makes of copies the same again, whatever it draws.
+    mixes = not work.meets_examples and not repeats(work.alone, batch)
+    return "among the examples of a batch" if mixes else "none"
+
+
+def _copies(example: tf.Tensor, count: int) -> tf.Tensor:
+    return tf.repeat(example[None], count, axis=0)
 
 
 def repeated(work: Work, example: tf.Tensor) -> np.ndarray:
@@ -129,12 +168,6 @@ def repeated(work: Work, example: tf.Tensor) -> np.ndarray:
         repeat=False,
     )
     return gate.joined([batch[0] for batch in dataset])
-
-
-def distinct(outputs: np.ndarray) -> int:
-    """How many of the outputs differ from all others before them."""
-    flat = outputs.reshape(len(outputs), -1)
-    return len(np.unique(flat, axis=0))
 
 
 def outside_training(layers: Sequence[keras.Layer], batch: tf.Tensor) -> dict[str, str]:

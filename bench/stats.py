@@ -34,6 +34,7 @@ import pandas as pd
 from scipy import stats
 
 from bench import beside, rates, rounds, trend
+from bench.flags import NOT_RANKED
 from bench.rounds import ROUND, within_rounds
 from bench.table import SCENE
 
@@ -41,9 +42,6 @@ CONFIDENCE = 0.95
 FEWEST_ROUNDS = 3  # two rounds agree by chance so often that a verdict would mislead
 MARGINS = {"drain": 0.03, "train": 0.05, "model": 0.05, "serve": 0.05}
 UNSTABLE_SPREAD = 0.10  # standard deviation between runs; a 5-run interval of +-12 %
-# A trial with one of these did not do the work that it is compared on.
-NOT_RANKED = ("frozen_random", "cache_not_filled", "retraced", "partly_timed")
-NOT_RANKED += ("inputs_changed",)
 
 
 @dataclass(frozen=True)

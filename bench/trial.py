@@ -184,8 +184,8 @@ class Measured:
         process_cpu_seconds: CPU time of the whole run.
         peak_resident_bytes: The most memory the process held while it was timed.
         start_resident_bytes: What it held before it loaded anything of the workload.
-        flags: `ramp_cut`, `retraced`, `frozen_random`, `xla_off`, `cache_not_filled`,
-            `partly_timed`; `inputs_changed` is added when runs are read.
+        flags: `ramp_cut` and the names of `bench.flags`; `inputs_changed` is added when
+            runs are read.
         facts: Figures that only some workloads or axes have, by name with unit.
         graph: The nodes of the tf.data graph that ran, source first.
         spans: Of traced training steps, `(name, start, end)` in seconds from their

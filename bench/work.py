@@ -132,7 +132,7 @@ class Work:
             )
         if p.placement == "model":
             call = (
-                tf.function(self.call, jit_compile=True) if self._jit() else self.alone
+                tf.function(self.call, jit_compile=True) if self.jit() else self.alone
             )
             with tf.device(self.device):
                 return [(raw, call(raw)) for raw in self.raw_batches(examples)]
@@ -166,7 +166,7 @@ class Work:
             return consumers.train(dataset, self.model(first), first, self.device)
         if self.pipeline.placement == "model":
             return consumers.drain_model(
-                dataset, self.call, jit=self._jit(), device=self.device
+                dataset, self.call, jit=self.jit(), device=self.device
             )
         return consumers.drain(dataset)
 
@@ -195,6 +195,35 @@ class Work:
         could = self.entry.decodes or self.entry.reads_files
         return self.raw_batches(CHECKED_EXAMPLES) if could else []
 
+    def raw_batch(self) -> tuple:
+        """The first raw batch, decoded, with its labels."""
+        return next(iter(self._raw()))
+
+    def twice(self, records: int) -> tf.data.Dataset:
+        """The first records two times, as this placement's dataset maps them in turn.
+
+        Args:
+            records: How many; an even number, as batches have two.
+        """
+        p = replace(
+            self._bare(self.pipeline), batch_size=2, map_parallel_calls=0, prefetch=0
+        )
+        p = replace(p, resample="none", interleave_parallel_calls=0)
+        source = self._source(p).take(records).cache().repeat(2)
+        layers = self._on_any if p.placement == "dataset" else _identity
+        return self._build(p, source, layers, None, "", False, drop=False)
+
+    def applied(self, examples: tf.Tensor) -> tf.Tensor:
+        """What this placement's layers make of decoded examples.
+
+        Args:
+            examples: `[count, ...]`, of the shape and type of the workload's own.
+        """
+        if not self.meets_examples:
+            return self.alone(examples)
+        dataset = tf.data.Dataset.from_tensor_slices(examples).map(self._on_any)
+        return next(iter(dataset.batch(len(examples))))
+
     def inference_dataset(self) -> tf.data.Dataset:
         """Batches with the layers in the dataset and augmentation off, in order."""
         p = replace(
@@ -221,7 +250,8 @@ class Work:
             return apply_layers(self.layers, features)
         return apply_layers(self.layers, features, rank=self.known_rank)
 
-    def _jit(self) -> bool:
+    def jit(self) -> bool:
+        """Whether the layers are compiled with XLA where a model has them."""
         if self.pipeline.jit == "auto":  # as Keras does: all or nothing, never on CPU
             return supports_jit(self.layers) and "GPU" in self.device
         return self.pipeline.jit == "on"

@@ -29,6 +29,7 @@ from bench import (
     rooting,
     serving,
     timeline,
+    traits,
 )
 from bench.consumers import Consumer, step_facts
 from bench.course import Course
@@ -184,15 +185,17 @@ def _measure(
         with clock.time("build"):
             dataset = work.dataset(scratch, repeat=trial.unit == "window")
     with clock.time("check"):
-        if effort.check or not request.channel:
-            timed = dataset if trial.unit == "window" else None
-            found["output_fingerprint"] = gate.check(
-                entry, module, p, work.witness(timed), work.alone, work.raw_again
-            )
-        facts["supports_jit"] = "yes" if supports_jit(layers) else "no"
         asks_facts = effort.facts and not request.channel
-        if asks_facts:
-            facts |= randomness.facts(work, trial.consumer)
+        if effort.check or not request.channel:
+            _demand_compiled(work)
+            timed = dataset if trial.unit == "window" else None
+            pairs = work.witness(timed)
+            found["output_fingerprint"] = gate.check(
+                entry, module, p, pairs, work.alone, work.raw_again
+            )
+            if asks_facts:
+                facts |= traits.facts(work, trial.consumer, pairs)
+                flags += traits.flags(facts)
     if not entry.deterministic and (p.placement == "offline" or p.cache == "mapped"):
         flags.append("frozen_random")
     if trial.consumer == "serve":
@@ -251,6 +254,23 @@ def _measure(
             )
 
 
+def _demand_compiled(work: Work) -> None:
+    """Refuse jit=on for layers that XLA does not compile.
+
+    Raises:
+        UsageError: What XLA lacks, and what to do.
+    """
+    p = work.pipeline
+    if not (p.placement == "model" and work.jit()):
+        return
+    reason = traits.refusal(work)
+    if reason:
+        raise UsageError(
+            f"jit={p.jit}, placement=model: the layers cannot be compiled, {reason}. "
+            "Use jit=off, or placement=dataset."
+        )
+
+
 def import_ahead(entry: catalog.Entry) -> None:
     """Import what Keras would import while it builds a layer: that is no adapting."""
     if entry.kind == "audio":
@@ -267,7 +287,7 @@ def _start_tensorflow(p: Pipeline, seed: int) -> str:
         tf.config.set_visible_devices([], "GPU")
     for gpu in tf.config.get_visible_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
-    keras.utils.set_random_seed(seed)
+    _seed(seed, of_tensorflow=p.op_determinism)
     if p.op_determinism:
         tf.config.experimental.enable_op_determinism()
     found = [device.name for device in tf.config.list_logical_devices("GPU")]
@@ -275,6 +295,21 @@ def _start_tensorflow(p: Pipeline, seed: int) -> str:
         raise UsageError("device=gpu: TensorFlow sees no GPU here; see doctor.")
     with tf.device(found[0] if found else "/CPU:0"):
         return (tf.constant(1) + 1).device
+
+
+def _seed(seed: int, *, of_tensorflow: bool) -> None:
+    """Seed Python, NumPy and Keras, whose layers draw their seeds from Python's.
+
+    Args:
+        seed: The seed.
+        of_tensorflow: Whether TensorFlow gets it as its global seed, which reproducible
+            operations demand. Without it the seed stays unset: a global seed makes
+            `tf.random` operations in a map draw the same in every epoch (tensorflow
+            #35682), and only the user's own file may choose that.
+    """
+    keras.utils.set_random_seed(seed)
+    if not of_tensorflow:
+        tf.random.set_seed(None)
 
 
 def _failure(error: Exception, clock: Course) -> Failure:

@@ -68,6 +68,25 @@ def test_where_one_trial_may_be_ranked_the_others_are_not_passed_over():
     )
 
 
+def test_a_flag_says_what_it_means_and_bars_only_where_other_work_was_done():
+    flags = {"naive": "epochs_repeat", "vectorized": "frozen_trace"}
+    runs = [
+        factory.run(factory.trial(name), [0.01], flags=[flag])
+        for name, flag in flags.items()
+    ]
+    rows = stats.trials(table.from_runs(runs)).to_dict("records")
+    assert [row["strategy"] for row in rows if row["ranked"]] == ["naive"]
+    frozen, repeats, _ = answers.cautions(rows)
+    assert frozen.what == (
+        "vectorized: a layer draws a choice while it is traced and keeps it for the "
+        "whole run, so two trials time different work; not ranked."
+    )
+    assert repeats.what == (
+        "naive: epochs repeat: the augmentation draws the same every epoch, since "
+        "seeded tf.random operations in a map begin again with each epoch."
+    )
+
+
 def test_who_cannot_be_told_from_the_best_is_named_with_its_own_interval():
     """Not with the runner-up's; and two rounds make nobody a rival."""
     times = {

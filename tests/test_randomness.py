@@ -1,5 +1,7 @@
 """Draws an example or a batch, seeds in a parallel map, and random layers at rest."""
 
+import random
+
 import keras
 import numpy as np
 import pytest
@@ -24,6 +26,7 @@ def test_random_crop_draws_once_a_batch():
         "draws": "per batch",
         "distinct_draws": 1,
         "reproducible": "yes",
+        "epochs_repeat": "no",
     }
 
 
@@ -50,6 +53,32 @@ def test_a_deterministic_layer_has_no_draws():
     assert found == {}
 
 
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [("batch_map", "among the examples of a batch"), ("map_batch", "none")],
+)
+def test_a_layer_that_mixes_examples_draws_among_a_batch(order, expected):
+    """Copies of one example come out the same, and a single example has no partner."""
+    one = work("random_flip", order=order, batch_size=16)
+    one.module.build = lambda features: keras.layers.MixUp(seed=1)
+    one.layers = [keras.layers.MixUp(seed=1)]
+    found = randomness.facts(one, "drain")
+    assert (found["draws"], found["distinct_draws"]) == (expected, 1)
+    assert "reproducible" not in found
+
+
+def test_a_choice_that_tracing_froze_is_among_the_draws():
+    """Beside what each example draws."""
+    layers = [
+        keras.layers.RandomBrightness(0.2, seed=1),
+        keras.layers.Lambda(lambda x: x * random.random()),
+    ]
+    one = work("random_flip")
+    one.layers = layers
+    one.module.build = lambda features: layers
+    assert randomness.facts(one, "drain")["draws"] == "per example and per trace"
+
+
 class Counting(keras.layers.Layer):
     """Adds how often any instance was called in the process: no seed repeats that."""
 
@@ -64,7 +93,7 @@ def test_what_two_builds_do_not_repeat_is_not_reproducible(monkeypatch):
     """The second pipeline goes on where the first ended, as threads in a race would."""
     one = work("random_flip")
     monkeypatch.setattr(one.module, "build", lambda features: Counting())
-    found = randomness.draws(one, tf.zeros([16, 16, 3], tf.uint8))
+    found = randomness.draws(one, tf.zeros([2, 16, 16, 3], tf.uint8))
     assert found["reproducible"] == "no"
     assert found["distinct_draws"] == 64
 
@@ -79,7 +108,7 @@ def test_the_pipelines_own_parallelism_is_what_is_repeated(monkeypatch):
 
     monkeypatch.setattr(randomness, "build", build)
     one = work("random_flip", map_parallel_calls=2, prefetch=2, cache="raw")
-    found = randomness.draws(one, tf.zeros([16, 16, 3], tf.uint8))
+    found = randomness.draws(one, images())
     assert found["reproducible"] == "yes"
     assert seen == [Pipeline(batch_size=2, map_parallel_calls=2)] * randomness.TRIES
 
@@ -158,4 +187,13 @@ def test_layers_that_repeat_themselves_are_refused_as_random():
         "random."
     )
     randomness.demand([still, drawing], given)
+    chosen = random.Random(1)
+    once = keras.layers.Lambda(lambda x: x + chosen.random())
+    with pytest.raises(UsageError) as caught:
+        randomness.demand([once], given)
+    assert str(caught.value) == (
+        "DETERMINISTIC = False, but 12 calls with one batch gave the same: what is "
+        "random is drawn while the layers are traced, and never again. Draw by "
+        "keras.random or tf.random, not by Python's or NumPy's random."
+    )
     randomness.demand([keras.layers.Reshape([7])], given)

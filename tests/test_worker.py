@@ -13,6 +13,7 @@ import keras
 import msgspec
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from bench import machine, memory, requests, worker
 from bench.machine import cpu_seconds
@@ -262,6 +263,63 @@ def test_work_that_hangs_on_the_order_is_not_timed(folder: Path) -> None:
     )
     assert found.samples == []
     demand_samples(measured(folder, "numbers:by_rank", order="batch_map"))
+
+
+def test_only_reproducible_operations_set_tensorflows_global_seed() -> None:
+    """Keras draws the same again either way; `tf.random` in a map does not repeat."""
+    drawn = []
+    for reproducible in (False, True, False):
+        worker._seed(3, of_tensorflow=reproducible)
+        seeded = tf.compat.v1.random.get_seed(None)[0]
+        assert seeded == (3 if reproducible else None)
+        drawn.append(float(keras.random.uniform([])))
+    assert len(set(drawn)) == 1
+
+
+IDLE = '''"""Images resized as XLA cannot, and a layer that was never adapted."""
+import keras
+import numpy as np
+
+KIND = "image"
+EXAMPLES = 64
+
+def examples(rng, count):
+    return rng.uniform(size=(count, 8, 8, 3)).astype(np.float32)
+
+def build(examples):
+    idle = keras.layers.Normalization()
+    idle.build([None, 4, 4, 3])
+    return [keras.layers.Resizing(4, 4, interpolation="bicubic"), idle]
+
+def check(batch, output):
+    assert output.shape[1:] == (4, 4, 3)
+'''
+
+
+def test_facts_raise_flags_and_xla_gives_its_reason(folder: Path) -> None:
+    """Where jit=on is asked for, the reason is the error, before any clock."""
+    (folder / "idle.py").write_text(IDLE)
+    found = measured(folder, "idle")
+    demand_samples(found)
+    assert "output_is_input" in found.flags
+    assert (
+        found.facts
+        | {
+            "supports_jit": "no",
+            "jit_refusal": "XLA has no ResizeBicubic on this device",
+            "unchanged_examples": 64,
+            "unchanged_layers": "Normalization",
+        }
+        == found.facts
+    )
+    assert measured(folder, "idle", placement="model").error is None
+    refused = measured(folder, "idle", placement="model", jit="on")
+    assert refused.error == Failure(
+        type="UsageError",
+        message="jit=on, placement=model: the layers cannot be compiled, XLA has no "
+        "ResizeBicubic on this device. Use jit=off, or placement=dataset.",
+        phase="check",
+    )
 
 
 def test_preparing_tells_traits_and_errors(folder: Path) -> None:
