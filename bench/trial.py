@@ -94,6 +94,8 @@ class Effort:
         check: Whether the gate checks the outputs of processes that take turns: only
             the first of a case are, as the same code on the same inputs follows.
             Whoever measures alone is checked whatever this says.
+        phases: Whether a guard judges the phases of processes that take turns: they
+            then get ready one after another, and else all at once.
     """
 
     rounds: int = 5
@@ -105,6 +107,7 @@ class Effort:
     trace_steps: int = 0
     facts: bool = True
     check: bool = True
+    phases: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
