@@ -141,7 +141,11 @@ def _hear(
             one = trio(
                 hearing.case.base,
                 hearing.case.head,
-                replace(effort, check=effort.check and hearing.checks),
+                replace(
+                    effort,
+                    check=effort.check and hearing.checks,
+                    phases=hearing.judges_phases,
+                ),
                 seconds=seconds,
                 seed=seed,
                 number=number,

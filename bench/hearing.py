@@ -115,12 +115,14 @@ class Hearing:
         if len(ratios) >= evidence.LEAST_TRIOS and self._covers():
             return max(LEAST_TURN_SECONDS, self._covering_seconds(share))
         wanted = evidence.best_turn_seconds(ratios, taken, self.setup)
-        enough = ENOUGH_FOR_PHASES if self._phases_open() else ENOUGH_TRIOS
+        enough = ENOUGH_FOR_PHASES if self.judges_phases else ENOUGH_TRIOS
         few = share / max(1, enough - len(ratios)) - self.setup
         wanted = min(wanted, few, MOST_TURN_SECONDS)
         return max(LEAST_TURN_SECONDS, wanted)
 
-    def _phases_open(self) -> bool:
+    @property
+    def judges_phases(self) -> bool:
+        """Whether a phase is not settled yet."""
         return any(one.open and isinstance(one, PhaseWatch) for one in self.watches)
 
     def hear(self, trio: Trio, turns: float, setup: float) -> None:

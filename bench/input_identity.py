@@ -141,10 +141,12 @@ def _change(first: Run, run: Run) -> str:
 
 def _changes(first: Run, odd: Sequence[Run]) -> str:
     """Which runs had other inputs, as a sentence."""
-    rounds = ", ".join(dict.fromkeys(str(run.round) for run in odd))
+    rounds = list(dict.fromkeys(str(run.round) for run in odd))
+    many = len(rounds) > 1
     return (
-        f"Round {rounds} of '{odd[0].sweep}' had other inputs than round {first.round} "
-        f"of '{first.sweep}' and does not count: {_change(first, odd[0])}."
+        f"Round{'s' * many} {', '.join(rounds)} of '{odd[0].sweep}' had other inputs "
+        f"than round {first.round} of '{first.sweep}' and {'do' if many else 'does'} "
+        f"not count: {_change(first, odd[0])}."
     )
 
 

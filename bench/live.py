@@ -236,6 +236,13 @@ def _guarded(
         )
         for key, (base, head) in sides.items()
     ]
+    if cases and not any(case.thresholds for case in cases):
+        asked = ", ".join(wanted.thresholds(cases[0].key))
+        raise UsageError(
+            f"No trial here has {asked}. Name metrics that its pipeline has: "
+            "fill_seconds needs a cache (--axis cache=mapped), offline_seconds --axis "
+            "placement=offline."
+        )
     reference = [_reference(server)] if wanted.reference else []
     found = guard.live(
         cases,

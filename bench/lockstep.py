@@ -170,18 +170,14 @@ def _take(
     """The turns; how each process ended, got ready, and was waited for in vain."""
     with turns.socket_folder() as folder:
         callers = [turns.Caller(Path(folder), str(n)) for n in range(len(sides))]
-        begun: list[Begun] = []
         taken: list[tuple[turns.Turn, ...]] = []
         readied: list[dict] = []
         try:
-            # One after another: the phases of each are judged, so none may be measured
-            # while another process works. What fails at once holds up nobody: of the
-            # others it is asked all the same whether they fail.
-            for side, caller in zip(sides, callers, strict=True):
-                begun.append(_begun(side, caller, effort, seed))
-                if caller.late:
-                    break
-            if all(caller.protocol for caller in callers):
+            begun, came = _begun(sides, callers, effort, seed)
+            if came:
+                for side, caller in zip(sides, callers, strict=True):
+                    turns.check_protocol(caller.protocol, side.folder)
+                    side.server.protocol = caller.protocol  # a spawned one's: only now
                 for side, caller, like in zip(sides, callers, likes, strict=True):
                     first = readied[0] if readied and _alike(side, sides[0]) else {}
                     ready = caller.ready(like or first)
@@ -201,18 +197,31 @@ def _take(
     return taken, outcomes, readied, [caller.late for caller in callers]
 
 
-def _begun(side: Side, caller: turns.Caller, effort: Effort, seed: int) -> Begun:
-    """A process that has come to its socket, all built, or that has ended before.
+def _begun(
+    sides: Sequence[Side], callers: Sequence[turns.Caller], effort: Effort, seed: int
+) -> tuple[list[Begun], bool]:
+    """The processes that were begun, and whether all have come to their sockets, built.
 
-    Raises:
-        UsageError: It takes turns by another protocol.
+    Where phases are judged, none may be timed while another process works, so that each
+    is begun when the one before has come or has ended.
     """
-    place = Place(caller.path, side.folder, side.stands_for)
-    one = side.server.begin("measure", side.trial, effort, seed, place)
-    if caller.arrived(effort.limit_seconds, partial(side.server.ended, one)):
-        turns.check_protocol(caller.protocol, side.folder)
-        side.server.protocol = caller.protocol  # a spawned one's: only now
-    return one
+    begun: list[Begun] = []
+    came: list[bool] = []
+
+    def come() -> bool:
+        number = len(came)
+        ended = partial(sides[number].server.ended, begun[number])
+        came.append(callers[number].arrived(effort.limit_seconds, ended))
+        return came[-1]
+
+    for side, caller in zip(sides, callers, strict=True):
+        place = Place(caller.path, side.folder, side.stands_for)
+        begun.append(side.server.begin("measure", side.trial, effort, seed, place))
+        if effort.phases and not come() and caller.late:
+            return begun, False
+    while len(came) < len(begun) and come():
+        pass
+    return begun, len(came) == len(sides) and all(came)
 
 
 def _alike(one: Side, other: Side) -> bool:

@@ -114,6 +114,8 @@ class Effort:
             the first of a case are, as the same code on the same inputs follows.
             Whoever measures alone is checked whatever this says.
         windows: How an earlier run of the trial laid its windows; None for the first.
+        phases: Whether a guard judges the phases of processes that take turns: they
+            then get ready one after another, and else all at once.
     """
 
     rounds: int = 5
@@ -126,6 +128,7 @@ class Effort:
     facts: bool = True
     check: bool = True
     windows: Windows | None = None
+    phases: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -84,7 +84,7 @@ def runs(prints: str, **fields) -> list:
 
 
 CHANGE = (
-    "Round 2, 3 of 'quick' had other inputs than round 0 of 'quick' and does not "
+    "Rounds 2, 3 of 'quick' had other inputs than round 0 of 'quick' and do not "
     "count: the inputs differ in content: features are float32[90] with other values "
     "in round 0 than in round 2."
 )

@@ -68,3 +68,29 @@ def test_servers_begin_anew_for_each_trio_where_there_are_several() -> None:
     shared = lockstep.Side(head, factory.trial(), control=head)
     lockstep.trio(shared, of_head, Effort(), seconds=0.1, seed=0, number=0)
     assert head.starts == 2
+
+
+@pytest.mark.parametrize("phases", [True, False])
+def test_processes_get_ready_one_after_another_where_phases_are_judged(
+    phases: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else all at once; whoever ends before its turn holds up nobody."""
+    events: list[str] = []
+    arrived = lockstep.turns.Caller.arrived
+
+    def waits(caller: object, *given: object) -> bool:
+        events.append("wait")
+        return arrived(caller, *given)
+
+    class Noted(Server):
+        def begin(self, *asked: object) -> object:
+            events.append("begin")
+            return super().begin(*asked)
+
+    monkeypatch.setattr(lockstep.turns.Caller, "arrived", waits)
+    side = lockstep.Side(Noted(OWN, ended=True), factory.trial())
+    effort = Effort(phases=phases)
+    found = lockstep.trio(side, side, effort, seconds=0.1, seed=0, number=0)
+    assert set(found.failures) == set(lockstep.ROLES)
+    one, every = ["begin", "wait"], ["begin"] * 3 + ["wait"]
+    assert events == (one * 3 if phases else every)

@@ -38,12 +38,14 @@ def filled(
     return of(np.exp(logs))
 
 
-def guarded(make, limits=LIMITS, budget_seconds: float = 40.0):
+def guarded(make, limits=LIMITS, budget_seconds: float = 40.0, efforts=None):
     """A guard on made-up trios, each of which takes its turns' seconds and one more."""
     now, numbers = [0.0], itertools.count()
 
     def one(base, head, effort, *, seconds, seed, number, warmed) -> Trio:
         now[0] += seconds + 1
+        if efforts is not None:
+            efforts.append(effort.phases)
         return make(next(numbers))
 
     case = Case(key="x", base=Side(None, TRIAL), head=Side(None, TRIAL))
@@ -122,6 +124,18 @@ def test_a_guard_of_equal_phases_holds_and_says_what_it_does_not_look_at() -> No
     assert found.not_looked_at == [
         "p95 of windows, CPU, memory, adapt, first batch; --metric adds them."
     ]
+
+
+def test_processes_get_ready_one_by_one_until_the_phases_are_settled() -> None:
+    """Then all at once, as the turns do not mind, and that is faster."""
+    efforts: list[bool] = []
+    quiet = np.full(3, 0.1)
+    guarded(
+        lambda n: replace(of(quiet), turns=trio(noise=1.0, seed=n, rounds=40).turns),
+        efforts=efforts,
+    )
+    assert efforts == [True] * 5 + [False] * (len(efforts) - 5)
+    assert len(efforts) > 5
 
 
 def test_a_phase_that_scatters_too_much_is_undecided() -> None:
