@@ -230,7 +230,7 @@ def _ready(
     memory.forget_peak()  # the last copies made by building go with the first batch
     kept = work.inputs.count if p.cache != "none" else 0
     if p.resample == "split":  # it keeps the rare class, half of what it gives
-        kept = 2 * int(np.bincount(work.inputs.labels).min())
+        kept = 2 * int(np.bincount(work.class_labels).min())
     if kept:
         with clock.time("fill"):  # to its end and one past it, or it is thrown away
             for _ in range(kept // p.batch_size + 2):

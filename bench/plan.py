@@ -228,7 +228,11 @@ def load(folder: Path) -> Plan:
 
 
 def _made_once(trial: Trial) -> tuple:
-    return (trial.workload, trial.data, trial.pipeline.image_size)
+    """What the inputs depend on, and the labels that resampling would meet."""
+    p = trial.pipeline
+    labels = p.resample != "none", p.cache == "decoded", p.placement == "offline"
+    resampled = labels if labels[0] else ()
+    return (trial.workload, trial.data, p.image_size, *resampled)
 
 
 def _distinct(wanted: Sequence[Trial]) -> list[Trial]:

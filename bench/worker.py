@@ -113,6 +113,8 @@ def prepare(request: Request) -> Traits:
         module = catalog.load(entry)
         made = inputs.prepare(entry, module, request.trial.pipeline, request.trial.data)
         layers = as_layers(module.build(made.features, **entry.variant))
+        p = request.trial.pipeline
+        Work(p, entry, module, made, layers, request.seed, "").demand_two_classes()
         if not (entry.deterministic or entry.reads_files or entry.decodes):
             randomness.demand(layers, made.features)
         return Traits(supports_jit=supports_jit(layers), examples=made.count)
@@ -166,6 +168,8 @@ def _measure(
     with clock.time("adapt"):
         layers = as_layers(module.build(made.features, **entry.variant))
     work = Work(p, entry, module, made, layers, request.seed, device)
+    with clock.time("check"):
+        work.demand_two_classes()
     if p.placement == "offline":
         with clock.time("offline"):
             work.store(scratch, facts)
@@ -233,12 +237,18 @@ def _measure(
     if "GPU" in device:
         facts["peak_gpu_bytes"] = tf.config.experimental.get_memory_info(device)["peak"]
     if entry.constants.get("BINARY_LABELS") and asks_facts:
-        # Ten batches as they are; rejection takes half a minute for 512 examples.
-        counted = {"none": 10 * p.batch_size, "filter": 1024, "split": 1024}
         with clock.time("check"):
-            facts |= resampling.shares(
-                p.resample, made.labels, counted.get(p.resample, 512)
-            )
+            facts |= _class_facts(work)
+
+
+def _class_facts(work: Work) -> dict[str, float | str]:
+    """The shares of two classes in the stream; nothing where the labels are others."""
+    p, labels = work.pipeline, work.class_labels
+    if resampling.wrong(labels):
+        return {}
+    # Ten batches as they are; rejection takes half a minute for 512 examples.
+    counted = {"none": 10 * p.batch_size, "filter": 1024, "split": 1024}
+    return resampling.shares(p.resample, labels, counted.get(p.resample, 512))
 
 
 def import_ahead(entry: catalog.Entry) -> None:

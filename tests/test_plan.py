@@ -263,3 +263,21 @@ def test_trials_of_other_inputs_are_prepared_apart() -> None:
         "rescaling[image_size=96]",
         "resizing",
     }
+
+
+def test_labels_are_looked_at_once_where_they_are_resampled() -> None:
+    """As they come, and where the records are decoded before it."""
+    trials = [
+        factory.trial(workload="fraud", **settings)
+        for settings in (
+            {},
+            {"resample": "filter"},
+            {"resample": "split", "prefetch": 2},
+            {"resample": "split", "placement": "offline"},
+            {"placement": "offline"},
+        )
+    ]
+    fake = Fake(TRAITS)
+    plan.prepare(replace(planned(), trials=trials), fake)
+    asked = [(t.pipeline.resample, t.pipeline.placement) for t in fake.asked]
+    assert asked == [("none", "offline"), ("split", "dataset"), ("split", "offline")]
