@@ -222,7 +222,7 @@ def _measure(
         return
     with clock.time("graph"):
         found["graph"] = executed_graph(consumer.iterator())
-    facts |= cache_facts(p, found["graph"], scratch)
+        facts |= cache_facts(p, found["graph"], scratch, dataset)
     if p.cache != "none" and facts["cache_filled"] == "no":
         flags.append("cache_not_filled")
     if trial.consumer == "train" and effort.trace_steps and timeline.traceable(p):
