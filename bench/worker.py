@@ -16,6 +16,7 @@ import psutil
 import tensorflow as tf
 
 from bench import (
+    activity,
     catalog,
     energy,
     gate,
@@ -229,6 +230,11 @@ def _measure(
         with clock.time("graph"):
             found["spans"] = timeline.spans(
                 work, scratch / "traced", effort.trace_steps
+            )
+    if asks_facts and (trial.consumer, trial.unit) == ("drain", "window"):
+        with clock.time("graph"):
+            facts |= activity.shares(
+                p, consumer.step, found["batches_per_sample"], dataset
             )
     if asks_facts and trial.unit == "window" and energy.counters():
         with clock.time("graph"):

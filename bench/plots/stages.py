@@ -23,7 +23,7 @@ COLORS = {
     "cache": figure.PURPLE,
     "other": figure.SKY,
 }
-LABELS = {"map": "decode and map"}
+LABELS = {"source": "source, all of read", "map": "decode and map"}
 
 
 @figure.styled
