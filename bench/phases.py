@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bench import memory, sources, timing, turns
+from bench import memory, page_cache, timing, turns
 from bench.consumers import Consumer
 from bench.machine import cpu_seconds
 from bench.pipeline import prepared
@@ -94,7 +94,7 @@ def time_epochs(
         if number == 1:
             memory.forget_peak()
         if work.pipeline.storage == "cold":
-            sources.drop_pages([*work.inputs.features, *work.kept_files()])
+            page_cache.demand_dropped([*work.inputs.features, *work.kept_files()])
         spent, counted = timing.measure_epochs(consumer.epoch, 1, time.perf_counter)
         seconds += spent
         batches += counted

@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
 
 import keras
@@ -23,6 +24,7 @@ from bench import (
     inputs,
     machine,
     memory,
+    page_cache,
     randomness,
     resampling,
     rooting,
@@ -44,6 +46,7 @@ from bench.trial import Effort, Failure, Measured, Trial
 from bench.work import Work
 
 KEPT: list[Consumer] = []  # freed by the process's end, and not one by one before it
+PROBE_BYTES = 2**18  # of a file that shows whether pages of a folder can be dropped
 OVERHEAD = ("fork", "tensorflow", "inputs", "check", "graph")
 
 
@@ -80,11 +83,13 @@ class Traits(msgspec.Struct, kw_only=True):
     Attributes:
         supports_jit: Whether every layer compiles with XLA.
         examples: Examples in an epoch.
+        warm: Why the trial's files cannot be cold; empty where they can, or need not.
         error: Why its inputs or layers cannot be made.
     """
 
     supports_jit: bool = False
     examples: int = 0
+    warm: str = ""
     error: Failure | None = None
 
 
@@ -118,9 +123,26 @@ def prepare(request: Request) -> Traits:
         Work(p, entry, module, made, layers, request.seed, "").demand_two_classes()
         if not (entry.deterministic or entry.reads_files or entry.decodes):
             randomness.demand(layers, made.features)
-        return Traits(supports_jit=supports_jit(layers), examples=made.count)
+        cold = p.storage == "cold"
+        warm = _stays_warm(request.trial, made.features) if cold else ""
+        jit = supports_jit(layers)
+        return Traits(supports_jit=jit, examples=made.count, warm=warm)
     except Exception as error:
         return Traits(error=_failure(error, "prepare"))
+
+
+def _stays_warm(trial: Trial, files: Iterable[str]) -> str:
+    """Why the pages of a trial's files cannot be dropped; those of a disk cache too."""
+    remedy = "Set {} to a folder on a disk, or leave storage=cold out."
+    own = "Copy the data to a disk, or leave storage=cold out."
+    inputs_on = own if trial.data else remedy.format("FEEDRATE_CACHE")
+    reason = page_cache.stays(files, inputs_on)
+    if reason or trial.pipeline.cache_storage != "disk":
+        return reason
+    with tempfile.NamedTemporaryFile() as probe:
+        probe.write(bytes(PROBE_BYTES))
+        probe.flush()
+        return page_cache.stays([probe.name], remedy.format("TMPDIR"))
 
 
 def measure(request: Request, entered: float) -> Measured:

@@ -281,3 +281,13 @@ def test_labels_are_looked_at_once_where_they_are_resampled() -> None:
     plan.prepare(replace(planned(), trials=trials), fake)
     asked = [(t.pipeline.resample, t.pipeline.placement) for t in fake.asked]
     assert asked == [("none", "offline"), ("split", "dataset"), ("split", "offline")]
+
+
+def test_files_that_stay_in_memory_are_not_measured_as_cold() -> None:
+    """The trials of warm storage are."""
+    warm = factory.trial(workload="record_shards", unit="epoch")
+    cold = factory.trial(workload="record_shards", unit="epoch", storage="cold")
+    fake = Fake({**TRAITS, "warm": "they stay"})
+    made = plan.prepare(replace(planned(), trials=[warm, cold]), fake)
+    assert (made.trials, made.refused) == ([warm], {cold.key: "they stay"})
+    assert len(fake.asked) == 2

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from bench import machine, memory, worker
+from bench import machine, memory, page_cache, worker
 from bench.machine import cpu_seconds
 from bench.trial import Effort, Failure, Measured
 from tests import factory
@@ -225,8 +225,12 @@ def test_epochs_are_measured(folder: Path, settings: dict) -> None:
         {"unit": "epoch", "read_latency_ms": 250},
     ],
 )
-def test_files_are_measured(folder: Path, settings: dict) -> None:
+def test_files_are_measured(
+    folder: Path, settings: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Records are read, decoded and mapped; their number is found by counting."""
+    # The temporary folder may be in memory.
+    monkeypatch.setattr(page_cache, "resident_share", lambda _: 0.0)
     found = measured(folder, "lines", **settings)
     demand_samples(found)
     if "unit" in settings:
@@ -498,3 +502,31 @@ def test_a_run_refuses_such_labels_too_and_without_resampling_has_no_shares(
     found = measured(tmp_path, "five")
     demand_samples(found)
     assert "positive_share" not in found.facts
+
+
+@pytest.mark.parametrize(
+    ("storage", "said"),
+    [
+        ("memory", "Set FEEDRATE_CACHE to a folder on a disk, or leave storage=cold "),
+        ("disk", "Set TMPDIR to a folder on a disk, or leave storage=cold out."),
+    ],
+)
+def test_files_that_stay_in_memory_are_known_before_the_first_run(
+    storage: str, said: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The made files, and the folder of a disk cache; a run would fail on them too."""
+    in_scratch = tempfile.gettempdir()
+
+    def share(paths: list[Path]) -> float:
+        return float((str(paths[0].parent) == in_scratch) == (storage == "disk"))
+
+    monkeypatch.setattr(page_cache, "resident_share", share)
+    settings = {"unit": "epoch", "storage": "cold"}
+    kept = {"cache": "raw", "cache_storage": storage}
+    told = worker.prepare(request(folder, "lines", "prepare", **settings, **kept))
+    assert told.error is None
+    assert told.warm.startswith("storage=cold: the content of '")
+    assert said in told.warm
+    found = measured(folder, "lines", **settings, **kept)
+    wanted = "UsageError" if storage == "memory" else None
+    assert (found.error and found.error.type) == wanted
