@@ -18,15 +18,20 @@ CPU shares the P processors with its pipeline. All are formed within a round, wh
 slows everything cancels, and summed up over the rounds.
 
 What binds is what gives the largest term of the bound; (c_model + c_pipe) / P counts
-for the one of the two that takes more CPU. On the pipeline's side it is `storage` where
-waiting and reading take more than half of t_pipe, else `preprocessing CPU`:
+for the one of the two that takes more CPU. On the pipeline's side it is the largest of
+four parts of t_pipe, which are 1 together:
 
-    waiting   w = max(0, 1 - c_pipe s / t_pipe), with s = max(1, t_model / c_model), how
-              much other processes slow computing just then (s = 1 with a GPU)
-    storage   w + (1 - w) * the source nodes' part of the busy time > 1/2
+    Python    p, the part in Python functions and generators
+    parsing   q, the part in functions, by the time of those operations that parse
+    storage   min(1 - p - q, w + (1 - w) r), with r the part in reading files, and
+              waiting w = max(0, 1 - c_pipe s / t_pipe), with s = max(1, t_model /
+              c_model), how much other processes slow computing just then (s = 1 with a
+              GPU)
+    preprocessing CPU   the rest
 
-since the runtime's nodes count reading as busy, and waiting for a slow server not. On
-the model's side it is `transfer` where moving the features to the GPU takes more than
+`activity.py` measures p, q and r by a profile. Records without one have p = q = 0, and
+the source nodes' part of the busy time as r. Python that waits is Python. On the
+model's side it is `transfer` where moving the features to the GPU takes more than
 half of t_model, `Python` where a step of a model with one weight does (Python and
 Keras, before any work), else `model`.
 
@@ -49,7 +54,10 @@ from bench.pipeline import AXES
 from bench.refusal import HELD
 from bench.stages import STAGES
 
-BINDING = ("storage", "preprocessing CPU", "model", "Python", "transfer")
+BINDING = (
+    *("storage", "parsing", "preprocessing CPU", "Python"),  # of the pipeline
+    *("model", "transfer"),  # of the model, beside Python
+)
 HALF = 0.5
 BOTH = " and "
 NAMES = {"pipe": "drain", "model": "model", "train": "train"}
@@ -58,7 +66,8 @@ COLUMNS = (
     *("machine", "workload", "data", "key", "label", "rounds"),
     *(f"{name}_seconds" for name in NAMES),
     *(f"{name}_cpu_seconds" for name in ("pipe", "model")),
-    *("bound_seconds", "storage_share", "empty_step_seconds", "transfer_seconds"),
+    *("bound_seconds", "storage_share", "parsing_share", "python_share"),
+    *("empty_step_seconds", "transfer_seconds"),
     *(f"{name}{end}" for name in VALUES for end in ("", "_low", "_high")),
     "binds",
 )
@@ -140,6 +149,8 @@ def binds(
     *,
     on_gpu: bool = False,
     storage_share: float = 0.0,
+    parsing_share: float = 0.0,
+    python_share: float = 0.0,
     empty_step: float = 0.0,
     transfer: float = 0.0,
 ) -> str:
@@ -151,6 +162,8 @@ def binds(
         cores: Processors.
         on_gpu: Whether the model runs on a GPU.
         storage_share: The part of the pipeline's time in waiting and reading, 0 to 1.
+        parsing_share: The part in functions that parse.
+        python_share: The part in Python.
         empty_step: A step of a model with one weight; seconds.
         transfer: Moving the features of a batch to the GPU; seconds.
     """
@@ -161,13 +174,25 @@ def binds(
         for side, alone in seconds.items()
     }
     named = {
-        "pipe": "storage" if storage_share > HALF else "preprocessing CPU",
+        "pipe": _pipe_side(storage_share, parsing_share, python_share),
         "model": "Python" if empty_step > HALF * seconds["model"] else "model",
     }
     if on_gpu and transfer > HALF * seconds["model"]:
         named["model"] = "transfer"
     largest = max(terms.values())
-    return BOTH.join(named[side] for side in named if terms[side] * near >= largest)
+    binding = [named[side] for side in named if terms[side] * near >= largest]
+    return BOTH.join(dict.fromkeys(binding))  # Python may bind on both sides
+
+
+def _pipe_side(storage: float, parsing: float, python: float) -> str:
+    """The largest part of the pipeline's time; what is in no other is preprocessing."""
+    parts = {
+        "preprocessing CPU": 1 - storage - parsing - python,
+        "storage": storage,
+        "parsing": parsing,
+        "Python": python,
+    }
+    return max(parts, key=parts.__getitem__)
 
 
 def _usable(table: pd.DataFrame) -> pd.DataFrame:
@@ -240,8 +265,12 @@ def _row(
         "model": _center(model),
         "train": _center(train),
     }
+    python, parsing = (_fact(own["pipe"], f"{n}_share") for n in ("python", "parsing"))
+    reading = waits + (1 - waits) * _reading_share(own["pipe"])
     other = {
-        "storage_share": waits + (1 - waits) * _source_share(own["pipe"]),
+        "storage_share": min(reading, 1 - python - parsing),
+        "parsing_share": parsing,
+        "python_share": python,
         "empty_step": _fact(own["model"], "empty_step_seconds_per_batch"),
         "transfer": _fact(own["model"], "transfer_seconds_per_batch"),
     }
@@ -252,7 +281,7 @@ def _row(
         **{f"{name}_seconds": value for name, value in middle.items()},
         **{f"{name}_cpu_seconds": value for name, value in used.items()},
         "bound_seconds": _center(bound),
-        "storage_share": other["storage_share"],
+        **{name: other[name] for name in other if name.endswith("_share")},
         "empty_step_seconds": other["empty_step"],
         "transfer_seconds": other["transfer"],
         **{
@@ -278,7 +307,10 @@ def _mean(values: np.ndarray) -> list[float]:
     return [float(np.log(v)) for v in _three_of(found)]
 
 
-def _source_share(runs: pd.DataFrame) -> float:
+def _reading_share(runs: pd.DataFrame) -> float:
+    """The part of the pipeline's time in reading, by its profile or by its nodes."""
+    if "fact_reading_share" in runs and runs["fact_reading_share"].notna().any():
+        return _fact(runs, "reading_share")
     columns = [f"stage_{name}_seconds_per_batch" for name in STAGES]
     busy = runs[columns].astype(float).sum().to_numpy()
     return float(busy[0] / busy.sum()) if busy.sum() > 0 else 0.0

@@ -19,6 +19,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib import font_manager
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -40,6 +41,9 @@ GREY_INK = "#1c1c1c"  # ink on a coloured cell, whatever the page's own
 DARK = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY)  # lines show on white too
 USUAL_NAME = 24  # characters of a line
 WIDTH = 4.8  # inches: 9 points stay legible on a screen 390 pixels wide
+LEGEND_COLUMNS = 3
+LEGEND_LINE = 0.17  # inches
+TITLE_LINE = 0.17
 SVG = "http://www.w3.org/2000/svg"
 XLINK = "http://www.w3.org/1999/xlink"
 _written: weakref.WeakKeyDictionary[Figure, str] = weakref.WeakKeyDictionary()
@@ -127,6 +131,30 @@ def rows(axes: Axes, labels: list[str]) -> np.ndarray:
     axes.tick_params(axis="y", length=0)
     axes.grid(False, axis="y")
     return places
+
+
+def title(axes: Axes, text: str, width: int = 54) -> None:
+    """Write above a panel what it shows; further lines make the figure higher."""
+    shown = label(text, width)
+    axes.set_title(shown)
+    _grow(axes.get_figure(), TITLE_LINE * shown.count("\n"))
+
+
+def legend_below(figure: Figure, handles: list[Artist], labels: list[str]) -> None:
+    """Name the colours below all panels; the figure grows by the legend's height."""
+    figure.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=LEGEND_COLUMNS,
+        frameon=False,
+    )
+    lines = -(-len(labels) // LEGEND_COLUMNS)
+    _grow(figure, LEGEND_LINE * (lines + 1))
+
+
+def _grow(figure: Figure, inches: float) -> None:
+    figure.set_figheight(figure.get_figheight() + inches)
 
 
 def names(labels: Iterable[str]) -> list[str]:

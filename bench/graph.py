@@ -10,6 +10,7 @@ from bench.sources import folder_bytes
 from bench.stages import let_go
 
 SETTLED_SECONDS = 0.05
+STRING_BYTES = 24  # of a string's handle, which tf.data counts beside its characters
 
 
 def executed_graph(iterator: object) -> list[dict[str, object]]:
@@ -59,24 +60,80 @@ def _model(iterator: object) -> object:
 
 
 def cache_facts(
-    p: Pipeline, graph: list[dict[str, object]], scratch: Path
+    p: Pipeline,
+    graph: list[dict[str, object]],
+    scratch: Path,
+    dataset: tf.data.Dataset,
 ) -> dict[str, float | str]:
     """Whether the cache was filled and served, and the bytes that it holds.
 
-    A cache that serves has nothing upstream of it in the executed graph. Where a
-    shuffle behind it has let go of it, it has been read to its end; what it holds in
-    memory is then not told, and left out.
+    A cache that serves has nothing upstream of it in the executed graph. The runtime
+    counts only the handles of sparse and ragged tensors: for such elements one more
+    pass counts the bytes. The fact is left out where no figure is known: where a
+    shuffle behind a cache in memory let go of it, or where elements are datasets.
+
+    Args:
+        p: The pipeline.
+        graph: The nodes that ran, from `executed_graph`.
+        scratch: The folder that has the files of a cache on disk.
+        dataset: The pipeline's dataset.
     """
     if p.cache == "none":
         return {}
     caches = [node for node in graph if "Cache" in str(node["name"])]
     above = [str(graph[i]["name"]) for node in caches for i in node["inputs"]]
     serving = all("Cache" in name for name in above) if caches else let_go(graph)
+    cached = _cached(dataset)
     if p.cache_storage == "disk":
         folder = scratch / "cache"
         serving = serving and not list(folder.glob("*.lockfile"))
         held = [folder_bytes(folder)]
-    else:
+    elif _dense(cached.element_spec):
         held = [int(node["buffered_bytes"]) for node in caches]
-    told = {"cache_bytes": max(held)} if held else {}
-    return {"cache_filled": "yes" if serving else "no", **told}
+    else:
+        held = [elements_bytes(cached)] if serving and _countable(cached) else []
+    known = {"cache_bytes": max(held)} if held else {}
+    return {"cache_filled": "yes" if serving else "no", **known}
+
+
+def elements_bytes(dataset: tf.data.Dataset) -> int:
+    """The bytes of all elements of a finite dataset, from one pass over them.
+
+    A sparse tensor counts by its indices, values and shape, a ragged one by its values
+    and row splits, a string by its characters and its handle.
+    """
+
+    def add(total: tf.Tensor, *element: object) -> tf.Tensor:
+        return total + sum(map(_bytes, _components(element)))
+
+    return int(dataset.reduce(tf.constant(0, tf.int64), add))
+
+
+def _cached(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """The dataset of the `cache` axis: of several caches the one nearest the source."""
+    found, waiting = dataset, [dataset]
+    while waiting:
+        here = waiting.pop(0)
+        found = here if type(here).__name__ == "CacheDataset" else found
+        waiting += here._inputs()
+    return found
+
+
+def _components(element: object) -> list:
+    return tf.nest.flatten(element, expand_composites=True)
+
+
+def _dense(spec: object) -> bool:
+    return all(isinstance(part, tf.TensorSpec) for part in tf.nest.flatten(spec))
+
+
+def _countable(dataset: tf.data.Dataset) -> bool:
+    return all(part.dtype != tf.variant for part in _components(dataset.element_spec))
+
+
+def _bytes(tensor: tf.Tensor) -> tf.Tensor:
+    count = tf.size(tensor, tf.int64)
+    if tensor.dtype != tf.string:
+        return count * tensor.dtype.size
+    lengths = tf.cast(tf.strings.length(tensor), tf.int64)
+    return count * STRING_BYTES + tf.reduce_sum(lengths)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bench import machine, memory, rhythm, sources, timing, turns
+from bench import machine, memory, page_cache, rhythm, timing, turns
 from bench.consumers import Consumer
 from bench.machine import cpu_seconds
 from bench.pipeline import prepared
@@ -126,7 +126,7 @@ def time_epochs(
         if number == 1:
             memory.forget_peak()
         if work.pipeline.storage == "cold":
-            sources.drop_pages([*work.inputs.features, *work.kept_files()])
+            page_cache.demand_dropped([*work.inputs.features, *work.kept_files()])
         spent, counted = timing.measure_epochs(consumer.epoch, 1, time.perf_counter)
         seconds += spent
         batches += counted
@@ -274,7 +274,7 @@ def _filling(work: Work) -> int:
     p = work.pipeline
     kept = work.inputs.count if p.cache != "none" else 0
     if p.resample == "split":  # it keeps the rare class, half of what it gives
-        kept = 2 * int(np.bincount(work.inputs.labels).min())
+        kept = 2 * int(np.bincount(work.class_labels).min())
     # To its end and one past it, or it is thrown away.
     return kept // p.batch_size + 2 if kept else 0
 

@@ -177,6 +177,8 @@ def prepare(plan: Plan, executor: Executor) -> Plan:
             refused[trial.key] = (
                 "jit=on: Keras says that a layer of it does not compile with XLA"
             )
+        if p.storage == "cold" and told.get("warm"):
+            refused[trial.key] = told["warm"]
         if p.batch_size > told["examples"]:
             refused[trial.key] = (
                 f"batch_size={p.batch_size} is more than its "
@@ -234,7 +236,15 @@ def load(folder: Path) -> Plan:
 
 
 def _made_once(trial: Trial) -> tuple:
-    return (trial.workload, trial.data, trial.pipeline.image_size)
+    """What the inputs depend on, and what is known of them before the first run.
+
+    That is the labels that resampling meets, and whether their files can be cold.
+    """
+    p = trial.pipeline
+    labels = p.resample != "none", p.cache == "decoded", p.placement == "offline"
+    resampled = labels if labels[0] else ()
+    cold = p.cache_storage if p.storage == "cold" else ""
+    return (trial.workload, trial.data, p.image_size, cold, *resampled)
 
 
 def _distinct(wanted: Sequence[Trial]) -> list[Trial]:

@@ -5,7 +5,11 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from bench.errors import UsageError
+
 TARGET = [0.5, 0.5]
+MOST_VALUES = 5  # of wrong labels that a refusal lists
+MOST_CHARACTERS = 40  # of each
 BLOCK = 16  # records counted at a time: counting each one takes most of a minute
 Resampler = Callable[[tf.data.Dataset], tf.data.Dataset]
 
@@ -15,10 +19,12 @@ def resampler(how: str, labels: np.ndarray | None) -> Resampler | None:
 
     Args:
         how: A value of the `resample` axis.
-        labels: All labels, for the shares that `rejection_known` is given.
+        labels: All labels, 0 and 1, for the shares that `rejection_known` is given
+            and for the rare class that `split` keeps.
     """
     if how == "none":
         return None
+    labels = labels.astype(np.int64)
     if how in ("rejection", "rejection_known"):
         known = np.bincount(labels, minlength=2) / len(labels)
         initial = known.tolist() if how == "rejection_known" else None
@@ -32,6 +38,80 @@ def resampler(how: str, labels: np.ndarray | None) -> Resampler | None:
     return lambda dataset: _mixed(
         _only(dataset.repeat(), 1 - rare), _only(dataset, rare).cache().repeat()
     )
+
+
+def wrong(labels: np.ndarray | None) -> str:
+    """What labels are that are not two classes 0 and 1; empty for right ones.
+
+    Args:
+        labels: All labels as the resampler meets them; None where there are none.
+
+    Returns:
+        Their type, shape, values and counts, such as `int64 [1024]: 0 (1024 times)`.
+    """
+    if labels is None:
+        return "There are no labels"
+    whole = labels.dtype.kind in "iub" and labels.ndim == 1
+    values, counts = np.unique(
+        labels.reshape(len(labels), -1), axis=0, return_counts=True
+    )
+    if whole and values.ravel().tolist() == [0, 1]:
+        return ""
+    shown = [
+        f"{_spelled(value, labels.ndim)} ({count} time{'s' if count > 1 else ''})"
+        for value, count in zip(values[:MOST_VALUES], counts, strict=False)
+    ]
+    more = len(values) - len(shown)
+    shown += [f"{more} more value{'s' if more > 1 else ''}"] if more else []
+    kind = "text" if labels.dtype.kind in "US" else labels.dtype.name
+    return f"These are {kind} {list(labels.shape)}: {', '.join(shown)}"
+
+
+def demand_two_classes(how: str, labels: np.ndarray | None, remedy: str) -> None:
+    """Refuse to resample labels that are not 0 and 1.
+
+    Args:
+        how: A value of the `resample` axis.
+        labels: All labels as the resampler meets them; None where there are none.
+        remedy: A sentence about the function that makes these labels.
+
+    Raises:
+        UsageError: The labels are others, with their values and counts.
+    """
+    if how != "none" and (fault := wrong(labels)):
+        raise UsageError(
+            f"resample={how} needs labels that are 0 and 1, as whole numbers or bool, "
+            f"both present, one for each example: shape [count]. {fault}. {remedy}"
+        )
+
+
+def labels_of(records: tf.data.Dataset) -> np.ndarray | None:
+    """The labels of all records, from one pass over them.
+
+    Args:
+        records: Finite; `(features, label, ...)`, or features alone.
+
+    Returns:
+        `[count, ...]`, or None where the records have no label.
+
+    Raises:
+        UsageError: A label is no tensor, or the labels have several shapes.
+    """
+    spec = records.element_spec
+    if not (isinstance(spec, tuple) and len(spec) > 1):
+        return None
+    found = []
+    if isinstance(spec[1], tf.TensorSpec):
+        found = list(records.map(lambda *record: record[1]).as_numpy_iterator())
+    shapes = sorted({np.shape(label) for label in found})
+    if len(shapes) != 1:
+        kind = type(spec[1]).__name__.removesuffix("Spec")
+        several = f"shapes {shapes[0]}, {shapes[1]}" if shapes else f"type {kind}"
+        raise UsageError(
+            f"resample needs one number, 0 or 1, as the label of each example; the "
+            f"labels here have the {several}. Leave resample out for them."
+        )
+    return np.array(found)
 
 
 def shares(
@@ -91,7 +171,7 @@ def _rejection(
     dataset: tf.data.Dataset, initial: list[float] | None
 ) -> tf.data.Dataset:
     resampled = dataset.rejection_resample(
-        class_func=lambda _, label: tf.cast(label, tf.int32),
+        class_func=lambda *record: tf.cast(record[1], tf.int32),
         target_dist=TARGET,
         initial_dist=initial,
         seed=7,
@@ -104,4 +184,15 @@ def _mixed(*streams: tf.data.Dataset) -> tf.data.Dataset:
 
 
 def _only(dataset: tf.data.Dataset, label: int) -> tf.data.Dataset:
-    return dataset.filter(lambda _, given: tf.equal(given, label))
+    return dataset.filter(lambda *record: tf.equal(tf.cast(record[1], tf.int64), label))
+
+
+def _spelled(value: np.ndarray, rank: int) -> str:
+    """A label as a refusal shows it; of vectors the first numbers."""
+    parts = [
+        part.decode(errors="replace") if isinstance(part, bytes) else part
+        for part in value.tolist()
+    ]
+    text = repr(parts if rank > 1 else parts[0])
+    cut = len(text) > MOST_CHARACTERS
+    return f"{text[:MOST_CHARACTERS]}..." if cut else text

@@ -1,8 +1,6 @@
 """Where raw records come from: arrays, files with their latency, a stored result."""
 
-import os
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
@@ -68,14 +66,3 @@ def store(dataset: tf.data.Dataset, folder: Path) -> tuple[tf.data.Dataset, int]
 def folder_bytes(folder: Path) -> int:
     """The size of all files of a folder."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
-def drop_pages(paths: Iterable[str | Path]) -> None:
-    """Drop the files' pages from the page cache, so that they are read from disk."""
-    for path in paths:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)  # a page not yet written cannot be dropped
-            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-        finally:
-            os.close(descriptor)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from operator import itemgetter
 
 import numpy as np
@@ -33,6 +33,7 @@ VERDICTS = {
     "unchanged": "as fast",
     "unknown": "cannot tell",
 }
+ENDS = ("", "_low", "_high")
 QUANTITIES = ("seconds_per_batch", "examples_per_second", "factor", "lead")
 MOST_AUTOTUNED = 60
 MOST_PRICES = 60
@@ -47,7 +48,9 @@ COLUMNS = [
 ]
 
 SHOWN = list(
-    dict.fromkeys(["scene", "key", *table.SCENE, *answers.NEEDED, *lumps.NEEDED])
+    dict.fromkeys(
+        ["scene", "key", "same_as", *table.SCENE, *answers.NEEDED, *lumps.NEEDED]
+    )
 )
 
 
@@ -55,7 +58,8 @@ def of(
     runs: Sequence[Run], samples: pd.DataFrame, notes: Sequence[str]
 ) -> dict[str, object]:
     """Everything that the forms of the report say, as plain text and rows."""
-    trials = ranked(samples)
+    repeated = twins.same(runs)
+    trials = _with_repeated(samples, repeated)
     asked = {run.key: run.trial for run in runs}
     binding = _binding(samples)
     alike = twins.of(runs)
@@ -63,27 +67,25 @@ def of(
     scenes = []
     grouped = itertools.groupby(trials[shown].to_dict("records"), itemgetter("scene"))
     for number, rows in ((number, list(rows)) for number, rows in grouped):
+        judged = [row for row in rows if not row["same_as"]]
         scenes.append(
             {
                 "number": number,
                 "title": words.title(rows[0]),
                 "machine": words.visible(rows[0]["machine"]),
-                "sentence": answers.sentence(rows),
-                "jointly": answers.jointly(rows),
+                "sentence": answers.sentence(judged) + twins.one_graph(judged, alike),
+                "jointly": answers.jointly(judged),
                 "binding": [
                     said
                     for row in rows
                     if (row["best"] or row["is_baseline"])
                     and (said := binding.get((row["machine"], row["key"])))
                 ],
-                "cautions": answers.cautions(rows)
-                + lumps.cautions(rows)
-                + twins.cautions(
-                    [(row["machine"], row["key"]) for row in rows],
-                    [row["label"] for row in rows],
-                    alike,
-                ),
-                "rows": _rows(rows, asked),
+                "cautions": answers.cautions(judged)
+                + lumps.cautions(judged)
+                + twins.same_cautions(rows, repeated)
+                + twins.cautions(judged, alike),
+                "rows": _rows(rows, asked, alike),
                 "names": {name: rows[0][name] for name in table.SCENE},
             }
         )
@@ -110,6 +112,37 @@ def of(
         "samples": int(samples["seconds_per_batch"].notna().sum()),
         "trials": len(trials),
     }
+
+
+def _with_repeated(
+    samples: pd.DataFrame, repeated: Mapping[tuple[str, str], str]
+) -> pd.DataFrame:
+    """The ranked trials, and behind those of each scene the ones that repeat another.
+
+    The column `same_as` has the label of the other one; it is empty for ranked trials.
+    """
+    pairs = list(zip(samples["machine"], samples["key"], strict=True))
+    again = np.array([pair in repeated for pair in pairs], bool)
+    trials = ranked(samples[~again]).assign(same_as="")
+    if not again.any():
+        return trials
+    others = ranked(samples[again])
+    by = list(table.SCENE)
+    scenes = trials.drop_duplicates(by)[[*by, "scene", "baseline"]]
+    others = others.drop(columns=["scene", "baseline"]).merge(scenes, on=by)
+    numbers = [f"{name}{end}" for name in ("factor", "lead") for end in ENDS]
+    others = others.assign(
+        **dict.fromkeys(numbers, np.nan),
+        **dict.fromkeys(("is_baseline", "best", "ranked"), False),
+        pairs=0,
+        lead_pairs=0,
+        same_as=[
+            repeated[pair]
+            for pair in zip(others["machine"], others["key"], strict=True)
+        ],
+    )
+    joined = pd.concat([trials, others[trials.columns]])
+    return joined.sort_values("scene", kind="stable", ignore_index=True)
 
 
 def _binding(samples: pd.DataFrame) -> dict[tuple[str, str], str]:
@@ -153,14 +186,20 @@ def _claims(samples: pd.DataFrame) -> tuple[list[dict[str, str]], int]:
 
 
 def _rows(
-    rows: Sequence[dict[str, object]], asked: dict[str, Trial]
+    rows: Sequence[dict[str, object]],
+    asked: dict[str, Trial],
+    alike: Mapping[tuple[str, str], list[str]],
 ) -> list[dict[str, object]]:
     baseline = next((asked[row["key"]] for row in rows if row["is_baseline"]), None)
+    labels = {row["label"] for row in rows if not row["same_as"]}
     made = []
     for row in rows:
         trial = asked[row["key"]]
+        pair = row["machine"], row["key"]
         command, alone = words.command(trial, baseline), words.command(trial)
         made.append({**_row(row, command), "alone": command == alone})
+        if not row["same_as"] and len(labels.intersection(alike.get(pair, ()))) > 1:
+            made[-1]["marks"].append("same graph")
     return made
 
 
@@ -188,6 +227,8 @@ def verdict(row: dict[str, object]) -> str:
     """The verdict on a trial against its baseline, or why it has none, in words."""
     if not row["runs"]:
         return "failed"
+    if row.get("same_as"):
+        return f"same as {words.visible(row['same_as'], 80)}"
     if row["is_baseline"]:
         return "baseline, not ranked" if answers.barred(row) else "baseline"
     if answers.barred(row):

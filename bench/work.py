@@ -50,6 +50,36 @@ class Work:
         """The layers by themselves, batch to batch; traced once for all who ask."""
         return alone(self.layers)
 
+    @cached_property
+    def class_labels(self) -> np.ndarray | None:
+        """The labels as resampling meets them, one a record; None without labels.
+
+        Records of files and decoded records are read once for their labels.
+        """
+        decoded = resamples_decoded(self.pipeline, self.entry)
+        if not (decoded or self.entry.reads_files):
+            return self.inputs.labels
+        records = self._source(self._bare(self.pipeline))
+        if decoded:
+            records = records.map(self.module.decode)
+        return resampling.labels_of(records)
+
+    def demand_two_classes(self) -> None:
+        """Refuse to resample labels that are not 0 and 1.
+
+        Raises:
+            UsageError: The labels are others, with their values and counts.
+        """
+        if self.pipeline.resample == "none":
+            return
+        maker = "read" if self.entry.reads_files else "examples"
+        remedy = f"Let {maker}() return such labels, or leave resample out."
+        if resamples_decoded(self.pipeline, self.entry):
+            remedy = "Let decode() return such labels, or leave resample out."
+        elif self.entry.decodes:
+            remedy += " decode() comes after resampling, unless cache=decoded is added."
+        resampling.demand_two_classes(self.pipeline.resample, self.class_labels, remedy)
+
     @as_written
     def call(self, features: tf.Tensor) -> tf.Tensor:
         """The layers on a batch."""
@@ -80,7 +110,8 @@ class Work:
         """
         rare, files, count = 0, 0, self.inputs.count
         if self.pipeline.resample != "none":
-            rare = int(np.bincount(self.inputs.labels, minlength=2).min())
+            labels = self.class_labels
+            count, rare = len(labels), int(np.bincount(labels, minlength=2).min())
         if self.entry.reads_files:
             files = len(self.inputs.features)
             raw = self._source(self._bare(self.pipeline)) if counting else None
@@ -305,8 +336,15 @@ class Work:
             seed=self.seed,
             repeat=repeat,
             drop_remainder=drop,
-            resample=resampling.resampler(p.resample, self.inputs.labels),
+            resample=None
+            if p.resample == "none"
+            else resampling.resampler(p.resample, self.class_labels),
         )
+
+
+def resamples_decoded(p: Pipeline, entry: Entry) -> bool:
+    """Whether records are decoded before their classes are resampled."""
+    return entry.decodes and (p.cache == "decoded" or p.placement == "offline")
 
 
 def _identity(features: tf.Tensor) -> tf.Tensor:

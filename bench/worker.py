@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
 
 import keras
@@ -16,6 +17,7 @@ import psutil
 import tensorflow as tf
 
 from bench import (
+    activity,
     catalog,
     cause,
     energy,
@@ -24,6 +26,7 @@ from bench import (
     machine,
     memory,
     origin,
+    page_cache,
     randomness,
     resampling,
     rooting,
@@ -47,6 +50,7 @@ from bench.work import Work
 
 KEPT: list[Consumer] = []  # freed by the process's end, and not one by one before it
 FIRST_STEP = "in the model's first step, with its LOSS and OPTIMIZER"
+PROBE_BYTES = 2**18  # of a file that shows whether pages of a folder can be dropped
 OVERHEAD = ("fork", "tensorflow", "inputs", "check", "graph")
 
 
@@ -83,11 +87,13 @@ class Traits(msgspec.Struct, kw_only=True):
     Attributes:
         supports_jit: Whether every layer compiles with XLA.
         examples: Examples in an epoch.
+        warm: Why the trial's files cannot be cold; empty where they can, or need not.
         error: Why its inputs or layers cannot be made.
     """
 
     supports_jit: bool = False
     examples: int = 0
+    warm: str = ""
     error: Failure | None = None
 
 
@@ -117,17 +123,34 @@ def prepare(request: Request) -> Traits:
         with clock.time("inputs"):
             entry = catalog.find(request.trial.workload)
             module = catalog.load(entry)
-            made = inputs.prepare(
-                entry, module, request.trial.pipeline, request.trial.data
-            )
+            p = request.trial.pipeline
+            made = inputs.prepare(entry, module, p, request.trial.data)
         with clock.time("adapt"):
             layers = clock.built(module.build(made.features, **entry.variant))
         with clock.time("prepare"):
+            Work(p, entry, module, made, layers, inputs.SEED, "").demand_two_classes()
             if not (entry.deterministic or entry.reads_files or entry.decodes):
                 randomness.demand(layers, made.features)
-            return Traits(supports_jit=supports_jit(layers), examples=made.count)
+            cold = p.storage == "cold"
+            warm = _stays_warm(request.trial, made.features) if cold else ""
+            jit = supports_jit(layers)
+            return Traits(supports_jit=jit, examples=made.count, warm=warm)
     except Exception as error:
         return Traits(error=_failure(error, clock))
+
+
+def _stays_warm(trial: Trial, files: Iterable[str]) -> str:
+    """Why the pages of a trial's files cannot be dropped; those of a disk cache too."""
+    remedy = "Set {} to a folder on a disk, or leave storage=cold out."
+    own = "Copy the data to a disk, or leave storage=cold out."
+    inputs_on = own if trial.data else remedy.format("FEEDRATE_CACHE")
+    reason = page_cache.stays(files, inputs_on)
+    if reason or trial.pipeline.cache_storage != "disk":
+        return reason
+    with tempfile.NamedTemporaryFile() as probe:
+        probe.write(bytes(PROBE_BYTES))
+        probe.flush()
+        return page_cache.stays([probe.name], remedy.format("TMPDIR"))
 
 
 def measure(request: Request, entered: float) -> Measured:
@@ -177,6 +200,8 @@ def _measure(
         layers = clock.built(module.build(made.features, **entry.variant))
     # The same in every run, so that what is costly stands at the same place in all.
     work = Work(p, entry, module, made, layers, inputs.SEED, device)
+    with clock.time("check"):
+        work.demand_two_classes()
     if p.placement == "offline":
         with clock.time("offline"):
             work.store(scratch, facts)
@@ -231,13 +256,18 @@ def _measure(
         return
     with clock.time("graph"):
         found["graph"] = executed_graph(consumer.iterator())
-    facts |= cache_facts(p, found["graph"], scratch)
+        facts |= cache_facts(p, found["graph"], scratch, dataset)
     if p.cache != "none" and facts["cache_filled"] == "no":
         flags.append("cache_not_filled")
     if trial.consumer == "train" and effort.trace_steps and timeline.traceable(p):
         with clock.time("graph"):
             found["spans"] = timeline.spans(
                 work, scratch / "traced", effort.trace_steps
+            )
+    if asks_facts and (trial.consumer, trial.unit) == ("drain", "window"):
+        with clock.time("graph"):
+            facts |= activity.shares(
+                p, consumer.step, found["batches_per_sample"], dataset
             )
     if asks_facts and trial.unit == "window" and energy.counters():
         with clock.time("graph"):
@@ -246,12 +276,18 @@ def _measure(
     if "GPU" in device:
         facts["peak_gpu_bytes"] = tf.config.experimental.get_memory_info(device)["peak"]
     if entry.constants.get("BINARY_LABELS") and asks_facts:
-        # Ten batches as they are; rejection takes half a minute for 512 examples.
-        counted = {"none": 10 * p.batch_size, "filter": 1024, "split": 1024}
         with clock.time("check"):
-            facts |= resampling.shares(
-                p.resample, made.labels, counted.get(p.resample, 512)
-            )
+            facts |= _class_facts(work)
+
+
+def _class_facts(work: Work) -> dict[str, float | str]:
+    """The shares of two classes in the stream; nothing where the labels are others."""
+    p, labels = work.pipeline, work.class_labels
+    if resampling.wrong(labels):
+        return {}
+    # Ten batches as they are; rejection takes half a minute for 512 examples.
+    counted = {"none": 10 * p.batch_size, "filter": 1024, "split": 1024}
+    return resampling.shares(p.resample, labels, counted.get(p.resample, 512))
 
 
 def _demand_compiled(work: Work) -> None:

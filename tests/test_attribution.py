@@ -25,15 +25,19 @@ GPU = "/job:localhost/replica:0/task:0/device:GPU:0"
 
 def made(
     pipe, model, train, *, cpu=None, rounds=4, noise=0.0, graph=MAP_HEAVY,
-    facts=None, ran_on="", drift=0.0, strategy="naive", **settings
+    facts=None, shares=None, ran_on="", drift=0.0, strategy="naive", **settings
 ):  # fmt: skip
     """Runs of the three trials, their true seconds and CPU seconds a batch given."""
     rng = np.random.default_rng(1)
     cpu = (pipe, model) if cpu is None else cpu
+    shares = shares or {}
     held = {name: settings[name] for name in ("device", "jit") if name in settings}
     places = {n: v for n, v in settings.items() if n == "placement"}
     trials = {
-        factory.trial(strategy, **places): (pipe, cpu[0], {"graph": graph}),
+        factory.trial(strategy, **places): (
+            *(pipe, cpu[0]),
+            {"graph": graph, "facts": {f"{n}_share": s for n, s in shares.items()}},
+        ),
         factory.trial(consumer="model", **held): (
             model,
             cpu[1],
@@ -155,6 +159,37 @@ def test_each_cause_is_named(expected, case):
     assert row["binds"] == expected
     assert expected in attribution.BINDING
     assert f"{expected} binds" in sentence(row)
+
+
+NONE = {"python": 0.0, "parsing": 0.0, "reading": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("expected", "shares", "cpu"),
+    [
+        ("Python", {"python": 0.9}, 0.1),
+        ("Python", {"python": 0.9}, 0.001),  # it waits, for a network say
+        ("Python", {"python": 0.4, "parsing": 0.3}, 0.1),
+        ("parsing", {"parsing": 0.6, "reading": 0.1}, 0.1),
+        ("storage", {"parsing": 0.2, "reading": 0.7}, 0.1),
+        ("storage", {"parsing": 0.2}, 0.03),  # a slow server
+        ("preprocessing CPU", {"parsing": 0.3, "python": 0.2}, 0.1),
+        ("preprocessing CPU", {}, 0.1),  # what `read` computes is not storage
+    ],
+)
+def test_a_profile_tells_what_works_in_functions(expected, shares, cpu):
+    case = {"cpu": (cpu, 0.01), "graph": SOURCE_HEAVY, "shares": NONE | shares}
+    row = only(made(0.1, 0.01, 0.11, **case))
+    assert row["binds"] == expected
+    assert f"; {expected} binds; " in sentence(row)
+    parts = [row[f"{name}_share"] for name in ("storage", "parsing", "python")]
+    assert sum(parts) <= 1 + 1e-9
+
+
+def test_python_on_both_sides_is_named_once():
+    facts = {"empty_step_seconds_per_batch": 0.09}
+    row = only(made(0.1, 0.1, 0.2, facts=facts, shares=NONE | {"python": 0.9}))
+    assert row["binds"] == "Python"
 
 
 def test_waiting_without_computing_is_storage():

@@ -1,28 +1,34 @@
 """What the runtime tells of the graph that ran, and of its caches."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import tensorflow as tf
 
-from bench.graph import cache_facts, executed_graph
+from bench.graph import cache_facts, elements_bytes, executed_graph
 from bench.pipeline import Pipeline, build
 
 
-def pulled(p: Pipeline, batches: int, path: str = "") -> list[dict]:
-    """The graph after so many batches of two, of eight examples."""
+def pulled(
+    p: Pipeline,
+    batches: int,
+    path: str = "",
+    layers: Callable[[tf.Tensor], tf.Tensor] = lambda x: x + 1,
+) -> tuple[list[dict], tf.data.Dataset]:
+    """The graph after so many batches of two, of eight examples, and its dataset."""
     source = tf.data.Dataset.range(8).map(lambda x: (x, x))
-    dataset = build(p, source, None, lambda x: x + 1, decodes=False, cache_path=path)
+    dataset = build(p, source, None, layers, decodes=False, cache_path=path)
     iterator = iter(dataset)
     for _ in range(batches):
         next(iterator)
-    return executed_graph(iterator)
+    return executed_graph(iterator), dataset
 
 
 def test_nodes_come_source_first_and_lead_to_the_root() -> None:
     """Each takes in the one before it, and elements were counted."""
     p = Pipeline(batch_size=2, map_parallel_calls=2, prefetch=3)
-    graph = pulled(p, 3)
+    graph, _ = pulled(p, 3)
     assert [node["name"] for node in graph] == [
         *("Range", "Map", "ForeverRepeat", "ParallelMapV2", "BatchV2", "Prefetch"),
         "Root",
@@ -46,7 +52,8 @@ def test_a_cache_is_filled_one_past_its_end(
         (tmp_path / "cache").mkdir()
         path = str(tmp_path / "cache" / "cache")
     p = Pipeline(batch_size=2, cache=cache, cache_storage=storage)
-    facts = cache_facts(p, pulled(p, batches, path), tmp_path)
+    graph, dataset = pulled(p, batches, path)
+    facts = cache_facts(p, graph, tmp_path, dataset)
     assert facts["cache_filled"] == filled
     if filled == "yes":
         assert facts["cache_bytes"] >= 8 * 16
@@ -64,18 +71,66 @@ def test_a_cache_serves_behind_a_shuffle_that_holds_all_examples(
         path = str(tmp_path / "cache" / "cache")
     settings = {"cache": "raw", "cache_storage": storage}
     p = Pipeline(batch_size=2, shuffle_buffer=room, **settings)
-    graph = pulled(p, 9, path)
-    facts = cache_facts(p, graph, tmp_path)
+    graph, dataset = pulled(p, 9, path)
+    facts = cache_facts(p, graph, tmp_path, dataset)
     assert facts["cache_filled"] == "yes"
     gone = not any("Cache" in node["name"] for node in graph)
     assert gone == (room >= 8)
     assert ("cache_bytes" in facts) == (storage == "disk" or not gone)
 
 
+def sparse(number: tf.Tensor) -> tf.SparseTensor:
+    """A vector of 100 with one value for each unit of a number."""
+    indices = tf.range(number)[:, None]
+    return tf.SparseTensor(indices, tf.ones_like(indices[:, 0], tf.float32), [100])
+
+
+def ragged(number: tf.Tensor) -> tf.RaggedTensor:
+    """One row of as many words of five letters as a number says."""
+    words = tf.repeat("words", number)
+    return tf.RaggedTensor.from_row_lengths(words, number[None])
+
+
+# Numbers n of 0 to 7: n indices and values, and a shape of one number; n words with
+# handles, and two row splits; three and four letters with a handle.
+@pytest.mark.parametrize(
+    ("make", "held"),
+    [
+        (sparse, 28 * (8 + 4) + 8 * 8),
+        (ragged, 28 * (24 + 5) + 8 * 2 * 8),
+        (lambda number: {"a": tf.as_string(number), "b": (number, number)}, 8 * 41),
+    ],
+)
+def test_elements_count_by_what_they_hold(make: Callable, held: int) -> None:
+    """The figure covers all parts of a nest."""
+    assert elements_bytes(tf.data.Dataset.range(8).map(make)) == held
+
+
+@pytest.mark.parametrize(("batches", "known"), [(3, {}), (6, {"cache_bytes": 464})])
+def test_the_cache_of_sparse_tensors_counts_more_than_their_handles(
+    batches: int, known: dict, tmp_path: Path
+) -> None:
+    """The runtime counts 64 bytes for each of three parts; a label has 8 bytes."""
+    p = Pipeline(batch_size=2, cache="mapped")
+    graph, dataset = pulled(p, batches, layers=sparse)
+    filled = {"cache_filled": "yes" if known else "no"}
+    assert cache_facts(p, graph, tmp_path, dataset) == filled | known
+
+
+def test_a_cache_of_datasets_has_no_figure(tmp_path: Path) -> None:
+    """Nobody can know their bytes without reading each of them."""
+    p = Pipeline(batch_size=2, cache="raw")
+    dataset = tf.data.Dataset.range(4).window(2).cache()
+    served = [{"name": "MemoryCache", "inputs": [], "buffered_bytes": 128}]
+    facts = cache_facts(p, served, tmp_path, dataset)
+    assert facts == {"cache_filled": "yes"}
+
+
 def test_without_a_cache_there_are_no_facts(tmp_path: Path) -> None:
     """Nor an empty one."""
     p = Pipeline(batch_size=2)
-    assert cache_facts(p, pulled(p, 3), tmp_path) == {}
+    graph, dataset = pulled(p, 3)
+    assert cache_facts(p, graph, tmp_path, dataset) == {}
 
 
 def test_a_part_of_the_graph_is_not_taken_for_the_whole(

@@ -266,6 +266,34 @@ def test_trials_of_other_inputs_are_prepared_apart() -> None:
     }
 
 
+def test_labels_are_looked_at_once_where_they_are_resampled() -> None:
+    """As they come, and where the records are decoded before it."""
+    trials = [
+        factory.trial(workload="fraud", **settings)
+        for settings in (
+            {},
+            {"resample": "filter"},
+            {"resample": "split", "prefetch": 2},
+            {"resample": "split", "placement": "offline"},
+            {"placement": "offline"},
+        )
+    ]
+    fake = Fake(TRAITS)
+    plan.prepare(replace(planned(), trials=trials), fake)
+    asked = [(t.pipeline.resample, t.pipeline.placement) for t in fake.asked]
+    assert asked == [("none", "offline"), ("split", "dataset"), ("split", "offline")]
+
+
+def test_files_that_stay_in_memory_are_not_measured_as_cold() -> None:
+    """The trials of warm storage are."""
+    warm = factory.trial(workload="record_shards", unit="epoch")
+    cold = factory.trial(workload="record_shards", unit="epoch", storage="cold")
+    fake = Fake({**TRAITS, "warm": "they stay"})
+    made = plan.prepare(replace(planned(), trials=[warm, cold]), fake)
+    assert (made.trials, made.refused) == ([warm], {cold.key: "they stay"})
+    assert len(fake.asked) == 2
+
+
 @pytest.mark.parametrize(
     ("budget_seconds", "limit"),
     [(0.0, 120.0), (25.0, 25.0 + GRACE_SECONDS), (600.0, 120.0)],

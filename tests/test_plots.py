@@ -108,6 +108,23 @@ def test_one_sample_is_enough_or_nothing_is_drawn(name):
         drawn.canvas.draw()
 
 
+LONG = "a/folder/of/mine/with_a_workload_of_a_name_that_needs_a_second_line.py"
+
+
+@pytest.mark.parametrize("workload", ["prose", LONG])
+@pytest.mark.parametrize("name", PLOTS)
+def test_one_trial_has_room_for_its_names(name, workload):
+    """A layout without room is a warning, and so an error here."""
+    runs = made_for(name, workload)
+    drawn = draw(name, [run for run in runs if run.key == runs[0].key][:1])
+    if name in ("stages", "latency", "phases", "spread", "throughput", "timeline"):
+        assert isinstance(drawn, Figure)
+    for panel in drawn.axes if drawn else []:
+        drawn.draw_without_rendering()
+        inches = panel.get_window_extent().height / drawn.dpi
+        assert inches > 0.3, panel.get_title()
+
+
 @pytest.mark.parametrize("name", PLOTS)
 def test_the_caption_says_how_to_read_it(name):
     assert 40 < len(PLOTS[name].summary) <= 88

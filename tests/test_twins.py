@@ -1,6 +1,7 @@
 """Two names for one graph are said to be one."""
 
 import factory
+import pytest
 
 from bench import summary, table, twins
 
@@ -43,3 +44,70 @@ def test_what_a_shuffle_has_let_go_of_may_differ():
     ]
     runs = factory.runs({PLAIN: 0.01, TUNED: 0.01}, graph=seen)
     assert said(runs) == []
+
+
+def held(**settings):
+    return factory.trial("in_model", consumer="train", **settings)
+
+
+def scene_of(trials, **fields):
+    runs = factory.runs(trials, **fields)
+    (scene,) = summary.of(runs, table.from_runs(runs), [])["scenes"]
+    return scene
+
+
+def test_settings_that_come_to_the_same_are_ranked_once():
+    """Though the one that repeats the other seems faster."""
+    scene = scene_of({held(): 0.02, held(jit="auto"): 0.01, held(jit="on"): 0.05})
+    assert scene["sentence"].startswith("in_model won")
+    assert "auto" not in scene["sentence"]
+    rows = {row["label"]: row for row in scene["rows"]}
+    assert rows["in_model,jit=auto"]["verdict"] == "same as in_model"
+    assert not rows["in_model,jit=auto"]["best"]
+    assert rows["in_model"]["best"]
+    (caution,) = [c for c in scene["cautions"] if twins.SAME in c.what]
+    assert caution.what == f"in_model; in_model,jit=auto: {twins.SAME}"
+    assert caution.remedy == twins.SAME_REMEDY
+
+
+def test_two_that_are_one_have_nothing_to_compare_with():
+    scene = scene_of({held(): 0.02, held(jit="auto"): 0.01})
+    assert scene["sentence"].startswith("Only in_model was measured: ")
+
+
+GPU = {**factory.MACHINE, "gpus": ["Example GPU, 16384 MiB"]}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "fields", "alike"),
+    [
+        ({}, {"device": "cpu"}, {}, True),
+        ({}, {"device": "gpu"}, {"machine": GPU, "device": "/GPU:0"}, True),
+        ({}, {"device": "cpu"}, {"machine": GPU, "device": "/GPU:0"}, False),
+        ({}, {"jit": "auto"}, {"machine": GPU, "device": "/GPU:0"}, False),
+        ({}, {"jit": "auto"}, {"machine": GPU}, False),
+        ({"jit": "on"}, {"jit": "auto"}, {}, False),
+        ({}, {"cpus": 4}, {}, True),
+        ({}, {"cpus": 2}, {}, False),
+        ({"jit": "auto"}, {"jit": "auto", "device": "cpu"}, {}, True),
+    ],
+)
+def test_what_settings_come_to_depends_on_the_machine(one, other, fields, alike):
+    first, second = held(**one), held(**other)
+    on_cpu = {**fields, "device": ""} if second.pipeline.device == "cpu" else fields
+    runs = factory.runs({first: 0.01}, **fields)
+    runs += factory.runs({second: 0.01}, **on_cpu)
+    found = twins.same(runs)
+    assert [key for _, key in found] == ([second.key] if alike else [])
+    assert set(found.values()) == ({first.label} if alike else set())
+
+
+def test_the_sentence_says_that_the_best_ran_the_graph_of_another():
+    runs = factory.runs({PLAIN: 0.01}, graph=graph(2))
+    runs += factory.runs({TUNED: 0.011}, graph=graph(2))
+    (scene,) = summary.of(runs, table.from_runs(runs), [])["scenes"]
+    assert scene["sentence"].endswith(
+        " parallel ran the same graph as map_parallel_calls=autotune: "
+        "count them as one."
+    )
+    assert [row["marks"] for row in scene["rows"]] == [["same graph"]] * 2

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bench import machine, memory, requests, worker
+from bench import machine, memory, page_cache, requests, worker
 from bench.machine import cpu_seconds
 from bench.trial import Effort, Failure, Measured
 from tests import factory
@@ -227,8 +227,12 @@ def test_epochs_are_measured(folder: Path, settings: dict) -> None:
         {"unit": "epoch", "read_latency_ms": 250},
     ],
 )
-def test_files_are_measured(folder: Path, settings: dict) -> None:
+def test_files_are_measured(
+    folder: Path, settings: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Records are read, decoded and mapped; their number is found by counting."""
+    # The temporary folder may be in memory.
+    monkeypatch.setattr(page_cache, "resident_share", lambda _: 0.0)
     found = measured(folder, "lines", **settings)
     demand_samples(found)
     if "unit" in settings:
@@ -645,3 +649,91 @@ def test_keras_is_as_it_is_without_a_settings_file(
     demand_samples(measured(folder, "numbers"))
     found = keras.config.floatx(), keras.config.image_data_format()
     assert found == ("float32", "channels_last")
+
+
+PARSED = '''"""Lines whose label is in their text: only decode knows it."""
+import keras
+import numpy as np
+import tensorflow as tf
+
+KIND = "structured"
+EXAMPLES = 96
+BINARY_LABELS = True
+
+def examples(rng, count, folder):
+    (folder / "a.txt").write_text("\\n".join(f"{i} {i % 3 // 2}" for i in range(count)))
+
+def read(path, label):
+    return tf.data.TextLineDataset(path).map(lambda line: (line, label))
+
+def decode(line, label):
+    number, label = tf.unstack(tf.strings.to_number(tf.strings.split(line)), 2)
+    return number[None], tf.cast(label, tf.int64)
+
+def build(examples):
+    return keras.layers.Rescaling(1.0, offset=1.0)
+
+def check(batch, output):
+    np.testing.assert_array_equal(output, batch + 1)
+'''
+
+
+def test_labels_that_only_decode_knows_are_refused_before_it(tmp_path: Path) -> None:
+    """Before anything is run; behind a decoded cache they are right."""
+    (tmp_path / "parsed.py").write_text(PARSED)
+    told = worker.prepare(request(tmp_path, "parsed", "prepare", resample="split"))
+    assert told.error.type == "UsageError"
+    assert told.error.message == (
+        "resample=split needs labels that are 0 and 1, as whole numbers or bool, both "
+        "present, one for each example: shape [count]. These are int64 [96]: 0 (96 "
+        "times). Let read() return such labels, or leave resample out. decode() comes "
+        "after resampling, unless cache=decoded is added."
+    )
+    settings = {"resample": "split", "cache": "decoded"}
+    told = worker.prepare(request(tmp_path, "parsed", "prepare", **settings))
+    assert told.error is None
+    found = measured(tmp_path, "parsed", **settings)
+    demand_samples(found)
+    assert 0.3 < found.facts["positive_share"] < 0.7
+
+
+def test_a_run_refuses_such_labels_too_and_without_resampling_has_no_shares(
+    tmp_path: Path,
+) -> None:
+    """A guard makes no preparing run."""
+    text = WORKLOAD.replace("% 2", "% 5") + "\nBINARY_LABELS = True\n"
+    (tmp_path / "five.py").write_text(text)
+    found = measured(tmp_path, "five", resample="filter")
+    assert found.error.type == "UsageError" and found.error.phase == "check"
+    assert "These are int64 [96]: 0 (20 times), 1 (19 times), " in found.error.message
+    found = measured(tmp_path, "five")
+    demand_samples(found)
+    assert "positive_share" not in found.facts
+
+
+@pytest.mark.parametrize(
+    ("storage", "said"),
+    [
+        ("memory", "Set FEEDRATE_CACHE to a folder on a disk, or leave storage=cold "),
+        ("disk", "Set TMPDIR to a folder on a disk, or leave storage=cold out."),
+    ],
+)
+def test_files_that_stay_in_memory_are_known_before_the_first_run(
+    storage: str, said: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The made files, and the folder of a disk cache; a run would fail on them too."""
+    in_scratch = tempfile.gettempdir()
+
+    def share(paths: list[Path]) -> float:
+        return float((str(paths[0].parent) == in_scratch) == (storage == "disk"))
+
+    monkeypatch.setattr(page_cache, "resident_share", share)
+    settings = {"unit": "epoch", "storage": "cold"}
+    kept = {"cache": "raw", "cache_storage": storage}
+    told = worker.prepare(request(folder, "lines", "prepare", **settings, **kept))
+    assert told.error is None
+    assert told.warm.startswith("storage=cold: the content of '")
+    assert said in told.warm
+    found = measured(folder, "lines", **settings, **kept)
+    wanted = "UsageError" if storage == "memory" else None
+    assert (found.error and found.error.type) == wanted

@@ -86,7 +86,7 @@ def _panel(panel: Axes, below: Axes, group: pd.DataFrame) -> None:
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel.set_xlabel("epoch")
     panel.set_ylabel("seconds an epoch")
-    panel.set_title(figure.label(words.title(group.iloc[0]), 60))
+    figure.title(panel, words.title(group.iloc[0]))
     below.axis("off")
     below.legend(
         *panel.get_legend_handles_labels(), loc="center", frameon=False, fontsize=8

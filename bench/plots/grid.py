@@ -54,7 +54,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
         _panel(panel, cells, [_line(line, rows) for line in _lines(cells, rows)], rows)
         panel.set_xlabel(f"{column} (calls at a time)")
         size = f", batches of {one['batch_size']}"
-        panel.set_title(figure.label(words.title(one) + size, 48))
+        figure.title(panel, words.title(one) + size, 48)
     return drawn
 
 

@@ -105,7 +105,7 @@ def _panel(panel: Axes, lines: list[pd.DataFrame], size: str) -> None:
     one = lines[0].iloc[0].copy()
     if size == "image_size":  # the axis says it
         one["image_size"] = AXES[size].default
-    panel.set_title(figure.label(words.title(one), 60))
+    figure.title(panel, words.title(one))
 
 
 def _name(row: pd.Series) -> str:

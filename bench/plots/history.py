@@ -129,7 +129,7 @@ def _folders(
         panel.set_xlim(-0.5, len(names) - 0.5 + 0.06 * len(lines))
         row = lines[0].iloc[0]
         base = f"{words.title(row)}; baseline {words.visible(row['baseline'], 40)}"
-        panel.set_title(figure.label(base, 60))
+        figure.title(panel, base)
 
     return paint
 
@@ -187,6 +187,6 @@ def _series(series: pd.DataFrame, changes: pd.DataFrame) -> Callable[[Axes], Non
         panel.set_xlabel(f"guard runs, {first:%Y-%m-%d} to {last:%Y-%m-%d}")
         panel.set_ylabel("seconds / reference's")
         panel.margins(y=0.25)
-        panel.set_title(figure.label(series["key"].iloc[0], 60))
+        figure.title(panel, series["key"].iloc[0])
 
     return paint

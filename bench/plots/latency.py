@@ -42,7 +42,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
     for panel, group in zip(axes, groups, strict=True):
         _panel(panel, group, names)
     handles, labels = axes[0].get_legend_handles_labels()
-    drawn.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+    figure.legend_below(drawn, handles, labels)
     return drawn
 
 
@@ -89,7 +89,7 @@ def _panel(panel: Axes, group: pd.DataFrame, names: list[str]) -> None:
             va="center",
             fontsize=7,
         )
-    panel.set_title(figure.label(words.title(first.iloc[0]), 60))
+    figure.title(panel, words.title(first.iloc[0]))
 
 
 def _name(row: pd.Series) -> str:

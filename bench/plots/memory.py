@@ -106,7 +106,7 @@ def _panel(panel: Axes, scene: pd.DataFrame, best: pd.DataFrame) -> None:
     panel.set_xlabel("peak resident memory, GB (2 % apart counts as equal)")
     baseline = scene["baseline"].iloc[0]
     panel.set_ylabel(figure.label(f"times as fast as {baseline}", 26))
-    panel.set_title(figure.label(words.title(scene.iloc[0]), 60))
+    figure.title(panel, words.title(scene.iloc[0]))
 
 
 def _names(below: Axes, best: pd.DataFrame) -> None:

@@ -43,7 +43,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
     several = len(set(scenes)) > 1
     labels = _names(names["label"], scenes, several=several)
     inches = figure.row_inches(labels, 0.34)
-    drawn, (panel,) = figure.panels([1.1 + inches * len(rows)])
+    drawn, (panel,) = figure.panels([0.85 + inches * len(rows)])
     places = figure.rows(panel, labels)
     left = np.zeros(len(rows))
     for name, color in PHASES.items():
@@ -66,8 +66,8 @@ def draw(table: pd.DataFrame) -> Figure | None:
         if len(medians) > len(rows)
         else ""
     )
-    panel.set_title(figure.label(cut or ("" if several else scenes[0]), 60))
-    drawn.legend(loc="outside lower center", ncols=3, frameon=False)
+    figure.title(panel, cut or ("" if several else scenes[0]))
+    figure.legend_below(drawn, *panel.get_legend_handles_labels())
     return drawn
 
 

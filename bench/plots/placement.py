@@ -111,7 +111,7 @@ def _panel(panel: Axes, rows: pd.DataFrame) -> None:
     cache = first["cache"]
     alike = "all without cache" if cache == "none" else f"all with cache={cache}"
     panel.set_xlabel(figure.label(f"times as fast as {names[0]}; {alike}", 44, 2))
-    panel.set_title(figure.label(words.title(first), 60))
+    figure.title(panel, words.title(first))
 
 
 def _name(row: pd.Series, rows: pd.DataFrame) -> str:

@@ -58,7 +58,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
         rows = rows.join(medians, on=["machine", "key"])
         for place, name in enumerate(FACTS):
             _panel(axes[4 * number + place], rows, name, named=place % 2 == 0)
-        axes[4 * number].set_title(figure.label(words.title(rows.iloc[0]), 40))
+        figure.title(axes[4 * number], words.title(rows.iloc[0]), 40)
     return drawn
 
 

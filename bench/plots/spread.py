@@ -45,7 +45,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
     for panel in axes[len(shown) :]:
         panel.set_visible(False)
     drawn.supxlabel("samples, in the order in which they were timed", fontsize=9)
-    drawn.supylabel("seconds a batch, trial's median = 1", fontsize=9)
+    drawn.supylabel("seconds a batch,\ntrial's median = 1", fontsize=9)
     return drawn
 
 

@@ -23,7 +23,7 @@ COLORS = {
     "cache": figure.PURPLE,
     "other": figure.SKY,
 }
-LABELS = {"map": "decode and map"}
+LABELS = {"source": "source, all of read", "map": "decode and map"}
 
 
 @figure.styled
@@ -69,9 +69,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
     for panel in axes:
         handles, labels = panel.get_legend_handles_labels()
         named |= dict(zip(labels, handles, strict=True))
-    drawn.legend(
-        named.values(), named, loc="outside lower center", ncols=3, frameon=False
-    )
+    figure.legend_below(drawn, list(named.values()), list(named))
     return drawn
 
 
@@ -111,4 +109,4 @@ def _panel(
     panel.set_xlim(0, 1.08 * max(left.max(), clock.max()))
     panel.xaxis.set_major_locator(MaxNLocator(6))
     panel.set_xlabel("milliseconds a batch")
-    panel.set_title(figure.label(words.title(scene.iloc[0]), 60))
+    figure.title(panel, words.title(scene.iloc[0]))

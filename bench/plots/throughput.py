@@ -51,7 +51,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
         cut = (
             f" (fastest {len(rows)} of {len(scene)})" if len(scene) > len(rows) else ""
         )
-        panel.set_title(figure.label(words.title(rows.iloc[0]) + cut, 60))
+        figure.title(panel, words.title(rows.iloc[0]) + cut)
     return drawn
 
 

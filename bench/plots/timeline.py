@@ -47,7 +47,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
     for panel, (_, row) in zip(axes, traced.iterrows(), strict=True):
         _panel(panel, spans[row["run"]], 1e3 * longest[row["workload"]])
         name = f"{words.title(row)}: {row['label']}"
-        panel.set_title(figure.label(name, 60, 1))
+        figure.title(panel, name)
     return drawn
 
 
