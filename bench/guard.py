@@ -113,6 +113,13 @@ def _left_out(hearings: Sequence[Hearing]) -> list[str]:
     looked_at = {name for case in cases for name in case.thresholds}
     names = guard_metrics.left_out(trials, looked_at)
     lines = [f"{', '.join(names)}; --metric adds them."] if names else []
+    met = [
+        f"{hearing.met:,} batches of {hearing.case.key}"
+        for hearing in hearings
+        if hearing.met
+    ]
+    if met:
+        lines.append(f"what comes less than once in {', or in '.join(met)}.")
     for hearing in hearings:
         for name, why in hearing.left_out.items():
             lines.append(f"{METRICS[name].short} of {hearing.case.key}: {why}.")

@@ -59,6 +59,7 @@ def lines(guarded: Guarded, most: int | None = None) -> list[str]:
     rows = worst_first(guarded.rows)
     changed = dict.fromkeys(row.key for row in rows if row.output_changed)
     said = [text for row in rows if (text := cause(row))][:most]
+    said += [f"{name(row)}: {shown(row.stalls)}" for row in rows if row.stalls][:most]
     said += [different(key) for key in changed][:most]
     if any(row.verdict == "unknown" for row in rows):
         said.append(BETTER_SETTLED)

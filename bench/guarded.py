@@ -49,6 +49,8 @@ class Row:
         log_ratios: One a pair of processes, in the order in which they ran.
         output_changed: Whether a deterministic trial's outputs differ.
         cause: Why the verdict is what it is, one line; empty where figures say it.
+        stalls: What takes long only now and then, one line; empty where time flows
+            evenly.
     """
 
     key: str
@@ -63,6 +65,7 @@ class Row:
     log_ratios: list[float] = field(default_factory=list)
     output_changed: bool = False
     cause: str = ""
+    stalls: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -75,6 +75,7 @@ class Hearing:
         self.head_seconds: list[float] = []
         self.cpu_seconds = 0.0
         self.turns = self.restless = 0
+        self.met = 0  # batches that a process of some trio met
         self.covering = 0  # trios that met their goal, or had their share of the time
         self.round_seconds = 0.0  # of its first one
         self.goal = 0  # rounds that trios are to have; 0 before it is known
@@ -166,6 +167,7 @@ class Hearing:
     def _cover(self, trio: Trio, seconds: float) -> None:
         """Take note of how many places a trio met; its turns took these seconds."""
         head, rounds = trio.measured[2], len(trio.turns)
+        self.met = max(self.met, rounds * head.batches_per_sample)
         if not self.goal:
             self.round_seconds = seconds / rounds
             batches = max(COVERING_BATCHES, head.epoch_batches)

@@ -24,7 +24,7 @@ from bench.stats import Interval
 LEAST_TRIOS = 5
 LOOKS = 1.4  # each look has so many times as many trios as the one before
 # Of one look, both sides together. A false alarm takes the whole interval beyond a
-# limit that is as far away as the interval is wide: 0 of 3,000 equal pairs had one.
+# limit that is as far away as the interval is wide: 0 of 300 equal pairs had one.
 ALPHA = 0.01
 
 Figures = list[list[float]]  # seconds of base, control and head, a row a trio

@@ -12,6 +12,7 @@ from bench.places import Places
 from bench.progress import plural
 
 CONFIRMING = 2  # trios that must agree before a row is called slower, or faster
+WORTH_SAYING = 0.05  # of the time, in stalls
 NEXT_LOOK = 0.7  # of the interval's width at the look before
 
 
@@ -159,6 +160,21 @@ class Watch:
             log_ratios=[ratio for ratio, _ in self.ratios],
             output_changed=self.changed,
             cause="" if self.verdict != "unknown" else self.cause,
+            stalls=self._stalls(),
+        )
+
+    def _stalls(self) -> str:
+        """What the places have in common that are long, one line."""
+        if self.places is None or len(self.logs) < evidence.LEAST_TRIOS:
+            return ""
+        base, head = self.places.lumps
+        if max(base, head) < WORTH_SAYING and head - base < self.threshold / 2:
+            return ""
+        long, windows = int(self.places.long.sum()), len(self.places.long)
+        return (
+            f"stalls take {100 * head:.1f} % of head's time and {100 * base:.1f} % of "
+            f"base's: {long:,} of {windows:,} windows, up to "
+            f"{max(self.places.factors):.3g} times as long as usual"
         )
 
     def control_row(self) -> Row:

@@ -473,6 +473,34 @@ def test_stalls_that_make_five_percent_are_slower_by_five_percent(every, factor)
     assert found.rows[0].ratio == pytest.approx(1.05, abs=0.01)
 
 
+def test_a_row_says_what_stalls_take_and_the_guard_what_it_did_not_meet():
+    found = guarded(
+        lambda n: with_stalls(n, 100, 11.0, noise=0.03, rounds=400),
+        budget_seconds=120.0,
+    )
+    assert found.rows[0].stalls.startswith(
+        "stalls take 9.1 % of head's time and 0.0 % of base's: 4 of 400 windows, up to "
+    )
+    assert "what comes less than once in 400,000 batches of prose." in (
+        found.not_looked_at
+    )
+
+
+def test_the_longest_stall_is_judged_where_most_trios_have_it():
+    limits = {"longest_stall": 0.2}
+    found = guarded(
+        lambda n: with_stalls(n, 100, 8.0, noise=0.03, rounds=400),
+        cases=[case(thresholds=limits)],
+        budget_seconds=120.0,
+    )
+    assert verdicts(found) == ["slower"]
+    assert found.rows[0].ratio == pytest.approx(8.0, rel=0.1)
+    equal = guarded(
+        lambda n: trio(noise=0.03, rounds=400, seed=n), cases=[case(thresholds=limits)]
+    )
+    assert verdicts(equal) == ["unchanged"]
+
+
 def test_the_same_stalls_on_both_sides_are_no_change():
     def both(n: int) -> Trio:
         made = trio(noise=0.03, rounds=400, seed=n)
