@@ -27,10 +27,16 @@ OPERATIONS = {
     "parsing": ("Parse", "DecodeCSV", "DecodeJSON", "DecodeProto", "StringToNumber"),
     "reading": ("ReadFile",),
 }
-READERS = ("TFRecord", "TextLine", "FixedLength", "Sleep", "Snapshot", "Load")
+# By the first letters of an iterator's name.
+ITERATORS = {
+    "reading": ("TFRecord", "TextLine", "FixedLength", "Snapshot", "Load"),
+    "waiting": ("Sleep",),
+}
+KINDS = (*OPERATIONS, "waiting")
 CALL = "InstantiatedCapturedFunction::Run"
 WORK = "ExecutorState::Process"
-MOST_BATCHES = 1000  # in the window of a profile
+MOST_BATCHES = 1000  # in a profile
+LEAST_SECONDS = 0.3  # of a profile, where it comes to fewer batches
 ITERATOR = "Iterator::"
 OPERATION = re.compile("[^:]+:[^:]+")  # its node's name, and its own
 WITH_FUNCTION = re.compile("FlatMap|Interleave|Filter|Generator|Map|Scan")
@@ -58,17 +64,20 @@ class Call(NamedTuple):
 def shares(
     p: Pipeline, window: Callable[[], object], batches: int, dataset: tf.data.Dataset
 ) -> dict[str, float]:
-    """The part of a pipeline's time by kind, while a window is pulled.
+    """The part of a pipeline's time by kind, while windows are pulled.
+
+    Several, where one is short: not every batch opens a file.
 
     Args:
         p: The pipeline.
         window: Pulls some batches, in the runtime.
-        batches: How many.
+        batches: How many a window has.
         dataset: The dataset that they come from.
 
     Returns:
-        `python_share`, `parsing_share` and `reading_share`, each from 0 to 1. Nothing
-        where layers run in the model, or where the window has too many events to read.
+        `python_share`, `parsing_share`, `reading_share` and `waiting_share` (for added
+        latency), each from 0 to 1. Nothing where layers run in the model, or where a
+        window has too many events to read.
     """
     if p.placement == "model" or batches > MOST_BATCHES:
         return {}
@@ -78,22 +87,23 @@ def shares(
     with tempfile.TemporaryDirectory(prefix="profile-") as folder:
         tf.profiler.experimental.start(folder, level)
         try:
-            begun = time.perf_counter()
-            window()
-            spent = time.perf_counter() - begun
+            begun, spent, pulled = time.perf_counter(), 0.0, 0
+            while spent < LEAST_SECONDS and pulled + batches <= MOST_BATCHES:
+                window()
+                spent, pulled = time.perf_counter() - begun, pulled + batches
         finally:
             tf.profiler.experimental.stop()
         (path,) = Path(folder).rglob("*.xplane.pb")
         content = path.read_bytes()
     seconds = seconds_by_kind(events(content), operations(dataset))
     whole = max(spent, sum(seconds.values()))
-    return {f"{kind}_share": seconds[kind] / whole for kind in OPERATIONS}
+    return {f"{kind}_share": seconds[kind] / whole for kind in KINDS}
 
 
 def seconds_by_kind(
     profile: Iterable[Event], functions: Mapping[Path_, set[str]]
 ) -> dict[str, float]:
-    """Seconds of all threads together in each of `OPERATIONS` and in `other` functions.
+    """Seconds of all threads together in each of `KINDS` and in `other` functions.
 
     A call lasts from its start to its end, or to that of its operations, whichever is
     later: some calls are only started, and end in another thread. It is divided among
@@ -105,7 +115,7 @@ def seconds_by_kind(
     """
     calls: dict[int, Call] = {}
     kinds: dict[int, dict[str, int]] = {}  # of a call's operations, their time
-    found = dict.fromkeys((*OPERATIONS, "other"), 0.0)
+    found = dict.fromkeys((*KINDS, "other"), 0.0)
     work: list[Event] = []
     thread, closed, opened, until = 0, "", [], 0  # iterators of this thread
     for event in sorted(profile, key=lambda e: (e.thread, e.start, -e.end)):
@@ -115,8 +125,11 @@ def seconds_by_kind(
             closed = opened.pop().name
         if event.name.startswith(ITERATOR):
             opened.append(event)
-            if event.name.rpartition("::")[2].startswith(READERS):
-                found["reading"] += (event.end - event.start) / 1e12
+            last = event.name.rpartition("::")[2]
+            for kind in (
+                k for k, begins in ITERATORS.items() if last.startswith(begins)
+            ):
+                found[kind] += (event.end - event.start) / 1e12
         elif event.name.startswith(CALL):
             # A parallel map calls after its input's iterator has come back.
             caller = opened[-1].name if opened else closed.rpartition("::")[0]

@@ -21,19 +21,23 @@ What binds is what gives the largest term of the bound; (c_model + c_pipe) / P c
 for the one of the two that takes more CPU. On the pipeline's side it is the largest of
 four parts of t_pipe, which are 1 together:
 
-    Python    p, the part in Python functions and generators
-    parsing   q, the part in functions, by the time of those operations that parse
-    storage   min(1 - p - q, w + (1 - w) r), with r the part in reading files, and
-              waiting w = max(0, 1 - c_pipe s / t_pipe), with s = max(1, t_model /
-              c_model), how much other processes slow computing just then (s = 1 with a
-              GPU)
+    Python    p, the part in Python functions and generators, those that wait too
+    parsing   c q, with q the part of computing in functions, by the time of those
+              operations that parse
+    storage   w + c r, with r the part of computing in reading files
     preprocessing CPU   the rest
 
-`activity.py` measures p, q and r by a profile. Records without one have p = q = 0, and
-the source nodes' part of the busy time as r. Python that waits is Python. On the
-model's side it is `transfer` where moving the features to the GPU takes more than
-half of t_model, `Python` where a step of a model with one weight does (Python and
-Keras, before any work), else `model`.
+    waiting   w = max(0, 1 - c_pipe s / t_pipe), 1 - p at most, with s = max(1, t_model
+              / c_model), how much other processes slow computing just then (s = 1 with
+              a GPU)
+    computing c = 1 - p - w
+
+`activity.py` measures p, q and r by a profile; w, of more batches, knows better how
+often a file is opened. Records without a profile have p = q = 0, and the source nodes'
+part of the busy time as r: the runtime's nodes count reading as busy, and waiting for a
+slow server not. On the model's side it is `transfer` where moving the features to the
+GPU takes more than half of t_model, `Python` where a step of a model with one weight
+does (Python and Keras, before any work), else `model`.
 
 Where the two sides' largest terms are within 5 % of each other (the margin of training)
 both are named, as they bind about equally. For runs that vary by 5 %, five rounds, the
@@ -265,12 +269,8 @@ def _row(
         "model": _center(model),
         "train": _center(train),
     }
-    python, parsing = (_fact(own["pipe"], f"{n}_share") for n in ("python", "parsing"))
-    reading = waits + (1 - waits) * _reading_share(own["pipe"])
     other = {
-        "storage_share": min(reading, 1 - python - parsing),
-        "parsing_share": parsing,
-        "python_share": python,
+        **_pipe_shares(own["pipe"], waits),
         "empty_step": _fact(own["model"], "empty_step_seconds_per_batch"),
         "transfer": _fact(own["model"], "transfer_seconds_per_batch"),
     }
@@ -307,10 +307,29 @@ def _mean(values: np.ndarray) -> list[float]:
     return [float(np.log(v)) for v in _three_of(found)]
 
 
-def _reading_share(runs: pd.DataFrame) -> float:
-    """The part of the pipeline's time in reading, by its profile or by its nodes."""
-    if "fact_reading_share" in runs and runs["fact_reading_share"].notna().any():
-        return _fact(runs, "reading_share")
+def _pipe_shares(runs: pd.DataFrame, waits: float) -> dict[str, float]:
+    """The parts of the pipeline's time, by the rule at the head of this module.
+
+    Args:
+        runs: Of the pipeline alone.
+        waits: The part in which it computed nothing.
+    """
+    names = ("python", "parsing", "reading", "waiting")
+    python, parsing, reading, slept = (_fact(runs, f"{name}_share") for name in names)
+    known = "fact_reading_share" in runs and runs["fact_reading_share"].notna().any()
+    profiled = 1 - python - slept
+    if not known:
+        parsing, reading, profiled = 0.0, _source_share(runs), 1.0
+    waits = min(waits, 1 - python)
+    scale = (1 - python - waits) / profiled if profiled > 0 else 0.0
+    return {
+        "storage_share": waits + scale * reading,
+        "parsing_share": scale * parsing,
+        "python_share": python,
+    }
+
+
+def _source_share(runs: pd.DataFrame) -> float:
     columns = [f"stage_{name}_seconds_per_batch" for name in STAGES]
     busy = runs[columns].astype(float).sum().to_numpy()
     return float(busy[0] / busy.sum()) if busy.sum() > 0 else 0.0

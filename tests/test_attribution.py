@@ -173,6 +173,8 @@ NONE = {"python": 0.0, "parsing": 0.0, "reading": 0.0}
         ("parsing", {"parsing": 0.6, "reading": 0.1}, 0.1),
         ("storage", {"parsing": 0.2, "reading": 0.7}, 0.1),
         ("storage", {"parsing": 0.2}, 0.03),  # a slow server
+        ("storage", {"parsing": 0.9}, 0.03),  # no file was opened in the profile
+        ("parsing", {"parsing": 0.3, "waiting": 0.6}, 0.1),  # one was, by chance
         ("preprocessing CPU", {"parsing": 0.3, "python": 0.2}, 0.1),
         ("preprocessing CPU", {}, 0.1),  # what `read` computes is not storage
     ],
