@@ -16,7 +16,7 @@ from types import MappingProxyType
 import msgspec
 import numpy as np
 
-from bench import failures, input_identity, stats, store
+from bench import failures, input_identity, stats, store, table
 from bench.difference import NONE, Difference, between, interval, scaled
 from bench.errors import UsageError, write_whole
 from bench.guard_metrics import METRICS, PHASES, existing, find
@@ -92,7 +92,8 @@ def of(runs: Iterable[Run]) -> tuple[Baseline, dict[str, str]]:
         )
     found: dict[str, Kept] = {}
     failed: dict[str, str] = {}
-    for run in runs:
+    seconds = stats.runs(table.from_runs(runs))["seconds_per_batch"]
+    for number, run in enumerate(runs):
         if run.measured.error:
             failed[run.key] = failures.spelled(run.measured.error)
             continue
@@ -107,7 +108,7 @@ def of(runs: Iterable[Run]) -> tuple[Baseline, dict[str, str]]:
                 changed=alike.changes.get(run.key, ""),
             ),
         )
-        for metric, value in figures(run).items():
+        for metric, value in figures(run, seconds[number]).items():
             kept.runs.setdefault(metric, []).append(value)
         measured = run.measured
         kept.windows.append((len(measured.samples), measured.batches_per_sample))
@@ -116,12 +117,19 @@ def of(runs: Iterable[Run]) -> tuple[Baseline, dict[str, str]]:
     return made, failed
 
 
-def figures(run: Run) -> dict[str, float]:
-    """One run's figure for each metric that it has."""
+def figures(run: Run, seconds_per_batch: float) -> dict[str, float]:
+    """One run's figure for each metric that it has.
+
+    Args:
+        run: A run that went well.
+        seconds_per_batch: The mean of its samples, less what neighbours took: as in
+            `stats.runs`.
+    """
     measured, size = run.measured, run.trial.pipeline.batch_size
     found = {
-        "seconds_per_example": float(np.median(measured.samples)) / size,
+        "seconds_per_example": float(seconds_per_batch) / size,
         "latency_p95": float(np.percentile(measured.samples, P95)),
+        "longest_stall": max(measured.samples),
         "cpu_seconds_per_example": measured.cpu_seconds_per_example,
         "peak_resident_bytes": measured.peak_resident_bytes,
         **{
