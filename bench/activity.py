@@ -36,7 +36,7 @@ KINDS = (*OPERATIONS, "waiting")
 CALL = "InstantiatedCapturedFunction::Run"
 WORK = "ExecutorState::Process"
 MOST_BATCHES = 1000  # in a profile
-LEAST_SECONDS = 0.3  # of a profile, where it comes to fewer batches
+LEAST_SECONDS = 0.2  # of a profile, where it comes to fewer batches
 ITERATOR = "Iterator::"
 OPERATION = re.compile("[^:]+:[^:]+")  # its node's name, and its own
 WITH_FUNCTION = re.compile("FlatMap|Interleave|Filter|Generator|Map|Scan")
@@ -76,8 +76,8 @@ def shares(
 
     Returns:
         `python_share`, `parsing_share`, `reading_share` and `waiting_share` (for added
-        latency), each from 0 to 1. Nothing where layers run in the model, or where a
-        window has too many events to read.
+        latency), each from 0 to 1. Nothing where layers run in the model, where a
+        window has too many events to read, or where another profile is being made.
     """
     if p.placement == "model" or batches > MOST_BATCHES:
         return {}
@@ -85,7 +85,10 @@ def shares(
         host_tracer_level=2, python_tracer_level=0, device_tracer_level=0
     )
     with tempfile.TemporaryDirectory(prefix="profile-") as folder:
-        tf.profiler.experimental.start(folder, level)
+        try:
+            tf.profiler.experimental.start(folder, level)
+        except tf.errors.AlreadyExistsError:  # the user's own file has started one
+            return {}
         try:
             begun, spent, pulled = time.perf_counter(), 0.0, 0
             while spent < LEAST_SECONDS and pulled + batches <= MOST_BATCHES:

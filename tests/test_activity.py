@@ -112,6 +112,16 @@ def test_a_profile_with_too_many_events_is_not_made() -> None:
     assert shares(Pipeline(placement="model"), never, 1, dataset) == {}
 
 
+def test_another_profile_is_left_alone(tmp_path: Path) -> None:
+    """TensorFlow makes one at a time."""
+    never = lambda: pytest.fail("pulled")  # noqa: E731
+    tf.profiler.experimental.start(str(tmp_path))
+    try:
+        assert shares(Pipeline(), never, 1, tf.data.Dataset.range(1)) == {}
+    finally:
+        tf.profiler.experimental.stop(save=False)
+
+
 def test_functions_are_by_the_path_of_the_node_that_calls_them(tmp_path: Path) -> None:
     """Also those of datasets that a function makes."""
     dataset = pipelines(str(tmp_path / "rows.csv"))["csv"]()
