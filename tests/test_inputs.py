@@ -95,13 +95,13 @@ def test_another_maker_makes_them_anew(tmp_path: Path, cache: Path) -> None:
 
 
 def test_files_get_the_label_of_their_folder(tmp_path: Path, cache: Path) -> None:
-    """In the order of the folders' names; the fingerprint is of their content."""
+    """By the order of the folders' names; the fingerprint is of their content."""
     entry, module = loaded(tmp_path, FILES)
     first, second = (inputs.prepare(entry, module, Pipeline()) for _ in range(2))
     assert module.MADE == [6]
     places = [Path(path).parent.name for path in first.features]
-    assert places == ["even"] * 3 + ["odd"] * 3
-    assert first.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert sorted(places) == ["even"] * 3 + ["odd"] * 3
+    assert first.labels.tolist() == [int(place == "odd") for place in places]
     assert first.fingerprint == second.fingerprint
     Path(first.features[0]).write_text("other")
     changed = inputs.prepare(entry, module, Pipeline())
@@ -316,8 +316,17 @@ def test_files_are_told_from_folders_by_what_they_are(
         "    if FAILS:", '    (folder / ".part").touch()\n    if FAILS:'
     )
     made = inputs.prepare(*loaded(tmp_path, text), Pipeline())
-    assert [Path(path).name for path in made.features] == [*"024135"]
-    assert made.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    names = [Path(path).name for path in made.features]
+    assert sorted(names) == [*"012345"]
+    assert made.labels.tolist() == [int(name) % 2 for name in names]
+
+
+def test_files_come_in_one_order_that_mixes_their_classes(tmp_path, cache):
+    """Sorted by class, the first second would meet one class alone."""
+    entry, module = loaded(tmp_path, FILES.replace("EXAMPLES = 6", "EXAMPLES = 200"))
+    made, again = (inputs.prepare(entry, module, Pipeline()) for _ in range(2))
+    assert [*made.features] == [*again.features]
+    assert 0 < sum(made.labels[: len(made.labels) // 4]) < len(made.labels) // 4
 
 
 @pytest.mark.parametrize(
