@@ -66,9 +66,10 @@ def gpus() -> list[str]:
 class Conditions:
     """Load, steal, other processes' CPU and clocks between its making and `read()`."""
 
-    def __init__(self) -> None:
-        """Note the counters and the clocks now."""
-        self._clocks = clocks()
+    def __init__(self, *, clocked: bool = True) -> None:
+        """Note the counters now, and the clocks, which a driver may be slow to read."""
+        self._clocked = clocked
+        self._clocks = clocks() if clocked else {}
         self._load = os.getloadavg()[0]
         self._own = cpu_seconds()
         self._before, self._start = psutil.cpu_times(), time.monotonic()
@@ -99,12 +100,13 @@ class Conditions:
         if time.monotonic() - self._start < LEAST_SECONDS:
             total, steal, foreign = 1.0, 0.0, 0.0
         others = {"foreign_cpu_share": foreign / total}
+        after_clocks = clocks() if self._clocked else {}
         return {
             "load_at_start": self._load,
             "steal_share": steal / total,
             **({} if run_cpu_seconds is None else others),
             **{f"{name}_before": value for name, value in self._clocks.items()},
-            **{f"{name}_after": value for name, value in clocks().items()},
+            **{f"{name}_after": value for name, value in after_clocks.items()},
         }
 
 

@@ -76,7 +76,8 @@ def time_windows(
 
     def between() -> None:
         mark.update(cpu=cpu_seconds(), traces=consumer.traces())
-        mark.update(start=consumer.pulled(), conditions=machine.Conditions())
+        mark.update(start=consumer.pulled())
+        mark.update(conditions=machine.Conditions(clocked=False))
 
     series = timing.measure(window, laying.batches, time.perf_counter, extent, between)
     spent = cpu_seconds() - mark["cpu"]
