@@ -163,9 +163,13 @@ def operations(dataset: tf.data.Dataset) -> dict[Path_, set[str]]:
     library = {f.signature.name: f for f in graph.library.function}
     found: dict[Path_, set[str]] = {}
     (root,) = (node for node in graph.node if node.op == "_Retval")
-    waiting = [({node.name: node for node in graph.node}, root, ())]
+    waiting = [("", {node.name: node for node in graph.node}, root, ())]
+    seen: set[tuple[str, str, Path_]] = set()  # a node may be an input of many others
     while waiting:
-        nodes, node, path = waiting.pop()
+        place, nodes, node, path = waiting.pop()
+        if (place, node.name, path) in seen:
+            continue
+        seen.add((place, node.name, path))
         below = (*path, *_path(node.op)) if node.op.find("Dataset") > 0 else path
         called = [library[name] for name in _called(node)]
         if called and below != path:
@@ -173,9 +177,11 @@ def operations(dataset: tf.data.Dataset) -> dict[Path_, set[str]]:
             for function in called:
                 own = {inner.name: inner for inner in function.node_def}
                 ends = (_name(end) for end in function.ret.values())
-                waiting += [(own, own[end], below) for end in ends if end in own]
+                name = function.signature.name
+                waiting += [(name, own, own[end], below) for end in ends if end in own]
         inputs = (_name(given) for given in node.input)
-        waiting += [(nodes, nodes[given], below) for given in inputs if given in nodes]
+        given_here = (nodes[given] for given in inputs if given in nodes)
+        waiting += [(place, nodes, given, below) for given in given_here]
     return found
 
 

@@ -132,6 +132,18 @@ def test_functions_are_by_the_path_of_the_node_that_calls_them(tmp_path: Path) -
     assert "DecodeCSV" not in found[("Map", "Interleave")]
 
 
+def test_a_node_that_many_others_need_is_looked_at_once() -> None:
+    """Two ways to each of 60 sums in a row are 2**60 in all."""
+
+    def sums(x: tf.Tensor) -> tf.Tensor:
+        for _ in range(60):
+            x = x + x
+        return x
+
+    found = operations(tf.data.Dataset.range(3).map(sums, num_parallel_calls=2))
+    assert "AddV2" in found[("Map",)]
+
+
 SECOND = 10**12
 
 
