@@ -5,7 +5,9 @@
 Each pipeline has costs at known places: a shuffle that refills, a shard that opens, an
 example that takes long. Its rate by the suite stands beside that of a plain script (see
 whole_epochs.py), which runs before and after the suite's runs. The bar is missed where
-they differ by more than 5 % and the suite does not call the trial partly timed. Results
+they differ by more than 5 % and the suite does not call the trial partly timed. Both
+keep to one processor: handing a record from one to the other and back takes longer than
+to parse it, and comes and goes within a run. Results
 go to lumps.json and, as a table, to lumps.md beside it.
 """
 
@@ -13,11 +15,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bench import catalog, lumps, machine, stats, table
@@ -130,6 +134,7 @@ def by_hand(case: Case) -> list[float]:
         capture_output=True,
         text=True,
         check=True,
+        preexec_fn=partial(os.sched_setaffinity, 0, machine.PROCESSORS[-1:]),
     )
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -140,6 +145,7 @@ def by_suite(case: Case, rounds: int, out: Path) -> dict[str, object]:
     workload = str(FOLDER / f"{case.file}.py")
     command = ["run_bench.py", "run", "quick", "--workload", workload, "--strategy"]
     command += ["naive", "--consumer", case.consumer, "--rounds", str(rounds)]
+    command += ["--axis", "cpus=1"]
     subprocess.run(
         [sys.executable, *command, *axes, "--out", str(out)],
         cwd=catalog.ROOT,
