@@ -185,6 +185,12 @@ def operations(dataset: tf.data.Dataset) -> dict[Path_, set[str]]:
     return found
 
 
+def runs_python(dataset: tf.data.Dataset) -> bool:
+    """Whether any function of a dataset calls Python, as a generator's does."""
+    names = set().union(*operations(dataset).values())
+    return any(name.startswith(OPERATIONS["python"]) for name in names)
+
+
 def events(content: bytes) -> Iterator[Event]:
     """The events of a profile in the form that TensorFlow writes."""
     thread = 0

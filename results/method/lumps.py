@@ -63,14 +63,14 @@ CASES = [
         )
         for n, what in SHUFFLES.items()
     ),
-    Case("shards_100", "shards of 100 records open", {"batch_size": 32}),
-    Case("shards_10000", "shards of 10,000 records open", {"batch_size": 64}),
+    Case("shards_100", "shards of 100 records open", {"batch_size": 256}),
+    Case("shards_10000", "shards of 10,000 records open", {"batch_size": 256}),
     Case("stragglers_100", "1 example in 100 is long", {"batch_size": 32}),
     Case("stragglers_1000", "1 example in 1,000 is long", {"batch_size": 32}),
     Case("stragglers_8000", "1 example in 8,000 is long", {"batch_size": 32}),
-    Case("epoch_start", "an epoch begins slowly", {"batch_size": 64}),
+    Case("epoch_start", "an epoch begins slowly", {"batch_size": 256}),
     Case("garbage", "Python collects its garbage", {"batch_size": 32}),
-    Case("cached", "a cache fills, and then serves", {"cache": "mapped"}),
+    Case("cached", "a cache fills, and serves", {"cache": "mapped", "batch_size": 500}),
     Case("rejection", "rejection waits", {"resample": "rejection_known"}),
     Case("pauses", "a generator pauses", {"batch_size": 32}),
     Case(
