@@ -6,11 +6,11 @@ round of every trio; a neighbour's burst does not. So rounds are split: where ti
 flows evenly the robust centre of differences is taken, and what is long at one place in
 nearly all trios is summed, by place, and added.
 
-Tried on 29 recorded trios of photographs and prose beside two busy processes, with
-stalls put in by arithmetic (see results/method/lumps.md): the middle fifth alone shows
-nothing of 5 % by stalls in one turn of 20 or 100; ratios of sums show them and scatter
-1.6 times as much; split by place they come out at 5.0 +- 0.5 % as they should, and
-equal sides scatter as little as by the middle fifth.
+Tried on recorded turns of photographs and prose beside busy processes, with stalls put
+in by arithmetic (results/method/places.md): the middle fifth alone shows nothing of 5 %
+by stalls in one turn of 20 or 100. Ratios of sums show them and scatter several times
+as much. Split by place they come out at their size, and equal sides scatter no more
+than by the middle fifth.
 """
 
 from __future__ import annotations
