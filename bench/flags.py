@@ -67,7 +67,8 @@ FLAGS: dict[str, Flag] = {
         mark="partly timed",
         meaning="an epoch takes longer than was timed, and what was not timed does not "
         "take its usual share, so it is not ranked.",
-        remedy="Time whole epochs: --unit epoch, or fewer examples.",
+        remedy="Time whole epochs: fewer examples, or --unit epoch where nothing is "
+        "resampled.",
         bars=True,
     ),
     "inputs_changed": Flag(

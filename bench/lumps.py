@@ -22,7 +22,7 @@ NOT_WHOLE = f"Not ranked. {FLAGS['partly_timed'].remedy}"
 PART = "Each rate is that of these examples; --unit epoch times them all."
 NEEDED = (
     *("mean_over_usual", "usual_examples_per_second", "stall_factor", "stall_batch"),
-    *("stall_windows", "stall_count", "epoch_batches", "batches_per_sample"),
+    *("stall_windows", "stall_count", "stall_epoch", "stall_width"),
     *("fact_share_timed", "fact_recurs", "fact_not_timed"),
 )
 
@@ -72,10 +72,10 @@ def sentence(row: Row) -> str:
 
 def _why(row: Row) -> str:
     """The place of the longest window, and what is known to happen there."""
-    batch, epoch = row["stall_batch"], row["epoch_batches"]
+    batch, epoch = row["stall_batch"], row["stall_epoch"]
     if pd.isna(batch) or not epoch > 1:
         return ""
-    width = row["batches_per_sample"]
+    width = row["stall_width"]
     at_start = batch < width or batch + width > epoch
     recurs = row.get("fact_recurs")
     if at_start and isinstance(recurs, str) and recurs:

@@ -19,6 +19,7 @@ from bench.work import Work
 # A whole epoch may take so many times as long as the steady phase should. A buffer of
 # 80,000 records that is filled in three seconds is then timed whole in any sweep.
 WHOLE = 8
+LEAST_WHOLE_SECONDS = 5.0  # short runs, which choose who races, time whole epochs too
 GUESSING = 32  # steps, before the first window is tried
 
 
@@ -65,13 +66,16 @@ def time_windows(
     p, flags = work.pipeline, found["flags"]
     earlier = effort.windows
     with clock.time("check"):
-        beat = work.rhythm(held=held, counting=0 if earlier else effort.steady_seconds)
-    if earlier:
-        beat = replace(beat, epoch=earlier.epoch)
+        if earlier:
+            beat = work.rhythm(held=held, epoch=earlier.epoch)
+        else:
+            beat = work.rhythm(held=held, counting=effort.steady_seconds)
     _first_and_fill(consumer, work, clock)
     with clock.time("calibrate"):
         laying, extent = _laid(consumer, beat, effort)
         window = consumer.window(laying.batches, laying.start)
+        if not effort.warmup_seconds:
+            window()  # what a new iterator does first is no part of an epoch
     mark = {}
 
     def between() -> None:
@@ -299,7 +303,7 @@ def _laid(
     Runs with the same windows at the same places of the stream can be compared place by
     place: what is long there in all of them is the pipeline's, and not a neighbour's.
     """
-    most = WHOLE * effort.steady_seconds
+    most = max(LEAST_WHOLE_SECONDS, WHOLE * effort.steady_seconds)
     earlier = effort.windows
     if earlier:
         laying = Laying(earlier.batches, 0, earlier.start)
@@ -307,6 +311,7 @@ def _laid(
         return laying, timing.Extent(
             warmup_seconds=effort.warmup_seconds,
             steady_seconds=effort.steady_seconds,
+            most_seconds=most,
             **counts,
         )
     least, seconds = _calibrated(

@@ -24,7 +24,6 @@ import pandas as pd
 QUIET = 0.05  # of all processors' time; the counters tell no less of a second
 FEWEST_RUNS = 3  # of which most must agree on a place
 BEYOND = 1.2  # times what a place explains: more is not the jitter of a window
-MOST_AGREE = 0.25
 LONG = 2.0  # times the usual window
 # Runs with the same of these have the same windows at the same places.
 LAYOUT = ("batches_per_sample", "start_batches", "samples", "input_fingerprint")
@@ -33,14 +32,11 @@ LAYOUT = ("batches_per_sample", "start_batches", "samples", "input_fingerprint")
 def centres(windows: np.ndarray) -> np.ndarray:
     """How long each place takes as a multiple of its run's usual window, `[places]`.
 
-    The lower quarter over runs, and not their median: what the pipeline spends at a
-    place it spends in all runs, and of five runs three may have met a burst there.
-
     Args:
         windows: Seconds, `[runs, places]`.
     """
     usual = np.median(windows, axis=1, keepdims=True)
-    return np.quantile(windows / usual, MOST_AGREE, axis=0, method="lower")
+    return np.median(windows / usual, axis=0)
 
 
 def without_neighbours(windows: np.ndarray, quiet: np.ndarray) -> np.ndarray:
@@ -82,7 +78,8 @@ def add(runs: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
 def stalls(runs: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
     """The longest window of each trial.
 
-    Columns: `machine` and `key`; `stall_factor`, its time as a multiple of the usual
+    Columns: `machine` and `key`; `stall_width`, batches in a window, and `stall_epoch`,
+    in an epoch; `stall_factor`, its time as a multiple of the usual
     one's, at the place where most runs have it; `stall_batch`, where in an epoch that
     is, in batches; NaN where the length of an epoch is not known; `stall_windows`, how
     many windows were timed; `stall_count`, how many took more than `LONG` times the
@@ -104,8 +101,10 @@ def stalls(runs: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
         epoch = first["epoch_batches"]
         where = start % epoch if epoch > 0 else np.nan
         many = int((place > LONG).sum())
-        rows.append((machine, key, place[at], where, len(place), many))
-    names = ("stall_factor", "stall_batch", "stall_windows", "stall_count")
+        width = first["batches_per_sample"]
+        rows.append((machine, key, width, epoch, place[at], where, len(place), many))
+    names = ("stall_width", "stall_epoch", "stall_factor", "stall_batch")
+    names += ("stall_windows", "stall_count")
     return pd.DataFrame(rows, columns=["machine", "key", *names])
 
 
@@ -113,7 +112,7 @@ def _cleaned(runs: pd.DataFrame, samples: pd.DataFrame) -> pd.Series:
     """The means of runs that stood beside others, with what these took taken out."""
     quiet = runs["foreign_share"].fillna(1.0) <= QUIET
     timed = runs["unit"].eq("window") & runs["consumer"].ne("serve")
-    placed = runs[timed & runs["epoch_batches"].gt(0) & runs["error"].eq("")]
+    placed = runs[timed & _in_place(runs) & runs["error"].eq("")]
     values = _by_run(samples) if not quiet[placed.index].all() else {}
     means = [pd.Series(dtype=float)]
     by = ["folder", "machine", "key", *LAYOUT]
@@ -124,6 +123,16 @@ def _cleaned(runs: pd.DataFrame, samples: pd.DataFrame) -> pd.Series:
             cleaned = without_neighbours(windows, own)
             means.append(pd.Series(cleaned, index=alike.index))
     return pd.concat(means)
+
+
+def _in_place(runs: pd.DataFrame) -> pd.Series:
+    """Whether each run meets the same examples at the same places as others do.
+
+    A shuffle draws anew for each iterator, and the first run, which lays the windows,
+    makes more of them than those that lay theirs alike.
+    """
+    shuffled = runs["shuffle_buffer"].gt(0) & ~runs["laid_alike"]
+    return runs["epoch_batches"].gt(0) & runs["deterministic"] & ~shuffled
 
 
 def _by_run(samples: pd.DataFrame) -> dict[int, np.ndarray]:

@@ -8,9 +8,9 @@ passes. So an epoch is the longest period, and a rate is true for whole epochs.
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 
+from bench.machine import PROCESSORS
 from bench.pipeline import Calls, Pipeline
 
 MOST_WINDOWS = 1000  # in an epoch: more would only fill the record
@@ -54,7 +54,8 @@ class Rhythm:
         if not self.epoch or batches >= self.epoch * (1 - NEARLY):
             return ""
         place = start % self.epoch
-        if self.buffer and place + batches > self.epoch - self.buffer:
+        filled = place >= 1 and place + batches <= self.epoch - self.buffer
+        if self.buffer and not filled:
             return self.recurs
         if not self.buffer and self.recurs:
             return self.recurs
@@ -107,7 +108,7 @@ def rhythm(
         buffer = min(p.shuffle_buffer, count) / size
         recurs = "the shuffle buffer fills"
     if p.resample == "split":
-        epoch, buffer, recurs = 2 * (count - rare) / size, 0.0, ""
+        epoch, buffer = 2 * (count - rare) / size, 2 * buffer
     elif p.resample != "none":
         epoch, buffer = 2 * rare / size, 0.0
         recurs = f"resample={p.resample} searches the rare class"
@@ -124,7 +125,7 @@ def rhythm(
 
 def together(p: Pipeline) -> int:
     """Batches that may arrive at once: of all parallel calls, or of all open files."""
-    calls = _number(p.map_parallel_calls, os.cpu_count() or 1)
+    calls = _number(p.map_parallel_calls, p.cpus or len(PROCESSORS))
     batch_by_batch = p.order == "batch_map" and p.placement == "dataset"
     in_maps = calls if batch_by_batch else -(-calls // p.batch_size)
     records = p.interleave_cycle_length * p.interleave_block_length

@@ -6,7 +6,7 @@ import datetime
 import itertools
 import math
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -37,6 +37,7 @@ def rounds(
     sweep: str,
     seed: int,
     done: frozenset[tuple[str, int]] = frozenset(),
+    earlier: Iterable[Run] = (),
     time_is_up: Callable[[], bool] = lambda: False,
     seconds_left: Callable[[], float] = lambda: math.inf,
     wanted: Callable[[int], Mapping[str, Effort]] | None = None,
@@ -56,6 +57,7 @@ def rounds(
         seed: Of the random orders; stored.
         done: Keys and rounds that are there already, when resuming.
         time_is_up: Asked before each run.
+        earlier: Runs that are there already, whose windows later ones are laid like.
         seconds_left: What is left of the budget, asked before each run, which may last
             a little longer than that and no more: what hangs ends with the budget.
         wanted: The effort of each trial that runs in a round of this number, by key;
@@ -66,6 +68,8 @@ def rounds(
     wanted = wanted or (lambda number: every if number < effort.rounds else {})
     made = repeated = 0
     laid: dict[tuple[str, float], Windows] = {}
+    for run in earlier:
+        laid |= _laying(run)
     longest = 0.0  # of the runs that went well; seconds
 
     def left_for_one() -> float:
@@ -91,7 +95,8 @@ def rounds(
                 place = _Place(sweep, seed, number, order.index(trial))
                 own = _as_laid(efforts, trial, laid)
                 run = _run(trial, executor, own, place, left_for_one())
-                laid |= _laying(run)
+                if not _disturbed(run):
+                    laid |= _laying(run)
                 made += 1
                 if run.measured.error is None:
                     longest = max(longest, run.seconds)

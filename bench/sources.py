@@ -11,7 +11,7 @@ from bench.catalog import Entry
 from bench.inputs import Inputs
 from bench.pipeline import Pipeline, interleave
 
-COUNTED = 256  # records at a time
+COUNTED = 16  # records at a time
 
 
 def source(

@@ -227,6 +227,7 @@ def sweep(
         sweep=made.sweep,
         seed=made.seed,
         done=done,
+        earlier=tuple(there),
         time_is_up=time_is_up,
         seconds_left=seconds_left,
         wanted=race.wanted if race else None,

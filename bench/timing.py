@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 RAMP_WINDOWS = 4
 RAMP_TOLERANCE = 0.05
 FEWEST_WINDOWS = 3
+LATE = 3  # times as long as it may take: then a run no longer waits for its windows
 
 
 @dataclass
@@ -64,7 +65,7 @@ class Extent:
 
     def warm(self, series: Series) -> bool:
         """Whether the ramp is over: as an earlier one, settled, or at its limit."""
-        if self.ramp_windows:
+        if self.ramp_windows and series.ramp_seconds < LATE * self.warmup_seconds:
             return len(series.ramp) >= self.ramp_windows
         return series.settled or series.ramp_seconds >= self.warmup_seconds
 
@@ -75,9 +76,10 @@ class Extent:
         three windows of ten would count a refill three times too often, or not at all.
         """
         count, seconds = len(series.steady), series.steady_seconds
-        if count < FEWEST_WINDOWS:
+        late = self.per_epoch == 1 and count and seconds / count > self.most_seconds / 2
+        if count < FEWEST_WINDOWS and not late:  # one window may be an epoch, and long
             return False
-        if self.steady_windows:
+        if self.steady_windows and seconds < LATE * self.most_seconds:
             return count >= self.steady_windows
         whole = not self.per_epoch or count % self.per_epoch == 0
         return seconds >= self.steady_seconds and (whole or seconds > self.most_seconds)

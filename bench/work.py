@@ -100,20 +100,26 @@ class Work:
             self.rank = traced.structured_outputs.shape.rank - 1
         return self.rank
 
-    def rhythm(self, *, held: bool = False, counting: float = 0.0) -> Rhythm:
+    def rhythm(
+        self, *, held: bool = False, counting: float = 0.0, epoch: float = 0.0
+    ) -> Rhythm:
         """When the pipeline's costs recur.
 
         Args:
             held: Whether one batch in memory is all that is asked for.
             counting: How long to count the records of files, whose number only reading
                 tells; seconds. What takes longer has as many as it was asked to make.
+            epoch: Batches in an epoch where an earlier run has counted them.
         """
         rare, files, count = 0, 0, self.inputs.count
         if self.pipeline.resample != "none":
             labels = self.class_labels
             count, rare = len(labels), int(np.bincount(labels, minlength=2).min())
+        elif epoch:
+            count = round(epoch * self.pipeline.batch_size)
         if self.entry.reads_files:
             files = len(self.inputs.features)
+            counting = 0.0 if held else counting
             raw = self._source(self._bare(self.pipeline)) if counting else None
             count = (raw and sources.records(raw, counting)) or count
         return rhythm(self.pipeline, count, rare=rare, files=files, held=held)

@@ -73,6 +73,9 @@ def test_resampling_goes_by_the_rare_class():
     split = rhythm.rhythm(Pipeline(batch_size=10, resample="split"), 1000, rare=20)
     assert split.epoch == 196.0
     assert split.hidden(start=0, batches=2) == ""
+    shuffled = Pipeline(batch_size=10, resample="split", shuffle_buffer=900)
+    beat = rhythm.rhythm(shuffled, 1000, rare=20)
+    assert beat.hidden(start=40, batches=20) == "the shuffle buffer fills"
 
 
 @pytest.mark.parametrize(

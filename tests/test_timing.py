@@ -145,7 +145,30 @@ def test_a_later_run_has_as_many_windows_as_the_first() -> None:
     """However long they take."""
     clock = Clock(forever(9.0))
     extent = timing.Extent(
-        warmup_seconds=1, steady_seconds=1, ramp_windows=3, steady_windows=5
+        warmup_seconds=10, steady_seconds=1, ramp_windows=3, steady_windows=5
     )
     series = timing.measure(clock.window, 1, clock, extent)
     assert (len(series.ramp), len(series.steady)) == (3, 5)
+
+
+def test_a_later_run_does_not_wait_for_its_windows_for_ever() -> None:
+    """Three times as long as they may take."""
+    clock = Clock(forever(10.0))
+    extent = timing.Extent(
+        warmup_seconds=1,
+        steady_seconds=1,
+        most_seconds=8,
+        ramp_windows=90,
+        steady_windows=90,
+    )
+    series = timing.measure(clock.window, 1, clock, extent)
+    assert (len(series.ramp), len(series.steady)) == (1, 3)
+
+
+def test_one_long_window_may_be_a_whole_epoch() -> None:
+    """Two more would take three times as long as it may."""
+    clock = Clock(forever(7.0))
+    extent = timing.Extent(
+        warmup_seconds=0, steady_seconds=1, per_epoch=1, most_seconds=8
+    )
+    assert len(timing.measure(clock.window, 1, clock, extent).steady) == 1

@@ -108,8 +108,7 @@ def compared(case: Case, rounds: int) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder:
         suite = by_suite(case, rounds, Path(folder) / "out")
     truth += by_hand(case)
-    # A neighbour only takes time, so the middle of the faster half is nearest.
-    rate = statistics.median(sorted(truth)[len(truth) // 2 :])
+    rate = statistics.harmonic_mean(truth)  # examples over seconds, all of them
     ratio = suite["rate"] / rate
     held = abs(ratio - 1) <= BAR or suite["partly_timed"]
     return {
