@@ -293,21 +293,21 @@ def _unlike(kept: Kept, fresh: Kept, metric: str, *, same: bool) -> str:
         return differing
     if metric not in kept.runs or metric not in fresh.runs:
         return f"one side has no {metric}"
-    if metric == "latency_p95":
-        return _unlike_windows(kept, fresh)
+    if metric in ("latency_p95", "longest_stall"):
+        return _unlike_windows(kept, fresh, find(metric).short)
     return ""
 
 
-def _unlike_windows(kept: Kept, fresh: Kept) -> str:
-    """Why the 95th percentiles of two sides' windows cannot be compared, or empty."""
+def _unlike_windows(kept: Kept, fresh: Kept, name: str) -> str:
+    """Why what is far out in two sides' windows cannot be compared, or empty."""
     if not kept.windows:
         return "the baseline does not say how many windows it rests on: save it anew"
     base, head = (np.median(side.windows, axis=0) for side in (kept, fresh))
     for a, b, what in zip(base, head, ("windows", "batches in a window"), strict=True):
         if max(a, b) > MOST_UNLIKE * min(a, b):
             return (
-                f"a run has {a:g} {what} in base and {b:g} in head, and a 95th "
-                "percentile depends on that number"
+                f"a run has {a:g} {what} in base and {b:g} in head, and the "
+                f"{name} depends on that number"
             )
     return ""
 

@@ -57,7 +57,11 @@ def control(trio: Trio, metric: str) -> tuple[float, float]:
 
 
 def over_trios(
-    logs: Sequence[np.ndarray], errors: Sequence[float], metric: str
+    logs: Sequence[np.ndarray],
+    errors: Sequence[float],
+    metric: str,
+    *,
+    placed: bool = True,
 ) -> tuple[list[tuple[float, float]], list[tuple[float, float]], Places | None]:
     """Log-ratios of head and of the control in each trio, with their errors.
 
@@ -69,6 +73,7 @@ def over_trios(
         errors: Of each of them, from `error`; a bootstrap, which long places do not
             move.
         metric: Of the guard.
+        placed: Whether all trios meet the same examples in the same rounds.
 
     Returns:
         Head's, the control's, and what the places have in common; None where a metric
@@ -77,7 +82,7 @@ def over_trios(
     known_metric = guard_metrics.find(metric)
     if known_metric.longest:
         logs, errors = longest(logs), [0.0] * len(logs)
-    if not known_metric.by_place:
+    if not (known_metric.by_place and placed):
         both = list(zip(logs, errors, strict=True))
         heads = [(_of_head(one), CONTROL_SHARE**0.5 * known) for one, known in both]
         return heads, [(_of_control(one), known) for one, known in both], None

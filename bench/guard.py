@@ -114,9 +114,9 @@ def _left_out(hearings: Sequence[Hearing]) -> list[str]:
     names = guard_metrics.left_out(trials, looked_at)
     lines = [f"{', '.join(names)}; --metric adds them."] if names else []
     met = [
-        f"{hearing.met:,} batches of {hearing.case.key}"
+        f"{hearing.batches_met:,} batches of {hearing.case.key}"
         for hearing in hearings
-        if hearing.met
+        if hearing.batches_met
     ]
     if met:
         lines.append(f"what comes less than once in {', or in '.join(met)}.")

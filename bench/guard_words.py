@@ -144,8 +144,8 @@ def shown(text: str, longest: int = 300) -> str:
 def _false_alarms(guarded: Guarded) -> str:
     if guarded.false_alarms is None:
         return UNKNOWN_RATE
-    count = len(guarded.rows)
-    together = f", all {count} rows together," if count > 1 else ""
+    count = sum(not METRICS[row.metric].phases for row in guarded.rows)
+    together = f", all {count} rows of turns together," if count > 1 else ""
     return (
         f"Expected false alarms{together} if nothing changed: at most "
         f"{100 * guarded.false_alarms:.2g} %."

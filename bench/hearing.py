@@ -28,7 +28,8 @@ MOST_TURN_SECONDS = 4.0
 # epoch, at the same places: what comes once in 2,000 batches is then met by each.
 COVERING_TRIOS = 4
 COVERING_BATCHES = 2000
-COVERING_SECONDS = 48.0  # at most, of all of them
+MOST_COVERING_SECONDS = 12.0  # of each
+REACHING = 1.1  # times what a trio should need to come to a place
 COVERING_SHARE = 0.9  # of the time that is left
 NEARLY = 0.9  # of the rounds that are wanted
 RESTLESS_SHARE = 0.1  # of the turns: what fewer disturbed is not in their middle fifth
@@ -67,7 +68,7 @@ class Hearing:
         self.watches: list[Watch | PhaseWatch] = [
             PhaseWatch(case.key, name, threshold)
             if METRICS[name].phases
-            else Watch(case.key, name, threshold, alpha, apart)
+            else Watch(case.key, name, threshold, alpha, apart, placed=_placed(case))
             for name, threshold in wanted.items()
         ]
         self.setup = 0.0
@@ -75,7 +76,7 @@ class Hearing:
         self.head_seconds: list[float] = []
         self.cpu_seconds = 0.0
         self.turns = self.restless = 0
-        self.met = 0  # batches that a process of some trio met
+        self.met: list[int] = []  # batches that a process of each trio met
         self.covering = 0  # trios that met their goal, or had their share of the time
         self.round_seconds = 0.0  # of its first one
         self.goal = 0  # rounds that trios are to have; 0 before it is known
@@ -115,11 +116,12 @@ class Hearing:
         ratios = by_turns[0].ratios
         if len(ratios) >= evidence.LEAST_TRIOS and self._covers():
             return max(LEAST_TURN_SECONDS, self._covering_seconds(share))
+        reaching = self._reaching_seconds()
         wanted = evidence.best_turn_seconds(ratios, taken, self.setup)
         enough = ENOUGH_FOR_PHASES if self.judges_phases else ENOUGH_TRIOS
         few = share / max(1, enough - len(ratios)) - self.setup
         wanted = min(wanted, few, MOST_TURN_SECONDS)
-        return max(LEAST_TURN_SECONDS, wanted)
+        return max(LEAST_TURN_SECONDS, wanted, min(reaching, share - self.setup))
 
     @property
     def judges_phases(self) -> bool:
@@ -149,7 +151,16 @@ class Hearing:
     def _covers(self) -> bool:
         """Whether the next trio is to meet many places, and not only to be compared."""
         watches = [watch for watch in self._by_turns() if watch.open]
-        return not any(watch.flagged or watch.covered for watch in watches)
+        return any(not (watch.flagged or watch.covered) for watch in watches)
+
+    def _reaching_seconds(self) -> float:
+        """How long a trio takes to the last place that is long, where one is flagged.
+
+        Shorter ones would not confirm it.
+        """
+        flagged = [w for w in self._by_turns() if w.open and w.flagged]
+        last = max((watch.last_long_place for watch in flagged), default=-1)
+        return REACHING * (last + 1) * self.round_seconds
 
     def _by_turns(self) -> list[Watch]:
         return [watch for watch in self.watches if isinstance(watch, Watch)]
@@ -158,25 +169,31 @@ class Hearing:
         """How long the next trio takes turns to meet its goal, within this share."""
         left = COVERING_TRIOS - self.covering
         most = COVERING_SHARE * share / max(1, left) - self.setup
-        seconds = min(most, COVERING_SECONDS / COVERING_TRIOS)
-        wanted = self.goal * self.round_seconds
-        if wanted > seconds:  # not to be reached: then as far as the time goes
-            self.goal = max(1, int(seconds / self.round_seconds))
-        return min(wanted, seconds)
+        return min(self.goal * self.round_seconds, most, MOST_COVERING_SECONDS)
 
     def _cover(self, trio: Trio, seconds: float) -> None:
         """Take note of how many places a trio met; its turns took these seconds."""
         head, rounds = trio.measured[2], len(trio.turns)
-        self.met = max(self.met, rounds * head.batches_per_sample)
+        self.met.append(rounds * head.batches_per_sample)
+        # Slow batches take longer than was asked: whole rounds are taken.
+        every = sum(turn.seconds for row in trio.turns for turn in row)
+        taken = min(trio.seconds, every * head.batches_per_sample)
         if not self.goal:
-            self.round_seconds = seconds / rounds
+            self.round_seconds = max(seconds, taken) / rounds
             batches = max(COVERING_BATCHES, head.epoch_batches)
             self.goal = -int(-batches // max(1, head.batches_per_sample))
-        had_time = seconds >= NEARLY * self.goal * self.round_seconds
+        had_time = max(seconds, taken) >= NEARLY * MOST_COVERING_SECONDS
         self.covering += had_time or rounds >= NEARLY * self.goal
         if self.covering >= COVERING_TRIOS:
             for watch in self._by_turns():
                 watch.cover()
+
+    @property
+    def batches_met(self) -> int:
+        """Batches that three trios met, among which stalls show; 0 if fewer ran."""
+        longest = sorted(self.met, reverse=True)
+        enough = len(longest) >= evidence.LEAST_TRIOS
+        return longest[evidence.LEAST_TRIOS - 1] if enough else 0
 
     def end(self, verdict: Verdict, cause: str) -> None:
         """What is still open cannot be settled; what is settled stands."""
@@ -225,6 +242,12 @@ class Hearing:
         """The median of head's turns, for the history."""
         size = self.case.head.trial.pipeline.batch_size
         return float(np.median(self.head_seconds)) / size
+
+
+def _placed(case: Case) -> bool:
+    """Whether both sides meet the same examples in the same rounds of every trio."""
+    sides = (case.base, case.head)
+    return not any(side and side.server.protocol in turns.UNPLACED for side in sides)
 
 
 def _absent(case: Case) -> dict[str, Row]:

@@ -143,9 +143,15 @@ def _begin_anew(servers: Sequence[Executor]) -> None:
 
 
 def _repeatable(ready: dict) -> dict:
-    """How a process got ready, without the windows that only calibrating made."""
+    """How a process got ready, with steps for the windows that only calibrating made.
+
+    So the next trio begins its turns at the same place of the stream.
+    """
     batches = ready["batches"]
-    pulled = [entry for entry in ready["pulled"] if entry[0] in (0, batches)]
+    pulled = [
+        [size, pulls] if size in (0, batches) else [0, size * pulls]
+        for size, pulls in ready["pulled"]
+    ]
     return {"batches": batches, "pulled": pulled}
 
 

@@ -40,6 +40,8 @@ class Places:
 
     Attributes:
         long: Whether each place is long in most trios, `[places]`.
+        met: How many places enough trios met.
+        whole: Whether each trio met all long places.
         head: What long places add to each trio's log-ratio of head to both bases.
         control: The same of the control to base.
         block: Rounds to sum before differences are taken: 1, or `BLOCK` where head and
@@ -50,6 +52,8 @@ class Places:
     """
 
     long: np.ndarray
+    met: int
+    whole: list[bool]
     head: np.ndarray
     control: np.ndarray
     block: int
@@ -68,6 +72,7 @@ def compare(logs: Sequence[np.ndarray]) -> Places:
     times = _padded([np.exp(one - mid) for one, mid in zip(logs, usual, strict=True)])
     long = _long(times)
     block = BLOCK if _differ(times, long) else 1
+    last = int(np.flatnonzero(long).max(initial=-1))
     even = np.count_nonzero(_met(times) & ~long)
     sums = _sums(times, long)
     total = np.log(even + sums)
@@ -76,6 +81,8 @@ def compare(logs: Sequence[np.ndarray]) -> Places:
     shares = np.maximum(0.0, beyond.mean(axis=0))
     return Places(
         long=long,
+        met=int(np.count_nonzero(_met(times))),
+        whole=[len(one) > last for one in logs],
         head=total[:, 2] - total[:, :2].mean(axis=1),
         control=total[:, 1] - total[:, 0],
         block=block,
@@ -95,8 +102,8 @@ def blocks(logs: np.ndarray, block: int) -> np.ndarray:
 def longest(logs: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Logs of the longest turns in most trios, `[1, 3]` of each trio.
 
-    Each side's is at the place where it is longest in nearly all trios; a trio that did
-    not come so far has what it took in the others.
+    Each role has its own, where it is longest in nearly all trios; a trio that did not
+    come so far has what it took in the others.
 
     Args:
         logs: As for `compare`.
@@ -104,7 +111,7 @@ def longest(logs: Sequence[np.ndarray]) -> list[np.ndarray]:
     usual = np.array([np.median(one, axis=0) for one in logs])
     times = _padded([np.exp(one - mid) for one, mid in zip(logs, usual, strict=True)])
     lower = _lower(times)
-    at = np.append([lower[:, :2].mean(axis=1).argmax()] * 2, lower[:, 2].argmax())
+    at = lower.argmax(axis=0)
     own = np.log(times[:, at, range(ROLES)])
     own = np.where(np.isnan(own), np.nanmedian(own, axis=0), own) + usual
     return list(own[:, None])
@@ -125,7 +132,11 @@ def _met(times: np.ndarray) -> np.ndarray:
 
 
 def _long(times: np.ndarray) -> np.ndarray:
-    """Whether each place is long: in base and its control, or in head."""
+    """Whether each place is long in any of the three, by one rule for all.
+
+    A rule that asked more of the bases than of head would add what bursts leave to head
+    alone.
+    """
     known = (~np.isnan(times)).sum(axis=0)
     every = times.reshape(-1, ROLES)
     jitter = median_abs_deviation(every, scale="normal", nan_policy="omit")
@@ -133,7 +144,7 @@ def _long(times: np.ndarray) -> np.ndarray:
     edge = np.where(few, CERTAINLY, np.maximum(SLIGHTLY, 1 + JITTERS * jitter))
     agreeing = (times > edge).sum(axis=0)
     high = (known >= FEWEST_TRIOS) & (agreeing >= AGREE * known)
-    return (high[:, 0] & high[:, 1]) | high[:, 2]
+    return high.any(axis=1)
 
 
 def _sums(times: np.ndarray, long: np.ndarray) -> np.ndarray:

@@ -22,9 +22,11 @@ from pathlib import Path
 from bench.errors import UsageError
 from bench.machine import cpu_seconds
 
-PROTOCOL = 3  # of the turns; a base revision with another one cannot take part
+PROTOCOL = 4  # of the turns; a base revision with another one cannot take part
 CHECKS_EACH = 1  # or with this one: it checks every process, so head's are checked too
 QUIET_UNTOLD = 2  # or with this one: whether it became quiet is not known
+SHUFFLED_ANEW = 3  # or with this one: each trio shuffles in another order
+UNPLACED = (CHECKS_EACH, QUIET_UNTOLD, SHUFFLED_ANEW)  # so its stalls wander
 POLL_SECONDS = 0.1
 DISMISSED = "no turns were taken: another process was lost"
 QUIET_SHARE = 0.05
@@ -188,7 +190,7 @@ def check_protocol(protocol: int, tree: object) -> None:
     Raises:
         UsageError: It cannot take turns with this one.
     """
-    if protocol not in (CHECKS_EACH, QUIET_UNTOLD, PROTOCOL):
+    if protocol not in (*UNPLACED, PROTOCOL):
         raise UsageError(
             f"The harness in {tree} takes turns by protocol {protocol} and this one by "
             f"{PROTOCOL}: they cannot be compared live. Compare result folders: guard "

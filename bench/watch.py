@@ -36,17 +36,25 @@ class Watch:
         threshold: float,
         alpha: float,
         apart: float = 0.0,
+        *,
+        placed: bool = True,
     ) -> None:
-        """Nothing known yet; alpha is this row's own share, `apart` as in evidence."""
+        """Nothing known yet; alpha is this row's own share, `apart` as in evidence.
+
+        Places are told apart only where both sides are `placed`: where a round of turns
+        meets the same examples in every trio.
+        """
         self.key, self.metric, self.threshold = key, metric, threshold
-        self.alpha, self.apart = alpha, apart
+        self.alpha, self.apart, self.placed = alpha, apart, placed
         self.due = np.log1p(threshold) / 2
         self.ratios: list[tuple[float, float]] = []
         self.controls: list[tuple[float, float]] = []
         self.logs: list[np.ndarray] = []  # of each trio's turns
         self.errors: list[float] = []  # within each
+        self.whole: list[bool] = []  # whether it met all long places
         self.places: Places | None = None  # what they have in common
-        self.covered = not find(metric).by_place
+        known = find(metric)
+        self.covered = not (known.by_place or known.longest)
         self.turns = 0
         self.interval = stats.Interval(np.nan, np.nan, np.nan, 0)
         self.verdict = "unknown"
@@ -63,15 +71,35 @@ class Watch:
         self.changed = self.changed or differ(*outputs)
         self.logs.append(evidence.turn_logs(trio, self.metric))
         self.errors.append(evidence.error(self.logs[-1]))
-        known = evidence.over_trios(self.logs, self.errors, self.metric)
+        known = evidence.over_trios(
+            self.logs, self.errors, self.metric, placed=self.placed
+        )
         self.ratios, self.controls, self.places = known
+        self.whole = self.places.whole if self.places else [True] * len(self.ratios)
         self._taken()
 
     def take(self, ratio: tuple[float, float], control: tuple[float, float]) -> None:
         """The same from a trio's log-ratios of head and control, with their errors."""
         self.ratios.append(ratio)
         self.controls.append(control)
+        self.whole.append(True)
         self._taken()
+
+    def _counted(self) -> list[int]:
+        """The trios that say what they met: those that met all long places.
+
+        Another one's share of stalls is what the others have, and so no evidence.
+        """
+        whole = [number for number, one in enumerate(self.whole) if one]
+        every = list(range(len(self.ratios)))
+        return whole if len(whole) >= evidence.LEAST_TRIOS else every
+
+    @property
+    def last_long_place(self) -> int:
+        """The last round in which something takes long; -1 if none does."""
+        if self.places is None:
+            return -1
+        return int(np.flatnonzero(self.places.long).max(initial=-1))
 
     def cover(self) -> None:
         """The trios have met what they should: now the verdict may be `unchanged`."""
@@ -80,7 +108,7 @@ class Watch:
 
     def _taken(self) -> None:
         if self.flagged:
-            if len(self.ratios) < self.flagged_at + CONFIRMING:
+            if sum(self.whole[self.flagged_at :]) < CONFIRMING:
                 return
             self._confirm(self._known())
         if self.settled:
@@ -115,14 +143,14 @@ class Watch:
         back = stats.verdict(found, self.threshold) == "unchanged"
         if back or not self.flagged:
             self._look(found)
-        enough = len(self.ratios) >= evidence.LEAST_TRIOS + CONFIRMING
+        enough = len(self._counted()) >= evidence.LEAST_TRIOS + CONFIRMING
         if self.flagged and not back and enough:
-            self._confirm(found, len(self.ratios) // 2)
+            self._confirm(found, len(self._counted()) // 2)
 
     def interrupt(self) -> None:
         """No more trios, and no look: what is not settled stays unknown."""
         if not (self.settled or self.closed):
-            self.interval = self._known()
+            self.interval, self.verdict = self._known(), "unknown"
             self.cause = (
                 "interrupted before it was settled, after "
                 f"{plural(len(self.ratios), 'trio')} of processes"
@@ -170,7 +198,7 @@ class Watch:
         base, head = self.places.lumps
         if max(base, head) < WORTH_SAYING and head - base < self.threshold / 2:
             return ""
-        long, windows = int(self.places.long.sum()), len(self.places.long)
+        long, windows = int(self.places.long.sum()), self.places.met
         return (
             f"stalls take {100 * head:.1f} % of head's time and {100 * base:.1f} % of "
             f"base's: {long:,} of {windows:,} windows, up to "
@@ -212,7 +240,12 @@ class Watch:
     def _known(self, share: float = 1.0) -> stats.Interval:
         """The interval by now, for a share of what is left of alpha."""
         alpha = self.alpha * share
-        return evidence.interval(self.ratios, alpha, self.controls, self.apart)
+        counted = self._counted()
+        ratios, controls = (
+            [values[number] for number in counted]
+            for values in (self.ratios, self.controls)
+        )
+        return evidence.interval(ratios, alpha, controls, self.apart)
 
     def _look(self, found: stats.Interval) -> None:
         self.interval, verdict = found, stats.verdict(found, self.threshold)
@@ -235,7 +268,8 @@ class Watch:
     def _confirm(self, found: stats.Interval, latest: int = CONFIRMING) -> None:
         """The latest trios and those before say so by themselves, and all together."""
         self.interval = found
-        sets = [self.ratios[:-latest], self.ratios[-latest:]]
+        counted = [self.ratios[number] for number in self._counted()]
+        sets = [counted[:-latest], counted[-latest:]]
         logs = [np.log(evidence.interval(s, self.alpha).estimate) for s in sets]
         sign = 1 if self.flagged == "slower" else -1
         beyond = min(sign * one for one in logs) > np.log1p(self.threshold)

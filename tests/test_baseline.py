@@ -229,13 +229,13 @@ def p95(samples: int, batches: int = 20, seed: int = 0):
     [
         (
             p95(100),
-            "a run has 12 windows in base and 100 in head, and a 95th percentile "
-            "depends on that number",
+            "a run has 12 windows in base and 100 in head, and the p95 of "
+            "windows depends on that number",
         ),
         (
             p95(12, batches=8),
-            "a run has 20 batches in a window in base and 8 in head, and a 95th "
-            "percentile depends on that number",
+            "a run has 20 batches in a window in base and 8 in head, and the p95 of "
+            "windows depends on that number",
         ),
         (p95(14, batches=24, seed=1), ""),
     ],

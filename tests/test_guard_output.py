@@ -77,8 +77,8 @@ def test_the_terminal_says_all_that_the_verdicts_rest_on():
         "photographs: time grew by +5.1 % (+4.3 to +6.0 %), all of it beyond 3 %",
         "A/A control, base against base: prose: time -0.1 % (-0.6 to +0.4 %), "
         "4 trios: within its limit of 1.5 %.",
-        "Expected false alarms, all 2 rows together, if nothing changed: at most "
-        "4.9 %.",
+        "Expected false alarms, all 2 rows of turns together, if nothing changed: at "
+        "most 4.9 %.",
     ]
 
 

@@ -15,10 +15,9 @@ from bench.pipeline import Pipeline
 from bench.requests import Outcome
 from bench.trial import Effort, Failure, Measured, Trial
 from bench.turns import (
-    CHECKS_EACH,
     ORDERS,
     PROTOCOL,
-    QUIET_UNTOLD,
+    UNPLACED,
     Caller,
     Dismissed,
     Lane,
@@ -212,12 +211,12 @@ def taken(told):
 
 def test_processes_of_an_older_harness_are_known_when_they_come():
     """One that cannot take turns is refused; one that checks each process is noted."""
-    for older in (CHECKS_EACH, QUIET_UNTOLD):
+    for older in UNPLACED:
         assert taken(older).protocol == older
     with pytest.raises(UsageError) as error:
         taken(0)
     assert str(error.value) == (
-        "The harness in /base takes turns by protocol 0 and this one by 3: they cannot "
+        "The harness in /base takes turns by protocol 0 and this one by 4: they cannot "
         "be compared live. Compare result folders: guard A B."
     )
 
@@ -245,11 +244,11 @@ class Working(Spawned):
 
 
 def test_a_trio_repeats_an_earlier_one_but_for_its_calibrating():
-    """Windows of another length than the turns' own were made to find that length."""
+    """Windows of another length were made to find it: as many steps stand for them."""
     server, trial = Working(), Trial(workload="prose")
     side = lockstep.Side(server, trial)
     first = lockstep.trio(side, side, Effort(), seconds=0.01, seed=0, number=0)
-    ready = {"batches": 3, "pulled": [[0, 1], [3, 5]]}
+    ready = {"batches": 3, "pulled": [[0, 1], [0, 2], [3, 5]]}
     assert first.warmed == dict.fromkeys(lockstep.ROLES, ready)
     again = lockstep.trio(
         side, side, Effort(), seconds=0.01, seed=0, number=1, warmed=first.warmed
