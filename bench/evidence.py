@@ -92,9 +92,10 @@ def over_trios(
         own = one[~common.long[: len(one)]]
         summed = blocks(own if len(own) else one, common.block)
         known = errors[number] if common.block == 1 else error(summed)
-        ratio = _of_head(summed) + common.head[number]
+        ratio = _of_head(summed) + float(common.head[number])
         heads.append((ratio, CONTROL_SHARE**0.5 * known))
-        controls.append((_of_control(summed) + common.control[number], known))
+        same = _of_control(summed) + float(common.control[number])
+        controls.append((same, known))
     return heads, controls, common
 
 

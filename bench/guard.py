@@ -113,6 +113,9 @@ def _left_out(hearings: Sequence[Hearing]) -> list[str]:
     looked_at = {name for case in cases for name in case.thresholds}
     names = guard_metrics.left_out(trials, looked_at)
     lines = [f"{', '.join(names)}; --metric adds them."] if names else []
+    without = [h.case.key for h in hearings if not h.case.thresholds]
+    if without:
+        lines.append(f"{', '.join(without)}: no metric that was asked for is there.")
     met = [
         f"{hearing.batches_met:,} batches of {hearing.case.key}"
         for hearing in hearings

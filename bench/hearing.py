@@ -182,7 +182,8 @@ class Hearing:
             self.round_seconds = max(seconds, taken) / rounds
             batches = max(COVERING_BATCHES, head.epoch_batches)
             self.goal = -int(-batches // max(1, head.batches_per_sample))
-        had_time = max(seconds, taken) >= NEARLY * MOST_COVERING_SECONDS
+        wanted = min(self.goal * self.round_seconds, MOST_COVERING_SECONDS)
+        had_time = max(seconds, taken) >= NEARLY * wanted
         self.covering += had_time or rounds >= NEARLY * self.goal
         if self.covering >= COVERING_TRIOS:
             for watch in self._by_turns():

@@ -230,8 +230,10 @@ def _guarded(
             key=key,
             base=base,
             head=head,
-            thresholds=guard_metrics.existing(
-                wanted.thresholds(key), (head or base).trial
+            thresholds=(
+                guard_metrics.existing(wanted.thresholds(key), head.trial)
+                if base and head
+                else wanted.thresholds(key)  # it is missing, whatever it would have
             ),
         )
         for key, (base, head) in sides.items()

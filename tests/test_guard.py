@@ -1,6 +1,7 @@
 """The guard's verdicts, on trios that are made up: what fails, holds, cannot tell."""
 
 import itertools
+import json
 from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
@@ -478,6 +479,7 @@ def test_a_row_says_what_stalls_take_and_the_guard_what_it_did_not_meet():
         lambda n: with_stalls(n, 100, 11.0, noise=0.03, rounds=400),
         budget_seconds=120.0,
     )
+    assert json.loads(json.dumps(found.rows[0].log_ratios)) == found.rows[0].log_ratios
     assert found.rows[0].stalls.startswith(
         "stalls take 9.1 % of head's time and 0.0 % of base's: 4 of 400 windows, up to "
     )

@@ -201,6 +201,7 @@ def test_another_interpreter_takes_turns_with_this_one(repo: Path) -> None:
         ),
         capture_output=True, text=True, timeout=600,
     )  # fmt: skip
+    assert done.stdout, done.stderr[-3000:]
     found = json.loads(done.stdout)
     assert done.returncode in (0, 3), done.stderr
     (row,) = found["rows"]
@@ -294,7 +295,7 @@ def test_a_base_whose_harness_takes_other_turns(monkeypatch) -> None:
     ):
         pass
     assert str(error.value) == (
-        "The harness in /base takes turns by protocol 0 and this one by 3: they cannot "
+        "The harness in /base takes turns by protocol 0 and this one by 4: they cannot "
         "be compared live. Compare result folders: guard A B."
     )
     assert old.stopped
