@@ -131,6 +131,8 @@ def _demand_measured(
             raise _Unjudged(UNMEASURED, f"every run of {trial.key} failed: {error}")
         # What is said in words is no time, and flags bar times.
         flags = [] if claim.predict.word else pairs.barring(some)
+        if claim.measure.startswith("fact_"):  # counted, whatever part was timed
+            flags = [flag for flag in flags if flag != "partly_timed"]
         if flags:
             raise _Unjudged(UNSETTLED, f"{trial.key} is flagged {flags[0]}")
 

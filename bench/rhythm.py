@@ -8,6 +8,7 @@ passes. So an epoch is the longest period, and a rate is true for whole epochs.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.machine import PROCESSORS
@@ -17,6 +18,8 @@ MOST_WINDOWS = 1000  # in an epoch: more would only fill the record
 NEARLY = 0.005  # of an epoch: so much windows may miss it by
 FURTHER_EPOCHS = 20  # tried for a whole number of batches
 FEW_FILES = 10  # below so many, the files met say little of the others
+FEW_SEARCHES = 50
+SCATTERED = 20  # times the mean gap; of 500 at random positions the largest is 6 times
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,8 @@ class Rhythm:
         buffer: Examples in the shuffle buffer, as batches.
         files: Batches in one file; 0 where the examples are arrays.
         recurs: What comes once an epoch besides the data, in words; may be empty.
+        search: Batches for which resampling finds one rare example, where these are
+            scattered over the data; else 0.
     """
 
     epoch: float
@@ -38,14 +43,15 @@ class Rhythm:
     buffer: float = 0.0
     files: float = 0.0
     recurs: str = ""
+    search: float = 0.0
 
     def hidden(self, start: float, batches: float) -> str:
         """What was not timed and does not take its usual share of the time, in words.
 
         A shuffle buffer fills at the start of an epoch, and at its end gives without
         reading. In between each example given is one read, so that this part alone has
-        the rate of the whole. Resampling waits at no known place, and few files do not
-        stand for all.
+        the rate of the whole. Many searches of scattered examples stand for all, and
+        few files or searches do not.
 
         Args:
             start: Where the timed part began in the epoch.
@@ -57,7 +63,8 @@ class Rhythm:
         filled = place >= 1 and place + batches <= self.epoch - self.buffer
         if self.buffer and not filled:
             return self.recurs
-        if not self.buffer and self.recurs:
+        searched = self.search and batches >= FEW_SEARCHES * self.search
+        if not self.buffer and self.recurs and not searched:
             return self.recurs
         if self.files and batches < FEW_FILES * self.files:
             return "the next file opens"
@@ -86,6 +93,7 @@ def rhythm(
     count: int,
     *,
     rare: int = 0,
+    scattered: bool = False,
     files: int = 0,
     held: bool = False,
 ) -> Rhythm:
@@ -95,12 +103,13 @@ def rhythm(
         p: Every axis.
         count: Examples in a pass over the data; 0 where it is not known.
         rare: Examples of the rarer class, where the pipeline resamples.
+        scattered: Whether these lie all over the data, from `scattered`.
         files: How many files the examples come from; 0 for arrays.
         held: Whether the consumer works on one batch held in memory.
     """
     if held:
         return Rhythm(epoch=1.0)
-    size, buffer, recurs = p.batch_size, 0.0, ""
+    size, buffer, recurs, search = p.batch_size, 0.0, "", 0.0
     epoch = count / size
     if p.cache == "mapped" and p.order == "batch_map":
         epoch = float(count // size)  # the cache holds whole batches
@@ -112,6 +121,7 @@ def rhythm(
     elif p.resample != "none":
         epoch, buffer = 2 * rare / size, 0.0
         recurs = f"resample={p.resample} searches the rare class"
+        search = 2 / size if scattered else 0.0
     reads = files and p.cache == "none" and p.placement != "offline"
     return Rhythm(
         epoch=epoch,
@@ -120,7 +130,20 @@ def rhythm(
         buffer=buffer,
         files=epoch / files if reads else 0.0,
         recurs=recurs,
+        search=search,
     )
+
+
+def scattered(positions: Sequence[int], count: int) -> bool:
+    """Whether no gap between positions is far longer than the mean one.
+
+    Args:
+        positions: Of the rare examples, rising; one at least.
+        count: Of all examples; after the last one the first comes again.
+    """
+    ends = [*positions[1:], positions[0] + count]
+    largest = max(end - start for start, end in zip(positions, ends, strict=True))
+    return largest <= SCATTERED * count / len(positions)
 
 
 def together(p: Pipeline) -> int:

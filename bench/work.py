@@ -14,7 +14,7 @@ from bench.catalog import Entry
 from bench.inputs import CHECKED_EXAMPLES, Inputs
 from bench.pipeline import Pipeline, build
 from bench.preprocess import alone, apply_layers, as_written, supports_jit
-from bench.rhythm import Rhythm, rhythm
+from bench.rhythm import Rhythm, rhythm, scattered
 
 
 @dataclass
@@ -111,10 +111,13 @@ class Work:
                 tells; seconds. What takes longer has as many as it was asked to make.
             epoch: Batches in an epoch where an earlier run has counted them.
         """
-        rare, files, count = 0, 0, self.inputs.count
+        rare, spread, files, count = 0, False, 0, self.inputs.count
         if self.pipeline.resample != "none":
             labels = self.class_labels
-            count, rare = len(labels), int(np.bincount(labels, minlength=2).min())
+            known = np.bincount(labels, minlength=2)
+            count, rare = len(labels), int(known.min())
+            places = np.flatnonzero(labels == known.argmin()).tolist()
+            spread = scattered(places, count)
         elif epoch:
             count = round(epoch * self.pipeline.batch_size)
         if self.entry.reads_files:
@@ -122,7 +125,9 @@ class Work:
             counting = 0.0 if held else counting
             raw = self._source(self._bare(self.pipeline)) if counting else None
             count = (raw and sources.records(raw, counting)) or count
-        return rhythm(self.pipeline, count, rare=rare, files=files, held=held)
+        return rhythm(
+            self.pipeline, count, rare=rare, scattered=spread, files=files, held=held
+        )
 
     @property
     def meets_examples(self) -> bool:

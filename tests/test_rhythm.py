@@ -70,6 +70,9 @@ def test_resampling_goes_by_the_rare_class():
     beat = rhythm.rhythm(p, 1000, rare=20)
     assert beat.epoch == 4.0
     assert "filter" in beat.hidden(start=0, batches=2)
+    many = rhythm.rhythm(Pipeline(resample="filter"), 9000, rare=900, scattered=True)
+    assert "filter" in many.hidden(start=0, batches=2)
+    assert many.hidden(start=0, batches=4) == ""
     split = rhythm.rhythm(Pipeline(batch_size=10, resample="split"), 1000, rare=20)
     assert split.epoch == 196.0
     assert split.hidden(start=0, batches=2) == ""
@@ -94,3 +97,9 @@ def test_what_arrives_together(settings, together):
 
 def test_a_held_batch_is_an_epoch():
     assert rhythm.rhythm(Pipeline(), 1000, held=True) == Rhythm(epoch=1.0)
+
+
+def test_examples_are_scattered_or_lie_together():
+    assert rhythm.scattered([5, 250, 490, 760], 1000)
+    assert rhythm.scattered([17], 1000)
+    assert not rhythm.scattered([*range(900, 1000)], 1000)
