@@ -4,6 +4,7 @@ import gc
 import importlib
 import os
 import shutil
+import statistics
 import sys
 import tempfile
 import threading
@@ -268,9 +269,10 @@ def _measure(
             )
     if asks_facts and (trial.consumer, trial.unit) == ("drain", "window"):
         with clock.time("graph"):
-            facts |= activity.shares(
-                p, consumer.step, found["batches_per_sample"], dataset
-            )
+            seconds = statistics.fmean(found["samples"])
+            most = found["batches_per_sample"]
+            few = max(1, min(most, int(activity.LEAST_SECONDS / seconds)))
+            facts |= activity.shares(p, consumer.window(few), few, dataset)
     if asks_facts and trial.unit == "window" and energy.counters():
         with clock.time("graph"):
             window = consumer.window(found["batches_per_sample"])

@@ -60,7 +60,7 @@ def test_a_figure_adds_the_phases_that_took_place() -> None:
 
 
 def test_stored_runs_have_figures_of_phases() -> None:
-    found = baseline.figures(factory.run(factory.trial()))
+    found = baseline.figures(factory.run(factory.trial()), 0.01)
     assert found["adapt_seconds"] == factory.PHASES["adapt"]
     assert found["first_batch_seconds"] == 0.55
     assert "offline_seconds" not in found
@@ -70,6 +70,6 @@ def test_stored_runs_have_figures_of_phases() -> None:
 def test_the_first_of_whole_epochs_has_a_figure_of_its_own() -> None:
     """The median of epochs does not see it; samples are seconds a batch."""
     trial = factory.trial(unit="epoch", cache="mapped")
-    found = baseline.figures(factory.run(trial, [0.5, 0.1, 0.1, 0.1]))
+    found = baseline.figures(factory.run(trial, [0.5, 0.1, 0.1, 0.1]), 0.1)
     assert found["first_epoch_seconds"] == 0.5 * 20
     assert found["seconds_per_example"] * trial.pipeline.batch_size == 0.1
