@@ -81,6 +81,8 @@ def shares(
     """
     if p.placement == "model" or batches > MOST_BATCHES:
         return {}
+    if not _has_any_kind(dataset):  # then no profile is needed, which takes a second
+        return {f"{kind}_share": 0.0 for kind in KINDS}
     level = tf.profiler.experimental.ProfilerOptions(
         host_tracer_level=2, python_tracer_level=0, device_tracer_level=0
     )
@@ -183,6 +185,20 @@ def operations(dataset: tf.data.Dataset) -> dict[Path_, set[str]]:
         given_here = (nodes[given] for given in inputs if given in nodes)
         waiting += [(place, nodes, given, below) for given in given_here]
     return found
+
+
+def _has_any_kind(dataset: tf.data.Dataset) -> bool:
+    """Whether anything in a dataset is of one of `KINDS`, by the names of its nodes."""
+    graph = graph_pb2.GraphDef.FromString(dataset._as_serialized_graph().numpy())
+    inner = (node for function in graph.library.function for node in function.node_def)
+    names = {node.op for node in (*graph.node, *inner)}
+    begins = tuple(
+        begin
+        for one in (OPERATIONS, ITERATORS)
+        for own in one.values()
+        for begin in own
+    )
+    return any(name.startswith(begins) for name in names)
 
 
 def runs_python(dataset: tf.data.Dataset) -> bool:

@@ -117,9 +117,17 @@ def test_another_profile_is_left_alone(tmp_path: Path) -> None:
     never = lambda: pytest.fail("pulled")  # noqa: E731
     tf.profiler.experimental.start(str(tmp_path))
     try:
-        assert shares(Pipeline(), never, 1, tf.data.Dataset.range(1)) == {}
+        dataset = pipelines(str(tmp_path / "rows.csv"))["csv"]()
+        assert shares(Pipeline(), never, 1, dataset) == {}
     finally:
         tf.profiler.experimental.stop(save=False)
+
+
+def test_a_pipeline_without_any_kind_needs_no_profile() -> None:
+    """It would take a second of each first run."""
+    never = lambda: pytest.fail("pulled")  # noqa: E731
+    found = shares(Pipeline(), never, 1, tf.data.Dataset.range(3).map(lambda x: x + 1))
+    assert set(found.values()) == {0.0}
 
 
 def test_functions_are_by_the_path_of_the_node_that_calls_them(tmp_path: Path) -> None:
