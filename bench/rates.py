@@ -12,7 +12,7 @@ a window that is longer than its place in the other runs explains is replaced by
 the place explains. A run beside which nobody worked keeps all its windows, so that
 costs which come at changing places, as of a garbage collection, are counted.
 
-Recorded turns show what this gains (results/method/places.md), and sixteen pipelines
+Recorded turns show what this gains (results/method/places.md), and fifteen pipelines
 with costs of a known size what it gives (results/method/lumps.md).
 """
 
