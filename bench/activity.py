@@ -161,7 +161,7 @@ def seconds_by_kind(
 
 def operations(dataset: tf.data.Dataset) -> dict[Path_, set[str]]:
     """The operations of each function of a dataset, by the path of the calling node."""
-    graph = graph_pb2.GraphDef.FromString(dataset._as_serialized_graph().numpy())
+    graph = _graph(dataset)
     library = {f.signature.name: f for f in graph.library.function}
     found: dict[Path_, set[str]] = {}
     (root,) = (node for node in graph.node if node.op == "_Retval")
@@ -187,24 +187,28 @@ def operations(dataset: tf.data.Dataset) -> dict[Path_, set[str]]:
     return found
 
 
+def _node_names(dataset: tf.data.Dataset) -> set[str]:
+    """The names of the operations of all nodes of a dataset and of its functions."""
+    graph = _graph(dataset)
+    inner = (node for function in graph.library.function for node in function.node_def)
+    return {node.op for node in (*graph.node, *inner)}
+
+
+def _graph(dataset: tf.data.Dataset) -> graph_pb2.GraphDef:
+    return graph_pb2.GraphDef.FromString(dataset._as_serialized_graph().numpy())
+
+
 def _has_any_kind(dataset: tf.data.Dataset) -> bool:
     """Whether anything in a dataset is of one of `KINDS`, by the names of its nodes."""
-    graph = graph_pb2.GraphDef.FromString(dataset._as_serialized_graph().numpy())
-    inner = (node for function in graph.library.function for node in function.node_def)
-    names = {node.op for node in (*graph.node, *inner)}
-    begins = tuple(
-        begin
-        for one in (OPERATIONS, ITERATORS)
-        for own in one.values()
-        for begin in own
-    )
-    return any(name.startswith(begins) for name in names)
+    kinds = (*OPERATIONS.values(), *ITERATORS.values())
+    names = _node_names(dataset)
+    return any(name.startswith(begins) for name in names for begins in kinds)
 
 
 def runs_python(dataset: tf.data.Dataset) -> bool:
     """Whether any function of a dataset calls Python, as a generator's does."""
-    names = set().union(*operations(dataset).values())
-    return any(name.startswith(OPERATIONS["python"]) for name in names)
+    begins = OPERATIONS["python"]
+    return any(name.startswith(begins) for name in _node_names(dataset))
 
 
 def events(content: bytes) -> Iterator[Event]:

@@ -68,12 +68,11 @@ def compare(logs: Sequence[np.ndarray]) -> Places:
         logs: Logs of base, control and head, `[rounds, 3]`, of each trio; the rounds of
             all begin at the same place of the stream.
     """
-    usual = np.array([np.median(one, axis=0) for one in logs])
-    times = _padded([np.exp(one - mid) for one, mid in zip(logs, usual, strict=True)])
-    long = _long(times)
+    times, _ = _beside_usual(logs)
+    long, met = _long(times), _met(times)
     block = BLOCK if _differ(times, long) else 1
     last = int(np.flatnonzero(long).max(initial=-1))
-    even = np.count_nonzero(_met(times) & ~long)
+    even = np.count_nonzero(met & ~long)
     sums = _sums(times, long)
     total = np.log(even + sums)
     factors = np.nanmax(_lower(times), axis=0)
@@ -81,7 +80,7 @@ def compare(logs: Sequence[np.ndarray]) -> Places:
     shares = np.maximum(0.0, beyond.mean(axis=0))
     return Places(
         long=long,
-        met=int(np.count_nonzero(_met(times))),
+        met=int(np.count_nonzero(met)),
         whole=[len(one) > last for one in logs],
         head=total[:, 2] - total[:, :2].mean(axis=1),
         control=total[:, 1] - total[:, 0],
@@ -108,13 +107,19 @@ def longest(logs: Sequence[np.ndarray]) -> list[np.ndarray]:
     Args:
         logs: As for `compare`.
     """
-    usual = np.array([np.median(one, axis=0) for one in logs])
-    times = _padded([np.exp(one - mid) for one, mid in zip(logs, usual, strict=True)])
+    times, usual = _beside_usual(logs)
     lower = _lower(times)
     at = lower.argmax(axis=0)
     own = np.log(times[:, at, range(ROLES)])
     own = np.where(np.isnan(own), np.nanmedian(own, axis=0), own) + usual
     return list(own[:, None])
+
+
+def _beside_usual(logs: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """All turns as multiples of their process's usual one, and the logs of that."""
+    usual = np.array([np.median(one, axis=0) for one in logs])
+    times = [np.exp(one - mid) for one, mid in zip(logs, usual, strict=True)]
+    return _padded(times), usual
 
 
 def _padded(times: Sequence[np.ndarray]) -> np.ndarray:
