@@ -6,11 +6,13 @@ import math
 import re
 import shlex
 import unicodedata
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from bench.pipeline import AXES, STRATEGIES, differences
 from bench.trial import Trial
+
+if TYPE_CHECKING:  # `list` and `--help` start without pandas
+    import pandas as pd
 
 LONGEST = 300  # characters of a name or an error that a page shows
 WIDE = 3.0

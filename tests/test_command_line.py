@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import factory
 import msgspec
 import psutil
 import pytest
@@ -31,7 +32,6 @@ from bench.pipeline import AXES, STRATEGIES
 from bench.processes import Outcome
 from bench.progress import spoken
 from bench.trial import Effort, Failure, Measured, Trial
-from tests import factory
 
 
 @pytest.mark.parametrize(

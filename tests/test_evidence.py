@@ -5,30 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy import stats as distributions
+from trios import trio
 
 from bench import evidence
 from bench.lockstep import Trio
 from bench.stats import Interval
-from bench.trial import Measured
 from bench.turns import Turn
 
 SEEDS = np.random.SeedSequence(7).spawn(300)
-
-
-def trio(head=0.0, control=0.0, noise=0.0, rounds=200, seed=0, **measured) -> Trio:
-    """Turns of base, control and head; log-ratios to base as given, plus noise."""
-    rng = np.random.default_rng(seed)
-    logs = rng.normal(0, noise, (rounds, 3)) + np.array([0.0, control, head])
-    rows = [tuple(Turn(s, s * 2) for s in row) for row in np.exp(logs)]
-    return Trio(
-        turns=rows,
-        measured=[
-            Measured(**{"batches_per_sample": 1000} | measured) for _ in range(3)
-        ],
-        failures={},
-        batch_sizes={"base": 10, "head": 10},
-        seconds=1.0,
-    )
 
 
 def turned(logs: np.ndarray) -> Trio:

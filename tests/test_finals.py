@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import factory
 import msgspec
 import pytest
 
@@ -9,7 +10,6 @@ from bench import finals, guard, plan, processes
 from bench.guarded import Guarded, Interrupted, Row
 from bench.racing import Standing
 from bench.trial import Effort, Trial
-from tests import factory
 
 FIRST, SECOND = (factory.trial(batch_size=32 + n) for n in range(2))
 TRAINED = [factory.trial(consumer="train", batch_size=32 + n) for n in range(2)]

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from test_evidence import trio
+from trios import trio
 
 from bench import evidence, guard, turns
 from bench.guarded import Interrupted, exit_code

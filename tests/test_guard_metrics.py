@@ -2,7 +2,7 @@
 
 import factory
 import pytest
-from test_evidence import trio
+from trios import trio
 
 from bench import baseline, evidence, guard_metrics
 from bench.errors import UsageError

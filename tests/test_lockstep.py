@@ -1,12 +1,12 @@
 """What a trio is told as when one of its processes never comes to its turns."""
 
+import factory
 import msgspec
 import pytest
 
 from bench import lockstep
 from bench.requests import Outcome
 from bench.trial import Effort, Failure, Measured
-from tests import factory
 
 DISMISSED = Failure(type="Dismissed", message="no turns", phase="build")
 OWN = Failure(type="ValueError", message="no layers today", phase="adapt")

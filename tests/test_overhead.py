@@ -2,10 +2,10 @@
 
 import math
 
+import factory
 import pytest
 
 from bench import overhead, table
-from tests import factory
 
 PHASES = {"adapt": 0.5, "trace": 0.5, "first_batch": 0.1, "ramp": 0.4, "steady": 1.0}
 

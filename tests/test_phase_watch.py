@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_evidence import trio
+from trios import trio
 
 from bench import guard
 from bench.guarded import COULD_NOT_TELL, HELD, REGRESSED, exit_code

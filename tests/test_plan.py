@@ -5,6 +5,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import factory
 import pytest
 
 from bench import machine, plan, sweeps
@@ -12,7 +13,6 @@ from bench.errors import UsageError
 from bench.processes import Outcome
 from bench.requests import GRACE_SECONDS
 from bench.trial import Effort, Failure, Trial
-from tests import factory
 
 TRAITS = {"supports_jit": False, "examples": 64, "error": None}
 

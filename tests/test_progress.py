@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
+import factory
 import pytest
 
 from bench import progress
 from bench.trial import Failure
-from tests import factory
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import factory
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +10,6 @@ from scipy.stats import t
 
 from bench import racing, screening
 from bench.trial import Effort, Failure, Run, Trial
-from tests import factory
 
 EFFORT = Effort(rounds=3)
 SMALL = [factory.trial(prefetch=n) for n in range(4)]

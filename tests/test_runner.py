@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import factory
 import msgspec
 import psutil
 import pytest
@@ -19,7 +20,6 @@ from bench import failures, machine, processes
 from bench.processes import Begun, Executor, ForkServer, Outcome, Spawner
 from bench.runner import rounds
 from bench.trial import Effort, Failure, Measured, Run, Trial
-from tests import factory
 
 TRIALS = [factory.trial(prefetch=n) for n in range(6)]
 EFFORT = Effort(rounds=3)

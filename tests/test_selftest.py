@@ -11,13 +11,13 @@ from unittest import mock
 
 import numpy as np
 import pytest
+from trios import trio as made_trio
 
 from bench import bars, evidence, injection, lockstep, selftest, slowed
 from bench.bars import RULES, Bar, Comparison, judged
 from bench.errors import UsageError
 from bench.stats import Interval
 from bench.turns import Turn
-from tests.test_evidence import trio as made_trio
 
 QUIET, NOISY = 0.002, 0.004  # error of a trio's log-ratio
 

@@ -6,12 +6,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import factory
 import pytest
 
 from bench import store
 from bench.errors import UsageError
 from bench.trial import Failure
-from tests import factory
 
 
 def saved(folder: Path, count: int) -> list:

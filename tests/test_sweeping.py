@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import factory
 import msgspec
 import pytest
 
@@ -26,7 +27,6 @@ from bench import (
 )
 from bench.processes import Outcome
 from bench.trial import Effort, Failure, Measured, Run, Trial
-from tests import factory
 
 TRIALS = [factory.trial(prefetch=n) for n in range(4)]
 TRUE = {trial.key: s for trial, s in zip(TRIALS, (0.01, 0.01, 0.02, 0.03), strict=True)}

@@ -9,6 +9,7 @@ import types
 from dataclasses import replace
 from pathlib import Path
 
+import factory
 import keras
 import msgspec
 import numpy as np
@@ -18,7 +19,6 @@ import tensorflow as tf
 from bench import machine, memory, page_cache, requests, worker
 from bench.machine import cpu_seconds
 from bench.trial import Effort, Failure, Measured
-from tests import factory
 
 WORKLOAD = '''"""Adds one to numbers, or does something else."""
 import keras
