@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
     except Exception as error:  # Python would leave with 1, which is a guard's verdict
         import traceback  # late: it takes milliseconds that `list` has not
 
-        from bench.guarded import MISSING
+        from bench.guard.record import MISSING
 
         traceback.print_exc()
         _annotate(f"{type(error).__name__}: {error}")
@@ -82,9 +82,9 @@ def _joined(arguments: Sequence[str]) -> list[str]:
 
 def _annotate(error: str) -> None:
     if os.environ.get("GITHUB_ACTIONS") == "true":
-        from bench import guard_output
+        from bench.guard import output
 
-        guard_output.annotate("error", "Feedrate", error, os.environ)
+        output.annotate("error", "Feedrate", error, os.environ)
 
 
 def list_(options: argparse.Namespace) -> int:
@@ -112,7 +112,7 @@ def run(options: argparse.Namespace) -> int:
 
 def report(options: argparse.Namespace) -> int:
     """Turn result folders into a terminal table and files."""
-    from bench import history
+    from bench.guard import history
     from bench.report import FORMATS
 
     if len(options.folders) == 1 and history.holds_guards(options.folders[0]):

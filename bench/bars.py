@@ -11,10 +11,11 @@ import msgspec
 import numpy as np
 from scipy.stats import binomtest
 
-from bench import evidence, machine
+from bench import machine
 from bench.errors import UsageError, write_whole
+from bench.guard import estimate
+from bench.guard.sequential_test import Watch
 from bench.stats import CONFIDENCE, Interval
-from bench.watch import Watch
 
 METRIC = "seconds_per_example"
 ENOUGH = 72  # comparisons from which a bar is taken as it stands
@@ -126,7 +127,7 @@ def judged(one: Comparison, margin: float) -> tuple[str, Interval]:
         if watch.open:
             watch.take(*pair)
     watch.finish()
-    return watch.verdict, evidence.interval(ratios, 1 - CONFIDENCE, controls)
+    return watch.verdict, estimate.interval(ratios, 1 - CONFIDENCE, controls)
 
 
 def _known(found: Sequence[tuple[float, float | None]]) -> list[tuple[float, float]]:

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import msgspec
 
-from bench import guard, stats
+from bench import stats
 from bench.errors import write_whole
-from bench.guarded import Guarded, Interrupted, Row
-from bench.hearing import Case
-from bench.lockstep import Side
+from bench.guard import session
+from bench.guard.case_session import Case
+from bench.guard.record import Guarded, Interrupted, Row
+from bench.guard.trio import Side
 from bench.pipeline import prepared
 from bench.plan import Plan
 from bench.progress import plural
@@ -67,7 +68,7 @@ def hold(
         return []
     server.start()
     try:
-        found = guard.live(
+        found = session.live(
             cases,
             base="the runner-up of each scene",
             head="the best of each scene",

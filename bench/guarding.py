@@ -83,10 +83,14 @@ def main(options: argparse.Namespace) -> int:
     mode = _mode(options)
     for path in (options.junit, options.history, options.out):
         check_writable(path)
-    from bench import guard_settings, guarded, live, store, trees
+    from bench import store
+    from bench.guard import live, record, scope
+    from bench.guard import settings as guard_settings
 
     if mode not in LIVE:
-        from bench import stored  # it needs SciPy, which a live guard imports later
+        from bench.guard import (
+            stored,  # it needs SciPy, which a live guard imports later
+        )
 
     settings = guard_settings.load(
         _config(options),
@@ -109,7 +113,7 @@ def main(options: argparse.Namespace) -> int:
         reference=options.history is not None,
         said=_say,
     )
-    folder = store.new_folder(trees.GUARD)  # of what is measured without taking turns
+    folder = store.new_folder(scope.GUARD)  # of what is measured without taking turns
     if mode == "save_baseline":
         return _saved(*stored.save(options.save_baseline, wanted, folder), options)
     try:
@@ -121,7 +125,7 @@ def main(options: argparse.Namespace) -> int:
             found = stored.against_baseline(
                 options.baseline, wanted, folder, options.scale_by
             )
-    except guarded.Interrupted as stopped:
+    except record.Interrupted as stopped:
         _say("Interrupted: what was not settled is unknown, and no history is written.")
         return _told(settings.noted(stopped.found), options, interrupted=True)
     return _told(settings.noted(found), options)
@@ -175,14 +179,14 @@ def _config(options: argparse.Namespace) -> Path | None:
 
 
 def _saved(kept, failed: Mapping[str, str], options: argparse.Namespace) -> int:
-    from bench import guarded
+    from bench.guard import record
 
     if failed:
         key, why = next(iter(failed.items()))
         _complain(f"'{key}' failed, so no baseline is saved: {why}")
-        return guarded.MISSING
+        return record.MISSING
     print(f"Baseline of {plural(len(kept.trials), 'trial')}: {options.save_baseline}")
-    return guarded.HELD
+    return record.HELD
 
 
 def _told(found, options: argparse.Namespace, *, interrupted: bool = False) -> int:
@@ -190,24 +194,24 @@ def _told(found, options: argparse.Namespace, *, interrupted: bool = False) -> i
 
     What cannot be written is said after them, and makes bad use only of what held.
     """
-    from bench import guard_output, guarded
+    from bench.guard import output, record
 
     passes = options.unknown_passes and not interrupted
-    code = guarded.exit_code(found, unknown_passes=passes)
-    code = guarded.INTERRUPTED if interrupted else code
+    code = record.exit_code(found, unknown_passes=passes)
+    code = record.INTERRUPTED if interrupted else code
     faults = _written(found, code, options, passes)
     try:
         if options.json:
-            print(guard_output.as_json(found, code), flush=True)
+            print(output.as_json(found, code), flush=True)
         else:
-            guard_output.terminal(found, code)
+            output.terminal(found, code)
     except OSError as error:  # the verdict stays, and so does what is written below
         program.reader_left(sys.stdout)
         if not isinstance(error, BrokenPipeError):
             faults.append(f"Cannot write to standard output: {error.strerror}.")
-    guard_output.github(found, code, os.environ)
+    output.github(found, code, os.environ)
     if options.history and not interrupted:  # too short to be a level of its own
-        from bench import history
+        from bench.guard import history
 
         try:
             history.append(options.history, found)
@@ -215,18 +219,18 @@ def _told(found, options: argparse.Namespace, *, interrupted: bool = False) -> i
             faults.append(str(error))
     for fault in faults:
         _complain(fault)
-    return guarded.BAD_USE if faults and code == guarded.HELD else code
+    return record.BAD_USE if faults and code == record.HELD else code
 
 
 def _written(found, code: int, options: argparse.Namespace, passes: bool) -> list[str]:
     """Write the record's files; returns what was wrong, a line a file."""
-    from bench import guard_output
+    from bench.guard import output
 
     contents: list[tuple[Path, bytes]] = []
     if options.out:
-        contents.append((options.out, guard_output.as_json(found, code).encode()))
+        contents.append((options.out, output.as_json(found, code).encode()))
     if options.junit:
-        junit = guard_output.junit(found, unknown_passes=passes)
+        junit = output.junit(found, unknown_passes=passes)
         contents.append((options.junit, junit))
     faults = []
     for path, content in contents:
@@ -238,13 +242,13 @@ def _written(found, code: int, options: argparse.Namespace, passes: bool) -> lis
 
 
 def _complain(text: str) -> None:
-    from bench import guard_output
+    from bench.guard import output
 
     _say(f"error: {text}")
-    guard_output.annotate("error", "Feedrate", text, os.environ)
+    output.annotate("error", "Feedrate", text, os.environ)
 
 
 def _say(line: str) -> None:
-    from bench.guard_words import shown  # a CI runner reads standard error too
+    from bench.guard.sentences import shown  # a CI runner reads standard error too
 
     print(shown(line), file=sys.stderr, flush=True)

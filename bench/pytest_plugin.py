@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from bench.guard_settings import Settings
-    from bench.guarded import Guarded
-    from bench.live import Wanted
+    from bench.guard.live import Wanted
+    from bench.guard.record import Guarded
+    from bench.guard.settings import Settings
 
 NOT_PARALLEL = (
     "guard_workload measures, and pytest-xdist runs other tests beside it: nothing "
@@ -47,8 +47,8 @@ def guard_workload(request: pytest.FixtureRequest) -> Callable[..., Guarded]:
     [tool.feedrate.guard], or the guard's own); the most seconds to take; whether a test
     may be skipped, rather than fail, where it could not tell.
 
-    It returns the `bench.guarded.Guarded`; anything but `held` is a failure, or for
-    unknown with `unknown_passes` a skip, so that it is seen.
+    It returns the `bench.guard.record.Guarded`; anything but `held` is a failure, or
+    for unknown with `unknown_passes` a skip, so that it is seen.
     """
     refused = _refused(request.config)
     if refused:
@@ -62,9 +62,10 @@ def guard_workload(request: pytest.FixtureRequest) -> Callable[..., Guarded]:
         budget_seconds: float | None = None,
         unknown_passes: bool = False,
     ) -> Guarded:
-        from bench import live, program
+        from bench import program
         from bench.errors import UsageError
-        from bench.guarded import COULD_NOT_TELL, HELD, exit_code
+        from bench.guard import live
+        from bench.guard.record import COULD_NOT_TELL, HELD, exit_code
 
         root = request.config.rootpath
         try:
@@ -99,12 +100,10 @@ def _refused(config: pytest.Config) -> str:
 
 def _settings(root: Path, threshold: float | None) -> Settings:
     """How strict to be, by the root's own [tool.feedrate.guard] if it has one."""
-    from bench import guard_settings
+    from bench.guard import settings
 
     project = root / "pyproject.toml"
-    return guard_settings.load(
-        project if project.is_file() else None, threshold=threshold
-    )
+    return settings.load(project if project.is_file() else None, threshold=threshold)
 
 
 def _wanted(
@@ -114,7 +113,7 @@ def _wanted(
     budget_seconds: float | None,
 ) -> Wanted:
     """What is to be guarded."""
-    from bench import live
+    from bench.guard import live
 
     names = [workload] if isinstance(workload, str) else workload
     names = [str(root / name) if ".py" in name else name for name in names]
@@ -130,9 +129,9 @@ def _record(node: pytest.Item, found: Guarded) -> None:
 
 
 def _text(found: Guarded, code: int) -> str:
-    from bench import guard_output
     from bench.console import Console
+    from bench.guard import output
 
     console = Console(file=io.StringIO(), width=80, highlight=False)
-    guard_output.terminal(found, code, console)
+    output.terminal(found, code, console)
     return console.file.getvalue()

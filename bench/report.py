@@ -19,7 +19,6 @@ from bench import (
     catalog,
     chart,
     exports,
-    history,
     layer_table,
     page,
     raster,
@@ -30,6 +29,7 @@ from bench import (
 )
 from bench import figure as figures
 from bench.errors import UsageError, unknown
+from bench.guard import history
 from bench.trial import Run
 
 FORMATS = ("html", "md", "csv", "png", "parquet", "json", "pytest-benchmark")

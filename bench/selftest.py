@@ -23,18 +23,11 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import (
-    bars,
-    evidence,
-    overhead,
-    runner,
-    slowed,
-    sweeps,
-    table,
-)
+from bench import bars, overhead, runner, slowed, sweeps, table
 from bench.bars import RULES, Bar, Comparison, judged
 from bench.catalog import ROOT
 from bench.errors import check_writable
+from bench.guard import estimate
 from bench.processes import executor
 from bench.slowed import Case
 from bench.stats import geometric
@@ -166,7 +159,7 @@ def _told_of(one: Comparison) -> str:
 def operation(microseconds: float = OPERATION, pairs: int = 400) -> Bar:
     """Whether what is injected takes as long as it says."""
     told = [_told("operation", microseconds, pairs) for _ in range(PROCESSES)]
-    ratios = [evidence.centre(one["ratios"]) for one in told]
+    ratios = [estimate.centre(one["ratios"]) for one in told]
     name = f"operation of {microseconds:g} us against what it says"
     return _near(name, ratios, OPERATION_BIAS)
 
@@ -174,7 +167,7 @@ def operation(microseconds: float = OPERATION, pairs: int = 400) -> Bar:
 def bias(microseconds: float, pairs: int = 60) -> Bar:
     """The drain against one written by hand, at batches of this length."""
     told = [_told("drain", microseconds, pairs) for _ in range(PROCESSES)]
-    ratios = [np.exp(evidence.centre(np.log(one["ratios"]))) for one in told]
+    ratios = [np.exp(estimate.centre(np.log(one["ratios"]))) for one in told]
     length = np.median([one["microseconds"] for one in told])
     name = f"drain against hand-written, batches of {length:.0f} us"
     return _near(name, ratios, BIAS[microseconds])

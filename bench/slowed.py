@@ -16,10 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import evidence, guard, injection, lockstep
+from bench import injection
 from bench.bars import METRIC
 from bench.catalog import ROOT
-from bench.lockstep import Side, Trio
+from bench.guard import estimate, session, trio
+from bench.guard.trio import Side, Trio
 from bench.pipeline import pipeline
 from bench.requests import Executor
 from bench.trial import Trial
@@ -73,8 +74,8 @@ def compared(
         usual = _batch_seconds(trios[-1])
     return {
         "shares": [share(trio, one) for trio, one in zip(trios, more, strict=True)],
-        "ratios": [evidence.head(trio, METRIC) for trio in trios],
-        "controls": [evidence.control(trio, METRIC) for trio in trios],
+        "ratios": [estimate.head(trio, METRIC) for trio in trios],
+        "controls": [estimate.control(trio, METRIC) for trio in trios],
         "seconds": time.monotonic() - start,
     }
 
@@ -91,8 +92,8 @@ def share(trio: Trio, more: float) -> float:
     """
     bases = np.array([[turn.seconds for turn in row[:2]] for row in trio.turns]).T
     told = [
-        evidence.centre(np.log((one + more) / other))
-        - evidence.centre(np.log(one / other))
+        estimate.centre(np.log((one + more) / other))
+        - estimate.centre(np.log(one / other))
         for one, other in (bases, bases[::-1])
     ]
     return float(np.mean(told))
@@ -144,10 +145,10 @@ def _trios(
     """Trios of these numbers, as the guard takes them; the first checks outputs."""
     warmed: dict[str, dict] = {}
     for number in numbers:
-        made = lockstep.trio(
+        made = trio.trio(
             base,
             head,
-            replace(guard.EFFORT, check=number == 0),
+            replace(session.EFFORT, check=number == 0),
             seconds=TURN_SECONDS,
             seed=seed,
             number=number,

@@ -6,8 +6,9 @@ import factory
 import msgspec
 import pytest
 
-from bench import finals, guard, plan, processes
-from bench.guarded import Guarded, Interrupted, Row
+from bench import finals, plan, processes
+from bench.guard import session
+from bench.guard.record import Guarded, Interrupted, Row
 from bench.racing import Standing
 from bench.trial import Effort, Trial
 
@@ -64,7 +65,7 @@ def held(monkeypatch, folder: Path, *rows: Row, made=None, standings=None):
         asked.append((cases, settings))
         return Guarded(base="a", head="b", how="lockstep", rows=list(rows))
 
-    monkeypatch.setattr(guard, "live", live)
+    monkeypatch.setattr(session, "live", live)
     made = made or race(FIRST, SECOND)
     standings = standings or [standing(FIRST, SECOND)]
     return finals.hold(standings, made, Server(), folder), asked
@@ -173,7 +174,7 @@ def test_an_interrupt_keeps_what_was_known(
     def live(cases, **settings):
         raise Interrupted(known)
 
-    monkeypatch.setattr(guard, "live", live)
+    monkeypatch.setattr(session, "live", live)
     with pytest.raises(KeyboardInterrupt):
         finals.hold([standing(FIRST, SECOND)], race(FIRST, SECOND), Server(), tmp_path)
     kept = msgspec.json.decode((tmp_path / finals.FILE).read_bytes(), type=Guarded)

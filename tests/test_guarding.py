@@ -7,19 +7,12 @@ import factory
 import pytest
 
 import run_bench
-from bench import (
-    guard_output,
-    guard_settings,
-    guarding,
-    history,
-    listing,
-    live,
-    program,
-    stored,
-)
+from bench import guarding, listing, program
 from bench.errors import UsageError
-from bench.guard_metrics import PHASES
-from bench.guarded import Guarded, Row
+from bench.guard import history, live, output, stored
+from bench.guard import settings as guard_settings
+from bench.guard.metrics import PHASES
+from bench.guard.record import Guarded, Row
 from bench.trial import Failure
 
 ONE_OF = (
@@ -305,7 +298,7 @@ def test_a_verdict_that_cannot_be_printed_is_in_the_exit_code(
     def closed(*_: object) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(guard_output, "terminal", closed)
+    monkeypatch.setattr(output, "terminal", closed)
     monkeypatch.setattr(program, "reader_left", lambda stream: None)
     path = tmp_path / "junit.xml"
     assert of_folders("slower", "--junit", str(path)) == 1

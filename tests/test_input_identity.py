@@ -5,8 +5,9 @@ from dataclasses import replace
 import factory
 import pytest
 
-from bench import compare, input_identity, stats, store, stored, table
-from bench.guarded import NOT_COMPARABLE, exit_code
+from bench import compare, input_identity, stats, store, table
+from bench.guard import stored
+from bench.guard.record import NOT_COMPARABLE, exit_code
 from bench.input_identity import CHANGED, InputIdentity
 from bench.trial import InputPart, Measured
 

@@ -4,10 +4,11 @@ import types
 
 import pytest
 
-from bench import live, pytest_plugin
+from bench import pytest_plugin
 from bench.catalog import ROOT
 from bench.errors import UsageError
-from bench.guarded import BUDGET_SECONDS, Guarded, Row
+from bench.guard import live
+from bench.guard.record import BUDGET_SECONDS, Guarded, Row
 
 pytest_plugins = "pytester"
 

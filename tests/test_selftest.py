@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 from trios import trio as made_trio
 
-from bench import bars, evidence, injection, lockstep, selftest, slowed
+from bench import bars, injection, selftest, slowed
 from bench.bars import RULES, Bar, Comparison, judged
 from bench.errors import UsageError
+from bench.guard import estimate
+from bench.guard import trio as lockstep
 from bench.stats import Interval
 from bench.turns import Turn
 
@@ -103,7 +105,7 @@ def test_what_is_injected_is_told_as_the_estimate_weighs_turns() -> None:
     trio = replace(made_trio(), turns=rounds)
     assert slowed.share(trio, 1e-4) == pytest.approx(math.log(1.05))
     assert slowed.share(trio, 0.0) == 0.0
-    assert evidence.head(trio, bars.METRIC)[0] == pytest.approx(math.log(1.05))
+    assert estimate.head(trio, bars.METRIC)[0] == pytest.approx(math.log(1.05))
 
 
 def test_each_trio_is_slowed_by_what_a_batch_took_in_the_one_before(
@@ -231,8 +233,8 @@ def test_what_a_trio_said_can_be_written_and_read(tmp_path) -> None:
         change=0.0,
         neighbour=False,
         shares=[0.0] * len(trios),
-        ratios=[evidence.head(trio, bars.METRIC) for trio in trios],
-        controls=[evidence.control(trio, bars.METRIC) for trio in trios],
+        ratios=[estimate.head(trio, bars.METRIC) for trio in trios],
+        controls=[estimate.control(trio, bars.METRIC) for trio in trios],
     )
     bars.write(out, [one], [])
     (read,) = bars.read(out)

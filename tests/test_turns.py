@@ -9,8 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench import lockstep, turns
+from bench import turns
 from bench.errors import UsageError
+from bench.guard import trio
 from bench.pipeline import Pipeline
 from bench.requests import Outcome
 from bench.trial import Effort, Failure, Measured, Trial
@@ -200,9 +201,9 @@ class Spawned:
 
 def taken(told):
     server = Spawned(told)
-    side = lockstep.Side(server, Trial(workload="prose"), "/base")
+    side = trio.Side(server, Trial(workload="prose"), "/base")
     try:
-        lockstep.trio(side, side, Effort(), seconds=0.1, seed=0, number=0)
+        trio.trio(side, side, Effort(), seconds=0.1, seed=0, number=0)
     finally:
         for thread in server.threads:
             thread.join(60)
@@ -246,11 +247,11 @@ class Working(Spawned):
 def test_a_trio_repeats_an_earlier_one_but_for_its_calibrating():
     """Windows of another length were made to find it: as many steps stand for them."""
     server, trial = Working(), Trial(workload="prose")
-    side = lockstep.Side(server, trial)
-    first = lockstep.trio(side, side, Effort(), seconds=0.01, seed=0, number=0)
+    side = trio.Side(server, trial)
+    first = trio.trio(side, side, Effort(), seconds=0.01, seed=0, number=0)
     ready = {"batches": 3, "pulled": [[0, 1], [0, 2], [3, 5]]}
-    assert first.warmed == dict.fromkeys(lockstep.ROLES, ready)
-    again = lockstep.trio(
+    assert first.warmed == dict.fromkeys(trio.ROLES, ready)
+    again = trio.trio(
         side, side, Effort(), seconds=0.01, seed=0, number=1, warmed=first.warmed
     )
     for thread in server.threads:
@@ -265,15 +266,15 @@ def test_of_two_pipelines_each_finds_a_window_of_its_own():
     """In one that fits the slower a fast one would take less time than waking up."""
     server = Working()
     slow, fast = (
-        lockstep.Side(server, Trial(workload="prose", pipeline=Pipeline(order=order)))
+        trio.Side(server, Trial(workload="prose", pipeline=Pipeline(order=order)))
         for order in ("map_batch", "batch_map")
     )
-    made = lockstep.trio(slow, fast, Effort(), seconds=0.01, seed=0, number=0)
+    made = trio.trio(slow, fast, Effort(), seconds=0.01, seed=0, number=0)
     for thread in server.threads:
         thread.join(60)
     whole = {"batches": 3, "pulled": [[0, 1], [1, 2], [3, 5]]}
     assert server.asked == [{}, whole, {}]
-    assert set(made.warmed) == set(lockstep.ROLES)
+    assert set(made.warmed) == set(trio.ROLES)
 
 
 def test_nobody_waits_for_a_process_that_has_ended(tmp_path):

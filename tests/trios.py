@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bench.lockstep import Trio
+from bench.guard.trio import Trio
 from bench.trial import Measured
 from bench.turns import Turn
 

@@ -17,7 +17,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bench import figure, history, stats, words
+from bench import figure, stats, words
+from bench.guard import history
 from bench.table import SCENE
 
 MOST_PANELS = 8
@@ -35,7 +36,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
 
     Args:
         table: From `table.from_runs` with several folders; `table.attrs["history"]` may
-            hold the guards of `bench.history.read`.
+            hold the guards of `bench.guard.history.read`.
     """
     panels = [*_folder_panels(table), *_guard_panels(table.attrs.get("history", []))]
     return _figure(panels)
@@ -46,7 +47,7 @@ def draw_guards(frame: pd.DataFrame) -> Figure | None:
     """The guard runs alone.
 
     Args:
-        frame: From `bench.history.table`.
+        frame: From `bench.guard.history.table`.
     """
     return _figure(_series_panels(frame))
 

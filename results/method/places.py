@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import evidence
+from bench.guard import estimate
 
 HERE = Path(__file__).resolve().parent
 STALLS = ((0, 0.0), (2, 0.05), (4, 0.05), (8, 0.05), (20, 0.05), (100, 0.05))
@@ -49,12 +49,12 @@ def sessions(path: Path) -> list[Sides]:
 def middle_fifth(sides: Sides) -> float:
     """The centre of turns' differences, which the guard took before."""
     logs = [np.log(one) for one in sides]
-    errors = [evidence.error(one) for one in logs]
+    errors = [estimate.error(one) for one in logs]
     heads = [
-        (evidence._of_head(one), evidence.CONTROL_SHARE**0.5 * known)
+        (estimate._of_head(one), estimate.CONTROL_SHARE**0.5 * known)
         for one, known in zip(logs, errors, strict=True)
     ]
-    return float(np.log(evidence.interval(heads, 0.05).estimate))
+    return float(np.log(estimate.interval(heads, 0.05).estimate))
 
 
 def sums(sides: Sides) -> float:
@@ -66,9 +66,9 @@ def sums(sides: Sides) -> float:
 def by_place(sides: Sides) -> float:
     """What the guard takes now."""
     logs = [np.log(one) for one in sides]
-    errors = [evidence.error(one) for one in logs]
-    ratios, controls, _ = evidence.over_trios(logs, errors, METRIC)
-    return float(np.log(evidence.interval(ratios, 0.05, controls).estimate))
+    errors = [estimate.error(one) for one in logs]
+    ratios, controls, _ = estimate.over_trios(logs, errors, METRIC)
+    return float(np.log(estimate.interval(ratios, 0.05, controls).estimate))
 
 
 ESTIMATORS: dict[str, Callable[[Sides], float]] = {
@@ -103,9 +103,9 @@ def errors(
             rounds = some.shape[1]
             stalls = len(range(first, rounds, every)) if every else 0
             truth = np.log1p(share * every * stalls / rounds)
-            for name, estimate in ESTIMATORS.items():
+            for name, estimator in ESTIMATORS.items():
                 made = with_stalls(some, every, share, first)
-                missed[name].append(100 * (estimate(made) - truth))
+                missed[name].append(100 * (estimator(made) - truth))
     return {name: np.array(values) for name, values in missed.items()}
 
 

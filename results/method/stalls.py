@@ -20,10 +20,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import guard, processes, slowed
+from bench import processes, slowed
 from bench.catalog import ROOT
-from bench.hearing import Case
-from bench.lockstep import Side
+from bench.guard import session
+from bench.guard.case_session import Case
+from bench.guard.trio import Side
 from bench.pipeline import Pipeline
 from bench.requests import Executor
 from bench.trial import Trial
@@ -122,7 +123,7 @@ def judged(server: Executor, name: str, seed: int) -> dict[str, object]:
             thresholds={"seconds_per_example": THRESHOLD},
         )
         with beside:
-            record = guard.live(
+            record = session.live(
                 [case], base="base", head="head", budget_seconds=SECONDS, seed=seed
             )
     (row,) = record.rows

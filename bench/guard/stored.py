@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench import baseline, guard_metrics, machine, plan, progress, runner, store
-from bench.baseline import Baseline
+from bench import machine, plan, progress, runner, store
 from bench.errors import UsageError, check_writable
-from bench.guard import FALSE_ALARMS
-from bench.guarded import Guarded
-from bench.live import Wanted
+from bench.guard import baseline, metrics
+from bench.guard.baseline import Baseline
+from bench.guard.live import Wanted
+from bench.guard.record import Guarded
+from bench.guard.session import FALSE_ALARMS
 from bench.processes import executor
 from bench.trial import Run, Trial
 
@@ -155,7 +156,7 @@ def _judged(
         asked=asked,
     )
     trials = [one.trial for side in (kept, now) for one in side.trials.values()]
-    left_out = guard_metrics.left_out(trials, {row.metric for row in rows})
+    left_out = metrics.left_out(trials, {row.metric for row in rows})
     return Guarded(
         how="stored",
         rows=rows,

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats as distributions
 
-from bench import guard_metrics
-from bench.lockstep import Trio
-from bench.places import Places, blocks, compare, longest
+from bench.guard import metrics
+from bench.guard.places import Places, blocks, compare, longest
+from bench.guard.trio import Trio
 from bench.stats import Interval
 
 LEAST_TRIOS = 3
@@ -79,7 +79,7 @@ def over_trios(
         Head's, the control's, and what the places have in common; None where a metric
         has no turns, or only their percentile.
     """
-    known_metric = guard_metrics.find(metric)
+    known_metric = metrics.find(metric)
     if known_metric.longest:
         logs, errors = longest(logs), [0.0] * len(logs)
     if not (known_metric.by_place and placed):
@@ -211,7 +211,7 @@ def _weighed(
 
 def turn_logs(trio: Trio, metric: str) -> np.ndarray:
     """Logs of base, control and head, `[rounds, 3]`; one row for what has no turns."""
-    known = guard_metrics.find(metric)
+    known = metrics.find(metric)
     if known.turn:
         values = [[getattr(turn, known.turn) for turn in row] for row in trio.turns]
     else:
@@ -224,7 +224,7 @@ def turn_logs(trio: Trio, metric: str) -> np.ndarray:
 
 def _sizes(trio: Trio, metric: str) -> np.ndarray:
     """Examples a batch of each, for what is told by the example."""
-    if not guard_metrics.find(metric).per_example:
+    if not metrics.find(metric).per_example:
         return np.ones(3)
     return np.array([trio.batch_sizes[role] for role in ("base", "base", "head")])
 

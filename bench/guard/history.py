@@ -26,7 +26,7 @@ import pandas as pd
 
 from bench import catalog, figure, raster
 from bench.errors import UsageError
-from bench.guarded import Guarded
+from bench.guard.record import Guarded
 from bench.table import machine_labels
 from bench.words import visible
 

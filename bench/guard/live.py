@@ -14,16 +14,17 @@ from statistics import geometric_mean, median
 
 import msgspec
 
-from bench import catalog, guard_metrics, plan, revisions, sweeps, trees
+from bench import catalog, plan, sweeps
 from bench.errors import UsageError
-from bench.guard_settings import Settings
-from bench.guarded import BUDGET_SECONDS, Guarded, Interrupted
-from bench.lockstep import Side
+from bench.guard import metrics, revisions, scope
+from bench.guard.record import BUDGET_SECONDS, Guarded, Interrupted
+from bench.guard.scope import GUARD, Trees
+from bench.guard.settings import Settings
+from bench.guard.trio import Side
 from bench.pipeline import Pipeline
 from bench.processes import executor
 from bench.requests import Executor, Home
 from bench.sweeps import Sweep
-from bench.trees import GUARD, Trees
 from bench.trial import Effort, Measured, Trial
 from bench.turns import check_protocol
 
@@ -99,12 +100,12 @@ def against_ref(repo: str | Path, ref: str, wanted: Wanted) -> Guarded:
     """
     demand_turns(wanted.sweep)
     # Each side works in its own tree, where a relative path would lead elsewhere.
-    wanted = replace(wanted, data=trees.anywhere(wanted.data))
+    wanted = replace(wanted, data=scope.anywhere(wanted.data))
     top = revisions.repository(Path(repo))
     ours = top == catalog.ROOT
     with revisions.checked_out(top, ref) as base:
         both = Trees(top, base.tree, ours)
-        trials, lost, refused = trees.trials(
+        trials, lost, refused = scope.trials(
             both,
             wanted.sweep,
             named=wanted.named,
@@ -223,15 +224,15 @@ def _guarded(
         server: Of head, started.
         about: Further arguments of `guard.live`.
     """
-    from bench import guard, hearing  # late: see `_servers`
+    from bench.guard import case_session, session  # late: see `_servers`
 
     cases = [
-        hearing.Case(
+        case_session.Case(
             key=key,
             base=base,
             head=head,
             thresholds=(
-                guard_metrics.existing(wanted.thresholds(key), head.trial)
+                metrics.existing(wanted.thresholds(key), head.trial)
                 if base and head
                 else wanted.thresholds(key)  # it is missing, whatever it would have
             ),
@@ -246,10 +247,10 @@ def _guarded(
             "placement=offline."
         )
     reference = [_reference(server)] if wanted.reference else []
-    found = guard.live(
+    found = session.live(
         cases,
         budget_seconds=wanted.budget_seconds - (time.monotonic() - wanted.began),
-        effort=replace(guard.EFFORT, limit_seconds=wanted.sweep.effort.limit_seconds),
+        effort=replace(session.EFFORT, limit_seconds=wanted.sweep.effort.limit_seconds),
         seed=wanted.seed,
         said=wanted.said,
         **about,
@@ -296,7 +297,9 @@ def _servers(base: Home, head: Home) -> Iterator[tuple[Executor, Executor, Execu
     try:
         with ThreadPoolExecutor() as all_at_once:
             starting = all_at_once.map(lambda server: server.start(), started)
-            importlib.import_module("bench.guard")  # SciPy, pandas: while they start
+            importlib.import_module(
+                "bench.guard.session"
+            )  # SciPy, pandas: while they start
             list(starting)
         for server, home in zip(started, homes, strict=True):
             check_protocol(server.protocol, home.root)

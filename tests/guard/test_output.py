@@ -7,8 +7,8 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 from rich.console import Console
 
-from bench import guard_output, guard_words
-from bench.guarded import (
+from bench.guard import output, sentences
+from bench.guard.record import (
     COULD_NOT_TELL,
     HELD,
     MISSING,
@@ -44,12 +44,12 @@ def guarded(*rows, **fields):
 
 def terminal(record, width=80):
     console = Console(file=io.StringIO(), width=width, highlight=False)
-    guard_output.terminal(record, exit_code(record), console)
+    output.terminal(record, exit_code(record), console)
     return console.file.getvalue()
 
 
 def cases(record, **options):
-    root = ElementTree.fromstring(guard_output.junit(record, **options))
+    root = ElementTree.fromstring(output.junit(record, **options))
     return root, {
         (case.get("classname"), case.get("name")): case
         for case in root.iter("testcase")
@@ -57,7 +57,7 @@ def cases(record, **options):
 
 
 def printed_on_github(capsys, record, **environment):
-    guard_output.github(record, exit_code(record), ON_GITHUB | environment)
+    output.github(record, exit_code(record), ON_GITHUB | environment)
     return capsys.readouterr().err.splitlines()
 
 
@@ -89,8 +89,8 @@ def test_stored_figures_promise_no_rate_of_false_alarms():
         "Stored figures: what the machine's speed did between the two times is in "
         "every ratio and in no interval, so no rate of false alarms is known."
     )
-    assert guard_words.lines(record)[-1] == said
-    assert json.loads(guard_output.as_json(record, HELD))["false_alarms"] is None
+    assert sentences.lines(record)[-1] == said
+    assert json.loads(output.as_json(record, HELD))["false_alarms"] is None
     root, _ = cases(record)
     names = {p.get("name") for p in root.iter("property")}
     assert "how" in names
@@ -141,7 +141,7 @@ def test_the_table_fits_eighty_columns_and_keeps_every_figure():
     ],
 )
 def test_one_line_a_cause(judged, said):
-    assert guard_words.cause(judged) == said
+    assert sentences.cause(judged) == said
     assert (said in terminal(guarded(judged)).splitlines()) == bool(said)
 
 
@@ -163,7 +163,7 @@ def test_changed_outputs_are_told_apart_from_speed(capsys):
     )
     assert said in terminal(fast).splitlines()
     assert " faster " not in terminal(fast).split("trios\n")[1].splitlines()[0]
-    assert said in guard_output.markdown(fast, HELD)
+    assert said in output.markdown(fast, HELD)
     assert printed_on_github(capsys, fast) == [
         f"::warning title=Feedrate%3A outputs changed::{said}",
         "::notice title=Feedrate guard::Guard: held (exit 0): 1 faster",
@@ -200,7 +200,7 @@ def test_a_figure_beyond_its_limit_does_not_read_as_the_limit():
     text = terminal(guarded(row(), control=[control]))
     assert "time +1.52 % (+1.20 to +1.80 %), 8 trios: beyond its limit of 1.5 %" in text
     exact = row("unknown", ratio=1.03, low=1.01, high=1.05)
-    assert guard_words.cells(exact)[0] == "+3.000 %"
+    assert sentences.cells(exact)[0] == "+3.000 %"
 
 
 def test_one_is_not_a_plural():
@@ -217,7 +217,7 @@ def test_an_empty_guard_is_nowhere_green(capsys):
     assert exit_code(empty) == MISSING
     outcome = "Guard: something missing or failed (exit 5): nothing was compared"
     assert outcome in terminal(empty)
-    assert guard_output.markdown(empty, MISSING).startswith(f"## {outcome}")
+    assert output.markdown(empty, MISSING).startswith(f"## {outcome}")
     root, found = cases(empty)
     assert (root.get("tests"), root.get("errors")) == ("1", "1")
     (case,) = found.values()
@@ -229,7 +229,7 @@ def test_an_empty_guard_is_nowhere_green(capsys):
 
 def test_markdown_is_a_table_and_a_list():
     record = guarded(row("slower", "a|b_[x]"), notes=["<b>*"])
-    text = guard_output.markdown(record, REGRESSED)
+    text = output.markdown(record, REGRESSED)
     assert text.splitlines()[:7] == [
         "## Guard: regressed (exit 1): 1 slower",
         "",
@@ -244,14 +244,14 @@ def test_markdown_is_a_table_and_a_list():
 
 def test_markdown_stays_under_what_a_job_summary_may_have():
     many = [row("failed", f"{n}" * 500, cause="x" * 5000) for n in range(2000)]
-    text = guard_output.markdown(guarded(*many), MISSING)
+    text = output.markdown(guarded(*many), MISSING)
     assert len(text.encode()) < 2**20
     assert "... and 1500 more." in text
 
 
 def test_json_has_the_whole_record_and_what_its_exit_code_means():
     record = guarded(row("slower", HOSTILE, log_ratios=[0.05, 0.051]))
-    text = guard_output.as_json(record, REGRESSED)
+    text = output.as_json(record, REGRESSED)
     found = json.loads(text)
     assert (found["exit_code"], found["outcome"]) == (1, "regressed")
     assert found["rows"][0]["key"] == HOSTILE
@@ -315,7 +315,7 @@ def test_junit_keeps_ratio_and_interval_as_properties():
 def test_github_is_silent_elsewhere(capsys, tmp_path):
     summary = tmp_path / "summary.md"
     record = guarded(row("slower"))
-    guard_output.github(record, REGRESSED, {"GITHUB_STEP_SUMMARY": str(summary)})
+    output.github(record, REGRESSED, {"GITHUB_STEP_SUMMARY": str(summary)})
     assert capsys.readouterr() == ("", "")
     assert not summary.exists()
 
@@ -332,7 +332,7 @@ def test_github_gets_annotations_and_appends_to_the_summary(capsys, tmp_path):
         "::warning title=Feedrate%3A unknown::mine.py: time not settled: +2.0 %25 "
         "(-5.0 to +9.0 %25) is neither within nor beyond 3 %25",
     ]
-    text = guard_output.markdown(record, REGRESSED)
+    text = output.markdown(record, REGRESSED)
     assert summary.read_text(encoding="utf-8") == f"before\n{text}"
 
 
@@ -354,7 +354,7 @@ def test_no_more_annotations_than_github_shows(capsys):
 
 
 def test_annotations_are_escaped_as_the_runner_reads_them(capsys):
-    guard_output.annotate("error", "a:b,c%\r\n", "100 %\r\n::notice::x", ON_GITHUB)
+    output.annotate("error", "a:b,c%\r\n", "100 %\r\n::notice::x", ON_GITHUB)
     assert capsys.readouterr().err == (
         "::error title=a%3Ab%2Cc%25%0D%0A::100 %25%0D%0A::notice::x\n"
     )
@@ -365,7 +365,7 @@ def test_hostile_text_stays_text(verdict, capsys, tmp_path):
     bad = row(verdict, HOSTILE, cause=HOSTILE, output_changed=True)
     record = guarded(bad, control=[bad], notes=[HOSTILE])
     code = exit_code(record)
-    shown = terminal(record) + guard_output.markdown(record, code)
+    shown = terminal(record) + output.markdown(record, code)
     assert not [x for x in shown.splitlines() if x.strip().startswith("::")]
     assert "##[" not in shown
     assert shown.replace("\n", "").isprintable()

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import repository
 
-from bench import machine, revisions
+from bench import machine
 from bench.errors import UsageError
+from bench.guard import revisions
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from bench.guard_metrics import METRICS
-from bench.guarded import EXIT_CODES, Guarded, Row
+from bench.guard.metrics import METRICS
+from bench.guard.record import EXIT_CODES, Guarded, Row
 from bench.progress import plural
 from bench.words import visible
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench.errors import UsageError, unknown
-from bench.guard_metrics import DEFAULTS, METRICS, WITHOUT_PHASES, find, named
-from bench.guarded import Guarded
+from bench.guard.metrics import DEFAULTS, METRICS, WITHOUT_PHASES, find, named
+from bench.guard.record import Guarded
 
 TABLE = "tool.feedrate.guard"
 KEYS = ("threshold", "metrics", "thresholds")

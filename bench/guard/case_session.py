@@ -8,17 +8,18 @@ from functools import partial
 
 import numpy as np
 
-from bench import evidence, failures, input_identity, turns
-from bench.guard_metrics import METRICS
-from bench.guard_settings import Settings
-from bench.guarded import Row, Verdict, without_figures
+from bench import failures, input_identity, turns
+from bench.guard import estimate
+from bench.guard.metrics import METRICS
+from bench.guard.phase_test import PhaseWatch
+from bench.guard.record import Row, Verdict, without_figures
+from bench.guard.sequential_test import CONFIRMING, Watch
+from bench.guard.settings import Settings
+from bench.guard.trio import Side, Trio
 from bench.input_identity import InputIdentity
-from bench.lockstep import Side, Trio
-from bench.phase_watch import PhaseWatch
-from bench.watch import CONFIRMING, Watch
 
 # To flag, to confirm, and again where a burst spoilt it: turns get shorter for these.
-ENOUGH_TRIOS = evidence.LEAST_TRIOS + 2 * CONFIRMING
+ENOUGH_TRIOS = estimate.LEAST_TRIOS + 2 * CONFIRMING
 ENOUGH_FOR_PHASES = 12  # a trio tells a phase by one figure, however long its turns
 LEAST_TURN_SECONDS = 0.7  # of each trio of processes
 FIRST_TURN_SECONDS = 1.5
@@ -63,7 +64,7 @@ class Hearing:
         self.case = case
         self.ended = _absent(case)  # by metric
         shared = case.base is None or case.base.control in (None, case.base.server)
-        apart = 0.0 if shared else evidence.SERVERS
+        apart = 0.0 if shared else estimate.SERVERS
         wanted = {n: v for n, v in case.thresholds.items() if n not in self.ended}
         self.watches: list[Watch | PhaseWatch] = [
             PhaseWatch(case.key, name, threshold)
@@ -101,7 +102,7 @@ class Hearing:
 
         Two say nothing, so that the third may run over the end of the budget: then 0.
         """
-        if len(self.turn_lengths) in (0, evidence.LEAST_TRIOS - 1):
+        if len(self.turn_lengths) in (0, estimate.LEAST_TRIOS - 1):
             return 0.0
         return self.setup + LEAST_TURN_SECONDS
 
@@ -114,10 +115,10 @@ class Hearing:
         if not by_turns:  # the phases alone are open, and are over before the turns
             return LEAST_TURN_SECONDS
         ratios = by_turns[0].ratios
-        if len(ratios) >= evidence.LEAST_TRIOS and self._covers():
+        if len(ratios) >= estimate.LEAST_TRIOS and self._covers():
             return max(LEAST_TURN_SECONDS, self._covering_seconds(share))
         reaching = self._reaching_seconds()
-        wanted = evidence.best_turn_seconds(ratios, taken, self.setup)
+        wanted = estimate.best_turn_seconds(ratios, taken, self.setup)
         enough = ENOUGH_FOR_PHASES if self.judges_phases else ENOUGH_TRIOS
         few = share / max(1, enough - len(ratios)) - self.setup
         wanted = min(wanted, few, MOST_TURN_SECONDS)
@@ -193,8 +194,8 @@ class Hearing:
     def batches_met(self) -> int:
         """Batches that three trios met, among which stalls show; 0 if fewer ran."""
         longest = sorted(self.met, reverse=True)
-        enough = len(longest) >= evidence.LEAST_TRIOS
-        return longest[evidence.LEAST_TRIOS - 1] if enough else 0
+        enough = len(longest) >= estimate.LEAST_TRIOS
+        return longest[estimate.LEAST_TRIOS - 1] if enough else 0
 
     def end(self, verdict: Verdict, cause: str) -> None:
         """What is still open cannot be settled; what is settled stands."""

@@ -4,7 +4,7 @@ import factory
 import msgspec
 import pytest
 
-from bench import lockstep
+from bench.guard import trio
 from bench.requests import Outcome
 from bench.trial import Effort, Failure, Measured
 
@@ -50,9 +50,9 @@ class Server:
 def test_who_is_late_is_named_with_its_limit_and_who_failed_with_its_error(
     error: Failure, ended: bool, told: Failure
 ) -> None:
-    side = lockstep.Side(Server(error, ended), factory.trial())
+    side = trio.Side(Server(error, ended), factory.trial())
     effort = Effort(limit_seconds=0.05)
-    found = lockstep.trio(side, side, effort, seconds=0.1, seed=0, number=0)
+    found = trio.trio(side, side, effort, seconds=0.1, seed=0, number=0)
     assert found.turns == []
     assert found.failures["base"] == told
 
@@ -60,13 +60,13 @@ def test_who_is_late_is_named_with_its_limit_and_who_failed_with_its_error(
 def test_servers_begin_anew_for_each_trio_where_there_are_several() -> None:
     """Else what one of them drew when it started would be in every trio alike."""
     base, control, head = servers = [Server(OWN, ended=True) for _ in range(3)]
-    of_base = lockstep.Side(base, factory.trial(), control=control)
-    of_head = lockstep.Side(head, factory.trial())
+    of_base = trio.Side(base, factory.trial(), control=control)
+    of_head = trio.Side(head, factory.trial())
     for number in range(2):
-        lockstep.trio(of_base, of_head, Effort(), seconds=0.1, seed=0, number=number)
+        trio.trio(of_base, of_head, Effort(), seconds=0.1, seed=0, number=number)
     assert [server.starts for server in servers] == [2, 2, 2]
-    shared = lockstep.Side(head, factory.trial(), control=head)
-    lockstep.trio(shared, of_head, Effort(), seconds=0.1, seed=0, number=0)
+    shared = trio.Side(head, factory.trial(), control=head)
+    trio.trio(shared, of_head, Effort(), seconds=0.1, seed=0, number=0)
     assert head.starts == 2
 
 
@@ -76,7 +76,7 @@ def test_processes_get_ready_one_after_another_where_phases_are_judged(
 ) -> None:
     """Else all at once; whoever ends before its turn holds up nobody."""
     events: list[str] = []
-    arrived = lockstep.turns.Caller.arrived
+    arrived = trio.turns.Caller.arrived
 
     def waits(caller: object, *given: object) -> bool:
         events.append("wait")
@@ -87,10 +87,10 @@ def test_processes_get_ready_one_after_another_where_phases_are_judged(
             events.append("begin")
             return super().begin(*asked)
 
-    monkeypatch.setattr(lockstep.turns.Caller, "arrived", waits)
-    side = lockstep.Side(Noted(OWN, ended=True), factory.trial())
+    monkeypatch.setattr(trio.turns.Caller, "arrived", waits)
+    side = trio.Side(Noted(OWN, ended=True), factory.trial())
     effort = Effort(phases=phases)
-    found = lockstep.trio(side, side, effort, seconds=0.1, seed=0, number=0)
-    assert set(found.failures) == set(lockstep.ROLES)
+    found = trio.trio(side, side, effort, seconds=0.1, seed=0, number=0)
+    assert set(found.failures) == set(trio.ROLES)
     one, every = ["begin", "wait"], ["begin"] * 3 + ["wait"]
     assert events == (one * 3 if phases else every)

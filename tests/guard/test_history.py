@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench import catalog, history, store
+from bench import catalog, store
 from bench import table as tables
 from bench.errors import UsageError
-from bench.guarded import Guarded, Row
+from bench.guard import history
+from bench.guard.record import Guarded, Row
 
 STEP = np.log(1.05)
 NOISE = 0.01

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from trios import trio
 
-from bench import guard
-from bench.guarded import COULD_NOT_TELL, HELD, REGRESSED, exit_code
-from bench.hearing import Case
-from bench.lockstep import Side, Trio
-from bench.phase_watch import PhaseWatch
+from bench.guard import session
+from bench.guard.case_session import Case
+from bench.guard.phase_test import PhaseWatch
+from bench.guard.record import COULD_NOT_TELL, HELD, REGRESSED, exit_code
+from bench.guard.trio import Side, Trio
 from bench.trial import Measured, Trial
 
 LIMITS = {"seconds_per_example": 0.03, "fill_seconds": 0.20}
@@ -50,7 +50,7 @@ def guarded(make, limits=LIMITS, budget_seconds: float = 40.0, efforts=None):
 
     case = Case(key="x", base=Side(None, TRIAL), head=Side(None, TRIAL))
     case.base.__dict__["server"] = case.head.__dict__["server"] = _Server()
-    return guard.live(
+    return session.live(
         [replace(case, thresholds=limits)],
         base="a",
         head="b",

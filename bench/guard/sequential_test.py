@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench import evidence, stats
-from bench.guard_metrics import find
-from bench.guarded import Row, differ, figure
-from bench.lockstep import Trio
-from bench.places import Places
+from bench import stats
+from bench.guard import estimate
+from bench.guard.metrics import find
+from bench.guard.places import Places
+from bench.guard.record import Row, differ, figure
+from bench.guard.trio import Trio
 from bench.progress import plural
 
 CONFIRMING = 2  # trios that must agree before a row is called slower, or faster
@@ -69,9 +70,9 @@ class Watch:
         self.turns += len(trio.turns)
         outputs = (trio.measured[i].output_fingerprint for i in (0, 2))
         self.changed = self.changed or differ(*outputs)
-        self.logs.append(evidence.turn_logs(trio, self.metric))
-        self.errors.append(evidence.error(self.logs[-1]))
-        known = evidence.over_trios(
+        self.logs.append(estimate.turn_logs(trio, self.metric))
+        self.errors.append(estimate.error(self.logs[-1]))
+        known = estimate.over_trios(
             self.logs, self.errors, self.metric, placed=self.placed
         )
         self.ratios, self.controls, self.places = known
@@ -92,7 +93,7 @@ class Watch:
         """
         whole = [number for number, one in enumerate(self.whole) if one]
         every = list(range(len(self.ratios)))
-        return whole if len(whole) >= evidence.LEAST_TRIOS else every
+        return whole if len(whole) >= estimate.LEAST_TRIOS else every
 
     @property
     def last_long_place(self) -> int:
@@ -113,9 +114,9 @@ class Watch:
             self._confirm(self._known())
         if self.settled:
             return
-        first = len(self.ratios) == evidence.LEAST_TRIOS
+        first = len(self.ratios) == estimate.LEAST_TRIOS
         share = 1 / 4 if first else 1 / 2
-        foreseen = evidence.foreseen(self.ratios, self.alpha * share, self.apart)
+        foreseen = estimate.foreseen(self.ratios, self.alpha * share, self.apart)
         if first or foreseen <= self.due:
             self.due = min(self.due, foreseen * NEXT_LOOK)
             found = self._known(share)
@@ -137,13 +138,13 @@ class Watch:
         if not self.open:
             return
         self.closed = True
-        if len(self.ratios) < evidence.LEAST_TRIOS:
+        if len(self.ratios) < estimate.LEAST_TRIOS:
             return
         found = self._known()
         back = stats.verdict(found, self.threshold) == "unchanged"
         if back or not self.flagged:
             self._look(found)
-        enough = len(self._counted()) >= evidence.LEAST_TRIOS + CONFIRMING
+        enough = len(self._counted()) >= estimate.LEAST_TRIOS + CONFIRMING
         if self.flagged and not back and enough:
             self._confirm(found, len(self._counted()) // 2)
 
@@ -171,7 +172,7 @@ class Watch:
     def control(self) -> stats.Interval:
         """Base against base."""
         alpha = 1 - stats.CONFIDENCE
-        return evidence.interval(self.controls, alpha, apart=self.apart)
+        return estimate.interval(self.controls, alpha, apart=self.apart)
 
     def row(self) -> Row:
         """What is known now."""
@@ -193,7 +194,7 @@ class Watch:
 
     def _stalls(self) -> str:
         """What the places have in common that are long, one line."""
-        if self.places is None or len(self.logs) < evidence.LEAST_TRIOS:
+        if self.places is None or len(self.logs) < estimate.LEAST_TRIOS:
             return ""
         base, head = self.places.lumps
         if max(base, head) < WORTH_SAYING and head - base < self.threshold / 2:
@@ -209,7 +210,7 @@ class Watch:
         """Base against base; beyond half the threshold it is `slower` or `faster`."""
         found = self.control()
         verdict = "unknown"
-        if found.count >= evidence.LEAST_TRIOS:
+        if found.count >= estimate.LEAST_TRIOS:
             away = "slower" if found.estimate > 1 else "faster"
             verdict = away if self.wandered() else "unchanged"
         return Row(
@@ -245,7 +246,7 @@ class Watch:
             [values[number] for number in counted]
             for values in (self.ratios, self.controls)
         )
-        return evidence.interval(ratios, alpha, controls, self.apart)
+        return estimate.interval(ratios, alpha, controls, self.apart)
 
     def _look(self, found: stats.Interval) -> None:
         self.interval, verdict = found, stats.verdict(found, self.threshold)
@@ -270,7 +271,7 @@ class Watch:
         self.interval = found
         counted = [self.ratios[number] for number in self._counted()]
         sets = [counted[:-latest], counted[-latest:]]
-        logs = [np.log(evidence.interval(s, self.alpha).estimate) for s in sets]
+        logs = [np.log(estimate.interval(s, self.alpha).estimate) for s in sets]
         sign = 1 if self.flagged == "slower" else -1
         beyond = min(sign * one for one in logs) > np.log1p(self.threshold)
         agreed = stats.verdict(found, self.threshold) == self.flagged

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats as distributions
 
-from bench import evidence
-from bench.guard_metrics import FLOOR_SECONDS, find
-from bench.guarded import Row, figure
-from bench.lockstep import Trio
+from bench.guard import estimate
+from bench.guard.metrics import FLOOR_SECONDS, find
+from bench.guard.record import Row, figure
+from bench.guard.trio import Trio
 from bench.progress import plural
 from bench.stats import Interval
 
@@ -198,7 +198,7 @@ def _look(
 ) -> Look:
     """Intervals over trios, and the limit that the control's scatter allows."""
     controls = _controls(work)
-    scatter = float(np.sqrt(np.mean(controls**2) * evidence.CONTROL_SHARE / len(work)))
+    scatter = float(np.sqrt(np.mean(controls**2) * estimate.CONTROL_SHARE / len(work)))
     width = np.expm1(distributions.t.ppf(1 - ALPHA / 2, len(work)) * scatter)
     relative = float(np.clip(2 * width, threshold / 2, threshold))
     usual = float(np.median(np.array(work)[:, :2]))
@@ -230,4 +230,4 @@ def _controls(figures: Figures) -> np.ndarray:
 def _interval(ratios: np.ndarray, controls: np.ndarray) -> Interval:
     """The mean of log-ratios with its moderated t interval; see `evidence.interval`."""
     found, same = ([(float(one), 0.0) for one in logs] for logs in (ratios, controls))
-    return evidence.interval(found, ALPHA, same)
+    return estimate.interval(found, ALPHA, same)

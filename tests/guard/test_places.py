@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bench import evidence, places
+from bench.guard import estimate, places
 
 METRIC = "seconds_per_example"
 
@@ -17,7 +17,7 @@ def turns(rounds=300, *, trios=5, seed=0, bursts=0.0, noise=0.03):
 
 
 def ratio(logs):
-    heads, _, _ = evidence.over_trios(logs, [0.01] * len(logs), METRIC)
+    heads, _, _ = estimate.over_trios(logs, [0.01] * len(logs), METRIC)
     return np.mean([value for value, _ in heads])
 
 

@@ -17,12 +17,12 @@ import psutil
 import pytest
 import repository
 
-from bench import guard, live, lockstep
 from bench.catalog import ROOT
 from bench.errors import UsageError
-from bench.guard_metrics import METRICS
-from bench.guarded import Guarded, Interrupted, Row
-from bench.lockstep import Side
+from bench.guard import live, session, trio
+from bench.guard.metrics import METRICS
+from bench.guard.record import Guarded, Interrupted, Row
+from bench.guard.trio import Side
 from bench.pipeline import pipeline
 from bench.processes import ForkServer, Spawner, executor
 from bench.progress import plural
@@ -220,7 +220,7 @@ def test_each_process_of_a_trio_times_its_phases(repo: Path, monkeypatch) -> Non
     trial = Trial(workload="new.py", pipeline=pipeline({"cache": "mapped"}))
     side = Side(server, trial)
     try:
-        made = lockstep.trio(side, side, guard.EFFORT, seconds=0.1, seed=0, number=0)
+        made = trio.trio(side, side, session.EFFORT, seconds=0.1, seed=0, number=0)
     finally:
         server.stop()
     assert made.failures == {}
@@ -304,7 +304,7 @@ def test_a_base_whose_harness_takes_other_turns(monkeypatch) -> None:
 def test_the_reference_may_fail_after_the_guard(monkeypatch) -> None:
     """What was settled is told, without a ratio for the history; before it, it ends."""
     found = Guarded(base="a", head="b", how="lockstep", rows=[], notes=["one"])
-    monkeypatch.setattr(guard, "live", lambda cases, **about: found)
+    monkeypatch.setattr(session, "live", lambda cases, **about: found)
     good = Outcome(msgspec.json.encode(Measured(samples=[0.256])), None, 1.0)
     lost = Outcome(b"", Failure(type="Died", message="gone"), 1.0)
 
@@ -370,7 +370,7 @@ def against_main(repo: Path, monkeypatch) -> Callable[..., Guarded]:
             return found
 
         monkeypatch.setattr(live, "_servers", servers)
-        monkeypatch.setattr(guard, "live", measured)
+        monkeypatch.setattr(session, "live", measured)
         return live.against_ref(repo, "main", live.wanted([str(repo / "mine.py")]))
 
     return guarded

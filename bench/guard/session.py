@@ -15,11 +15,13 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from bench import guard_metrics, lockstep, machine
-from bench.guard_metrics import METRICS
-from bench.guarded import BUDGET_SECONDS, Guarded, Interrupted
-from bench.hearing import Case, Hearing
-from bench.lockstep import Trio
+from bench import machine
+from bench.guard import metrics
+from bench.guard import trio as lockstep
+from bench.guard.case_session import Case, Hearing
+from bench.guard.metrics import METRICS
+from bench.guard.record import BUDGET_SECONDS, Guarded, Interrupted
+from bench.guard.trio import Trio
 from bench.requests import CannotStart
 from bench.trial import Effort
 
@@ -111,7 +113,7 @@ def _left_out(hearings: Sequence[Hearing]) -> list[str]:
     cases = [hearing.case for hearing in hearings if hearing.case.head]
     trials = [case.head.trial for case in cases]
     looked_at = {name for case in cases for name in case.thresholds}
-    names = guard_metrics.left_out(trials, looked_at)
+    names = metrics.left_out(trials, looked_at)
     lines = [f"{', '.join(names)}; --metric adds them."] if names else []
     without = [h.case.key for h in hearings if not h.case.thresholds]
     if without:

@@ -14,24 +14,16 @@ import pytest
 from scipy.stats import t
 
 import run_bench
-from bench import (
-    baseline,
-    catalog,
-    difference,
-    guard_settings,
-    live,
-    machine,
-    store,
-    stored,
-)
+from bench import catalog, difference, machine, store
 from bench.errors import UsageError
-from bench.guarded import exit_code
+from bench.guard import baseline, live, settings, stored
+from bench.guard.record import exit_code
 from bench.requests import Outcome
 from bench.trial import Failure, Measured
 
 TRIAL = factory.trial("vectorized")
 OTHER = factory.trial("naive")
-LIMITS = guard_settings.Settings().thresholds
+LIMITS = settings.Settings().thresholds
 
 
 def runs(seconds: float, trial=TRIAL, seed: int = 0, **fields):

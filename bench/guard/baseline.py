@@ -19,8 +19,8 @@ import numpy as np
 from bench import failures, input_identity, stats, store, table
 from bench.difference import NONE, Difference, between, interval, scaled
 from bench.errors import UsageError, write_whole
-from bench.guard_metrics import METRICS, PHASES, existing, find
-from bench.guarded import Row, Verdict, differ, figure, without_figures
+from bench.guard.metrics import METRICS, PHASES, existing, find
+from bench.guard.record import Row, Verdict, differ, figure, without_figures
 from bench.input_identity import InputIdentity
 from bench.machine import identity
 from bench.progress import plural

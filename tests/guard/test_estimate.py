@@ -7,8 +7,8 @@ import pytest
 from scipy import stats as distributions
 from trios import trio
 
-from bench import evidence
-from bench.lockstep import Trio
+from bench.guard import estimate
+from bench.guard.trio import Trio
 from bench.stats import Interval
 from bench.turns import Turn
 
@@ -26,10 +26,10 @@ def width(found: Interval) -> float:
 
 
 def test_head_is_compared_with_the_mean_of_both_bases() -> None:
-    found, error = evidence.head(trio(head=0.1, control=0.02), "seconds_per_example")
+    found, error = estimate.head(trio(head=0.1, control=0.02), "seconds_per_example")
     assert found == pytest.approx(0.09)
     assert error == pytest.approx(0.0, abs=1e-12)
-    assert evidence.control(
+    assert estimate.control(
         trio(head=0.1, control=0.02), "cpu_seconds_per_example"
     ) == pytest.approx((0.02, 0.0), abs=1e-12)
 
@@ -37,14 +37,14 @@ def test_head_is_compared_with_the_mean_of_both_bases() -> None:
 def test_other_batch_sizes_are_compared_by_the_example() -> None:
     one = trio()
     one.batch_sizes["head"] = 20
-    assert evidence.head(one, "seconds_per_example")[0] == pytest.approx(-np.log(2))
-    assert evidence.head(one, "latency_p95")[0] == pytest.approx(0.0)
+    assert estimate.head(one, "seconds_per_example")[0] == pytest.approx(-np.log(2))
+    assert estimate.head(one, "latency_p95")[0] == pytest.approx(0.0)
 
 
 def test_memory_has_one_figure_a_process() -> None:
     one = trio(peak_resident_bytes=100)
     one.measured[2].__dict__["peak_resident_bytes"] = 110
-    assert evidence.head(one, "peak_resident_bytes") == (pytest.approx(np.log(1.1)), 0)
+    assert estimate.head(one, "peak_resident_bytes") == (pytest.approx(np.log(1.1)), 0)
 
 
 def test_a_burst_in_some_turns_does_not_move_the_ratio() -> None:
@@ -53,7 +53,7 @@ def test_a_burst_in_some_turns_does_not_move_the_ratio() -> None:
     for i in range(0, 40):
         row = one.turns[i]
         one.turns[i] = (row[0], row[1], Turn(row[2].seconds * 5, 1.0))
-    assert evidence.head(one, "seconds_per_example")[0] == pytest.approx(0.05, abs=4e-3)
+    assert estimate.head(one, "seconds_per_example")[0] == pytest.approx(0.05, abs=4e-3)
 
 
 def test_skewed_turns_favour_neither_side() -> None:
@@ -64,8 +64,8 @@ def test_skewed_turns_favour_neither_side() -> None:
         one = turned(logs)
         found.append(
             [
-                evidence.head(one, "seconds_per_example")[0],
-                evidence.control(one, "seconds_per_example")[0],
+                estimate.head(one, "seconds_per_example")[0],
+                estimate.control(one, "seconds_per_example")[0],
             ]
         )
     for values in np.transpose(found):
@@ -83,7 +83,7 @@ def test_a_core_now_fast_now_slow_is_told_better_than_by_the_middle_half() -> No
         slow = np.cumsum(rng.random(54) < 1 / 3) % 2
         logs = (0.35 * slow + rng.normal(0, 0.02, 54)).reshape(18, 3)
         one = turned(logs)
-        found.append(evidence.head(one, "seconds_per_example")[0])
+        found.append(estimate.head(one, "seconds_per_example")[0])
         pairs = logs[:, [2]] - logs[:, :2]
         halves.append(distributions.trim_mean(pairs, 0.25, axis=0).mean())
     assert np.std(found) < 0.85 * np.std(halves)
@@ -96,19 +96,19 @@ def test_the_error_is_the_same_whoever_met_a_burst() -> None:
         rng = np.random.default_rng(3)
         logs = rng.normal(0, 0.02, (80, 3))
         logs[:30, place] += 0.5
-        errors.append(evidence.head(turned(logs), "seconds_per_example")[1])
+        errors.append(estimate.head(turned(logs), "seconds_per_example")[1])
     assert max(errors) < 1.3 * min(errors)
 
 
 def test_a_trio_weighs_by_its_own_error_and_a_little_by_all() -> None:
     """So none outweighs all others; where an error is not known it is the median."""
     errors = [0.004, 0.005, 0.006, np.nan, 0.05]
-    _, weights = evidence._weighed([(0.0, error) for error in errors], 1e-9)
+    _, weights = estimate._weighed([(0.0, error) for error in errors], 1e-9)
     typical = np.median(np.square([0.004, 0.005, 0.006, 0.05]))
     wanted = [0.75 * e**2 + 0.25 * typical for e in (0.004, 0.005, 0.006)]
     wanted += [typical, 0.75 * 0.05**2 + 0.25 * typical]
     assert weights == pytest.approx(1 / np.array(wanted), rel=1e-3)
-    _, weights = evidence._weighed([(0.0, 0.0), *[(0.0, 0.01)] * 4], 0.0)
+    _, weights = estimate._weighed([(0.0, 0.0), *[(0.0, 0.01)] * 4], 0.0)
     assert weights[0] == pytest.approx(4 * weights[1])
 
 
@@ -120,7 +120,7 @@ def test_the_error_within_a_trio_is_about_what_trios_scatter_by() -> None:
         for turn in range(1, 150):
             noise[turn] += 0.6 * noise[turn - 1]
         one = turned(noise.reshape(50, 3))
-        found.append(evidence.control(one, "seconds_per_example"))
+        found.append(estimate.control(one, "seconds_per_example"))
     ratios, errors = np.transpose(found)
     assert 0.8 < np.mean(errors**2) / np.var(ratios) < 1.25
 
@@ -128,9 +128,9 @@ def test_the_error_within_a_trio_is_about_what_trios_scatter_by() -> None:
 def test_what_is_foreseen_of_an_interval_ignores_where_the_ratios_lie() -> None:
     wild = [(0.3, 0.01), (-0.2, 0.01), (0.1, 0.01)]
     still = [(0.0, 0.01)] * 3
-    assert evidence.foreseen(wild, 0.05) == evidence.foreseen(still, 0.05)
-    assert evidence.foreseen(still * 4, 0.05) < evidence.foreseen(still, 0.05) / 2
-    assert evidence.foreseen(still[:2], 0.05) == float("inf")
+    assert estimate.foreseen(wild, 0.05) == estimate.foreseen(still, 0.05)
+    assert estimate.foreseen(still * 4, 0.05) < estimate.foreseen(still, 0.05) / 2
+    assert estimate.foreseen(still[:2], 0.05) == float("inf")
 
 
 @pytest.mark.parametrize("count", [3, 5, 10])
@@ -143,7 +143,7 @@ def test_intervals_cover_the_truth(count: int, layout: float) -> None:
         within = 0.005
         base, same, head = rng.normal(0, np.hypot(layout, within), (3, count))
         ratios = 0.03 + head - (base + same) / 2
-        found = evidence.interval(
+        found = estimate.interval(
             [(ratio, within) for ratio in ratios],
             0.05,
             [(control, within) for control in same - base],
@@ -163,19 +163,19 @@ def test_intervals_cover_beside_bursts_and_are_narrower_for_the_weights(count) -
         told = within * np.sqrt(rng.chisquare(7, (2, count)) / 7)
         ratios = list(zip(0.03 + head - (base + same) / 2, 1.2 * told[0], strict=True))
         controls = list(zip(same - base, 1.4 * told[1], strict=True))
-        found = evidence.interval(ratios, 0.05, controls)
+        found = estimate.interval(ratios, 0.05, controls)
         inside += np.log(found.low) <= 0.03 <= np.log(found.high)
         unweighed, same_unweighed = (
             [(value, np.nan) for value, _ in pairs] for pairs in (ratios, controls)
         )
-        equal = evidence.interval(unweighed, 0.05, same_unweighed)
+        equal = estimate.interval(unweighed, 0.05, same_unweighed)
         narrower.append(width(found) / width(equal))
     assert inside / len(SEEDS) >= 0.92
     assert np.mean(narrower) < 0.85
 
 
 def test_two_trios_give_no_interval() -> None:
-    found = evidence.interval([(0.1, 0.01), (0.1, 0.01)], 0.05)
+    found = estimate.interval([(0.1, 0.01), (0.1, 0.01)], 0.05)
     assert found.count == 2
     assert np.isnan(found.low)
     assert np.isnan(found.high)
@@ -184,9 +184,9 @@ def test_two_trios_give_no_interval() -> None:
 def test_what_sets_servers_apart_is_averaged_out_by_no_number_of_trios() -> None:
     many = [(0.001 * (-1) ** n, 0.001) for n in range(400)]
     alone, apart = (
-        evidence.interval(many, 0.05, many, by) for by in (0.0, evidence.SERVERS)
+        estimate.interval(many, 0.05, many, by) for by in (0.0, estimate.SERVERS)
     )
     half = np.log(apart.high / apart.low) / 2
-    assert half == pytest.approx(1.96 * evidence.SERVERS, rel=0.02)
+    assert half == pytest.approx(1.96 * estimate.SERVERS, rel=0.02)
     assert np.log(alone.high / alone.low) / 2 < half / 10
-    assert evidence.foreseen(many, 0.05, evidence.SERVERS) > 1.9 * evidence.SERVERS
+    assert estimate.foreseen(many, 0.05, estimate.SERVERS) > 1.9 * estimate.SERVERS

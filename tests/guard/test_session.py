@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from trios import trio
 
-from bench import evidence, guard, turns
-from bench.guarded import Interrupted, exit_code
-from bench.hearing import Case
-from bench.lockstep import Side, Trio
+from bench import turns
+from bench.guard import estimate, session
+from bench.guard.case_session import Case
+from bench.guard.record import Interrupted, exit_code
+from bench.guard.sequential_test import Watch
+from bench.guard.trio import Side, Trio
 from bench.requests import CannotStart
 from bench.trial import Failure, InputPart, Trial
-from bench.watch import Watch
 
 
 class Clock:
@@ -46,7 +47,7 @@ def guarded(make, cases=None, budget_seconds=60.0):
         clock.now += seconds + 1
         return make(next(numbers))
 
-    return guard.live(
+    return session.live(
         cases or [case()],
         base="a",
         head="b",
@@ -124,7 +125,7 @@ def test_how_the_first_trio_got_ready_is_told_to_all_that_follow() -> None:
         made = trio(noise=0.005, seed=number)
         return replace(made, warmed={"base": {"batches": 3 + number, "pulled": []}})
 
-    guard.live([case()], base="a", head="b", clock=Clock(), trio=one)
+    session.live([case()], base="a", head="b", clock=Clock(), trio=one)
     first = {"base": {"batches": 3, "pulled": []}}
     assert told == [{}, first, first, first]
 
@@ -175,7 +176,7 @@ def test_a_last_look_blames_nobody_unless_both_halves_say_so(later, verdict) -> 
     for log in [0.058, 0.062, 0.06, 0.06, *later]:
         watch.ratios.append((log, 0.001))
         watch.controls.append((0.0, 0.001))
-    assert evidence.interval(watch.ratios, 0.05, watch.controls).low > 1.03
+    assert estimate.interval(watch.ratios, 0.05, watch.controls).low > 1.03
     watch.finish()
     assert (watch.verdict, watch.open) == (verdict, False)
 
@@ -205,7 +206,7 @@ def test_the_control_may_leave_half_the_threshold_as_it_is_told(away, blamed) ->
 
 def test_nothing_compared_is_never_a_pass() -> None:
     assert exit_code(guarded(lambda n: trio(), cases=None)) == 0
-    empty = guard.live([], base="a", head="b", clock=Clock())
+    empty = session.live([], base="a", head="b", clock=Clock())
     assert exit_code(empty) == 5
 
 
@@ -369,7 +370,7 @@ def test_trios_that_differ_are_many_and_short_and_others_few_and_long() -> None:
             moved = np.random.default_rng(number).normal(0, bias)
             return trio(head=moved, noise=0.3, seed=number, rounds=100)
 
-        guard.live(
+        session.live(
             [case()], base="a", head="b", clock=clock, trio=one, budget_seconds=60
         )
         return np.mean(turns[3:])
@@ -390,7 +391,7 @@ def test_time_is_shared_by_what_is_not_settled() -> None:
         return trio(noise=noises[name], seed=counts[name], rounds=100)
 
     cases = [case(name, head=side(name)) for name in noises]
-    found = guard.live(
+    found = session.live(
         cases, base="a", head="b", budget_seconds=60, clock=clock, trio=one
     )
     assert counts["clear"] == 4
@@ -419,7 +420,7 @@ def test_the_gate_checks_the_first_trio_and_a_failure_there_ends_the_case(
         case(name, base=side(name, protocol), head=side(name))
         for name in ("right", "wrong")
     ]
-    found = guard.live(cases, base="a", head="b", clock=Clock(), trio=one)
+    found = session.live(cases, base="a", head="b", clock=Clock(), trio=one)
     assert [check for name, check in asked if name == "right"] == checked
     assert [check for name, check in asked if name == "wrong"] == [True]
     assert {row.key: row.verdict for row in found.rows} == {
@@ -439,7 +440,7 @@ def test_an_interrupt_keeps_what_was_known_and_takes_no_last_look() -> None:
 
     cases = [case(name, base=side(name)) for name in ("same", "slow")]
     with pytest.raises(Interrupted) as stopped:
-        guard.live(cases, base="a", head="b", clock=Clock(), trio=one)
+        session.live(cases, base="a", head="b", clock=Clock(), trio=one)
     same, slow = stopped.value.found.rows
     assert (same.verdict, same.cause) == ("unchanged", "")
     assert (slow.verdict, slow.count) == ("unknown", 3)
@@ -545,7 +546,7 @@ def test_unchanged_waits_until_four_trios_met_enough_places():
         return trio(noise=0.01, rounds=rounds, seed=number, batches_per_sample=1)
 
     clock = Clock()
-    found = guard.live(
+    found = session.live(
         [case()], base="a", head="b", clock=clock, trio=one, budget_seconds=300
     )
     assert verdicts(found) == ["unchanged"]

@@ -4,9 +4,9 @@ import factory
 import pytest
 from trios import trio
 
-from bench import baseline, evidence, guard_metrics
 from bench.errors import UsageError
-from bench.guard_metrics import METRICS, PHASES
+from bench.guard import baseline, estimate, metrics
+from bench.guard.metrics import METRICS, PHASES
 from bench.trial import Measured
 
 
@@ -27,17 +27,17 @@ def test_short_names_tell_metrics_apart() -> None:
 def test_a_metric_that_is_not_in_the_table_is_refused() -> None:
     """It is never judged by seconds in its place."""
     with pytest.raises(UsageError, match="No metric named 'joules'"):
-        evidence.head(trio(), "joules")
+        estimate.head(trio(), "joules")
     with pytest.raises(UsageError, match="No metric named 'joules'"):
-        guard_metrics.named(["phases", "joules"])
+        metrics.named(["phases", "joules"])
 
 
 def test_phases_are_a_group_and_those_that_a_pipeline_has() -> None:
-    assert guard_metrics.named(["phases", "fill_seconds"]) == PHASES
+    assert metrics.named(["phases", "fill_seconds"]) == PHASES
     limits = dict.fromkeys(METRICS, 0.1)
 
     def phases(**settings) -> list[str]:
-        kept = guard_metrics.existing(limits, factory.trial(**settings))
+        kept = metrics.existing(limits, factory.trial(**settings))
         return [name for name in kept if name in PHASES]
 
     assert phases() == ["adapt_seconds", "first_batch_seconds"]

@@ -4,16 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from bench import catalog, sweeps, trees
+from bench import catalog, sweeps
 from bench.errors import UsageError
+from bench.guard import scope
+from bench.guard.scope import Trees
 from bench.requests import Home, environment
-from bench.trees import Trees
 
 
 def trials(base: Path, **axes: tuple) -> list[str]:
     """Keys of what is meant of `prose`, in this suite's own repository."""
     sweep = sweeps.narrow(sweeps.find("guard"), workloads=["prose"], axes=axes)
-    found, lost, refused = trees.trials(
+    found, lost, refused = scope.trials(
         Trees(catalog.ROOT, base, ours=True), sweep, named=True, seed=0, data=""
     )
     assert lost == []
@@ -53,6 +54,6 @@ def test_data_are_found_from_the_tree_of_either_side(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photos").mkdir()
     (tmp_path / "rows.csv").touch()
-    assert trees.anywhere(given) == found.format(here=tmp_path)
+    assert scope.anywhere(given) == found.format(here=tmp_path)
     monkeypatch.setenv("FEEDRATE_CACHE", "cache")
     assert environment(Home())["FEEDRATE_CACHE"] == f"{tmp_path}/cache"

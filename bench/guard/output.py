@@ -13,8 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from bench import guard_words
-from bench.guarded import EXIT_CODES, HELD, Guarded, Row
+from bench.guard import sentences
+from bench.guard.record import EXIT_CODES, HELD, Guarded, Row
 from bench.words import markdown as escaped
 from bench.words import visible
 
@@ -47,41 +47,41 @@ def terminal(guarded: Guarded, code: int, console: object = None) -> None:
 
     console = console or Console(highlight=False)
     outcome = Text(
-        guard_words.title(guarded, code), "bold " + ("green" if code == HELD else "red")
+        sentences.title(guarded, code), "bold " + ("green" if code == HELD else "red")
     )
     console.print(outcome, soft_wrap=True)
-    console.print(Text(guard_words.compared(guarded)), soft_wrap=True)
+    console.print(Text(sentences.compared(guarded)), soft_wrap=True)
     if guarded.rows:
         grid = Table(box=None, pad_edge=False, header_style="dim")
         grid.add_column("trial", overflow="fold", ratio=1)
-        for name in guard_words.columns(guarded):
+        for name in sentences.columns(guarded):
             left = name == "verdict"
             grid.add_column(name, justify="left" if left else "right", no_wrap=True)
-        for row in guard_words.worst_first(guarded.rows):
-            cells = [Text(cell) for cell in guard_words.cells(row)]
+        for row in sentences.worst_first(guarded.rows):
+            cells = [Text(cell) for cell in sentences.cells(row)]
             cells[3].stylize(STYLES[row.verdict])
-            grid.add_row(Text(guard_words.name(row)), *cells)
+            grid.add_row(Text(sentences.name(row)), *cells)
         console.print(grid)
-    for line in guard_words.lines(guarded):
+    for line in sentences.lines(guarded):
         console.print(Text(line), soft_wrap=True)
 
 
 def markdown(guarded: Guarded, code: int) -> str:
     """The same as GitHub's Markdown, for a job summary or a comment."""
     lines = [
-        f"## {escaped(guard_words.title(guarded, code))}",
+        f"## {escaped(sentences.title(guarded, code))}",
         "",
-        escaped(guard_words.compared(guarded)),
+        escaped(sentences.compared(guarded)),
     ]
     if guarded.rows:
-        lines += ["", f"| trial | {' | '.join(guard_words.columns(guarded))} |"]
+        lines += ["", f"| trial | {' | '.join(sentences.columns(guarded))} |"]
         lines += ["| --- | --: | --: | --: | --- | --: |"]
-        for row in guard_words.worst_first(guarded.rows)[:MOST_ROWS]:
-            cells = (guard_words.name(row), *guard_words.cells(row))
+        for row in sentences.worst_first(guarded.rows)[:MOST_ROWS]:
+            cells = (sentences.name(row), *sentences.cells(row))
             lines.append(f"| {' | '.join(escaped(cell) for cell in cells)} |")
         if len(guarded.rows) > MOST_ROWS:
             lines += ["", f"... and {len(guarded.rows) - MOST_ROWS} more."]
-    said = guard_words.lines(guarded, MOST_ROWS)
+    said = sentences.lines(guarded, MOST_ROWS)
     return "\n".join([*lines, "", *(f"- {escaped(line)}" for line in said)]) + "\n"
 
 
@@ -112,14 +112,14 @@ def junit(guarded: Guarded, *, unknown_passes: bool = False) -> bytes:
     }
     root = ElementTree.Element("testsuites", name="feedrate guard", **counts)
     suite = ElementTree.SubElement(root, "testsuite", counts)
-    suite.set("name", guard_words.compared(guarded))
+    suite.set("name", sentences.compared(guarded))
     suite.set("timestamp", _xml(guarded.started))
     facts = {"base": guarded.base, "head": guarded.head, "how": guarded.how}
     facts |= {"false_alarms": guarded.false_alarms, "seed": guarded.seed}
     _properties(suite, facts)
     suite.extend(cases)
     said = ElementTree.SubElement(suite, "system-out")
-    said.text = "\n".join(guard_words.lines(guarded))
+    said.text = "\n".join(sentences.lines(guarded))
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
 
@@ -166,14 +166,14 @@ def annotate(level: str, title: str, text: str, environment: Mapping[str, str]) 
 def _annotations(guarded: Guarded, code: int) -> Iterator[tuple[str, str, str]]:
     """Level, title and text of each, no more of a level than GitHub shows."""
     found: dict[str, list[tuple[str, str]]] = {"error": [], "warning": [], "notice": []}
-    outcome = ("Feedrate guard", guard_words.title(guarded, code))
+    outcome = ("Feedrate guard", sentences.title(guarded, code))
     found["notice" if code == HELD else "error"].append(outcome)
-    for row in guard_words.worst_first(guarded.rows):
+    for row in sentences.worst_first(guarded.rows):
         if row.verdict in LEVELS:
-            title = f"Feedrate: {guard_words.spelled(row.verdict)}"
-            found[LEVELS[row.verdict]].append((title, guard_words.cause(row)))
+            title = f"Feedrate: {sentences.spelled(row.verdict)}"
+            found[LEVELS[row.verdict]].append((title, sentences.cause(row)))
         if row.output_changed:
-            text = guard_words.different(row.key)
+            text = sentences.different(row.key)
             found["warning"].append(("Feedrate: outputs changed", text))
     for level, texts in found.items():
         kept = texts[:MOST_ANNOTATIONS]
@@ -194,7 +194,7 @@ def _case(row: Row, unknown_passes: bool) -> ElementTree.Element:
     kinds["unknown"] = "skipped" if unknown_passes else "failure"
     kind = kinds.get(row.verdict, "error")
     if kind:
-        _outcome(case, kind, row.verdict, guard_words.cause(row))
+        _outcome(case, kind, row.verdict, sentences.cause(row))
     return case
 
 

@@ -1,0 +1,1 @@
+"""Is head slower than base?"""
