@@ -113,7 +113,7 @@ def run(options: argparse.Namespace) -> int:
 def report(options: argparse.Namespace) -> int:
     """Turn result folders into a terminal table and files."""
     from bench.guard import history
-    from bench.report import FORMATS
+    from bench.report.formats import FORMATS
 
     if len(options.folders) == 1 and history.holds_guards(options.folders[0]):
         return history.main(options.folders[0], out=options.out, as_json=options.json)
@@ -130,7 +130,7 @@ def report(options: argparse.Namespace) -> int:
 
 def compare(options: argparse.Namespace) -> int:
     """Compare two result folders, trial by trial, as ratios with intervals."""
-    from bench import compare
+    from bench.report import compare
 
     if not options.json:
         check_folder(options.out or options.b)
@@ -170,7 +170,7 @@ def _report(
     folders: Sequence[Path], out: Path, formats: Sequence[str], *, as_json: bool
 ) -> bool:
     """Print a report and write its files; whether any of its runs went well."""
-    from bench import report
+    from bench.report import formats as report
 
     gc.disable()  # the end is near: looking for cycles takes a sixth of the time
     found = report.gather(folders)

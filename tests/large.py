@@ -75,9 +75,10 @@ def cost(folder: Path) -> dict[str, float]:
 
 def measured(folder: str) -> None:
     """Report on a folder and print what this process has used as a line of JSON."""
-    from bench import memory, report  # `ru_maxrss` would be that of who forked this
+    from bench import memory
+    from bench.report import formats  # `ru_maxrss` would be that of who forked this
 
-    report.write(folder, folder)
+    formats.write(folder, folder)
     found = {
         "cpu_seconds": time.process_time(),
         "peak_mib": memory.peak_resident_bytes() / 2**20,

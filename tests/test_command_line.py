@@ -16,21 +16,12 @@ import psutil
 import pytest
 
 import run_bench
-from bench import (
-    errors,
-    machine,
-    plan,
-    processes,
-    program,
-    report,
-    store,
-    sweeping,
-    sweeps,
-)
+from bench import errors, machine, plan, processes, program, store, sweeping, sweeps
 from bench.catalog import ROOT
 from bench.pipeline import AXES, STRATEGIES
 from bench.processes import Outcome
 from bench.progress import spoken
+from bench.report import formats
 from bench.trial import Effort, Failure, Measured, Trial
 
 
@@ -365,8 +356,8 @@ def test_of_a_dump_the_terminal_shows_the_first_line(
 ) -> None:
     """NumPy's has eight; the page has them."""
     dump = Failure(type="AssertionError", message="Not equal\nMismatched: 512")
-    found = report.summed([factory.run(factory.trial(), error=dump)])
-    report.terminal(found)
+    found = formats.summed([factory.run(factory.trial(), error=dump)])
+    formats.terminal(found)
     told = capsys.readouterr().out
     assert "prose: AssertionError: Not equal\n" in told
     assert "Mismatched" not in told

@@ -5,10 +5,11 @@ from dataclasses import replace
 import factory
 import pytest
 
-from bench import compare, input_identity, stats, store, table
+from bench import input_identity, stats, store, table
 from bench.guard import stored
 from bench.guard.record import NOT_COMPARABLE, exit_code
 from bench.input_identity import CHANGED, InputIdentity
+from bench.report import compare
 from bench.trial import InputPart, Measured
 
 TRIAL = factory.trial()

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from bench import catalog, figure, raster, table
+from bench import catalog, table
+from bench.report import figure, png
 from bench.trial import Failure
 
 PLOTS = catalog.entries("plots")
@@ -139,13 +140,13 @@ def test_hostile_names_are_drawn_as_text(name, tmp_path):
     root = ElementTree.fromstring(text)
     assert not [e for e in root.iter() if e.tag.endswith("script")]
     assert len(text) < 200_000
-    raster.write(figure.vector(drawn), tmp_path / "a.png")
+    png.write(figure.vector(drawn), tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_figure_that_cannot_be_written_is_said_with_the_cause(tmp_path):
     svg = figure.vector(draw("throughput", made_for("throughput")))
-    with pytest.raises(RuntimeError) as lost, raster.beside() as rasterise:
+    with pytest.raises(RuntimeError) as lost, png.beside() as rasterise:
         rasterise(svg, tmp_path / "nowhere" / "a.png")
         rasterise(svg, tmp_path / "b.png")
     path = tmp_path / "nowhere" / "a.png"

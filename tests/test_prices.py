@@ -2,7 +2,8 @@
 
 import factory
 
-from bench import prices, report, table
+from bench import prices, table
+from bench.report import formats
 
 PLAIN = factory.trial()
 SURE = factory.trial(op_determinism=True)
@@ -64,9 +65,9 @@ def test_a_trial_that_may_not_be_ranked_has_no_price() -> None:
 
 def test_the_forms_of_the_report_show_it(tmp_path) -> None:
     runs = factory.runs({PLAIN: 0.01, SURE: 0.015}, rounds=8)
-    found = report.summed(runs)
+    found = formats.summed(runs)
     found.content["source"] = "made up"
-    report.write(found, tmp_path, ("html", "md"))
+    formats.write(found, tmp_path, ("html", "md"))
     page = (tmp_path / "report.html").read_text()
     assert "<h2>What guarantees cost</h2>" in page
     assert "<td>op_determinism=true</td>" in page

@@ -6,7 +6,8 @@ import factory
 import numpy as np
 import pytest
 
-from bench import lumps, rates, stats, summary, table
+from bench import rates, stats, table
+from bench.report import lumps, summary
 from bench.trial import Effort, Windows
 
 PLAIN = factory.trial("vectorized", batch_size=256)

@@ -19,13 +19,13 @@ from bench import (
     plan,
     processes,
     program,
-    report,
     requests,
     screening,
     store,
     sweeping,
 )
 from bench.processes import Outcome
+from bench.report import formats
 from bench.trial import Effort, Failure, Measured, Run, Trial
 
 TRIALS = [factory.trial(prefetch=n) for n in range(4)]
@@ -349,7 +349,7 @@ def test_the_command_line_races(
         "rounds at most, about "
     )
     assert announced.endswith(f"; results in {out}")
-    report.write(out, out, ("md",))
+    formats.write(out, out, ("md",))
     assert "the race put out" in (out / "report.md").read_text()
     assert plan.load(out).precision == 0.02
     before = len(store.load(out)[0])

@@ -24,9 +24,10 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from bench import catalog, figure, raster
+from bench import catalog
 from bench.errors import UsageError
 from bench.guard.record import Guarded
+from bench.report import figure, png
 from bench.table import machine_labels
 from bench.words import visible
 
@@ -87,7 +88,7 @@ def main(
         target = Path(out or Path(path).parent) / "history.png"
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            raster.write(figure.vector(drawn), target)
+            png.write(figure.vector(drawn), target)
         except OSError as error:
             raise UsageError(
                 f"Cannot write '{target}': {error.strerror}. Name another folder with "

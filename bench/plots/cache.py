@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bench import figure, stats, words
+from bench import stats, words
 from bench.pipeline import AXES
+from bench.report import figure
 
 MOST_PANELS = 5
 MARKS = "osD^vPX"

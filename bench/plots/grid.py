@@ -14,8 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from bench import figure, pairs, stats, words
+from bench import pairs, stats, words
 from bench.pipeline import AXES
+from bench.report import figure
 
 MOST_PANELS = 6
 ORDER = ("order",)

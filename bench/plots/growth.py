@@ -10,8 +10,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench import figure, stats, words
+from bench import stats, words
 from bench.pipeline import AXES
+from bench.report import figure
 
 MOST_PANELS = 5
 MOST_LINES = 6

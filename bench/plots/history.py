@@ -17,8 +17,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bench import figure, stats, words
+from bench import stats, words
 from bench.guard import history
+from bench.report import figure
 from bench.table import SCENE
 
 MOST_PANELS = 8

@@ -10,7 +10,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench import figure, stats, words
+from bench import stats, words
+from bench.report import figure
 
 MOST_SCENES = 8
 MOST_ROWS = 12

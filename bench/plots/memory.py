@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bench import figure, stats, words
+from bench import stats, words
+from bench.report import figure
 
 MOST_SCENES = 5
 MOST_NAMES = 8

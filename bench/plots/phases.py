@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench import figure, stats, words
+from bench import stats, words
+from bench.report import figure
 
 MOST_ROWS = 24
 PHASES = {

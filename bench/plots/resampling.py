@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator
 
-from bench import figure, stats, words
+from bench import stats, words
 from bench.pipeline import AXES
+from bench.report import figure
 
 TARGET = 0.5
 MOST_SCENES = 3

@@ -9,7 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench import figure, stats, words
+from bench import stats, words
+from bench.report import figure
 
 MOST_TRIALS = 12
 COLUMNS = 2

@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bench import attribution, figure, stats, words
+from bench import attribution, stats, words
+from bench.report import figure
 from bench.stages import STAGES
 
 MOST_ROWS = 12

@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
-from bench import figure, stats, words
+from bench import stats, words
+from bench.report import figure
 
 MOST_ROWS = 16
 MOST_SCENES = 5

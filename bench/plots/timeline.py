@@ -9,8 +9,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench import figure, words
+from bench import words
 from bench.pipeline import AXES
+from bench.report import figure
 
 MOST_PANELS = 8
 LANES = {

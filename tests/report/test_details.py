@@ -3,7 +3,9 @@
 import factory
 import pytest
 
-from bench import details, layer_table, page, stats, summary, table
+from bench import stats, table
+from bench.report import details, page, summary
+from bench.report import layers as layer_table
 from bench.trial import Failure
 
 MAP, BATCH = factory.trial(workload="random_crop"), "vectorized"

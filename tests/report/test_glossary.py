@@ -2,8 +2,10 @@
 
 import factory
 
-from bench import glossary, naming, report, stats, table
+from bench import stats, table
 from bench.pipeline import STRATEGIES
+from bench.report import formats, glossary
+from bench.report import labels as naming
 
 NAIVE, FAST = factory.trial(), factory.trial("vectorized")
 
@@ -32,7 +34,7 @@ def test_the_warm_up_is_said_once_and_marks_no_row():
     runs += factory.runs({FAST: 0.01}, flags=["frozen_random", "ramp_cut"])
     assert terms(runs)["warm-up"].startswith("in 2 of 2 trials it ended by its time")
     assert "augmentation frozen" in terms(runs)
-    (scene,) = report.summed(runs).content["scenes"]
+    (scene,) = formats.summed(runs).content["scenes"]
     assert [row["marks"] for row in scene["rows"]] == [[], ["augmentation frozen"]]
 
 
@@ -45,9 +47,9 @@ def test_the_title_has_the_sweep_and_the_days():
 
 
 def test_the_forms_of_the_report_explain_their_words(tmp_path):
-    found = report.summed(factory.runs({NAIVE: 0.01, FAST: 0.002}))
+    found = formats.summed(factory.runs({NAIVE: 0.01, FAST: 0.002}))
     found.content["source"] = "made up"
-    report.write(found, tmp_path, ("html", "md"))
+    formats.write(found, tmp_path, ("html", "md"))
     page = (tmp_path / "report.html").read_text()
     assert "<dt>drain</dt>" in page and "<title>Feedrate report: quick, 2025" in page
     text = (tmp_path / "report.md").read_text()

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from bench import catalog, words
-from bench.answers import barred
+from bench.report.sentences import barred
 from bench.table import SCENE
 
 PLACEMENTS = {

@@ -23,7 +23,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench import naming
+from bench.report import labels as naming
 from bench.words import visible
 
 INK = "#1b1b1a"  # becomes the page's text colour where the figure is inlined

@@ -16,8 +16,10 @@ import pytest
 from rich.console import Console
 
 import run_bench
-from bench import answers, report, stats, store, sweeps, table, words
+from bench import stats, store, sweeps, table, words
 from bench.errors import UsageError
+from bench.report import formats as report
+from bench.report import sentences
 from bench.trial import Failure, Trial
 
 NAIVE = factory.trial()
@@ -95,7 +97,7 @@ def rows_of(runs):
 
 
 def sentence(runs):
-    return answers.sentence(rows_of(runs))
+    return sentences.sentence(rows_of(runs))
 
 
 def test_all_forms_are_written(folder):
@@ -296,7 +298,7 @@ def test_a_first_that_holm_does_not_call_faster_is_explained():
         runs.append(factory.run(FAST, [seconds], round=number))
     runs += factory.runs(dict.fromkeys(many, 0.011), rounds=3, run_noise=0.4, seed=9)
     rows = rows_of(runs)
-    said = answers.sentence(rows)
+    said = sentences.sentence(rows)
     assert said.startswith("vectorized came first: 10 times as fast as naive (95 % ")
     assert (
         "by itself, 3 rounds), not yet certain once all 11 comparisons are counted. "
@@ -306,19 +308,19 @@ def test_a_first_that_holm_does_not_call_faster_is_explained():
         "Verdicts count all 11 comparisons together (Holm), at a margin of 3 %; each "
         "interval is for one alone."
     )
-    assert answers.jointly(rows) == line
+    assert sentences.jointly(rows) == line
     assert line in " ".join(printed(runs).split())
 
 
 def test_a_table_whose_verdicts_agree_with_their_intervals_needs_no_explanation():
-    assert answers.jointly(rows_of(factory.runs({NAIVE: 0.01, FAST: 0.002}))) == ""
+    assert sentences.jointly(rows_of(factory.runs({NAIVE: 0.01, FAST: 0.002}))) == ""
 
 
 def test_two_rounds_are_a_hint_and_give_no_verdict():
     runs = factory.runs({NAIVE: 0.01, FAST: 0.0075}, rounds=2, run_noise=0.001)
     rows = rows_of(runs)
     assert {row["verdict"] for row in rows} == {"baseline", "unknown"}
-    said = answers.sentence(rows)
+    said = sentences.sentence(rows)
     assert said.startswith("vectorized was fastest, 1.33")
     assert said.endswith(" from two rounds: a hint and not a result).")
     assert "two runs" in printed(runs) and " faster " not in printed(runs)
@@ -409,7 +411,7 @@ def test_cautions_name_the_trial_and_the_remedy():
     runs = factory.runs({NAIVE: 0.01}, run_noise=0.3, conditions=busy)
     runs += factory.runs({FAST: 0.001}, flags=["frozen_random", "xla_off"], rounds=2)
     runs.append(factory.run(OTHER, error=FAILURE))
-    found = answers.cautions(rows_of(runs))
+    found = sentences.cautions(rows_of(runs))
     said = {caution.what: caution.remedy for caution in found}
     assert said["parallel: 1 run failed."].startswith("The errors are listed below")
     assert any(what.startswith("vectorized: a random layer's") for what in said)

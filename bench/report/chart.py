@@ -19,8 +19,9 @@ import pandas as pd
 import platformdirs
 import vl_convert
 
-from bench import figure, naming, summary, words
+from bench import words
 from bench.progress import plural
+from bench.report import figure, labels, summary
 
 MOST_BARS = 40  # trials of a scene that the chart shows, fastest first
 MOST_SCENES = 30
@@ -116,7 +117,9 @@ def data_tables() -> tuple[str, str]:
     module = (folder / "dt_bundle.js").read_text(encoding="utf-8")
     exported = re.findall(r"([\w$]+) as ITable\b", module)
     if len(exported) != 1:
-        raise RuntimeError("itables no longer exports ITable: see bench/chart.py.")
+        raise RuntimeError(
+            "itables no longer exports ITable: see bench/report/chart.py."
+        )
     module += f"\nwindow.DataTable = {exported[0]};"
     style = (folder / "dt_bundle.css").read_text(encoding="utf-8")
     return _inert(module), style.replace("</", "<\\/")
@@ -171,7 +174,7 @@ def _rows(trials: pd.DataFrame) -> pd.DataFrame:
         fastest = scene.sort_values(
             ["ranked", "examples_per_second"], ascending=[False, False]
         ).head(MOST_BARS)
-        called = naming.names(list(scene["label"]))
+        called = labels.names(list(scene["label"]))
         values = fastest["examples_per_second"]
         ends = values.min() / REACH, values.max() * REACH
         for row in fastest.to_dict("records"):

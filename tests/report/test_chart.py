@@ -2,7 +2,8 @@
 
 import factory
 
-from bench import chart, report, summary, table
+from bench import table
+from bench.report import chart, formats, summary
 
 NAIVE = factory.trial()
 
@@ -42,10 +43,10 @@ def test_the_page_says_what_the_chart_leaves_out(tmp_path, monkeypatch):
     monkeypatch.setattr(chart, "MOST_SCENES", 2)
     monkeypatch.setattr(chart, "MOST_BARS", 1)
     assert len(chart._rows(ranked(runs))) == 2
-    monkeypatch.setattr(report, "_drawn", lambda samples: ())
-    found = report.summed(runs)
+    monkeypatch.setattr(formats, "_drawn", lambda samples: ())
+    found = formats.summed(runs)
     found.content["source"] = "made up"
-    report.write(found, tmp_path, ["html"])
+    formats.write(found, tmp_path, ["html"])
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     said = (
         "Left out here, but in the tables below: 1 of 3 comparisons and 2 trials "

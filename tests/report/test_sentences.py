@@ -3,30 +3,31 @@
 import factory
 import pytest
 
-from bench import answers, report, stats, store, table
+from bench import stats, store, table
 from bench.errors import UsageError
+from bench.report import formats, sentences
 from bench.trial import Failure
 
 CHAIN = "shuffle_buffer=256,interleave_cycle_length=4,interleave_parallel_calls=4"
 
 
 def test_what_all_trials_share_is_left_out():
-    assert answers.names(["in_model,device=cpu", "autotuned,device=cpu"]) == {
+    assert sentences.names(["in_model,device=cpu", "autotuned,device=cpu"]) == {
         "in_model,device=cpu": "in_model",
         "autotuned,device=cpu": "autotuned",
     }
-    assert answers.names(["cache=raw", "naive"])["cache=raw"] == "cache=raw"
-    assert answers.names(["read_latency_ms=5", "naive,read_latency_ms=5"]) == {
+    assert sentences.names(["cache=raw", "naive"])["cache=raw"] == "cache=raw"
+    assert sentences.names(["read_latency_ms=5", "naive,read_latency_ms=5"]) == {
         "read_latency_ms=5": "read_latency_ms=5",  # nothing else is to be said of it
         "naive,read_latency_ms=5": "naive,read_latency_ms=5",
     }
     in_model = ["placement=model", "batch_size=1,placement=model"]
-    assert list(answers.names(in_model).values()) == in_model
+    assert list(sentences.names(in_model).values()) == in_model
 
 
 def test_long_names_keep_the_strategy_and_what_few_others_have():
     cached = f"cached_raw,{CHAIN},prefetch=2"
-    called = answers.names([cached, f"autotuned,{CHAIN}", "naive"])
+    called = sentences.names([cached, f"autotuned,{CHAIN}", "naive"])
     assert called[cached] == (
         "cached_raw,prefetch=2,shuffle_buffer=256 and 2 more settings"
     )
@@ -35,12 +36,12 @@ def test_long_names_keep_the_strategy_and_what_few_others_have():
 
 def test_names_that_came_out_alike_stay_whole():
     labels = [f"cached_raw,{CHAIN},batch_size={size}" for size in (32, 64)]
-    assert len(set(answers.names([*labels, "naive"]).values())) == 3
+    assert len(set(sentences.names([*labels, "naive"]).values())) == 3
 
 
 def sentence(runs, folders=None):
     rows = stats.trials(table.from_runs(runs, folders)).to_dict("records")
-    return answers.sentence(rows)
+    return sentences.sentence(rows)
 
 
 def test_where_one_trial_may_be_ranked_the_others_are_not_passed_over():
@@ -76,7 +77,7 @@ def test_a_flag_says_what_it_means_and_bars_only_where_other_work_was_done():
     ]
     rows = stats.trials(table.from_runs(runs)).to_dict("records")
     assert [row["strategy"] for row in rows if row["ranked"]] == ["naive"]
-    frozen, repeats, _ = answers.cautions(rows)
+    frozen, repeats, _ = sentences.cautions(rows)
     assert frozen.what == (
         "vectorized: a layer draws a choice while it is traced and keeps it for the "
         "whole run, so two trials time different work; not ranked."
@@ -152,8 +153,8 @@ def test_a_race_is_told_by_the_rounds_that_its_finalists_share():
         "parallel (it takes 0.98 to 1.04 times as long)."
     )
     rows = stats.trials(table.from_runs(runs)).to_dict("records")
-    assert answers.compared(rows, "factor") == 0
-    assert answers.compared(rows, "lead") == 1
+    assert sentences.compared(rows, "factor") == 0
+    assert sentences.compared(rows, "lead") == 1
 
 
 def test_one_round_that_was_faster_is_not_passed_over_in_silence():
@@ -176,4 +177,4 @@ def test_mixed_schemas_are_refused_with_the_line(tmp_path):
     with (tmp_path / store.FILE).open("a") as file:
         file.write('{"schema": 99}\n')
     with pytest.raises(UsageError, match="line 2: schema 99, and this version reads"):
-        report.write(tmp_path, tmp_path)
+        formats.write(tmp_path, tmp_path)

@@ -13,7 +13,7 @@ from operator import itemgetter
 import pandas as pd
 
 from bench.flags import FLAGS, NOT_RANKED
-from bench.naming import names
+from bench.report.labels import names
 from bench.stats import FEWEST_ROUNDS, MARGINS, UNSTABLE_SPREAD
 from bench.words import figure, triple
 

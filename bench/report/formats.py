@@ -15,21 +15,11 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench import (
-    catalog,
-    chart,
-    exports,
-    layer_table,
-    page,
-    raster,
-    store,
-    summary,
-    table,
-    words,
-)
-from bench import figure as figures
+from bench import catalog, store, table, words
 from bench.errors import UsageError, unknown
 from bench.guard import history
+from bench.report import chart, exports, layers, page, png, summary
+from bench.report import figure as figures
 from bench.trial import Run
 
 FORMATS = ("html", "md", "csv", "png", "parquet", "json", "pytest-benchmark")
@@ -117,7 +107,7 @@ def write(
     (out / "plots" if "png" in formats else out).mkdir(parents=True, exist_ok=True)
     images: list[Path] = []
     drawn: dict[str, Figure] = {}
-    with raster.beside() if "png" in formats else nullcontext() as rasterise:
+    with png.beside() if "png" in formats else nullcontext() as rasterise:
         for name, image in _drawn(found.samples) if wanted else ():
             drawn[name] = image
             if rasterise:
@@ -288,7 +278,7 @@ def _markdown_page(content: dict[str, object]) -> str:
     share = max(3, MOST_ROWS["md"] // max(len(content["scenes"]), 1))
     return page.template("report.md.j2").render(
         **content,
-        placements=layer_table.PLACEMENTS,
+        placements=layers.PLACEMENTS,
         most_rows=share,
         most_scenes=20,
         most_claims=100,

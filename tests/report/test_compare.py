@@ -8,8 +8,9 @@ import pytest
 from scipy import stats as distributions
 
 import run_bench
-from bench import compare, difference, stats, store
+from bench import difference, stats, store
 from bench.errors import UsageError
+from bench.report import compare
 from bench.trial import Failure
 
 NAIVE, FAST = factory.trial(), factory.trial("vectorized")

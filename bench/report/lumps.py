@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from bench.answers import Caution, listed
 from bench.flags import FLAGS
-from bench.naming import names
+from bench.report.labels import names
+from bench.report.sentences import Caution, listed
 from bench.words import figure
 
 WORTH_SAYING = 1.05  # times: mean over usual seconds

@@ -19,8 +19,9 @@ import pandas as pd
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-from bench import catalog, chart, details, layer_table, words
-from bench import figure as figures
+from bench import catalog, words
+from bench.report import chart, details, layers
+from bench.report import figure as figures
 from bench.trial import Run
 
 MOST_FIGURES = 6  # scenes with a figure of their own; each takes half a second
@@ -67,7 +68,7 @@ def html(
         most_errors=MOST_ERRORS,
         traced=traced,
         defaults=details.defaults(),
-        placements=layer_table.PLACEMENTS,
+        placements=layers.PLACEMENTS,
         chart=Markup(island(spec)) if spec is not None else "",
         scripts=[Markup(script) for script in scripts],
         library_style=Markup(style),

@@ -8,7 +8,8 @@ import factory
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from bench import compare, report, store
+from bench import store
+from bench.report import compare, formats
 from bench.trial import Failure
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
@@ -46,7 +47,7 @@ def written(tmp_path_factory):
     runs += factory.runs({long: 0.1}, rounds=2)
     for run in runs:
         store.append(folder, run)
-    report.write(folder, folder, ["html"])
+    formats.write(folder, folder, ["html"])
     return folder / "report.html"
 
 

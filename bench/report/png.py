@@ -1,6 +1,6 @@
 """Figures as PNG: on white, 160 dots an inch, 256 colours to keep them small.
 
-    python -m bench.raster     # reads [path of SVG, path of PNG], a line of JSON each
+    python -m bench.report.png  # reads [path of SVG, path of PNG], a line of JSON each
 
 Rasterising takes as long as drawing, and the library does not let go of the
 interpreter: a second process does it while the first goes on with the page.
@@ -50,7 +50,7 @@ def beside() -> Iterator[Callable[[str, Path], None]]:
 @contextlib.contextmanager
 def _process() -> Iterator[IO[str]]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "bench.raster"],
+        [sys.executable, "-m", "bench.report.png"],
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=ROOT,

@@ -9,21 +9,8 @@ from operator import itemgetter
 import numpy as np
 import pandas as pd
 
-from bench import (
-    answers,
-    attribution,
-    autotune,
-    failures,
-    glossary,
-    judge,
-    layer_table,
-    lumps,
-    prices,
-    stats,
-    table,
-    twins,
-    words,
-)
+from bench import attribution, autotune, failures, judge, prices, stats, table, words
+from bench.report import glossary, layers, lumps, same_graph, sentences
 from bench.trial import Run, Trial
 
 VERDICTS = {
@@ -49,7 +36,7 @@ COLUMNS = [
 
 SHOWN = list(
     dict.fromkeys(
-        ["scene", "key", "same_as", *table.SCENE, *answers.NEEDED, *lumps.NEEDED]
+        ["scene", "key", "same_as", *table.SCENE, *sentences.NEEDED, *lumps.NEEDED]
     )
 )
 
@@ -58,11 +45,11 @@ def of(
     runs: Sequence[Run], samples: pd.DataFrame, notes: Sequence[str]
 ) -> dict[str, object]:
     """Everything that the forms of the report say, as plain text and rows."""
-    repeated = twins.same(runs)
+    repeated = same_graph.same(runs)
     trials = _with_repeated(samples, repeated)
     asked = {run.key: run.trial for run in runs}
     binding = _binding(samples)
-    alike = twins.of(runs)
+    alike = same_graph.of(runs)
     shown = [name for name in SHOWN if name in trials]
     scenes = []
     grouped = itertools.groupby(trials[shown].to_dict("records"), itemgetter("scene"))
@@ -73,18 +60,19 @@ def of(
                 "number": number,
                 "title": words.title(rows[0]),
                 "machine": words.visible(rows[0]["machine"]),
-                "sentence": answers.sentence(judged) + twins.one_graph(judged, alike),
-                "jointly": answers.jointly(judged),
+                "sentence": sentences.sentence(judged)
+                + same_graph.one_graph(judged, alike),
+                "jointly": sentences.jointly(judged),
                 "binding": [
                     said
                     for row in rows
                     if (row["best"] or row["is_baseline"])
                     and (said := binding.get((row["machine"], row["key"])))
                 ],
-                "cautions": answers.cautions(judged)
+                "cautions": sentences.cautions(judged)
                 + lumps.cautions(judged)
-                + twins.same_cautions(rows, repeated)
-                + twins.cautions(judged, alike),
+                + same_graph.same_cautions(rows, repeated)
+                + same_graph.cautions(judged, alike),
                 "rows": _rows(rows, asked, alike),
                 "names": {name: rows[0][name] for name in table.SCENE},
             }
@@ -103,7 +91,7 @@ def of(
         "notes": [words.visible(note) for note in notes],
         "claims": claims,
         "claims_left": claims_left,
-        "layers": layer_table.rows(trials, samples),
+        "layers": layers.rows(trials, samples),
         "autotuned": autotuned,
         "more_autotuned": more_autotuned,
         "prices": prices.rows(samples, MOST_PRICES),
@@ -157,7 +145,7 @@ def ranked(samples: pd.DataFrame) -> pd.DataFrame:
     if trials.empty:
         return trials
     barred = [
-        answers.barred(row) for row in trials[["runs", "flags"]].to_dict("records")
+        sentences.barred(row) for row in trials[["runs", "flags"]].to_dict("records")
     ]
     trials = trials.assign(last=np.where(trials["runs"] > 0, barred, 2))
     order = ["scene", "last", "factor", "examples_per_second"]
@@ -230,8 +218,8 @@ def verdict(row: dict[str, object]) -> str:
     if row.get("same_as"):
         return f"same as {words.visible(row['same_as'], 80)}"
     if row["is_baseline"]:
-        return "baseline, not ranked" if answers.barred(row) else "baseline"
-    if answers.barred(row):
+        return "baseline, not ranked" if sentences.barred(row) else "baseline"
+    if sentences.barred(row):
         return "not ranked"
     if row["pairs"] == 1:
         return "one run" if row["runs"] == 1 else "one round"

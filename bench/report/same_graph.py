@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bench.answers import Caution, Row, listed
-from bench.naming import names
 from bench.pipeline import AXES, differences
+from bench.report.labels import names
+from bench.report.sentences import Caution, Row, listed
 from bench.stages import let_go
 from bench.table import machine_labels
 from bench.trial import Run

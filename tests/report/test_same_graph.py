@@ -3,7 +3,8 @@
 import factory
 import pytest
 
-from bench import summary, table, twins
+from bench import table
+from bench.report import same_graph, summary
 
 PLAIN = factory.trial(map_parallel_calls=2)
 TUNED = factory.trial(map_parallel_calls="autotune")
@@ -28,7 +29,7 @@ def test_the_same_graph_under_two_names_is_one_trial():
     runs += factory.runs({TUNED: 0.01}, graph=graph(2, seconds=0.2))
     (caution,) = said(runs)
     assert caution.what == "parallel, map_parallel_calls=autotune: ran the same graph."
-    assert caution.remedy == twins.REMEDY
+    assert caution.remedy == same_graph.REMEDY
 
 
 def test_other_parallelism_or_another_batch_is_another_trial():
@@ -65,9 +66,9 @@ def test_settings_that_come_to_the_same_are_ranked_once():
     assert rows["in_model,jit=auto"]["verdict"] == "same as in_model"
     assert not rows["in_model,jit=auto"]["best"]
     assert rows["in_model"]["best"]
-    (caution,) = [c for c in scene["cautions"] if twins.SAME in c.what]
-    assert caution.what == f"in_model; in_model,jit=auto: {twins.SAME}"
-    assert caution.remedy == twins.SAME_REMEDY
+    (caution,) = [c for c in scene["cautions"] if same_graph.SAME in c.what]
+    assert caution.what == f"in_model; in_model,jit=auto: {same_graph.SAME}"
+    assert caution.remedy == same_graph.SAME_REMEDY
 
 
 def test_two_that_are_one_have_nothing_to_compare_with():
@@ -97,7 +98,7 @@ def test_what_settings_come_to_depends_on_the_machine(one, other, fields, alike)
     on_cpu = {**fields, "device": ""} if second.pipeline.device == "cpu" else fields
     runs = factory.runs({first: 0.01}, **fields)
     runs += factory.runs({second: 0.01}, **on_cpu)
-    found = twins.same(runs)
+    found = same_graph.same(runs)
     assert [key for _, key in found] == ([second.key] if alike else [])
     assert set(found.values()) == ({first.label} if alike else set())
 

@@ -18,9 +18,10 @@ import pandas as pd
 from markupsafe import Markup
 from scipy import stats as distributions
 
-from bench import apart, chart, input_identity, page, pairs, stats, store, table, words
+from bench import input_identity, pairs, stats, store, table, words
 from bench.difference import welch
 from bench.errors import UsageError
+from bench.report import apart, chart, page
 from bench.trial import Run
 
 RATIO = ("factor", "factor_low", "factor_high")

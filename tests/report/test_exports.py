@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench import exports, report, store, table
+from bench import store, table
+from bench.report import exports
+from bench.report import formats as report
 from bench.trial import Failure
 
 pytestmark = pytest.mark.alone
