@@ -12,10 +12,10 @@ import numpy as np
 from scipy.stats import binomtest
 
 from bench import machine
+from bench.analysis.stats import CONFIDENCE, Interval
 from bench.errors import UsageError, write_whole
 from bench.guard import estimate
 from bench.guard.sequential_test import Watch
-from bench.stats import CONFIDENCE, Interval
 
 METRIC = "seconds_per_example"
 ENOUGH = 72  # comparisons from which a bar is taken as it stands

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bench import table, words
-from bench.errors import UsageError
-from bench.judge import (
+from bench import words
+from bench.analysis import table
+from bench.analysis.judge import (
     FAILS,
     HOLDS,
     UNMEASURED,
@@ -20,6 +20,7 @@ from bench.judge import (
     VERDICTS,
     judge,
 )
+from bench.errors import UsageError
 
 UNITS = {  # of what is compared or counted
     "speed": "times as fast",

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from bench import stats
+from bench.analysis import stats
+from bench.analysis.standings import Standing
 from bench.errors import write_whole
 from bench.guard import session
 from bench.guard.case_session import Case
@@ -21,7 +22,6 @@ from bench.guard.trio import Side
 from bench.pipeline import prepared
 from bench.plan import Plan
 from bench.progress import plural
-from bench.racing import Standing
 from bench.requests import Executor
 from bench.screening import scenes
 from bench.trial import Trial

@@ -9,7 +9,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from bench import finals, processes, racing
+from bench import finals, processes
+from bench.analysis import standings as racing
 from bench.plan import Plan
 from bench.progress import Progress
 from bench.trial import Effort, Run

@@ -23,14 +23,15 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import bars, overhead, runner, slowed, sweeps, table
+from bench import bars, overhead, runner, slowed, sweeps
+from bench.analysis import table
+from bench.analysis.stats import geometric
 from bench.bars import RULES, Bar, Comparison, judged
 from bench.catalog import ROOT
 from bench.errors import check_writable
 from bench.guard import estimate
 from bench.processes import executor
 from bench.slowed import Case
-from bench.stats import geometric
 
 RARE = {0.10: 4}  # injected in one round of so many: nobody doubts that it is caught
 SHARE_SWEEP = "quick"

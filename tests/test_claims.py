@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import run_bench
-from bench import catalog, claim, claims, judge, screening, stats, sweeps, table
+from bench import catalog, claim, claims, screening, sweeps
+from bench.analysis import judge, stats, table
 from bench.claim import Case, Claim, Side, prediction
 from bench.errors import UsageError
 from bench.trial import Failure

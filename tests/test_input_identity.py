@@ -5,7 +5,8 @@ from dataclasses import replace
 import factory
 import pytest
 
-from bench import input_identity, stats, store, table
+from bench import input_identity, store
+from bench.analysis import stats, table
 from bench.guard import stored
 from bench.guard.record import NOT_COMPARABLE, exit_code
 from bench.input_identity import CHANGED, InputIdentity

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from bench import catalog, table
+from bench import catalog
+from bench.analysis import table
 from bench.report import figure, png
 from bench.trial import Failure
 

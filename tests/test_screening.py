@@ -5,7 +5,7 @@ from dataclasses import replace
 import factory
 
 from bench import screening
-from bench.table import SCENE
+from bench.analysis.table import SCENE
 from bench.trial import Effort
 
 EFFORT = Effort(rounds=5, steady_seconds=1.0, warmup_seconds=1.0, epochs=4)

@@ -14,11 +14,11 @@ import pytest
 from trios import trio as made_trio
 
 from bench import bars, injection, selftest, slowed
+from bench.analysis.stats import Interval
 from bench.bars import RULES, Bar, Comparison, judged
 from bench.errors import UsageError
 from bench.guard import estimate
 from bench.guard import trio as lockstep
-from bench.stats import Interval
 from bench.turns import Turn
 
 QUIET, NOISY = 0.002, 0.004  # error of a trio's log-ratio

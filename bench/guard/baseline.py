@@ -16,8 +16,9 @@ from types import MappingProxyType
 import msgspec
 import numpy as np
 
-from bench import failures, input_identity, stats, store, table
-from bench.difference import NONE, Difference, between, interval, scaled
+from bench import failures, input_identity, store
+from bench.analysis import stats, table
+from bench.analysis.intervals import NONE, Difference, between, interval, scaled
 from bench.errors import UsageError, write_whole
 from bench.guard.metrics import METRICS, PHASES, existing, find
 from bench.guard.record import Row, Verdict, differ, figure, without_figures

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats as distributions
 
+from bench.analysis.stats import Interval
 from bench.guard import metrics
 from bench.guard.places import Places, blocks, compare, longest
 from bench.guard.trio import Trio
-from bench.stats import Interval
 
 LEAST_TRIOS = 3
 # From each end: the middle fifth is left. A virtual core is fast or slow for tens of

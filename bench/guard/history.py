@@ -25,10 +25,10 @@ import numpy as np
 import pandas as pd
 
 from bench import catalog
+from bench.analysis.table import machine_labels
 from bench.errors import UsageError
 from bench.guard.record import Guarded
 from bench.report import figure, png
-from bench.table import machine_labels
 from bench.words import visible
 
 SCHEMA = 1

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats as distributions
 
+from bench.analysis.stats import Interval
 from bench.guard import estimate
 from bench.guard.metrics import FLOOR_SECONDS, find
 from bench.guard.record import Row, figure
 from bench.guard.trio import Trio
 from bench.progress import plural
-from bench.stats import Interval
 
 LEAST_TRIOS = 5
 LOOKS = 1.4  # each look has so many times as many trios as the one before

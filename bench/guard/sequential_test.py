@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench import stats
+from bench.analysis import stats
 from bench.guard import estimate
 from bench.guard.metrics import find
 from bench.guard.places import Places

@@ -14,7 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from bench import pairs, stats, words
+from bench import words
+from bench.analysis import pairs, stats
 from bench.pipeline import AXES
 from bench.report import figure
 

@@ -10,7 +10,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench import stats, words
+from bench import words
+from bench.analysis import stats
 from bench.pipeline import AXES
 from bench.report import figure
 

@@ -17,10 +17,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bench import stats, words
+from bench import words
+from bench.analysis import stats
+from bench.analysis.table import SCENE
 from bench.guard import history
 from bench.report import figure
-from bench.table import SCENE
 
 MOST_PANELS = 8
 MOST_LINES = 6

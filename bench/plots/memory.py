@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bench import stats, words
+from bench import words
+from bench.analysis import stats
 from bench.report import figure
 
 MOST_SCENES = 5

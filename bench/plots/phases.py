@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench import stats, words
+from bench import words
+from bench.analysis import stats
 from bench.report import figure
 
 MOST_ROWS = 24

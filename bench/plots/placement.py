@@ -10,7 +10,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench import pairs, stats, words
+from bench import words
+from bench.analysis import pairs, stats
 from bench.report import figure
 
 MOST_SCENES = 8

@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator
 
-from bench import stats, words
+from bench import words
+from bench.analysis import stats
 from bench.pipeline import AXES
 from bench.report import figure
 

@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bench import attribution, stats, words
+from bench import words
+from bench.analysis import bottleneck, stats
 from bench.report import figure
 from bench.stages import STAGES
 
@@ -53,7 +54,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
         for scene in found[: figure.most(MOST_SCENES, len(found))]
     ]
     shown = {scene["workload"].iloc[0] for scene in scenes}
-    alone = attribution.model_seconds(table[table["workload"].isin(shown)])
+    alone = bottleneck.model_seconds(table[table["workload"].isin(shown)])
     drawn, axes = figure.panels(
         [
             0.85 + figure.row_inches(list(scene["name"]), 0.36) * len(scene)

@@ -18,8 +18,9 @@ import pandas as pd
 from markupsafe import Markup
 from scipy import stats as distributions
 
-from bench import input_identity, pairs, stats, store, table, words
-from bench.difference import welch
+from bench import input_identity, store, words
+from bench.analysis import pairs, stats, table
+from bench.analysis.intervals import welch
 from bench.errors import UsageError
 from bench.report import apart, chart, page
 from bench.trial import Run

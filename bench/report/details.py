@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from bench import failures, words
+from bench.analysis.table import machine_labels
 from bench.pipeline import AXES, differences
-from bench.table import machine_labels
 from bench.trial import Run
 
 MOST_VALUES = 400  # samples of a trial that are spelled out

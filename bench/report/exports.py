@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bench import store
-from bench.table import machine_labels
+from bench.analysis.table import machine_labels
 from bench.trial import Run
 
 # The version whose form this is.

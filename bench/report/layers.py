@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 
 from bench import catalog, words
+from bench.analysis.table import SCENE
 from bench.report.sentences import barred
-from bench.table import SCENE
 
 PLACEMENTS = {
     "map_batch": "dataset, map then batch",

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from bench.analysis.table import machine_labels
 from bench.pipeline import AXES, differences
 from bench.report.labels import names
 from bench.report.sentences import Caution, Row, listed
 from bench.stages import let_go
-from bench.table import machine_labels
 from bench.trial import Run
 
 IN_GRAPH = (

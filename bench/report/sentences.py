@@ -12,9 +12,9 @@ from operator import itemgetter
 
 import pandas as pd
 
+from bench.analysis.stats import FEWEST_ROUNDS, MARGINS, UNSTABLE_SPREAD
 from bench.flags import FLAGS, NOT_RANKED
 from bench.report.labels import names
-from bench.stats import FEWEST_ROUNDS, MARGINS, UNSTABLE_SPREAD
 from bench.words import figure, triple
 
 BUSY_SHARE = 0.10

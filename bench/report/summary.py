@@ -9,7 +9,8 @@ from operator import itemgetter
 import numpy as np
 import pandas as pd
 
-from bench import attribution, autotune, failures, judge, prices, stats, table, words
+from bench import failures, words
+from bench.analysis import autotune, bottleneck, guarantees, judge, stats, table
 from bench.report import glossary, layers, lumps, same_graph, sentences
 from bench.trial import Run, Trial
 
@@ -94,7 +95,7 @@ def of(
         "layers": layers.rows(trials, samples),
         "autotuned": autotuned,
         "more_autotuned": more_autotuned,
-        "prices": prices.rows(samples, MOST_PRICES),
+        "prices": guarantees.rows(samples, MOST_PRICES),
         "ranked": trials,
         "runs": len(runs),
         "samples": int(samples["seconds_per_batch"].notna().sum()),
@@ -135,8 +136,8 @@ def _with_repeated(
 
 def _binding(samples: pd.DataFrame) -> dict[tuple[str, str], str]:
     """What binds each trained pipeline, in words, by machine and key."""
-    found = attribution.attribute(samples).to_dict("records")
-    return {(row["machine"], row["key"]): attribution.sentence(row) for row in found}
+    found = bottleneck.attribute(samples).to_dict("records")
+    return {(row["machine"], row["key"]): bottleneck.sentence(row) for row in found}
 
 
 def ranked(samples: pd.DataFrame) -> pd.DataFrame:

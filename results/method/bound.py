@@ -20,7 +20,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench import attribution, catalog, machine, plan, processes, store, sweeping, table
+from bench import catalog, machine, plan, processes, store, sweeping
+from bench.analysis import bottleneck, table
 from bench.sweeps import Block, Sweep
 from bench.trial import Effort
 
@@ -42,7 +43,7 @@ def main() -> int:
     options = _options()
     options.folder.mkdir(parents=True, exist_ok=True)
     measure(options)
-    found = judged(attribution.attribute(table.load(options.folder)))
+    found = judged(bottleneck.attribute(table.load(options.folder)))
     found |= {"rounds": options.rounds, "steady_seconds": options.seconds}
     found["machine"] = machine.fingerprint()
     options.out.write_text(json.dumps(found, indent=2) + "\n")
@@ -152,7 +153,7 @@ def _expected(cases: dict[str, dict]) -> list[dict]:
 
 
 def _judged(row: pd.Series) -> dict[str, object]:
-    names = ("key", "binds", "rounds", *(f"{n}_seconds" for n in attribution.NAMES))
+    names = ("key", "binds", "rounds", *(f"{n}_seconds" for n in bottleneck.NAMES))
     names += ("bound_seconds", "stall", "overlap", "storage_share")
     names += ("attainable", "attainable_low", "attainable_high")
     kept = {name: value for name, value in row.items() if name in names}

@@ -24,7 +24,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from bench import catalog, machine, stats, table
+from bench import catalog, machine
+from bench.analysis import stats, table
 from bench.report import lumps
 
 HERE = Path(__file__).resolve().parent

@@ -22,18 +22,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bench import (
-    catalog,
-    machine,
-    plan,
-    processes,
-    racing,
-    runner,
-    stats,
-    store,
-    sweeping,
-    sweeps,
-)
+from bench import catalog, machine, plan, processes, runner, store, sweeping, sweeps
+from bench.analysis import standings, stats
 from bench.progress import spoken
 from bench.trial import Effort, Run
 
@@ -117,22 +107,22 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, object]:
             seed=options.seed + 1,
         )
         race_seconds, race_runs = swept(race, folder / "race", executor)
-        (standing,) = racing.standings(
+        (standing,) = standings.standings(
             race.trials,
             race_runs,
             race.effort,
             race.precision,
             1 + max(run.round for run in race_runs),
         )
-        logs = racing.log_seconds(runs)
+        logs = standings.log_seconds(runs)
         best = logs.mean().idxmin()
         # Cut short in its first round, a race has no standing yet: the fastest counts.
-        found = standing.best or racing.log_seconds(race_runs).mean().idxmin()
+        found = standing.best or standings.log_seconds(race_runs).mean().idxmin()
         fresh = confirmed(made, {best, found}, executor, options.confirm_rounds)
     finally:
         executor.stop()
     known = _ratio(logs, found, best)
-    again = _ratio(racing.log_seconds(fresh), found, best) if fresh else known
+    again = _ratio(standings.log_seconds(fresh), found, best) if fresh else known
     share = race_seconds / seconds
     return {
         "trials": len(made.trials),

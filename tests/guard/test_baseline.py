@@ -14,7 +14,8 @@ import pytest
 from scipy.stats import t
 
 import run_bench
-from bench import catalog, difference, machine, store
+from bench import catalog, machine, store
+from bench.analysis import intervals
 from bench.errors import UsageError
 from bench.guard import baseline, live, settings, stored
 from bench.guard.record import exit_code
@@ -202,10 +203,10 @@ def test_intervals_over_a_scale_miss_as_often_as_they_say() -> None:
     rng, missed, times = np.random.default_rng(0), 0, 1000
     for _ in range(times):
         both = [
-            difference.between(*np.exp(rng.normal(0, noise, (2, 3))))
+            intervals.between(*np.exp(rng.normal(0, noise, (2, 3))))
             for noise in (0.01, 0.02)
         ]
-        found = difference.scaled(*both)
+        found = intervals.scaled(*both)
         missed += abs(found.estimate) > t.ppf(0.975, found.freedom) * found.error
     assert missed / times < 0.065
 

@@ -7,9 +7,9 @@ import pytest
 from scipy import stats as distributions
 from trios import trio
 
+from bench.analysis.stats import Interval
 from bench.guard import estimate
 from bench.guard.trio import Trio
-from bench.stats import Interval
 from bench.turns import Turn
 
 SEEDS = np.random.SeedSequence(7).spawn(300)

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from bench import catalog, store
-from bench import table as tables
+from bench.analysis import table as tables
 from bench.errors import UsageError
 from bench.guard import history
 from bench.guard.record import Guarded, Row

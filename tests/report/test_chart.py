@@ -2,7 +2,7 @@
 
 import factory
 
-from bench import table
+from bench.analysis import table
 from bench.report import chart, formats, summary
 
 NAIVE = factory.trial()

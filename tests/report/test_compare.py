@@ -8,7 +8,8 @@ import pytest
 from scipy import stats as distributions
 
 import run_bench
-from bench import difference, stats, store
+from bench import store
+from bench.analysis import intervals, stats
 from bench.errors import UsageError
 from bench.report import compare
 from bench.trial import Failure
@@ -48,7 +49,7 @@ def test_known_ratios_and_their_verdicts():
 def test_the_interval_is_welchs():
     rng = np.random.default_rng(3)
     a, b = rng.normal(0, 1, 7), rng.normal(1, 3, 5)
-    estimate, error, freedom = difference.welch(a, b)
+    estimate, error, freedom = intervals.welch(a, b)
     expected = distributions.ttest_ind(a, b, equal_var=False)
     assert estimate / error == pytest.approx(expected.statistic)
     assert freedom == pytest.approx(expected.df)

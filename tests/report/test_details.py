@@ -3,7 +3,7 @@
 import factory
 import pytest
 
-from bench import stats, table
+from bench.analysis import stats, table
 from bench.report import details, page, summary
 from bench.report import layers as layer_table
 from bench.trial import Failure

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench import store, table
+from bench import store
+from bench.analysis import table
 from bench.report import exports
 from bench.report import formats as report
 from bench.trial import Failure

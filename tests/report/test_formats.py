@@ -16,7 +16,8 @@ import pytest
 from rich.console import Console
 
 import run_bench
-from bench import stats, store, sweeps, table, words
+from bench import store, sweeps, words
+from bench.analysis import stats, table
 from bench.errors import UsageError
 from bench.report import formats as report
 from bench.report import sentences

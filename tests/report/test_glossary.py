@@ -2,7 +2,7 @@
 
 import factory
 
-from bench import stats, table
+from bench.analysis import stats, table
 from bench.pipeline import STRATEGIES
 from bench.report import formats, glossary
 from bench.report import labels as naming

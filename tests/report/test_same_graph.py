@@ -3,7 +3,7 @@
 import factory
 import pytest
 
-from bench import table
+from bench.analysis import table
 from bench.report import same_graph, summary
 
 PLAIN = factory.trial(map_parallel_calls=2)

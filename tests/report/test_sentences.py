@@ -3,7 +3,8 @@
 import factory
 import pytest
 
-from bench import stats, store, table
+from bench import store
+from bench.analysis import stats, table
 from bench.errors import UsageError
 from bench.report import formats, sentences
 from bench.trial import Failure

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from bench import pairs, words
+from bench import words
+from bench.analysis import pairs
 
 # An axis, the setting that has its price, and what that is compared with.
 PRICED = (

@@ -6,7 +6,7 @@ import factory
 import numpy as np
 import pytest
 
-from bench import rates, stats, table
+from bench.analysis import rates, stats, table
 from bench.report import lumps, summary
 from bench.trial import Effort, Windows
 

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from scipy.stats import t
 
-from bench import racing, screening
+from bench import screening
+from bench.analysis import standings
 from bench.trial import Effort, Failure, Run, Trial
 
 EFFORT = Effort(rounds=3)
@@ -40,11 +41,11 @@ def measured(
 
 def raced(
     true: Mapping[Trial, float], precision: float, noise: float, most: int = 60
-) -> tuple[list[Run], racing.Standing]:
+) -> tuple[list[Run], standings.Standing]:
     """A whole race of one scene: its runs, and how it stood at its end."""
     runs: list[Run] = []
     for number in range(most):
-        (standing,) = racing.standings(list(true), runs, EFFORT, precision, number)
+        (standing,) = standings.standings(list(true), runs, EFFORT, precision, number)
         if not standing.wanted:
             break
         chosen = {t: s for t, s in true.items() if t.key in standing.wanted}
@@ -78,7 +79,7 @@ def test_a_finer_precision_takes_more_rounds() -> None:
 def test_drift_of_whole_rounds_does_not_hide_the_order() -> None:
     """Ratios are paired: rounds differ by 20 %, and a rival 12 % slower is out."""
     runs = [run for number in range(5) for run in measured(TRUE, number, 0.005, 0.2)]
-    (standing,) = racing.standings(SMALL, runs, EFFORT, 0.02, 5)
+    (standing,) = standings.standings(SMALL, runs, EFFORT, 0.02, 5)
     assert standing.open == (standing.best,)  # its own time is not known to 2 %
     assert standing.out == 2
     assert standing.half_width > 0.05
@@ -89,8 +90,8 @@ def test_later_rounds_are_no_evidence() -> None:
     runs = [run for number in range(6) for run in measured(TRUE, number, 0.02)]
     for number in (3, 4):
         before = [run for run in runs if run.round < number]
-        assert racing.standings(SMALL, runs, EFFORT, 0.05, number) == (
-            racing.standings(SMALL, before, EFFORT, 0.05, number)
+        assert standings.standings(SMALL, runs, EFFORT, 0.05, number) == (
+            standings.standings(SMALL, before, EFFORT, 0.05, number)
         )
 
 
@@ -102,7 +103,7 @@ def test_a_large_scene_begins_with_short_runs_of_which_the_best_go_on() -> None:
     runs: list[Run] = []
     told = []
     for number in range(4):
-        (standing,) = racing.standings(LARGE, runs, EFFORT, 0.03, number)
+        (standing,) = standings.standings(LARGE, runs, EFFORT, 0.03, number)
         told.append((len(standing.wanted), set(standing.wanted.values())))
         chosen = {t: s for t, s in true.items() if t.key in standing.wanted}
         runs += measured(chosen, number, 0.02)
@@ -129,13 +130,13 @@ def test_screening_runs_are_no_evidence_in_the_race() -> None:
     true = dict.fromkeys(LARGE, 0.01)
     runs = measured({**true, LARGE[5]: 0.001}, 0, 0.0)
     runs += measured(dict.fromkeys(LARGE[:25], 0.01) | {LARGE[5]: 0.001}, 1, 0.0)
-    (standing,) = racing.standings(LARGE, runs, EFFORT, 0.03, 2)
+    (standing,) = standings.standings(LARGE, runs, EFFORT, 0.03, 2)
     assert LARGE[5].key in standing.wanted
     assert standing.best == ""
     left = [trial for trial in LARGE if trial.key in standing.wanted]
     for number in range(2, 5):
         runs += measured({**dict.fromkeys(left, 0.01), LARGE[5]: 0.02}, number, 0.001)
-    (standing,) = racing.standings(LARGE, runs, EFFORT, 0.03, 5)
+    (standing,) = standings.standings(LARGE, runs, EFFORT, 0.03, 5)
     assert LARGE[5].key not in {*standing.open, standing.best}
 
 
@@ -147,12 +148,12 @@ def test_what_failed_or_did_not_do_the_work_does_not_race() -> None:
         runs += measured({SMALL[2]: 0.001}, number, 0.1, flags=["frozen_random"])
         error = Failure(type="ValueError", message="no such file")
         runs.append(factory.run(SMALL[3], round=number, error=error))
-    (standing,) = racing.standings(SMALL, runs, EFFORT, 0.01, 2)
+    (standing,) = standings.standings(SMALL, runs, EFFORT, 0.01, 2)
     assert set(standing.wanted) == {trial.key for trial in SMALL}
-    (standing,) = racing.standings(SMALL, runs, EFFORT, 0.01, 3)
+    (standing,) = standings.standings(SMALL, runs, EFFORT, 0.01, 3)
     assert set(standing.wanted) == {BEST, TIED}
     failed = [run for run in runs if run.measured.error]
-    (standing,) = racing.standings(SMALL, failed, EFFORT, 0.01, 3)
+    (standing,) = standings.standings(SMALL, failed, EFFORT, 0.01, 3)
     assert (standing.wanted, standing.best) == ({}, "")
 
 
@@ -168,7 +169,7 @@ def test_of_a_run_and_its_repeat_the_quieter_counts(turned: bool) -> None:
         factory.run(SMALL[1], error=failure, round=3, conditions=calm),
     ]
     runs = [run for number in range(3) for run in measured(TRUE, number, 0.001)]
-    logs = racing.log_seconds([*runs, *(pair[::-1] if turned else pair)])
+    logs = standings.log_seconds([*runs, *(pair[::-1] if turned else pair)])
     assert np.exp(logs.loc[3, [BEST, TIED]]).tolist() == pytest.approx(
         [0.01 / 32, 0.02 / 32]
     )
@@ -179,15 +180,15 @@ def test_only_this_machine_s_runs_are_evidence() -> None:
     elsewhere = {**factory.MACHINE, "cpu": "another"}
     runs = [r for n in range(3) for r in measured(TRUE, n, 0.01, machine=elsewhere)]
     runs += measured(TRUE, 3, 0.01)
-    assert list(racing.log_seconds(runs).index) == [3]
+    assert list(standings.log_seconds(runs).index) == [3]
 
 
 def test_half_widths_are_student_s_where_nothing_can_be_borrowed() -> None:
     """One rival; and one round gives none."""
     gaps = pd.DataFrame({"a": [0.1, 0.2, 0.4]})
     expected = t.ppf(0.975, 2) * np.std([0.1, 0.2, 0.4], ddof=1) / np.sqrt(3)
-    assert racing.half_widths(gaps)["a"] == pytest.approx(expected)
-    assert racing.half_widths(gaps[:1])["a"] == np.inf
+    assert standings.half_widths(gaps)["a"] == pytest.approx(expected)
+    assert standings.half_widths(gaps[:1])["a"] == np.inf
 
 
 def test_borrowed_variance_covers_as_it_says() -> None:
@@ -197,7 +198,7 @@ def test_borrowed_variance_covers_as_it_says() -> None:
     for _ in range(300):
         noise = rng.normal(0, 0.05, (2, 20))
         gaps = pd.DataFrame(noise[:, 1:] - noise[:, :1])
-        half = racing.half_widths(gaps)
+        half = standings.half_widths(gaps)
         assert half.median() < 1
         inside.append((gaps.mean().abs() <= half).mean())
     assert 0.9 < np.mean(inside) < 0.99
@@ -211,16 +212,16 @@ def test_a_noisy_rival_borrows_no_calm_from_the_others() -> None:
     inside = []
     for _ in range(150):
         gaps = pd.DataFrame(rng.normal(0, noise, (4, 8)))
-        inside.append(abs(gaps[0].mean()) <= racing.half_widths(gaps)[0])
+        inside.append(abs(gaps[0].mean()) <= standings.half_widths(gaps)[0])
     assert np.mean(inside) > 0.9
     gaps = pd.DataFrame(rng.normal(0, noise, (4, 8)))
     own = t.ppf(0.975, 3) * gaps[0].std() / np.sqrt(4)
-    assert racing.half_widths(gaps)[0] == pytest.approx(own)
+    assert standings.half_widths(gaps)[0] == pytest.approx(own)
 
 
 def test_a_standing_says_what_is_being_settled() -> None:
     """The scene, how many are left, the best, and the widest interval."""
-    standing = racing.Standing(
+    standing = standings.Standing(
         name="prose",
         trials=14,
         wanted=dict.fromkeys("abc", EFFORT),
@@ -230,25 +231,25 @@ def test_a_standing_says_what_is_being_settled() -> None:
         half_width=0.0241,
     )
     assert str(standing) == "settling prose: 3 of 14 left, best parallel, ±2.4 %"
-    assert racing.notes([standing], 0.02, "by the budget in round 7") == [
+    assert standings.notes([standing], 0.02, "by the budget in round 7") == [
         "prose: cut short by the budget in round 7: 3 of 14 trials are not settled to "
         "±2 % (best parallel); the widest interval is ±2.4 %."
     ]
-    first = racing.Standing("prose", 14, dict.fromkeys("abcd", EFFORT))
+    first = standings.Standing("prose", 14, dict.fromkeys("abcd", EFFORT))
     assert str(first) == "racing prose: 4 of 14 left"
-    assert racing.notes([first], 0.02, "by an interrupt in round 1") == [
+    assert standings.notes([first], 0.02, "by an interrupt in round 1") == [
         "prose: cut short by an interrupt in round 1: 4 of 14 trials are not settled "
         "to ±2 %; the widest interval is not known yet."
     ]
-    wide = racing.Standing("prose", 2, {}, "a", "naive", ("a",), half_width=3.0)
+    wide = standings.Standing("prose", 2, {}, "a", "naive", ("a",), half_width=3.0)
     assert str(wide) == "settling prose: 1 of 2 left, best naive, beyond ±100 %"
 
 
 def test_what_left_the_race_is_a_note() -> None:
     """With the reason; a race that was settled says nothing else."""
-    done = racing.Standing("prose", 100, {}, "a", "naive", screened=92, out=5)
-    assert racing.notes([done], 0.02, "") == [
+    done = standings.Standing("prose", 100, {}, "a", "naive", screened=92, out=5)
+    assert standings.notes([done], 0.02, "") == [
         "prose: of 100 trials the race put out 92 after short first rounds and 5 as "
         "slower beyond the margin; their figures rest on fewer rounds."
     ]
-    assert racing.notes([racing.Standing("prose", 3, {})], 0.02, "") == []
+    assert standings.notes([standings.Standing("prose", 3, {})], 0.02, "") == []

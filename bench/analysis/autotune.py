@@ -12,9 +12,10 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from bench import pairs, words
+from bench import words
+from bench.analysis import pairs
+from bench.analysis.table import machine_labels
 from bench.pipeline import AXES, allowed
-from bench.table import machine_labels
 from bench.trial import Run
 
 TUNED = tuple(name for name in AXES if "autotune" in allowed(name)[0])

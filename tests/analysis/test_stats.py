@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats as reference
 
-from bench import pairs, screening, stats, table, trend
-from bench.stats import Interval
+from bench import screening
+from bench.analysis import pairs, stats, table, trend
+from bench.analysis.stats import Interval
 from bench.trial import Failure
 
 NAIVE = factory.trial()

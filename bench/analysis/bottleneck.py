@@ -53,7 +53,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from bench import pairs, stats, words
+from bench import words
+from bench.analysis import pairs, stats
 from bench.pipeline import AXES
 from bench.refusal import HELD
 from bench.stages import STAGES

@@ -33,10 +33,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from bench import beside, rates, rounds, trend
+from bench.analysis import beside, rates, rounds, trend
+from bench.analysis.rounds import ROUND, within_rounds
+from bench.analysis.table import SCENE
 from bench.flags import NOT_RANKED
-from bench.rounds import ROUND, within_rounds
-from bench.table import SCENE
 
 CONFIDENCE = 0.95
 FEWEST_ROUNDS = 3  # two rounds agree by chance so often that a verdict would mislead

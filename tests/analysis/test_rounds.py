@@ -4,7 +4,7 @@ import factory
 import numpy as np
 import pytest
 
-from bench import rounds, stats, table
+from bench.analysis import rounds, stats, table
 
 
 def test_levels_see_through_what_slows_a_whole_round():

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats as distributions
 
-from bench import stats
+from bench.analysis import stats
 
 
 class Difference(NamedTuple):

@@ -37,7 +37,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2, f, t
 
-from bench import pairs, screening, stats, table
+from bench import screening
+from bench.analysis import pairs, stats, table
 from bench.machine import identity
 from bench.trial import Effort, Run, Trial
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from bench.table import CONDITIONS
+from bench.analysis.table import CONDITIONS
 
 COSTS = ("cpu_seconds_per_example", "peak_resident_bytes", "offline_seconds")
 

@@ -18,7 +18,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats as distributions
 
-from bench import pairs, stats, words
+from bench import words
+from bench.analysis import pairs, stats
 from bench.claim import Case, Claim, Prediction, Side, load
 from bench.progress import plural
 
@@ -56,7 +57,7 @@ def judge(samples: pd.DataFrame, claims: Sequence[Claim] | None = None) -> pd.Da
     """A row for each claim, workload and machine.
 
     Args:
-        samples: The table of `bench.table`, a row a sample.
+        samples: The table of `bench.analysis.table`, a row a sample.
         claims: What to judge; the file's, if not given.
 
     Returns:

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench import attribution, pairs, screening, stats, table
-from bench.attribution import attribute, sentence
+from bench import screening
+from bench.analysis import bottleneck, pairs, stats, table
+from bench.analysis.bottleneck import attribute, sentence
 
 SOURCE_HEAVY = [
     {"name": "TFRecord", "inputs": [], "elements": 8, "processing_seconds": 0.9},
@@ -117,7 +118,7 @@ def test_noise_seldom_names_the_side_that_binds_less(apart, most):
     for _ in range(1000):
         logs = rng.normal([np.log1p(apart), 0.0], 0.05, (5, 2)).mean(axis=0)
         parts = dict(zip(("pipe", "model"), np.exp(logs), strict=True))
-        wrong += attribution.binds(parts, parts, 2, on_gpu=True) == "model"
+        wrong += bottleneck.binds(parts, parts, 2, on_gpu=True) == "model"
     assert wrong / 1000 <= most
 
 
@@ -157,7 +158,7 @@ def test_noise_seldom_names_the_side_that_binds_less(apart, most):
 def test_each_cause_is_named(expected, case):
     row = only(made(train=case["pipe"] + case["model"], **case))
     assert row["binds"] == expected
-    assert expected in attribution.BINDING
+    assert expected in bottleneck.BINDING
     assert f"{expected} binds" in sentence(row)
 
 
@@ -224,7 +225,7 @@ def test_intervals_hold_the_estimate_and_widen_with_noise():
     calm = only(made(0.08, 0.02, 0.1, noise=0.01))
     wild = only(made(0.08, 0.02, 0.1, noise=0.1))
     for row in (calm, wild):
-        for name in attribution.VALUES:
+        for name in bottleneck.VALUES:
             assert row[f"{name}_low"] <= row[name] <= row[f"{name}_high"]
     width = [row["attainable_high"] - row["attainable_low"] for row in (calm, wild)]
     assert width[1] > 4 * width[0]
@@ -288,7 +289,7 @@ def test_hostile_names_stay_on_one_line():
 
 def test_the_model_alone_by_what_is_trained():
     runs = made(0.08, 0.02, 0.1)
-    found = attribution.model_seconds(table.from_runs(runs))
+    found = bottleneck.model_seconds(table.from_runs(runs))
     assert list(found.values()) == pytest.approx([0.02])
     assert [key for _, key in found] == ["prose[consumer=train]"]
 
@@ -326,5 +327,5 @@ def test_short_runs_that_chose_who_raced_count_where_there_are_no_others():
 
 def test_columns_are_as_documented():
     found = attribute(table.from_runs(made(0.08, 0.02, 0.1)))
-    assert tuple(found.columns) == attribution.COLUMNS
+    assert tuple(found.columns) == bottleneck.COLUMNS
     assert isinstance(found, pd.DataFrame)

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import factory
 
-from bench import autotune, screening, table
+from bench import screening
+from bench.analysis import autotune, table
 from bench.trial import Failure
 
 TUNED = factory.trial(map_parallel_calls="autotune")

@@ -6,7 +6,8 @@ import factory
 import numpy as np
 import pytest
 
-from bench import catalog, store, table, trial
+from bench import catalog, store, trial
+from bench.analysis import table
 from bench.errors import UsageError
 from bench.pipeline import AXES
 from bench.trial import Failure

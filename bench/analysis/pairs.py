@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from bench import stats
+from bench.analysis import stats
+from bench.analysis.table import SCENE
 from bench.pipeline import AXES
-from bench.table import SCENE
 
 COLUMNS = (*stats.ROUND, "key", "label", "log_seconds", "seconds_per_batch", "short")
 
