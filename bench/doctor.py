@@ -11,7 +11,8 @@ from pathlib import Path
 
 import psutil
 
-from bench import machine, timing
+from bench import machine
+from bench.measure import timing
 
 REINSTALL = "install again: rm -r .venv, then make bench."
 QUIET_SHARE = 0.10

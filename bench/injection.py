@@ -25,7 +25,7 @@ BUSY = '''
 
 from pathlib import Path  # noqa: E402
 
-from bench.busy import nothing  # noqa: E402
+from bench.measure.clockwork import nothing  # noqa: E402
 
 
 class Busy(keras.layers.Layer):

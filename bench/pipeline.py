@@ -180,7 +180,7 @@ def build(
     """
     import tensorflow as tf
 
-    from bench.preprocess import as_written
+    from bench.measure.layers import as_written
 
     calls = _calls(p.map_parallel_calls)
     cache = lambda dataset: dataset.cache(cache_path)  # noqa: E731

@@ -187,14 +187,21 @@ def _near(name: str, ratios: Sequence[float], most: float) -> Bar:
 
 def _told(what: str, microseconds: float, pairs: int) -> dict:
     done = subprocess.run(
-        [sys.executable, "-m", "bench.bias", what, str(microseconds), str(pairs)],
+        [
+            sys.executable,
+            "-m",
+            "bench.measure.bias",
+            what,
+            str(microseconds),
+            str(pairs),
+        ],
         capture_output=True,
         text=True,
         cwd=ROOT,
         check=False,
     )
     if done.returncode:
-        raise RuntimeError(f"bench.bias {what} failed:\n{done.stderr}")
+        raise RuntimeError(f"bench.measure.bias {what} failed:\n{done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
 
 

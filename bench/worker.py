@@ -18,37 +18,30 @@ import msgspec
 import psutil
 import tensorflow as tf
 
-from bench import (
+from bench import catalog, cause, inputs, machine
+from bench.errors import UsageError, write_whole
+from bench.measure import (
     activity,
-    catalog,
-    cause,
+    check,
     energy,
-    gate,
-    inputs,
-    machine,
-    memory,
+    import_path,
     origin,
     page_cache,
     randomness,
     resampling,
-    rooting,
+    resources,
     serving,
-    timeline,
-    traits,
+    trace,
 )
-from bench.consumers import Consumer, step_facts
-from bench.course import Course
-from bench.errors import UsageError, write_whole
-from bench.graph import cache_facts, executed_graph
-from bench.phases import (
-    take_turns,
-    time_epochs,
-    time_windows,
-)
+from bench.measure import facts as traits
+from bench.measure.assembly import Work
+from bench.measure.consumers import Consumer, step_facts
+from bench.measure.course import Course
+from bench.measure.graph import cache_facts, executed_graph
+from bench.measure.layers import supports_jit
+from bench.measure.phases import take_turns, time_epochs, time_windows
 from bench.pipeline import Pipeline
-from bench.preprocess import supports_jit
 from bench.trial import Effort, Failure, Measured, Trial
-from bench.work import Work
 
 KEPT: list[Consumer] = []  # freed by the process's end, and not one by one before it
 FIRST_STEP = "in the model's first step, with its LOSS and OPTIMIZER"
@@ -107,7 +100,7 @@ def main(request_json: bytes) -> None:
     # TensorFlow removes the files of its traced functions only at an orderly exit.
     tempfile.tempdir = str(Path(request.result).parent)
     if request.stands_for:
-        sys.path[:] = rooting.rerooted(sys.path, request.stands_for, request.folder)
+        sys.path[:] = import_path.rerooted(sys.path, request.stands_for, request.folder)
     if request.folder:
         os.chdir(request.folder)
         sys.path.append(request.folder)
@@ -166,7 +159,7 @@ def measure(request: Request, entered: float) -> Measured:
     try:
         _measure(request, clock, scratch, found)
         if request.stands_for:
-            rooting.demand(sys.modules, request.stands_for, request.folder)
+            import_path.demand(sys.modules, request.stands_for, request.folder)
     except Exception as error:
         found |= {"samples": [], "error": _failure(error, clock)}
     finally:
@@ -217,7 +210,7 @@ def _measure(
             _demand_compiled(work)
             timed = dataset if trial.unit == "window" else None
             pairs = work.witness(timed)
-            found["output_fingerprint"] = gate.check(
+            found["output_fingerprint"] = check.check(
                 entry, module, p, pairs, work.alone, work.raw_again
             )
             if asks_facts:
@@ -227,7 +220,7 @@ def _measure(
         flags.append("frozen_random")
     if trial.consumer == "serve":
         serving.measure(work, scratch, effort, clock, found)
-        found["peak_resident_bytes"] = memory.peak_resident_bytes()
+        found["peak_resident_bytes"] = resources.peak_resident_bytes()
         return
     with clock.time("trace"):
         consumer = work.consumer(dataset, trial.consumer)
@@ -236,7 +229,7 @@ def _measure(
             consumer.prebuild()
         consumer.trace()
     with clock.time("check"):
-        memory.forget_peak()
+        resources.forget_peak()
         _collect_garbage(dataset)
     if trial.consumer == "model" and asks_facts:
         with clock.time("check"):
@@ -254,7 +247,7 @@ def _measure(
         held = trial.consumer == "model"
         time_windows(consumer, work, effort, clock, found, held=held)
     # Now: what follows holds graphs, and pipelines of its own.
-    found["peak_resident_bytes"] = memory.peak_resident_bytes()
+    found["peak_resident_bytes"] = resources.peak_resident_bytes()
     if request.channel:  # nobody reads the graph of one that took turns
         return
     with clock.time("graph"):
@@ -262,11 +255,9 @@ def _measure(
         facts |= cache_facts(p, found["graph"], scratch, dataset)
     if p.cache != "none" and facts["cache_filled"] == "no":
         flags.append("cache_not_filled")
-    if trial.consumer == "train" and effort.trace_steps and timeline.traceable(p):
+    if trial.consumer == "train" and effort.trace_steps and trace.traceable(p):
         with clock.time("graph"):
-            found["spans"] = timeline.spans(
-                work, scratch / "traced", effort.trace_steps
-            )
+            found["spans"] = trace.spans(work, scratch / "traced", effort.trace_steps)
     if asks_facts and (trial.consumer, trial.unit) == ("drain", "window"):
         with clock.time("graph"):
             seconds = statistics.fmean(found["samples"])

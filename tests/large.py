@@ -75,13 +75,13 @@ def cost(folder: Path) -> dict[str, float]:
 
 def measured(folder: str) -> None:
     """Report on a folder and print what this process has used as a line of JSON."""
-    from bench import memory
+    from bench.measure import resources
     from bench.report import formats  # `ru_maxrss` would be that of who forked this
 
     formats.write(folder, folder)
     found = {
         "cpu_seconds": time.process_time(),
-        "peak_mib": memory.peak_resident_bytes() / 2**20,
+        "peak_mib": resources.peak_resident_bytes() / 2**20,
         "page_mb": (Path(folder) / "report.html").stat().st_size / 1e6,
     }
     print(json.dumps(found))

@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from bench import catalog, inputs
+from bench.measure.assembly import Work
+from bench.measure.layers import apply_layers, as_layers, to_numpy
 from bench.pipeline import Pipeline
-from bench.preprocess import apply_layers, as_layers, to_numpy
-from bench.work import Work
 
 COUNT = 64
 ENTRIES = [

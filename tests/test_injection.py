@@ -11,7 +11,7 @@ def test_it_lasts_as_long_as_it_says_in_a_graph(microseconds: float) -> None:
     """Never less, by the clock that it looks at; more only as a machine is busy."""
     import tensorflow as tf
 
-    from bench.busy import nothing
+    from bench.measure.clockwork import nothing
 
     def timed(numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.control_dependencies([numbers]):
@@ -47,7 +47,7 @@ def test_files_that_are_compared_differ_only_in_what_they_are_told(tmp_path) -> 
 @pytest.mark.alone
 def test_the_operation_takes_as_long_as_it_says() -> None:
     """By the lower quartile of pairs: a busy machine makes many of them longer."""
-    from bench import bias
+    from bench.measure import bias
 
     ratios = bias.operation(2000.0, 100)["ratios"]
     assert len(ratios) == 100
@@ -57,7 +57,7 @@ def test_the_operation_takes_as_long_as_it_says() -> None:
 def test_the_injected_layer_changes_no_output(tmp_path) -> None:
     """It stays behind the workload's own layers, which still pass their check."""
     from bench import catalog
-    from bench.preprocess import as_layers
+    from bench.measure.layers import as_layers
 
     path = injection.write("prices", 1e-4, tmp_path)
     modules = [

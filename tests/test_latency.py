@@ -16,7 +16,7 @@ import shelf
 import tensorflow as tf
 
 from bench.catalog import ROOT
-from bench.preprocess import alone, to_numpy
+from bench.measure.layers import alone, to_numpy
 
 pytestmark = pytest.mark.alone
 pytest_plugins = "pytester"

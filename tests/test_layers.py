@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import shelf
 
-from bench.equality import demand_equal
+from bench.measure.equality import demand_equal
 
 DETERMINISTIC = [entry for entry in shelf.ENTRIES if entry.deterministic]
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from bench import pipeline as pipelines
 from bench.catalog import Entry
 from bench.errors import UsageError
-from bench.graph import executed_graph
+from bench.measure.graph import executed_graph
 from bench.pipeline import AXES, STRATEGIES, Pipeline, build, interleave
 from bench.refusal import refusal
 

@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bench import machine, memory, page_cache, requests, worker
+from bench import machine, requests, worker
 from bench.machine import cpu_seconds
+from bench.measure import page_cache, resources
 from bench.trial import Effort, Failure, Measured
 
 WORKLOAD = '''"""Adds one to numbers, or does something else."""
@@ -537,7 +538,7 @@ def test_what_is_read_after_the_timing_is_not_in_the_peak(
     monkeypatch.setattr(worker, "executed_graph", hungry)
     found = measured(folder, "numbers")
     demand_samples(found)
-    assert memory.peak_resident_bytes() - found.peak_resident_bytes > 0.75 * held
+    assert resources.peak_resident_bytes() - found.peak_resident_bytes > 0.75 * held
 
 
 def test_a_later_run_seeks_no_facts_and_is_checked_all_the_same(

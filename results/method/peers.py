@@ -233,9 +233,9 @@ def drain(
 ) -> Callable[[], object]:
     """What is timed: the next batch of a workload's pipeline, warm."""
     from bench import catalog, inputs, machine
+    from bench.measure.assembly import Work
+    from bench.measure.layers import as_layers
     from bench.pipeline import pipeline
-    from bench.preprocess import as_layers
-    from bench.work import Work
 
     p = pipeline(dict(settings))
     machine.confine(p.cpus)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bench.busy import nothing
+from bench.measure.clockwork import nothing
 
 USUAL = 100.0  # microseconds an example
 WIDTH = 4

@@ -1,0 +1,88 @@
+"""What differs between a placement and the layers themselves, in words."""
+
+import numpy as np
+import pytest
+
+from bench.measure.equality import demand_equal
+
+REFERENCE = np.array([[0.0, 1.0], [-80.0, np.nan], [np.inf, 4.0]], np.float32)
+
+
+def refused(output: np.ndarray, reference: np.ndarray = REFERENCE) -> str:
+    """Why these differ."""
+    with pytest.raises(AssertionError) as caught:
+        demand_equal(reference, output, 1e-5, "order=map_batch")
+    return str(caught.value)
+
+
+def changed(place: tuple[int, int], value: float) -> np.ndarray:
+    """The reference with one value changed."""
+    output = REFERENCE.copy()
+    output[place] = value
+    return output
+
+
+def test_nan_and_infinity_in_the_same_place_are_no_difference() -> None:
+    demand_equal(REFERENCE, REFERENCE.copy(), 1e-5, "order=map_batch")
+    demand_equal(REFERENCE, changed((1, 0), -80.0004), 1e-5, "order=map_batch")
+
+
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        (
+            changed((0, 0), np.nan),
+            "order=map_batch gives NaN in 1 of 6 values where the layers themselves "
+            "give numbers",
+        ),
+        (
+            changed((1, 1), 2.0),
+            "order=map_batch gives numbers in 1 of 6 values where the layers "
+            "themselves give NaN",
+        ),
+        (
+            changed((1, 0), -80.5),
+            "order=map_batch differs from the layers themselves in 16.7% of the "
+            "values, most at [1, 0]: -80.5 in place of -80. If that is rounding, set "
+            "TOLERANCE = 0.007 in the file; it is 1e-05",
+        ),
+        (
+            changed((0, 1), 3.0),
+            "order=map_batch differs from the layers themselves in 16.7% of the "
+            "values, most at [0, 1]: 3 in place of 1. The layers must make the same of "
+            "an example in every placement and order, but for TOLERANCE, which is "
+            "1e-05",
+        ),
+        (
+            changed((2, 0), -np.inf),
+            "order=map_batch differs from the layers themselves in 16.7% of the "
+            "values, most at [2, 0]: -inf in place of inf. The layers must make the "
+            "same of an example in every placement and order, but for TOLERANCE, which "
+            "is 1e-05",
+        ),
+        (
+            REFERENCE[:2].astype(np.float64),
+            "order=map_batch gives float64[2, 2], the layers themselves float32[3, 2]",
+        ),
+    ],
+)
+def test_a_difference_says_how_much_and_where(output: np.ndarray, words: str) -> None:
+    assert refused(output) == words
+
+
+def test_the_tolerance_that_is_proposed_is_enough() -> None:
+    output = REFERENCE + np.float32(0.0123)
+    proposed = float(refused(output).partition("TOLERANCE = ")[2].split()[0])
+    assert proposed <= 0.1
+    demand_equal(REFERENCE, output, proposed, "order=map_batch")
+
+
+def test_texts_and_truths_are_compared_too() -> None:
+    """No tolerance would help them."""
+    texts = np.array([b"a", b"b"], object)
+    assert refused(np.array([b"a", b"c"], object), texts) == (
+        "order=map_batch differs from the layers themselves in 50.0% of the values, "
+        "most at [1]: b'c' in place of b'b'"
+    )
+    truths = np.array([True, False])
+    assert "False in place of True" in refused(np.array([False, False]), truths)

@@ -1,0 +1,315 @@
+"""Exported models: what a clean process makes of them, and what is refused."""
+
+import os
+import select
+import subprocess
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from shelf import work
+
+from bench import catalog
+from bench.inputs import CHECKED_EXAMPLES
+from bench.measure import clean_interpreter, export_model, phases, serving
+from bench.measure.assembly import Work
+from bench.measure.layers import to_numpy
+from bench.measure.load_export import OURS
+from bench.pipeline import Pipeline
+from bench.refusal import refusal
+from bench.sweeps import find as find_sweep
+from bench.sweeps import trials
+from bench.trial import Effort
+
+pytestmark = pytest.mark.filterwarnings(
+    # Keras hands its variables to NumPy as they are when it writes a .keras file.
+    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+)
+
+BRIEF = Effort(rounds=1, steady_seconds=0.05, warmup_seconds=0.1)
+
+
+def served(name: str, folder: Path, **axes) -> dict:
+    """What a whole serving run finds."""
+    found = {"facts": {}, "flags": []}
+    serving.measure(work(name, **axes), folder, BRIEF, phases.Stopwatch(), found)
+    return found
+
+
+def test_strings_go_into_the_exported_model(tmp_path):
+    """Both files load in a clean process and predict as the training pipeline did."""
+    found = served("text_bigrams", tmp_path, placement="model", batch_size=16)
+    facts = found["facts"]
+    assert facts["keras_file_loads"] == "yes"
+    assert facts["export_max_difference"] < 1e-6
+    assert facts["cold_start_seconds"] > 0
+    assert facts["saved_model_bytes"] > 10_000
+    assert facts["keras_file_bytes"] > 10_000
+    assert found["batches_per_sample"] == 1
+    assert len(found["samples"]) >= 3
+    median = float(np.median(found["samples"]))
+    assert facts["latency_p50_seconds"] == pytest.approx(median)
+    assert (
+        facts["latency_p50_seconds"]
+        <= facts["latency_p95_seconds"]
+        <= facts["latency_p99_seconds"]
+        <= max(found["samples"])
+    )
+
+
+def test_the_client_applies_layers_remade_from_their_saved_vocabulary(tmp_path):
+    """The exported model then takes numbers, and the client's file holds the words."""
+    facts = served("text_bigrams", tmp_path, batch_size=1)["facts"]
+    assert facts["client_layers_load"] == "yes"
+    assert facts["client_layers"] == "remade"
+    assert facts["client_layers_bytes"] > 1000
+    assert facts["export_max_difference"] < 1e-6
+    assert "keras_file_loads" not in facts
+
+
+CUSTOM = '''"""Doubles what is positive."""
+
+import keras
+import numpy as np
+
+KIND = "structured"
+
+
+class Doubled(keras.layers.Layer):
+    """Floats to floats."""
+
+    def call(self, features):
+        """Twice the positive part."""
+        return 2 * keras.ops.relu(features)
+
+
+def examples(rng, count):
+    """Features and labels."""
+    return rng.normal(size=(count, 3)).astype("float32"), np.arange(count) % 2
+
+
+def build(examples):
+    """The layer."""
+    return Doubled()
+
+
+def check(batch, output):
+    """The formula."""
+    np.testing.assert_allclose(output, 2 * np.maximum(batch, 0))
+
+
+def model(features):
+    """One dense layer."""
+    return keras.layers.Dense(2, activation="softmax")(features)
+'''
+
+
+@pytest.fixture
+def custom(tmp_path):
+    """A user's own workload, with a layer class that only its file has."""
+    path = tmp_path / "doubled.py"
+    path.write_text(CUSTOM)
+    return str(path)
+
+
+def test_a_custom_layer_is_in_the_saved_model_but_not_in_the_keras_file(
+    custom, tmp_path
+):
+    """The graph needs no class; the Keras file does, and says which."""
+    facts = served(custom, tmp_path, placement="model", jit="on")["facts"]
+    assert facts["keras_file_loads"].startswith("no: TypeError: Could not locate class")
+    assert "Doubled" in facts["keras_file_loads"]
+    assert facts["cold_start_seconds"] > 0
+    assert facts["export_max_difference"] < 1e-6
+
+
+def test_layers_that_cannot_be_remade_are_taken_from_the_training_code(tmp_path):
+    """And the fact says so; without a file as with one that cannot be read."""
+    one = work("text_bigrams", batch_size=4)
+    model = export_model.trained(one, tmp_path)
+    exported = export_model.save(one, model, tmp_path / "export")
+    (exported.folder / "client.keras").unlink()
+    facts = {}
+    call = serving.loaded(one, exported, facts)
+    assert facts == {"client_layers": "the training code's own"}
+    (batch,) = one.raw_batches(4)
+    expected = export_model.training_predictions(one, model, 1)
+    np.testing.assert_allclose(call(to_numpy(batch)), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_random_layers_are_off_in_the_exported_model(tmp_path):
+    """Twice the same prediction, that of images which were only rescaled."""
+    one = work("cifar_augmentation", placement="model", batch_size=8)
+    model = export_model.trained(one, tmp_path)
+    whole = export_model.end_to_end(one, model)
+    (batch,) = one.raw_batches(8)
+    expected = model(tf.cast(batch, tf.float32) / 255, training=False)
+    for _ in range(2):
+        np.testing.assert_allclose(whole(batch), expected, rtol=1e-5, atol=1e-6)
+    training = export_model.training_predictions(one, model, 1)
+    np.testing.assert_allclose(training, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_wrong_export_is_refused_before_the_clock(tmp_path, monkeypatch):
+    """A model that predicts something else than the training pipeline is no run."""
+    one = work("text_bigrams", placement="model")
+
+    def shifted(of: Work, model: keras.Model) -> keras.Model:
+        raw, prepared = export_model._front(of)
+        return keras.Model(raw, 0.5 * model(prepared, training=False))
+
+    monkeypatch.setattr(export_model, "end_to_end", shifted)
+    monkeypatch.setattr(serving, "Fresh", lambda *_: nullcontext())
+    monkeypatch.setattr(export_model, "fresh_facts", lambda *_: {})
+    found = {"facts": {}, "flags": []}
+    with pytest.raises(AssertionError, match="the loaded model differs from the"):
+        serving.measure(one, tmp_path, BRIEF, phases.Stopwatch(), found)
+    assert "samples" not in found
+
+
+class Told:
+    """A clean process that has told this, and answered zeros."""
+
+    def __init__(self, **told):
+        self.told = {"loads": "yes", "training_code_found": [], **told}
+
+    def answer(self, folder, jobs, front, requests):
+        for job in jobs:
+            np.save(folder / f"{job}.answers.npy", np.zeros(3))
+        return {job: {"cold_start_seconds": 0.5, **self.told} for job in jobs}
+
+
+def facts_of(told: Told, folder: Path, expected: float = 0, **exported) -> dict:
+    """What is made of it."""
+    written = export_model.Exported(folder, **{"in_front": True, **exported})
+    wanted = np.full(3, expected)
+    return export_model.fresh_facts(told, written, [np.zeros(3)], wanted, 1e-4)
+
+
+def test_a_clean_process_that_answers_wrong_is_refused(tmp_path):
+    """The difference and the tolerance are said."""
+    with pytest.raises(
+        AssertionError,
+        match=r"the saved_model in a clean process differs from the training-time "
+        r"pipeline by 1 \(tolerance 0.0001\)",
+    ):
+        facts_of(Told(), tmp_path, expected=1)
+
+
+def test_a_clean_process_that_finds_the_training_code_is_refused(tmp_path):
+    """It would prove nothing."""
+    with pytest.raises(AssertionError, match=r"could import \['bench'\]"):
+        facts_of(Told(training_code_found=["bench"]), tmp_path)
+
+
+def test_a_saved_model_that_does_not_load_is_an_error(tmp_path):
+    """Unlike a Keras file, which may lack its classes."""
+    with pytest.raises(RuntimeError, match="SavedModel does not load: no: KeyError: x"):
+        facts_of(Told(loads="no: KeyError: x"), tmp_path)
+
+
+def test_a_client_without_the_class_of_a_layer_is_a_fact(tmp_path):
+    """It has no cold start then, nor a difference."""
+    facts = facts_of(Told(loads="no: TypeError: x"), tmp_path, in_front=False)
+    assert facts == {"client_layers_load": "no: TypeError: x"}
+    facts = facts_of(Told(), tmp_path, in_front=False, client_file="no: y")
+    assert facts == {"client_layers_load": "no: y"}
+
+
+def test_predictions_of_another_shape_are_refused():
+    """Broadcasting must not hide a wrong batch."""
+    with pytest.raises(AssertionError, match=r"predicts \(1, 2\), the training-time"):
+        export_model.demand_same(np.zeros((3, 2)), np.zeros((1, 2)), 1e-4, "it")
+
+
+def test_requests_are_the_first_raw_examples_in_order():
+    """What is served is what the training-time predictions are of."""
+    one = work("text_bigrams", placement="model", batch_size=16)
+    raw = np.concatenate([to_numpy(b) for b in one.raw_batches(CHECKED_EXAMPLES)])
+    assert raw.tolist() == one.inputs.features[:CHECKED_EXAMPLES].tolist()
+
+
+def test_the_clean_process_sees_nothing_of_ours():
+    """Isolated: neither this folder, nor the script's, nor PYTHONPATH."""
+    script = "import importlib.util as u; print([u.find_spec(n) for n in {}])"
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", script.format(OURS)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(catalog.ROOT)},
+    )
+    assert done.stdout.strip() == "[None, None, None]"
+
+
+def test_the_clean_process_ends_with_its_asker(tmp_path):
+    """Asked by a process that is killed, it is gone soon after."""
+    script = (
+        "import sys, time; from pathlib import Path\n"
+        "from bench.measure.clean_interpreter import Fresh\n"
+        f"made = Fresh(Path({str(tmp_path)!r}), '/CPU:0')\n"
+        "print(made._processes[0].pid, flush=True); time.sleep(600)"
+    )
+    asker = subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=catalog.ROOT,
+    )
+    child = os.pidfd_open(int(asker.stdout.readline()))
+    try:
+        assert not select.select([child], [], [], 0)[0]
+        asker.kill()
+        asker.communicate()
+        # It looks once TensorFlow is imported, which takes seconds.
+        assert select.select([child], [], [], 300)[0], "it still runs"
+    finally:
+        os.close(child)
+
+
+def test_a_death_while_loading_tells_the_log(tmp_path):
+    """What the process said last is in the error."""
+    dying = clean_interpreter.Fresh.__new__(clean_interpreter.Fresh)
+    dying._log, dying._forks = tmp_path / "fresh.log", True
+    dying._log.write_text("out of luck")
+    command = [sys.executable, "-c", "input()"]
+    dying._processes = [subprocess.Popen(command, stdin=subprocess.PIPE)]
+    with (
+        dying,
+        pytest.raises(RuntimeError, match=r"died loading the saved_model: out of luck"),
+    ):
+        dying.answer(tmp_path, {"saved_model": "saved_model"}, "", [np.zeros((1, 2))])
+
+
+@pytest.mark.parametrize(
+    ("axes", "unit", "reason"),
+    [
+        ({"prefetch": 2}, "window", "a dataset with prefetch"),
+        ({"cache": "raw", "order": "batch_map"}, "window", "with order, cache"),
+        ({"placement": "offline"}, "window", "use placement=dataset"),
+        ({}, "epoch", "serve has no epochs: use unit=window"),
+    ],
+)
+def test_what_a_request_cannot_have_is_refused(axes, unit, reason):
+    """Each with its reason."""
+    entry = catalog.find("text_gru")
+    assert reason in refusal(Pipeline(**axes), "serve", unit, entry)
+
+
+def test_a_layer_has_no_model_to_serve():
+    """Nor has a workload without one."""
+    said = refusal(Pipeline(), "serve", "window", catalog.find("rescaling"))
+    assert said.startswith("'rescaling' has no model")
+
+
+def test_the_export_sweep_is_whole():
+    """Nothing of it is refused."""
+    wanted, refused = trials(find_sweep("export"))
+    assert refused == {}
+    assert {trial.consumer for trial in wanted} == {"serve"}
+    assert {trial.pipeline.placement for trial in wanted} == {"dataset", "model"}
+    assert {trial.pipeline.batch_size for trial in wanted} == {1, 32}

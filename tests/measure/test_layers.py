@@ -1,0 +1,74 @@
+"""What `build` may return, and what is made of it."""
+
+import functools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from bench.errors import UsageError
+from bench.measure.layers import alone, as_layers, same, supports_jit
+
+MAY = (
+    ". It may return a keras.Layer (keras.Sequential, keras.Model and "
+    "keras.layers.Pipeline are layers), a function of a tensor, or a list of these."
+)
+
+
+class Doubling:
+    """A callable that is no function."""
+
+    def __call__(self, features: tf.Tensor) -> tf.Tensor:
+        return features * 2
+
+
+def scaled(factor: float, features: tf.Tensor) -> tf.Tensor:
+    """Another one, whose first argument is bound."""
+    return features * factor
+
+
+@pytest.mark.parametrize(
+    "built",
+    [
+        lambda features: features * 2,
+        Doubling(),
+        functools.partial(scaled, 2.0),
+        functools.partial(tf.multiply, 2.0),
+        tf.function(lambda features: features * 2),
+        keras.layers.Rescaling(2.0),
+        [keras.layers.Rescaling(4.0), lambda features: features / 2],
+        (keras.layers.Rescaling(2.0),),
+        keras.Sequential([keras.layers.Rescaling(2.0)]),
+        keras.layers.Pipeline([keras.layers.Rescaling(2.0)]),
+    ],
+)
+def test_a_layer_a_function_or_a_list_is_taken(built: object) -> None:
+    layers = as_layers(built)
+    batch = np.arange(6, dtype=np.float32).reshape(2, 3)
+    np.testing.assert_allclose(alone(layers)(tf.constant(batch)), 2 * batch)
+    assert supports_jit(layers) in (True, False)
+
+
+@pytest.mark.parametrize(
+    ("built", "given"),
+    [
+        (None, "None (is its `return` missing?)"),
+        (keras.layers.Rescaling, "the class Rescaling and no object of it"),
+        ({"a": keras.layers.Rescaling(2.0)}, "an object of dict"),
+        ([keras.layers.Rescaling(2.0), "flip"], "an object of str in a list"),
+        (3, "an object of int"),
+    ],
+)
+def test_anything_else_is_refused_with_what_may_be(built: object, given: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        as_layers(built)
+    assert str(caught.value) == f"build() returned {given}{MAY}"
+
+
+def test_nan_repeats_itself() -> None:
+    """Or a layer that makes it would pass for random."""
+    values = np.array([1.0, np.nan])
+    assert same(values, values.copy())
+    assert not same(values, np.array([1.0, 2.0]))
+    assert same(np.array([b"a"], object), np.array([b"a"], object))

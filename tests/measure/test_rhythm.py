@@ -1,0 +1,105 @@
+"""When costs recur, and windows that cover whole epochs."""
+
+import pytest
+
+from bench.measure import rhythm
+from bench.measure.rhythm import Laying, Rhythm, lay
+from bench.pipeline import Pipeline
+
+
+@pytest.mark.parametrize(
+    ("least", "epoch", "laying"),
+    [
+        (5, 320.0, Laying(5, 64)),
+        (3, 32.0, Laying(4, 8)),
+        (3, 31.0, Laying(31, 1)),
+        (10, 3.9, Laying(39, 1)),
+        (7, 1021.0, Laying(8, 128, 4)),
+        (100, 1.0, Laying(100, 1)),
+        (12, 0.0, Laying(12, 0)),
+    ],
+)
+def test_windows_cover_whole_epochs(least, epoch, laying):
+    assert lay(least, epoch) == laying
+
+
+@pytest.mark.parametrize("least", [1, 3, 10, 97])
+@pytest.mark.parametrize("epoch", [3.9, 31.25, 64.0, 320.5, 1021.0, 20_000.3])
+def test_windows_miss_an_epoch_by_half_a_per_cent_at_most(least, epoch):
+    laying = lay(least, epoch)
+    covered = laying.batches * laying.per_epoch
+    epochs = max(1, round(covered / epoch))
+    assert laying.batches >= least
+    assert abs(covered / epochs - epoch) <= max(0.5, rhythm.NEARLY * epoch)
+
+
+def test_a_shuffle_fills_once_an_epoch():
+    beat = rhythm.rhythm(Pipeline(batch_size=10, shuffle_buffer=300), 1000)
+    assert (beat.epoch, beat.buffer) == (100.0, 30.0)
+    assert beat.hidden(start=40, batches=100) == ""
+    assert beat.hidden(start=40, batches=80) == "the shuffle buffer fills"
+    # Between filling and emptying each example given is one read.
+    assert beat.hidden(start=40, batches=30) == ""
+
+
+def test_a_buffer_of_several_epochs_holds_one():
+    beat = rhythm.rhythm(Pipeline(batch_size=10, shuffle_buffer=4000), 1000)
+    assert beat.buffer == beat.epoch
+    assert beat.hidden(start=0, batches=90) == "the shuffle buffer fills"
+
+
+def test_few_files_do_not_stand_for_all():
+    beat = rhythm.rhythm(Pipeline(batch_size=10), 10_000, files=100)
+    assert beat.files == 10.0
+    assert beat.hidden(start=0, batches=50) == "the next file opens"
+    assert beat.hidden(start=0, batches=200) == ""
+
+
+def test_a_cache_hides_the_files():
+    beat = rhythm.rhythm(Pipeline(batch_size=10, cache="raw"), 10_000, files=100)
+    assert beat.files == 0.0
+
+
+def test_cached_batches_are_whole_ones():
+    p = Pipeline(batch_size=32, cache="mapped", order="batch_map")
+    assert rhythm.rhythm(p, 100).epoch == 3.0
+
+
+def test_resampling_goes_by_the_rare_class():
+    p = Pipeline(batch_size=10, resample="filter")
+    beat = rhythm.rhythm(p, 1000, rare=20)
+    assert beat.epoch == 4.0
+    assert "filter" in beat.hidden(start=0, batches=2)
+    many = rhythm.rhythm(Pipeline(resample="filter"), 9000, rare=900, scattered=True)
+    assert "filter" in many.hidden(start=0, batches=2)
+    assert many.hidden(start=0, batches=4) == ""
+    split = rhythm.rhythm(Pipeline(batch_size=10, resample="split"), 1000, rare=20)
+    assert split.epoch == 196.0
+    assert split.hidden(start=0, batches=2) == ""
+    shuffled = Pipeline(batch_size=10, resample="split", shuffle_buffer=900)
+    beat = rhythm.rhythm(shuffled, 1000, rare=20)
+    assert beat.hidden(start=40, batches=20) == "the shuffle buffer fills"
+
+
+@pytest.mark.parametrize(
+    ("settings", "together"),
+    [
+        ({}, 1),
+        ({"map_parallel_calls": 4, "order": "batch_map"}, 4),
+        ({"map_parallel_calls": 4}, 1),
+        ({"map_parallel_calls": 40, "batch_size": 16}, 3),
+        ({"interleave_cycle_length": 8, "interleave_block_length": 16}, 4),
+    ],
+)
+def test_what_arrives_together(settings, together):
+    assert rhythm.together(Pipeline(**settings)) == together
+
+
+def test_a_held_batch_is_an_epoch():
+    assert rhythm.rhythm(Pipeline(), 1000, held=True) == Rhythm(epoch=1.0)
+
+
+def test_examples_are_scattered_or_lie_together():
+    assert rhythm.scattered([5, 250, 490, 760], 1000)
+    assert rhythm.scattered([17], 1000)
+    assert not rhythm.scattered([*range(900, 1000)], 1000)
