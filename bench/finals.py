@@ -20,10 +20,10 @@ from bench.guard.case_session import Case
 from bench.guard.record import Guarded, Interrupted, Row
 from bench.guard.trio import Side
 from bench.pipeline import prepared
-from bench.plan import Plan
+from bench.plan.plan import Plan
+from bench.plan.screening import scenes
 from bench.progress import plural
 from bench.requests import Executor
-from bench.screening import scenes
 from bench.trial import Trial
 
 FILE = "finals.json"  # in the result folder

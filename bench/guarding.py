@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from bench import catalog, program, sweeps
+from bench import catalog, program
 from bench.errors import UsageError, check_writable
+from bench.plan import sweeps
 from bench.progress import plural
 from bench.trial import CONSUMERS
 

@@ -4,8 +4,9 @@ import json
 import textwrap
 from collections.abc import Mapping
 
-from bench import catalog, sweeps
+from bench import catalog
 from bench.pipeline import AXES, STRATEGIES, allowed
+from bench.plan import sweeps
 from bench.trial import CONSUMERS
 
 MOST_COLUMNS = 80

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench import finals, processes
 from bench.analysis import standings as racing
-from bench.plan import Plan
+from bench.plan.plan import Plan
 from bench.progress import Progress
 from bench.trial import Effort, Run
 

@@ -23,13 +23,14 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import bars, overhead, runner, slowed, sweeps
+from bench import bars, overhead, runner, slowed
 from bench.analysis import table
 from bench.analysis.stats import geometric
 from bench.bars import RULES, Bar, Comparison, judged
 from bench.catalog import ROOT
 from bench.errors import check_writable
 from bench.guard import estimate
+from bench.plan import sweeps
 from bench.processes import executor
 from bench.slowed import Case
 

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench import plan, processes, program, runner, screening, store, sweeps
+from bench import processes, program, runner, store
 from bench.errors import UsageError, unknown
-from bench.plan import Plan
+from bench.plan import plan, screening, sweeps
+from bench.plan.plan import Plan
 from bench.progress import Progress, counted, plural, spoken
 from bench.trial import Effort, Run
 

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 import run_bench
-from bench import catalog, claim, claims, screening, sweeps
+from bench import catalog, claims
 from bench.analysis import judge, stats, table
-from bench.claim import Case, Claim, Side, prediction
 from bench.errors import UsageError
+from bench.plan import claims as claim
+from bench.plan import screening, sweeps
+from bench.plan.claims import Case, Claim, Side, prediction
 from bench.trial import Failure
 
 CLAIMS = claim.load()

@@ -16,9 +16,10 @@ import psutil
 import pytest
 
 import run_bench
-from bench import errors, machine, plan, processes, program, store, sweeping, sweeps
+from bench import errors, machine, processes, program, store, sweeping
 from bench.catalog import ROOT
 from bench.pipeline import AXES, STRATEGIES
+from bench.plan import plan, sweeps
 from bench.processes import Outcome
 from bench.progress import spoken
 from bench.report import formats

@@ -6,10 +6,11 @@ import factory
 import msgspec
 import pytest
 
-from bench import finals, plan, processes
+from bench import finals, processes
 from bench.analysis.standings import Standing
 from bench.guard import session
 from bench.guard.record import Guarded, Interrupted, Row
+from bench.plan import plan
 from bench.trial import Effort, Trial
 
 FIRST, SECOND = (factory.trial(batch_size=32 + n) for n in range(2))

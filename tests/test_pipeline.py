@@ -12,7 +12,7 @@ from bench.catalog import Entry
 from bench.errors import UsageError
 from bench.measure.graph import executed_graph
 from bench.pipeline import AXES, STRATEGIES, Pipeline, build, interleave
-from bench.refusal import refusal
+from bench.plan.refusals import refusal
 
 WORDS = {
     "placement": "'dataset', 'model' or 'offline'",

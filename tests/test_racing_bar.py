@@ -10,7 +10,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench import finals, machine, plan, processes, sweeping, sweeps
+from bench import finals, machine, processes, sweeping
+from bench.plan import plan, sweeps
 from bench.processes import Outcome
 from bench.trial import Effort, Measured, Trial
 from results.method import racing as bar

@@ -13,17 +13,8 @@ import msgspec
 import pytest
 
 import run_bench
-from bench import (
-    finals,
-    machine,
-    plan,
-    processes,
-    program,
-    requests,
-    screening,
-    store,
-    sweeping,
-)
+from bench import finals, machine, processes, program, requests, store, sweeping
+from bench.plan import plan, screening
 from bench.processes import Outcome
 from bench.report import formats
 from bench.trial import Effort, Failure, Measured, Run, Trial

@@ -56,7 +56,7 @@ import pandas as pd
 from bench import words
 from bench.analysis import pairs, stats
 from bench.pipeline import AXES
-from bench.refusal import HELD
+from bench.plan.refusals import HELD
 from bench.stages import STAGES
 
 BINDING = (

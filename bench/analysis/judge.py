@@ -20,7 +20,7 @@ from scipy import stats as distributions
 
 from bench import words
 from bench.analysis import pairs, stats
-from bench.claim import Case, Claim, Prediction, Side, load
+from bench.plan.claims import Case, Claim, Prediction, Side, load
 from bench.progress import plural
 
 HOLDS, FAILS = "holds", "does not hold"

@@ -37,9 +37,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2, f, t
 
-from bench import screening
 from bench.analysis import pairs, stats, table
 from bench.machine import identity
+from bench.plan import screening
 from bench.trial import Effort, Run, Trial
 
 BORROWED_DEGREES = 4

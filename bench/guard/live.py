@@ -14,7 +14,7 @@ from statistics import geometric_mean, median
 
 import msgspec
 
-from bench import catalog, plan, sweeps
+from bench import catalog
 from bench.errors import UsageError
 from bench.guard import metrics, revisions, scope
 from bench.guard.record import BUDGET_SECONDS, Guarded, Interrupted
@@ -22,9 +22,10 @@ from bench.guard.scope import GUARD, Trees
 from bench.guard.settings import Settings
 from bench.guard.trio import Side
 from bench.pipeline import Pipeline
+from bench.plan import plan, sweeps
+from bench.plan.sweeps import Sweep
 from bench.processes import executor
 from bench.requests import Executor, Home
-from bench.sweeps import Sweep
 from bench.trial import Effort, Measured, Trial
 from bench.turns import check_protocol
 

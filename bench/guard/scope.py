@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench import catalog, plan, sweeps
+from bench import catalog
 from bench.errors import UsageError
 from bench.pipeline import differences
-from bench.sweeps import Sweep
+from bench.plan import plan, sweeps
+from bench.plan.sweeps import Sweep
 from bench.trial import Trial
 
 GUARD = "guard"  # the sweep that is guarded where no workload is named

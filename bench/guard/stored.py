@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench import machine, plan, progress, runner, store
+from bench import machine, progress, runner, store
 from bench.errors import UsageError, check_writable
 from bench.guard import baseline, metrics
 from bench.guard.baseline import Baseline
 from bench.guard.live import Wanted
 from bench.guard.record import Guarded
 from bench.guard.session import FALSE_ALARMS
+from bench.plan import plan
 from bench.processes import executor
 from bench.trial import Run, Trial
 

@@ -20,9 +20,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench import catalog, machine, plan, processes, store, sweeping
+from bench import catalog, machine, processes, store, sweeping
 from bench.analysis import bottleneck, table
-from bench.sweeps import Block, Sweep
+from bench.plan import plan
+from bench.plan.sweeps import Block, Sweep
 from bench.trial import Effort
 
 HERE = Path(__file__).resolve().parent

@@ -22,8 +22,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bench import catalog, machine, plan, processes, runner, store, sweeping, sweeps
+from bench import catalog, machine, processes, runner, store, sweeping
 from bench.analysis import standings, stats
+from bench.plan import plan, sweeps
 from bench.progress import spoken
 from bench.trial import Effort, Run
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import factory
 
-from bench import screening
 from bench.analysis import autotune, table
+from bench.plan import screening
 from bench.trial import Failure
 
 TUNED = factory.trial(map_parallel_calls="autotune")

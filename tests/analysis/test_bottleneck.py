@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench import screening
 from bench.analysis import bottleneck, pairs, stats, table
 from bench.analysis.bottleneck import attribute, sentence
+from bench.plan import screening
 
 SOURCE_HEAVY = [
     {"name": "TFRecord", "inputs": [], "elements": 8, "processing_seconds": 0.9},

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from scipy.stats import t
 
-from bench import screening
 from bench.analysis import standings
+from bench.plan import screening
 from bench.trial import Effort, Failure, Run, Trial
 
 EFFORT = Effort(rounds=3)

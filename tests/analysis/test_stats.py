@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats as reference
 
-from bench import screening
 from bench.analysis import pairs, stats, table, trend
 from bench.analysis.stats import Interval
+from bench.plan import screening
 from bench.trial import Failure
 
 NAIVE = factory.trial()

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from bench import catalog, sweeps
+from bench import catalog
 from bench.errors import UsageError
 from bench.guard import scope
 from bench.guard.scope import Trees
+from bench.plan import sweeps
 from bench.requests import Home, environment
 
 

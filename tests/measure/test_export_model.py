@@ -20,9 +20,9 @@ from bench.measure.assembly import Work
 from bench.measure.layers import to_numpy
 from bench.measure.load_export import OURS
 from bench.pipeline import Pipeline
-from bench.refusal import refusal
-from bench.sweeps import find as find_sweep
-from bench.sweeps import trials
+from bench.plan.refusals import refusal
+from bench.plan.sweeps import find as find_sweep
+from bench.plan.sweeps import trials
 from bench.trial import Effort
 
 pytestmark = pytest.mark.filterwarnings(

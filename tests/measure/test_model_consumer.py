@@ -6,7 +6,7 @@ import tensorflow as tf
 from bench import catalog
 from bench.measure import assembly, consumers
 from bench.pipeline import Pipeline, options
-from bench.refusal import HELD, refusal
+from bench.plan.refusals import HELD, refusal
 
 PROSE = catalog.find("prose")
 

@@ -16,9 +16,10 @@ import pytest
 from rich.console import Console
 
 import run_bench
-from bench import store, sweeps, words
+from bench import store, words
 from bench.analysis import stats, table
 from bench.errors import UsageError
+from bench.plan import sweeps
 from bench.report import formats as report
 from bench.report import sentences
 from bench.trial import Failure, Trial

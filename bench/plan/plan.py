@@ -9,11 +9,12 @@ from pathlib import Path
 
 import msgspec
 
-from bench import catalog, failures, machine, screening
+from bench import catalog, failures, machine
 from bench.errors import UsageError, replace_whole
+from bench.plan import screening
+from bench.plan.sweeps import Sweep, trials
 from bench.requests import GRACE_SECONDS, Executor, execute_within
 from bench.store import PLAN as FILE
-from bench.sweeps import Sweep, trials
 from bench.trial import Effort, Failure, Run, Trial
 
 # Seen on 2 shared cores: everything of a run that is not ramp or steady phase, and a

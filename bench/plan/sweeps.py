@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bench import catalog, sweep_form
+from bench import catalog
 from bench.errors import UsageError, unknown
 from bench.pipeline import STRATEGIES, Pipeline, differences, parse, with_axes
-from bench.refusal import refusal
-from bench.sweep_form import BlockForm
+from bench.plan import sweep_form
+from bench.plan.refusals import refusal
+from bench.plan.sweep_form import BlockForm
 from bench.trial import Effort, Trial
 
 FOLDER = Path(__file__).resolve().parent / "sweeps"
@@ -207,11 +208,11 @@ def _sweep(path: Path, within: tuple[Path, ...] = ()) -> Sweep:
 
 
 def _of_claims() -> list[Block]:
-    from bench import claim  # late: `list` and `--help` need no claims
+    from bench.plan import claims  # late: `list` and `--help` need no claims
 
     wanted = {
         trial.key: trial
-        for one in claim.load()
+        for one in claims.load()
         for case in one.cases
         for trial in case.trials
     }

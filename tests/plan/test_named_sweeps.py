@@ -4,9 +4,10 @@ from collections import Counter
 
 import pytest
 
-from bench import catalog, plan, sweeps
+from bench import catalog
 from bench.pipeline import AXES, STRATEGIES, allowed, pipeline, with_axes
-from bench.refusal import refusal
+from bench.plan import plan, sweeps
+from bench.plan.refusals import refusal
 from bench.trial import CONSUMERS, UNITS
 
 ISSUED = (

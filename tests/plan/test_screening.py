@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import factory
 
-from bench import screening
 from bench.analysis.table import SCENE
+from bench.plan import screening
 from bench.trial import Effort
 
 EFFORT = Effort(rounds=5, steady_seconds=1.0, warmup_seconds=1.0, epochs=4)

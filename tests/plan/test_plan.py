@@ -8,8 +8,9 @@ from pathlib import Path
 import factory
 import pytest
 
-from bench import machine, plan, sweeps
+from bench import machine
 from bench.errors import UsageError
+from bench.plan import plan, sweeps
 from bench.processes import Outcome
 from bench.requests import GRACE_SECONDS
 from bench.trial import Effort, Failure, Trial

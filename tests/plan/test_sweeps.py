@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import refusal, sweeps
 from bench.errors import UsageError
 from bench.pipeline import AXES, Pipeline
+from bench.plan import refusals, sweeps
 from bench.trial import Effort, Trial
 
 BLOCK = '[[block]]\nworkloads = ["prices"]\n'
@@ -125,7 +125,7 @@ def test_more_processors_than_there_are_are_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Two of two can be had."""
-    monkeypatch.setattr(refusal, "PROCESSORS", [0, 1])
+    monkeypatch.setattr(refusals, "PROCESSORS", [0, 1])
     block = sweeps.Block(workloads=("prices",), axes={"cpus": (2, 3)})
     found, refused = sweeps.trials(sweeps.Sweep(name="mine", blocks=(block,)))
     assert [trial.key for trial in found] == ["prices[cpus=2]"]

@@ -1,0 +1,1 @@
+"""What will be run: sweeps, claims, refused combinations, the plan, screening."""
