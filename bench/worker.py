@@ -18,7 +18,8 @@ import msgspec
 import psutil
 import tensorflow as tf
 
-from bench import catalog, cause, inputs, machine
+from bench import catalog, cause, machine
+from bench.data import inputs
 from bench.errors import UsageError, write_whole
 from bench.measure import (
     activity,

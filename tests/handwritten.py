@@ -98,7 +98,8 @@ def plain(name: str, side: int) -> float:
     import keras
     import tensorflow as tf
 
-    from bench import catalog, inputs
+    from bench import catalog
+    from bench.data import inputs
     from bench.pipeline import Pipeline
 
     workload = COMPARISONS[name][0]

@@ -8,7 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bench import catalog, inputs
+from bench import catalog
+from bench.data import inputs
 from bench.measure.assembly import Work
 from bench.measure.layers import apply_layers, as_layers, to_numpy
 from bench.pipeline import Pipeline

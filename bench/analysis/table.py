@@ -67,7 +67,8 @@ def load(*folders: str | Path) -> pd.DataFrame:
 
 def read(folders: Iterable[str | Path]) -> tuple[list[Run], list[str], list[str]]:
     """Runs of result folders, the folder of each, and the notes of reading them."""
-    from bench import input_identity, store
+    from bench import store
+    from bench.data import identity
 
     runs, names, notes = [], [], []
     folders = [Path(folder) for folder in folders]
@@ -76,7 +77,7 @@ def read(folders: Iterable[str | Path]) -> tuple[list[Run], list[str], list[str]
         runs += found
         names += [str(folder)] * len(found)
         notes += [f"{folder}: {note}" for note in said] if folders[1:] else said
-    alike = input_identity.alike(runs)
+    alike = identity.alike(runs)
     return alike.runs, [names[n] for n in alike.numbers], [*notes, *alike.notes]
 
 

@@ -16,13 +16,14 @@ from types import MappingProxyType
 import msgspec
 import numpy as np
 
-from bench import failures, input_identity, store
+from bench import failures, store
 from bench.analysis import stats, table
 from bench.analysis.intervals import NONE, Difference, between, interval, scaled
+from bench.data import identity as input_identity
+from bench.data.identity import InputIdentity
 from bench.errors import UsageError, write_whole
 from bench.guard.metrics import METRICS, PHASES, existing, find
 from bench.guard.record import Row, Verdict, differ, figure, without_figures
-from bench.input_identity import InputIdentity
 from bench.machine import identity
 from bench.progress import plural
 from bench.trial import InputPart, Run, Trial

@@ -8,7 +8,9 @@ from functools import partial
 
 import numpy as np
 
-from bench import failures, input_identity, turns
+from bench import failures, turns
+from bench.data import identity
+from bench.data.identity import InputIdentity
 from bench.guard import estimate
 from bench.guard.metrics import METRICS
 from bench.guard.phase_test import PhaseWatch
@@ -16,7 +18,6 @@ from bench.guard.record import Row, Verdict, without_figures
 from bench.guard.sequential_test import CONFIRMING, Watch
 from bench.guard.settings import Settings
 from bench.guard.trio import Side, Trio
-from bench.input_identity import InputIdentity
 
 # To flag, to confirm, and again where a burst spoilt it: turns get shorter for these.
 ENOUGH_TRIOS = estimate.LEAST_TRIOS + 2 * CONFIRMING
@@ -139,7 +140,7 @@ class Hearing:
         if why:
             self.end(*why)
             return
-        self.inputs = self.inputs or input_identity.of(trio.measured[0])
+        self.inputs = self.inputs or identity.of(trio.measured[0])
         self.head_seconds += [row[2].seconds for row in trio.turns]
         self._cover(trio, turns)
         quiet = [turn.quiet for row in trio.turns for turn in row]
@@ -274,14 +275,12 @@ def _why_ended(trio: Trio, earlier: InputIdentity | None) -> tuple[Verdict, str]
     if trio.failures:
         failure = next(iter(trio.failures.values()))
         return "not_comparable", f"base failed: {failures.spelled(failure)}"
-    base, control, head = map(input_identity.of, trio.measured)
-    if changed := input_identity.difference(
+    base, control, head = map(identity.of, trio.measured)
+    if changed := identity.difference(
         base, control, ("one process of base", "another one")
-    ) or input_identity.difference(
-        earlier or base, base, ("the first trio", "a later trio")
-    ):
+    ) or identity.difference(earlier or base, base, ("the first trio", "a later trio")):
         return "not_comparable", f"the data changed while it was measured: {changed}"
-    if differing := input_identity.difference(base, head):
+    if differing := identity.difference(base, head):
         remedy = "let both sides make the same ones, or measure both on one --data"
         return "not_comparable", f"{differing}; {remedy}"
     return None

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from bench.catalog import Entry
-from bench.inputs import CHECKED_EXAMPLES, Inputs
+from bench.data.inputs import CHECKED_EXAMPLES, Inputs
 from bench.measure import check, class_labels, consumers, resampling, sources
 from bench.measure.layers import alone, apply_layers, as_written, supports_jit
 from bench.measure.rhythm import Rhythm, rhythm, scattered

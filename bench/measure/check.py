@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from bench.catalog import Entry
+from bench.data.inputs import CHECKED_EXAMPLES
 from bench.errors import UsageError
-from bench.inputs import CHECKED_EXAMPLES
 from bench.measure.equality import close, demand_equal
 from bench.measure.layers import CALLS, fingerprint, same, to_numpy
 from bench.pipeline import Pipeline

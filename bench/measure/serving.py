@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bench.inputs import CHECKED_EXAMPLES
+from bench.data.inputs import CHECKED_EXAMPLES
 from bench.measure import export_model, resources, timing
 from bench.measure.assembly import Work
 from bench.measure.clean_interpreter import Fresh

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tensorflow.python.data.experimental.ops import testing
 
 from bench.catalog import Entry
-from bench.inputs import Inputs
+from bench.data.inputs import Inputs
 from bench.pipeline import Pipeline, interleave
 
 COUNTED = 16  # records at a time

@@ -136,7 +136,7 @@ def make(
 
 
 def _look(wanted: Sequence[Trial], data: str) -> None:
-    from bench import inputs  # late: it needs NumPy
+    from bench.data import inputs  # late: it needs NumPy
 
     for name in dict.fromkeys(trial.workload for trial in wanted):
         try:

@@ -18,9 +18,10 @@ import pandas as pd
 from markupsafe import Markup
 from scipy import stats as distributions
 
-from bench import input_identity, store, words
+from bench import store, words
 from bench.analysis import pairs, stats, table
 from bench.analysis.intervals import welch
+from bench.data import identity
 from bench.errors import UsageError
 from bench.report import apart, chart, page
 from bench.trial import Run
@@ -121,7 +122,7 @@ def _runs(folder: str | Path) -> tuple[list[Run], list[str]]:
         raise UsageError(
             f"No runs in '{folder}'. Measure first: python run_bench.py run quick."
         )
-    alike = input_identity.alike(runs)
+    alike = identity.alike(runs)
     return alike.runs, [*notes, *alike.notes]
 
 

@@ -232,7 +232,8 @@ def drain(
     path: str, settings: Mapping[str, object], scratch: str
 ) -> Callable[[], object]:
     """What is timed: the next batch of a workload's pipeline, warm."""
-    from bench import catalog, inputs, machine
+    from bench import catalog, machine
+    from bench.data import inputs
     from bench.measure.assembly import Work
     from bench.measure.layers import as_layers
     from bench.pipeline import pipeline

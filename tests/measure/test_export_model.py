@@ -14,7 +14,7 @@ import tensorflow as tf
 from shelf import work
 
 from bench import catalog
-from bench.inputs import CHECKED_EXAMPLES
+from bench.data.inputs import CHECKED_EXAMPLES
 from bench.measure import clean_interpreter, export_model, phases, serving
 from bench.measure.assembly import Work
 from bench.measure.layers import to_numpy

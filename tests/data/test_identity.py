@@ -5,11 +5,12 @@ from dataclasses import replace
 import factory
 import pytest
 
-from bench import input_identity, store
+from bench import store
 from bench.analysis import stats, table
+from bench.data import identity
+from bench.data.identity import CHANGED, InputIdentity
 from bench.guard import stored
 from bench.guard.record import NOT_COMPARABLE, exit_code
-from bench.input_identity import CHANGED, InputIdentity
 from bench.report import compare
 from bench.trial import InputPart, Measured
 
@@ -62,7 +63,7 @@ def given(**parts: InputPart) -> InputIdentity:
 )
 def test_it_says_in_what_inputs_differ(base, head, said: str) -> None:
     """Older records have a fingerprint alone, and failed ones have none."""
-    assert input_identity.difference(base, head) == said
+    assert identity.difference(base, head) == said
 
 
 def runs(prints: str, **fields) -> list:
@@ -113,7 +114,7 @@ def test_runs_on_other_inputs_do_not_count_and_bar_their_trial(tmp_path) -> None
 @pytest.mark.parametrize("prints", ["aaaa", "a-aa", "--aa", "----"])
 def test_the_same_or_unknown_inputs_count(prints: str) -> None:
     """A run that failed early does not know its inputs."""
-    alike = input_identity.alike(runs(prints))
+    alike = identity.alike(runs(prints))
     assert (len(alike.runs), alike.changes, alike.notes) == (8, {}, [])
 
 
@@ -121,7 +122,7 @@ def test_another_machine_may_have_other_inputs() -> None:
     """Its runs are never averaged with those of the first."""
     other = {**factory.MACHINE, "cpu": "Another CPU"}
     made = [*runs("aa"), *runs("bb", machine=other)]
-    assert input_identity.alike(made).changes == {}
+    assert identity.alike(made).changes == {}
 
 
 def test_no_verdict_rests_on_data_that_changed(tmp_path) -> None:
@@ -150,4 +151,4 @@ def test_no_verdict_rests_on_data_that_changed(tmp_path) -> None:
 def test_an_older_record_has_no_parts() -> None:
     """It is read as it was written."""
     old = replace(Measured(), input_fingerprint="a")
-    assert input_identity.of(old) == InputIdentity("a", {})
+    assert identity.of(old) == InputIdentity("a", {})

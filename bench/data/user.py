@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import own_files, own_table
+from bench.data import user_files, user_table
 from bench.errors import UsageError, unknown
 
 Arrays = tuple[np.ndarray, np.ndarray]
 
 _FOLDER = "a folder that holds one folder of {} for each class"
 _PICTURES = _FOLDER.format("JPEG or PNG files")
-_CSV = f"a CSV file with a header and a column '{own_table.LABEL}', or FILE.csv:COLUMN"
+_CSV = f"a CSV file with a header and a column '{user_table.LABEL}', or FILE.csv:COLUMN"
 TAKES = {
     "images": _PICTURES,
     "images_of_one_size": f"{_PICTURES}, all of one size",
@@ -42,7 +42,7 @@ def look(name_or_path: str, accepts: str, classes: int = 0) -> None:
     if _is_download(name_or_path, accepts):
         return
     if accepts in ("csv", "rows"):
-        own_table.find(name_or_path, TAKES[accepts])
+        user_table.find(name_or_path, TAKES[accepts])
     else:
         _listed(name_or_path, accepts, classes)
 
@@ -72,17 +72,17 @@ def load(name_or_path: str, accepts: str, classes: int = 0) -> Arrays | list[str
         features, labels = (_imdb if accepts == "text" else _cifar10)()
         _demand_classes(name_or_path, len(np.unique(labels)), classes)
     elif accepts in ("csv", "rows"):
-        table, labels, what = own_table.load(name_or_path, TAKES[accepts])
+        table, labels, what = user_table.load(name_or_path, TAKES[accepts])
         _demand_classes(what, len(np.unique(labels)), classes)
         rows = accepts == "rows"
-        features = table.to_numpy(np.float32) if rows else own_table.as_lines(table)
+        features = table.to_numpy(np.float32) if rows else user_table.as_lines(table)
     else:
         files = _files(name_or_path, accepts, classes)
         if accepts in ("images", "images_of_one_size", "wav"):
             return [str(path) for path in files]
         homes = sorted({path.parent for path in files})
         labels = np.array([homes.index(p.parent) for p in files], dtype=np.int64)
-        features = (own_files.texts if accepts == "text" else own_files.pixels)(files)
+        features = (user_files.texts if accepts == "text" else user_files.pixels)(files)
     if accepts == "flat_images":
         features = features.reshape(len(features), -1).astype(np.float32)
     return features, labels
@@ -112,11 +112,11 @@ def _listed(root: str, accepts: str, classes: int) -> list[Path]:
         raise UsageError(f"No data at '{root}'. {takes}")
     if not folder.is_dir():
         raise UsageError(f"'{root}' is not a folder. {takes}")
-    homes = own_files.class_folders(folder)
+    homes = user_files.class_folders(folder)
     if not homes:
         raise UsageError(f"'{root}' has no folders in it. {takes}")
     kind = accepts if accepts in ("wav", "text") else "images"
-    files = [path for home in homes for path in own_files.of_class(home, kind)]
+    files = [path for home in homes for path in user_files.of_class(home, kind)]
     _demand_classes(root, len(homes), classes)
     return files
 
@@ -124,9 +124,9 @@ def _listed(root: str, accepts: str, classes: int) -> list[Path]:
 def _files(root: str, accepts: str, classes: int) -> list[Path]:
     files = _listed(root, accepts, classes)
     if accepts not in ("wav", "text"):
-        own_files.check_images(files, one_size=accepts != "images")
+        user_files.check_images(files, one_size=accepts != "images")
     for path in files if accepts == "wav" else ():
-        own_files.check_sound(path)
+        user_files.check_sound(path)
     return files
 
 

@@ -221,9 +221,9 @@ def look(entry: Entry, data: str) -> None:
     Raises:
         UsageError: The workload takes none, or it is not there, or not in its form.
     """
-    from bench import own_data
+    from bench.data import user
 
-    own_data.look(data, *_taken(entry))
+    user.look(data, *_taken(entry))
 
 
 def _taken(entry: Entry) -> tuple[str, int]:
@@ -235,9 +235,9 @@ def _taken(entry: Entry) -> tuple[str, int]:
 
 
 def _own(entry: Entry, data: str) -> Inputs:
-    from bench import own_data
+    from bench.data import user
 
-    loaded = own_data.load(data, *_taken(entry))
+    loaded = user.load(data, *_taken(entry))
     if isinstance(loaded, tuple):
         features, labels = loaded
         parts = _parts({"features": features, "labels": labels})

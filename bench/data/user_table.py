@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from bench.data.user_files import reading
 from bench.errors import UsageError
-from bench.own_files import reading
 
 LABEL = "label"
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import catalog, inputs
+from bench import catalog
+from bench.data import inputs
 from bench.errors import UsageError
 from bench.pipeline import Pipeline
 

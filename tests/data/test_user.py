@@ -10,17 +10,18 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from bench import catalog, own_data, own_files
+from bench import catalog
+from bench.data import user, user_files
 from bench.errors import UsageError
 
-IMAGES = own_data.TAKES["images"]
-CSV = own_data.TAKES["csv"]
+IMAGES = user.TAKES["images"]
+CSV = user.TAKES["csv"]
 
 
 def refused(message: str, *arguments: object) -> None:
     """Loading raises exactly this message."""
     with pytest.raises(UsageError, match=f"^{re.escape(message)}$"):
-        own_data.load(*arguments)
+        user.load(*arguments)
 
 
 def image(path: Path, size: tuple[int, int] = (8, 6), red: int = 200) -> Path:
@@ -62,19 +63,19 @@ def pictures(tmp_path: Path) -> Path:
 def test_a_folder_of_images_gives_their_paths_in_order(pictures: Path) -> None:
     """Other files and hidden folders are left out."""
     paths = [str(pictures / name) for name in ("cat/c.png", "dog/a.jpeg", "dog/b.JPG")]
-    assert own_data.load(str(pictures), "images") == paths
-    assert own_data.load(str(pictures), "images_of_one_size", 2) == paths
+    assert user.load(str(pictures), "images") == paths
+    assert user.load(str(pictures), "images_of_one_size", 2) == paths
 
 
 def test_a_folder_of_images_gives_arrays(pictures: Path) -> None:
     """Pixels as uint8, labels by folder; flat ones as float32."""
-    features, labels = own_data.load(str(pictures), "image_arrays", 10)
+    features, labels = user.load(str(pictures), "image_arrays", 10)
     assert features.shape == (3, 6, 8, 3)
     assert features.dtype == np.uint8
     assert features[0, 0, 0].tolist() == [200, 0, 0]
     assert labels.tolist() == [0, 1, 1]
     assert labels.dtype == np.int64
-    flat, _ = own_data.load(str(pictures), "flat_images", 10)
+    flat, _ = user.load(str(pictures), "flat_images", 10)
     assert flat.dtype == np.float32
     np.testing.assert_array_equal(flat, features.reshape(3, -1))
 
@@ -93,7 +94,7 @@ def test_no_such_folder() -> None:
 
 def test_a_data_set_of_another_kind() -> None:
     """A text workload has no use for CIFAR-10."""
-    takes = own_data.TAKES["text"]
+    takes = user.TAKES["text"]
     message = f"No data at 'cifar10'. This workload takes {takes}."
     refused(message, "cifar10", "text")
 
@@ -167,13 +168,13 @@ def test_an_image_with_bytes_after_its_end_is_whole(pictures: Path) -> None:
     """Cameras append to JPEG files; such a file is decoded to see."""
     path = pictures / "dog" / "a.jpeg"
     path.write_bytes(path.read_bytes() + b"appended")
-    assert len(own_data.load(str(pictures), "images")) == 3
+    assert len(user.load(str(pictures), "images")) == 3
 
 
 def test_mixed_sizes_where_one_is_needed(pictures: Path) -> None:
     """Any size will do for `images`, one for the others."""
     other = image(pictures / "dog" / "z.jpg", size=(10, 20))
-    assert len(own_data.load(str(pictures), "images")) == 4
+    assert len(user.load(str(pictures), "images")) == 4
     message = (
         f"'{other}' is 10x20 pixels, but '{pictures / 'cat' / 'c.png'}' is 8x6. This "
         "workload needs one size: resize them, or use the workload photo_files, which "
@@ -197,7 +198,7 @@ def test_an_unreadable_file(pictures: Path) -> None:
 def test_a_folder_of_sounds(tmp_path: Path) -> None:
     """Paths come back, as for images."""
     paths = [sound(tmp_path / name / "a.wav") for name in ("no", "yes")]
-    assert own_data.load(str(tmp_path), "wav", 35) == [str(path) for path in paths]
+    assert user.load(str(tmp_path), "wav", 35) == [str(path) for path in paths]
 
 
 def test_a_sound_of_another_kind(tmp_path: Path) -> None:
@@ -235,7 +236,7 @@ def test_a_folder_of_texts(tmp_path: Path) -> None:
     """Whole texts as bytes, whose array can be fingerprinted."""
     text(tmp_path / "pos" / "a.txt", "très bon".encode())
     text(tmp_path / "neg" / "a.txt", b"bad")
-    features, labels = own_data.load(str(tmp_path), "text", 2)
+    features, labels = user.load(str(tmp_path), "text", 2)
     assert features.tolist() == [b"bad", "très bon".encode()]
     assert features.dtype.kind == "S"
     assert labels.tolist() == [0, 1]
@@ -262,7 +263,7 @@ def test_an_empty_text(tmp_path: Path) -> None:
 
 def test_a_text_far_longer_than_the_others(tmp_path: Path, monkeypatch) -> None:
     """All are kept at the width of the longest, so it has a limit."""
-    monkeypatch.setattr(own_files, "MOST_TEXT_BYTES", 10)
+    monkeypatch.setattr(user_files, "MOST_TEXT_BYTES", 10)
     path = text(tmp_path / "neg" / "a.txt", b"rather bad")
     text(tmp_path / "pos" / "a.txt", b"good")
     message = (
@@ -275,11 +276,11 @@ def test_a_text_far_longer_than_the_others(tmp_path: Path, monkeypatch) -> None:
 def test_a_table_as_rows_and_as_lines(tmp_path: Path) -> None:
     """The label's column may stand anywhere and hold words."""
     path = text(tmp_path / "a.csv", b"x,label,y\n1,no,2.5\n3,yes,-4\n")
-    rows, labels = own_data.load(str(path), "rows", 2)
+    rows, labels = user.load(str(path), "rows", 2)
     assert rows.tolist() == [[1, 2.5], [3, -4]]
     assert rows.dtype == np.float32
     assert labels.tolist() == [0, 1]
-    lines, labels = own_data.load(f"{path}:label", "csv", 2)
+    lines, labels = user.load(f"{path}:label", "csv", 2)
     assert lines.tolist() == [b"1.0,2.5", b"3.0,-4.0"]
     assert labels.dtype == np.int64
 
@@ -287,7 +288,7 @@ def test_a_table_as_rows_and_as_lines(tmp_path: Path) -> None:
 def test_a_table_with_another_label(tmp_path: Path) -> None:
     """The column is named after a colon."""
     path = text(tmp_path / "a.csv", b"Time,Class\n1,0\n3,1\n5,0\n")
-    features, labels = own_data.load(f"{path}:Class", "rows", 2)
+    features, labels = user.load(f"{path}:Class", "rows", 2)
     assert features.tolist() == [[1], [3], [5]]
     assert labels.tolist() == [0, 1, 0]
 
@@ -369,7 +370,7 @@ def test_a_class_may_have_a_name_that_means_nothing_to_pandas(
 ) -> None:
     """The numbers beside it are numbers all the same."""
     path = text(tmp_path / "a.csv", f"x,y,label\n1,2.5,{word}\n3,4,z\n".encode())
-    rows, labels = own_data.load(str(path), "rows", 2)
+    rows, labels = user.load(str(path), "rows", 2)
     assert rows.tolist() == [[1, 2.5], [3, 4]]
     assert labels.tolist() == [0, 1]
 
@@ -383,7 +384,7 @@ def test_no_table(tmp_path: Path) -> None:
     refused(message, str(tmp_path), "csv")
 
 
-@pytest.mark.parametrize("load", [own_data.look, own_data.load])
+@pytest.mark.parametrize("load", [user.look, user.load])
 def test_a_folder_with_the_name_of_a_data_set(
     tmp_path: Path, monkeypatch, load
 ) -> None:
@@ -397,7 +398,7 @@ def test_a_folder_with_the_name_of_a_data_set(
         "'cifar10' is a data set of Keras, and also a path here. Give ./cifar10 for "
         "the path, or rename it to have the data set."
     )
-    features, _ = own_data.load("./cifar10", "image_arrays", 10)
+    features, _ = user.load("./cifar10", "image_arrays", 10)
     assert features.shape == (2, 6, 8, 3)
 
 
@@ -407,7 +408,7 @@ def test_cifar10(monkeypatch, accepts: str) -> None:
     images = np.arange(2 * 32 * 32 * 3).reshape(2, 32, 32, 3).astype(np.uint8)
     train = images, np.array([[3], [9]], dtype=np.uint8)
     monkeypatch.setattr(keras.datasets.cifar10, "load_data", lambda: (train, train))
-    features, labels = own_data.load("cifar10", accepts, 10)
+    features, labels = user.load("cifar10", accepts, 10)
     np.testing.assert_array_equal(features.ravel(), images.ravel())
     assert features.shape[1:] == ((32, 32, 3) if accepts == "image_arrays" else (3072,))
     assert labels.tolist() == [3, 9]
@@ -422,7 +423,7 @@ def test_imdb(monkeypatch) -> None:
     ranks = {"the": 1, "film": 2, "très": 3}
     monkeypatch.setattr(keras.datasets.imdb, "load_data", lambda: (train, train))
     monkeypatch.setattr(keras.datasets.imdb, "get_word_index", lambda: ranks)
-    features, labels = own_data.load("imdb", "text", 2)
+    features, labels = user.load("imdb", "text", 2)
     assert features.tolist() == [b"the film", "film the très".encode()]
     assert labels.tolist() == [0, 1]
 
@@ -445,7 +446,7 @@ def test_without_a_network(monkeypatch) -> None:
 def test_a_table_of_any_width_runs(tmp_path: Path) -> None:
     """What comes back is what the workload decodes, builds from and checks."""
     path = text(tmp_path / "a.csv", b"x,label,y,z\n1,0,2,3\n2,1,5,6\n4,1,8,8\n")
-    lines, labels = own_data.load(str(path), "csv", 2)
+    lines, labels = user.load(str(path), "csv", 2)
     module = catalog.load(catalog.find("features_csv"))
     layer = module.build(lines)
     rows = tf.stack(
@@ -457,7 +458,7 @@ def test_a_table_of_any_width_runs(tmp_path: Path) -> None:
 
 def test_images_of_any_one_size_run(pictures: Path) -> None:
     """The decoded shape is that of the files, not of the made ones."""
-    paths = own_data.load(str(pictures), "images_of_one_size", 10)
+    paths = user.load(str(pictures), "images_of_one_size", 10)
     module = catalog.load(catalog.find("photographs"))
     module.build(paths)
     files = tf.data.Dataset.from_tensor_slices((paths, [0, 1, 1]))
@@ -473,7 +474,7 @@ def test_texts_run(tmp_path: Path, name: str) -> None:
     """Words outside ASCII and lines of any length pass through the check."""
     text(tmp_path / "neg" / "a.txt", "ÉTÉ — très, TRÈS mauvais!\n".encode())
     text(tmp_path / "pos" / "a.txt", b"good\tand very good; " * 20)
-    texts, _ = own_data.load(str(tmp_path), "text", 2)
+    texts, _ = user.load(str(tmp_path), "text", 2)
     module = catalog.load(catalog.find(name))
     layer = module.build(texts)
     module.check(texts, layer(tf.constant(texts)).numpy())
