@@ -22,8 +22,8 @@ from bench.guard.trio import Side
 from bench.pipeline import prepared
 from bench.plan.plan import Plan
 from bench.plan.screening import scenes
-from bench.progress import plural
-from bench.requests import Executor
+from bench.run.progress import plural
+from bench.run.protocol import Executor
 from bench.trial import Trial
 
 FILE = "finals.json"  # in the result folder

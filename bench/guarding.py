@@ -12,7 +12,7 @@ from pathlib import Path
 from bench import catalog, program
 from bench.errors import UsageError, check_writable
 from bench.plan import sweeps
-from bench.progress import plural
+from bench.run.progress import plural
 from bench.trial import CONSUMERS
 
 LIVE = ("against_ref", "against_python")

@@ -9,10 +9,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from bench import finals, processes
+from bench import finals
 from bench.analysis import standings as racing
 from bench.plan.plan import Plan
-from bench.progress import Progress
+from bench.run import executors
+from bench.run.progress import Progress
 from bench.trial import Effort, Run
 
 
@@ -61,7 +62,7 @@ class Race:
         return racing.notes(self._standings(rounds), self._made.precision, cut)
 
     def last_round(
-        self, folder: Path, executor: processes.Executor | None
+        self, folder: Path, executor: executors.Executor | None
     ) -> list[str]:
         """What best and runner-up taking turns say, or said if there is no executor."""
         standings = self._standings(self._rounds)

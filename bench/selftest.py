@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import bars, overhead, runner, slowed
+from bench import bars, overhead, slowed
 from bench.analysis import table
 from bench.analysis.stats import geometric
 from bench.bars import RULES, Bar, Comparison, judged
@@ -31,7 +31,8 @@ from bench.catalog import ROOT
 from bench.errors import check_writable
 from bench.guard import estimate
 from bench.plan import sweeps
-from bench.processes import executor
+from bench.run import rounds
+from bench.run.executors import executor
 from bench.slowed import Case
 
 RARE = {0.10: 4}  # injected in one round of so many: nobody doubts that it is caught
@@ -209,7 +210,7 @@ def _told(what: str, microseconds: float, pairs: int) -> dict:
 def share() -> Bar:
     """How much of a sweep's wall time is spent in windows, at the default settings."""
     sweep = sweeps.find(SHARE_SWEEP)
-    made = runner.rounds(
+    made = rounds.rounds(
         sweeps.trials(sweep)[0], executor(), sweep.effort, sweep=sweep.name, seed=0
     )
     found = overhead.measured_share(table.runs_frame(list(made)))

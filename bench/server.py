@@ -23,8 +23,8 @@ from typing import IO
 # draws: a sixth of the server's start. Only Keras does without: a user's file may not.
 sys.modules["matplotlib"] = None
 from bench import worker  # noqa: E402  TensorFlow and Keras, before any fork
-from bench.requests import end_forked  # noqa: E402
-from bench.turns import PROTOCOL  # noqa: E402
+from bench.run.protocol import end_forked  # noqa: E402
+from bench.run.turns import PROTOCOL  # noqa: E402
 
 del sys.modules["matplotlib"]
 

@@ -22,7 +22,7 @@ from bench.catalog import ROOT
 from bench.guard import estimate, session, trio
 from bench.guard.trio import Side, Trio
 from bench.pipeline import pipeline
-from bench.requests import Executor
+from bench.run.protocol import Executor
 from bench.trial import Trial
 
 TRIOS = 14  # many and short: processes differ more than the turns of one do

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench import processes, program, runner, store
+from bench import program, store
 from bench.errors import UsageError, unknown
 from bench.plan import plan, screening, sweeps
 from bench.plan.plan import Plan
-from bench.progress import Progress, counted, plural, spoken
+from bench.run import executors, rounds
+from bench.run.progress import Progress, counted, plural, spoken
 from bench.trial import Effort, Run
 
 # What `run` takes and a plan holds, besides the sweep.
@@ -39,7 +40,7 @@ def main(options: argparse.Namespace) -> Path | None:
             )
         for note in notes:
             print(note, file=sys.stderr)
-        executor = processes.executor()
+        executor = executors.executor()
         try:
             print("Making inputs and checking layers ...", file=sys.stderr)
             made = replace(plan.prepare(made, executor), notes=[])
@@ -190,7 +191,7 @@ def announce(made: Plan, folder: Path, kept: Sequence[Run] = ()) -> None:
 
 
 def sweep(
-    made: Plan, folder: Path, executor: processes.Executor, kept: list[Run]
+    made: Plan, folder: Path, executor: executors.Executor, kept: list[Run]
 ) -> None:
     """Make the runs that are not there yet, each stored as it ends.
 
@@ -221,7 +222,7 @@ def sweep(
     def time_is_up() -> bool:
         return seconds_left() < 0
 
-    runs = runner.rounds(
+    runs = rounds.rounds(
         made.trials,
         executor,
         made.effort,

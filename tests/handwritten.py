@@ -49,8 +49,8 @@ COMPARISONS = {
 def main(part: str = "") -> int:
     """Measure both sides in turn and print them; only names with `part` in them."""
     from bench.pipeline import pipeline
-    from bench.processes import executor
-    from bench.runner import rounds
+    from bench.run.executors import executor
+    from bench.run.rounds import rounds
     from bench.trial import Effort, Trial
 
     effort = Effort(rounds=ROUNDS, steady_seconds=SECONDS)

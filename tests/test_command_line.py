@@ -16,13 +16,14 @@ import psutil
 import pytest
 
 import run_bench
-from bench import errors, machine, processes, program, store, sweeping
+from bench import errors, machine, program, store, sweeping
 from bench.catalog import ROOT
 from bench.pipeline import AXES, STRATEGIES
 from bench.plan import plan, sweeps
-from bench.processes import Outcome
-from bench.progress import spoken
 from bench.report import formats
+from bench.run import executors
+from bench.run.executors import Outcome
+from bench.run.progress import spoken
 from bench.trial import Effort, Failure, Measured, Trial
 
 
@@ -277,7 +278,7 @@ def test_ctrl_c_keeps_what_was_measured_and_says_how_to_go_on(
 ) -> None:
     """Nothing is left running, and the folder can be resumed."""
     executor = Interrupting(made)
-    monkeypatch.setattr(processes, "executor", lambda: executor)
+    monkeypatch.setattr(executors, "executor", lambda: executor)
     out = tmp_path / "out"
     assert run_bench.main(["run", "quick", "--out", str(out)]) == 130
     assert not executor.running
@@ -307,7 +308,7 @@ def test_ctrl_c_before_anything_is_planned_leaves_nothing_to_go_on_with(
     """And says so."""
     executor = Interrupting(0)
     executor.prepares = False
-    monkeypatch.setattr(processes, "executor", lambda: executor)
+    monkeypatch.setattr(executors, "executor", lambda: executor)
     out = tmp_path / "out"
     assert run_bench.main(["run", "quick", "--out", str(out)]) == 130
     assert capsys.readouterr().err.splitlines() == [
@@ -322,7 +323,7 @@ def test_a_server_that_still_imports_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """TensorFlow takes seconds to import, and Ctrl-C comes within them."""
-    server = processes.ForkServer()
+    server = executors.ForkServer()
 
     def interrupt(*asked: object) -> None:
         raise KeyboardInterrupt
@@ -346,7 +347,7 @@ def test_a_sweep_in_which_every_run_failed_ends_with_1(
     arguments = ["run", "quick", "--workload", "prices", "--strategy", "naive"]
     for error, code in ((failed, 1), (None, 0)):
         executor = Interrupting(1, error)
-        monkeypatch.setattr(processes, "executor", lambda made=executor: made)
+        monkeypatch.setattr(executors, "executor", lambda made=executor: made)
         told = [*arguments, "--rounds", "1", "--json", "--out", f"{out}{code}"]
         assert run_bench.main(told) == code
         assert json.loads(capsys.readouterr().out)["scenes" if not code else "errors"]
@@ -427,7 +428,7 @@ def test_a_sweep_names_its_budget_and_on_resuming_what_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In the first line, by what the runs there took."""
-    monkeypatch.setattr(processes, "executor", lambda: Interrupting(3))
+    monkeypatch.setattr(executors, "executor", lambda: Interrupting(3))
     out = tmp_path / "out"
     run_bench.main(["run", "quick", "--budget", "145s", "--out", str(out)])
     made = plan.load(out)
@@ -457,7 +458,7 @@ def test_a_full_disk_ends_the_sweep_and_keeps_what_is_there(
             raise OSError(errno.ENOSPC, "No space left on device")
         append(folder, run)
 
-    monkeypatch.setattr(processes, "executor", lambda: executor)
+    monkeypatch.setattr(executors, "executor", lambda: executor)
     monkeypatch.setattr(store, "append", full)
     out = tmp_path / "out"
     assert run_bench.main(["run", "quick", "--out", str(out)]) == 2

@@ -6,11 +6,12 @@ import factory
 import msgspec
 import pytest
 
-from bench import finals, processes
+from bench import finals
 from bench.analysis.standings import Standing
 from bench.guard import session
 from bench.guard.record import Guarded, Interrupted, Row
 from bench.plan import plan
+from bench.run import executors
 from bench.trial import Effort, Trial
 
 FIRST, SECOND = (factory.trial(batch_size=32 + n) for n in range(2))
@@ -193,7 +194,7 @@ def test_real_processes_take_turns_in_it(
     monkeypatch.setattr(finals, "MOST_SECONDS", 300.0)
     slow = factory.trial(workload="random_flip", order="map_batch", batch_size=64)
     fast = factory.trial(workload="random_flip", order="batch_map", batch_size=64)
-    server = processes.executor()
+    server = executors.executor()
     try:
         notes = finals.hold(
             [standing(fast, slow)],

@@ -10,9 +10,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench import finals, machine, processes, sweeping
+from bench import finals, machine, sweeping
 from bench.plan import plan, sweeps
-from bench.processes import Outcome
+from bench.run import executors
+from bench.run.executors import Outcome
 from bench.trial import Effort, Measured, Trial
 from results.method import racing as bar
 
@@ -79,7 +80,7 @@ def test_the_bar_holds_where_times_are_known(
     """On 108 trials, by the script from end to end; results add up by workload."""
     world, out = World(), tmp_path / "racing.json"
     monkeypatch.setattr(machine, "HEAVY_SHARE", math.inf)
-    monkeypatch.setattr(processes, "executor", lambda: world)
+    monkeypatch.setattr(executors, "executor", lambda: world)
     monkeypatch.setattr(finals, "hold", lambda *given: [])  # nobody takes turns in it
     for module in (bar, sweeping):
         monkeypatch.setattr(module, "time", world)

@@ -19,7 +19,7 @@ from bench.bars import RULES, Bar, Comparison, judged
 from bench.errors import UsageError
 from bench.guard import estimate
 from bench.guard import trio as lockstep
-from bench.turns import Turn
+from bench.run.turns import Turn
 
 QUIET, NOISY = 0.002, 0.004  # error of a trio's log-ratio
 

@@ -13,10 +13,11 @@ import msgspec
 import pytest
 
 import run_bench
-from bench import finals, machine, processes, program, requests, store, sweeping
+from bench import finals, machine, program, store, sweeping
 from bench.plan import plan, screening
-from bench.processes import Outcome
 from bench.report import formats
+from bench.run import executors, protocol
+from bench.run.executors import Outcome
 from bench.trial import Effort, Failure, Measured, Run, Trial
 
 TRIALS = [factory.trial(prefetch=n) for n in range(4)]
@@ -155,7 +156,7 @@ def test_what_hangs_ends_with_the_budget(
     fake = Hanging(dict.fromkeys(TRUE, LATE))
     made = race(precision=0.0, budget_seconds=25.0)
     (run,) = swept(made, tmp_path, fake)
-    assert fake.limits == [25.0 + requests.GRACE_SECONDS]
+    assert fake.limits == [25.0 + protocol.GRACE_SECONDS]
     assert run.effort.limit_seconds == 35.0
     assert run.measured.error.message == (
         "stopped while build() makes the layers, after 35 s, as the budget had ended; "
@@ -327,7 +328,7 @@ def test_the_command_line_races(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """From `--precision` to the note in the report, and on with a finer one."""
-    monkeypatch.setattr(processes, "executor", Fake)
+    monkeypatch.setattr(executors, "executor", Fake)
     monkeypatch.setattr(run_bench, "_report", lambda *given, **settings: True)
     arguments = ["run", "quick", "--workload", "prose", "--rounds", "3"]
     out = tmp_path / "out"

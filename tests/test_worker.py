@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bench import machine, requests, worker
+from bench import machine, worker
 from bench.machine import cpu_seconds
 from bench.measure import page_cache, resources
+from bench.run import protocol
 from bench.trial import Effort, Failure, Measured
 
 WORKLOAD = '''"""Adds one to numbers, or does something else."""
@@ -482,7 +483,7 @@ def test_the_running_phase_lies_beside_the_result(folder: Path) -> None:
     """For the runner to read, when a limit or a signal ends the process."""
     asked = request(folder, "numbers")
     demand_samples(worker.measure(asked, time.monotonic()))
-    assert requests.phase_file(Path(asked.result)).read_text() == "graph"
+    assert protocol.phase_file(Path(asked.result)).read_text() == "graph"
 
 
 def test_the_result_is_written_whole(

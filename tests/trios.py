@@ -3,8 +3,8 @@
 import numpy as np
 
 from bench.guard.trio import Trio
+from bench.run.turns import Turn
 from bench.trial import Measured
-from bench.turns import Turn
 
 
 def trio(head=0.0, control=0.0, noise=0.0, rounds=200, seed=0, **measured) -> Trio:

@@ -21,7 +21,7 @@ from scipy import stats as distributions
 from bench import words
 from bench.analysis import pairs, stats
 from bench.plan.claims import Case, Claim, Prediction, Side, load
-from bench.progress import plural
+from bench.run.progress import plural
 
 HOLDS, FAILS = "holds", "does not hold"
 UNSETTLED, UNMEASURED, UNTESTABLE = "not settled", "not measured", "not testable here"

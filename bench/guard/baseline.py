@@ -25,7 +25,7 @@ from bench.errors import UsageError, write_whole
 from bench.guard.metrics import METRICS, PHASES, existing, find
 from bench.guard.record import Row, Verdict, differ, figure, without_figures
 from bench.machine import identity
-from bench.progress import plural
+from bench.run.progress import plural
 from bench.trial import InputPart, Run, Trial
 
 SCHEMA = 1

@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from bench import failures, turns
+from bench import failures
 from bench.data import identity
 from bench.data.identity import InputIdentity
 from bench.guard import estimate
@@ -18,6 +18,7 @@ from bench.guard.record import Row, Verdict, without_figures
 from bench.guard.sequential_test import CONFIRMING, Watch
 from bench.guard.settings import Settings
 from bench.guard.trio import Side, Trio
+from bench.run import turns
 
 # To flag, to confirm, and again where a burst spoilt it: turns get shorter for these.
 ENOUGH_TRIOS = estimate.LEAST_TRIOS + 2 * CONFIRMING

@@ -24,10 +24,10 @@ from bench.guard.trio import Side
 from bench.pipeline import Pipeline
 from bench.plan import plan, sweeps
 from bench.plan.sweeps import Sweep
-from bench.processes import executor
-from bench.requests import Executor, Home
+from bench.run.executors import executor
+from bench.run.protocol import Executor, Home
+from bench.run.turns import check_protocol
 from bench.trial import Effort, Measured, Trial
-from bench.turns import check_protocol
 
 REFERENCE = Path(__file__).with_name("reference.py")
 REFERENCE_EFFORT = Effort(steady_seconds=1.0, warmup_seconds=0.5, facts=False)

@@ -19,7 +19,7 @@ from bench.guard import estimate
 from bench.guard.metrics import FLOOR_SECONDS, find
 from bench.guard.record import Row, figure
 from bench.guard.trio import Trio
-from bench.progress import plural
+from bench.run.progress import plural
 
 LEAST_TRIOS = 5
 LOOKS = 1.4  # each look has so many times as many trios as the one before

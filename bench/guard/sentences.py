@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from bench.guard.metrics import METRICS
 from bench.guard.record import EXIT_CODES, Guarded, Row
-from bench.progress import plural
+from bench.run.progress import plural
 from bench.words import visible
 
 WORST_FIRST = (

@@ -10,7 +10,7 @@ from bench.guard.metrics import find
 from bench.guard.places import Places
 from bench.guard.record import Row, differ, figure
 from bench.guard.trio import Trio
-from bench.progress import plural
+from bench.run.progress import plural
 
 CONFIRMING = 2  # trios that must agree before a row is called slower, or faster
 WORTH_SAYING = 0.05  # of the time, in stalls

@@ -22,7 +22,7 @@ from bench.guard.case_session import Case, Hearing
 from bench.guard.metrics import METRICS
 from bench.guard.record import BUDGET_SECONDS, Guarded, Interrupted
 from bench.guard.trio import Trio
-from bench.requests import CannotStart
+from bench.run.protocol import CannotStart
 from bench.trial import Effort
 
 FALSE_ALARMS = 0.05

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench import machine, progress, runner, store
+from bench import machine, store
 from bench.errors import UsageError, check_writable
 from bench.guard import baseline, metrics
 from bench.guard.baseline import Baseline
@@ -16,7 +16,8 @@ from bench.guard.live import Wanted
 from bench.guard.record import Guarded
 from bench.guard.session import FALSE_ALARMS
 from bench.plan import plan
-from bench.processes import executor
+from bench.run import progress, rounds
+from bench.run.executors import executor
 from bench.trial import Run, Trial
 
 LEAST_ROUNDS = 3
@@ -181,7 +182,7 @@ def _measured(trials: Sequence[Trial], wanted: Wanted, folder: Path) -> list[Run
         return count >= LEAST_ROUNDS * len(trials) and time.monotonic() > deadline
 
     server, runs = executor(), []
-    made = runner.rounds(
+    made = rounds.rounds(
         trials,
         server,
         replace(wanted.sweep.effort, facts=False),

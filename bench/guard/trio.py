@@ -18,8 +18,8 @@ from pathlib import Path
 
 import msgspec
 
-from bench import turns
-from bench.processes import Begun, Executor, Outcome, Place
+from bench.run import turns
+from bench.run.executors import Begun, Executor, Outcome, Place
 from bench.trial import Effort, Failure, Measured, Trial
 
 ROLES = ("base", "control", "head")

@@ -8,7 +8,7 @@ import keras
 
 from bench.measure.layers import as_layers
 from bench.measure.phases import Stopwatch
-from bench.requests import phase_file
+from bench.run.protocol import phase_file
 
 
 class Course(Stopwatch):

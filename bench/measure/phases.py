@@ -8,13 +8,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from bench import machine, turns
+from bench import machine
 from bench.machine import cpu_seconds
 from bench.measure import page_cache, resources, rhythm, timing
 from bench.measure.assembly import Work
 from bench.measure.consumers import Consumer
 from bench.measure.rhythm import Laying, Rhythm
 from bench.pipeline import prepared
+from bench.run import turns
 from bench.trial import Effort
 
 # A whole epoch may take so many times as long as the steady phase should. A buffer of

@@ -13,7 +13,7 @@ from bench import catalog, failures, machine
 from bench.errors import UsageError, replace_whole
 from bench.plan import screening
 from bench.plan.sweeps import Sweep, trials
-from bench.requests import GRACE_SECONDS, Executor, execute_within
+from bench.run.protocol import GRACE_SECONDS, Executor, execute_within
 from bench.store import PLAN as FILE
 from bench.trial import Effort, Failure, Run, Trial
 

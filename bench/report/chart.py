@@ -20,8 +20,8 @@ import platformdirs
 import vl_convert
 
 from bench import words
-from bench.progress import plural
 from bench.report import figure, labels, summary
+from bench.run.progress import plural
 
 MOST_BARS = 40  # trials of a scene that the chart shows, fastest first
 MOST_SCENES = 30

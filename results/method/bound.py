@@ -20,10 +20,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench import catalog, machine, processes, store, sweeping
+from bench import catalog, machine, store, sweeping
 from bench.analysis import bottleneck, table
 from bench.plan import plan
 from bench.plan.sweeps import Block, Sweep
+from bench.run import executors
 from bench.trial import Effort
 
 HERE = Path(__file__).resolve().parent
@@ -63,7 +64,7 @@ def measure(options: argparse.Namespace) -> None:
     )
     sweep = Sweep(name="bound", blocks=blocks(options.workload))
     made = plan.make(sweep, effort, options.seed, 0.0, "")
-    executor = processes.executor()
+    executor = executors.executor()
     with store.locked(options.folder):
         kept, _ = store.load(options.folder)
         try:

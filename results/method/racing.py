@@ -22,10 +22,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bench import catalog, machine, processes, runner, store, sweeping
+from bench import catalog, machine, store, sweeping
 from bench.analysis import standings, stats
 from bench.plan import plan, sweeps
-from bench.progress import spoken
+from bench.run import executors
+from bench.run import rounds as runner
+from bench.run.progress import spoken
 from bench.trial import Effort, Run
 
 HERE = Path(__file__).resolve().parent
@@ -94,7 +96,7 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, object]:
         made.trials, min(options.trials or len(made.trials), len(made.trials))
     )
     made = replace(made, trials=some, effort=_shortened(effort, len(some), options))
-    executor = processes.executor()
+    executor = executors.executor()
     try:
         made = plan.prepare(made, executor)
         executor.stop()
@@ -151,7 +153,7 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, object]:
 
 
 def swept(
-    made: plan.Plan, folder: Path, executor: processes.Executor
+    made: plan.Plan, folder: Path, executor: executors.Executor
 ) -> tuple[float, list[Run]]:
     """Seconds of a whole sweep, with its servers' starts, and its runs.
 
@@ -171,7 +173,7 @@ def swept(
 
 
 def confirmed(
-    made: plan.Plan, keys: set[str], executor: processes.Executor, rounds: int
+    made: plan.Plan, keys: set[str], executor: executors.Executor, rounds: int
 ) -> list[Run]:
     """Fresh rounds of these trials alone; none of one trial, which is itself."""
     if len(keys) < 2:

@@ -20,13 +20,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import processes, slowed
+from bench import slowed
 from bench.catalog import ROOT
 from bench.guard import session
 from bench.guard.case_session import Case
 from bench.guard.trio import Side
 from bench.pipeline import Pipeline
-from bench.requests import Executor
+from bench.run import executors
+from bench.run.protocol import Executor
 from bench.trial import Trial
 
 HERE = Path(__file__).resolve().parent
@@ -77,7 +78,7 @@ def main() -> int:
     options = parser.parse_args()
     deadline = time.monotonic() + 60 * options.minutes
     rows = read(options.out)
-    server = processes.executor()
+    server = executors.executor()
     server.start()
     try:
         for name in pending(rows, options.only):

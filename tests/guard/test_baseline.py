@@ -19,7 +19,7 @@ from bench.analysis import intervals
 from bench.errors import UsageError
 from bench.guard import baseline, live, settings, stored
 from bench.guard.record import exit_code
-from bench.requests import Outcome
+from bench.run.protocol import Outcome
 from bench.trial import Failure, Measured
 
 TRIAL = factory.trial("vectorized")

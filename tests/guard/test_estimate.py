@@ -10,7 +10,7 @@ from trios import trio
 from bench.analysis.stats import Interval
 from bench.guard import estimate
 from bench.guard.trio import Trio
-from bench.turns import Turn
+from bench.run.turns import Turn
 
 SEEDS = np.random.SeedSequence(7).spawn(300)
 

@@ -24,11 +24,11 @@ from bench.guard.metrics import METRICS
 from bench.guard.record import Guarded, Interrupted, Row
 from bench.guard.trio import Side
 from bench.pipeline import pipeline
-from bench.processes import ForkServer, Spawner, executor
-from bench.progress import plural
-from bench.requests import CannotStart, Home, Outcome, environment
+from bench.run.executors import ForkServer, Spawner, executor
+from bench.run.progress import plural
+from bench.run.protocol import CannotStart, Home, Outcome, environment
+from bench.run.turns import PROTOCOL
 from bench.trial import Effort, Failure, Measured, Trial
-from bench.turns import PROTOCOL
 
 pytestmark = pytest.mark.alone
 

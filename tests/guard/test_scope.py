@@ -9,7 +9,7 @@ from bench.errors import UsageError
 from bench.guard import scope
 from bench.guard.scope import Trees
 from bench.plan import sweeps
-from bench.requests import Home, environment
+from bench.run.protocol import Home, environment
 
 
 def trials(base: Path, **axes: tuple) -> list[str]:

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from trios import trio
 
-from bench import turns
 from bench.guard import estimate, session
 from bench.guard.case_session import Case
 from bench.guard.record import Interrupted, exit_code
 from bench.guard.sequential_test import Watch
 from bench.guard.trio import Side, Trio
-from bench.requests import CannotStart
+from bench.run import turns
+from bench.run.protocol import CannotStart
 from bench.trial import Failure, InputPart, Trial
 
 

@@ -5,7 +5,7 @@ import msgspec
 import pytest
 
 from bench.guard import trio
-from bench.requests import Outcome
+from bench.run.protocol import Outcome
 from bench.trial import Effort, Failure, Measured
 
 DISMISSED = Failure(type="Dismissed", message="no turns", phase="build")

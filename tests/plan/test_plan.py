@@ -11,8 +11,8 @@ import pytest
 from bench import machine
 from bench.errors import UsageError
 from bench.plan import plan, sweeps
-from bench.processes import Outcome
-from bench.requests import GRACE_SECONDS
+from bench.run.executors import Outcome
+from bench.run.protocol import GRACE_SECONDS
 from bench.trial import Effort, Failure, Trial
 
 TRAITS = {"supports_jit": False, "examples": 64, "error": None}

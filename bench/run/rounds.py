@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from bench import machine
-from bench.processes import Executor
-from bench.requests import GRACE_SECONDS, execute_within
+from bench.run.executors import Executor
+from bench.run.protocol import GRACE_SECONDS, execute_within
 from bench.trial import Effort, Measured, Run, Trial, Windows
 
 REPEAT_SHARE = 0.1  # repeats are at most this share of the runs made

@@ -15,7 +15,7 @@ import weakref
 from pathlib import Path
 
 from bench import machine
-from bench.requests import (
+from bench.run.protocol import (
     RUNNERS,
     Begun,
     CannotStart,
@@ -30,8 +30,8 @@ from bench.requests import (
     lost,
     read_outcome,
 )
+from bench.run.turns import PROTOCOL
 from bench.trial import Effort, Trial
-from bench.turns import PROTOCOL
 
 START_SECONDS = 120.0
 GRACE_SECONDS = 10.0  # of one whose limit is over, or is nearly: to write what it has

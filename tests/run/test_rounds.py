@@ -16,9 +16,10 @@ import msgspec
 import psutil
 import pytest
 
-from bench import failures, machine, processes
-from bench.processes import Begun, Executor, ForkServer, Outcome, Spawner
-from bench.runner import rounds
+from bench import failures, machine
+from bench.run import executors
+from bench.run.executors import Begun, Executor, ForkServer, Outcome, Spawner
+from bench.run.rounds import rounds
 from bench.trial import Effort, Failure, Measured, Run, Trial
 
 TRIALS = [factory.trial(prefetch=n) for n in range(6)]
@@ -502,7 +503,7 @@ def test_a_limit_counts_from_when_a_run_was_asked_for(
 
     if not leads:
         monkeypatch.setattr(os, "killpg", missing)
-    monkeypatch.setattr(processes, "GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(executors, "GRACE_SECONDS", 0.1)
     begun, child = hanging(server, workload)
     before = replace(begun, asked=begun.asked - QUICK.limit_seconds)
     outcome = server.finish(before, QUICK)
@@ -532,9 +533,9 @@ def test_where_no_process_has_a_handle_runs_are_spawned(
         raise OSError(errno.ENOSYS, "Function not implemented")
 
     monkeypatch.setattr(machine, "gpus", list)
-    assert isinstance(processes.executor(), ForkServer)
+    assert isinstance(executors.executor(), ForkServer)
     monkeypatch.setattr(os, "pidfd_open", refused)
-    assert isinstance(processes.executor(), Spawner)
+    assert isinstance(executors.executor(), Spawner)
 
 
 @pytest.mark.parametrize("made", [ForkServer, Spawner])

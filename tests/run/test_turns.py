@@ -9,13 +9,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench import turns
 from bench.errors import UsageError
 from bench.guard import trio
 from bench.pipeline import Pipeline
-from bench.requests import Outcome
-from bench.trial import Effort, Failure, Measured, Trial
-from bench.turns import (
+from bench.run import turns
+from bench.run.protocol import Outcome
+from bench.run.turns import (
     ORDERS,
     PROTOCOL,
     UNPLACED,
@@ -27,6 +26,7 @@ from bench.turns import (
     socket_folder,
     take,
 )
+from bench.trial import Effort, Failure, Measured, Trial
 
 
 class Clock:

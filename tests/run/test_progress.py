@@ -5,7 +5,7 @@ from dataclasses import replace
 import factory
 import pytest
 
-from bench import progress
+from bench.run import progress
 from bench.trial import Failure
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import failures, requests
-from bench.requests import Home, Outcome, environment
+from bench import failures
+from bench.run import protocol
+from bench.run.protocol import Home, Outcome, environment
 from bench.trial import Effort, Trial
 
 
@@ -21,8 +22,8 @@ def test_all_processes_of_a_start_know_it_by_one_token() -> None:
         text=True,
         check=True,
     )
-    assert found.stdout.strip() == requests.STARTED
-    assert int(requests.STARTED) > 0
+    assert found.stdout.strip() == protocol.STARTED
+    assert int(protocol.STARTED) > 0
 
 
 def test_assertions_are_never_optimized_away(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,7 +54,7 @@ class Late:
 def test_the_shorter_of_limit_and_budget_ends_a_run_and_is_named(
     left: float, limit: float, option: str
 ) -> None:
-    outcome, effort = requests.execute_within(
+    outcome, effort = protocol.execute_within(
         Late(), "measure", Trial(workload="prose"), Effort(), 1, left
     )
     assert effort == Effort(limit_seconds=limit)
@@ -67,8 +68,8 @@ def test_a_process_that_was_killed_leaves_its_phase(
     """Unless it had none yet; the file goes."""
     result = tmp_path / "result-1.json"
     if known:
-        requests.phase_file(result).write_text("adapt")
-    outcome = requests.read_outcome(False, 9, result, Effort(), "", 0.0)
+        protocol.phase_file(result).write_text("adapt")
+    outcome = protocol.read_outcome(False, 9, result, Effort(), "", 0.0)
     assert outcome.failure.type == "Killed"
     assert outcome.failure.phase == ("adapt" if known else "")
     assert list(tmp_path.iterdir()) == []
@@ -81,5 +82,5 @@ def test_last_words_are_the_process_s_own() -> None:
         "one\ntwo\nthree\n"
         "I0000 00:00:1 1 cudart_stub.cc:31] Could not find cuda drivers\nfour\n"
     )
-    assert requests.last_words(log) == "two | three | four"
-    assert requests.last_words("") == ""
+    assert protocol.last_words(log) == "two | three | four"
+    assert protocol.last_words("") == ""

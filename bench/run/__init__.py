@@ -1,0 +1,1 @@
+"""How runs come about, seen from the parent process."""
