@@ -210,7 +210,7 @@ def sweep(
     progress = Progress(made.runs, made.seconds, len(done), made.budget_seconds)
     race = None
     if made.precision:
-        from bench.race import Race  # late: it needs pandas
+        from bench.race.race import Race  # late: it needs pandas
 
         race = Race(made, there, progress)
     kept_back = race.last_seconds if race else 0.0

@@ -10,8 +10,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench import finals, machine, sweeping
+from bench import machine, sweeping
 from bench.plan import plan, sweeps
+from bench.race import finals
 from bench.run import executors
 from bench.run.executors import Outcome
 from bench.trial import Effort, Measured, Trial

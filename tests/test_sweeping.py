@@ -13,8 +13,9 @@ import msgspec
 import pytest
 
 import run_bench
-from bench import finals, machine, program, store, sweeping
+from bench import machine, program, store, sweeping
 from bench.plan import plan, screening
+from bench.race import finals
 from bench.report import formats
 from bench.run import executors, protocol
 from bench.run.executors import Outcome

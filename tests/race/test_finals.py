@@ -6,11 +6,11 @@ import factory
 import msgspec
 import pytest
 
-from bench import finals
 from bench.analysis.standings import Standing
 from bench.guard import session
 from bench.guard.record import Guarded, Interrupted, Row
 from bench.plan import plan
+from bench.race import finals
 from bench.run import executors
 from bench.trial import Effort, Trial
 

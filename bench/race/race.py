@@ -9,9 +9,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from bench import finals
 from bench.analysis import standings as racing
 from bench.plan.plan import Plan
+from bench.race import finals
 from bench.run import executors
 from bench.run.progress import Progress
 from bench.trial import Effort, Run

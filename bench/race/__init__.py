@@ -1,0 +1,1 @@
+"""Which trials still deserve a round."""
