@@ -156,7 +156,7 @@ def claims(options: argparse.Namespace) -> int:
 def doctor(options: argparse.Namespace) -> int:
     """Say whether this machine is fit to measure on."""
     if options.selftest:
-        from bench import selftest
+        from bench.selftest import selftest
 
         return selftest.main(options.minutes, options.out, as_json=options.json)
     if options.out:

@@ -17,8 +17,9 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from bench import injection, machine
+from bench import machine
 from bench.measure import clockwork, consumers
+from bench.selftest import injection
 
 WINDOW_SECONDS = 0.04
 

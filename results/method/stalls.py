@@ -20,7 +20,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import slowed
 from bench.catalog import ROOT
 from bench.guard import session
 from bench.guard.case_session import Case
@@ -28,6 +27,7 @@ from bench.guard.trio import Side
 from bench.pipeline import Pipeline
 from bench.run import executors
 from bench.run.protocol import Executor
+from bench.selftest import comparison
 from bench.trial import Trial
 
 HERE = Path(__file__).resolve().parent
@@ -111,7 +111,7 @@ def pending(rows: list[dict], only: list[str]) -> Iterator[str]:
 def judged(server: Executor, name: str, seed: int) -> dict[str, object]:
     """One guard of a kind."""
     kind = KINDS[name]
-    beside = slowed.neighbour(seed) if kind.neighbour else contextlib.nullcontext()
+    beside = comparison.neighbour(seed) if kind.neighbour else contextlib.nullcontext()
     with tempfile.TemporaryDirectory(dir=ROOT / "results", prefix=".stalls-") as folder:
         sides = [
             side(server, Path(folder) / role, kind.every, share)

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from trios import trio as made_trio
 
-from bench import bars, injection, selftest, slowed
 from bench.analysis.stats import Interval
-from bench.bars import RULES, Bar, Comparison, judged
 from bench.errors import UsageError
 from bench.guard import estimate
 from bench.guard import trio as lockstep
 from bench.run.turns import Turn
+from bench.selftest import comparison, criteria, injection, selftest
+from bench.selftest.criteria import RULES, Bar, Comparison, judged
 
 QUIET, NOISY = 0.002, 0.004  # error of a trio's log-ratio
 
@@ -30,14 +30,14 @@ def comparisons(each: int = 72) -> list[Comparison]:
     for change, noisy in sorted({(rule.change, rule.neighbour) for rule in RULES}):
         error = NOISY if noisy else QUIET
         for _ in range(each):
-            heads = rng.normal(np.log1p(change), error, slowed.TRIOS)
-            controls = rng.normal(0, error, slowed.TRIOS)
+            heads = rng.normal(np.log1p(change), error, comparison.TRIOS)
+            controls = rng.normal(0, error, comparison.TRIOS)
             made.append(
                 Comparison(
                     workload="made up",
                     change=change,
                     neighbour=noisy,
-                    shares=[float(np.log1p(change))] * slowed.TRIOS,
+                    shares=[float(np.log1p(change))] * comparison.TRIOS,
                     ratios=[(float(value), error) for value in heads],
                     controls=[(float(value), error) for value in controls],
                 )
@@ -49,7 +49,7 @@ COMPARISONS = comparisons()
 
 
 def missed(judge) -> list[str]:
-    return [bar.name for bar in bars.bars(COMPARISONS, judge) if not bar.held]
+    return [bar.name for bar in criteria.bars(COMPARISONS, judge) if not bar.held]
 
 
 def test_a_good_estimator_holds_every_bar() -> None:
@@ -58,7 +58,9 @@ def test_a_good_estimator_holds_every_bar() -> None:
 
 def test_what_was_injected_is_told_as_it_came_out() -> None:
     (bar,) = [
-        bar for bar in bars.bars(COMPARISONS) if bar.name.startswith("2% slower caught")
+        bar
+        for bar in criteria.bars(COMPARISONS)
+        if bar.name.startswith("2% slower caught")
     ]
     assert ", injected were 2.0% (nine of ten 2.0 to 2.0)" in bar.found
 
@@ -69,14 +71,14 @@ SLOWED = "intervals of slow-downs cover what was injected"
 def test_a_slow_down_is_what_came_out_and_not_what_was_aimed_at() -> None:
     """Aimed at 5 %, 7 % came out: the interval has to hold that."""
     first = next(one for one in COMPARISONS if one.change == 0.05 and not one.neighbour)
-    assert bars.injected(first) == pytest.approx(0.05)
+    assert criteria.injected(first) == pytest.approx(0.05)
     ratios = [(math.log1p(0.07) + error, QUIET) for error in (-1e-3, 1e-3) * 7]
     dear = replace(first, shares=[math.log1p(0.07)] * 14, ratios=ratios)
-    assert bars.injected(dear) == pytest.approx(0.07)
-    covered = {bar.name: bar.found for bar in bars.bars([dear] * 3)}[SLOWED]
+    assert criteria.injected(dear) == pytest.approx(0.07)
+    covered = {bar.name: bar.found for bar in criteria.bars([dear] * 3)}[SLOWED]
     assert covered.startswith("3 of 3 ")
     aimed = replace(dear, shares=first.shares)
-    covered = {bar.name: bar.found for bar in bars.bars([aimed] * 3)}[SLOWED]
+    covered = {bar.name: bar.found for bar in criteria.bars([aimed] * 3)}[SLOWED]
     assert covered.startswith("0 of 3 ")
 
 
@@ -89,10 +91,10 @@ def test_trios_that_were_slowed_differently_excuse_no_wrong_estimate() -> None:
         for share, e in zip(shares, (-1e-3, 1e-3) * 7, strict=True)
     ]
     one = replace(first, shares=shares, ratios=off)
-    assert bars.injected(one) == pytest.approx((1.02 * 1.08) ** 0.5 - 1)
+    assert criteria.injected(one) == pytest.approx((1.02 * 1.08) ** 0.5 - 1)
     interval = judged(one, 0.03)[1]
-    assert interval.low < 1 + bars.injected(one) < interval.high
-    assert judged(bars.unslowed(one), 0.03)[1].low > 1
+    assert interval.low < 1 + criteria.injected(one) < interval.high
+    assert judged(criteria.unslowed(one), 0.03)[1].low > 1
 
 
 def turns(*seconds: float) -> tuple[Turn, ...]:
@@ -103,9 +105,9 @@ def test_what_is_injected_is_told_as_the_estimate_weighs_turns() -> None:
     """Nine rounds of 2 ms and one of 9 ms, which the centre does not see."""
     rounds = [turns(0.002, 0.002, 0.0021)] * 9 + [turns(0.009, 0.009, 0.0091)]
     trio = replace(made_trio(), turns=rounds)
-    assert slowed.share(trio, 1e-4) == pytest.approx(math.log(1.05))
-    assert slowed.share(trio, 0.0) == 0.0
-    assert estimate.head(trio, bars.METRIC)[0] == pytest.approx(math.log(1.05))
+    assert comparison.share(trio, 1e-4) == pytest.approx(math.log(1.05))
+    assert comparison.share(trio, 0.0) == 0.0
+    assert estimate.head(trio, criteria.METRIC)[0] == pytest.approx(math.log(1.05))
 
 
 def test_each_trio_is_slowed_by_what_a_batch_took_in_the_one_before(
@@ -121,14 +123,14 @@ def test_each_trio_is_slowed_by_what_a_batch_took_in_the_one_before(
         return replace(made_trio(), turns=[turns(one, one, one + 1e-6 * told[-1])] * 6)
 
     monkeypatch.setattr(lockstep, "trio", trio)
-    case = slowed.Case("prose", {"order": "batch_map"})
-    found = slowed.compared(None, case, 0.05, tmp_path, 0)
-    expected = [0.0] + [50 * (2 + n / 10) for n in range(slowed.TRIOS)]
+    case = comparison.Case("prose", {"order": "batch_map"})
+    found = comparison.compared(None, case, 0.05, tmp_path, 0)
+    expected = [0.0] + [50 * (2 + n / 10) for n in range(comparison.TRIOS)]
     assert told == pytest.approx(expected)
     ratios = [ratio for ratio, _ in found["ratios"]]
     assert ratios == pytest.approx(found["shares"])
-    equal = slowed.compared(None, case, 0.0, tmp_path, 0)
-    assert equal["shares"] == [0.0] * slowed.TRIOS
+    equal = comparison.compared(None, case, 0.0, tmp_path, 0)
+    assert equal["shares"] == [0.0] * comparison.TRIOS
 
 
 def always_slower(one, margin):
@@ -163,15 +165,17 @@ def test_a_broken_estimator_misses_a_bar(judge, word: str) -> None:
 
 
 def test_few_comparisons_miss_only_what_chance_does_not_excuse() -> None:
-    one_of_ten = bars.checked_share(
+    one_of_ten = criteria.checked_share(
         "x", "y", [True] + [False] * 9, 1 / 72, at_most=True
     )
     assert (one_of_ten.held, one_of_ten.few) == (True, True)
     assert one_of_ten.found == "1 of 10 (0% to 45%)"
-    assert not bars.checked_share("x", "y", [True] * 10, 1 / 72, at_most=True).held
-    many = bars.checked_share("x", "y", [True] * 2 + [False] * 70, 1 / 72, at_most=True)
+    assert not criteria.checked_share("x", "y", [True] * 10, 1 / 72, at_most=True).held
+    many = criteria.checked_share(
+        "x", "y", [True] * 2 + [False] * 70, 1 / 72, at_most=True
+    )
     assert not many.held
-    assert not bars.checked_share("x", "y", [], 0.9).held
+    assert not criteria.checked_share("x", "y", [], 0.9).held
 
 
 @pytest.mark.parametrize(("held", "code"), [(True, 0), (False, 1)])
@@ -187,7 +191,7 @@ def test_the_exit_code_tells_and_nothing_is_lost(
 
     asked = [0, 3]
     monkeypatch.setattr(selftest, "compare", compare)
-    monkeypatch.setattr(bars, "bars", lambda comparisons: [])
+    monkeypatch.setattr(criteria, "bars", lambda comparisons: [])
     monkeypatch.setattr(selftest, "bias", lambda microseconds: bar)
     monkeypatch.setattr(selftest, "operation", lambda: bar)
     monkeypatch.setattr(selftest, "share", lambda: bar)
@@ -233,11 +237,11 @@ def test_what_a_trio_said_can_be_written_and_read(tmp_path) -> None:
         change=0.0,
         neighbour=False,
         shares=[0.0] * len(trios),
-        ratios=[estimate.head(trio, bars.METRIC) for trio in trios],
-        controls=[estimate.control(trio, bars.METRIC) for trio in trios],
+        ratios=[estimate.head(trio, criteria.METRIC) for trio in trios],
+        controls=[estimate.control(trio, criteria.METRIC) for trio in trios],
     )
-    bars.write(out, [one], [])
-    (read,) = bars.read(out)
+    criteria.write(out, [one], [])
+    (read,) = criteria.read(out)
     assert read.ratios[:5] == one.ratios[:5]
     assert read.ratios[5] == (one.ratios[5][0], None)
     assert judged(read, 0.03) == judged(one, 0.03)
@@ -245,20 +249,20 @@ def test_what_a_trio_said_can_be_written_and_read(tmp_path) -> None:
 
 def test_a_file_of_another_machine_or_none_is_refused(tmp_path) -> None:
     out = tmp_path / "selftest.json"
-    bars.write(out, COMPARISONS[:1], [])
-    assert bars.read(out) == COMPARISONS[:1]
+    criteria.write(out, COMPARISONS[:1], [])
+    assert criteria.read(out) == COMPARISONS[:1]
     record = json.loads(out.read_text())
     record["machine"]["cpu"] = "another"
     out.write_text(json.dumps(record))
     with pytest.raises(UsageError) as other:
-        bars.read(out)
+        criteria.read(out)
     assert str(other.value) == (
         f"'{out}' is a self-test of another machine, or of other versions. Give "
         "another file to --out."
     )
     out.write_text("{")
     with pytest.raises(UsageError) as broken:
-        bars.read(out)
+        criteria.read(out)
     assert str(broken.value) == (
         f"'{out}' is no self-test (Input data was truncated). Give another file to "
         "--out."
@@ -267,7 +271,7 @@ def test_a_file_of_another_machine_or_none_is_refused(tmp_path) -> None:
 
 def test_what_was_compared_before_is_gone_on_with(monkeypatch) -> None:
     """Nothing is made twice, and no neighbour is the same."""
-    case = slowed.Case("made up", {})
+    case = comparison.Case("made up", {})
     rounds = [selftest._round(number, [case]) for number in range(2)]
     assert len(rounds[0]) == len(rounds[1]) + 1  # 10 % is rare
     monkeypatch.setattr(selftest, "executor", lambda: mock.Mock())
@@ -279,13 +283,13 @@ def test_what_was_compared_before_is_gone_on_with(monkeypatch) -> None:
 
     def compared(server, case, change: float, folder, seed: int) -> dict:
         return {
-            "shares": [math.log1p(change)] * slowed.TRIOS,
-            "ratios": [(math.log1p(change), QUIET)] * slowed.TRIOS,
-            "controls": [(0.0, QUIET)] * slowed.TRIOS,
+            "shares": [math.log1p(change)] * comparison.TRIOS,
+            "ratios": [(math.log1p(change), QUIET)] * comparison.TRIOS,
+            "controls": [(0.0, QUIET)] * comparison.TRIOS,
         }
 
-    monkeypatch.setattr(slowed, "neighbour", neighbour)
-    monkeypatch.setattr(slowed, "compared", compared)
+    monkeypatch.setattr(comparison, "neighbour", neighbour)
+    monkeypatch.setattr(comparison, "compared", compared)
     made = COMPARISONS[:4]
     later = selftest.compare(math.inf, lambda line: None, cases=[case], before=made)
     with contextlib.closing(later):

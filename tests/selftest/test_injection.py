@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bench import injection
+from bench.selftest import injection
 
 
 @pytest.mark.parametrize("microseconds", [0.0, 2000.0, 20_000.0])

@@ -23,17 +23,17 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import bars, overhead, slowed
 from bench.analysis import table
 from bench.analysis.stats import geometric
-from bench.bars import RULES, Bar, Comparison, judged
 from bench.catalog import ROOT
 from bench.errors import check_writable
 from bench.guard import estimate
 from bench.plan import sweeps
 from bench.run import rounds
 from bench.run.executors import executor
-from bench.slowed import Case
+from bench.selftest import comparison, criteria, overhead
+from bench.selftest.comparison import Case
+from bench.selftest.criteria import RULES, Bar, Comparison, judged
 
 RARE = {0.10: 4}  # injected in one round of so many: nobody doubts that it is caught
 SHARE_SWEEP = "quick"
@@ -70,20 +70,20 @@ def main(minutes: float, out: Path | None = None, *, as_json: bool = False) -> i
     """
     check_writable(out)
     stop = time.monotonic() + 60 * minutes
-    comparisons, found = bars.read(out), []
+    comparisons, found = criteria.read(out), []
     try:
         for one in compare(stop, _say, before=tuple(comparisons)):
             comparisons.append(one)
-            bars.write(out, comparisons, [])
+            criteria.write(out, comparisons, [])
         for measure in (operation, *(partial(bias, each) for each in BIAS), share):
             found.append(measure())
     finally:
-        found = [*bars.bars(comparisons), *found]
-        bars.write(out, comparisons, found)
+        found = [*criteria.bars(comparisons), *found]
+        criteria.write(out, comparisons, found)
         if as_json:
             print(json.dumps([asdict(bar) for bar in found], indent=2))
         else:
-            bars.show(found)
+            criteria.show(found)
     return 0 if all(bar.held for bar in found) else 1
 
 
@@ -124,9 +124,9 @@ def compare(
                         return
                     beside = contextlib.nullcontext()
                     if noisy:  # another each time, or all would meet the same bursts
-                        beside = slowed.neighbour(next(seeds))
+                        beside = comparison.neighbour(next(seeds))
                     with beside:
-                        taken = slowed.compared(
+                        taken = comparison.compared(
                             server, case, change, Path(folder), number
                         )
                     one = Comparison(
@@ -153,7 +153,7 @@ def _told_of(one: Comparison) -> str:
     verdict, interval = judged(one, 0.03)
     beside = "beside a neighbour" if one.neighbour else "alone"
     return (
-        f"{one.workload}, {100 * bars.injected(one):.1f} % slower, {beside}: "
+        f"{one.workload}, {100 * criteria.injected(one):.1f} % slower, {beside}: "
         f"{interval.estimate:.4f} ({interval.low:.4f} to {interval.high:.4f}), "
         f"{verdict}"
     )

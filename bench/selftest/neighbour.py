@@ -1,6 +1,6 @@
 """A noisy neighbour, to test measuring with: bursts of two-thread matrix products.
 
-    python -m bench.neighbour SECONDS [SEED]
+    python -m bench.selftest.neighbour SECONDS [SEED]
 
 About one second on and one second off, each length drawn from an exponential
 distribution. It stops by itself after SECONDS, and when its standard input closes.

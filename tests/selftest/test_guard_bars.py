@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from bench import injection
 from bench.errors import UsageError
+from bench.selftest import injection
 from results.method import guard_bars, peers
 
 

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import injection
-from bench.bars import METRIC
 from bench.catalog import ROOT
 from bench.guard import estimate, session, trio
 from bench.guard.trio import Side, Trio
 from bench.pipeline import pipeline
 from bench.run.protocol import Executor
+from bench.selftest import injection
+from bench.selftest.criteria import METRIC
 from bench.trial import Trial
 
 TRIOS = 14  # many and short: processes differ more than the turns of one do
@@ -128,7 +128,7 @@ def side(server: Executor, case: Case, place: Path) -> Side:
 def neighbour(seed: int) -> Iterator[None]:
     """A noisy process beside what is measured."""
     noisy = subprocess.Popen(
-        [sys.executable, "-m", "bench.neighbour", "600", str(seed)],
+        [sys.executable, "-m", "bench.selftest.neighbour", "600", str(seed)],
         stdin=subprocess.PIPE,
         cwd=ROOT,
     )

@@ -5,8 +5,8 @@ import math
 import factory
 import pytest
 
-from bench import overhead
 from bench.analysis import table
+from bench.selftest import overhead
 
 PHASES = {"adapt": 0.5, "trace": 0.5, "first_batch": 0.1, "ramp": 0.4, "steady": 1.0}
 
