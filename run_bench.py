@@ -15,7 +15,7 @@ from bench import program
 from bench.errors import UsageError, check_folder, unknown
 
 try:
-    from bench import guarding
+    from bench.commands import guard as guarding
     from bench.trial import CONSUMERS, UNITS, Effort
 except ModuleNotFoundError as missing:  # another Python than that of the packages
     sys.exit(program.without(missing))
@@ -89,20 +89,20 @@ def _annotate(error: str) -> None:
 
 def list_(options: argparse.Namespace) -> int:
     """Print what is there: layers, workloads, strategies, axes, sweeps, plots."""
-    from bench import listing
+    from bench.commands import list
 
     gc.disable()  # 50 files are parsed: looking for cycles takes a seventh of the time
     try:
-        return listing.main(as_json=options.json)
+        return list.main(as_json=options.json)
     finally:
         gc.enable()
 
 
 def run(options: argparse.Namespace) -> int:
     """Make a sweep's runs, then its report."""
-    from bench import sweeping
+    from bench.commands import run
 
-    folder = sweeping.main(options)
+    folder = run.main(options)
     if folder is None:
         return INTERRUPTED
     usual = ("html", "md", "csv", "png")
@@ -139,14 +139,14 @@ def compare(options: argparse.Namespace) -> int:
 
 def guard(options: argparse.Namespace) -> int:
     """Compare with a revision, interpreter or baseline; the exit code tells."""
-    from bench import guarding
+    from bench.commands import guard
 
-    return guarding.main(options)
+    return guard.main(options)
 
 
 def claims(options: argparse.Namespace) -> int:
     """Judge the field's claims by result folders."""
-    from bench import claims
+    from bench.commands import claims
 
     return claims.main(
         options.folders, as_json=options.json, as_markdown=options.markdown
@@ -161,7 +161,7 @@ def doctor(options: argparse.Namespace) -> int:
         return selftest.main(options.minutes, options.out, as_json=options.json)
     if options.out:
         raise UsageError("Leave out --out, which keeps what --selftest compared.")
-    from bench import doctor
+    from bench.commands import doctor
 
     return doctor.main(as_json=options.json)
 

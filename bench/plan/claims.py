@@ -1,7 +1,7 @@
 """A claim of the field: what it says, who says it, and which trials would show it.
 
 A claim is one entry of `claims.toml`, whose head explains the keys. This module reads
-them; `bench.claims` judges them.
+them; `bench.commands.claims` judges them.
 """
 
 from __future__ import annotations

@@ -20,8 +20,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench import catalog, machine, store, sweeping
+from bench import catalog, machine, store
 from bench.analysis import bottleneck, table
+from bench.commands import run
 from bench.plan import plan
 from bench.plan.sweeps import Block, Sweep
 from bench.run import executors
@@ -70,8 +71,8 @@ def measure(options: argparse.Namespace) -> None:
         try:
             made = replace(plan.prepare(made, executor), notes=[])
             plan.save(made, options.folder)
-            sweeping.announce(made, options.folder)
-            sweeping.sweep(made, options.folder, executor, kept)
+            run.announce(made, options.folder)
+            run.sweep(made, options.folder, executor, kept)
         finally:
             executor.stop()
 

@@ -22,8 +22,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bench import catalog, machine, store, sweeping
+from bench import catalog, machine, store
 from bench.analysis import standings, stats
+from bench.commands import run
 from bench.plan import plan, sweeps
 from bench.run import executors
 from bench.run import rounds as runner
@@ -166,7 +167,7 @@ def swept(
     before = float(spent.read_text()) if spent.exists() else 0.0
     plan.save(made, folder)
     start = time.perf_counter()
-    sweeping.sweep(made, folder, executor, kept)
+    run.sweep(made, folder, executor, kept)
     seconds = before + time.perf_counter() - start
     spent.write_text(f"{seconds}\n")
     return seconds, store.load(folder)[0]

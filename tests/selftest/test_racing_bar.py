@@ -10,7 +10,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench import machine, sweeping
+from bench import machine
+from bench.commands import run
 from bench.plan import plan, sweeps
 from bench.race import finals
 from bench.run import executors
@@ -83,7 +84,7 @@ def test_the_bar_holds_where_times_are_known(
     monkeypatch.setattr(machine, "HEAVY_SHARE", math.inf)
     monkeypatch.setattr(executors, "executor", lambda: world)
     monkeypatch.setattr(finals, "hold", lambda *given: [])  # nobody takes turns in it
-    for module in (bar, sweeping):
+    for module in (bar, run):
         monkeypatch.setattr(module, "time", world)
     out.write_text("{}")
     arguments = ("--workload", "photographs", "--folder", str(tmp_path))

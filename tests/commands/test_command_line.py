@@ -16,8 +16,9 @@ import psutil
 import pytest
 
 import run_bench
-from bench import errors, machine, program, store, sweeping
+from bench import errors, machine, program, store
 from bench.catalog import ROOT
+from bench.commands import run
 from bench.pipeline import AXES, STRATEGIES
 from bench.plan import plan, sweeps
 from bench.report import formats
@@ -377,7 +378,7 @@ def test_what_a_short_budget_cuts_is_said(
     budget: str, cut: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = ["run", "quick", "--rounds", "4", "--budget", budget]
-    sweeping.planned(run_bench._parser().parse_args(asked))
+    run.planned(run_bench._parser().parse_args(asked))
     assert capsys.readouterr().err == cut
 
 

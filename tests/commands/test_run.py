@@ -13,7 +13,8 @@ import msgspec
 import pytest
 
 import run_bench
-from bench import machine, program, store, sweeping
+from bench import machine, program, store
+from bench.commands import run as sweeping
 from bench.plan import plan, screening
 from bench.race import finals
 from bench.report import formats

@@ -1,7 +1,8 @@
 import json
 import types
 
-from bench import doctor, machine
+from bench import machine
+from bench.commands import doctor
 
 LOG = """\
 2026-01-01 W gpu_device.cc:2342] Cannot dlopen some GPU libraries.

@@ -7,7 +7,9 @@ import factory
 import pytest
 
 import run_bench
-from bench import guarding, listing, program
+from bench import program
+from bench.commands import guard
+from bench.commands import list as listing
 from bench.errors import UsageError
 from bench.guard import history, live, output, stored
 from bench.guard import settings as guard_settings
@@ -282,7 +284,7 @@ def test_what_cannot_be_written_late_hides_no_verdict(
 def test_a_file_that_cannot_be_written_late_is_said(
     of_folders, monkeypatch, tmp_path, capsys
 ) -> None:
-    monkeypatch.setattr(guarding, "check_writable", lambda path: None)
+    monkeypatch.setattr(guard, "check_writable", lambda path: None)
     path = tmp_path / "gone" / "junit.xml"
     assert of_folders("slower", "--junit", str(path)) == 1
     told = capsys.readouterr()

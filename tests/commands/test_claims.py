@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import run_bench
-from bench import catalog, claims
+from bench import catalog
 from bench.analysis import judge, stats, table
+from bench.commands import claims
 from bench.errors import UsageError
 from bench.plan import claims as claim
 from bench.plan import screening, sweeps
