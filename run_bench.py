@@ -11,14 +11,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import program
+from bench import shell
 from bench.errors import UsageError, check_folder, unknown
 
 try:
     from bench.commands import guard as guarding
     from bench.trial import CONSUMERS, UNITS, Effort
 except ModuleNotFoundError as missing:  # another Python than that of the packages
-    sys.exit(program.without(missing))
+    sys.exit(shell.without(missing))
 
 # Three minutes with its report, also where the machine is shared: what is cut, says so.
 MAIN_JOB = ("run", "quick", "--budget", "160s")
@@ -55,10 +55,10 @@ def _ended(options: argparse.Namespace) -> int:
         sys.stdout.flush()
         return code
     except BrokenPipeError:
-        program.reader_left(sys.stdout)
+        shell.reader_left(sys.stdout)
         return READER_LEFT
     except ModuleNotFoundError as missing:
-        return program.without(missing)
+        return shell.without(missing)
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         _annotate(str(error))
@@ -315,6 +315,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.stderr = sys.stderr and program.Leavable(sys.stderr)  # None where it is closed
-    with program.interrupted_once():
+    sys.stderr = sys.stderr and shell.Leavable(sys.stderr)  # None where it is closed
+    with shell.interrupted_once():
         sys.exit(main(sys.argv[1:]))

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 from bench.errors import UsageError, unknown
-from bench.program import ROOT
+from bench.shell import ROOT
 
 SHELVES = {
     "layers": ROOT / "layers",

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.program import ROOT
+from bench.shell import ROOT
 
 LONGEST = 4000  # characters of a message that a result keeps
 LONGEST_READ = 20_000  # characters at each end of a text that are looked at

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import rich.console
 
-from bench import program
+from bench import shell
 
 
 class Console(rich.console.Console):
@@ -16,4 +16,4 @@ class Console(rich.console.Console):
     def on_broken_pipe(self) -> None:
         """Show nothing any more; files are still written, and the exit code stays."""
         self.quiet = True
-        program.reader_left(self.file)
+        shell.reader_left(self.file)

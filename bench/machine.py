@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from bench import program
+from bench import shell
 
 PACKAGES = ("tensorflow", "keras", "numpy")
 HEAVY_SHARE = 0.15  # of all processors' time; a quiet machine was seen at 0 to 0.02
@@ -207,7 +207,7 @@ def _output(*command: str) -> str:
             capture_output=True,
             text=True,
             timeout=20,
-            env=program.outside_hooks(),
+            env=shell.outside_hooks(),
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""  # no such tool here: what it would tell is then unknown

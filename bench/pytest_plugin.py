@@ -62,7 +62,7 @@ def guard_workload(request: pytest.FixtureRequest) -> Callable[..., Guarded]:
         budget_seconds: float | None = None,
         unknown_passes: bool = False,
     ) -> Guarded:
-        from bench import program
+        from bench import shell
         from bench.errors import UsageError
         from bench.guard import live
         from bench.guard.record import COULD_NOT_TELL, HELD, exit_code
@@ -71,7 +71,7 @@ def guard_workload(request: pytest.FixtureRequest) -> Callable[..., Guarded]:
         try:
             settings = _settings(root, threshold)
             wanted = _wanted(root, workload, settings, budget_seconds)
-            with program.interrupted_once():
+            with shell.interrupted_once():
                 found = settings.noted(live.against_ref(root, against_ref, wanted))
         except UsageError as error:
             pytest.fail(str(error), pytrace=False)

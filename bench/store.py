@@ -13,7 +13,7 @@ import msgspec
 from bench import failures
 from bench.errors import UsageError
 from bench.machine import foreign_share, identity
-from bench.program import ROOT
+from bench.shell import ROOT
 from bench.trial import SCHEMA, Run
 
 FILE = "runs.jsonl"

@@ -9,7 +9,7 @@ import pytest
 
 from bench import cause
 from bench.cause import Frame
-from bench.program import ROOT
+from bench.shell import ROOT
 
 HARNESS = f'{ROOT}/bench/pipeline.py", line 211, in None  *'
 KERAS = "/venv/lib/python3.11/site-packages/keras/src/utils/traceback_utils.py"

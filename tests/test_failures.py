@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from bench import failures
-from bench.program import ROOT
+from bench.shell import ROOT
 from bench.trial import Failure
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from bench import words
+from bench import text
 from bench.analysis import pairs
 from bench.analysis.table import machine_labels
 from bench.pipeline import AXES, allowed
@@ -92,12 +92,12 @@ def _compared(
     verdict = pairs.verdict(took, row["consumer"])
     return {
         "pair": (row["machine"], key),
-        "title": words.title(row),
-        "machine": words.visible(row["machine"]),
-        "label": words.visible(row["label"], 80),
-        "pinned": words.visible(first.loc[pinned, "label"], 80),
-        "factor": words.figure(*values),
-        "interval": words.bounds(*values),
+        "title": text.title(row),
+        "machine": text.visible(row["machine"]),
+        "label": text.visible(row["label"], 80),
+        "pinned": text.visible(first.loc[pinned, "label"], 80),
+        "factor": text.figure(*values),
+        "interval": text.bounds(*values),
         "verdict": VERDICTS.get(verdict, "cannot tell"),
     }
 
@@ -131,6 +131,6 @@ def _nodes(run: Run) -> list[str]:
             for field, name in (("parallelism", "parallel"), ("buffer_size", "buffer"))
             if node.get(field)
         ]
-        name = words.visible(node.get("name", "?"), 60)
+        name = text.visible(node.get("name", "?"), 60)
         said += [f"{name}: {', '.join(parts)}"] if parts else []
     return said

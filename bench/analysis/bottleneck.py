@@ -53,7 +53,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from bench import words
+from bench import text
 from bench.analysis import pairs, stats
 from bench.pipeline import AXES
 from bench.plan.refusals import HELD
@@ -137,7 +137,7 @@ def sentence(row: Mapping[str, object]) -> str:
     preprocessing CPU binds; 91 % (88 to 94 %) of what is attainable here.
     """
     verb = "bind about equally" if BOTH in row["binds"] else "binds"
-    name = f"{words.visible(row['workload'], 60)} ({words.visible(row['label'], 80)})"
+    name = f"{text.visible(row['workload'], 60)} ({text.visible(row['label'], 80)})"
     stall = _percent(row, "stall")
     waits = f"training waits for data {stall} of the time"
     if row["stall"] < 0.005:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from bench import words
+from bench import text
 from bench.analysis import pairs
 
 # An axis, the setting that has its price, and what that is compared with.
@@ -66,12 +66,12 @@ def _row(
     row = first.loc[plain]
     return [
         {
-            "title": words.title(row),
-            "machine": words.visible(row["machine"]),
-            "label": words.visible(row["label"], 80),
+            "title": text.title(row),
+            "machine": text.visible(row["machine"]),
+            "label": text.visible(row["label"], 80),
             "setting": setting,
-            "takes": words.figure(*values),
-            "interval": words.bounds(*values),
+            "takes": text.figure(*values),
+            "interval": text.bounds(*values),
             "verdict": pairs.verdict(took, row["consumer"]),
             "lost": lost,
         }

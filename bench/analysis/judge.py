@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats as distributions
 
-from bench import words
+from bench import text
 from bench.analysis import pairs, stats
 from bench.plan.claims import Case, Claim, Prediction, Side, load
 from bench.run.progress import plural
@@ -126,9 +126,9 @@ def _demand_measured(
         if claim.refuted_by:
             said = some["error_message"]
             for message in said[said.str.contains(claim.refuted_by, regex=False)]:
-                raise _Unjudged(FAILS, words.visible(message, 120))
+                raise _Unjudged(FAILS, text.visible(message, 120))
         if good.empty:
-            error = words.visible(some["error"].iloc[0], 60)
+            error = text.visible(some["error"].iloc[0], 60)
             raise _Unjudged(UNMEASURED, f"every run of {trial.key} failed: {error}")
         # What is said in words is no time, and flags bar times.
         flags = [] if claim.predict.word else pairs.barring(some)
@@ -148,7 +148,7 @@ def _said(claim: Claim, case: Case, runs: pd.DataFrame) -> Finding:
     told = stats.Interval(np.nan, np.nan, np.nan, len(said))
     if not others:
         return Finding(HOLDS, "", told)
-    heard = ", ".join(words.visible(other, 60) for other in others)
+    heard = ", ".join(text.visible(other, 60) for other in others)
     return Finding(FAILS, f"it is: {heard}", told)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bench import words
+from bench import text
 from bench.analysis import table
 from bench.analysis.judge import (
     FAILS,
@@ -68,7 +68,7 @@ def markdown(judged: pd.DataFrame) -> str:
         "| :-- | :-- | :-- | :-- | :-- |",
     ]
     for (sentence, source), part in judged.groupby(["sentence", "source"], sort=False):
-        predicted = words.markdown(_predicted(part.iloc[0]))
+        predicted = text.markdown(_predicted(part.iloc[0]))
         cells = [
             "; ".join(
                 _short(row) for _, row in part[part["verdict"] == verdict].iterrows()
@@ -76,7 +76,7 @@ def markdown(judged: pd.DataFrame) -> str:
             for verdict in (HOLDS, FAILS, UNSETTLED)
         ]
         if any(cells):
-            said = f"{words.markdown(sentence)} <sub>{words.markdown(source)}</sub>"
+            said = f"{text.markdown(sentence)} <sub>{text.markdown(source)}</sub>"
             lines.append(f"| {said} | {predicted} | {' | '.join(cells)} |")
     for verdict in (UNTESTABLE, UNMEASURED):
         count = judged.loc[judged["verdict"] == verdict, "claim"].nunique()
@@ -98,7 +98,7 @@ def _short(row: pd.Series) -> str:
     said = _spelled(row)
     factor = f" {said['factor']}" if said["factor"] else ""
     bounds = f" ({said['interval']})" if said["interval"] else ""
-    return words.markdown(said["workload"] + factor + bounds)
+    return text.markdown(said["workload"] + factor + bounds)
 
 
 def _spelled(row: pd.Series) -> dict[str, str]:
@@ -108,8 +108,8 @@ def _spelled(row: pd.Series) -> dict[str, str]:
     values = row["factor"], row["low"], row["high"]
     return {
         **{name: str(row[name]) for name in kept},
-        "factor": words.figure(*values) if np.isfinite(row["factor"]) else "",
-        "interval": words.bounds(*values) if row["low"] < row["high"] else "",
+        "factor": text.figure(*values) if np.isfinite(row["factor"]) else "",
+        "interval": text.bounds(*values) if row["low"] < row["high"] else "",
         "rounds": str(row["rounds"]),
     }
 

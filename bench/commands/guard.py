@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from bench import catalog, program
+from bench import catalog, shell
 from bench.errors import UsageError, check_writable
 from bench.plan import sweeps
 from bench.run.progress import plural
@@ -207,7 +207,7 @@ def _told(found, options: argparse.Namespace, *, interrupted: bool = False) -> i
         else:
             output.terminal(found, code)
     except OSError as error:  # the verdict stays, and so does what is written below
-        program.reader_left(sys.stdout)
+        shell.reader_left(sys.stdout)
         if not isinstance(error, BrokenPipeError):
             faults.append(f"Cannot write to standard output: {error.strerror}.")
     output.github(found, code, os.environ)

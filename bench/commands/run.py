@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench import program, store
+from bench import shell, store
 from bench.errors import UsageError, unknown
 from bench.plan import plan, screening, sweeps
 from bench.plan.plan import Plan
@@ -74,7 +74,7 @@ def _say_interrupted(folder: Path, planned: bool) -> None:
         return
     told = counted(store.load(folder)[0])
     print(f"\nInterrupted. {told} kept in {folder}; go on with", file=sys.stderr)
-    print(f"  {program.command('run', '--resume', folder)}", file=sys.stderr)
+    print(f"  {shell.command('run', '--resume', folder)}", file=sys.stderr)
 
 
 def planned(options: argparse.Namespace) -> tuple[Path, Plan]:
@@ -257,6 +257,6 @@ def sweep(
         of = "" if race else f" of {made.runs} planned"
         print(
             f"The budget ended with {counted(there)}{of}; go on with\n"
-            f"  {program.command('run', '--resume', folder)}",
+            f"  {shell.command('run', '--resume', folder)}",
             file=sys.stderr,
         )

@@ -29,7 +29,7 @@ from bench.analysis.table import machine_labels
 from bench.errors import UsageError
 from bench.guard.record import Guarded
 from bench.report import figure, png
-from bench.words import visible
+from bench.text import visible
 
 SCHEMA = 1
 FILE = "history.jsonl"

@@ -15,8 +15,8 @@ import msgspec
 
 from bench.guard import sentences
 from bench.guard.record import EXIT_CODES, HELD, Guarded, Row
-from bench.words import markdown as escaped
-from bench.words import visible
+from bench.text import markdown as escaped
+from bench.text import visible
 
 STYLES = {
     **dict.fromkeys(("failed", "missing", "slower"), "red"),

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import program
+from bench import shell
 from bench.errors import UsageError
 
 GIT_SECONDS = 120
@@ -156,7 +156,7 @@ def checked_out(repo: Path, ref: str) -> Iterator[Revision]:
             ) from error
         yield Revision(f"{ref} ({commit[:10]})", tree)
     finally:
-        with program.undisturbed():
+        with shell.undisturbed():
             _remove(repo, tree)
             shutil.rmtree(scratch, ignore_errors=True)
 
@@ -222,7 +222,7 @@ def _git(folder: Path, *arguments: str) -> str:
             timeout=GIT_SECONDS,
             check=True,
             errors="surrogateescape",  # names and contents may be in any encoding
-            env={**program.outside_hooks(), "LC_ALL": "C"},  # for its `fatal:`
+            env={**shell.outside_hooks(), "LC_ALL": "C"},  # for its `fatal:`
         )
     except FileNotFoundError as error:
         raise UsageError("There is no git here, which --against-ref needs.") from error

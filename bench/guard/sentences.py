@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from bench.guard.metrics import METRICS
 from bench.guard.record import EXIT_CODES, Guarded, Row
 from bench.run.progress import plural
-from bench.words import visible
+from bench.text import visible
 
 WORST_FIRST = (
     *("failed", "missing", "slower", "not_comparable"),

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 from bench.errors import UsageError
-from bench.program import ROOT
+from bench.shell import ROOT
 
 # Not of the revision: a virtual environment in the tree, and this harness.
 KEPT = (sys.prefix, str(ROOT))

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bench import words
+from bench import text
 from bench.analysis import stats
 from bench.pipeline import AXES
 from bench.report import figure
@@ -88,7 +88,7 @@ def _panel(panel: Axes, below: Axes, group: pd.DataFrame) -> None:
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel.set_xlabel("epoch")
     panel.set_ylabel("seconds an epoch")
-    figure.title(panel, words.title(group.iloc[0]))
+    figure.title(panel, text.title(group.iloc[0]))
     below.axis("off")
     below.legend(
         *panel.get_legend_handles_labels(), loc="center", frameon=False, fontsize=8
@@ -114,7 +114,7 @@ def _name(cache: str, storage: str, placement: str) -> str:
 def _held(part: pd.DataFrame) -> str:
     names = [n for n in ("fact_cache_bytes", "fact_stored_bytes") if n in part]
     held = part[names].astype(float).sum(axis=1).median() if names else 0.0
-    return f"{words.figure(held / 1e6)} MB" if held > 0 else ""
+    return f"{text.figure(held / 1e6)} MB" if held > 0 else ""
 
 
 def _before(part: pd.DataFrame) -> float:

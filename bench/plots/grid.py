@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from bench import words
+from bench import text as words
 from bench.analysis import pairs, stats
 from bench.pipeline import AXES
 from bench.report import figure

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench import words
+from bench import text
 from bench.analysis import stats
 from bench.pipeline import AXES
 from bench.report import figure
@@ -107,7 +107,7 @@ def _panel(panel: Axes, lines: list[pd.DataFrame], size: str) -> None:
     one = lines[0].iloc[0].copy()
     if size == "image_size":  # the axis says it
         one["image_size"] = AXES[size].default
-    figure.title(panel, words.title(one))
+    figure.title(panel, text.title(one))
 
 
 def _name(row: pd.Series) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench import words
+from bench import text
 from bench.analysis import stats
 from bench.report import figure
 
@@ -85,13 +85,13 @@ def _panel(panel: Axes, group: pd.DataFrame, names: list[str]) -> None:
         panel.set_xlim(0, 1.12 * reach.max())
     for place, (low, _, high) in zip(places, ends, strict=True):
         panel.annotate(
-            f"{words.figure(low)} to {words.figure(high)}",
+            f"{text.figure(low)} to {text.figure(high)}",
             (high, place - 0.3),
             ha="right",
             va="center",
             fontsize=7,
         )
-    figure.title(panel, words.title(first.iloc[0]))
+    figure.title(panel, text.title(first.iloc[0]))
 
 
 def _name(row: pd.Series) -> str:

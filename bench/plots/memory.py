@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bench import words
+from bench import text
 from bench.analysis import stats
 from bench.report import figure
 
@@ -108,7 +108,7 @@ def _panel(panel: Axes, scene: pd.DataFrame, best: pd.DataFrame) -> None:
     panel.set_xlabel("peak resident memory, GB (2 % apart counts as equal)")
     baseline = scene["baseline"].iloc[0]
     panel.set_ylabel(figure.label(f"times as fast as {baseline}", 26))
-    figure.title(panel, words.title(scene.iloc[0]))
+    figure.title(panel, text.title(scene.iloc[0]))
 
 
 def _names(below: Axes, best: pd.DataFrame) -> None:
@@ -118,7 +118,7 @@ def _names(below: Axes, best: pd.DataFrame) -> None:
     for number, (held, (_, row)) in enumerate(
         zip(memory, best.iterrows(), strict=True), start=1
     ):
-        value, _ = words.triple(row, "factor")
+        value, _ = text.triple(row, "factor")
         name = figure.label(row["name"], 44, 1)
         lines.append(f"{number}  {name}: {held} GB, \u00d7{value}")
     below.text(0, 1, "\n".join(lines), va="top", fontsize=8, transform=below.transAxes)

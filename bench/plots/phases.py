@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench import words
+from bench import text
 from bench.analysis import stats
 from bench.report import figure
 
@@ -41,7 +41,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
     names = trials.first().loc[medians.index]
     order = np.argsort(-medians.sum(axis=1).to_numpy(), kind="stable")[:MOST_ROWS]
     rows, names = medians.iloc[order], names.iloc[order]
-    scenes = [words.title(name) for _, name in names.iterrows()]
+    scenes = [text.title(name) for _, name in names.iterrows()]
     several = len(set(scenes)) > 1
     labels = _names(names["label"], scenes, several=several)
     inches = figure.row_inches(labels, 0.34)

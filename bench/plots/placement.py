@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench import words
+from bench import text as words
 from bench.analysis import pairs, stats
 from bench.report import figure
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator
 
-from bench import words
+from bench import text
 from bench.analysis import stats
 from bench.pipeline import AXES
 from bench.report import figure
@@ -60,7 +60,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
         rows = rows.join(medians, on=["machine", "key"])
         for place, name in enumerate(FACTS):
             _panel(axes[4 * number + place], rows, name, named=place % 2 == 0)
-        figure.title(axes[4 * number], words.title(rows.iloc[0]), 40)
+        figure.title(axes[4 * number], text.title(rows.iloc[0]), 40)
     return drawn
 
 
@@ -110,7 +110,7 @@ def _panel(panel: Axes, rows: pd.DataFrame, name: str, *, named: bool) -> None:
         if np.isfinite(value):
             digits = f"{value:.3f}" if name == "fact_positive_share" else ""
             panel.annotate(
-                digits or words.figure(value),
+                digits or text.figure(value),
                 (end, place),
                 (3, 0),
                 textcoords="offset points",

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench import words
+from bench import text
 from bench.analysis import stats
 from bench.report import figure
 
@@ -42,7 +42,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
         own = (table["machine"] == trial["machine"]) & (table["key"] == trial["key"])
         _panel(panel, table[own & table["seconds_per_batch"].notna()])
         name = trial["name"]
-        name = f"{words.title(trial)}: {name}" if several else name
+        name = f"{text.title(trial)}: {name}" if several else name
         panel.set_title(figure.label(name, 32, 3), fontsize=8)
     for panel in axes[len(shown) :]:
         panel.set_visible(False)

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bench import words
+from bench import text
 from bench.analysis import bottleneck, stats
 from bench.report import figure
 from bench.stages import STAGES
@@ -111,4 +111,4 @@ def _panel(
     panel.set_xlim(0, 1.08 * max(left.max(), clock.max()))
     panel.xaxis.set_major_locator(MaxNLocator(6))
     panel.set_xlabel("milliseconds a batch")
-    figure.title(panel, words.title(scene.iloc[0]))
+    figure.title(panel, text.title(scene.iloc[0]))

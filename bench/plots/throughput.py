@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
-from bench import words
+from bench import text
 from bench.analysis import stats
 from bench.report import figure
 
@@ -53,7 +53,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
         cut = (
             f" (fastest {len(rows)} of {len(scene)})" if len(scene) > len(rows) else ""
         )
-        figure.title(panel, words.title(rows.iloc[0]) + cut)
+        figure.title(panel, text.title(rows.iloc[0]) + cut)
     return drawn
 
 
@@ -113,6 +113,6 @@ def _panel(panel: Axes, rows: pd.DataFrame, runs: pd.DataFrame) -> None:
 def _factor(row: pd.Series) -> str:
     if row["is_baseline"]:
         return "baseline"
-    value, _ = words.triple(row, "factor")
+    value, _ = text.triple(row, "factor")
     mark = "" if row["ranked"] else " (not ranked)"
     return f"\u00d7{value}{mark}" if value != "-" else ""

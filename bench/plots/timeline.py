@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench import words
+from bench import text
 from bench.pipeline import AXES
 from bench.report import figure
 
@@ -47,7 +47,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
     longest = traced["run"].map(ends).groupby(traced["workload"]).max()
     for panel, (_, row) in zip(axes, traced.iterrows(), strict=True):
         _panel(panel, spans[row["run"]], 1e3 * longest[row["workload"]])
-        name = f"{words.title(row)}: {row['label']}"
+        name = f"{text.title(row)}: {row['label']}"
         figure.title(panel, name)
     return drawn
 

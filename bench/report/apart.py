@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench import words
+from bench import text
 from bench.machine import IDENTITY, PACKAGES
 from bench.trial import Run
 
@@ -22,7 +22,7 @@ def of(a: Sequence[Run], b: Sequence[Run]) -> str:
         )
         if ours != theirs:
             parts.append(f"{name} ({ours}; {theirs})")
-    return words.visible(", ".join(parts) or "which of these go together")
+    return text.visible(", ".join(parts) or "which of these go together")
 
 
 def _told(run: Run, name: str) -> str:

@@ -19,7 +19,7 @@ import pandas as pd
 import platformdirs
 import vl_convert
 
-from bench import words
+from bench import text
 from bench.report import figure, labels, summary
 from bench.run.progress import plural
 
@@ -159,9 +159,9 @@ def _scenes(trials: pd.DataFrame) -> dict[str, pd.DataFrame]:
     grouped = measured.groupby("scene", sort=False)
     found: dict[str, pd.DataFrame] = {}
     for number, scene in itertools.islice(grouped, MOST_SCENES):
-        name = words.title(scene.iloc[0])
+        name = text.title(scene.iloc[0])
         if several:
-            name += f" on {words.visible(scene['machine'].iloc[0])}"
+            name += f" on {text.visible(scene['machine'].iloc[0])}"
         if name in found:  # both were cut
             name += f", scene {number}"
         found[name] = scene
@@ -180,13 +180,13 @@ def _rows(trials: pd.DataFrame) -> pd.DataFrame:
         for row in fastest.to_dict("records"):
             value = float(row["examples_per_second"])
             low, high = row["examples_per_second_low"], row["examples_per_second_high"]
-            factor, interval = words.triple(row, "factor")
-            rate, bounds = words.triple(row, "examples_per_second")
+            factor, interval = text.triple(row, "factor")
+            rate, bounds = text.triple(row, "examples_per_second")
             rows.append(
                 {
                     "scene": name,
-                    "name": words.wrapped(called[row["label"]], 28),
-                    "trial": words.visible(row["label"], 80),
+                    "name": text.wrapped(called[row["label"]], 28),
+                    "trial": text.visible(row["label"], 80),
                     "value": _short(value),
                     "low": _short(max(low, ends[0]) if pd.notna(low) else value),
                     "high": _short(min(high, ends[1]) if pd.notna(high) else value),

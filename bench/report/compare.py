@@ -18,7 +18,7 @@ import pandas as pd
 from markupsafe import Markup
 from scipy import stats as distributions
 
-from bench import store, words
+from bench import store, text
 from bench.analysis import pairs, stats, table
 from bench.analysis.intervals import welch
 from bench.data import identity
@@ -46,8 +46,8 @@ def main(
     """
     (first, odd_in_a), (second, odd_in_b) = (_runs(folder) for folder in (a, b))
     found = of(first, second)
-    found["notes"] += [words.visible(note) for note in (*odd_in_a, *odd_in_b)]
-    found |= {"a": words.visible(a), "b": words.visible(b)}
+    found["notes"] += [text.visible(note) for note in (*odd_in_a, *odd_in_b)]
+    found |= {"a": text.visible(a), "b": text.visible(b)}
     if as_json:
         print(json.dumps({**found, "rows": _records(found["rows"])}, indent=2))
         return 0
@@ -88,12 +88,12 @@ def of(a: Sequence[Run], b: Sequence[Run]) -> dict[str, object]:
     if len(changed):
         notes.append(
             f"{len(changed)} of {len(rows)} trials had different inputs on the two "
-            f"sides, {words.visible(changed.iloc[0], 80)} first: their ratios compare "
+            f"sides, {text.visible(changed.iloc[0], 80)} first: their ratios compare "
             "inputs as well."
         )
     only = {
         f"only_{name}": [
-            words.visible(pair[-1], 200) for pair in own if pair not in both
+            text.visible(pair[-1], 200) for pair in own if pair not in both
         ]
         for name, own in sides.items()
     }
@@ -132,7 +132,7 @@ def _machines(a: pd.DataFrame, b: pd.DataFrame, differ: str) -> tuple[list[str],
     if ours == theirs:
         return [], False
     across = len(ours) == len(theirs) == 1
-    named = [words.visible(" and ".join(sorted(side))) for side in (ours, theirs)]
+    named = [text.visible(" and ".join(sorted(side))) for side in (ours, theirs)]
     said = f"A ran on {named[0]}; B on {named[1]}. They differ in {differ}. "
     if across:
         said += "The ratios compare machines or versions as much as anything else."
@@ -154,10 +154,10 @@ def _row(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, object]:
         for flag in pairs.barring(side)
     ]
     return {
-        "title": words.title(first),
-        "label": words.visible(first["label"], 120),
+        "title": text.title(first),
+        "label": text.visible(first["label"], 120),
         "key": first["key"],
-        "machine": words.visible(first["machine"]),
+        "machine": text.visible(first["machine"]),
         **dict(zip(RATIO, ends, strict=True)),
         "barred": ", ".join(barred),
         "runs_a": len(logs[0]),
@@ -224,7 +224,7 @@ def _spelled(rows: pd.DataFrame) -> list[dict[str, object]]:
     """The rows as text, B's slowest first."""
     spelled = []
     for row in rows.to_dict("records"):
-        factor, interval = words.triple(row, "factor")
+        factor, interval = text.triple(row, "factor")
         kept = {name: row[name] for name in ("title", "machine", "same_input")}
         why = f" ({row['barred']})" if row["barred"] else ""
         spelled.append(
@@ -287,7 +287,7 @@ def _print(found: dict[str, object]) -> None:
             mark = "" if row["same_input"] else " (other input)"
             name = f"{row['title']}: {row['label']}{mark}"
             grid.add_row(
-                Text(words.wrapped(name, max(room, 12))),
+                Text(text.wrapped(name, max(room, 12))),
                 *(row[field] for field in COLUMNS.values()),
             )
         console.print(grid)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from bench import failures, words
+from bench import failures, text
 from bench.analysis.table import machine_labels
 from bench.pipeline import AXES, differences
 from bench.trial import Run
@@ -41,14 +41,14 @@ def _details(runs: Sequence[Run]) -> dict[str, object]:
     errors = [run.measured.error for run in runs if run.measured.error]
     facts = {n: v for run in runs for n, v in run.measured.facts.items()}
     return {
-        "key": words.visible(runs[0].key, 300),
+        "key": text.visible(runs[0].key, 300),
         "samples": _samples(runs),
         "values": _values(runs),
         "pipeline": _settings(differences(runs[0].trial.pipeline)) or "the defaults",
         "graph": _graph(graphs[-1]) if graphs else [],
-        "facts": words.visible(_settings(facts), 600),
+        "facts": text.visible(_settings(facts), 600),
         "errors": [
-            words.visible(failures.spelled(error, whole=True), 500)
+            text.visible(failures.spelled(error, whole=True), 500)
             for error in dict.fromkeys(errors)
         ],
     }
@@ -59,7 +59,7 @@ def _samples(runs: Sequence[Run]) -> str:
     if not medians:
         return "none"
     count = sum(len(run.measured.samples) for run in runs)
-    median = words.figure(1000 * float(np.median(medians)))
+    median = text.figure(1000 * float(np.median(medians)))
     return f"{count:,} in {len(medians)} runs, median {median} ms a batch"
 
 
@@ -84,12 +84,12 @@ def _graph(nodes: Sequence[dict[str, object]]) -> list[dict[str, str]]:
     """Its nodes from source to root, each cell as text."""
     return [
         {
-            "node": words.visible(node.get("name", "?"), 60),
+            "node": text.visible(node.get("name", "?"), 60),
             "inputs": ", ".join(str(i) for i in node.get("inputs", ())),
             "parallelism": _plain(node.get("parallelism", "")),
             "buffer": _plain(node.get("buffer_size", "")),
             "elements": _plain(node.get("elements", "")),
-            "seconds": words.figure(float(node.get("processing_seconds", 0))),
+            "seconds": text.figure(float(node.get("processing_seconds", 0))),
         }
         for node in nodes
     ]
@@ -98,4 +98,4 @@ def _graph(nodes: Sequence[dict[str, object]]) -> list[dict[str, str]]:
 def _plain(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else words.visible(value, 200)
+    return f"{value:g}" if isinstance(value, float) else text.visible(value, 200)

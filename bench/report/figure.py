@@ -24,7 +24,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.report import labels as naming
-from bench.words import visible
+from bench.text import visible
 
 INK = "#1b1b1a"  # becomes the page's text colour where the figure is inlined
 BLUE, ORANGE, GREEN, YELLOW, SKY, VERMILION, PURPLE = PALETTE = (

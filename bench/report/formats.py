@@ -15,7 +15,8 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench import catalog, store, words
+from bench import catalog, store
+from bench import text as words
 from bench.analysis import table
 from bench.errors import UsageError, unknown
 from bench.guard import history

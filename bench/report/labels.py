@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from bench.words import visible
+from bench.text import visible
 
 LONGEST = 60  # characters of a name within a sentence
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from bench import catalog, words
+from bench import catalog, text
 from bench.analysis.table import SCENE
 from bench.report.sentences import barred
 
@@ -85,34 +85,34 @@ def placement(row: Row) -> str:
 def _row(fastest: list[Row], kinds: dict[str, str]) -> dict[str, str]:
     each = {row["place"]: row for row in reversed(fastest)}
     best = next((row for row in fastest if row["ranked"]), fastest[0])
-    factor, interval = words.triple(best, "factor")
+    factor, interval = text.triple(best, "factor")
     row = {
-        "layer": words.visible(best["workload"], 60),
+        "layer": text.visible(best["workload"], 60),
         "kind": kinds[best["workload"].partition(":")[0]],
         "consumer": best["consumer"],
-        "conditions": words.title(best).partition(", ")[2],
-        "machine": words.visible(best["machine"]),
+        "conditions": text.title(best).partition(", ")[2],
+        "machine": text.visible(best["machine"]),
         "best": PLACEMENTS[best["place"]],
-        "setting": words.visible(best["label"], 80),
+        "setting": text.visible(best["label"], 80),
         "factor": "1" if best["is_baseline"] else factor,
         "interval": "" if best["is_baseline"] else interval,
-        "baseline": words.visible(best["baseline"], 60),
-        "cpu_microseconds": words.figure(1e6 * best["cpu_seconds_per_example"]),
-        "memory_mib": words.figure(best["peak_resident_bytes"] / 2**20),
+        "baseline": text.visible(best["baseline"], 60),
+        "cpu_microseconds": text.figure(1e6 * best["cpu_seconds_per_example"]),
+        "memory_mib": text.figure(best["peak_resident_bytes"] / 2**20),
         "gpu_mib": _gpu(fastest),
         **{name: _said(fastest, f"fact_{name}") for name in FACTS},
     }
     for name in PLACEMENTS:
         rate = "-"
         if name in each:
-            rate, _ = words.triple(each[name], "examples_per_second")
+            rate, _ = text.triple(each[name], "examples_per_second")
         row[f"rate_{name}"] = rate
     return row
 
 
 def _gpu(rows: list[Row]) -> str:
     values = [row[GPU] for row in rows if pd.notna(row.get(GPU))]
-    return words.figure(max(values) / 2**20) if values else "-"
+    return text.figure(max(values) / 2**20) if values else "-"
 
 
 def _said(rows: list[Row], name: str) -> str:
@@ -124,6 +124,6 @@ def _said(rows: list[Row], name: str) -> str:
             spelled = f"{value:g}" if isinstance(value, float) else str(value)
             found.setdefault(spelled, {})[row["place"]] = None
     if len(found) < 2:
-        return words.visible(next(iter(found), "-"), 60)
+        return text.visible(next(iter(found), "-"), 60)
     parts = [f"{value} ({', '.join(places)})" for value, places in found.items()]
-    return words.visible("; ".join(parts), 200)
+    return text.visible("; ".join(parts), 200)

@@ -14,7 +14,7 @@ import pandas as pd
 from bench.flags import FLAGS
 from bench.report.labels import names
 from bench.report.sentences import Caution, listed
-from bench.words import figure
+from bench.text import figure
 
 WORTH_SAYING = 1.05  # times: mean over usual seconds
 WHOLE = 0.995  # of an epoch

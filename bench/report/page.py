@@ -19,7 +19,7 @@ import pandas as pd
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-from bench import catalog, words
+from bench import catalog, text
 from bench.report import chart, details, layers
 from bench.report import figure as figures
 from bench.trial import Run
@@ -111,8 +111,8 @@ def template(name: str) -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "text": words.markdown,
-        "code": words.markdown_code,
+        "text": text.markdown,
+        "code": text.markdown_code,
         "breaking": _breaking,
     }
     return environment.get_template(name)

@@ -15,7 +15,7 @@ import pandas as pd
 from bench.analysis.stats import FEWEST_ROUNDS, MARGINS, UNSTABLE_SPREAD
 from bench.flags import FLAGS, NOT_RANKED
 from bench.report.labels import names
-from bench.words import figure, triple
+from bench.text import figure, triple
 
 BUSY_SHARE = 0.10
 MANY_ROUNDS = 9

@@ -9,7 +9,7 @@ from operator import itemgetter
 import numpy as np
 import pandas as pd
 
-from bench import failures, words
+from bench import failures, text
 from bench.analysis import autotune, bottleneck, guarantees, judge, stats, table
 from bench.report import glossary, layers, lumps, same_graph, sentences
 from bench.trial import Run, Trial
@@ -59,8 +59,8 @@ def of(
         scenes.append(
             {
                 "number": number,
-                "title": words.title(rows[0]),
-                "machine": words.visible(rows[0]["machine"]),
+                "title": text.title(rows[0]),
+                "machine": text.visible(rows[0]["machine"]),
                 "sentence": sentences.sentence(judged)
                 + same_graph.one_graph(judged, alike),
                 "jointly": sentences.jointly(judged),
@@ -87,9 +87,9 @@ def of(
         "errors": _errors(runs),
         "machines": machines,
         "several_machines": len(machines) > 1,
-        "about": words.visible(glossary.about(samples), 120),
+        "about": text.visible(glossary.about(samples), 120),
         "glossary": glossary.of(trials),
-        "notes": [words.visible(note) for note in notes],
+        "notes": [text.visible(note) for note in notes],
         "claims": claims,
         "claims_left": claims_left,
         "layers": layers.rows(trials, samples),
@@ -162,11 +162,11 @@ def _claims(samples: pd.DataFrame) -> tuple[list[dict[str, str]], int]:
     judged = found["verdict"].isin((judge.HOLDS, judge.FAILS, judge.UNSETTLED))
     rows = [
         {
-            **{name: words.visible(row[name]) for name in CLAIM},
+            **{name: text.visible(row[name]) for name in CLAIM},
             "factor": ""
             if pd.isna(row["factor"])
-            else words.figure(row["factor"], row["low"], row["high"]),
-            "interval": words.bounds(row["factor"], row["low"], row["high"]),
+            else text.figure(row["factor"], row["low"], row["high"]),
+            "interval": text.bounds(row["factor"], row["low"], row["high"]),
         }
         for row in found[judged].to_dict("records")
     ]
@@ -185,7 +185,7 @@ def _rows(
     for row in rows:
         trial = asked[row["key"]]
         pair = row["machine"], row["key"]
-        command, alone = words.command(trial, baseline), words.command(trial)
+        command, alone = text.command(trial, baseline), text.command(trial)
         made.append({**_row(row, command), "alone": command == alone})
         if not row["same_as"] and len(labels.intersection(alike.get(pair, ()))) > 1:
             made[-1]["marks"].append("same graph")
@@ -193,12 +193,12 @@ def _rows(
 
 
 def _row(row: dict[str, object], command: str) -> dict[str, object]:
-    rate, rate_bounds = words.triple(row, "examples_per_second")
-    factor, factor_bounds = words.triple(row, "factor")
+    rate, rate_bounds = text.triple(row, "examples_per_second")
+    factor, factor_bounds = text.triple(row, "factor")
     marks = [glossary.MARKS.get(mark, mark) for mark in glossary.marks(row)]
     return {
         "pair": (row["machine"], row["key"]),
-        "label": words.visible(row["label"], 120),
+        "label": text.visible(row["label"], 120),
         "best": bool(row["best"]),
         "factor": "1" if row["is_baseline"] else factor,
         "factor_bounds": "" if row["is_baseline"] else factor_bounds,
@@ -207,8 +207,8 @@ def _row(row: dict[str, object], command: str) -> dict[str, object]:
         "rate_bounds": rate_bounds,
         "runs": int(row["runs"]),
         "failed": int(row["failed"]),
-        "marks": [words.visible(mark, 40) for mark in marks],
-        "command": words.visible(command, 2000),
+        "marks": [text.visible(mark, 40) for mark in marks],
+        "command": text.visible(command, 2000),
     }
 
 
@@ -217,7 +217,7 @@ def verdict(row: dict[str, object]) -> str:
     if not row["runs"]:
         return "failed"
     if row.get("same_as"):
-        return f"same as {words.visible(row['same_as'], 80)}"
+        return f"same as {text.visible(row['same_as'], 80)}"
     if row["is_baseline"]:
         return "baseline, not ranked" if sentences.barred(row) else "baseline"
     if sentences.barred(row):
@@ -238,13 +238,13 @@ def _errors(runs: Sequence[Run]) -> list[dict[str, object]]:
             found[key] = found.get(key, 0) + 1
     return [
         {
-            "key": words.visible(key, 120),
-            "type": words.visible(failure.type, 80),
-            "message": words.visible(failure.message, 500),
-            "first_line": words.visible(failures.spelled(failure), 600),
-            "phase": words.visible(failure.phase, 40),
+            "key": text.visible(key, 120),
+            "type": text.visible(failure.type, 80),
+            "message": text.visible(failure.message, 500),
+            "first_line": text.visible(failures.spelled(failure), 600),
+            "phase": text.visible(failure.phase, 40),
             "count": count,
-            "command": words.visible(words.command(asked[key]), 2000),
+            "command": text.visible(text.command(asked[key]), 2000),
         }
         for (key, failure), count in found.items()
     ]
@@ -261,12 +261,12 @@ def _machines(runs: Sequence[Run]) -> list[dict[str, object]]:
             panel["facts"].setdefault(name, {})[str(value)] = value
     return [
         {
-            "label": words.visible(label),
+            "label": text.visible(label),
             "runs": panel["runs"],
-            "first": words.visible(panel["first"], 40),
-            "last": words.visible(panel["last"], 40),
+            "first": text.visible(panel["first"], 40),
+            "last": text.visible(panel["last"], 40),
             "facts": {
-                words.visible(name, 40).replace("_", " "): "; ".join(
+                text.visible(name, 40).replace("_", " "): "; ".join(
                     _fact(name, value) for value in values.values()
                 )
                 for name, values in panel["facts"].items()
@@ -281,4 +281,4 @@ def _fact(name: str, value: object) -> str:
         return f"{value / 2**30:.1f} GiB"
     if isinstance(value, list):
         value = ", ".join(str(item) for item in value) or "none"
-    return words.visible(value if value != "" else "not known")
+    return text.visible(value if value != "" else "not known")

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 import run_bench
-from bench import errors, machine, program, store
+from bench import errors, machine, shell, store
 from bench.catalog import ROOT
 from bench.commands import run
 from bench.pipeline import AXES, STRATEGIES
@@ -297,7 +297,7 @@ def test_ctrl_c_keeps_what_was_measured_and_says_how_to_go_on(
     assert told[2 + made :] == [
         "",
         f"Interrupted. {made} runs kept in {out}; go on with",
-        f"  {program.command('run', '--resume', out)}",
+        f"  {shell.command('run', '--resume', out)}",
     ]
 
 

@@ -7,7 +7,7 @@ import factory
 import pytest
 
 import run_bench
-from bench import program
+from bench import shell
 from bench.commands import guard
 from bench.commands import list as listing
 from bench.errors import UsageError
@@ -301,7 +301,7 @@ def test_a_verdict_that_cannot_be_printed_is_in_the_exit_code(
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(output, "terminal", closed)
-    monkeypatch.setattr(program, "reader_left", lambda stream: None)
+    monkeypatch.setattr(shell, "reader_left", lambda stream: None)
     path = tmp_path / "junit.xml"
     assert of_folders("slower", "--junit", str(path)) == 1
     assert path.exists()

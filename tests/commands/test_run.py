@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 import run_bench
-from bench import machine, program, store
+from bench import machine, shell, store
 from bench.commands import run as sweeping
 from bench.plan import plan, screening
 from bench.race import finals
@@ -292,7 +292,7 @@ def test_a_budget_cuts_a_race_and_says_so(
     assert 4 < len(runs) < 12
     assert capsys.readouterr().err.endswith(
         f"The budget ended with {len(runs)} runs; go on with\n"
-        f"  {program.command('run', '--resume', tmp_path)}\n"
+        f"  {shell.command('run', '--resume', tmp_path)}\n"
     )
     notes = store.load(tmp_path)[1]
     assert any("prose: cut short by the budget in round" in note for note in notes)

@@ -16,7 +16,8 @@ import pytest
 from rich.console import Console
 
 import run_bench
-from bench import store, words
+from bench import store
+from bench import text as words
 from bench.analysis import stats, table
 from bench.errors import UsageError
 from bench.plan import sweeps

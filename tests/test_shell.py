@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import program
+from bench import shell
 from bench.catalog import ROOT
 
 
@@ -21,12 +21,12 @@ def test_a_command_is_relative_where_that_is_shorter(
     python.parent.mkdir(parents=True)
     python.symlink_to(sys.executable)
     monkeypatch.setattr(sys, "executable", str(python))
-    monkeypatch.setattr(program, "ROOT", tmp_path)
+    monkeypatch.setattr(shell, "ROOT", tmp_path)
     monkeypatch.chdir(tmp_path)
-    told = program.command("run", "--resume", Path("my results"))
+    told = shell.command("run", "--resume", Path("my results"))
     assert told == "venv/bin/python run_bench.py run --resume 'my results'"
     monkeypatch.chdir("/usr/share")
-    assert program.command() == f"{python} {tmp_path}/run_bench.py"
+    assert shell.command() == f"{python} {tmp_path}/run_bench.py"
 
 
 def test_without_its_packages_it_says_what_to_do() -> None:
@@ -39,7 +39,7 @@ def test_without_its_packages_it_says_what_to_do() -> None:
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        f"error: {program.shown(sys.executable)} has no package 'msgspec'. Run `make "
+        f"error: {shell.shown(sys.executable)} has no package 'msgspec'. Run `make "
         "bench` first, or use .venv/bin/python.\n"
     )
 
@@ -53,7 +53,7 @@ def test_a_stream_whose_reader_has_left_swallows_what_follows() -> None:
     """And is else as the stream itself is."""
     reader, writer = os.pipe()
     with os.fdopen(writer, "w", buffering=1) as stream:
-        leavable = program.Leavable(stream)
+        leavable = shell.Leavable(stream)
         same = ("encoding", "fileno", "isatty", "closed")
         assert [getattr(leavable, name) for name in same] == [
             getattr(stream, name) for name in same
@@ -68,30 +68,30 @@ def test_a_stream_whose_reader_has_left_swallows_what_follows() -> None:
 def test_another_fault_of_a_stream_is_not_swallowed() -> None:
     """As of a file on a full disk."""
     with Path("/dev/full").open("w") as stream:
-        print("much", file=program.Leavable(stream))
+        print("much", file=shell.Leavable(stream))
         with pytest.raises(OSError, match="No space left on device"):
-            program.Leavable(stream).flush()
+            shell.Leavable(stream).flush()
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def test_the_second_interrupt_is_not_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever either is, for a minute; afterwards all is handled as it was before."""
     now = 0.0
-    monkeypatch.setattr(program.time, "monotonic", lambda: now)
-    before = [signal.getsignal(number) for number in program.ENDING]
+    monkeypatch.setattr(shell.time, "monotonic", lambda: now)
+    before = [signal.getsignal(number) for number in shell.ENDING]
     signal.signal(signal.SIGINT, signal.default_int_handler)  # nohup has it ignored
-    with program.interrupted_once():
+    with shell.interrupted_once():
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGTERM)
-        with program.undisturbed():
+        with shell.undisturbed():
             now = 61.0
             signal.raise_signal(signal.SIGTERM)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     signal.signal(signal.SIGINT, before[0])
-    assert [signal.getsignal(number) for number in program.ENDING] == before
+    assert [signal.getsignal(number) for number in shell.ENDING] == before
 
 
 def test_what_is_ignored_stays_so_and_other_threads_handle_nothing() -> None:
@@ -100,7 +100,7 @@ def test_what_is_ignored_stays_so_and_other_threads_handle_nothing() -> None:
     seen = []
 
     def elsewhere() -> None:
-        with program.interrupted_once():
+        with shell.interrupted_once():
             seen.append(signal.getsignal(signal.SIGTERM))
 
     try:
@@ -108,7 +108,7 @@ def test_what_is_ignored_stays_so_and_other_threads_handle_nothing() -> None:
         thread.start()
         thread.join()
         assert seen == [signal.getsignal(signal.SIGTERM)]
-        with program.interrupted_once():
+        with shell.interrupted_once():
             signal.raise_signal(signal.SIGHUP)
     finally:
         signal.signal(signal.SIGHUP, before)
