@@ -221,7 +221,9 @@ def own(frames: Iterable[Frame]) -> tuple[Frame, ...]:
 
 def _is_ours(path: str) -> bool:
     file = Path(path)
-    return file.parent == ROOT / "bench" or file == ROOT / "run_bench.py"
+    if file == ROOT / "run_bench.py":
+        return True
+    return file.is_relative_to(ROOT / "bench") and file.parent.name != "workloads"
 
 
 def _is_library(path: str) -> bool:

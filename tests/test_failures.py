@@ -14,7 +14,7 @@ def test_every_phase_has_words() -> None:
     """A limit says what a run was doing."""
     timed = {
         phase
-        for path in (ROOT / "bench").glob("*.py")
+        for path in (ROOT / "bench").rglob("*.py")
         for phase in re.findall(r'clock\.time\("(\w+)"\)', path.read_text())
     }
     assert len(timed) > 10

@@ -29,7 +29,7 @@ from bench.run.protocol import Executor, Home
 from bench.run.turns import check_protocol
 from bench.trial import Effort, Measured, Trial
 
-REFERENCE = Path(__file__).with_name("reference.py")
+REFERENCE = catalog.ROOT / "bench" / "reference.py"
 REFERENCE_EFFORT = Effort(steady_seconds=1.0, warmup_seconds=0.5, facts=False)
 EDITED = "the working tree changed while it was measured"
 

@@ -18,7 +18,7 @@ from bench.errors import UsageError, unknown
 from bench.pipeline import pipeline
 from bench.trial import CONSUMERS, Trial
 
-FILE = Path(__file__).resolve().parent / "claims.toml"
+FILE = catalog.ROOT / "bench" / "claims.toml"
 SIDES = ("fastest", "slowest", "sum")
 KEYS = (
     *("id", "sentence", "source", "sweep", "trial", "than", "workloads"),

@@ -18,7 +18,7 @@ from bench.plan.refusals import refusal
 from bench.plan.sweep_form import BlockForm
 from bench.trial import Effort, Trial
 
-FOLDER = Path(__file__).resolve().parent / "sweeps"
+FOLDER = catalog.ROOT / "bench" / "sweeps"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,1 +1,1 @@
-"""Does the suite tell a known slow-down from none? And the programs behind results/method."""
+"""Does the suite tell a known slow-down from none? With what results/method needs."""
