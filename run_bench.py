@@ -112,10 +112,11 @@ def run(options: argparse.Namespace) -> int:
 
 def report(options: argparse.Namespace) -> int:
     """Turn result folders into a terminal table and files."""
-    from bench.guard import history
+    from bench.commands import history
+    from bench.guard.history import holds_guards
     from bench.report.formats import FORMATS
 
-    if len(options.folders) == 1 and history.holds_guards(options.folders[0]):
+    if len(options.folders) == 1 and holds_guards(options.folders[0]):
         return history.main(options.folders[0], out=options.out, as_json=options.json)
     formats = options.format.split(",")
     for name in formats:

@@ -1,14 +1,15 @@
-"""The pipeline: every field an axis, and the one function that builds it in tf.data.
+"""The pipeline: each field is an axis, and `steps` gives the order of its steps.
 
-To add an axis: one field here, one line in `build`, and, if some combinations mean
-nothing, one line in refusal.py. The command line, the sweeps, the keys and the columns
-of the results follow from the field.
+An axis needs one field here and one line where it takes effect, in `steps` or in
+`measure/tf_data.py`. Combinations that mean nothing are refused in `plan/refusals.py`.
+The command line, the sweeps, the keys and the columns of the results follow from the
+field.
 """
 
 from __future__ import annotations
 
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from typing import Literal
 
@@ -148,129 +149,72 @@ def differences(pipeline: Pipeline) -> dict[str, object]:
     }
 
 
-def build(
-    p: Pipeline,
-    source: object,
-    decode: Callable,
-    layers: Callable,
-    *,
-    decodes: bool = True,
-    cache_path: str = "",
-    seed: int = 0,
-    repeat: bool = True,
-    drop_remainder: bool = True,
-    resample: Callable | None = None,
-) -> object:
-    """The tf.data pipeline, read top to bottom.
+@dataclass(frozen=True)
+class Step:
+    """A step of a pipeline, in the order in which data passes through it.
+
+    Attributes:
+        name: `read`, `decode`, `layers`, `decode_and_layers` (one map, as users write
+            it: a second map would be a second hand-over), `cache`, `shuffle`,
+            `resample`, `repeat`, `batch` or `prefetch`.
+        setting: What the pipeline sets for it, for a reader; empty where nothing is.
+    """
+
+    name: str
+    setting: str = ""
+
+    def __str__(self) -> str:
+        """The step as the report's trace shows it."""
+        return f"{self.name} ({self.setting})" if self.setting else self.name
+
+
+def steps(p: Pipeline, *, decodes: bool = True, repeat: bool = True) -> list[Step]:
+    """The steps of a pipeline in `tf.data`, in order.
 
     Args:
         p: The pipeline.
-        source: A dataset of raw records, already interleaved over its files.
-        decode: Record to (features, label), one example at a time.
-        layers: Features to preprocessed features; the identity in the model.
-        decodes: Whether `decode` does anything.
-        cache_path: The file prefix of a disk cache; empty for memory.
-        seed: The seed of the shuffle.
-        repeat: Endless for a steady state; once for an epoch.
-        drop_remainder: A remainder would retrace a model and bend a batch's time.
-        resample: Finite dataset to an endless one of equal class shares.
-
-    Returns:
-        A `tf.data.Dataset` of (features, label) batches.
+        decodes: Whether records have to be decoded.
+        repeat: Whether the stream is endless.
     """
-    import tensorflow as tf
-
-    from bench.measure.layers import as_written
-
-    calls = _calls(p.map_parallel_calls)
-    cache = lambda dataset: dataset.cache(cache_path)  # noqa: E731
-
-    @as_written
-    def preprocessed(decoded: object) -> tuple:
-        features, *label = _as_tuple(decoded)
-        return layers(features), *label
-
-    def decoded(dataset: tf.data.Dataset) -> tf.data.Dataset:
-        if not decodes:
-            return dataset
-        return dataset.map(
-            lambda *record: _as_tuple(decode(*record)), num_parallel_calls=calls
-        )
-
-    def endless(dataset: tf.data.Dataset) -> tf.data.Dataset:
-        if p.shuffle_buffer:
-            dataset = dataset.shuffle(p.shuffle_buffer, seed=seed)
-        if resample:
-            return resample(dataset)
-        return dataset.repeat() if repeat else dataset
-
-    def mapped(dataset: tf.data.Dataset) -> tf.data.Dataset:
-        return dataset.map(
-            as_written(lambda *decoded: preprocessed(decoded)), num_parallel_calls=calls
-        )
-
-    def both(dataset: tf.data.Dataset) -> tf.data.Dataset:
-        # One map, as users write it: a second one would be a second hand-over.
-        return dataset.map(
-            lambda *record: preprocessed(decode(*record)), num_parallel_calls=calls
-        )
-
-    def batched(dataset: tf.data.Dataset) -> tf.data.Dataset:
-        return dataset.batch(p.batch_size, drop_remainder=drop_remainder)
-
-    dataset = cache(source) if p.cache == "raw" else source
-    maps = p.placement == "dataset"
+    decode = [Step("decode", _parallel(p.map_parallel_calls))] if decodes else []
+    layers = [Step("layers", _parallel(p.map_parallel_calls))]
+    both = [Step("decode_and_layers", layers[0].setting)] if decodes else layers
+    layers = layers if p.placement == "dataset" else []
+    cache = [Step("cache", p.cache_storage)]
+    batch = [Step("batch", str(p.batch_size))]
+    endless = [Step("repeat")] if repeat else []
+    drawn = [Step("resample", p.resample)] if p.resample != "none" else endless
+    if p.shuffle_buffer:
+        drawn = [Step("shuffle", str(p.shuffle_buffer)), *drawn]
+    order = [Step("read", _files(p))]
+    if p.cache == "raw":
+        order += cache
     if p.cache == "decoded":
-        dataset, decodes = cache(decoded(dataset)), False
-    if p.cache == "mapped":
-        # Behind an endless repeat a cache is never complete and never serves, so here
-        # the repeat comes after it; shuffling comes after too, or it would be frozen.
-        if p.order == "map_batch":
-            dataset = batched(endless(cache((both if decodes else mapped)(dataset))))
-        else:
-            dataset = cache(mapped(batched(decoded(dataset))))
-            dataset = dataset.repeat() if repeat else dataset
-    elif maps and p.order == "map_batch":
-        dataset = batched((both if decodes else mapped)(endless(dataset)))
+        order += [*decode, *cache]
+        decode, both = [], layers
+    # Behind an endless repeat a cache is never complete and never serves, so the repeat
+    # comes after it; shuffling comes after it too, or the order would be frozen.
+    if p.cache == "mapped" and p.order == "map_batch":
+        order += [*both, *cache, *drawn, *batch]
+    elif p.cache == "mapped":
+        order += [*decode, *batch, *layers, *cache, *endless]
+    elif p.placement == "dataset" and p.order == "map_batch":
+        order += [*drawn, *both, *batch]
     else:
-        dataset = batched(decoded(endless(dataset)))
-        dataset = mapped(dataset) if maps else dataset
-    if p.prefetch:
-        dataset = dataset.prefetch(_calls(p.prefetch))
-    return dataset.with_options(options(p))
+        order += [*drawn, *decode, *batch, *layers]
+    return order + ([Step("prefetch", str(p.prefetch))] if p.prefetch else [])
 
 
-def _as_tuple(decoded: object) -> tuple:
-    """What `decode` returned: a record without a label may be its features alone."""
-    return decoded if isinstance(decoded, tuple) else (decoded,)
+def _parallel(calls: Calls) -> str:
+    return f"{calls} at a time" if calls else ""
 
 
-def options(p: Pipeline) -> object:
-    """The `tf.data.Options` of a pipeline; nothing is left to a default that moves."""
-    import tensorflow as tf
-
-    options = tf.data.Options()
-    options.deterministic = p.deterministic
-    options.experimental_optimization.apply_default_optimizations = (
-        p.rewrites == "default"
-    )
-    options.experimental_slack = p.slack
-    options.experimental_warm_start = False
-    if p.threadpool_size:
-        options.threading.private_threadpool_size = p.threadpool_size
-    return options
-
-
-def interleave(p: Pipeline, files: object, read: Callable) -> object:
-    """Records of many files: `read(path, label)` gives one file's dataset."""
-    calls = _calls(p.interleave_parallel_calls)
-    return files.interleave(
-        read,
-        cycle_length=p.interleave_cycle_length,
-        block_length=p.interleave_block_length,
-        num_parallel_calls=calls,
-        deterministic=p.deterministic if calls else None,  # else TensorFlow warns
-    )
+def _files(p: Pipeline) -> str:
+    """How files are read, where anything differs from one after the other."""
+    if p.interleave_cycle_length == 1 and not p.interleave_parallel_calls:
+        return ""
+    calls = _parallel(p.interleave_parallel_calls)
+    return f"{p.interleave_cycle_length} files open" + (f", {calls}" if calls else "")
 
 
 def prepared(p: Pipeline) -> int:
@@ -291,9 +235,3 @@ def prepared(p: Pipeline) -> int:
 def with_axes(pipeline: Pipeline, settings: Mapping[str, object]) -> Pipeline:
     """The pipeline with some axes set."""
     return replace(pipeline, **settings)
-
-
-def _calls(value: Calls) -> int | None:
-    import tensorflow as tf
-
-    return tf.data.AUTOTUNE if value == "autotune" else value or None

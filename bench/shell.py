@@ -20,6 +20,8 @@ BAD_USE = 2
 ROOT = Path(__file__).resolve().parent.parent
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 AGAIN_SECONDS = 60.0  # no end takes as long
+# The start of the program: all processes that it starts have the same one.
+STARTED = os.environ.get("FEEDRATE_STARTED") or str(time.time_ns())
 # Where its repository is, as git tells its hooks: `git rev-parse --local-env-vars`.
 OF_A_REPOSITORY = (
     *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_CONFIG"),

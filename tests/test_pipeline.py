@@ -11,7 +11,8 @@ from bench import pipeline as pipelines
 from bench.catalog import Entry
 from bench.errors import UsageError
 from bench.measure.graph import executed_graph
-from bench.pipeline import AXES, STRATEGIES, Pipeline, build, interleave
+from bench.measure.tf_data import build, interleave
+from bench.pipeline import AXES, STRATEGIES, Pipeline
 from bench.plan.refusals import refusal
 
 WORDS = {

@@ -15,6 +15,7 @@ from bench.errors import UsageError, unknown
 from bench.plan import plan, screening, sweeps
 from bench.plan.plan import Plan
 from bench.run import executors, rounds
+from bench.run.prepare import prepare_inputs
 from bench.run.progress import Progress, counted, plural, spoken
 from bench.trial import Effort, Run
 
@@ -43,7 +44,7 @@ def main(options: argparse.Namespace) -> Path | None:
         executor = executors.executor()
         try:
             print("Making inputs and checking layers ...", file=sys.stderr)
-            made = replace(plan.prepare(made, executor), notes=[])
+            made = replace(prepare_inputs(made, executor), notes=[])
             plan.save(made, folder)
             begun = True
             announce(made, folder, kept)

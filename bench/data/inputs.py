@@ -20,7 +20,7 @@ import platformdirs
 from bench.catalog import Entry
 from bench.errors import UsageError
 from bench.pipeline import Pipeline
-from bench.run.protocol import STARTED
+from bench.shell import STARTED
 from bench.trial import InputPart
 
 SEED = 20

@@ -24,12 +24,9 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from bench import catalog
 from bench.analysis.table import machine_labels
 from bench.errors import UsageError
 from bench.guard.record import Guarded
-from bench.report import figure, png
-from bench.text import visible
 
 SCHEMA = 1
 FILE = "history.jsonl"
@@ -55,47 +52,6 @@ class _Line(msgspec.Struct):
 
 class _Version(msgspec.Struct):
     schema: int
-
-
-def main(
-    path: str | Path, *, out: str | Path | None = None, as_json: bool = False
-) -> int:
-    """Print the changes in a history file and draw it as `history.png`.
-
-    Args:
-        path: The file.
-        out: The folder of the figure; that of the file if not given.
-        as_json: Print every row and change as JSON, and draw nothing.
-
-    Raises:
-        UsageError: The file cannot be read, or the figure not be written.
-    """
-    guards, notes = read(path)
-    frame = table(guards)
-    found = changes(frame)
-    if as_json:
-        rows = {"history": frame, "changes": found}
-        spelled = {
-            name: json.loads(rows[name].to_json(orient="records", date_format="iso"))
-            for name in rows
-        }
-        print(json.dumps(spelled | {"notes": notes}, indent=2))
-        return 0
-    for line in [*notes, *_said(frame, found, len(guards))]:
-        print(line)
-    drawn = catalog.load(catalog.entries("plots")["history"]).draw_guards(frame)
-    if drawn is not None:
-        target = Path(out or Path(path).parent) / "history.png"
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            png.write(figure.vector(drawn), target)
-        except OSError as error:
-            raise UsageError(
-                f"Cannot write '{target}': {error.strerror}. Name another folder with "
-                "--out."
-            ) from error
-        print(f"Figure: {target}")
-    return 0
 
 
 def holds_guards(path: str | Path) -> bool:
@@ -259,25 +215,6 @@ def change_points(logs: np.ndarray) -> list[int]:
         if abs(logs[start:after].mean() - logs[before:start].mean())
         >= np.log1p(LEAST_CHANGE)
     ]
-
-
-def _said(frame: pd.DataFrame, found: pd.DataFrame, guards: int) -> list[str]:
-    """A line of what there is, and one a change."""
-    known = frame[frame["ratio"] > 0]
-    trials = known.groupby(["machine", "key"]).ngroups
-    lines = [
-        f"{guards} guard runs; {len(known)} figures of {trials} trials over a "
-        f"reference; {len(found)} changes of level."
-    ]
-    for change in found.to_dict("records"):
-        lines.append(
-            f"{visible(change['key'], 160)}: {100 * change['change']:+.1f} % from "
-            f"{change['started']:%Y-%m-%d} on, {visible(change['head'], 80)} first; "
-            f"{change['runs']} runs at that level."
-        )
-    if known.empty and len(frame):
-        lines.append("No reference workload was measured, so nothing can be followed.")
-    return lines
 
 
 def _decode(line: bytes, number: int, path: Path) -> Guarded:

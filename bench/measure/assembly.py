@@ -14,7 +14,8 @@ from bench.data.inputs import CHECKED_EXAMPLES, Inputs
 from bench.measure import check, class_labels, consumers, resampling, sources
 from bench.measure.layers import alone, apply_layers, as_written, supports_jit
 from bench.measure.rhythm import Rhythm, rhythm, scattered
-from bench.pipeline import Pipeline, build
+from bench.measure.tf_data import build
+from bench.pipeline import Pipeline
 
 
 @dataclass

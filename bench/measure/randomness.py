@@ -20,7 +20,8 @@ from bench.measure.layers import (
     repeats,
     to_numpy,
 )
-from bench.pipeline import Pipeline, build
+from bench.measure.tf_data import build
+from bench.pipeline import Pipeline
 
 COPIES = 64
 SHARING = 8  # copies in each of as many calls, which show what a batch shares

@@ -9,7 +9,8 @@ from tensorflow.python.data.experimental.ops import testing
 
 from bench.catalog import Entry
 from bench.data.inputs import Inputs
-from bench.pipeline import Pipeline, interleave
+from bench.measure.tf_data import interleave
+from bench.pipeline import Pipeline
 
 COUNTED = 16  # records at a time
 

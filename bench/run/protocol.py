@@ -18,15 +18,13 @@ import msgspec
 from bench import failures
 from bench.catalog import ROOT
 from bench.errors import UsageError
+from bench.shell import STARTED
 from bench.trial import Effort, Failure, Trial
 
 GRACE_SECONDS = 10.0  # beyond a budget that is nearly over: a run may just have begun
 
 # TensorFlow prints these lines on every machine without a GPU.
 CHATTER = re.compile(r"absl::InitializeLog|oneDNN custom op|cudart_stub|cuInit")
-
-# Of this start of the program, the same in all processes that it starts.
-STARTED = os.environ.get("FEEDRATE_STARTED") or str(time.time_ns())
 
 
 class CannotStart(UsageError):

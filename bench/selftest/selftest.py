@@ -31,7 +31,7 @@ from bench.guard import estimate
 from bench.plan import sweeps
 from bench.run import rounds
 from bench.run.executors import executor
-from bench.selftest import comparison, criteria, overhead
+from bench.selftest import comparison, criteria, injection, overhead
 from bench.selftest.comparison import Case
 from bench.selftest.criteria import RULES, Bar, Comparison, judged
 
@@ -161,17 +161,18 @@ def _told_of(one: Comparison) -> str:
 
 def operation(microseconds: float = OPERATION, pairs: int = 400) -> Bar:
     """Whether what is injected takes as long as it says."""
-    told = [_told("operation", microseconds, pairs) for _ in range(PROCESSES)]
-    ratios = [estimate.centre(one["ratios"]) for one in told]
+    arguments = "operation", microseconds, pairs, injection.LEAST
+    answers = [_clockwork(*arguments) for _ in range(PROCESSES)]
+    ratios = [estimate.centre(answer["ratios"]) for answer in answers]
     name = f"operation of {microseconds:g} us against what it says"
     return _near(name, ratios, OPERATION_BIAS)
 
 
 def bias(microseconds: float, pairs: int = 60) -> Bar:
     """The drain against one written by hand, at batches of this length."""
-    told = [_told("drain", microseconds, pairs) for _ in range(PROCESSES)]
-    ratios = [np.exp(estimate.centre(np.log(one["ratios"]))) for one in told]
-    length = np.median([one["microseconds"] for one in told])
+    answers = [_clockwork("drain", microseconds, pairs) for _ in range(PROCESSES)]
+    ratios = [np.exp(estimate.centre(np.log(answer["ratios"]))) for answer in answers]
+    length = np.median([answer["microseconds"] for answer in answers])
     name = f"drain against hand-written, batches of {length:.0f} us"
     return _near(name, ratios, BIAS[microseconds])
 
@@ -187,23 +188,18 @@ def _near(name: str, ratios: Sequence[float], most: float) -> Bar:
     )
 
 
-def _told(what: str, microseconds: float, pairs: int) -> dict:
+def _clockwork(what: str, microseconds: float, pairs: int, *least: float) -> dict:
+    """The JSON that a command of `bench.measure.clockwork` prints."""
+    arguments = map(str, (what, microseconds, pairs, *least))
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "bench.measure.bias",
-            what,
-            str(microseconds),
-            str(pairs),
-        ],
+        [sys.executable, "-m", "bench.measure.clockwork", *arguments],
         capture_output=True,
         text=True,
         cwd=ROOT,
         check=False,
     )
     if done.returncode:
-        raise RuntimeError(f"bench.measure.bias {what} failed:\n{done.stderr}")
+        raise RuntimeError(f"bench.measure.clockwork {what} failed:\n{done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
 
 

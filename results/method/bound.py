@@ -26,6 +26,7 @@ from bench.commands import run
 from bench.plan import plan
 from bench.plan.sweeps import Block, Sweep
 from bench.run import executors
+from bench.run.prepare import prepare_inputs
 from bench.trial import Effort
 
 HERE = Path(__file__).resolve().parent
@@ -69,7 +70,7 @@ def measure(options: argparse.Namespace) -> None:
     with store.locked(options.folder):
         kept, _ = store.load(options.folder)
         try:
-            made = replace(plan.prepare(made, executor), notes=[])
+            made = replace(prepare_inputs(made, executor), notes=[])
             plan.save(made, options.folder)
             run.announce(made, options.folder)
             run.sweep(made, options.folder, executor, kept)

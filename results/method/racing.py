@@ -28,6 +28,7 @@ from bench.commands import run
 from bench.plan import plan, sweeps
 from bench.run import executors
 from bench.run import rounds as runner
+from bench.run.prepare import prepare_inputs
 from bench.run.progress import spoken
 from bench.trial import Effort, Run
 
@@ -99,7 +100,7 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, object]:
     made = replace(made, trials=some, effort=_shortened(effort, len(some), options))
     executor = executors.executor()
     try:
-        made = plan.prepare(made, executor)
+        made = prepare_inputs(made, executor)
         executor.stop()
         folder = options.folder / name
         print(f"{name}: {len(made.trials)} trials, {spoken(made.seconds)} planned")

@@ -12,6 +12,7 @@ import pytest
 
 from bench import catalog, store
 from bench.analysis import table as tables
+from bench.commands.history import main as print_history
 from bench.errors import UsageError
 from bench.guard import history
 from bench.guard.record import Guarded, Row
@@ -298,19 +299,19 @@ def test_a_history_is_printed_and_drawn(tmp_path, capsys):
     for one in guards(stepped(1, 25, 12)):
         history.append(path, one)
     assert history.holds_guards(path)
-    assert history.main(path) == 0
+    assert print_history(path) == 0
     assert capsys.readouterr().out.splitlines() == [
         "37 guard runs; 37 figures of 1 trials over a reference; 1 changes of level.",
         "prose: +5.1 % from 2025-01-26 on, commit 25 first; 12 runs at that level.",
         f"Figure: {tmp_path}/history.png",
     ]
     assert (tmp_path / "history.png").read_bytes().startswith(b"\x89PNG")
-    assert history.main(path, as_json=True) == 0
+    assert print_history(path, as_json=True) == 0
     found = json.loads(capsys.readouterr().out)
     assert len(found["history"]) == 37
     assert found["changes"][0]["head"] == "commit 25"
     with pytest.raises(UsageError) as error:
-        history.main(path, out=path)
+        print_history(path, out=path)
     assert str(error.value) == (
         f"Cannot write '{path}/history.png': File exists. Name another folder with "
         "--out."
@@ -320,7 +321,7 @@ def test_a_history_is_printed_and_drawn(tmp_path, capsys):
 def test_a_history_without_a_reference_says_so(tmp_path, capsys):
     path = tmp_path / "history.jsonl"
     history.append(path, guarded(reference=None))
-    assert history.main(path) == 0
+    assert print_history(path) == 0
     assert capsys.readouterr().out.splitlines() == [
         "1 guard runs; 0 figures of 0 trials over a reference; 0 changes of level.",
         "No reference workload was measured, so nothing can be followed.",

@@ -17,7 +17,8 @@ from bench.measure.activity import (
     seconds_by_kind,
     shares,
 )
-from bench.pipeline import Pipeline, options
+from bench.measure.tf_data import options
+from bench.pipeline import Pipeline
 
 EXAMPLE = tf.train.Example(
     features=tf.train.Features(

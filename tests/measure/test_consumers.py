@@ -9,7 +9,8 @@ import pytest
 import tensorflow as tf
 
 from bench.measure import consumers
-from bench.pipeline import Pipeline, options
+from bench.measure.tf_data import options
+from bench.pipeline import Pipeline
 
 CPU = "/CPU:0"
 

@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 
 from bench.measure.graph import cache_facts, elements_bytes, executed_graph
-from bench.pipeline import Pipeline, build
+from bench.measure.tf_data import build
+from bench.pipeline import Pipeline
 
 
 def pulled(

@@ -5,7 +5,8 @@ import tensorflow as tf
 
 from bench import catalog
 from bench.measure import assembly, consumers
-from bench.pipeline import Pipeline, options
+from bench.measure.tf_data import options
+from bench.pipeline import Pipeline
 from bench.plan.refusals import HELD, refusal
 
 PROSE = catalog.find("prose")

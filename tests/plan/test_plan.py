@@ -2,6 +2,7 @@
 
 import errno
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from bench import machine
 from bench.errors import UsageError
 from bench.plan import plan, sweeps
 from bench.run.executors import Outcome
+from bench.run.prepare import prepare_inputs
 from bench.run.protocol import GRACE_SECONDS
 from bench.trial import Effort, Failure, Trial
 
@@ -191,19 +193,19 @@ def test_without_a_gpu_its_trials_are_said_to_be_not_testable(
 def test_inputs_are_prepared_once_for_the_largest_batch() -> None:
     """One process for each set of inputs; the first round has the server then."""
     made, fake = planned(batch_size=(16, 64, 32)), Fake(TRAITS)
-    assert plan.prepare(made, fake) == made
+    assert prepare_inputs(made, fake) == made
     assert [trial.pipeline.batch_size for trial in fake.asked] == [64]
     assert fake.running
 
 
 def test_a_batch_of_more_than_there_is_is_refused() -> None:
     """With both numbers; where nothing else is left, it is an error."""
-    made = plan.prepare(planned(batch_size=(64, 128)), Fake(TRAITS))
+    made = prepare_inputs(planned(batch_size=(64, 128)), Fake(TRAITS))
     assert [trial.pipeline.batch_size for trial in made.trials] == [64]
     reason = "batch_size=128 is more than its 64 examples"
     assert made.refused == {"prices[batch_size=128]": reason}
     with pytest.raises(UsageError) as caught:
-        plan.prepare(planned(batch_size=(128,)), Fake(TRAITS))
+        prepare_inputs(planned(batch_size=(128,)), Fake(TRAITS))
     assert str(caught.value) == (
         f"Nothing is left to run:\n  prices[batch_size=128]: {reason}"
     )
@@ -212,7 +214,7 @@ def test_a_batch_of_more_than_there_is_is_refused() -> None:
 def test_layers_that_do_not_compile_are_refused_with_jit() -> None:
     """In the model; elsewhere the model's own step is compiled."""
     made = planned(placement=("model",), jit=("off", "on", "auto"))
-    made = plan.prepare(made, Fake(TRAITS))
+    made = prepare_inputs(made, Fake(TRAITS))
     assert [trial.pipeline.jit for trial in made.trials] == ["off", "auto"]
     assert made.refused == {
         "prices[placement=model,jit=on]": (
@@ -220,7 +222,7 @@ def test_layers_that_do_not_compile_are_refused_with_jit() -> None:
         )
     }
     made = planned(placement=("model",), jit=("on",))
-    assert plan.prepare(made, Fake({**TRAITS, "supports_jit": True})) == made
+    assert prepare_inputs(made, Fake({**TRAITS, "supports_jit": True})) == made
 
 
 @pytest.mark.parametrize(
@@ -246,7 +248,7 @@ def test_a_workload_that_cannot_be_made_is_an_error(
     """Whatever the cause."""
     fake = Fake(answer)
     with pytest.raises(UsageError) as caught:
-        plan.prepare(planned(), fake)
+        prepare_inputs(planned(), fake)
     assert str(caught.value) == message
 
 
@@ -259,7 +261,7 @@ def test_trials_of_other_inputs_are_prepared_apart() -> None:
         factory.trial(workload="resizing"),
     ]
     fake = Fake(TRAITS)
-    plan.prepare(replace(planned(), trials=trials), fake)
+    prepare_inputs(replace(planned(), trials=trials), fake)
     assert {trial.key for trial in fake.asked} == {
         "rescaling[prefetch=2]",
         "rescaling[image_size=96]",
@@ -280,7 +282,7 @@ def test_labels_are_looked_at_once_where_they_are_resampled() -> None:
         )
     ]
     fake = Fake(TRAITS)
-    plan.prepare(replace(planned(), trials=trials), fake)
+    prepare_inputs(replace(planned(), trials=trials), fake)
     asked = [(t.pipeline.resample, t.pipeline.placement) for t in fake.asked]
     assert asked == [("none", "offline"), ("split", "dataset"), ("split", "offline")]
 
@@ -290,7 +292,7 @@ def test_files_that_stay_in_memory_are_not_measured_as_cold() -> None:
     warm = factory.trial(workload="record_shards", unit="epoch")
     cold = factory.trial(workload="record_shards", unit="epoch", storage="cold")
     fake = Fake({**TRAITS, "warm": "they stay"})
-    made = plan.prepare(replace(planned(), trials=[warm, cold]), fake)
+    made = prepare_inputs(replace(planned(), trials=[warm, cold]), fake)
     assert (made.trials, made.refused) == ([warm], {cold.key: "they stay"})
     assert len(fake.asked) == 2
 
@@ -303,7 +305,7 @@ def test_preparing_ends_with_the_budget_too(
     monkeypatch: pytest.MonkeyPatch, budget_seconds: float, limit: float
 ) -> None:
     """A build() that hangs would else take the whole limit."""
-    monkeypatch.setattr(plan.time, "monotonic", lambda: 7.0)
+    monkeypatch.setattr(time, "monotonic", lambda: 7.0)
     limits: list[float] = []
 
     class Limited(Fake):
@@ -316,5 +318,5 @@ def test_preparing_ends_with_the_budget_too(
             return super().execute(verb, trial, effort, seed)
 
     made = replace(planned(), budget_seconds=budget_seconds)
-    plan.prepare(made, Limited(TRAITS))
+    prepare_inputs(made, Limited(TRAITS))
     assert limits == [limit]

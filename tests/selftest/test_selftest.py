@@ -215,7 +215,7 @@ def test_what_is_measured_is_told_whatever_ends_it(
             raise KeyboardInterrupt
 
     def operation() -> Bar:
-        raise RuntimeError("bench.measure.bias operation failed:\nno memory")
+        raise RuntimeError("bench.measure.clockwork operation failed:\nno memory")
 
     monkeypatch.setattr(selftest, "compare", compare)
     monkeypatch.setattr(selftest, "operation", operation)

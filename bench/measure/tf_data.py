@@ -1,0 +1,113 @@
+"""A pipeline in tf.data: the steps of `pipeline.steps`, built one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from bench.measure.layers import as_written
+from bench.pipeline import Calls, Pipeline, steps
+
+
+def build(
+    p: Pipeline,
+    source: tf.data.Dataset,
+    decode: Callable,
+    layers: Callable,
+    *,
+    decodes: bool = True,
+    cache_path: str = "",
+    seed: int = 0,
+    repeat: bool = True,
+    drop_remainder: bool = True,
+    resample: Callable | None = None,
+) -> tf.data.Dataset:
+    """Build a pipeline: one loop over its steps.
+
+    Args:
+        p: The pipeline.
+        source: A dataset of raw records, already interleaved over its files.
+        decode: Record to (features, label), one example at a time.
+        layers: Features to preprocessed features; the identity in the model.
+        decodes: Whether `decode` does anything.
+        cache_path: The file prefix of a disk cache; empty for memory.
+        seed: The seed of the shuffle.
+        repeat: Endless for a steady state; once for an epoch.
+        drop_remainder: A remainder would retrace a model and bend a batch's time.
+        resample: Finite dataset to an endless one of equal class shares.
+
+    Returns:
+        A dataset of (features, label) batches.
+    """
+
+    @as_written
+    def preprocessed(decoded: object) -> tuple:
+        features, *label = _as_tuple(decoded)
+        return layers(features), *label
+
+    @as_written
+    def of_decoded(*decoded: object) -> tuple:
+        return preprocessed(decoded)
+
+    def mapped(function: Callable) -> Callable:
+        calls = _calls(p.map_parallel_calls)
+        return lambda dataset: dataset.map(function, num_parallel_calls=calls)
+
+    apply = {
+        "read": lambda dataset: dataset,
+        "decode": mapped(lambda *record: _as_tuple(decode(*record))),
+        "layers": mapped(of_decoded),
+        "decode_and_layers": mapped(lambda *record: preprocessed(decode(*record))),
+        "cache": lambda dataset: dataset.cache(cache_path),
+        "shuffle": lambda dataset: dataset.shuffle(p.shuffle_buffer, seed=seed),
+        "resample": resample,
+        "repeat": lambda dataset: dataset.repeat(),
+        "batch": lambda d: d.batch(p.batch_size, drop_remainder=drop_remainder),
+        "prefetch": lambda dataset: dataset.prefetch(_calls(p.prefetch)),
+    }
+    dataset = source
+    for step in steps(p, decodes=decodes, repeat=repeat):
+        dataset = apply[step.name](dataset)
+    return dataset.with_options(options(p))
+
+
+def options(p: Pipeline) -> tf.data.Options:
+    """The `tf.data.Options` of a pipeline; nothing is left to a default that moves."""
+    options = tf.data.Options()
+    options.deterministic = p.deterministic
+    options.experimental_optimization.apply_default_optimizations = (
+        p.rewrites == "default"
+    )
+    options.experimental_slack = p.slack
+    options.experimental_warm_start = False
+    if p.threadpool_size:
+        options.threading.private_threadpool_size = p.threadpool_size
+    return options
+
+
+def interleave(p: Pipeline, files: tf.data.Dataset, read: Callable) -> tf.data.Dataset:
+    """Records of many files.
+
+    Args:
+        p: The pipeline.
+        files: A dataset of (path, label).
+        read: `read(path, label)` gives the dataset of one file.
+    """
+    calls = _calls(p.interleave_parallel_calls)
+    return files.interleave(
+        read,
+        cycle_length=p.interleave_cycle_length,
+        block_length=p.interleave_block_length,
+        num_parallel_calls=calls,
+        deterministic=p.deterministic if calls else None,  # else TensorFlow warns
+    )
+
+
+def _as_tuple(decoded: object) -> tuple:
+    """What `decode` returned: a record without a label may be its features alone."""
+    return decoded if isinstance(decoded, tuple) else (decoded,)
+
+
+def _calls(value: Calls) -> int | None:
+    return tf.data.AUTOTUNE if value == "autotune" else value or None
