@@ -18,7 +18,7 @@ try:
     from bench.commands import guard as guarding
     from bench.trial import CONSUMERS, UNITS, Effort
 except ModuleNotFoundError as missing:  # another Python than that of the packages
-    sys.exit(shell.without(missing))
+    sys.exit(shell.report_missing_package(missing))
 
 # Three minutes with its report, also where the machine is shared: what is cut, says so.
 MAIN_JOB = ("run", "quick", "--budget", "160s")
@@ -58,7 +58,7 @@ def _ended(options: argparse.Namespace) -> int:
         shell.reader_left(sys.stdout)
         return READER_LEFT
     except ModuleNotFoundError as missing:
-        return shell.without(missing)
+        return shell.report_missing_package(missing)
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         _annotate(str(error))
@@ -316,6 +316,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.stderr = sys.stderr and shell.Leavable(sys.stderr)  # None where it is closed
+    sys.stderr = sys.stderr and shell.PipeSafeStream(
+        sys.stderr
+    )  # None where it is closed
     with shell.interrupted_once():
         sys.exit(main(sys.argv[1:]))

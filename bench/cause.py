@@ -92,7 +92,7 @@ class Cause:
     stage: str = ""
 
 
-def of(
+def innermost(
     error: BaseException,
     layers: Iterable[str] = (),
     made: Callable[[str], Sequence[Frame]] = lambda op: (),
@@ -109,12 +109,12 @@ def of(
     frames = cause.frames
     if not frames and not isinstance(error, SyntaxError):  # which has its place
         walked = traceback.walk_tb(error.__traceback__)
-        frames = own(
+        frames = user_frames(
             Frame(frame.f_code.co_filename, line, frame.f_code.co_name)
             for frame, line in walked
         )
     if not frames and cause.op:
-        frames = own(made(cause.op))
+        frames = user_frames(made(cause.op))
     return replace(cause, layer=layer, frames=frames)
 
 
@@ -129,13 +129,13 @@ def read(type_: str, text: str) -> Cause:
         cause = Cause(
             type=(found.get("type") or cause.type).rpartition(".")[2],
             message=_outdented(found["message"] or ""),
-            frames=cause.frames + own(frames),
+            frames=cause.frames + user_frames(frames),
             layer=found.get("layer") or cause.layer,
             op=found.get("op") or _op(cause.message) or cause.op,
             stage=_stage(found.get("stage") or "") or cause.stage,
         )
     if cause.message.startswith(CUT):  # an earlier version stored no more of it
-        frames = cause.frames + own(_frames(cause.message))
+        frames = cause.frames + user_frames(_frames(cause.message))
         return replace(cause, message="its cause was cut off", frames=frames)
     return replace(
         cause, message=_cleaned(cause.message), op=_op(cause.message) or cause.op
@@ -147,7 +147,7 @@ def wrapped(text: str) -> bool:
     return text.startswith(CUT) or _wrapper(text) is not None
 
 
-def spelled(cause: Cause, otherwise: str = "") -> str:
+def sentence(cause: Cause, otherwise: str = "") -> str:
     """The cause as text: a first line that says it all, then what else the error says.
 
     The first line ends with the place: the user's file and line; where no line of the
@@ -211,7 +211,7 @@ def _layer(op: str, layers: Iterable[str]) -> str:
     return next((n for n in layers if re.sub(r"(_\d+)+$", "", n) in scopes), "")
 
 
-def own(frames: Iterable[Frame]) -> tuple[Frame, ...]:
+def user_frames(frames: Iterable[Frame]) -> tuple[Frame, ...]:
     """Those in files of the user, after the last one of this program's own code."""
     frames = list(frames)
     ours = [place for place, frame in enumerate(frames) if _is_ours(frame.path)]

@@ -45,7 +45,7 @@ CRASHES = frozenset(
 LOST = "the fork server is gone"
 
 
-def spelled(failure: Failure, *, whole: bool = False) -> str:
+def sentence(failure: Failure, *, whole: bool = False) -> str:
     """`ValueError in adapt: no such column (mine.py, line 12, in build)`.
 
     Args:
@@ -60,7 +60,7 @@ def spelled(failure: Failure, *, whole: bool = False) -> str:
     return f"{failure.type}{where}: {message}"
 
 
-def late(seconds: float, phase: str, option: str) -> Failure:
+def timeout(seconds: float, phase: str, option: str) -> Failure:
     """The failure of a run that was stopped by a limit.
 
     Args:
@@ -106,4 +106,4 @@ def readable(failure: Failure) -> Failure:
     if not cause.wrapped(failure.message):
         return failure
     read = cause.read(failure.type, failure.message)
-    return replace(failure, type=read.type, message=cause.spelled(read))
+    return replace(failure, type=read.type, message=cause.sentence(read))

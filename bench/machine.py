@@ -207,7 +207,7 @@ def _output(*command: str) -> str:
             capture_output=True,
             text=True,
             timeout=20,
-            env=shell.outside_hooks(),
+            env=shell.environment_outside_hooks(),
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""  # no such tool here: what it would tell is then unknown

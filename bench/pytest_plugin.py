@@ -22,7 +22,7 @@ import pytest
 
 if TYPE_CHECKING:
     from bench.guard.live import Wanted
-    from bench.guard.record import Guarded
+    from bench.guard.record import GuardResult
     from bench.guard.settings import Settings
 
 NOT_PARALLEL = (
@@ -37,7 +37,7 @@ NOT_DISABLED = (
 
 
 @pytest.fixture
-def guard_workload(request: pytest.FixtureRequest) -> Callable[..., Guarded]:
+def guard_workload(request: pytest.FixtureRequest) -> Callable[..., GuardResult]:
     """Compare a workload of the checked-out code with the same at another ref, live.
 
     Call it with `(workload, *, against_ref, threshold=None, budget_seconds=None,
@@ -47,8 +47,8 @@ def guard_workload(request: pytest.FixtureRequest) -> Callable[..., Guarded]:
     [tool.feedrate.guard], or the guard's own); the most seconds to take; whether a test
     may be skipped, rather than fail, where it could not tell.
 
-    It returns the `bench.guard.record.Guarded`; anything but `held` is a failure, or
-    for unknown with `unknown_passes` a skip, so that it is seen.
+    The result is a `bench.guard.record.GuardResult`. Anything but `held` is a failure;
+    an unknown with `unknown_passes` is a skip, so that it is seen.
     """
     refused = _refused(request.config)
     if refused:
@@ -61,7 +61,7 @@ def guard_workload(request: pytest.FixtureRequest) -> Callable[..., Guarded]:
         threshold: float | None = None,
         budget_seconds: float | None = None,
         unknown_passes: bool = False,
-    ) -> Guarded:
+    ) -> GuardResult:
         from bench import shell
         from bench.errors import UsageError
         from bench.guard import live
@@ -121,14 +121,14 @@ def _wanted(
     return live.wanted(names, thresholds=settings.thresholds, **given)
 
 
-def _record(node: pytest.Item, found: Guarded) -> None:
+def _record(node: pytest.Item, found: GuardResult) -> None:
     """Each ratio into pytest's own JUnit report."""
     for row in found.rows:
         told = f"{row.ratio} ({row.low} to {row.high}), {row.verdict}"
         node.user_properties.append((f"{row.key} {row.metric}", told))
 
 
-def _text(found: Guarded, code: int) -> str:
+def _text(found: GuardResult, code: int) -> str:
     from bench.console import Console
     from bench.guard import output
 

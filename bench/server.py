@@ -23,7 +23,7 @@ from typing import IO
 # draws: a sixth of the server's start. Only Keras does without: a user's file may not.
 sys.modules["matplotlib"] = None
 from bench import worker  # noqa: E402  TensorFlow and Keras, before any fork
-from bench.run.protocol import end_forked  # noqa: E402
+from bench.run.protocol import kill_run  # noqa: E402
 from bench.run.turns import PROTOCOL  # noqa: E402
 
 del sys.modules["matplotlib"]
@@ -119,7 +119,7 @@ def _ended(child: int) -> int:
 def _kill(children: dict[int, tuple[int, int]]) -> None:
     """The runner went away, or is done: what still runs is of no use to anybody."""
     for child, _ in children.values():
-        end_forked(child)
+        kill_run(child)
         os.waitpid(child, 0)
 
 

@@ -38,11 +38,15 @@ def command(*arguments: object) -> str:
     Args:
         arguments: The verb and what follows it.
     """
-    words = [shown(sys.executable), shown(ROOT / "run_bench.py"), *map(str, arguments)]
+    words = [
+        short_path(sys.executable),
+        short_path(ROOT / "run_bench.py"),
+        *map(str, arguments),
+    ]
     return shlex.join(words)
 
 
-def shown(path: str | Path) -> str:
+def short_path(path: str | Path) -> str:
     """A path, relative to the working folder where that is shorter.
 
     Links are not followed: an interpreter is what its folder makes of it.
@@ -52,7 +56,7 @@ def shown(path: str | Path) -> str:
     return near if len(near) < len(whole) else whole
 
 
-def outside_hooks() -> dict[str, str]:
+def environment_outside_hooks() -> dict[str, str]:
     """The environment of a git that is to find the repository by its folder alone.
 
     In a hook it would mean the hook's own, and write that one's index.
@@ -84,7 +88,7 @@ def interrupted_once() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def undisturbed() -> Iterator[None]:
+def ignoring_signals() -> Iterator[None]:
     """Within, Ctrl-C, SIGTERM and SIGHUP do nothing, nor in what is started there."""
     with _handled(signal.SIG_IGN):
         yield
@@ -108,7 +112,7 @@ def _handled(handler: Callable | signal.Handlers) -> Iterator[None]:
             signal.signal(number, usual)
 
 
-class Leavable:
+class PipeSafeStream:
     """A text stream whose reader may leave, as `head` does, and the work goes on."""
 
     def __init__(self, stream: IO[str]) -> None:
@@ -149,7 +153,7 @@ def reader_left(stream: IO[str]) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def without(missing: ModuleNotFoundError) -> int:
+def report_missing_package(missing: ModuleNotFoundError) -> int:
     """Say what to do where a package is not installed; returns the exit code.
 
     Raises:
@@ -158,10 +162,11 @@ def without(missing: ModuleNotFoundError) -> int:
     package = (missing.name or "").partition(".")[0]
     if package in ("", "bench"):
         raise missing
-    installed = shown(ROOT / ".venv" / "bin" / "python")
+    installed = short_path(ROOT / ".venv" / "bin" / "python")
+    python = short_path(sys.executable)
     print(
-        f"error: {shown(sys.executable)} has no package '{package}'. Run `make bench` "
-        f"first, or use {installed}.",
+        f"error: {python} has no package '{package}'. Run `make bench` first, or use "
+        f"{installed}.",
         file=sys.stderr,
     )
     return BAD_USE

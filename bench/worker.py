@@ -35,7 +35,7 @@ from bench.measure import (
     trace,
 )
 from bench.measure import facts as traits
-from bench.measure.assembly import Work
+from bench.measure.assembly import Assembly
 from bench.measure.consumers import Consumer, step_facts
 from bench.measure.course import Course
 from bench.measure.graph import cache_facts, executed_graph
@@ -77,7 +77,7 @@ class Request(msgspec.Struct, kw_only=True):
     stands_for: str = ""
 
 
-class Traits(msgspec.Struct, kw_only=True):
+class Prepared(msgspec.Struct, kw_only=True):
     """What only the imported workload can tell.
 
     Attributes:
@@ -112,7 +112,7 @@ def main(request_json: bytes) -> None:
     write_whole(Path(request.result), msgspec.json.encode(result))
 
 
-def prepare(request: Request) -> Traits:
+def prepare(request: Request) -> Prepared:
     """Make the inputs once, and tell what the plan needs to know."""
     clock = Course(request.result)
     try:
@@ -124,15 +124,17 @@ def prepare(request: Request) -> Traits:
         with clock.time("adapt"):
             layers = clock.built(module.build(made.features, **entry.variant))
         with clock.time("prepare"):
-            Work(p, entry, module, made, layers, inputs.SEED, "").demand_two_classes()
+            Assembly(
+                p, entry, module, made, layers, inputs.SEED, ""
+            ).demand_two_classes()
             if not (entry.deterministic or entry.reads_files or entry.decodes):
                 randomness.demand(layers, made.features)
             cold = p.storage == "cold"
             warm = _stays_warm(request.trial, made.features) if cold else ""
             jit = supports_jit(layers)
-            return Traits(supports_jit=jit, examples=made.count, warm=warm)
+            return Prepared(supports_jit=jit, examples=made.count, warm=warm)
     except Exception as error:
-        return Traits(error=_failure(error, clock))
+        return Prepared(error=_failure(error, clock))
 
 
 def _stays_warm(trial: Trial, files: Iterable[str]) -> str:
@@ -195,7 +197,7 @@ def _measure(
     with clock.time("adapt"):
         layers = clock.built(module.build(made.features, **entry.variant))
     # The same in every run, so that what is costly stands at the same place in all.
-    work = Work(p, entry, module, made, layers, inputs.SEED, device)
+    work = Assembly(p, entry, module, made, layers, inputs.SEED, device)
     with clock.time("check"):
         work.demand_two_classes()
     if p.placement == "offline":
@@ -288,7 +290,7 @@ def _collect_garbage(dataset: tf.data.Dataset) -> None:
         gc.collect()
 
 
-def _class_facts(work: Work) -> dict[str, float | str]:
+def _class_facts(work: Assembly) -> dict[str, float | str]:
     """The shares of two classes in the stream; nothing where the labels are others."""
     p, labels = work.pipeline, work.class_labels
     if resampling.wrong(labels):
@@ -298,7 +300,7 @@ def _class_facts(work: Work) -> dict[str, float | str]:
     return resampling.shares(p.resample, labels, counted.get(p.resample, 512))
 
 
-def _demand_compiled(work: Work) -> None:
+def _demand_compiled(work: Assembly) -> None:
     """Refuse jit=on for layers that XLA does not compile.
 
     Raises:
@@ -359,9 +361,9 @@ def _seed(seed: int, *, of_tensorflow: bool) -> None:
 def _failure(error: Exception, clock: Course) -> Failure:
     if isinstance(error, UsageError):  # a sentence of ours, to be shown as it is
         return Failure(type="UsageError", message=str(error), phase=clock.phase)
-    found = cause.of(error, clock.layers, origin.frames)
+    found = cause.innermost(error, clock.layers, origin.frames)
     unplaced = FIRST_STEP if clock.phase == "trace" else ""
-    message = cause.spelled(found, otherwise=unplaced)
+    message = cause.sentence(found, otherwise=unplaced)
     return Failure(type=found.type, message=message, phase=clock.phase)
 
 

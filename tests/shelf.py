@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from bench import catalog
 from bench.data import inputs
-from bench.measure.assembly import Work
+from bench.measure.assembly import Assembly
 from bench.measure.layers import apply_layers, as_layers, to_numpy
 from bench.pipeline import Pipeline
 
@@ -35,13 +35,13 @@ def features(stem: str) -> np.ndarray:
     return made[0] if isinstance(made, tuple) else made
 
 
-def work(name: str, **axes: object) -> Work:
+def work(name: str, **axes: object) -> Assembly:
     """A trial's workload as the worker has it, before anything is traced."""
     p, entry = Pipeline(**axes), catalog.find(name)
     module = catalog.load(entry)
     made = inputs.prepare(entry, module, p)
     built = as_layers(module.build(made.features, **entry.variant))
-    return Work(p, entry, module, made, built, 0, "/CPU:0")
+    return Assembly(p, entry, module, made, built, 0, "/CPU:0")
 
 
 def layers(entry: catalog.Entry) -> list[keras.Layer]:

@@ -190,7 +190,7 @@ def test_the_first_line_has_the_innermost_message_and_the_place(
 ) -> None:
     """Whatever is wrapped around it, and in whatever order."""
     found = cause.read(type_, text)
-    spelled = cause.spelled(found)
+    spelled = cause.sentence(found)
     assert (found.type, spelled.partition("\n")[0]) == (innermost, line)
     for wrapper in ("user code", cause.GENERATED, "function_node", "{{", "[Op:"):
         assert wrapper not in spelled
@@ -200,7 +200,7 @@ def test_a_cause_that_was_cut_off_is_not_made_up() -> None:
     """An earlier version stored 4,000 characters, whatever their order."""
     cut = STORED.partition("NameError")[0].rstrip()
     assert cause.wrapped(cut)
-    assert cause.spelled(cause.read("NameError", cut)) == (
+    assert cause.sentence(cause.read("NameError", cut)) == (
         "its cause was cut off (beside.py, line 3, in scaled, called at mine.py, "
         "line 14, in decode)"
     )
@@ -225,7 +225,7 @@ def test_a_cause_that_was_cut_off_is_not_made_up() -> None:
 )
 def test_what_numpy_compared_is_in_the_first_line(text: str, line: str) -> None:
     """Its arrays follow, where there is room for them."""
-    first, _, rest = cause.spelled(cause.read("AssertionError", text)).partition("\n")
+    first, _, rest = cause.sentence(cause.read("AssertionError", text)).partition("\n")
     assert first == line
     assert "array(" in rest
 
@@ -255,7 +255,7 @@ def mine(tmp_path: Path) -> types.ModuleType:
 
 def test_an_assertion_without_words_is_its_own_text(mine: types.ModuleType) -> None:
     """Else nothing would say what was wrong."""
-    found = cause.spelled(cause.of(raised(mine.check, 0)))
+    found = cause.sentence(cause.innermost(raised(mine.check, 0)))
     words = "no message: assert output > 1 (mine.py, line 4, in check, called at "
     assert found.startswith(words)  # the caller is this file
 
@@ -263,7 +263,7 @@ def test_an_assertion_without_words_is_its_own_text(mine: types.ModuleType) -> N
 def test_the_place_is_the_user_s_and_not_the_library_s(mine: types.ModuleType) -> None:
     """The last line of the user's own that the error came through."""
     error = raised(mine.parse, "{")
-    found = cause.spelled(cause.of(error))
+    found = cause.sentence(cause.innermost(error))
     assert "(mine.py, line 7, in parse, called at " in found
     assert found.startswith("Expecting property name enclosed in double quotes")
 
@@ -271,13 +271,15 @@ def test_the_place_is_the_user_s_and_not_the_library_s(mine: types.ModuleType) -
 def test_an_invalid_module_has_its_place_once() -> None:
     """Python's own text names it."""
     error = raised(compile, "def f(:\n", "beside.py", "exec")
-    assert cause.spelled(cause.of(error)) == "invalid syntax (beside.py, line 1)"
+    assert (
+        cause.sentence(cause.innermost(error)) == "invalid syntax (beside.py, line 1)"
+    )
 
 
 def test_a_node_of_a_graph_names_its_layer_or_the_line_that_made_it() -> None:
     """As far as either is known."""
     error = RuntimeError(OF_AN_OP)
-    found = cause.of(error, ["rescaling", "category_encoding"])
+    found = cause.innermost(error, ["rescaling", "category_encoding"])
     assert found.layer == "category_encoding"
     asked: list[str] = []
 
@@ -289,7 +291,7 @@ def test_a_node_of_a_graph_names_its_layer_or_the_line_that_made_it() -> None:
             Frame("/home/me/mine.py", 8, "<lambda>"),
         ]
 
-    found = cause.spelled(cause.of(error, made=made))
+    found = cause.sentence(cause.innermost(error, made=made))
     assert found == "Input arr must be non-negative! (mine.py, line 8, in a lambda)"
     assert asked == ["category_encoding_1/bincount/DenseBincount"]
 
@@ -298,9 +300,9 @@ def test_a_long_message_does_not_push_the_place_away() -> None:
     """It is cut at a sentence or a word, and follows as a whole."""
     words = "Using a tensor as a bool is not allowed. " + "You can do much. " * 50
     error = cause.Cause("E", words.strip(), (Frame("/home/me/mine.py", 8, "call"),))
-    first, _, rest = cause.spelled(error).partition("\n")
+    first, _, rest = cause.sentence(error).partition("\n")
     assert len(first) < 260
     assert first.endswith("You can do much. ... (mine.py, line 8, in call)")
     assert rest == words.strip()
     error = cause.Cause("E", "word " * 100, (Frame("/home/me/mine.py", 8, "call"),))
-    assert " word ... (mine.py" in cause.spelled(error)
+    assert " word ... (mine.py" in cause.sentence(error)

@@ -41,7 +41,7 @@ def test_every_phase_has_words() -> None:
     ],
 )
 def test_a_limit_says_phase_time_and_option(given: tuple, message: str) -> None:
-    failure = failures.late(*given)
+    failure = failures.timeout(*given)
     assert failure == Failure(type="Timeout", message=message, phase=given[1])
 
 
@@ -81,11 +81,11 @@ def test_a_signal_is_named_with_the_phase_that_it_ended() -> None:
 def test_a_failure_in_one_line_or_in_all_of_them() -> None:
     """With its phase, but for a sentence of ours, which says it all."""
     failure = Failure(type="KeyError", message="'a'\nand more", phase="build")
-    assert failures.spelled(failure) == "KeyError in build: 'a'"
-    whole = failures.spelled(failure, whole=True)
+    assert failures.sentence(failure) == "KeyError in build: 'a'"
+    whole = failures.sentence(failure, whole=True)
     assert whole == "KeyError in build: 'a'\nand more"
     ours = Failure(type="UsageError", message="Leave out --data.", phase="inputs")
-    assert failures.spelled(ours) == "Leave out --data."
+    assert failures.sentence(ours) == "Leave out --data."
 
 
 def test_what_an_earlier_version_stored_is_read_with_its_cause_first() -> None:

@@ -8,7 +8,7 @@ from bench import pytest_plugin
 from bench.catalog import ROOT
 from bench.errors import UsageError
 from bench.guard import live
-from bench.guard.record import BUDGET_SECONDS, Guarded, Row
+from bench.guard.record import BUDGET_SECONDS, GuardResult, Row
 
 pytest_plugins = "pytester"
 
@@ -38,7 +38,7 @@ def told(monkeypatch):
 
 def record(verdict, **fields):
     row = Row(key="mine.py", metric="seconds_per_example", verdict=verdict, **fields)
-    return Guarded(base="ref main", head="working tree", how="lockstep", rows=[row])
+    return GuardResult(base="ref main", head="working tree", how="lockstep", rows=[row])
 
 
 def run(pytester, *arguments, more=""):
@@ -97,7 +97,7 @@ def test_whatever_was_not_judged_fails(verdict, pytester, told):
 
 
 def test_a_guard_of_nothing_fails(pytester, told):
-    told.answer = Guarded(base="ref main", head="head", how="lockstep", rows=[])
+    told.answer = GuardResult(base="ref main", head="head", how="lockstep", rows=[])
     run(pytester).assert_outcomes(failed=1)
 
 

@@ -39,8 +39,8 @@ def test_without_its_packages_it_says_what_to_do() -> None:
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        f"error: {shell.shown(sys.executable)} has no package 'msgspec'. Run `make "
-        "bench` first, or use .venv/bin/python.\n"
+        f"error: {shell.short_path(sys.executable)} has no package 'msgspec'. Run "
+        "`make bench` first, or use .venv/bin/python.\n"
     )
 
 
@@ -53,7 +53,7 @@ def test_a_stream_whose_reader_has_left_swallows_what_follows() -> None:
     """And is else as the stream itself is."""
     reader, writer = os.pipe()
     with os.fdopen(writer, "w", buffering=1) as stream:
-        leavable = shell.Leavable(stream)
+        leavable = shell.PipeSafeStream(stream)
         same = ("encoding", "fileno", "isatty", "closed")
         assert [getattr(leavable, name) for name in same] == [
             getattr(stream, name) for name in same
@@ -68,9 +68,9 @@ def test_a_stream_whose_reader_has_left_swallows_what_follows() -> None:
 def test_another_fault_of_a_stream_is_not_swallowed() -> None:
     """As of a file on a full disk."""
     with Path("/dev/full").open("w") as stream:
-        print("much", file=shell.Leavable(stream))
+        print("much", file=shell.PipeSafeStream(stream))
         with pytest.raises(OSError, match="No space left on device"):
-            shell.Leavable(stream).flush()
+            shell.PipeSafeStream(stream).flush()
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
@@ -85,7 +85,7 @@ def test_the_second_interrupt_is_not_heard(monkeypatch: pytest.MonkeyPatch) -> N
             signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGTERM)
-        with shell.undisturbed():
+        with shell.ignoring_signals():
             now = 61.0
             signal.raise_signal(signal.SIGTERM)
         with pytest.raises(KeyboardInterrupt):

@@ -22,7 +22,7 @@ TUNED = tuple(name for name in AXES if "autotune" in allowed(name)[0])
 VERDICTS = {"faster": "helped", "slower": "cost speed", "unchanged": "as fast"}
 
 
-def rows(
+def comparisons(
     samples: pd.DataFrame, runs: Sequence[Run], most: int | None = None
 ) -> tuple[list[dict[str, str]], int]:
     """A row of text for each autotuned trial that has a pinned one to compare with.

@@ -13,7 +13,9 @@ from bench.analysis.table import CONDITIONS
 COSTS = ("cpu_seconds_per_example", "peak_resident_bytes", "offline_seconds")
 
 
-def of(frame: pd.DataFrame, trial: np.ndarray, trials: int) -> dict[str, object]:
+def conditions(
+    frame: pd.DataFrame, trial: np.ndarray, trials: int
+) -> dict[str, object]:
     """The trials' columns, `[trials]` each.
 
     Args:

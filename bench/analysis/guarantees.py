@@ -22,7 +22,7 @@ PRICED = (
 )
 
 
-def rows(samples: pd.DataFrame, most: int | None = None) -> list[dict[str, object]]:
+def costs(samples: pd.DataFrame, most: int | None = None) -> list[dict[str, object]]:
     """A row of text for each pair that was measured.
 
     Args:

@@ -216,7 +216,7 @@ def trials(table: pd.DataFrame) -> pd.DataFrame:
     result["spread"] = np.expm1(deviation)
     result["unstable"] = result["spread"] > UNSTABLE_SPREAD
     result["not_steady"] = frame["trending"].groupby(trial).mean().to_numpy() >= 0.5
-    result = result.assign(**beside.of(frame, trial, len(result)))
+    result = result.assign(**beside.conditions(frame, trial, len(result)))
     result["ranked"] = (result["runs"] > 0) & ~barred(result["flags"])
     frame = frame.assign(full=full)
     every, long = (

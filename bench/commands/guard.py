@@ -97,7 +97,7 @@ def main(options: argparse.Namespace) -> int:
         _config(options),
         threshold=None
         if options.threshold is None
-        else guard_settings.share(options.threshold),
+        else guard_settings.parse_share(options.threshold),
         metrics=options.metric,
         live=mode in LIVE,
     )
@@ -250,6 +250,6 @@ def _complain(text: str) -> None:
 
 
 def _say(line: str) -> None:
-    from bench.guard.sentences import shown  # a CI runner reads standard error too
+    from bench.guard.sentences import one_line  # a CI runner reads standard error too
 
-    print(shown(line), file=sys.stderr, flush=True)
+    print(one_line(line), file=sys.stderr, flush=True)

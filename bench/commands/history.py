@@ -28,7 +28,7 @@ def main(
         UsageError: The file cannot be read, or the figure not be written.
     """
     guards, notes = history.read(path)
-    frame = history.table(guards)
+    frame = history.to_frame(guards)
     found = history.changes(frame)
     if as_json:
         rows = {"history": frame, "changes": found}

@@ -110,7 +110,7 @@ def planned(options: argparse.Namespace) -> tuple[Path, Plan]:
     effort = _limited(found.effort, options)
     if options.rounds:
         effort = replace(effort, rounds=options.rounds)
-    made = plan.make(found, effort, options.seed, options.budget, options.data)
+    made = plan.plan_sweep(found, effort, options.seed, options.budget, options.data)
     made = replace(made, precision=options.precision)
     if options.budget:
         made = replace(made, effort=_fitted(made))
@@ -138,7 +138,7 @@ def _fitted(made: Plan) -> Effort:
     groups = screening.scenes(made.trials) if made.precision else [made.trials]
     if made.precision and max(map(len, groups)) > screening.LARGE:
         return made.effort
-    return plan.fitted(made.effort, len(made.trials), made.budget_seconds)
+    return plan.fit_to_budget(made.effort, len(made.trials), made.budget_seconds)
 
 
 def _say_cut(asked: Effort, made: Plan) -> None:

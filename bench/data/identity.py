@@ -26,7 +26,7 @@ class InputIdentity:
     parts: Mapping[str, InputPart] = field(default_factory=dict)
 
 
-def of(measured: Measured) -> InputIdentity:
+def input_identity(measured: Measured) -> InputIdentity:
     """The identity of the inputs that a process measured with."""
     return InputIdentity(measured.input_fingerprint, measured.input_parts)
 
@@ -136,7 +136,9 @@ def alike(runs: Sequence[Run]) -> AlikeRuns:
 
 def _change(first: Run, run: Run) -> str:
     names = (f"round {first.round}", f"round {run.round}")
-    return difference(of(first.measured), of(run.measured), names)
+    return difference(
+        input_identity(first.measured), input_identity(run.measured), names
+    )
 
 
 def _changes(first: Run, odd: Sequence[Run]) -> str:

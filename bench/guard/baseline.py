@@ -36,7 +36,7 @@ MOST_UNLIKE = 1.5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kept:
+class BaselineTrial:
     """One trial of a baseline.
 
     Attributes:
@@ -73,10 +73,10 @@ class Baseline:
     schema: int = SCHEMA
     started: str
     machine: dict[str, object]
-    trials: dict[str, Kept] = field(default_factory=dict)
+    trials: dict[str, BaselineTrial] = field(default_factory=dict)
 
 
-def of(runs: Iterable[Run]) -> tuple[Baseline, dict[str, str]]:
+def from_runs(runs: Iterable[Run]) -> tuple[Baseline, dict[str, str]]:
     """The baseline of some runs, and by key why a trial has none.
 
     A trial with a failed run has none: what fails now and then is not kept as good.
@@ -92,16 +92,16 @@ def of(runs: Iterable[Run]) -> tuple[Baseline, dict[str, str]]:
         raise UsageError(
             "The runs are of more than one machine or version: guard a folder each."
         )
-    found: dict[str, Kept] = {}
+    found: dict[str, BaselineTrial] = {}
     failed: dict[str, str] = {}
     seconds = stats.runs(table.from_runs(runs))["seconds_per_batch"]
     for number, run in enumerate(runs):
         if run.measured.error:
-            failed[run.key] = failures.spelled(run.measured.error)
+            failed[run.key] = failures.sentence(run.measured.error)
             continue
         kept = found.setdefault(
             run.key,
-            Kept(
+            BaselineTrial(
                 trial=run.trial,
                 inputs=run.measured.input_fingerprint,
                 outputs=run.measured.output_fingerprint,
@@ -260,7 +260,13 @@ def _absent(
     return None
 
 
-def _row(about: dict, kept: Kept, fresh: Kept, alpha: float, scale: Difference) -> Row:
+def _row(
+    about: dict,
+    kept: BaselineTrial,
+    fresh: BaselineTrial,
+    alpha: float,
+    scale: Difference,
+) -> Row:
     metric = about["metric"]
     sides = fresh.runs[metric], kept.runs[metric]
     found = scaled(between(*sides), scale)
@@ -281,7 +287,9 @@ def _row(about: dict, kept: Kept, fresh: Kept, alpha: float, scale: Difference) 
     )
 
 
-def _unlike(kept: Kept, fresh: Kept, metric: str, *, same: bool) -> str:
+def _unlike(
+    kept: BaselineTrial, fresh: BaselineTrial, metric: str, *, same: bool
+) -> str:
     """Why two runs of a trial cannot be compared, or empty."""
     if not same:
         return "the baseline is from another machine or other versions"
@@ -300,7 +308,7 @@ def _unlike(kept: Kept, fresh: Kept, metric: str, *, same: bool) -> str:
     return ""
 
 
-def _unlike_windows(kept: Kept, fresh: Kept, name: str) -> str:
+def _unlike_windows(kept: BaselineTrial, fresh: BaselineTrial, name: str) -> str:
     """Why what is far out in two sides' windows cannot be compared, or empty."""
     if not kept.windows:
         return "the baseline does not say how many windows it rests on: save it anew"

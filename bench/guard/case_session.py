@@ -13,9 +13,9 @@ from bench.data import identity
 from bench.data.identity import InputIdentity
 from bench.guard import estimate
 from bench.guard.metrics import METRICS
-from bench.guard.phase_test import PhaseWatch
+from bench.guard.phase_test import PhaseTest
 from bench.guard.record import Row, Verdict, without_figures
-from bench.guard.sequential_test import CONFIRMING, Watch
+from bench.guard.sequential_test import CONFIRMING, RowTest
 from bench.guard.settings import Settings
 from bench.guard.trio import Side, Trio
 from bench.run import turns
@@ -58,7 +58,7 @@ class Case:
     )
 
 
-class Hearing:
+class CaseSession:
     """One case while it is being settled: its watches, or why it cannot be."""
 
     def __init__(self, case: Case, alpha: float) -> None:
@@ -68,10 +68,10 @@ class Hearing:
         shared = case.base is None or case.base.control in (None, case.base.server)
         apart = 0.0 if shared else estimate.SERVERS
         wanted = {n: v for n, v in case.thresholds.items() if n not in self.ended}
-        self.watches: list[Watch | PhaseWatch] = [
-            PhaseWatch(case.key, name, threshold)
+        self.watches: list[RowTest | PhaseTest] = [
+            PhaseTest(case.key, name, threshold)
             if METRICS[name].phases
-            else Watch(case.key, name, threshold, alpha, apart, placed=_placed(case))
+            else RowTest(case.key, name, threshold, alpha, apart, placed=_placed(case))
             for name, threshold in wanted.items()
         ]
         self.setup = 0.0
@@ -129,7 +129,7 @@ class Hearing:
     @property
     def judges_phases(self) -> bool:
         """Whether a phase is not settled yet."""
-        return any(one.open and isinstance(one, PhaseWatch) for one in self.watches)
+        return any(one.open and isinstance(one, PhaseTest) for one in self.watches)
 
     def hear(self, trio: Trio, turns: float, setup: float) -> None:
         """Take in one trio, its turns' length and what it took besides; seconds."""
@@ -141,7 +141,7 @@ class Hearing:
         if why:
             self.end(*why)
             return
-        self.inputs = self.inputs or identity.of(trio.measured[0])
+        self.inputs = self.inputs or identity.input_identity(trio.measured[0])
         self.head_seconds += [row[2].seconds for row in trio.turns]
         self._cover(trio, turns)
         quiet = [turn.quiet for row in trio.turns for turn in row]
@@ -165,8 +165,8 @@ class Hearing:
         last = max((watch.last_long_place for watch in flagged), default=-1)
         return REACHING * (last + 1) * self.round_seconds
 
-    def _by_turns(self) -> list[Watch]:
-        return [watch for watch in self.watches if isinstance(watch, Watch)]
+    def _by_turns(self) -> list[RowTest]:
+        return [watch for watch in self.watches if isinstance(watch, RowTest)]
 
     def _covering_seconds(self, share: float) -> float:
         """How long the next trio takes turns to meet its goal, within this share."""
@@ -230,7 +230,7 @@ class Hearing:
     @property
     def left_out(self) -> dict[str, str]:
         """By metric, why a phase has no row."""
-        phases = (watch for watch in self.watches if isinstance(watch, PhaseWatch))
+        phases = (watch for watch in self.watches if isinstance(watch, PhaseTest))
         return {watch.metric: watch.left_out for watch in phases if watch.left_out}
 
     def progress(self) -> str:
@@ -272,11 +272,11 @@ def _why_ended(trio: Trio, earlier: InputIdentity | None) -> tuple[Verdict, str]
         earlier: The inputs of the first trio; None if this one is the first.
     """
     if "head" in trio.failures:
-        return "failed", failures.spelled(trio.failures["head"])
+        return "failed", failures.sentence(trio.failures["head"])
     if trio.failures:
         failure = next(iter(trio.failures.values()))
-        return "not_comparable", f"base failed: {failures.spelled(failure)}"
-    base, control, head = map(identity.of, trio.measured)
+        return "not_comparable", f"base failed: {failures.sentence(failure)}"
+    base, control, head = map(identity.input_identity, trio.measured)
     if changed := identity.difference(
         base, control, ("one process of base", "another one")
     ) or identity.difference(earlier or base, base, ("the first trio", "a later trio")):

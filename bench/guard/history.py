@@ -26,7 +26,7 @@ import pandas as pd
 
 from bench.analysis.table import machine_labels
 from bench.errors import UsageError
-from bench.guard.record import Guarded
+from bench.guard.record import GuardResult
 
 SCHEMA = 1
 FILE = "history.jsonl"
@@ -47,7 +47,7 @@ LEAST_CHANGE = 0.01  # two builds of the same code differ by up to this
 
 class _Line(msgspec.Struct):
     schema: int
-    guarded: Guarded
+    guarded: GuardResult
 
 
 class _Version(msgspec.Struct):
@@ -63,7 +63,7 @@ def holds_guards(path: str | Path) -> bool:
         return file.readline().startswith(b'{"schema":1,"guarded":')
 
 
-def append(path: str | Path, guarded: Guarded) -> None:
+def append(path: str | Path, guarded: GuardResult) -> None:
     """Add one guard to a history file, on disk when this returns.
 
     One write at the file's end, so guards that end at the same time do not mix. A line
@@ -89,7 +89,7 @@ def append(path: str | Path, guarded: Guarded) -> None:
         ) from error
 
 
-def read(path: str | Path) -> tuple[list[Guarded], list[str]]:
+def read(path: str | Path) -> tuple[list[GuardResult], list[str]]:
     """Every guard of a history file in file order, and notes on what was odd.
 
     Raises:
@@ -119,7 +119,7 @@ def read(path: str | Path) -> tuple[list[Guarded], list[str]]:
     return found, notes
 
 
-def beside(folders: Sequence[str | Path]) -> tuple[list[Guarded], list[str]]:
+def beside(folders: Sequence[str | Path]) -> tuple[list[GuardResult], list[str]]:
     """Guards and notes of the history files that lie in result folders."""
     found, notes = [], []
     for folder in folders:
@@ -130,7 +130,7 @@ def beside(folders: Sequence[str | Path]) -> tuple[list[Guarded], list[str]]:
     return found, notes
 
 
-def table(guards: Sequence[Guarded]) -> pd.DataFrame:
+def to_frame(guards: Sequence[GuardResult]) -> pd.DataFrame:
     """A row a guard run and trial, oldest first within a machine and trial.
 
     Args:
@@ -217,7 +217,7 @@ def change_points(logs: np.ndarray) -> list[int]:
     ]
 
 
-def _decode(line: bytes, number: int, path: Path) -> Guarded:
+def _decode(line: bytes, number: int, path: Path) -> GuardResult:
     try:
         version = msgspec.json.decode(line, type=_Version).schema
         if version == SCHEMA:

@@ -17,7 +17,7 @@ import msgspec
 from bench import catalog
 from bench.errors import UsageError
 from bench.guard import metrics, revisions, scope
-from bench.guard.record import BUDGET_SECONDS, Guarded, Interrupted
+from bench.guard.record import BUDGET_SECONDS, GuardResult, Interrupted
 from bench.guard.scope import GUARD, Trees
 from bench.guard.settings import Settings
 from bench.guard.trio import Side
@@ -84,7 +84,7 @@ def demand_turns(sweep: Sweep) -> None:
                 )
 
 
-def against_ref(repo: str | Path, ref: str, wanted: Wanted) -> Guarded:
+def against_ref(repo: str | Path, ref: str, wanted: Wanted) -> GuardResult:
     """Compare a repository's working tree with one of its refs, live.
 
     Workloads given by path are the repository's own: each side has its file. In this
@@ -146,7 +146,7 @@ def against_ref(repo: str | Path, ref: str, wanted: Wanted) -> Guarded:
                 raise Interrupted(judged(stopped.found)) from stopped
 
 
-def _judged(found: Guarded, top: Path, commit: str, content: str) -> Guarded:
+def _judged(found: GuardResult, top: Path, commit: str, content: str) -> GuardResult:
     """The record, without verdicts if head was edited meanwhile and so was not one.
 
     Args:
@@ -172,7 +172,7 @@ def _judged(found: Guarded, top: Path, commit: str, content: str) -> Guarded:
     return replace(found, rows=rows, notes=[*found.notes, note])
 
 
-def against_python(python: str, wanted: Wanted) -> Guarded:
+def against_python(python: str, wanted: Wanted) -> GuardResult:
     """Compare this interpreter with another one, live: is the upgrade slower?
 
     Args:
@@ -216,7 +216,7 @@ def _guarded(
     wanted: Wanted,
     server: Executor,
     **about: object,
-) -> Guarded:
+) -> GuardResult:
     """The guard; before and after it, where wanted, the pinned reference workload.
 
     Args:

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from bench.guard import sentences
-from bench.guard.record import EXIT_CODES, HELD, Guarded, Row
+from bench.guard.record import EXIT_CODES, HELD, GuardResult, Row
 from bench.text import markdown as escaped
 from bench.text import visible
 
@@ -32,7 +32,7 @@ MOST_ROWS = 500  # a job summary may have 1 MiB; the JSON has them all
 MOST_ANNOTATIONS = 10  # GitHub shows no more of a level for each step
 
 
-def terminal(guarded: Guarded, code: int, console: object = None) -> None:
+def terminal(guarded: GuardResult, code: int, console: object = None) -> None:
     """Print it: the outcome, a table, and one line a cause.
 
     Args:
@@ -66,7 +66,7 @@ def terminal(guarded: Guarded, code: int, console: object = None) -> None:
         console.print(Text(line), soft_wrap=True)
 
 
-def markdown(guarded: Guarded, code: int) -> str:
+def markdown(guarded: GuardResult, code: int) -> str:
     """The same as GitHub's Markdown, for a job summary or a comment."""
     lines = [
         f"## {escaped(sentences.title(guarded, code))}",
@@ -85,14 +85,14 @@ def markdown(guarded: Guarded, code: int) -> str:
     return "\n".join([*lines, "", *(f"- {escaped(line)}" for line in said)]) + "\n"
 
 
-def as_json(guarded: Guarded, code: int) -> str:
+def as_json(guarded: GuardResult, code: int) -> str:
     """The whole record with its exit code and what that means."""
     found = {"exit_code": code, "outcome": EXIT_CODES[code]}
     text = json.dumps(found | msgspec.to_builtins(guarded), indent=2)
     return text.replace("##[", "##\\u005b")  # a CI runner obeys this anywhere in a line
 
 
-def junit(guarded: Guarded, *, unknown_passes: bool = False) -> bytes:
+def junit(guarded: GuardResult, *, unknown_passes: bool = False) -> bytes:
     """JUnit XML: a test case a trial and metric, never green where nothing was judged.
 
     Slower is a failure; failed, missing and not comparable are errors; unknown is a
@@ -124,7 +124,7 @@ def junit(guarded: Guarded, *, unknown_passes: bool = False) -> bytes:
     return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
 
 
-def github(guarded: Guarded, code: int, environment: Mapping[str, str]) -> None:
+def github(guarded: GuardResult, code: int, environment: Mapping[str, str]) -> None:
     """On GitHub's runners: annotations on standard error, and the job summary.
 
     Args:
@@ -163,14 +163,14 @@ def annotate(level: str, title: str, text: str, environment: Mapping[str, str]) 
     print(f"::{level} title={title}::{_data(text)}", file=sys.stderr, flush=True)
 
 
-def _annotations(guarded: Guarded, code: int) -> Iterator[tuple[str, str, str]]:
+def _annotations(guarded: GuardResult, code: int) -> Iterator[tuple[str, str, str]]:
     """Level, title and text of each, no more of a level than GitHub shows."""
     found: dict[str, list[tuple[str, str]]] = {"error": [], "warning": [], "notice": []}
     outcome = ("Feedrate guard", sentences.title(guarded, code))
     found["notice" if code == HELD else "error"].append(outcome)
     for row in sentences.worst_first(guarded.rows):
         if row.verdict in LEVELS:
-            title = f"Feedrate: {sentences.spelled(row.verdict)}"
+            title = f"Feedrate: {sentences.verdict_words(row.verdict)}"
             found[LEVELS[row.verdict]].append((title, sentences.cause(row)))
         if row.output_changed:
             text = sentences.different(row.key)

@@ -47,7 +47,7 @@ class Look:
     limit: float
 
 
-class PhaseWatch:
+class PhaseTest:
     """One phase of one case, while it is being settled.
 
     The limit is from half the threshold, where the control scatters little, up to the

@@ -69,7 +69,7 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Guarded:
+class GuardResult:
     """A whole guard: what was compared, how, and each verdict.
 
     Attributes:
@@ -117,7 +117,7 @@ class Interrupted(KeyboardInterrupt):
         found: The record; what was not settled is `unknown`, and its cause says why.
     """
 
-    def __init__(self, found: Guarded) -> None:
+    def __init__(self, found: GuardResult) -> None:
         """With the record."""
         super().__init__("the guard was interrupted")
         self.found = found
@@ -145,7 +145,7 @@ def differ(base: str, head: str) -> bool:
     return bool(base and head) and base != head
 
 
-def exit_code(guarded: Guarded, *, unknown_passes: bool = False) -> int:
+def exit_code(guarded: GuardResult, *, unknown_passes: bool = False) -> int:
     """The worst of the rows; nothing judged is never a pass.
 
     Missing or failed (5) comes before all, since such a guard did not look; then a

@@ -156,7 +156,7 @@ def checked_out(repo: Path, ref: str) -> Iterator[Revision]:
             ) from error
         yield Revision(f"{ref} ({commit[:10]})", tree)
     finally:
-        with shell.undisturbed():
+        with shell.ignoring_signals():
             _remove(repo, tree)
             shutil.rmtree(scratch, ignore_errors=True)
 
@@ -222,7 +222,10 @@ def _git(folder: Path, *arguments: str) -> str:
             timeout=GIT_SECONDS,
             check=True,
             errors="surrogateescape",  # names and contents may be in any encoding
-            env={**shell.outside_hooks(), "LC_ALL": "C"},  # for its `fatal:`
+            env={
+                **shell.environment_outside_hooks(),
+                "LC_ALL": "C",
+            },  # for its `fatal:`
         )
     except FileNotFoundError as error:
         raise UsageError("There is no git here, which --against-ref needs.") from error

@@ -78,7 +78,7 @@ def trials(
     refused: dict[str, str] = {}
     for name, spelled in here:
         alone = sweeps.narrow(sweep, workloads=[name])
-        made = plan.make(alone, alone.effort, seed, 0.0, data)
+        made = plan.plan_sweep(alone, alone.effort, seed, 0.0, data)
         found += [replace(trial, workload=spelled) for trial in made.trials]
         refused |= {k.replace(name, spelled, 1): r for k, r in made.refused.items()}
     if ours:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 
 from bench.guard.metrics import METRICS
-from bench.guard.record import EXIT_CODES, Guarded, Row
+from bench.guard.record import EXIT_CODES, GuardResult, Row
 from bench.run.progress import plural
 from bench.text import visible
 
@@ -33,23 +33,25 @@ UNKNOWN_RATE = (
 DIFFERENT = "outputs changed between base and head; faster but different is not faster."
 
 
-def title(guarded: Guarded, code: int) -> str:
+def title(guarded: GuardResult, code: int) -> str:
     """The outcome, its exit code, and how many rows have each verdict."""
     verdicts = [row.verdict for row in guarded.rows]
-    counts = [f"{verdicts.count(v)} {spelled(v)}" for v in WORST_FIRST if v in verdicts]
+    counts = [
+        f"{verdicts.count(v)} {verdict_words(v)}" for v in WORST_FIRST if v in verdicts
+    ]
     of = ", ".join(counts) or "nothing was compared"
     return f"Guard: {EXIT_CODES[code]} (exit {code}): {of}"
 
 
-def compared(guarded: Guarded) -> str:
+def compared(guarded: GuardResult) -> str:
     """What with what, how, and how long it took."""
     how = {"lockstep": "taking turns live", "stored": "stored figures"}[guarded.how]
     took = f", {guarded.seconds:.0f} s" if guarded.seconds else ""
     base, head = visible(guarded.base, 120), visible(guarded.head, 120)
-    return shown(f"base {base}, head {head}, {how}{took}")
+    return one_line(f"base {base}, head {head}, {how}{took}")
 
 
-def lines(guarded: Guarded, most: int | None = None) -> list[str]:
+def lines(guarded: GuardResult, most: int | None = None) -> list[str]:
     """Everything besides the table, a line each, gravest first.
 
     Args:
@@ -59,14 +61,16 @@ def lines(guarded: Guarded, most: int | None = None) -> list[str]:
     rows = worst_first(guarded.rows)
     changed = dict.fromkeys(row.key for row in rows if row.output_changed)
     said = [text for row in rows if (text := cause(row))][:most]
-    said += [f"{name(row)}: {shown(row.stalls)}" for row in rows if row.stalls][:most]
+    said += [f"{name(row)}: {one_line(row.stalls)}" for row in rows if row.stalls][
+        :most
+    ]
     said += [different(key) for key in changed][:most]
     if any(row.verdict == "unknown" for row in rows):
         said.append(BETTER_SETTLED)
     said += _control(guarded)
     said.append(_false_alarms(guarded))
-    said += [f"Not looked at: {shown(line)}" for line in guarded.not_looked_at]
-    return said + [shown(note) for note in guarded.notes]
+    said += [f"Not looked at: {one_line(line)}" for line in guarded.not_looked_at]
+    return said + [one_line(note) for note in guarded.notes]
 
 
 def cause(row: Row) -> str:
@@ -75,9 +79,9 @@ def cause(row: Row) -> str:
     A cause given by the guard goes before one that is read off the figures.
     """
     if row.cause and row.verdict == "unknown":
-        return f"{name(row)}: {shown(row.cause)}"
+        return f"{name(row)}: {one_line(row.cause)}"
     if row.cause:
-        return f"{name(row)} {spelled(row.verdict)}: {shown(row.cause)}"
+        return f"{name(row)} {verdict_words(row.verdict)}: {one_line(row.cause)}"
     change, interval, limit, *_ = cells(row)
     found = {
         "slower": f"grew by {change} ({interval} %), all of it beyond {limit}",
@@ -94,7 +98,7 @@ def cause(row: Row) -> str:
 
 def different(key: str) -> str:
     """That a trial's outputs changed, whatever its speed."""
-    return f"{shown(key, LONGEST_KEY)}: {DIFFERENT}"
+    return f"{one_line(key, LONGEST_KEY)}: {DIFFERENT}"
 
 
 def worst_first(rows: list[Row]) -> list[Row]:
@@ -103,7 +107,7 @@ def worst_first(rows: list[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: (order(row.verdict), -(row.ratio or 0)))
 
 
-def columns(guarded: Guarded) -> tuple[str, ...]:
+def columns(guarded: GuardResult) -> tuple[str, ...]:
     """What `cells` are: the last counts trios of processes, or runs of each side."""
     return (*COLUMNS, "runs" if guarded.how == "stored" else "trios")
 
@@ -118,7 +122,7 @@ def cells(row: Row) -> list[str]:
         f"{change} %" if change else "-",
         " to ".join(bounds) if all(bounds) else "",
         f"{100 * row.threshold:.3g} %",
-        "different" if different_now else spelled(row.verdict),
+        "different" if different_now else verdict_words(row.verdict),
         str(row.count),
     ]
 
@@ -127,21 +131,21 @@ def name(row: Row) -> str:
     """The trial and the metric."""
     known = METRICS.get(row.metric)  # a record may be of a later version
     metric = known.short if known else visible(row.metric, 40)
-    return f"{shown(row.key, LONGEST_KEY)}: {metric}"
+    return f"{one_line(row.key, LONGEST_KEY)}: {metric}"
 
 
-def spelled(verdict: str) -> str:
+def verdict_words(verdict: str) -> str:
     """A verdict in words."""
     return verdict.replace("_", " ")
 
 
-def shown(text: str, longest: int = 300) -> str:
+def one_line(text: str, longest: int = 300) -> str:
     """One visible line that no CI runner takes for a command."""
     text = visible(text, longest)
     return text.replace("::", ":\\u003a").replace("##[", "##\\u005b")
 
 
-def _false_alarms(guarded: Guarded) -> str:
+def _false_alarms(guarded: GuardResult) -> str:
     if guarded.false_alarms is None:
         return UNKNOWN_RATE
     count = sum(not METRICS[row.metric].phases for row in guarded.rows)
@@ -152,7 +156,7 @@ def _false_alarms(guarded: Guarded) -> str:
     )
 
 
-def _control(guarded: Guarded) -> Iterator[str]:
+def _control(guarded: GuardResult) -> Iterator[str]:
     if not guarded.control:
         why = "nothing ran live" if guarded.how == "stored" else "it was not measured"
         yield f"A/A control: none, {why}."
@@ -167,7 +171,7 @@ def _control(guarded: Guarded) -> Iterator[str]:
             "unknown": "not settled",
             "slower": beyond,
             "faster": beyond,
-        }.get(row.verdict, f"{spelled(row.verdict)}, so no control")
+        }.get(row.verdict, f"{verdict_words(row.verdict)}, so no control")
         bounds = f" ({interval} %)" if interval else ""
         yield (
             f"A/A control, base against base: {name(row)} {change}{bounds}, "

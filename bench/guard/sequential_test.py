@@ -17,7 +17,7 @@ WORTH_SAYING = 0.05  # of the time, in stalls
 NEXT_LOOK = 0.7  # of the interval's width at the look before
 
 
-class Watch:
+class RowTest:
     """One metric of one case, while it is being settled.
 
     When to look is told by how narrow the interval should have become by the errors

@@ -18,9 +18,9 @@ from dataclasses import replace
 from bench import machine
 from bench.guard import metrics
 from bench.guard import trio as lockstep
-from bench.guard.case_session import Case, Hearing
+from bench.guard.case_session import Case, CaseSession
 from bench.guard.metrics import METRICS
-from bench.guard.record import BUDGET_SECONDS, Guarded, Interrupted
+from bench.guard.record import BUDGET_SECONDS, GuardResult, Interrupted
 from bench.guard.trio import Trio
 from bench.run.protocol import CannotStart
 from bench.trial import Effort
@@ -44,7 +44,7 @@ def live(
     trio: Callable[..., Trio] = lockstep.trio,
     said: Callable[[str], None] = lambda line: None,
     notes: Iterable[str] = (),
-) -> Guarded:
+) -> GuardResult:
     """Guard cases by processes that take turns.
 
     Args:
@@ -71,7 +71,7 @@ def live(
     cases = list(cases)
     shared = sum(not METRICS[name].phases for case in cases for name in case.thresholds)
     alpha = FALSE_ALARMS / max(1, shared)
-    hearings = [Hearing(case, alpha) for case in cases]
+    hearings = [CaseSession(case, alpha) for case in cases]
     interrupted = False
     try:
         _hear(hearings, trio, effort, seed, start + budget_seconds, clock, said)
@@ -83,7 +83,7 @@ def live(
         for hearing in hearings:
             hearing.interrupt()
     watches = [watch for hearing in hearings for watch in hearing.watches]
-    found = Guarded(
+    found = GuardResult(
         base=base,
         head=head,
         how="lockstep",
@@ -108,7 +108,7 @@ def live(
     return found
 
 
-def _left_out(hearings: Sequence[Hearing]) -> list[str]:
+def _left_out(hearings: Sequence[CaseSession]) -> list[str]:
     """What the verdicts say nothing of: other metrics, and phases without a row."""
     cases = [hearing.case for hearing in hearings if hearing.case.head]
     trials = [case.head.trial for case in cases]
@@ -132,7 +132,7 @@ def _left_out(hearings: Sequence[Hearing]) -> list[str]:
 
 
 def _hear(
-    hearings: Sequence[Hearing],
+    hearings: Sequence[CaseSession],
     trio: Callable[..., Trio],
     effort: Effort,
     seed: int,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.errors import UsageError, unknown
 from bench.guard.metrics import DEFAULTS, METRICS, WITHOUT_PHASES, find, named
-from bench.guard.record import Guarded
+from bench.guard.record import GuardResult
 
 TABLE = "tool.feedrate.guard"
 KEYS = ("threshold", "metrics", "thresholds")
@@ -41,7 +41,7 @@ class Settings:
             limits |= dict.fromkeys(general, self.threshold)
         return limits | dict(self.overrides.get(self._named(key), {}))
 
-    def noted(self, found: Guarded) -> Guarded:
+    def noted(self, found: GuardResult) -> GuardResult:
         """The record with a note on overrides that were of none of its trials."""
         used = {self._named(row.key) for row in found.rows}
         unused = [name for name in self.overrides if name not in used]
@@ -85,7 +85,7 @@ def load(
     if threshold is not None:
         general = checked(threshold)
     else:
-        general = share(table["threshold"]) if "threshold" in table else None
+        general = parse_share(table["threshold"]) if "threshold" in table else None
     overrides = _overrides(table, asked, where)
     return Settings(threshold=general, metrics=asked, overrides=overrides)
 
@@ -111,7 +111,7 @@ def _overrides(
         found[key] = {}
         for name, limit in limits.items():
             try:
-                found[key] |= dict.fromkeys(named([name]), share(limit))
+                found[key] |= dict.fromkeys(named([name]), parse_share(limit))
             except UsageError as error:
                 raise UsageError(f"{where}: {error}") from error
     return found
@@ -123,7 +123,7 @@ def _dict(value: object, what: str) -> dict:
     return value
 
 
-def share(text: object) -> float:
+def parse_share(text: object) -> float:
     """A relative change from `3%` or 0.03.
 
     Raises:

@@ -13,7 +13,7 @@ from bench.errors import UsageError, check_writable
 from bench.guard import baseline, metrics
 from bench.guard.baseline import Baseline
 from bench.guard.live import Wanted
-from bench.guard.record import Guarded
+from bench.guard.record import GuardResult
 from bench.guard.session import FALSE_ALARMS
 from bench.plan import plan
 from bench.run import progress, rounds
@@ -38,13 +38,13 @@ def save(path: Path, wanted: Wanted, folder: Path) -> tuple[Baseline, dict[str, 
         UsageError: The file or the folder cannot be written.
     """
     check_writable(path)
-    made = plan.make(
+    made = plan.plan_sweep(
         wanted.sweep, wanted.sweep.effort, wanted.seed, wanted.budget_seconds,
         wanted.data,
     )  # fmt: skip
     for line in plan.left_out(made.refused):
         wanted.said(line)
-    found, failed = baseline.of(_measured(made.trials, wanted, folder))
+    found, failed = baseline.from_runs(_measured(made.trials, wanted, folder))
     failed = failed | {
         key: f"its data changed between rounds. {one.changed}"
         for key, one in found.trials.items()
@@ -57,7 +57,7 @@ def save(path: Path, wanted: Wanted, folder: Path) -> tuple[Baseline, dict[str, 
 
 def against_baseline(
     path: Path, wanted: Wanted, folder: Path, scale_by: str = ""
-) -> Guarded:
+) -> GuardResult:
     """Run a baseline's trials now, and compare.
 
     Args:
@@ -99,7 +99,7 @@ def against_baseline(
         now, failed = replace(kept, machine=machine.fingerprint()), {}
     else:
         runs = _measured(list(trials.values()), wanted, folder)
-        now, failed = baseline.of(runs)
+        now, failed = baseline.from_runs(runs)
     spent = sum(run.measured.process_cpu_seconds for run in runs)
     return _judged(
         (kept, {}),
@@ -114,7 +114,7 @@ def against_baseline(
     )
 
 
-def folders(a: Path, b: Path, thresholds: Callable[[str], Mapping]) -> Guarded:
+def folders(a: Path, b: Path, thresholds: Callable[[str], Mapping]) -> GuardResult:
     """Two result folders: is B slower than A?
 
     Args:
@@ -130,7 +130,7 @@ def folders(a: Path, b: Path, thresholds: Callable[[str], Mapping]) -> Guarded:
         runs, notes = store.load(folder)
         if not runs:
             raise UsageError(f"'{folder}' has no runs, so there is nothing to compare.")
-        sides.append(baseline.of(runs))
+        sides.append(baseline.from_runs(runs))
         odd += notes
     return _judged(*sides, thresholds, base=str(a), head=str(b), odd=odd)
 
@@ -144,7 +144,7 @@ def _judged(
     scale_by: str = "",
     odd: Sequence[str] = (),
     **about: object,
-) -> Guarded:
+) -> GuardResult:
     """The record of two sides, each with why trials of it failed."""
     (kept, failed_in_base), (now, failed) = base_side, head_side
     rows, notes = baseline.judge(
@@ -159,7 +159,7 @@ def _judged(
     )
     trials = [one.trial for side in (kept, now) for one in side.trials.values()]
     left_out = metrics.left_out(trials, {row.metric for row in rows})
-    return Guarded(
+    return GuardResult(
         how="stored",
         rows=rows,
         not_looked_at=[f"{', '.join(left_out)}; --metric adds them."]
@@ -196,7 +196,7 @@ def _measured(trials: Sequence[Trial], wanted: Wanted, folder: Path) -> list[Run
                 store.append(folder, run)
                 count += not run.repeat
                 runs.append(run)
-                wanted.said(f"[{count}/{total}] {progress.told(run)}")
+                wanted.said(f"[{count}/{total}] {progress.run_line(run)}")
         except KeyboardInterrupt:
             if runs:
                 kept = progress.counted(runs)

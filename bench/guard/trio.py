@@ -175,7 +175,7 @@ def _take(
 ) -> tuple[list[tuple[turns.Turn, ...]], list[Outcome], list[dict], list[bool]]:
     """The turns; how each process ended, got ready, and was waited for in vain."""
     with turns.socket_folder() as folder:
-        callers = [turns.Caller(Path(folder), str(n)) for n in range(len(sides))]
+        callers = [turns.TurnCaller(Path(folder), str(n)) for n in range(len(sides))]
         taken: list[tuple[turns.Turn, ...]] = []
         readied: list[dict] = []
         try:
@@ -204,7 +204,10 @@ def _take(
 
 
 def _begun(
-    sides: Sequence[Side], callers: Sequence[turns.Caller], effort: Effort, seed: int
+    sides: Sequence[Side],
+    callers: Sequence[turns.TurnCaller],
+    effort: Effort,
+    seed: int,
 ) -> tuple[list[Begun], bool]:
     """The processes that were begun, and whether all have come to their sockets, built.
 

@@ -19,7 +19,7 @@ from bench.pipeline import Pipeline
 
 
 @dataclass
-class Work:
+class Assembly:
     """What a trial works on; lives as long as its process.
 
     Attributes:

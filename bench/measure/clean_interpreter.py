@@ -12,7 +12,7 @@ import numpy as np
 LOADER = Path(__file__).with_name("load_export.py")
 
 
-class Fresh:
+class CleanInterpreter:
     """A clean interpreter that waits, with TensorFlow imported, for something to load.
 
     It starts while the model is trained and exported, since importing takes seconds.
@@ -24,7 +24,7 @@ class Fresh:
         self._forks = "GPU" not in device
         self._processes = [self._start()]
 
-    def __enter__(self) -> "Fresh":
+    def __enter__(self) -> "CleanInterpreter":
         """Itself."""
         return self
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import numpy as np
 import tensorflow as tf
 
-from bench.measure.assembly import Work
+from bench.measure.assembly import Assembly
 
 EPOCHS = 3
 RECORDS = 8
@@ -18,7 +18,7 @@ SEED = 1
 EVERY = "yes, and every epoch repeats"
 
 
-def facts(work: Work, *, begins_again: bool = False) -> dict[str, str]:
+def facts(work: Assembly, *, begins_again: bool = False) -> dict[str, str]:
     """`epochs_repeat`: `yes`, `no`, or `once seeded`: with a global seed they do.
 
     Args:
@@ -37,7 +37,7 @@ def facts(work: Work, *, begins_again: bool = False) -> dict[str, str]:
     return {"epochs_repeat": verdict} if mapped or verdict != "no" else {}
 
 
-def _verdict(work: Work) -> str:
+def _verdict(work: Assembly) -> str:
     if _repeat(work):
         return "yes"
     if tf.compat.v1.random.get_seed(None)[0] is None:
@@ -47,7 +47,7 @@ def _verdict(work: Work) -> str:
     return "no"
 
 
-def _repeat(work: Work) -> bool:
+def _repeat(work: Assembly) -> bool:
     """Whether all epochs are the same, though within an epoch the draws change.
 
     An epoch has the first records twice, so its halves show whether anything is drawn.

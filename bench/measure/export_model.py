@@ -14,8 +14,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bench.measure.assembly import Work
-from bench.measure.clean_interpreter import Fresh
+from bench.measure.assembly import Assembly
+from bench.measure.clean_interpreter import CleanInterpreter
 from bench.measure.layers import apply_layers
 from bench.measure.sources import folder_bytes
 from bench.pipeline import Pipeline
@@ -44,7 +44,7 @@ class Exported:
     client_file: str = "yes"
 
 
-def trained(work: Work, scratch: Path) -> keras.Model:
+def trained(work: Assembly, scratch: Path) -> keras.Model:
     """The workload's model after a few steps, with the layers in the dataset."""
     batch = min(TRAINING_BATCH, work.inputs.count)
     p = Pipeline(batch_size=batch, image_size=work.pipeline.image_size)
@@ -59,13 +59,13 @@ def trained(work: Work, scratch: Path) -> keras.Model:
     return model
 
 
-def end_to_end(work: Work, model: keras.Model) -> keras.Model:
+def end_to_end(work: Assembly, model: keras.Model) -> keras.Model:
     """The inference model: raw input, layers outside training, the trained model."""
     raw, prepared = _front(work)
     return keras.Model(raw, model(prepared, training=False))
 
 
-def save(work: Work, model: keras.Model, folder: Path) -> Exported:
+def save(work: Assembly, model: keras.Model, folder: Path) -> Exported:
     """Write the SavedModel and the Keras file, and the layers that a client applies."""
     folder.mkdir()
     in_front = work.pipeline.placement == "model"
@@ -93,7 +93,9 @@ def sizes(exported: Exported) -> dict[str, float | str]:
     return found
 
 
-def training_predictions(work: Work, model: keras.Model, batches: int) -> np.ndarray:
+def training_predictions(
+    work: Assembly, model: keras.Model, batches: int
+) -> np.ndarray:
     """What the model predicts of the first batches with the layers in the dataset.
 
     As in evaluation: the training pipeline, with augmentation off.
@@ -103,7 +105,7 @@ def training_predictions(work: Work, model: keras.Model, batches: int) -> np.nda
         return model.predict(dataset.map(lambda features, *label: features), verbose=0)
 
 
-def tolerance(work: Work) -> float:
+def tolerance(work: Assembly) -> float:
     """How far predictions may differ, absolute and relative."""
     return max(float(work.entry.constants.get("TOLERANCE", 0.0)), LEAST_TOLERANCE)
 
@@ -128,7 +130,7 @@ def demand_same(
 
 
 def fresh_facts(
-    fresh: Fresh,
+    fresh: CleanInterpreter,
     exported: Exported,
     requests: list[np.ndarray],
     expected: np.ndarray,
@@ -173,7 +175,7 @@ def fresh_facts(
     return facts
 
 
-def _front(work: Work) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+def _front(work: Assembly) -> tuple[keras.KerasTensor, keras.KerasTensor]:
     (batch,) = work.raw_batches(1)[:1]
     raw = keras.Input(batch.shape[1:], dtype=batch.dtype.name)
     return raw, apply_layers(work.layers, raw, training=False)

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from bench.measure import check, marked_images, randomness, xla
-from bench.measure.assembly import Work
+from bench.measure.assembly import Assembly
 from bench.measure.draws import generators_restored
 from bench.measure.layers import alone
 
@@ -24,7 +24,7 @@ RAISED = {
 }
 
 
-def facts(work: Work, consumer: str, pairs: Pairs) -> Facts:
+def facts(work: Assembly, consumer: str, pairs: Pairs) -> Facts:
     """Gather the facts on XLA, draws, labels and layers that do nothing.
 
     Args:
@@ -53,7 +53,7 @@ def flags(found: Mapping[str, float | str]) -> list[str]:
     ]
 
 
-def refusal(work: Work) -> str:
+def refusal(work: Assembly) -> str:
     """Why XLA does not compile the layers where the model runs; empty if it does."""
     features, *_ = work.raw_batch()
     with tf.device(work.device):

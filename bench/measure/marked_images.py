@@ -9,7 +9,7 @@ as after a blur.
 import numpy as np
 import tensorflow as tf
 
-from bench.measure.assembly import Work
+from bench.measure.assembly import Assembly
 from bench.measure.layers import to_numpy
 
 CALLS = 4  # as a layer may draw once a call
@@ -21,7 +21,7 @@ BLURS = (1, 2, 4)  # times that each cell becomes the mean of its neighbourhood
 EXPLAINED = 0.4  # of the variance; moved cells leave about 0.05, erasing two thirds
 
 
-def facts(work: Work) -> dict[str, str]:
+def facts(work: Assembly) -> dict[str, str]:
     """`masks_left`: the shape of labels that should have moved and did not.
 
     Args:
@@ -37,7 +37,7 @@ def facts(work: Work) -> dict[str, str]:
     return {"masks_left": f"labels of {list(spatial[0][1:])}"}
 
 
-def moves(work: Work, features: tf.Tensor) -> bool:
+def moves(work: Assembly, features: tf.Tensor) -> bool:
     """Whether this placement's layers move the content of images.
 
     Args:
@@ -56,7 +56,7 @@ def moves(work: Work, features: tf.Tensor) -> bool:
     )
 
 
-def _any_moved(marks: np.ndarray, work: Work, features: tf.Tensor) -> bool:
+def _any_moved(marks: np.ndarray, work: Assembly, features: tf.Tensor) -> bool:
     """Whether the layers move one of the images that these marks make."""
     made = work.applied(_images(marks, features))
     if not isinstance(made, tf.Tensor):

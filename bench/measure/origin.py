@@ -4,7 +4,7 @@ import gc
 
 from tensorflow.python.framework.func_graph import FuncGraph
 
-from bench.cause import Frame, own
+from bench.cause import Frame, user_frames
 
 
 def frames(op: str) -> list[Frame]:
@@ -25,7 +25,7 @@ def frames(op: str) -> list[Frame]:
     for name in ("/".join(parts[start:]) for start in range(len(parts))):
         for graph in reversed(graphs):
             found = _frames(graph, name)
-            if own(found):
+            if user_frames(found):
                 return found
     return []
 

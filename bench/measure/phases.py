@@ -11,9 +11,9 @@ import numpy as np
 from bench import machine
 from bench.machine import cpu_seconds
 from bench.measure import page_cache, resources, rhythm, timing
-from bench.measure.assembly import Work
+from bench.measure.assembly import Assembly
 from bench.measure.consumers import Consumer
-from bench.measure.rhythm import Laying, Rhythm
+from bench.measure.rhythm import Rhythm, WindowLayout
 from bench.pipeline import prepared
 from bench.run import turns
 from bench.trial import Effort
@@ -48,7 +48,7 @@ class Stopwatch:
 
 def time_windows(
     consumer: Consumer,
-    work: Work,
+    work: Assembly,
     effort: Effort,
     clock: Stopwatch,
     found: dict[str, object],
@@ -121,7 +121,7 @@ def _say_what_was_timed(beat: Rhythm, batches: int, found: dict[str, object]) ->
 
 def time_epochs(
     consumer: Consumer,
-    work: Work,
+    work: Assembly,
     effort: Effort,
     clock: Stopwatch,
     found: dict[str, object],
@@ -152,7 +152,7 @@ def time_epochs(
 
 def take_turns(
     consumer: Consumer,
-    work: Work,
+    work: Assembly,
     effort: Effort,
     channel: str,
     clock: Stopwatch,
@@ -171,7 +171,7 @@ def take_turns(
         clock: Takes the phases' seconds.
         found: Takes the samples.
     """
-    seat = turns.Seat(channel)
+    seat = turns.TurnWorker(channel)
     told = seat.told()
     consumer, pulled = _recorded(consumer)
     if told:
@@ -191,7 +191,7 @@ def take_turns(
         for _ in range(flushes):
             window()
 
-    lane = turns.Lane(flush if flushes else None, window, batches, pulled())
+    lane = turns.TurnWork(flush if flushes else None, window, batches, pulled())
     with clock.time("steady"):
         taken = seat.serve(lane, time.perf_counter)
     size = work.pipeline.batch_size
@@ -276,7 +276,7 @@ def _repeated(
     return window
 
 
-def _filling(work: Work) -> int:
+def _filling(work: Assembly) -> int:
     """How many batches after the first fill the caches; 0 where nothing is kept."""
     p = work.pipeline
     kept = work.inputs.count if p.cache != "none" else 0
@@ -286,7 +286,7 @@ def _filling(work: Work) -> int:
     return kept // p.batch_size + 2 if kept else 0
 
 
-def _first_and_fill(consumer: Consumer, work: Work, clock: Stopwatch) -> None:
+def _first_and_fill(consumer: Consumer, work: Assembly, clock: Stopwatch) -> None:
     """The first batch, and full caches."""
     with clock.time("first_batch"):
         consumer.step()
@@ -299,7 +299,7 @@ def _first_and_fill(consumer: Consumer, work: Work, clock: Stopwatch) -> None:
 
 def _laid(
     consumer: Consumer, beat: Rhythm, effort: Effort
-) -> tuple[Laying, timing.Extent]:
+) -> tuple[WindowLayout, timing.Extent]:
     """How windows are laid, and how long they go on: as in an earlier run, or by now.
 
     Runs with the same windows at the same places of the stream can be compared place by
@@ -308,7 +308,7 @@ def _laid(
     most = max(LEAST_WHOLE_SECONDS, WHOLE * effort.steady_seconds)
     earlier = effort.windows
     if earlier:
-        laying = Laying(earlier.batches, 0, earlier.start)
+        laying = WindowLayout(earlier.batches, 0, earlier.start)
         counts = {"ramp_windows": earlier.ramp, "steady_windows": earlier.steady}
         return laying, timing.Extent(
             warmup_seconds=effort.warmup_seconds,
@@ -322,7 +322,7 @@ def _laid(
     laying = rhythm.lay(least, beat.epoch)
     fits = seconds * max(beat.epoch, laying.batches) <= most
     if not fits:
-        laying = Laying(least, 0)
+        laying = WindowLayout(least, 0)
     return laying, timing.Extent(
         warmup_seconds=effort.warmup_seconds,
         steady_seconds=effort.steady_seconds,

@@ -10,7 +10,7 @@ import tensorflow as tf
 from bench.errors import UsageError
 from bench.measure import check, epoch_draws
 from bench.measure import draws as drawing
-from bench.measure.assembly import Work
+from bench.measure.assembly import Assembly
 from bench.measure.draws import distinct
 from bench.measure.layers import (
     CALLS,
@@ -31,7 +31,7 @@ TRIES = 4  # of a parallel map, which may by chance repeat itself
 ALIKE = 1e-5
 
 
-def facts(work: Work, consumer: str) -> dict[str, float | str]:
+def facts(work: Assembly, consumer: str) -> dict[str, float | str]:
     """Facts on draws for layers, on inference for models; the same in every run.
 
     Args:
@@ -88,7 +88,7 @@ def demand(layers: Sequence[keras.Layer], features: np.ndarray) -> None:
 
 
 def draws(
-    work: Work, batch: tf.Tensor, *, frozen: bool = False
+    work: Assembly, batch: tf.Tensor, *, frozen: bool = False
 ) -> dict[str, float | str]:
     """What shares a draw, and whether a seed repeats the draws.
 
@@ -123,7 +123,7 @@ def draws(
     return {"draws": _spelled(work, batch, levels), "distinct_draws": count, **found}
 
 
-def _levels(work: Work, example: tf.Tensor, count: int) -> list[str]:
+def _levels(work: Assembly, example: tf.Tensor, count: int) -> list[str]:
     """What has a draw of its own; `count` copies of the example came out different."""
     if work.meets_examples:
         return ["example"] if count > 1 else []
@@ -131,7 +131,7 @@ def _levels(work: Work, example: tf.Tensor, count: int) -> list[str]:
     return drawing.levels([to_numpy(work.alone(copies)) for _ in range(SHARING)])
 
 
-def _spelled(work: Work, batch: tf.Tensor, levels: Sequence[str]) -> str:
+def _spelled(work: Assembly, batch: tf.Tensor, levels: Sequence[str]) -> str:
     if levels:
         return " and ".join(f"per {level}" for level in levels)
     # What mixes examples makes of copies the same again, whatever it draws.
@@ -143,7 +143,7 @@ def _copies(example: tf.Tensor, count: int) -> tf.Tensor:
     return tf.repeat(example[None], count, axis=0)
 
 
-def repeated(work: Work, example: tf.Tensor) -> np.ndarray:
+def repeated(work: Assembly, example: tf.Tensor) -> np.ndarray:
     """What the placement's own pipeline makes of 64 copies, from its first batch on."""
     p = replace(
         Pipeline(),
@@ -212,7 +212,7 @@ def outside_training(layers: Sequence[keras.Layer], batch: tf.Tensor) -> dict[st
     return found
 
 
-def _made_anew(work: Work) -> Work:
+def _made_anew(work: Assembly) -> Assembly:
     layers = as_layers(work.module.build(work.inputs.features, **work.entry.variant))
     return replace(work, layers=layers)
 

@@ -72,7 +72,7 @@ class Rhythm:
 
 
 @dataclass(frozen=True)
-class Laying:
+class WindowLayout:
     """How windows cover an epoch.
 
     Attributes:
@@ -156,7 +156,7 @@ def together(p: Pipeline) -> int:
     return max(1, in_maps, of_files)
 
 
-def lay(least: int, epoch: float) -> Laying:
+def lay(least: int, epoch: float) -> WindowLayout:
     """Windows of at least so many batches that cover whole epochs.
 
     Args:
@@ -164,20 +164,20 @@ def lay(least: int, epoch: float) -> Laying:
         epoch: Batches in an epoch, not always a whole number; 0 if it is not known.
     """
     if not epoch:
-        return Laying(least, 0)
+        return WindowLayout(least, 0)
     if epoch <= least:
         fewest = math.ceil(least / epoch)
         choices = range(fewest, fewest + FURTHER_EPOCHS)
         epochs = min(choices, key=lambda n: (abs(n * epoch - round(n * epoch)) / n, n))
         batches = max(1, round(epochs * epoch))
         exact = batches == epochs * epoch
-        return Laying(batches, 1, 0 if exact else batches // 2)
+        return WindowLayout(batches, 1, 0 if exact else batches // 2)
     for windows in range(min(int(epoch // least), MOST_WINDOWS), 0, -1):
         batches = round(epoch / windows)
         if abs(batches * windows - epoch) <= NEARLY * epoch or windows == 1:
             break
     exact = batches * windows == epoch
-    return Laying(batches, windows, 0 if exact else batches // 2)
+    return WindowLayout(batches, windows, 0 if exact else batches // 2)
 
 
 def _number(calls: Calls, autotuned: int) -> int:

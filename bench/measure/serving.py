@@ -15,8 +15,8 @@ import tensorflow as tf
 
 from bench.data.inputs import CHECKED_EXAMPLES
 from bench.measure import export_model, resources, timing
-from bench.measure.assembly import Work
-from bench.measure.clean_interpreter import Fresh
+from bench.measure.assembly import Assembly
+from bench.measure.clean_interpreter import CleanInterpreter
 from bench.measure.export_model import Exported
 from bench.measure.layers import apply_layers, supports_jit, to_numpy
 from bench.trial import Effort
@@ -29,7 +29,7 @@ PERCENTILES = (50, 95, 99)
 
 
 def measure(
-    work: Work, scratch: Path, effort: Effort, clock: Stopwatch, found: dict
+    work: Assembly, scratch: Path, effort: Effort, clock: Stopwatch, found: dict
 ) -> None:
     """Train, export, load in a clean process and here, check, then time single calls.
 
@@ -45,7 +45,7 @@ def measure(
         RuntimeError: A clean process cannot load the SavedModel.
     """
     facts = found["facts"]
-    with Fresh(scratch, work.device) as fresh:
+    with CleanInterpreter(scratch, work.device) as fresh:
         with clock.time("train"):
             model = export_model.trained(work, scratch)
         with clock.time("export"):
@@ -74,7 +74,7 @@ def measure(
 
 
 def loaded(
-    work: Work, exported: Exported, facts: dict[str, float | str]
+    work: Assembly, exported: Exported, facts: dict[str, float | str]
 ) -> Callable[[np.ndarray], np.ndarray]:
     """What answers one request: raw batch in, predictions out, both NumPy arrays.
 
@@ -97,7 +97,7 @@ def loaded(
 
 
 def _time_calls(
-    work: Work,
+    work: Assembly,
     call: Callable[[np.ndarray], np.ndarray],
     requests: list[np.ndarray],
     effort: Effort,
@@ -142,7 +142,7 @@ def _time_calls(
 
 
 def _client(
-    work: Work, exported: Exported, facts: dict[str, float | str]
+    work: Assembly, exported: Exported, facts: dict[str, float | str]
 ) -> Callable[[tf.Tensor], tf.Tensor]:
     """The client's layers in a graph, re-made if their class says how it is made."""
     known = {
@@ -162,7 +162,7 @@ def _client(
     return tf.function(lambda raw: front(raw, training=False))
 
 
-def _jit(work: Work, exported: Exported) -> bool:
+def _jit(work: Assembly, exported: Exported) -> bool:
     if work.pipeline.jit == "auto":  # as Keras does: all or nothing, never on CPU
         compiles = not exported.in_front or supports_jit(work.layers)
         return compiles and "GPU" in work.device

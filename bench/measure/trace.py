@@ -16,7 +16,7 @@ from types import SimpleNamespace
 
 import tensorflow as tf
 
-from bench.measure.assembly import Work
+from bench.measure.assembly import Assembly
 from bench.pipeline import Pipeline
 
 READ, MAP = 0.0, 1.0
@@ -27,7 +27,7 @@ TOUCHING = 0.002  # of the whole: neighbours this close are drawn as one
 Span = tuple[str, float, float]
 
 
-class Traced(Work):
+class Traced(Assembly):
     """Work whose pipeline notes when it reads and maps."""
 
     def note(self, queue: tf.queue.QueueBase) -> Traced:
@@ -75,7 +75,7 @@ def traceable(p: Pipeline) -> bool:
     return p.cache == "none" and p.resample == "none" and p.placement == "dataset"
 
 
-def spans(work: Work, scratch: Path, steps: int) -> list[Span]:
+def spans(work: Assembly, scratch: Path, steps: int) -> list[Span]:
     """Spans `(name, start, end)` of some training steps, in seconds from their start.
 
     `read` and `map` are the pipeline's, from the asking to the record and around the

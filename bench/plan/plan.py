@@ -87,7 +87,7 @@ def estimate(count: int, effort: Effort) -> float:
     return effort.rounds * (ROUND_SECONDS + count * run_seconds(effort))
 
 
-def fitted(effort: Effort, count: int, budget_seconds: float) -> Effort:
+def fit_to_budget(effort: Effort, count: int, budget_seconds: float) -> Effort:
     """The effort cut down to a budget: fewer rounds first, then shorter runs."""
     while effort.rounds > 1 and estimate(count, effort) > budget_seconds:
         effort = replace(effort, rounds=effort.rounds - 1)
@@ -103,7 +103,7 @@ def fitted(effort: Effort, count: int, budget_seconds: float) -> Effort:
     return effort
 
 
-def make(
+def plan_sweep(
     sweep: Sweep, effort: Effort, seed: int, budget_seconds: float, data: str
 ) -> Plan:
     """The plan of a sweep, from names and values alone.

@@ -49,7 +49,7 @@ def draw_guards(frame: pd.DataFrame) -> Figure | None:
     """The guard runs alone.
 
     Args:
-        frame: From `bench.guard.history.table`.
+        frame: From `bench.guard.history.to_frame`.
     """
     return _figure(_series_panels(frame))
 
@@ -147,7 +147,7 @@ def _short(folder: str) -> str:
 
 
 def _guard_panels(guards: list) -> list[tuple[Callable[[Axes], None], int]]:
-    return _series_panels(history.table(guards))
+    return _series_panels(history.to_frame(guards))
 
 
 def _series_panels(frame: pd.DataFrame) -> list[tuple[Callable[[Axes], None], int]]:

@@ -17,7 +17,7 @@ from bench.analysis.standings import Standing
 from bench.errors import write_whole
 from bench.guard import session
 from bench.guard.case_session import Case
-from bench.guard.record import Guarded, Interrupted, Row
+from bench.guard.record import GuardResult, Interrupted, Row
 from bench.guard.trio import Side
 from bench.pipeline import prepared
 from bench.plan.plan import Plan
@@ -80,15 +80,15 @@ def hold(
         _save(stopped.found, folder)
         raise
     _save(found, folder)
-    return told(standings, folder)
+    return outcome_lines(standings, folder)
 
 
-def told(standings: Sequence[Standing], folder: Path) -> list[str]:
+def outcome_lines(standings: Sequence[Standing], folder: Path) -> list[str]:
     """What the last round said, a line a scene; nothing where none was held."""
     path = folder / FILE
     if not path.is_file():
         return []
-    found = msgspec.json.decode(path.read_bytes(), type=Guarded)
+    found = msgspec.json.decode(path.read_bytes(), type=GuardResult)
     rows = {row.key: row for row in found.rows}
     return [_note(one, rows[one.best]) for one in standings if one.best in rows]
 
@@ -116,7 +116,7 @@ def _takes_turns(trial: Trial) -> bool:
     return not ahead and trial.unit == "window" and trial.consumer != "serve"
 
 
-def _save(found: Guarded, folder: Path) -> None:
+def _save(found: GuardResult, folder: Path) -> None:
     write_whole(folder / FILE, msgspec.json.format(msgspec.json.encode(found)))
 
 

@@ -69,7 +69,7 @@ class Race:
         if executor:
             notes = finals.hold(standings, self._made, executor, folder, _say)
         else:
-            notes = finals.told(standings, folder)
+            notes = finals.outcome_lines(standings, folder)
         for note in notes:
             _say(note)
         return notes

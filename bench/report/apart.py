@@ -9,7 +9,7 @@ from bench.machine import IDENTITY, PACKAGES
 from bench.trial import Run
 
 
-def of(a: Sequence[Run], b: Sequence[Run]) -> str:
+def machine_differences(a: Sequence[Run], b: Sequence[Run]) -> str:
     """Each part of the machine's identity with A's value, then B's.
 
     Returns:

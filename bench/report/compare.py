@@ -45,7 +45,7 @@ def main(
         UsageError: A folder cannot be read, or has no runs.
     """
     (first, odd_in_a), (second, odd_in_b) = (_runs(folder) for folder in (a, b))
-    found = of(first, second)
+    found = comparison(first, second)
     found["notes"] += [text.visible(note) for note in (*odd_in_a, *odd_in_b)]
     found |= {"a": text.visible(a), "b": text.visible(b)}
     if as_json:
@@ -59,7 +59,7 @@ def main(
     return 0
 
 
-def of(a: Sequence[Run], b: Sequence[Run]) -> dict[str, object]:
+def comparison(a: Sequence[Run], b: Sequence[Run]) -> dict[str, object]:
     """How fast B's trials are as multiples of A's.
 
     Args:
@@ -77,7 +77,7 @@ def of(a: Sequence[Run], b: Sequence[Run]) -> dict[str, object]:
     names = ["a"] * len(a) + ["b"] * len(b)
     whole = stats.runs(table.from_runs([*a, *b], names))
     runs = {name: whole[whole["folder"] == name] for name in ("a", "b")}
-    notes, across = _machines(runs["a"], runs["b"], apart.of(a, b))
+    notes, across = _machines(runs["a"], runs["b"], apart.machine_differences(a, b))
     by = ["key"] if across else ["machine", "key"]
     sides = {
         name: dict(list(own.groupby(by, sort=False))) for name, own in runs.items()

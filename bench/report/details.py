@@ -14,7 +14,7 @@ from bench.trial import Run
 MOST_VALUES = 400  # samples of a trial that are spelled out
 
 
-def of(
+def details(
     runs: Sequence[Run], wanted: Iterable[tuple[str, str]]
 ) -> dict[tuple[str, str], dict[str, object]]:
     """The details of trials, each by its machine's label and its key.
@@ -48,7 +48,7 @@ def _details(runs: Sequence[Run]) -> dict[str, object]:
         "graph": _graph(graphs[-1]) if graphs else [],
         "facts": text.visible(_settings(facts), 600),
         "errors": [
-            text.visible(failures.spelled(error, whole=True), 500)
+            text.visible(failures.sentence(error, whole=True), 500)
             for error in dict.fromkeys(errors)
         ],
     }

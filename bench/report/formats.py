@@ -32,13 +32,13 @@ MOST_ERRORS = {"md": 10, "terminal": 5}
 
 
 @dataclass(frozen=True)
-class Gathered:
+class Report:
     """Result folders, read and summed up once for every form of a report.
 
     Attributes:
         runs: The records.
         samples: Their table.
-        content: From `summary.of`.
+        content: From `summary.summarize`.
     """
 
     runs: Sequence[Run]
@@ -46,7 +46,7 @@ class Gathered:
     content: dict[str, object]
 
 
-def gather(folders: str | Path | Sequence[str | Path]) -> Gathered:
+def gather(folders: str | Path | Sequence[str | Path]) -> Report:
     """Read one or more result folders; several stand side by side, each machine apart.
 
     Raises:
@@ -63,7 +63,7 @@ def gather(folders: str | Path | Sequence[str | Path]) -> Gathered:
 
 def summed(
     runs: Sequence[Run], notes: Sequence[str] = (), names: Sequence[str] | None = None
-) -> Gathered:
+) -> Report:
     """Runs summed up.
 
     Args:
@@ -72,11 +72,11 @@ def summed(
         names: The folder of each run; none if not given.
     """
     samples = table.from_runs(runs, names) if names else table.from_runs(runs)
-    return Gathered(runs, samples, summary.of(runs, samples, notes))
+    return Report(runs, samples, summary.summarize(runs, samples, notes))
 
 
 def write(
-    folders: str | Path | Sequence[str | Path] | Gathered,
+    folders: str | Path | Sequence[str | Path] | Report,
     out: str | Path,
     formats: Iterable[str] = USUAL,
 ) -> list[Path]:
@@ -98,7 +98,7 @@ def write(
     for name in formats:
         if name not in FORMATS:
             raise unknown("report format", name, FORMATS)
-    found = folders if isinstance(folders, Gathered) else gather(folders)
+    found = folders if isinstance(folders, Report) else gather(folders)
     if not found.runs:
         raise UsageError(
             f"No runs in '{found.content['source']}'. Measure first: "
@@ -122,7 +122,7 @@ def write(
 def _texts(
     formats: Sequence[str],
     out: Path,
-    found: Gathered,
+    found: Report,
     drawn: dict[str, Figure],
 ) -> list[Path]:
     """Write every format but the figures."""
@@ -165,7 +165,7 @@ def _whole(formats: Collection[str]) -> dict[str, str]:
 
 
 def terminal(
-    found: Gathered, console: object = None, formats: Collection[str] = ()
+    found: Report, console: object = None, formats: Collection[str] = ()
 ) -> None:
     """Print the results: a sentence and a table a scene, then what weakens them.
 
@@ -231,7 +231,7 @@ def _grid(rows: Sequence[dict[str, object]], width: int) -> object:
     return grid
 
 
-def as_json(found: Gathered) -> str:
+def as_json(found: Report) -> str:
     """The same in JSON: a list of scenes with their trials in full digits."""
     content = dict(found.content)
     trials = content.pop("ranked")

@@ -44,7 +44,7 @@ def marks(row: pd.Series | dict[str, object]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def of(trials: pd.DataFrame) -> list[tuple[str, str]]:
+def entries(trials: pd.DataFrame) -> list[tuple[str, str]]:
     """Terms of this report and their meanings, in the order of reading."""
     if trials.empty:
         return []

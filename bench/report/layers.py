@@ -37,7 +37,7 @@ NEEDED = [
 Row = Mapping[str, object]
 
 
-def rows(trials: pd.DataFrame, samples: pd.DataFrame) -> list[dict[str, str]]:
+def table_rows(trials: pd.DataFrame, samples: pd.DataFrame) -> list[dict[str, str]]:
     """A row of text for each layer, machine and input that was measured.
 
     Args:

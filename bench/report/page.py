@@ -40,7 +40,7 @@ def html(
     """The whole page.
 
     Args:
-        content: From `summary.of`, and `source`, the folders for its last line.
+        content: From `summary.summarize`, and `source`, the folders for its last line.
         runs: The records.
         samples: Their table.
         drawn: The figures of the shelf that have trials, by name.
@@ -148,7 +148,7 @@ def _traced(
     for scene in scenes[:MOST_DETAILS]:
         rows = sorted(scene["rows"][:most_rows], key=lambda row: not row["failed"])
         chosen += [(scene, row) for row in rows[:share]]
-    found = details.of(runs, [row["pair"] for _, row in chosen])
+    found = details.details(runs, [row["pair"] for _, row in chosen])
     for number, (scene, row) in enumerate(chosen):
         row["trace"] = number
         row["details"] = {"title": scene["title"], **found[row["pair"]]}

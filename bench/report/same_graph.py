@@ -69,7 +69,7 @@ def same_cautions(
     ]
 
 
-def of(runs: Sequence[Run]) -> dict[tuple[str, str], list[str]]:
+def same_graphs(runs: Sequence[Run]) -> dict[tuple[str, str], list[str]]:
     """For each machine and key with twins, the labels of all of them, itself included.
 
     Args:

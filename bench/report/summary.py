@@ -42,7 +42,7 @@ SHOWN = list(
 )
 
 
-def of(
+def summarize(
     runs: Sequence[Run], samples: pd.DataFrame, notes: Sequence[str]
 ) -> dict[str, object]:
     """Everything that the forms of the report say, as plain text and rows."""
@@ -50,7 +50,7 @@ def of(
     trials = _with_repeated(samples, repeated)
     asked = {run.key: run.trial for run in runs}
     binding = _binding(samples)
-    alike = same_graph.of(runs)
+    alike = same_graph.same_graphs(runs)
     shown = [name for name in SHOWN if name in trials]
     scenes = []
     grouped = itertools.groupby(trials[shown].to_dict("records"), itemgetter("scene"))
@@ -81,21 +81,21 @@ def of(
     scenes.sort(key=lambda scene: len(scene["rows"]) < 2)  # comparisons first
     machines = _machines(runs)
     claims, claims_left = _claims(samples)
-    autotuned, more_autotuned = autotune.rows(samples, runs, MOST_AUTOTUNED)
+    autotuned, more_autotuned = autotune.comparisons(samples, runs, MOST_AUTOTUNED)
     return {
         "scenes": scenes,
         "errors": _errors(runs),
         "machines": machines,
         "several_machines": len(machines) > 1,
         "about": text.visible(glossary.about(samples), 120),
-        "glossary": glossary.of(trials),
+        "glossary": glossary.entries(trials),
         "notes": [text.visible(note) for note in notes],
         "claims": claims,
         "claims_left": claims_left,
-        "layers": layers.rows(trials, samples),
+        "layers": layers.table_rows(trials, samples),
         "autotuned": autotuned,
         "more_autotuned": more_autotuned,
-        "prices": guarantees.rows(samples, MOST_PRICES),
+        "prices": guarantees.costs(samples, MOST_PRICES),
         "ranked": trials,
         "runs": len(runs),
         "samples": int(samples["seconds_per_batch"].notna().sum()),
@@ -241,7 +241,7 @@ def _errors(runs: Sequence[Run]) -> list[dict[str, object]]:
             "key": text.visible(key, 120),
             "type": text.visible(failure.type, 80),
             "message": text.visible(failure.message, 500),
-            "first_line": text.visible(failures.spelled(failure), 600),
+            "first_line": text.visible(failures.sentence(failure), 600),
             "phase": text.visible(failure.phase, 40),
             "count": count,
             "command": text.visible(text.command(asked[key]), 2000),

@@ -23,11 +23,11 @@ from bench.run.protocol import (
     Home,
     Outcome,
     Place,
-    encoded,
-    end_forked,
+    encode_request,
     environment,
+    kill_run,
     last_words,
-    lost,
+    lost_outcome,
     read_outcome,
 )
 from bench.run.turns import PROTOCOL
@@ -115,7 +115,7 @@ class ForkServer(Executor):
         self._asked += 1
         self._log_start = self._log.stat().st_size
         result = self._scratch / f"result-{self._requests}.json"
-        content, asked = encoded(verb, trial, effort, seed, result, place)
+        content, asked = encode_request(verb, trial, effort, seed, result, place)
         with contextlib.suppress(BrokenPipeError):  # it is gone: `finish` will tell
             self._server.stdin.write(content + b"\n")
             self._server.stdin.flush()
@@ -126,14 +126,14 @@ class ForkServer(Executor):
         result, asked, number = begun.result, begun.asked, begun.number
         child = self._answer("pid", START_SECONDS, number)
         if child is None:
-            return lost(self._log_tail(), asked)
+            return lost_outcome(self._log_tail(), asked)
         ended = self._answer("status", _left(begun, effort), number)
         late = ended is None
         if late:
-            end_forked(child["pid"])
+            kill_run(child["pid"])
             ended = self._answer("status", START_SECONDS, number)
         if ended is None:
-            return lost(self._log_tail(), asked)
+            return lost_outcome(self._log_tail(), asked)
         return read_outcome(
             late, ended["status"], result, effort, self._log_tail(), asked
         )
@@ -214,7 +214,7 @@ class Spawner(Executor):
         """Start one request and return at once; several may be under way."""
         folder = Path(tempfile.mkdtemp(dir=self._scratch))
         result = folder / "result.json"
-        content, asked = encoded(verb, trial, effort, seed, result, place)
+        content, asked = encode_request(verb, trial, effort, seed, result, place)
         (folder / "request.json").write_bytes(content)
         self._requests += 1
         command = [self._home.python, "-m", "bench.worker", folder / "request.json"]

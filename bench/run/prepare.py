@@ -37,7 +37,7 @@ def prepare_inputs(plan: Plan, executor: Executor) -> Plan:
         if told.get("error"):
             error = msgspec.convert(told["error"], Failure)
         if error:
-            why = failures.spelled(error, whole=True)
+            why = failures.sentence(error, whole=True)
             raise UsageError(f"'{trial.workload}' cannot be prepared: {why}")
         traits[_made_once(trial)] = told
     for trial in plan.trials:

@@ -69,7 +69,7 @@ class Progress:
     def advance(self, run: Run) -> None:
         """One more run is done; one that was made before is shown, not counted."""
         self._done += not run.repeat
-        last = told(run)
+        last = run_line(run)
         if self._bar is None:
             more = self._known() and self._done < self._total
             left = f" ({self._left()})" if more else ""
@@ -104,7 +104,7 @@ class Progress:
         return spoken(seconds) + " left"
 
 
-def told(run: Run) -> str:
+def run_line(run: Run) -> str:
     """A run's summary, and whether it is one that was made again."""
     return (REPEATED if run.repeat else "") + summary(run)
 
@@ -113,7 +113,7 @@ def summary(run: Run) -> str:
     """A run in one short line."""
     error = run.measured.error
     if error:
-        return f"{run.key}: {failures.spelled(error)}"  # NumPy's dump is the report's
+        return f"{run.key}: {failures.sentence(error)}"  # NumPy's dump is the report's
     seconds = statistics.fmean(run.measured.samples)
     rate = run.trial.pipeline.batch_size / seconds
     return f"{compact(rate)} examples/s {run.key}"

@@ -123,7 +123,7 @@ class Home:
     root: Path = ROOT
 
 
-def encoded(
+def encode_request(
     verb: str,
     trial: Trial,
     effort: Effort,
@@ -160,7 +160,7 @@ def read_outcome(
         result.unlink()
         return Outcome(written, None, seconds)
     if late:
-        failure = failures.late(effort.limit_seconds, phase, "--limit")
+        failure = failures.timeout(effort.limit_seconds, phase, "--limit")
     elif os.WIFSIGNALED(status):
         failure = failures.ended_by(os.WTERMSIG(status), log, phase)
     else:
@@ -195,7 +195,7 @@ def execute_within(
     failure = outcome.failure
     if not failure or failure.type != "Timeout" or within == effort:
         return outcome, effort
-    failure = failures.late(within.limit_seconds, failure.phase, "--budget")
+    failure = failures.timeout(within.limit_seconds, failure.phase, "--budget")
     return replace(outcome, failure=failure), within
 
 
@@ -220,14 +220,14 @@ def _phase(result: Path) -> str:
     return phase
 
 
-def lost(message: str, asked: float) -> Outcome:
+def lost_outcome(message: str, asked: float) -> Outcome:
     """The outcome of a request whose server is gone."""
     message = f"{failures.LOST}: {message}" if message else failures.LOST
     failure = Failure(type="Lost", message=message)
     return Outcome(b"", failure, time.monotonic() - asked)
 
 
-def end_forked(child: int) -> None:
+def kill_run(child: int) -> None:
     """Kill a run with all that it has started; it may not lead a group yet."""
     try:
         os.killpg(child, signal.SIGKILL)

@@ -63,7 +63,7 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Lane:
+class TurnWork:
     """A process's side of the socket: what a turn is made of.
 
     Attributes:
@@ -80,7 +80,7 @@ class Lane:
     pulled: list[tuple[int, int]] = field(default_factory=list)
 
 
-class Seat:
+class TurnWorker:
     """The measured process's side of one socket."""
 
     def __init__(self, path: str) -> None:
@@ -110,7 +110,7 @@ class Seat:
             raise Dismissed(DISMISSED)
         return json.loads(line)
 
-    def serve(self, lane: Lane, clock: Callable[[], float]) -> list[Turn]:
+    def serve(self, lane: TurnWork, clock: Callable[[], float]) -> list[Turn]:
         """Work when told to, until the other side leaves; a `Turn` each.
 
         Raises:
@@ -208,7 +208,7 @@ def socket_folder() -> tempfile.TemporaryDirectory:
     return tempfile.TemporaryDirectory(prefix="feedrate-", dir=folder)
 
 
-class Caller:
+class TurnCaller:
     """The runner's side of one process's socket.
 
     Attributes:
@@ -283,7 +283,7 @@ class Caller:
 
 
 def take(
-    callers: Sequence[Caller],
+    callers: Sequence[TurnCaller],
     seconds: float,
     clock: Callable[[], float],
 ) -> list[tuple[Turn, ...]]:

@@ -44,7 +44,7 @@ class Case:
     consumer: str = "drain"
 
 
-def compared(
+def compare(
     server: Executor, case: Case, change: float, folder: Path, seed: int
 ) -> dict[str, object]:
     """Trios of base and head, after one of base alone.

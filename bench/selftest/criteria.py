@@ -15,7 +15,7 @@ from bench import machine
 from bench.analysis.stats import CONFIDENCE, Interval
 from bench.errors import UsageError, write_whole
 from bench.guard import estimate
-from bench.guard.sequential_test import Watch
+from bench.guard.sequential_test import RowTest
 
 METRIC = "seconds_per_example"
 ENOUGH = 72  # comparisons from which a bar is taken as it stands
@@ -116,12 +116,12 @@ Judge = Callable[[Comparison, float], tuple[str, Interval]]
 Told = Sequence[tuple[Comparison, float]]  # comparisons, each with what was injected
 
 
-def judged(one: Comparison, margin: float) -> tuple[str, Interval]:
+def decide(one: Comparison, margin: float) -> tuple[str, Interval]:
     """The verdict of the guard on a comparison, and its interval.
 
     The time is up with the last trio.
     """
-    watch = Watch(one.workload, METRIC, margin, 1 - CONFIDENCE)
+    watch = RowTest(one.workload, METRIC, margin, 1 - CONFIDENCE)
     ratios, controls = _known(one.ratios), _known(one.controls)
     for pair in zip(ratios, controls, strict=True):
         if watch.open:
@@ -134,7 +134,7 @@ def _known(found: Sequence[tuple[float, float | None]]) -> list[tuple[float, flo
     return [(ratio, math.nan if error is None else error) for ratio, error in found]
 
 
-def bars(comparisons: Sequence[Comparison], judge: Judge = judged) -> list[Bar]:
+def bars(comparisons: Sequence[Comparison], judge: Judge = decide) -> list[Bar]:
     """The rules on verdicts, and the coverage of intervals.
 
     Args:

@@ -33,7 +33,7 @@ from bench.run import rounds
 from bench.run.executors import executor
 from bench.selftest import comparison, criteria, injection, overhead
 from bench.selftest.comparison import Case
-from bench.selftest.criteria import RULES, Bar, Comparison, judged
+from bench.selftest.criteria import RULES, Bar, Comparison, decide
 
 RARE = {0.10: 4}  # injected in one round of so many: nobody doubts that it is caught
 SHARE_SWEEP = "quick"
@@ -126,7 +126,7 @@ def compare(
                     if noisy:  # another each time, or all would meet the same bursts
                         beside = comparison.neighbour(next(seeds))
                     with beside:
-                        taken = comparison.compared(
+                        taken = comparison.compare(
                             server, case, change, Path(folder), number
                         )
                     one = Comparison(
@@ -150,7 +150,7 @@ def _round(number: int, cases: Sequence[Case]) -> list[tuple[Case, float, bool]]
 
 
 def _told_of(one: Comparison) -> str:
-    verdict, interval = judged(one, 0.03)
+    verdict, interval = decide(one, 0.03)
     beside = "beside a neighbour" if one.neighbour else "alone"
     return (
         f"{one.workload}, {100 * criteria.injected(one):.1f} % slower, {beside}: "

@@ -65,7 +65,7 @@ def measure(options: argparse.Namespace) -> None:
         limit_seconds=300,
     )
     sweep = Sweep(name="bound", blocks=blocks(options.workload))
-    made = plan.make(sweep, effort, options.seed, 0.0, "")
+    made = plan.plan_sweep(sweep, effort, options.seed, 0.0, "")
     executor = executors.executor()
     with store.locked(options.folder):
         kept, _ = store.load(options.folder)

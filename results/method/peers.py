@@ -234,7 +234,7 @@ def drain(
     """What is timed: the next batch of a workload's pipeline, warm."""
     from bench import catalog, machine
     from bench.data import inputs
-    from bench.measure.assembly import Work
+    from bench.measure.assembly import Assembly
     from bench.measure.layers import as_layers
     from bench.pipeline import pipeline
 
@@ -244,7 +244,7 @@ def drain(
     module = catalog.load(entry)
     made = inputs.prepare(entry, module, p)
     layers = as_layers(module.build(made.features))
-    work = Work(p, entry, module, made, layers, 1, "/CPU:0")
+    work = Assembly(p, entry, module, made, layers, 1, "/CPU:0")
     own = Path(tempfile.mkdtemp(dir=scratch))
     batches = iter(work.dataset(own, repeat=True))
     for _ in range(WARMUP_BATCHES):

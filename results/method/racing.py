@@ -93,7 +93,7 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, object]:
         warmup_seconds=options.warmup_seconds,
     )
     sweep = sweeps.Sweep(name=f"racing-{name}", blocks=(block,))
-    made = plan.make(sweep, effort, options.seed, 0.0, "")
+    made = plan.plan_sweep(sweep, effort, options.seed, 0.0, "")
     some = random.Random(options.seed).sample(
         made.trials, min(options.trials or len(made.trials), len(made.trials))
     )

@@ -20,7 +20,7 @@ GRAPH = [
 
 
 def rows(runs):
-    return autotune.rows(table.from_runs(runs), runs)[0]
+    return autotune.comparisons(table.from_runs(runs), runs)[0]
 
 
 def test_it_is_compared_with_the_best_pinned_of_its_kind():
@@ -79,9 +79,9 @@ def test_what_it_leaves_to_nobody_is_equal():
 def test_those_without_a_counterpart_are_neither_shown_nor_counted():
     ahead = factory.trial(map_parallel_calls=4, prefetch="autotune")
     runs = factory.runs({ahead: 0.01, factory.trial(): 0.02})
-    assert autotune.rows(table.from_runs(runs), runs) == ([], 0)
+    assert autotune.comparisons(table.from_runs(runs), runs) == ([], 0)
     runs += factory.runs({PINNED[4]: 0.02})
-    assert autotune.rows(table.from_runs(runs), runs, 0) == ([], 1)
+    assert autotune.comparisons(table.from_runs(runs), runs, 0) == ([], 1)
 
 
 def test_a_trial_that_may_not_be_ranked_is_no_rival():

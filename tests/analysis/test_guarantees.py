@@ -18,7 +18,7 @@ def in_model(jit: str, workload: str = "cifar_augmentation"):
 
 
 def rows(runs) -> list[tuple]:
-    found = guarantees.rows(table.from_runs(runs))
+    found = guarantees.costs(table.from_runs(runs))
     return [tuple(row[name] for name in FIELDS) for row in found]
 
 
@@ -28,7 +28,7 @@ def test_determinism_is_compared_with_the_same_pipeline_without_it() -> None:
     assert (title, label, setting) == ("prose, drain", "naive", "op_determinism=true")
     assert 1.4 < float(takes) < 1.6 and (verdict, lost) == ("slower", False)
     assert rows(factory.runs({PLAIN: 0.01, ALSO: 0.015})) == []
-    assert guarantees.rows(table.from_runs([])) == []
+    assert guarantees.costs(table.from_runs([])) == []
 
 
 def test_xla_lost_gains_nothing_and_the_variant_shows_what_was_to_be_had() -> None:

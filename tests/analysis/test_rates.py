@@ -118,7 +118,7 @@ def test_the_shuffle_with_room_for_all_does_not_win_by_its_usual_window():
 
 def said(runs):
     frame = table.from_runs(runs)
-    (scene,) = summary.of(runs, frame, [])["scenes"]
+    (scene,) = summary.summarize(runs, frame, [])["scenes"]
     return [f"{one.what} {one.remedy}" for one in scene["cautions"]]
 
 

@@ -14,7 +14,7 @@ from bench.errors import UsageError
 from bench.guard import history, live, output, stored
 from bench.guard import settings as guard_settings
 from bench.guard.metrics import PHASES
-from bench.guard.record import Guarded, Row
+from bench.guard.record import GuardResult, Row
 from bench.trial import Failure
 
 ONE_OF = (
@@ -127,7 +127,7 @@ def test_the_limit_of_a_run_can_be_set(
     """For a model that takes long to build; of no use where nothing is run."""
     asked = []
 
-    def against(python: str, wanted: live.Wanted) -> Guarded:
+    def against(python: str, wanted: live.Wanted) -> GuardResult:
         asked.append(wanted.sweep.effort.limit_seconds)
         raise UsageError("enough")
 
@@ -240,7 +240,7 @@ def test_a_workload_s_threshold_is_that_of_all_its_trials_but_for_its_own(
         Row(key=key, metric="seconds_per_example", verdict="unchanged")
         for key in keys[1:3]
     ]
-    found = Guarded(base="a", head="b", how="stored", rows=rows, notes=["before"])
+    found = GuardResult(base="a", head="b", how="stored", rows=rows, notes=["before"])
     assert settings.noted(found).notes == [
         "before",
         "No trial here for [tool.feedrate.guard.thresholds]: none, gone.py.",
@@ -254,7 +254,7 @@ def of_folders(monkeypatch):
 
     def ended(verdict: str, *arguments: str) -> int:
         row = Row(key="x", metric="seconds_per_example", verdict=verdict)
-        found = Guarded(base="a", head="b", how="stored", rows=[row])
+        found = GuardResult(base="a", head="b", how="stored", rows=[row])
         monkeypatch.setattr(stored, "folders", lambda *_: found)
         return run_bench.main(["guard", "a", "b", *arguments])
 
@@ -274,7 +274,7 @@ def test_what_cannot_be_written_late_hides_no_verdict(
     monkeypatch.setattr(history, "append", full)
     history_file = str(tmp_path / "h.jsonl")
     row = Row(key="x", metric="seconds_per_example", verdict=verdict)
-    found = Guarded(base="a", head="b", how="lockstep", rows=[row])
+    found = GuardResult(base="a", head="b", how="lockstep", rows=[row])
     monkeypatch.setattr(live, "against_ref", lambda *_: found)
     asked = ["guard", "--against-ref", "main", "--history", history_file]
     assert run_bench.main(asked) == code

@@ -211,7 +211,9 @@ def test_losers_have_their_rounds_and_ties_more(
     ((standing,),) = held
     assert {standing.best, standing.rival} == {first_key, second_key}
     assert told.endswith("prose: a last round was held.\n")
-    monkeypatch.setattr(finals, "told", lambda standings, folder: ["as it was told"])
+    monkeypatch.setattr(
+        finals, "outcome_lines", lambda standings, folder: ["as it was told"]
+    )
     swept(race(), tmp_path, Fake())  # nothing is left to run, nor to be held again
     assert len(held) == 1
     assert store.load(tmp_path)[1][-1] == "as it was told"

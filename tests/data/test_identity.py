@@ -140,7 +140,7 @@ def test_no_verdict_rests_on_data_that_changed(tmp_path) -> None:
     )
     assert exit_code(found) == NOT_COMPARABLE
     sides = [compare._runs(tmp_path / name) for name in "ab"]
-    rows = compare.of(*(side[0] for side in sides))["rows"].set_index("key")
+    rows = compare.comparison(*(side[0] for side in sides))["rows"].set_index("key")
     assert rows.loc[TRIAL.key, ["barred", "verdict"]].tolist() == [
         f"{CHANGED} in B",
         "unknown",
@@ -151,4 +151,4 @@ def test_no_verdict_rests_on_data_that_changed(tmp_path) -> None:
 def test_an_older_record_has_no_parts() -> None:
     """It is read as it was written."""
     old = replace(Measured(), input_fingerprint="a")
-    assert identity.of(old) == InputIdentity("a", {})
+    assert identity.input_identity(old) == InputIdentity("a", {})

@@ -34,8 +34,8 @@ def runs(seconds: float, trial=TRIAL, seed: int = 0, **fields):
 
 
 def judged(base, head, **settings):
-    kept, _ = baseline.of(base)
-    now, failed = baseline.of(head)
+    kept, _ = baseline.from_runs(base)
+    now, failed = baseline.from_runs(head)
     return baseline.judge(kept, now, failed, LIMITS, alpha=0.05, **settings)
 
 
@@ -58,8 +58,8 @@ def test_what_is_gone_fails_or_is_new_is_a_row_on_either_side() -> None:
     base += [factory.run(trial, error=broken) for trial in (lost, both)]
     head = [factory.run(trial, error=broken) for trial in (OTHER, both)]
     head += runs(0.01, new) + runs(0.01, lost)
-    kept, failed_in_base = baseline.of(base)
-    now, failed = baseline.of(head)
+    kept, failed_in_base = baseline.from_runs(base)
+    now, failed = baseline.from_runs(head)
     rows, notes = baseline.judge(
         kept, now, failed, LIMITS, alpha=0.05, failed_in_base=failed_in_base
     )
@@ -89,7 +89,7 @@ def test_a_workload_that_the_baseline_lacks_is_a_row(monkeypatch, tmp_path) -> N
     """Beside one that it has; and the guard's own processes are not foreign to it."""
     here = runs(0.01, machine=machine.fingerprint(), process_cpu_seconds=1e6)
     path, asked = tmp_path / "base.json", []
-    baseline.save(baseline.of(here)[0], path)
+    baseline.save(baseline.from_runs(here)[0], path)
 
     def measured(trials, *_):
         asked.extend(trials)
@@ -138,7 +138,7 @@ def test_a_trial_to_scale_by_that_the_baseline_lacks_measures_nothing(
     tmp_path, monkeypatch
 ) -> None:
     path = tmp_path / "base.json"
-    baseline.save(baseline.of(runs(0.01))[0], path)
+    baseline.save(baseline.from_runs(runs(0.01))[0], path)
     monkeypatch.setattr(stored, "_measured", lambda *_: pytest.fail("it measured"))
     with pytest.raises(UsageError) as caught:
         stored.against_baseline(path, live.wanted(), tmp_path / "runs", "nosuch")
@@ -234,7 +234,7 @@ def p95(samples: int, batches: int = 20, seed: int = 0):
     ],
 )
 def test_95th_percentiles_of_unlike_windows_are_not_compared(head, cause) -> None:
-    sides = [baseline.of(made)[0] for made in (p95(12), head)]
+    sides = [baseline.from_runs(made)[0] for made in (p95(12), head)]
     limits = dict.fromkeys(("latency_p95", "seconds_per_example"), 0.2)
     (of_windows, of_times), _ = baseline.judge(
         *sides, {}, lambda key: limits, alpha=0.05
@@ -257,7 +257,7 @@ def test_changed_outputs_are_said() -> None:
 
 
 def test_a_baseline_is_stored_and_read(tmp_path) -> None:
-    made, _ = baseline.of(runs(0.01))
+    made, _ = baseline.from_runs(runs(0.01))
     baseline.save(made, tmp_path / "base.json")
     assert baseline.load(tmp_path / "base.json") == made
 
@@ -339,7 +339,7 @@ def test_who_reads_a_verdict_may_leave(tmp_path) -> None:
 
 
 def test_a_baseline_of_another_machine_measures_nothing(tmp_path, monkeypatch) -> None:
-    made, _ = baseline.of(runs(0.01))
+    made, _ = baseline.from_runs(runs(0.01))
     path = tmp_path / "base.json"
     baseline.save(made, path)
     monkeypatch.setattr(stored, "_measured", lambda *_: pytest.fail("it measured"))

@@ -15,7 +15,7 @@ from bench.analysis import table as tables
 from bench.commands.history import main as print_history
 from bench.errors import UsageError
 from bench.guard import history
-from bench.guard.record import Guarded, Row
+from bench.guard.record import GuardResult, Row
 
 STEP = np.log(1.05)
 NOISE = 0.01
@@ -25,7 +25,7 @@ START = pd.Timestamp("2025-01-01T00:00:00+00:00")
 def guarded(number=0, seconds=0.01, reference=0.002, key="prose", **fields):
     started = (START + pd.Timedelta(days=number)).isoformat()
     fields = {"machine": factory.MACHINE, "started": started} | fields
-    return Guarded(
+    return GuardResult(
         base="ref main",
         head=f"commit {number}",
         how="lockstep",
@@ -132,7 +132,7 @@ def test_a_row_a_run_and_trial_oldest_first():
         guarded(0, 0.5, 0.1, machine=other),
         guarded(3, 0.02, None),
     ]
-    frame = history.table(made)
+    frame = history.to_frame(made)
     assert tuple(frame.columns) == history.COLUMNS
     assert list(frame["head"]) == ["commit 1", "commit 2", "commit 3", "commit 0"]
     assert list(frame["ratio"].round(9).fillna(-1)) == [2.0, 3.0, -1.0, 5.0]
@@ -141,11 +141,11 @@ def test_a_row_a_run_and_trial_oldest_first():
 
 
 def test_nothing_gives_an_empty_table_and_no_changes():
-    empty = history.table([])
+    empty = history.to_frame([])
     assert tuple(empty.columns) == history.COLUMNS
     assert tuple(history.changes(empty).columns) == history.CHANGES
     assert history.changes(empty).empty
-    without = history.table([guarded(n, reference=None) for n in range(20)])
+    without = history.to_frame([guarded(n, reference=None) for n in range(20)])
     assert history.changes(without).empty
 
 
@@ -182,7 +182,7 @@ def test_one_odd_run_is_not_a_change():
 
 def test_steps_up_and_down_are_each_found():
     logs = noise(3, 60) + np.repeat([0, STEP, -STEP], 20)
-    frame = history.changes(history.table(guards(logs)))
+    frame = history.changes(history.to_frame(guards(logs)))
     assert list(frame["head"]) == ["commit 20", "commit 40"]
     assert list(frame["change"]) == pytest.approx([0.05, -0.093], abs=0.008)
     assert list(frame["after"] / frame["before"] - 1) == pytest.approx(frame["change"])
@@ -200,9 +200,9 @@ def test_levels_that_repeat_exactly_and_tiny_steps_are_no_changes():
 def test_machines_and_trials_are_apart():
     other = factory.MACHINE | {"cpu": "Other CPU"}
     made = guards(noise(1, 15)) + guards(noise(2, 15) + 1, machine=other)
-    assert history.changes(history.table(made)).empty
+    assert history.changes(history.to_frame(made)).empty
     made = guards(noise(1, 15)) + guards(stepped(4, 10, 5), key="other")
-    assert list(history.changes(history.table(made))["key"]) == ["other"]
+    assert list(history.changes(history.to_frame(made))["key"]) == ["other"]
 
 
 def test_raw_times_hide_what_the_ratio_shows():

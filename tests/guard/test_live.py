@@ -21,7 +21,7 @@ from bench.catalog import ROOT
 from bench.errors import UsageError
 from bench.guard import live, session, trio
 from bench.guard.metrics import METRICS
-from bench.guard.record import Guarded, Interrupted, Row
+from bench.guard.record import GuardResult, Interrupted, Row
 from bench.guard.trio import Side
 from bench.pipeline import pipeline
 from bench.run.executors import ForkServer, Spawner, executor
@@ -303,12 +303,12 @@ def test_a_base_whose_harness_takes_other_turns(monkeypatch) -> None:
 
 def test_the_reference_may_fail_after_the_guard(monkeypatch) -> None:
     """What was settled is told, without a ratio for the history; before it, it ends."""
-    found = Guarded(base="a", head="b", how="lockstep", rows=[], notes=["one"])
+    found = GuardResult(base="a", head="b", how="lockstep", rows=[], notes=["one"])
     monkeypatch.setattr(session, "live", lambda cases, **about: found)
     good = Outcome(msgspec.json.encode(Measured(samples=[0.256])), None, 1.0)
     lost = Outcome(b"", Failure(type="Died", message="gone"), 1.0)
 
-    def guarded(*outcomes: Outcome) -> Guarded:
+    def guarded(*outcomes: Outcome) -> GuardResult:
         left = iter(outcomes)
         server = types.SimpleNamespace(execute=lambda *_: next(left))
         return live._guarded({}, live.wanted(reference=True), server)
@@ -351,7 +351,7 @@ def test_the_control_has_a_server_of_its_own_where_head_has(
 
 
 @pytest.fixture
-def against_main(repo: Path, monkeypatch) -> Callable[..., Guarded]:
+def against_main(repo: Path, monkeypatch) -> Callable[..., GuardResult]:
     """A guard of `mine.py` that tells these verdicts, and what happens meanwhile."""
 
     @contextlib.contextmanager
@@ -360,11 +360,13 @@ def against_main(repo: Path, monkeypatch) -> Callable[..., Guarded]:
 
     def guarded(
         *verdicts: str, meanwhile: Callable = lambda: None, interrupted: bool = False
-    ) -> Guarded:
-        def measured(cases, *, notes, **about) -> Guarded:
+    ) -> GuardResult:
+        def measured(cases, *, notes, **about) -> GuardResult:
             meanwhile()
             rows = [Row(key="mine.py", metric=v, verdict=v, cause=v) for v in verdicts]
-            found = Guarded(base="a", head="b", how="lockstep", rows=rows, notes=notes)
+            found = GuardResult(
+                base="a", head="b", how="lockstep", rows=rows, notes=notes
+            )
             if interrupted:
                 raise Interrupted(found)
             return found
@@ -386,7 +388,7 @@ def test_a_head_that_was_edited_meanwhile_has_no_verdict(repo: Path, against_mai
         with (repo / "mine.py").open("a") as file:
             file.write("# edited\n")
 
-    def told(found: Guarded) -> list[tuple[str, str]]:
+    def told(found: GuardResult) -> list[tuple[str, str]]:
         return [(row.verdict, row.cause) for row in found.rows]
 
     verdicts = ("slower", "faster", "unchanged", "failed")

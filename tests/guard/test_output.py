@@ -14,7 +14,7 @@ from bench.guard.record import (
     MISSING,
     NOT_COMPARABLE,
     REGRESSED,
-    Guarded,
+    GuardResult,
     Row,
     exit_code,
 )
@@ -39,7 +39,9 @@ CONTROL = row(ratio=0.9991, low=0.994, high=1.004, threshold=0.015, count=4)
 
 def guarded(*rows, **fields):
     fields = {"how": "lockstep", "control": [CONTROL], "seconds": 43.21} | fields
-    return Guarded(base="ref 1a2b3c4", head="working tree", rows=list(rows), **fields)
+    return GuardResult(
+        base="ref 1a2b3c4", head="working tree", rows=list(rows), **fields
+    )
 
 
 def terminal(record, width=80):

@@ -9,7 +9,7 @@ from trios import trio
 
 from bench.guard import session
 from bench.guard.case_session import Case
-from bench.guard.phase_test import PhaseWatch
+from bench.guard.phase_test import PhaseTest
 from bench.guard.record import COULD_NOT_TELL, HELD, REGRESSED, exit_code
 from bench.guard.trio import Side, Trio
 from bench.trial import Measured, Trial
@@ -64,9 +64,9 @@ class _Server:
     protocol = 3
 
 
-def watched(make, trios: int) -> PhaseWatch:
+def watched(make, trios: int) -> PhaseTest:
     """A watch after so many trios, or fewer if it is settled by then."""
-    watch = PhaseWatch("x", "fill_seconds", 0.20)
+    watch = PhaseTest("x", "fill_seconds", 0.20)
     for _ in range(trios):
         if watch.open:
             watch.add(make())
@@ -154,7 +154,7 @@ def test_the_limit_follows_the_scatter_of_the_control() -> None:
     limits = []
     for scatter in (0.01, 0.08, 0.3):
         rng = np.random.default_rng(6)
-        watch = PhaseWatch("x", "fill_seconds", 0.20)
+        watch = PhaseTest("x", "fill_seconds", 0.20)
         for _ in range(5):
             watch.add(of(np.exp(rng.normal(-2, scatter, 3))))
         limits.append(watch.row().threshold)
@@ -220,7 +220,7 @@ def test_a_harness_that_does_not_time_a_phase_is_said() -> None:
 
 
 def test_an_interrupt_leaves_a_phase_undecided() -> None:
-    watch = PhaseWatch("x", "fill_seconds", 0.20)
+    watch = PhaseTest("x", "fill_seconds", 0.20)
     watch.add(of(np.full(3, 0.1)))
     watch.interrupt()
     row = watch.row()

@@ -13,7 +13,7 @@ from trios import trio
 from bench.guard import estimate, session
 from bench.guard.case_session import Case
 from bench.guard.record import Interrupted, exit_code
-from bench.guard.sequential_test import Watch
+from bench.guard.sequential_test import RowTest
 from bench.guard.trio import Side, Trio
 from bench.run import turns
 from bench.run.protocol import CannotStart
@@ -171,7 +171,7 @@ def test_the_third_trio_may_run_over_the_budget_as_two_say_nothing() -> None:
 )
 def test_a_last_look_blames_nobody_unless_both_halves_say_so(later, verdict) -> None:
     """Four at 2.8 % are within what is allowed; one that met a burst spoils nothing."""
-    watch = Watch("prose", "seconds_per_example", 0.03, 0.05)
+    watch = RowTest("prose", "seconds_per_example", 0.03, 0.05)
     watch.due = 0.0  # no look before the last
     for log in [0.058, 0.062, 0.06, 0.06, *later]:
         watch.ratios.append((log, 0.001))
@@ -183,7 +183,7 @@ def test_a_last_look_blames_nobody_unless_both_halves_say_so(later, verdict) -> 
 
 def test_a_burst_that_was_flagged_early_may_be_unchanged_at_the_end() -> None:
     """What was flagged was not confirmed, and all together says that it is nothing."""
-    watch = Watch("prose", "seconds_per_example", 0.03, 0.05)
+    watch = RowTest("prose", "seconds_per_example", 0.03, 0.05)
     watch.flagged, watch.flagged_at = "slower", 3
     for sign in (1, -1) * 5:
         watch.ratios.append((0.001 * sign, 0.001))
@@ -196,7 +196,7 @@ def test_a_burst_that_was_flagged_early_may_be_unchanged_at_the_end() -> None:
 
 @pytest.mark.parametrize(("away", "blamed"), [(1.097, False), (1.103, True)])
 def test_the_control_may_leave_half_the_threshold_as_it_is_told(away, blamed) -> None:
-    watch = Watch("prose", "latency_p95", 0.2, 0.05)
+    watch = RowTest("prose", "latency_p95", 0.2, 0.05)
     for sign in (1, -1) * 5:
         watch.ratios.append((0.0, 0.001))
         watch.controls.append((np.log(away) + 0.001 * sign, 0.001))

@@ -7,7 +7,7 @@ import shelf
 import tensorflow as tf
 
 from bench.measure import epoch_draws, randomness
-from bench.measure.assembly import Work
+from bench.measure.assembly import Assembly
 
 WORKLOAD = '''"""Numbers with noise from one source or another."""
 import keras
@@ -46,7 +46,7 @@ def decode(record):
 def made(tmp_path: Path):
     """A workload whose noise is this expression."""
 
-    def make(noise: str, decode: str = "", **axes: object) -> Work:
+    def make(noise: str, decode: str = "", **axes: object) -> Assembly:
         file = tmp_path / "noise.py"
         text = WORKLOAD.format(noise=noise, decode=decode, deterministic=noise == "0.0")
         file.write_text(text)

@@ -16,7 +16,7 @@ from shelf import work
 from bench import catalog
 from bench.data.inputs import CHECKED_EXAMPLES
 from bench.measure import clean_interpreter, export_model, phases, serving
-from bench.measure.assembly import Work
+from bench.measure.assembly import Assembly
 from bench.measure.layers import to_numpy
 from bench.measure.load_export import OURS
 from bench.pipeline import Pipeline
@@ -158,7 +158,7 @@ def test_a_wrong_export_is_refused_before_the_clock(tmp_path, monkeypatch):
     """A model that predicts something else than the training pipeline is no run."""
     one = work("text_bigrams", placement="model")
 
-    def shifted(of: Work, model: keras.Model) -> keras.Model:
+    def shifted(of: Assembly, model: keras.Model) -> keras.Model:
         raw, prepared = export_model._front(of)
         return keras.Model(raw, 0.5 * model(prepared, training=False))
 
@@ -273,7 +273,9 @@ def test_the_clean_process_ends_with_its_asker(tmp_path):
 
 def test_a_death_while_loading_tells_the_log(tmp_path):
     """What the process said last is in the error."""
-    dying = clean_interpreter.Fresh.__new__(clean_interpreter.Fresh)
+    dying = clean_interpreter.CleanInterpreter.__new__(
+        clean_interpreter.CleanInterpreter
+    )
     dying._log, dying._forks = tmp_path / "fresh.log", True
     dying._log.write_text("out of luck")
     command = [sys.executable, "-c", "input()"]

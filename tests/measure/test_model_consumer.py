@@ -47,7 +47,7 @@ def test_it_needs_a_model():
     assert "no model to train" in refusal(Pipeline(), "model", "window", flip)
 
 
-class OneWeight(assembly.Work):
+class OneWeight(assembly.Assembly):
     """Work whose model has one weight."""
 
     def model(self, batch):

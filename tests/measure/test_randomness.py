@@ -10,11 +10,11 @@ import tensorflow as tf
 
 from bench.errors import UsageError
 from bench.measure import randomness
-from bench.measure.assembly import Work
+from bench.measure.assembly import Assembly
 from bench.pipeline import Pipeline
 
 
-def work(name: str, **axes: object) -> Work:
+def work(name: str, **axes: object) -> Assembly:
     """Of images of 16 pixels."""
     return shelf.work(name, image_size=16, **axes)
 

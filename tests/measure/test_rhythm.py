@@ -3,20 +3,20 @@
 import pytest
 
 from bench.measure import rhythm
-from bench.measure.rhythm import Laying, Rhythm, lay
+from bench.measure.rhythm import Rhythm, WindowLayout, lay
 from bench.pipeline import Pipeline
 
 
 @pytest.mark.parametrize(
     ("least", "epoch", "laying"),
     [
-        (5, 320.0, Laying(5, 64)),
-        (3, 32.0, Laying(4, 8)),
-        (3, 31.0, Laying(31, 1)),
-        (10, 3.9, Laying(39, 1)),
-        (7, 1021.0, Laying(8, 128, 4)),
-        (100, 1.0, Laying(100, 1)),
-        (12, 0.0, Laying(12, 0)),
+        (5, 320.0, WindowLayout(5, 64)),
+        (3, 32.0, WindowLayout(4, 8)),
+        (3, 31.0, WindowLayout(31, 1)),
+        (10, 3.9, WindowLayout(39, 1)),
+        (7, 1021.0, WindowLayout(8, 128, 4)),
+        (100, 1.0, WindowLayout(100, 1)),
+        (12, 0.0, WindowLayout(12, 0)),
     ],
 )
 def test_windows_cover_whole_epochs(least, epoch, laying):

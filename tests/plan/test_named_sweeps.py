@@ -69,7 +69,7 @@ def test_all_has_every_word_of_the_axes_that_are_words(everything, axis):
 
 def test_all_fits_twenty_minutes_on_two_cores(everything):
     here = [trial for trial in everything if trial.pipeline.device != "gpu"]
-    effort = plan.fitted(sweeps.find("all").effort, len(here), 20 * 60)
+    effort = plan.fit_to_budget(sweeps.find("all").effort, len(here), 20 * 60)
     assert plan.estimate(len(here), effort) <= 20 * 60
 
 

@@ -23,7 +23,9 @@ TRAITS = {"supports_jit": False, "examples": 64, "error": None}
 def planned(**axes: tuple) -> plan.Plan:
     """Prices under the plain pipeline with these values."""
     block = sweeps.Block(workloads=("prices",), axes=axes)
-    return plan.make(sweeps.Sweep(name="mine", blocks=(block,)), Effort(), 3, 0.0, "")
+    return plan.plan_sweep(
+        sweeps.Sweep(name="mine", blocks=(block,)), Effort(), 3, 0.0, ""
+    )
 
 
 class Fake:
@@ -79,7 +81,7 @@ def test_data_that_cannot_be_used_is_refused_before_anything_starts(
     monkeypatch.chdir(tmp_path)
     sweep = sweeps.Sweep(name="mine", blocks=(sweeps.Block(workloads=(workload,)),))
     with pytest.raises(UsageError) as caught:
-        plan.make(sweep, Effort(), 3, 0.0, data)
+        plan.plan_sweep(sweep, Effort(), 3, 0.0, data)
     assert str(caught.value).startswith(f"'{workload}' cannot be prepared: {message}")
 
 
@@ -107,9 +109,9 @@ def test_a_budget_cuts_rounds_first_and_then_runs() -> None:
     """Never below one round, nor below a quarter of a second."""
     whole = Effort(rounds=5)
     seconds = plan.estimate(10, whole)
-    assert plan.fitted(whole, 10, seconds) == whole
-    assert plan.fitted(whole, 10, seconds / 2) == replace(whole, rounds=2)
-    least = plan.fitted(whole, 10, 1.0)
+    assert plan.fit_to_budget(whole, 10, seconds) == whole
+    assert plan.fit_to_budget(whole, 10, seconds / 2) == replace(whole, rounds=2)
+    least = plan.fit_to_budget(whole, 10, 1.0)
     assert (least.rounds, least.steady_seconds) == (1, plan.LEAST_STEADY_SECONDS)
 
 
@@ -175,7 +177,7 @@ def test_without_a_gpu_its_trials_are_said_to_be_not_testable(
         workloads=("prices",), axes={"device": ("cpu", "gpu")}, consumer="train"
     )
     sweep = sweeps.Sweep(name="mine", blocks=(block,))
-    made = plan.make(sweep, Effort(), 0, 0.0, "")
+    made = plan.plan_sweep(sweep, Effort(), 0, 0.0, "")
     assert [trial.pipeline.device for trial in made.trials] == ["cpu"]
     assert made.refused == {
         "prices[consumer=train,device=gpu]": (
@@ -184,7 +186,7 @@ def test_without_a_gpu_its_trials_are_said_to_be_not_testable(
     }
     only = sweeps.narrow(sweep, axes={"device": ("gpu",)})
     with pytest.raises(UsageError) as caught:
-        plan.make(only, Effort(), 0, 0.0, "")
+        plan.plan_sweep(only, Effort(), 0, 0.0, "")
     assert str(caught.value) == (
         "device=gpu: no NVIDIA driver answers here; see doctor."
     )

@@ -8,7 +8,7 @@ import pytest
 
 from bench.analysis.standings import Standing
 from bench.guard import session
-from bench.guard.record import Guarded, Interrupted, Row
+from bench.guard.record import GuardResult, Interrupted, Row
 from bench.plan import plan
 from bench.race import finals
 from bench.run import executors
@@ -65,7 +65,7 @@ def held(monkeypatch, folder: Path, *rows: Row, made=None, standings=None):
 
     def live(cases, **settings):
         asked.append((cases, settings))
-        return Guarded(base="a", head="b", how="lockstep", rows=list(rows))
+        return GuardResult(base="a", head="b", how="lockstep", rows=list(rows))
 
     monkeypatch.setattr(session, "live", live)
     made = made or race(FIRST, SECOND)
@@ -120,7 +120,7 @@ def test_each_verdict_has_its_sentence(
     assert (case.base.trial, case.head.trial) == (SECOND, FIRST)
     assert case.thresholds == {finals.METRIC: 0.03}
     assert settings["budget_seconds"] == finals.MOST_SECONDS
-    kept = msgspec.json.decode((tmp_path / finals.FILE).read_bytes(), type=Guarded)
+    kept = msgspec.json.decode((tmp_path / finals.FILE).read_bytes(), type=GuardResult)
     assert kept.rows[0].verdict == figures["verdict"]
 
 
@@ -171,7 +171,9 @@ def test_it_takes_a_fifth_of_the_budget_or_does_not_begin(
 def test_an_interrupt_keeps_what_was_known(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    known = Guarded(base="a", head="b", how="lockstep", rows=[row(verdict="unknown")])
+    known = GuardResult(
+        base="a", head="b", how="lockstep", rows=[row(verdict="unknown")]
+    )
 
     def live(cases, **settings):
         raise Interrupted(known)
@@ -179,7 +181,7 @@ def test_an_interrupt_keeps_what_was_known(
     monkeypatch.setattr(session, "live", live)
     with pytest.raises(KeyboardInterrupt):
         finals.hold([standing(FIRST, SECOND)], race(FIRST, SECOND), Server(), tmp_path)
-    kept = msgspec.json.decode((tmp_path / finals.FILE).read_bytes(), type=Guarded)
+    kept = msgspec.json.decode((tmp_path / finals.FILE).read_bytes(), type=GuardResult)
     assert kept == known
 
 

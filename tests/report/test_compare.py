@@ -20,7 +20,7 @@ FAILURE = Failure(type="ValueError", message="no", phase="check")
 
 
 def found(a, b):
-    return compare.of(a, b)
+    return compare.comparison(a, b)
 
 
 def folder(path, runs):

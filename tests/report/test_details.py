@@ -19,7 +19,7 @@ GRAPH = [
 
 def layers(runs):
     samples = table.from_runs(runs)
-    return layer_table.rows(stats.trials(samples), samples)
+    return layer_table.table_rows(stats.trials(samples), samples)
 
 
 def test_a_layers_row_has_its_best_placement_and_every_rate():
@@ -81,7 +81,7 @@ def test_details_have_samples_pipeline_graph_and_errors():
         ),
     ]
     label = table.runs_frame(runs)["machine"].iloc[0]
-    (found,) = details.of(runs, [(label, trial.key)]).values()
+    (found,) = details.details(runs, [(label, trial.key)]).values()
     assert found["samples"] == "4 in 2 runs, median 3.0 ms a batch"
     assert found["values"] == ["round 0: 1 2 3", "round 1: 4"]
     assert "deterministic=false" in found["pipeline"]
@@ -111,7 +111,7 @@ def test_details_are_given_to_an_equal_share_of_each_scene_errors_first(monkeypa
     failed = factory.trial("offline", workload="prices")
     failure = Failure(type="ValueError", message="odd", phase="check")
     runs.append(factory.run(failed, error=failure))
-    content = summary.of(runs, table.from_runs(runs), [])
+    content = summary.summarize(runs, table.from_runs(runs), [])
     traced = page._traced(content["scenes"], runs, 100)
     titles = [row["details"]["title"] for row in traced]
     assert titles == ["prose, drain"] * 2 + ["prices, drain"] * 2

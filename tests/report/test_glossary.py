@@ -11,7 +11,7 @@ NAIVE, FAST = factory.trial(), factory.trial("vectorized")
 
 
 def terms(runs):
-    return dict(glossary.of(stats.trials(table.from_runs(runs))))
+    return dict(glossary.entries(stats.trials(table.from_runs(runs))))
 
 
 def test_every_strategy_and_flag_that_weakens_has_a_meaning():

@@ -20,7 +20,7 @@ def graph(parallelism, seconds=0.1):
 
 
 def said(runs):
-    (scene,) = summary.of(runs, table.from_runs(runs), [])["scenes"]
+    (scene,) = summary.summarize(runs, table.from_runs(runs), [])["scenes"]
     return [c for c in scene["cautions"] if c.what.endswith("ran the same graph.")]
 
 
@@ -53,7 +53,7 @@ def held(**settings):
 
 def scene_of(trials, **fields):
     runs = factory.runs(trials, **fields)
-    (scene,) = summary.of(runs, table.from_runs(runs), [])["scenes"]
+    (scene,) = summary.summarize(runs, table.from_runs(runs), [])["scenes"]
     return scene
 
 
@@ -106,7 +106,7 @@ def test_what_settings_come_to_depends_on_the_machine(one, other, fields, alike)
 def test_the_sentence_says_that_the_best_ran_the_graph_of_another():
     runs = factory.runs({PLAIN: 0.01}, graph=graph(2))
     runs += factory.runs({TUNED: 0.011}, graph=graph(2))
-    (scene,) = summary.of(runs, table.from_runs(runs), [])["scenes"]
+    (scene,) = summary.summarize(runs, table.from_runs(runs), [])["scenes"]
     assert scene["sentence"].endswith(
         " parallel ran the same graph as map_parallel_calls=autotune: "
         "count them as one."

@@ -43,7 +43,7 @@ class Late:
 
     def execute(self, verb: str, trial: Trial, effort: Effort, seed: int) -> Outcome:
         """Stopped by its limit."""
-        failure = failures.late(effort.limit_seconds, "check", "--limit")
+        failure = failures.timeout(effort.limit_seconds, "check", "--limit")
         return Outcome(b"", failure, effort.limit_seconds)
 
 
@@ -58,7 +58,7 @@ def test_the_shorter_of_limit_and_budget_ends_a_run_and_is_named(
         Late(), "measure", Trial(workload="prose"), Effort(), 1, left
     )
     assert effort == Effort(limit_seconds=limit)
-    assert outcome.failure == failures.late(limit, "check", option)
+    assert outcome.failure == failures.timeout(limit, "check", option)
 
 
 @pytest.mark.parametrize("known", [True, False])

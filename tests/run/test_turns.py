@@ -18,11 +18,11 @@ from bench.run.turns import (
     ORDERS,
     PROTOCOL,
     UNPLACED,
-    Caller,
     Dismissed,
-    Lane,
-    Seat,
     Turn,
+    TurnCaller,
+    TurnWork,
+    TurnWorker,
     socket_folder,
     take,
 )
@@ -43,7 +43,7 @@ class Process:
     """A stand-in for a measured process, in a thread, on a clock of its own."""
 
     def __init__(self, folder, name, log, seconds, *, flushes=True):
-        self.caller, self.clock = Caller(folder, name), Clock()
+        self.caller, self.clock = TurnCaller(folder, name), Clock()
         self.name, self.log, self.seconds = name, log, seconds
         self.flushes, self.taken, self.told = flushes, None, None
         self.thread = threading.Thread(target=self._work)
@@ -51,7 +51,7 @@ class Process:
         assert self.caller.arrived(60, gone=lambda: False)
 
     def _work(self):
-        seat = Seat(self.caller.path)
+        seat = TurnWorker(self.caller.path)
         self.told = seat.told()
 
         def window():
@@ -61,7 +61,7 @@ class Process:
         flush = (
             (lambda: self.log.append(f"{self.name} flush")) if self.flushes else None
         )
-        lane = Lane(flush=flush, window=window, batches=2, pulled=[(0, 1), (2, 9)])
+        lane = TurnWork(flush=flush, window=window, batches=2, pulled=[(0, 1), (2, 9)])
         self.taken = seat.serve(lane, self.clock)
 
     def leave(self):
@@ -155,7 +155,7 @@ def test_a_process_is_told_what_another_did_to_be_ready(tmp_path):
 
 def test_a_lost_process_ends_the_rounds(tmp_path):
     one = Process(tmp_path, "a", [], 1.0)
-    gone = Caller(tmp_path, "b")
+    gone = TurnCaller(tmp_path, "b")
 
     def leave():
         with socket.socket(socket.AF_UNIX) as channel:
@@ -231,11 +231,13 @@ class Working(Spawned):
 
     def begin(self, verb, trial, effort, seed, place):
         def work():
-            seat = Seat(place.channel)
+            seat = TurnWorker(place.channel)
             told = seat.told()
             self.asked.append(told)
             pulled = told.get("pulled", [(0, 1), (1, 2), (3, 5)])
-            seat.serve(Lane(None, lambda: None, 3, pulled), itertools.count().__next__)
+            seat.serve(
+                TurnWork(None, lambda: None, 3, pulled), itertools.count().__next__
+            )
 
         self.threads.append(threading.Thread(target=work))
         self.threads[-1].start()
@@ -278,7 +280,7 @@ def test_of_two_pipelines_each_finds_a_window_of_its_own():
 
 
 def test_nobody_waits_for_a_process_that_has_ended(tmp_path):
-    caller = Caller(tmp_path, "never")
+    caller = TurnCaller(tmp_path, "never")
     assert not caller.arrived(60, gone=lambda: True)
     assert not caller.late
     assert not caller.arrived(0.0, gone=lambda: False)
@@ -287,15 +289,15 @@ def test_nobody_waits_for_a_process_that_has_ended(tmp_path):
 
 
 def test_who_answers_too_late_is_late_and_is_told_that_it_is_over(tmp_path):
-    caller, said, closed = Caller(tmp_path, "a"), [], threading.Event()
+    caller, said, closed = TurnCaller(tmp_path, "a"), [], threading.Event()
 
     def work():
-        seat = Seat(caller.path)
+        seat = TurnWorker(caller.path)
         seat.told()
         closed.wait(60)
         with pytest.raises(Dismissed):
             for _ in range(3):  # the first may still find room in the socket
-                seat.serve(Lane(None, lambda: None, batches=1), Clock())
+                seat.serve(TurnWork(None, lambda: None, batches=1), Clock())
         said.append("over")
 
     thread = threading.Thread(target=work)
@@ -312,13 +314,13 @@ def test_who_answers_too_late_is_late_and_is_told_that_it_is_over(tmp_path):
 
 def test_a_turn_that_nobody_waited_for_is_over_too(tmp_path):
     """The answer lies unread when the other side leaves, which resets the channel."""
-    caller, said, waited = Caller(tmp_path, "a"), [], threading.Event()
+    caller, said, waited = TurnCaller(tmp_path, "a"), [], threading.Event()
 
     def work():
-        seat = Seat(caller.path)
+        seat = TurnWorker(caller.path)
         seat.told()
         with pytest.raises(Dismissed):
-            seat.serve(Lane(None, lambda: waited.wait(60), batches=1), Clock())
+            seat.serve(TurnWork(None, lambda: waited.wait(60), batches=1), Clock())
         said.append("over")
 
     thread = threading.Thread(target=work)
@@ -336,10 +338,10 @@ def test_a_turn_that_nobody_waited_for_is_over_too(tmp_path):
 
 
 def test_who_is_sent_home_before_the_turns_says_so(tmp_path):
-    caller, said = Caller(tmp_path, "a"), []
+    caller, said = TurnCaller(tmp_path, "a"), []
 
     def work():
-        seat = Seat(caller.path)
+        seat = TurnWorker(caller.path)
         with pytest.raises(Dismissed) as error:
             seat.told()
         said.append(str(error.value))
@@ -353,10 +355,10 @@ def test_who_is_sent_home_before_the_turns_says_so(tmp_path):
 
 
 def test_who_comes_when_nobody_listens_is_not_to_blame(tmp_path):
-    caller = Caller(tmp_path, "a")
+    caller = TurnCaller(tmp_path, "a")
     caller.close()
     with pytest.raises(Dismissed):
-        Seat(caller.path)
+        TurnWorker(caller.path)
 
 
 @pytest.mark.parametrize("name", ["short", "long" * 40])
@@ -365,5 +367,5 @@ def test_sockets_fit_whatever_the_temporary_folder(tmp_path, monkeypatch, name):
     usual.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(usual))
     with socket_folder() as folder:
-        Caller(Path(folder), "a").close()
+        TurnCaller(Path(folder), "a").close()
     assert not Path(folder).exists()

@@ -63,7 +63,9 @@ def test_each_space_has_at_least_a_hundred_trials_in_one_scene(name: str) -> Non
     """None of them refused."""
     consumer, axes = bar.SPACES[name]
     block = sweeps.Block(workloads=(name,), axes=axes, consumer=consumer)
-    made = plan.make(sweeps.Sweep(name=name, blocks=(block,)), Effort(), 0, 0.0, "")
+    made = plan.plan_sweep(
+        sweeps.Sweep(name=name, blocks=(block,)), Effort(), 0, 0.0, ""
+    )
     assert len(made.trials) >= bar.LEAST_TRIALS
     assert made.refused == {}
 

@@ -19,7 +19,7 @@ from bench.guard import estimate
 from bench.guard import trio as lockstep
 from bench.run.turns import Turn
 from bench.selftest import comparison, criteria, injection, selftest
-from bench.selftest.criteria import RULES, Bar, Comparison, judged
+from bench.selftest.criteria import RULES, Bar, Comparison, decide
 
 QUIET, NOISY = 0.002, 0.004  # error of a trio's log-ratio
 
@@ -53,7 +53,7 @@ def missed(judge) -> list[str]:
 
 
 def test_a_good_estimator_holds_every_bar() -> None:
-    assert missed(judged) == []
+    assert missed(decide) == []
 
 
 def test_what_was_injected_is_told_as_it_came_out() -> None:
@@ -92,9 +92,9 @@ def test_trios_that_were_slowed_differently_excuse_no_wrong_estimate() -> None:
     ]
     one = replace(first, shares=shares, ratios=off)
     assert criteria.injected(one) == pytest.approx((1.02 * 1.08) ** 0.5 - 1)
-    interval = judged(one, 0.03)[1]
+    interval = decide(one, 0.03)[1]
     assert interval.low < 1 + criteria.injected(one) < interval.high
-    assert judged(criteria.unslowed(one), 0.03)[1].low > 1
+    assert decide(criteria.unslowed(one), 0.03)[1].low > 1
 
 
 def turns(*seconds: float) -> tuple[Turn, ...]:
@@ -124,21 +124,21 @@ def test_each_trio_is_slowed_by_what_a_batch_took_in_the_one_before(
 
     monkeypatch.setattr(lockstep, "trio", trio)
     case = comparison.Case("prose", {"order": "batch_map"})
-    found = comparison.compared(None, case, 0.05, tmp_path, 0)
+    found = comparison.compare(None, case, 0.05, tmp_path, 0)
     expected = [0.0] + [50 * (2 + n / 10) for n in range(comparison.TRIOS)]
     assert told == pytest.approx(expected)
     ratios = [ratio for ratio, _ in found["ratios"]]
     assert ratios == pytest.approx(found["shares"])
-    equal = comparison.compared(None, case, 0.0, tmp_path, 0)
+    equal = comparison.compare(None, case, 0.0, tmp_path, 0)
     assert equal["shares"] == [0.0] * comparison.TRIOS
 
 
 def always_slower(one, margin):
-    return "slower", judged(one, margin)[1]
+    return "slower", decide(one, margin)[1]
 
 
 def never_slower(one, margin):
-    return "unchanged", judged(one, margin)[1]
+    return "unchanged", decide(one, margin)[1]
 
 
 def too_sure(one, margin):
@@ -244,7 +244,7 @@ def test_what_a_trio_said_can_be_written_and_read(tmp_path) -> None:
     (read,) = criteria.read(out)
     assert read.ratios[:5] == one.ratios[:5]
     assert read.ratios[5] == (one.ratios[5][0], None)
-    assert judged(read, 0.03) == judged(one, 0.03)
+    assert decide(read, 0.03) == judge(one, 0.03)
 
 
 def test_a_file_of_another_machine_or_none_is_refused(tmp_path) -> None:
@@ -289,7 +289,7 @@ def test_what_was_compared_before_is_gone_on_with(monkeypatch) -> None:
         }
 
     monkeypatch.setattr(comparison, "neighbour", neighbour)
-    monkeypatch.setattr(comparison, "compared", compared)
+    monkeypatch.setattr(comparison, "compare", compared)
     made = COMPARISONS[:4]
     later = selftest.compare(math.inf, lambda line: None, cases=[case], before=made)
     with contextlib.closing(later):
