@@ -1,11 +1,53 @@
-"""What the user can mend: an error that says what was given, allowed, and to do."""
+"""Errors that the user can mend, and the exit codes of the program."""
 
 import difflib
 import tempfile
 from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 
 MOST_LISTED = 30
+
+
+class Exit(IntEnum):
+    """The exit codes of the program; `EXITS` says what each one means."""
+
+    OK = 0
+    NO = 1
+    BAD_USE = 2
+    COULD_NOT_TELL = 3
+    NOT_COMPARABLE = 4
+    MISSING = 5
+    FAULT = 70  # EX_SOFTWARE of sysexits.h
+    INTERRUPTED = 130  # as a shell reports SIGINT
+    READER_LEFT = 141  # as a shell reports SIGPIPE
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What an exit code means.
+
+    Attributes:
+        run: Of the verb `run`, in a few words; empty where it never ends so.
+        guard: Of the verb `guard`, its outcome in a few words; empty likewise.
+    """
+
+    run: str = ""
+    guard: str = ""
+
+
+EXITS: dict[Exit, Meaning] = {
+    Exit.OK: Meaning("something was measured", "held"),
+    Exit.NO: Meaning("every run failed, or none was made", "regressed"),
+    Exit.BAD_USE: Meaning("bad use", "bad use"),
+    Exit.COULD_NOT_TELL: Meaning("", "could not tell"),
+    Exit.NOT_COMPARABLE: Meaning("", "not comparable"),
+    Exit.MISSING: Meaning("", "something missing or failed"),
+    Exit.FAULT: Meaning("a fault of the program", ""),
+    Exit.INTERRUPTED: Meaning("interrupted, what was measured is kept", "interrupted"),
+    Exit.READER_LEFT: Meaning("the reader of the output left", ""),
+}
 
 
 class UsageError(Exception):

@@ -63,9 +63,9 @@ def guard_workload(request: pytest.FixtureRequest) -> Callable[..., GuardResult]
         unknown_passes: bool = False,
     ) -> GuardResult:
         from bench import shell
-        from bench.errors import UsageError
+        from bench.errors import Exit, UsageError
         from bench.guard import live
-        from bench.guard.record import COULD_NOT_TELL, HELD, exit_code
+        from bench.guard.record import exit_code
 
         root = request.config.rootpath
         try:
@@ -78,9 +78,9 @@ def guard_workload(request: pytest.FixtureRequest) -> Callable[..., GuardResult]
         _record(request.node, found)
         code = exit_code(found)
         text = _text(found, code)
-        if code == COULD_NOT_TELL and unknown_passes:
+        if code == Exit.COULD_NOT_TELL and unknown_passes:
             pytest.skip(text)
-        if code != HELD:
+        if code != Exit.OK:
             pytest.fail(text, pytrace=False)
         print(text)
         return found
@@ -129,9 +129,9 @@ def _record(node: pytest.Item, found: GuardResult) -> None:
 
 
 def _text(found: GuardResult, code: int) -> str:
-    from bench.console import Console
+    from bench import shell
     from bench.guard import output
 
-    console = Console(file=io.StringIO(), width=80, highlight=False)
+    console = shell.console(file=io.StringIO(), width=80, highlight=False)
     output.terminal(found, code, console)
     return console.file.getvalue()

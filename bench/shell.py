@@ -4,6 +4,8 @@ Commands to copy out of what is printed; signals; readers that leave; the enviro
 a git hook.
 """
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import os
@@ -14,9 +16,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
-BAD_USE = 2
+from bench.errors import Exit
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
 ROOT = Path(__file__).resolve().parent.parent
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 AGAIN_SECONDS = 60.0  # no end takes as long
@@ -153,6 +159,25 @@ def reader_left(stream: IO[str]) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+def console(**settings: object) -> Console:
+    """A terminal by rich that outlives its reader, such as `head`.
+
+    rich itself would end the program with 1, which is a verdict of a guard.
+
+    Args:
+        settings: Those of `rich.console.Console`.
+    """
+    import rich.console  # late: `list` and `--help` print without it
+
+    class PipeSafeConsole(rich.console.Console):
+        def on_broken_pipe(self) -> None:
+            """Show nothing any more; files are still written, the exit code stays."""
+            self.quiet = True
+            reader_left(self.file)
+
+    return PipeSafeConsole(**settings)
+
+
 def report_missing_package(missing: ModuleNotFoundError) -> int:
     """Say what to do where a package is not installed; returns the exit code.
 
@@ -169,4 +194,4 @@ def report_missing_package(missing: ModuleNotFoundError) -> int:
         f"{installed}.",
         file=sys.stderr,
     )
-    return BAD_USE
+    return Exit.BAD_USE

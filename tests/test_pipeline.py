@@ -10,9 +10,10 @@ import tensorflow as tf
 from bench import pipeline as pipelines
 from bench.catalog import Entry
 from bench.errors import UsageError
+from bench.measure import tf_data
 from bench.measure.graph import executed_graph
 from bench.measure.tf_data import build, interleave
-from bench.pipeline import AXES, STRATEGIES, Pipeline
+from bench.pipeline import AXES, STRATEGIES, Pipeline, steps
 from bench.plan.refusals import refusal
 
 WORDS = {
@@ -285,9 +286,11 @@ class Counted:
         """The pipeline with these axes, in batches of 2."""
         keywords = {
             name: axes.pop(name)
-            for name in ("repeat", "seed", "cache_path", "resample")
+            for name in ("repeat", "seed", "cache_path")
             if name in axes
         }
+        if sampler := axes.pop("sampler", None):
+            keywords["resample"], axes["resample"] = sampler, "filter"
         given = Pipeline(**{"batch_size": 2, **axes})
         return build(
             given,
@@ -451,6 +454,48 @@ def test_parallel_calls_and_prefetch_are_as_asked_for(calls: int) -> None:
 @pytest.mark.parametrize(
     ("axes", "expected"),
     [
+        ({}, "read → repeat → decode_and_layers → batch (32)"),
+        ({"placement": "model"}, "read → repeat → decode → batch (32)"),
+        (
+            {"order": "batch_map", "map_parallel_calls": 2, "prefetch": 2},
+            "read → repeat → decode (2 at a time) → batch (32) → "
+            "layers (2 at a time) → prefetch (2)",
+        ),
+        (
+            {"cache": "decoded", "shuffle_buffer": 8},
+            "read → decode → cache (memory) → shuffle (8) → repeat → layers → "
+            "batch (32)",
+        ),
+        (
+            {"cache": "mapped", "cache_storage": "disk", "resample": "split"},
+            "read → decode_and_layers → cache (disk) → resample (split) → batch (32)",
+        ),
+        (
+            {"cache": "mapped", "order": "batch_map", "interleave_cycle_length": 4},
+            "read (4 files open) → decode → batch (32) → layers → cache (memory) → "
+            "repeat",
+        ),
+        (
+            {"cache": "raw", "interleave_parallel_calls": "autotune"},
+            "read (1 files open, autotune at a time) → cache (memory) → repeat → "
+            "decode_and_layers → batch (32)",
+        ),
+    ],
+)
+def test_the_steps_are_in_the_order_in_which_data_passes(
+    axes: dict, expected: str
+) -> None:
+    assert " → ".join(map(str, steps(Pipeline(**axes)))) == expected
+
+
+def test_an_epoch_without_decoding_has_neither_step() -> None:
+    names = [step.name for step in steps(Pipeline(), decodes=False, repeat=False)]
+    assert names == ["read", "layers", "batch"]
+
+
+@pytest.mark.parametrize(
+    ("axes", "expected"),
+    [
         ({}, ["ForeverRepeat", "Map", "BatchV2"]),
         ({"order": "batch_map"}, ["ForeverRepeat", "Map", "BatchV2", "Map"]),
         ({"placement": "model"}, ["ForeverRepeat", "Map", "BatchV2"]),
@@ -481,7 +526,7 @@ def test_rewrites_are_there_where_they_are_asked_for() -> None:
 def test_every_option_is_pinned() -> None:
     """Nothing is left to a default that moves."""
     given = Pipeline(deterministic=False, rewrites="default", threadpool_size=3)
-    found = pipelines.options(given)
+    found = tf_data.options(given)
     assert found.deterministic is False
     assert found.experimental_optimization.apply_default_optimizations is True
     assert found.threading.private_threadpool_size == 3
@@ -495,7 +540,7 @@ def test_every_option_is_pinned() -> None:
 def test_resampling_stands_between_repeat_and_batch() -> None:
     """It is given single records and makes them endless by itself."""
     dataset = Counted().build(
-        resample=lambda records: records.filter(lambda x, y: x % 2 == 1).repeat()
+        sampler=lambda records: records.filter(lambda x, y: x % 2 == 1).repeat()
     )
     assert epoch(dataset.take(3)) == [10, 30, 50, 70, 10, 30]
 
@@ -532,7 +577,7 @@ def test_interleave_opens_a_file_when_one_before_it_is_done(
     axes = {"interleave_cycle_length": cycle, "interleave_block_length": block}
     dataset = interleave(Pipeline(**axes), *files)
     seen = []
-    for path, number in dataset.with_options(pipelines.options(Pipeline())):
+    for path, number in dataset.with_options(tf_data.options(Pipeline())):
         seen.append(f"{path.numpy().decode()}{number.numpy()}")
         done = sum(record.endswith("2") for record in seen[:-1])
         assert int(OPENED) <= cycle + done
@@ -543,7 +588,7 @@ def test_interleave_opens_a_file_when_one_before_it_is_done(
 def test_a_parallel_interleave_keeps_the_order_and_its_calls(files: tuple) -> None:
     """As many at a time as were asked for."""
     given = Pipeline(interleave_cycle_length=2, interleave_parallel_calls=2)
-    dataset = interleave(given, *files).with_options(pipelines.options(given))
+    dataset = interleave(given, *files).with_options(tf_data.options(given))
     seen = "".join(path.numpy().decode() for path, _ in dataset)
     assert seen == "abababcdcdcd"
     found = [node for node in nodes(dataset) if "Interleave" in str(node["name"])]

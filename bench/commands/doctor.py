@@ -1,5 +1,6 @@
-"""Is this machine fit to measure on, and what does TensorFlow see?"""
+"""The verb `doctor`: is this machine fit to measure on? What does TensorFlow see?"""
 
+import argparse
 import json
 import shutil
 import statistics
@@ -11,7 +12,9 @@ from pathlib import Path
 
 import psutil
 
-from bench import machine
+from bench import machine, shell
+from bench.commands import values
+from bench.errors import UsageError
 from bench.measure import timing
 
 REINSTALL = "install again: rm -r .venv, then make bench."
@@ -44,8 +47,37 @@ class Finding:
     remedy: str = ""
 
 
-def main(*, as_json: bool) -> int:
-    """Print the findings; exit 1 if something is unfit."""
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `doctor`."""
+    parser.add_argument(
+        "--selftest", action="store_true", help="inject slow-downs and look for them"
+    )
+    parser.add_argument(
+        "--minutes",
+        type=values.minutes,
+        default=30.0,
+        help="to compare for; about ten more follow; default 30",
+    )
+    parser.add_argument("--out", type=Path, help="write each comparison as JSON")
+
+
+def main(options: argparse.Namespace) -> int:
+    """Examine the machine, or run the self-test; returns the exit code.
+
+    Raises:
+        UsageError: `--out` without `--selftest`.
+    """
+    if options.selftest:
+        from bench.selftest import selftest
+
+        return selftest.main(options.minutes, options.out, as_json=options.json)
+    if options.out:
+        raise UsageError("Leave out --out, which keeps what --selftest compared.")
+    return report(as_json=options.json)
+
+
+def report(*, as_json: bool) -> int:
+    """Print the findings; returns 1 if something is unfit."""
     findings = [*examine(), *tensorflow_sees()]
     if as_json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
@@ -58,9 +90,7 @@ def show(findings: list[Finding]) -> None:
     """The findings as a table, remedies below."""
     from rich.table import Table
 
-    from bench.console import Console
-
-    console = Console()
+    console = shell.console()
     grid = Table(box=None, pad_edge=False)
     for column in ("", "looked at", "found"):
         grid.add_column(column, overflow="fold")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from bench import catalog, shell
-from bench.errors import UsageError, check_writable
+from bench.commands import values
+from bench.errors import Exit, UsageError, check_writable
 from bench.plan import sweeps
 from bench.run.progress import plural
 from bench.trial import CONSUMERS
@@ -18,7 +19,6 @@ from bench.trial import CONSUMERS
 LIVE = ("against_ref", "against_python")
 MODES = (*LIVE, "baseline", "save_baseline")
 BUDGET = "5m"
-LIMIT = "stop a run that takes longer, as 10m; default 2m"
 # By mode, the options that would change nothing, and why.
 REFUSED = {
     "baseline": (
@@ -40,13 +40,8 @@ REFUSED = {
 }
 
 
-def add_options(parser: argparse.ArgumentParser, duration: Callable) -> None:
-    """The verb's options.
-
-    Args:
-        parser: The verb's own.
-        duration: Reads `90s` or `5m` as seconds.
-    """
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `guard`."""
     add = parser.add_argument
     add("folders", nargs="*", type=Path, help="two result folders: is B slower than A?")
     add("--against-ref", metavar="REF", help="a revision, live, taking turns")
@@ -66,8 +61,13 @@ def add_options(parser: argparse.ArgumentParser, duration: Callable) -> None:
     add("--data", default="", help="your own data: a name or a path")
     add("--threshold", help="what counts: 3%%, the default; not of phases")
     add("--config", type=Path, help="TOML with thresholds; default pyproject.toml")
-    add("--budget", type=duration, default=duration(BUDGET), help="default 5m")
-    add("--limit", type=duration, default=0.0, help=LIMIT)
+    add(
+        "--budget",
+        type=values.duration,
+        default=values.duration(BUDGET),
+        help="default 5m",
+    )
+    add("--limit", type=values.duration, default=0.0, help=values.LIMIT)
     add("--seed", type=int, default=0, help="of the processes")
     add("--unknown-passes", action="store_true", help="exit 0 where it cannot tell")
     add("--junit", type=Path, metavar="FILE", help="write JUnit XML")
@@ -89,9 +89,7 @@ def main(options: argparse.Namespace) -> int:
     from bench.guard import settings as guard_settings
 
     if mode not in LIVE:
-        from bench.guard import (
-            stored,  # it needs SciPy, which a live guard imports later
-        )
+        from bench.guard import stored  # SciPy, which a live guard imports later
 
     settings = guard_settings.load(
         _config(options),
@@ -180,14 +178,13 @@ def _config(options: argparse.Namespace) -> Path | None:
 
 
 def _saved(kept, failed: Mapping[str, str], options: argparse.Namespace) -> int:
-    from bench.guard import record
 
     if failed:
         key, why = next(iter(failed.items()))
         _complain(f"'{key}' failed, so no baseline is saved: {why}")
-        return record.MISSING
+        return Exit.MISSING
     print(f"Baseline of {plural(len(kept.trials), 'trial')}: {options.save_baseline}")
-    return record.HELD
+    return Exit.OK
 
 
 def _told(found, options: argparse.Namespace, *, interrupted: bool = False) -> int:
@@ -199,7 +196,7 @@ def _told(found, options: argparse.Namespace, *, interrupted: bool = False) -> i
 
     passes = options.unknown_passes and not interrupted
     code = record.exit_code(found, unknown_passes=passes)
-    code = record.INTERRUPTED if interrupted else code
+    code = Exit.INTERRUPTED if interrupted else code
     faults = _written(found, code, options, passes)
     try:
         if options.json:
@@ -220,7 +217,7 @@ def _told(found, options: argparse.Namespace, *, interrupted: bool = False) -> i
             faults.append(str(error))
     for fault in faults:
         _complain(fault)
-    return record.BAD_USE if faults and code == record.HELD else code
+    return Exit.BAD_USE if faults and code == Exit.OK else code
 
 
 def _written(found, code: int, options: argparse.Namespace, passes: bool) -> list[str]:

@@ -14,7 +14,7 @@ from bench.report import figure, png
 from bench.text import visible
 
 
-def main(
+def show(
     path: str | Path, *, out: str | Path | None = None, as_json: bool = False
 ) -> int:
     """Print the changes in a history file and draw it as `history.png`.

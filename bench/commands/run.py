@@ -11,20 +11,81 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench import shell, store
-from bench.errors import UsageError, unknown
+from bench.commands import report, values
+from bench.errors import EXITS, Exit, UsageError, unknown
 from bench.plan import plan, screening, sweeps
 from bench.plan.plan import Plan
 from bench.run import executors, rounds
 from bench.run.prepare import prepare_inputs
 from bench.run.progress import Progress, counted, plural, spoken
-from bench.trial import Effort, Run
+from bench.trial import CONSUMERS, UNITS, Effort, Run
 
 # What `run` takes and a plan holds, besides the sweep.
 PLANNED = ("workload", "strategy", "axis", "consumer", "unit", "rounds", "seed", "out")
 PLANNED += ("data",)
 
 
-def main(options: argparse.Namespace) -> Path | None:
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `run`."""
+    parser.epilog = "exit codes: " + "; ".join(
+        f"{code} {meaning.run}" for code, meaning in EXITS.items() if meaning.run
+    )
+    add = parser.add_argument
+    add(
+        "sweep",
+        nargs="?",
+        help="a named sweep, see list, or a FILE.toml; left out only with --resume "
+        "(run_bench.py alone means run quick --budget 160s)",
+    )
+    for name, text in (
+        ("workload", "a workload or layer, name:variant, or your own file's path"),
+        ("strategy", "a named strategy"),
+        ("axis", "name=value,value: an axis of the pipeline; see list"),
+    ):
+        add(f"--{name}", action="append", default=[], help=text)
+    add("--consumer", choices=CONSUMERS, help="what pulls the batches")
+    add("--unit", choices=UNITS, help="what a sample covers")
+    add(
+        "--rounds",
+        type=values.count,
+        help="how often each trial is run; default: as the sweep says, else "
+        f"{Effort.rounds}, and fewer where --budget is short; with --precision it is "
+        "the least for each, where no more than 32 are compared",
+    )
+    add(
+        "--budget",
+        type=values.duration,
+        default=0.0,
+        help="stop after this time, as 10m; default: none, all runs are made",
+    )
+    add("--limit", type=values.duration, default=0.0, help=values.LIMIT)
+    add(
+        "--precision",
+        type=values.precision,
+        default=0.0,
+        help="more rounds until what could be the best is known to this, as 2%%",
+    )
+    add("--seed", type=int, default=0, help="of the random order")
+    add("--out", type=Path, help="result folder")
+    add("--resume", type=Path, help="go on with this result folder")
+    add("--data", default="", help="your own data: a name or a path")
+
+
+def main(options: argparse.Namespace) -> int:
+    """Make a sweep's runs, then its report; returns the exit code.
+
+    Raises:
+        UsageError: Bad input, or a folder that cannot be written.
+    """
+    folder = make_runs(options)
+    if folder is None:
+        return Exit.INTERRUPTED
+    usual = ("html", "md", "csv", "png")
+    went_well = report.show([folder], folder, usual, as_json=options.json)
+    return Exit.OK if went_well else Exit.NO
+
+
+def make_runs(options: argparse.Namespace) -> Path | None:
     """Make a sweep's runs; the result folder, or None after Ctrl-C.
 
     Raises:

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import msgspec
 
+from bench import shell
+from bench.errors import EXITS, Exit
 from bench.guard import sentences
-from bench.guard.record import EXIT_CODES, HELD, GuardResult, Row
+from bench.guard.record import GuardResult, Row
 from bench.text import markdown as escaped
 from bench.text import visible
 
@@ -38,16 +40,15 @@ def terminal(guarded: GuardResult, code: int, console: object = None) -> None:
     Args:
         guarded: The record.
         code: The exit code that it makes.
-        console: A `bench.console.Console`; standard output if not given.
+        console: A console of `shell.console`; standard output if not given.
     """
     from rich.table import Table
     from rich.text import Text
 
-    from bench.console import Console
-
-    console = console or Console(highlight=False)
+    console = console or shell.console(highlight=False)
     outcome = Text(
-        sentences.title(guarded, code), "bold " + ("green" if code == HELD else "red")
+        sentences.title(guarded, code),
+        "bold " + ("green" if code == Exit.OK else "red"),
     )
     console.print(outcome, soft_wrap=True)
     console.print(Text(sentences.compared(guarded)), soft_wrap=True)
@@ -87,7 +88,7 @@ def markdown(guarded: GuardResult, code: int) -> str:
 
 def as_json(guarded: GuardResult, code: int) -> str:
     """The whole record with its exit code and what that means."""
-    found = {"exit_code": code, "outcome": EXIT_CODES[code]}
+    found = {"exit_code": code, "outcome": EXITS[Exit(code)].guard}
     text = json.dumps(found | msgspec.to_builtins(guarded), indent=2)
     return text.replace("##[", "##\\u005b")  # a CI runner obeys this anywhere in a line
 
@@ -167,7 +168,7 @@ def _annotations(guarded: GuardResult, code: int) -> Iterator[tuple[str, str, st
     """Level, title and text of each, no more of a level than GitHub shows."""
     found: dict[str, list[tuple[str, str]]] = {"error": [], "warning": [], "notice": []}
     outcome = ("Feedrate guard", sentences.title(guarded, code))
-    found["notice" if code == HELD else "error"].append(outcome)
+    found["notice" if code == Exit.OK else "error"].append(outcome)
     for row in sentences.worst_first(guarded.rows):
         if row.verdict in LEVELS:
             title = f"Feedrate: {sentences.verdict_words(row.verdict)}"

@@ -7,19 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-BUDGET_SECONDS = 300.0  # of a live guard
-HELD, REGRESSED, BAD_USE, COULD_NOT_TELL, NOT_COMPARABLE, MISSING = range(6)
-INTERRUPTED = 130
+from bench.errors import Exit
 
-EXIT_CODES = {
-    HELD: "held",
-    REGRESSED: "regressed",
-    BAD_USE: "bad use",
-    COULD_NOT_TELL: "could not tell",
-    NOT_COMPARABLE: "not comparable",
-    MISSING: "something missing or failed",
-    INTERRUPTED: "interrupted",
-}
+BUDGET_SECONDS = 300.0  # of a live guard
 
 Verdict = Literal[
     "slower",
@@ -145,7 +135,7 @@ def differ(base: str, head: str) -> bool:
     return bool(base and head) and base != head
 
 
-def exit_code(guarded: GuardResult, *, unknown_passes: bool = False) -> int:
+def exit_code(guarded: GuardResult, *, unknown_passes: bool = False) -> Exit:
     """The worst of the rows; nothing judged is never a pass.
 
     Missing or failed (5) comes before all, since such a guard did not look; then a
@@ -153,11 +143,11 @@ def exit_code(guarded: GuardResult, *, unknown_passes: bool = False) -> int:
     """
     verdicts = {row.verdict for row in guarded.rows}
     if not verdicts or verdicts & {"missing", "failed"}:
-        return MISSING
+        return Exit.MISSING
     if "slower" in verdicts:
-        return REGRESSED
+        return Exit.NO
     if "not_comparable" in verdicts:
-        return NOT_COMPARABLE
+        return Exit.NOT_COMPARABLE
     if "unknown" in verdicts and not unknown_passes:
-        return COULD_NOT_TELL
-    return HELD
+        return Exit.COULD_NOT_TELL
+    return Exit.OK

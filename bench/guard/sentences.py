@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from bench.errors import EXITS, Exit
 from bench.guard.metrics import METRICS
-from bench.guard.record import EXIT_CODES, GuardResult, Row
+from bench.guard.record import GuardResult, Row
 from bench.run.progress import plural
 from bench.text import visible
 
@@ -40,7 +41,7 @@ def title(guarded: GuardResult, code: int) -> str:
         f"{verdicts.count(v)} {verdict_words(v)}" for v in WORST_FIRST if v in verdicts
     ]
     of = ", ".join(counts) or "nothing was compared"
-    return f"Guard: {EXIT_CODES[code]} (exit {code}): {of}"
+    return f"Guard: {EXITS[Exit(code)].guard} (exit {code}): {of}"
 
 
 def compared(guarded: GuardResult) -> str:

@@ -18,7 +18,7 @@ import pandas as pd
 from markupsafe import Markup
 from scipy import stats as distributions
 
-from bench import store, text
+from bench import shell, store, text
 from bench.analysis import pairs, stats, table
 from bench.analysis.intervals import welch
 from bench.data import identity
@@ -30,33 +30,6 @@ RATIO = ("factor", "factor_low", "factor_high")
 SHOWN = {"faster": "faster", "slower": "slower", "unchanged": "as fast"}
 COLUMNS = {"times as fast": "factor", "95 % interval": "interval", "B is": "verdict"}
 MOST_ONE_SIDED = 200
-
-
-def main(
-    a: str | Path,
-    b: str | Path,
-    *,
-    out: str | Path | None = None,
-    as_json: bool = False,
-) -> int:
-    """Print the comparison of two result folders and write its page; see `of`.
-
-    Raises:
-        UsageError: A folder cannot be read, or has no runs.
-    """
-    (first, odd_in_a), (second, odd_in_b) = (_runs(folder) for folder in (a, b))
-    found = comparison(first, second)
-    found["notes"] += [text.visible(note) for note in (*odd_in_a, *odd_in_b)]
-    found |= {"a": text.visible(a), "b": text.visible(b)}
-    if as_json:
-        print(json.dumps({**found, "rows": _records(found["rows"])}, indent=2))
-        return 0
-    _print(found)
-    path = Path(out or b) / "compare.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(html(found), encoding="utf-8")
-    print(f"Page: {path}")
-    return 0
 
 
 def comparison(a: Sequence[Run], b: Sequence[Run]) -> dict[str, object]:
@@ -115,7 +88,7 @@ def html(found: dict[str, object]) -> str:
     )
 
 
-def _runs(folder: str | Path) -> tuple[list[Run], list[str]]:
+def read(folder: str | Path) -> tuple[list[Run], list[str]]:
     """A folder's runs, and what was odd or cut."""
     runs, notes = store.load(Path(folder))
     if not runs:
@@ -260,17 +233,17 @@ def _counts(rows: pd.DataFrame) -> str:
     return f"{len(rows)} trial{'s'[: len(rows) - 1]} in both: {', '.join(parts)}."
 
 
-def _records(rows: pd.DataFrame) -> list[dict[str, object]]:
+def records(rows: pd.DataFrame) -> list[dict[str, object]]:
+    """The rows of a comparison as JSON has them, NaN as null."""
     return json.loads(rows.to_json(orient="records"))
 
 
-def _print(found: dict[str, object]) -> None:
+def show(found: dict[str, object]) -> None:
+    """Print a comparison on the terminal."""
     from rich.table import Table
     from rich.text import Text
 
-    from bench.console import Console
-
-    console = Console(width=80, highlight=False)
+    console = shell.console(width=80, highlight=False)
     console.print(Text(f"A: {found['a']}\nB: {found['b']}", style="bold"))
     for note in found["notes"]:
         console.print(Text(f"! {note}", style="yellow"))

@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench import catalog, store
+from bench import catalog, shell, store
 from bench import text as words
 from bench.analysis import table
 from bench.errors import UsageError, unknown
@@ -171,14 +171,12 @@ def terminal(
 
     Args:
         found: What is to be shown.
-        console: A `bench.console.Console`; standard output if not given.
+        console: A console of `shell.console`; standard output if not given.
         formats: Some of `FORMATS`, of the files that are written as well.
     """
     from rich.text import Text
 
-    from bench.console import Console
-
-    console = console or Console()
+    console = console or shell.console()
     content = found.content
 
     def say(text: str, style: str = "") -> None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from bench import failures
+from bench import failures, shell
 from bench.trial import Run
 
 LEAST_MADE = 3  # runs, before the time left is told by them
@@ -42,15 +42,13 @@ class Progress:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
         from rich.progress import Progress as Bar
 
-        from bench.console import Console
-
         columns = (
             BarColumn(bar_width=16),
             MofNCompleteColumn(),
             TextColumn("{task.fields[left]}"),
             TextColumn("{task.fields[last]}"),
         )
-        console = Console(stderr=True)
+        console = shell.console(stderr=True)
         with Bar(*columns, console=console) as self._bar:
             self._task = self._bar.add_task(
                 "", total=self._total, completed=self._done, left=self._left(), last=""

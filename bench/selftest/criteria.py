@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from scipy.stats import binomtest
 
-from bench import machine
+from bench import machine, shell
 from bench.analysis.stats import CONFIDENCE, Interval
 from bench.errors import UsageError, write_whole
 from bench.guard import estimate
@@ -223,8 +223,6 @@ def show(found: Sequence[Bar]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from bench.console import Console
-
     grid = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("", "what", "wanted", "found"):
         grid.add_column(column, overflow="fold")
@@ -232,7 +230,7 @@ def show(found: Sequence[Bar]) -> None:
         mark = Text("held", "green") if bar.held else Text("missed", "red")
         mark = Text("too few", "yellow") if bar.few else mark
         grid.add_row(mark, *(Text(t) for t in (bar.name, bar.wanted, bar.found)))
-    Console(highlight=False).print(grid)
+    shell.console(highlight=False).print(grid)
 
 
 def _bar(rule: Rule, told: Told, judge: Judge) -> Bar:

@@ -11,11 +11,11 @@ import pytest
 import run_bench
 from bench import catalog
 from bench.analysis import judge, stats, table
-from bench.commands import claims
 from bench.errors import UsageError
 from bench.plan import claims as claim
 from bench.plan import screening, sweeps
 from bench.plan.claims import Case, Claim, Side, prediction
+from bench.report import claims
 from bench.trial import Failure
 
 CLAIMS = claim.load()
@@ -345,12 +345,12 @@ def test_the_terminal_table_has_80_columns(tmp_path, capsys):
     )
     lines = [msgspec.json.encode(run) for run in factory.runs({fast: 0.01, slow: 0.02})]
     (tmp_path / "runs.jsonl").write_bytes(b"\n".join(lines) + b"\n")
-    assert claims.main([tmp_path]) == 0
+    assert run_bench.main(["claims", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert max(len(line) for line in printed.splitlines()) <= 80
     assert "batch_before_map_pays: Batching before map is faster" in printed
     assert "not measured" in printed
-    assert claims.main([tmp_path], as_json=True) == 0
+    assert run_bench.main(["claims", "--json", str(tmp_path)]) == 0
     assert {row["claim"] for row in json.loads(capsys.readouterr().out)} == set(
         claim.names()
     )
@@ -362,7 +362,7 @@ def test_the_markdown_table_has_a_line_a_claim(tmp_path, capsys):
     )
     lines = [msgspec.json.encode(run) for run in factory.runs({fast: 0.01, slow: 0.02})]
     (tmp_path / "runs.jsonl").write_bytes(b"\n".join(lines) + b"\n")
-    assert claims.main([tmp_path], as_markdown=True) == 0
+    assert run_bench.main(["claims", "--markdown", str(tmp_path)]) == 0
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == (
         "| what is said | predicted | holds | does not hold | not settled |"
@@ -381,7 +381,7 @@ def test_one_workload_on_two_machines_keeps_its_rows(capsys):
     runs = factory.runs({FAST: 0.01}) + factory.runs({FAST: 0.01}, machine=newer)
     judgements = judge.judge(table.from_runs(runs), [made()])
     assert list(claims._merged(judgements)["workload"]) == ["prose", "prose"]
-    claims._print(judgements)
+    claims.show(judgements)
     assert "more" not in capsys.readouterr().out
     other = judgements.assign(workload=["prose", "prices"])
     assert list(claims._merged(other)["workload"]) == ["prose and 1 more"]
@@ -400,8 +400,8 @@ def test_every_number_that_is_predicted_has_a_unit():
 
 
 def test_claims_need_a_folder():
-    with pytest.raises(UsageError, match=r"^claims needs a result folder"):
-        claims.main([])
+    with pytest.raises(SystemExit, match="2"):
+        run_bench.main(["claims"])
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ import pytest
 import run_bench
 from bench import errors, machine, shell, store
 from bench.catalog import ROOT
-from bench.commands import run
+from bench.commands import run, values
+from bench.commands.report import show_files
 from bench.pipeline import AXES, STRATEGIES
 from bench.plan import plan, sweeps
 from bench.report import formats
@@ -220,8 +221,8 @@ def test_a_report_names_the_files_it_wrote(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Of figures only the folder."""
-    run_bench._name([tmp_path / "plots" / "a.png", tmp_path / "plots" / "b.png"])
-    run_bench._name([tmp_path / "table.csv", tmp_path / "report.md"])
+    show_files([tmp_path / "plots" / "a.png", tmp_path / "plots" / "b.png"])
+    show_files([tmp_path / "table.csv", tmp_path / "report.md"])
     assert capsys.readouterr().out.splitlines() == [
         f"Figures: {tmp_path}/plots",
         f"Written: {tmp_path}/table.csv",
@@ -234,7 +235,7 @@ def test_a_report_names_the_files_it_wrote(
 )
 def test_durations(text: str, seconds: float) -> None:
     """With a unit or in seconds."""
-    assert run_bench._duration(text) == seconds
+    assert values.duration(text) == seconds
 
 
 class Interrupting:
@@ -378,7 +379,7 @@ def test_what_a_short_budget_cuts_is_said(
     budget: str, cut: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = ["run", "quick", "--rounds", "4", "--budget", budget]
-    run.planned(run_bench._parser().parse_args(asked))
+    run.planned(run_bench.parsed(asked))
     assert capsys.readouterr().err == cut
 
 

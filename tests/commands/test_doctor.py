@@ -69,11 +69,11 @@ def test_exit_code_and_json_tell_whether_the_machine_is_fit(monkeypatch, capsys)
     unfit = doctor.Finding("governor", "powersave", False, "set performance")
     monkeypatch.setattr(doctor, "tensorflow_sees", lambda: [fit])
     monkeypatch.setattr(doctor, "examine", lambda: [fit])
-    assert doctor.main(as_json=False) == 0
+    assert doctor.report(as_json=False) == 0
     monkeypatch.setattr(doctor, "examine", lambda: [unfit])
-    assert doctor.main(as_json=False) == 1
+    assert doctor.report(as_json=False) == 1
     assert "! governor: set performance" in capsys.readouterr().out
-    doctor.main(as_json=True)
+    doctor.report(as_json=True)
     told = json.loads(capsys.readouterr().out)
     assert told[0]["remedy"] == "set performance"
 
@@ -86,7 +86,7 @@ def test_a_governor_that_is_not_told_is_unknown(monkeypatch, capsys):
     assert governor.fit is None
     monkeypatch.setattr(doctor, "tensorflow_sees", list)
     monkeypatch.setattr(doctor, "examine", lambda: [governor])
-    assert doctor.main(as_json=False) == 0
+    assert doctor.report(as_json=False) == 0
     words = " ".join(capsys.readouterr().out.split())
     assert words == "looked at found unknown governor not told by this system"
 

@@ -14,6 +14,7 @@ import pytest
 
 import run_bench
 from bench import machine, shell, store
+from bench.commands import report
 from bench.commands import run as sweeping
 from bench.plan import plan, screening
 from bench.race import finals
@@ -333,7 +334,7 @@ def test_the_command_line_races(
 ) -> None:
     """From `--precision` to the note in the report, and on with a finer one."""
     monkeypatch.setattr(executors, "executor", Fake)
-    monkeypatch.setattr(run_bench, "_report", lambda *given, **settings: True)
+    monkeypatch.setattr(report, "show", lambda *given, **settings: True)
     arguments = ["run", "quick", "--workload", "prose", "--rounds", "3"]
     out = tmp_path / "out"
     assert run_bench.main([*arguments, "--precision", "2%", "--out", str(out)]) == 0

@@ -12,7 +12,7 @@ import pytest
 
 from bench import catalog, store
 from bench.analysis import table as tables
-from bench.commands.history import main as print_history
+from bench.commands.history import show as print_history
 from bench.errors import UsageError
 from bench.guard import history
 from bench.guard.record import GuardResult, Row

@@ -7,13 +7,9 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 from rich.console import Console
 
+from bench.errors import Exit
 from bench.guard import output, sentences
 from bench.guard.record import (
-    COULD_NOT_TELL,
-    HELD,
-    MISSING,
-    NOT_COMPARABLE,
-    REGRESSED,
     GuardResult,
     Row,
     exit_code,
@@ -92,7 +88,7 @@ def test_stored_figures_promise_no_rate_of_false_alarms():
         "every ratio and in no interval, so no rate of false alarms is known."
     )
     assert sentences.lines(record)[-1] == said
-    assert json.loads(output.as_json(record, HELD))["false_alarms"] is None
+    assert json.loads(output.as_json(record, Exit.OK))["false_alarms"] is None
     root, _ = cases(record)
     names = {p.get("name") for p in root.iter("property")}
     assert "how" in names
@@ -165,7 +161,7 @@ def test_changed_outputs_are_told_apart_from_speed(capsys):
     )
     assert said in terminal(fast).splitlines()
     assert " faster " not in terminal(fast).split("trios\n")[1].splitlines()[0]
-    assert said in output.markdown(fast, HELD)
+    assert said in output.markdown(fast, Exit.OK)
     assert printed_on_github(capsys, fast) == [
         f"::warning title=Feedrate%3A outputs changed::{said}",
         "::notice title=Feedrate guard::Guard: held (exit 0): 1 faster",
@@ -216,10 +212,10 @@ def test_one_is_not_a_plural():
 
 def test_an_empty_guard_is_nowhere_green(capsys):
     empty = guarded()
-    assert exit_code(empty) == MISSING
+    assert exit_code(empty) == Exit.MISSING
     outcome = "Guard: something missing or failed (exit 5): nothing was compared"
     assert outcome in terminal(empty)
-    assert output.markdown(empty, MISSING).startswith(f"## {outcome}")
+    assert output.markdown(empty, Exit.MISSING).startswith(f"## {outcome}")
     root, found = cases(empty)
     assert (root.get("tests"), root.get("errors")) == ("1", "1")
     (case,) = found.values()
@@ -231,7 +227,7 @@ def test_an_empty_guard_is_nowhere_green(capsys):
 
 def test_markdown_is_a_table_and_a_list():
     record = guarded(row("slower", "a|b_[x]"), notes=["<b>*"])
-    text = output.markdown(record, REGRESSED)
+    text = output.markdown(record, Exit.NO)
     assert text.splitlines()[:7] == [
         "## Guard: regressed (exit 1): 1 slower",
         "",
@@ -246,14 +242,14 @@ def test_markdown_is_a_table_and_a_list():
 
 def test_markdown_stays_under_what_a_job_summary_may_have():
     many = [row("failed", f"{n}" * 500, cause="x" * 5000) for n in range(2000)]
-    text = output.markdown(guarded(*many), MISSING)
+    text = output.markdown(guarded(*many), Exit.MISSING)
     assert len(text.encode()) < 2**20
     assert "... and 1500 more." in text
 
 
 def test_json_has_the_whole_record_and_what_its_exit_code_means():
     record = guarded(row("slower", HOSTILE, log_ratios=[0.05, 0.051]))
-    text = output.as_json(record, REGRESSED)
+    text = output.as_json(record, Exit.NO)
     found = json.loads(text)
     assert (found["exit_code"], found["outcome"]) == (1, "regressed")
     assert found["rows"][0]["key"] == HOSTILE
@@ -317,7 +313,7 @@ def test_junit_keeps_ratio_and_interval_as_properties():
 def test_github_is_silent_elsewhere(capsys, tmp_path):
     summary = tmp_path / "summary.md"
     record = guarded(row("slower"))
-    output.github(record, REGRESSED, {"GITHUB_STEP_SUMMARY": str(summary)})
+    output.github(record, Exit.NO, {"GITHUB_STEP_SUMMARY": str(summary)})
     assert capsys.readouterr() == ("", "")
     assert not summary.exists()
 
@@ -334,7 +330,7 @@ def test_github_gets_annotations_and_appends_to_the_summary(capsys, tmp_path):
         "::warning title=Feedrate%3A unknown::mine.py: time not settled: +2.0 %25 "
         "(-5.0 to +9.0 %25) is neither within nor beyond 3 %25",
     ]
-    text = output.markdown(record, REGRESSED)
+    text = output.markdown(record, Exit.NO)
     assert summary.read_text(encoding="utf-8") == f"before\n{text}"
 
 
@@ -385,11 +381,11 @@ def test_hostile_text_stays_text(verdict, capsys, tmp_path):
 
 def test_every_exit_code_has_its_outcome():
     for verdict, code in (
-        ("unchanged", HELD),
-        ("slower", REGRESSED),
-        ("unknown", COULD_NOT_TELL),
-        ("not_comparable", NOT_COMPARABLE),
-        ("missing", MISSING),
+        ("unchanged", Exit.OK),
+        ("slower", Exit.NO),
+        ("unknown", Exit.COULD_NOT_TELL),
+        ("not_comparable", Exit.NOT_COMPARABLE),
+        ("missing", Exit.MISSING),
     ):
         record = guarded(row(verdict))
         assert exit_code(record) == code

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from trios import trio
 
+from bench.errors import Exit
 from bench.guard import session
 from bench.guard.case_session import Case
 from bench.guard.phase_test import PhaseTest
-from bench.guard.record import COULD_NOT_TELL, HELD, REGRESSED, exit_code
+from bench.guard.record import exit_code
 from bench.guard.trio import Side, Trio
 from bench.trial import Measured, Trial
 
@@ -113,14 +114,14 @@ def test_a_guard_names_the_phase_that_grew() -> None:
     assert rows["seconds_per_example"].verdict == "unchanged"
     assert rows["fill_seconds"].verdict == "slower"
     assert rows["fill_seconds"].ratio == pytest.approx(13, rel=0.1)
-    assert exit_code(found) == REGRESSED
+    assert exit_code(found) == Exit.NO
     assert [row.metric for row in found.control] == list(LIMITS)
 
 
 def test_a_guard_of_equal_phases_holds_and_says_what_it_does_not_look_at() -> None:
     rng = np.random.default_rng(4)
     found = guarded(lambda n: filled(rng, 1.0, 0.03))
-    assert exit_code(found) == HELD
+    assert exit_code(found) == Exit.OK
     (line,) = found.not_looked_at
     others = "p95 of windows, longest stall, CPU, memory, adapt, first batch"
     assert line == f"{others}; --metric adds them."
@@ -146,7 +147,7 @@ def test_a_phase_that_scatters_too_much_is_undecided() -> None:
     assert row.cause == (
         "not settled: a slow-down of 20 % is neither certain nor excluded"
     )
-    assert exit_code(found) == COULD_NOT_TELL
+    assert exit_code(found) == Exit.COULD_NOT_TELL
 
 
 def test_the_limit_follows_the_scatter_of_the_control() -> None:

@@ -16,10 +16,11 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(
     cpu, [tf.config.LogicalDeviceConfiguration()] * 2
 )
-from bench import catalog, consumers, inputs
+from bench import catalog
+from bench.data import inputs
 from bench.pipeline import pipeline
 from bench.measure.layers import as_layers
-from bench.measure.assembly import Work
+from bench.measure.assembly import Assembly
 
 SECOND = "/device:CPU:1"
 
@@ -35,7 +36,7 @@ for consumer in ("drain", "train"):
     made = inputs.Inputs(
         np.zeros((64, 4), np.float32), np.zeros(64, np.int64), "x", 64
     )
-    work = Work(p, entry, module, made, [Cast()], 0, SECOND)
+    work = Assembly(p, entry, module, made, [Cast()], 0, SECOND)
     witness = work.witness()
     assert len(witness) == 8
     assert all(made.device.endswith("CPU:1") for _, made in witness)

@@ -109,12 +109,12 @@ def test_a_run_that_did_not_do_the_work_leaves_no_verdict(flag, tmp_path, capsys
     assert dict(rows["barred"]) == {"naive": "", "vectorized": f"{flag} in B"}
     assert compare._jointly(rows) == ""
     sides = [folder(tmp_path / name, runs) for name, runs in (("a", a), ("b", b))]
-    assert compare.main(*sides) == 0
+    assert run_bench.main(["compare", *map(str, sides)]) == 0
     printed = capsys.readouterr().out
     assert f"({flag}" in printed and "cannot tell" in printed
     page = (tmp_path / "b" / "compare.html").read_text()
     assert f"vectorized ({flag} in B)" in page
-    assert compare.main(*sides, as_json=True) == 0
+    assert run_bench.main(["compare", "--json", *map(str, sides)]) == 0
     row = json.loads(capsys.readouterr().out)["rows"][-1]
     assert (row["verdict"], row["barred"]) == ("unknown", f"{flag} in B")
 
@@ -203,8 +203,7 @@ def test_nothing_in_common_is_said(tmp_path, capsys):
 
 
 def test_an_empty_folder_is_refused(tmp_path):
-    a = folder(tmp_path / "a", factory.runs({NAIVE: 0.01}))
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / store.FILE).write_bytes(b"")
     with pytest.raises(UsageError, match=r"^No runs in '.*b'\. Measure first"):
-        compare.main(a, tmp_path / "b")
+        compare.read(tmp_path / "b")

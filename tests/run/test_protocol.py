@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import failures
+from bench import failures, shell
 from bench.run import protocol
 from bench.run.protocol import Home, Outcome, environment
 from bench.trial import Effort, Trial
@@ -16,14 +16,14 @@ from bench.trial import Effort, Trial
 def test_all_processes_of_a_start_know_it_by_one_token() -> None:
     """Those that they start in turn, too."""
     found = subprocess.run(
-        [sys.executable, "-c", "from bench import requests; print(requests.STARTED)"],
+        [sys.executable, "-c", "from bench.shell import STARTED; print(STARTED)"],
         env=environment(Home()),
         capture_output=True,
         text=True,
         check=True,
     )
-    assert found.stdout.strip() == protocol.STARTED
-    assert int(protocol.STARTED) > 0
+    assert found.stdout.strip() == shell.STARTED
+    assert int(shell.STARTED) > 0
 
 
 def test_assertions_are_never_optimized_away(monkeypatch: pytest.MonkeyPatch) -> None:

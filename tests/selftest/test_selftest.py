@@ -244,7 +244,7 @@ def test_what_a_trio_said_can_be_written_and_read(tmp_path) -> None:
     (read,) = criteria.read(out)
     assert read.ratios[:5] == one.ratios[:5]
     assert read.ratios[5] == (one.ratios[5][0], None)
-    assert decide(read, 0.03) == judge(one, 0.03)
+    assert decide(read, 0.03) == decide(one, 0.03)
 
 
 def test_a_file_of_another_machine_or_none_is_refused(tmp_path) -> None:

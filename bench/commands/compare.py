@@ -1,0 +1,44 @@
+"""The verb `compare`: two result folders, trial by trial."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from bench import text
+from bench.errors import Exit, check_folder
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `compare`."""
+    parser.add_argument("a", type=Path, help="result folder to compare with")
+    parser.add_argument("b", type=Path, help="result folder that is judged")
+    parser.add_argument("--out", type=Path, help="where to write; default B")
+
+
+def main(options: argparse.Namespace) -> int:
+    """Print the comparison and write its page; returns the exit code.
+
+    Raises:
+        UsageError: A folder cannot be read, has no runs, or cannot be written to.
+    """
+    from bench.report import compare
+
+    out = options.out or options.b
+    if not options.json:
+        check_folder(out)
+    (a, odd_in_a), (b, odd_in_b) = compare.read(options.a), compare.read(options.b)
+    compared = compare.comparison(a, b)
+    compared["notes"] += [text.visible(note) for note in (*odd_in_a, *odd_in_b)]
+    compared |= {"a": text.visible(options.a), "b": text.visible(options.b)}
+    if options.json:
+        rows = compare.records(compared["rows"])
+        print(json.dumps({**compared, "rows": rows}, indent=2))
+        return Exit.OK
+    compare.show(compared)
+    path = out / "compare.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(compare.html(compared), encoding="utf-8")
+    print(f"Page: {path}")
+    return Exit.OK

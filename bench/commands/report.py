@@ -1,0 +1,82 @@
+"""The verb `report`: result folders as a terminal table and files."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.errors import Exit, check_folder, unknown
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `report`."""
+    parser.add_argument("folders", nargs="+", type=Path, help="result folders")
+    parser.add_argument(
+        "--format",
+        default="html,md,csv,png",
+        help="any of html,md,csv,png,parquet,json,pytest-benchmark",
+    )
+    parser.add_argument("--out", type=Path, help="where to write; default the first")
+
+
+def main(options: argparse.Namespace) -> int:
+    """Report result folders, or the history of a guard; returns the exit code.
+
+    Raises:
+        UsageError: No such format, or a folder that cannot be read or written to.
+    """
+    from bench.guard.history import holds_guards
+    from bench.report.formats import FORMATS
+
+    if len(options.folders) == 1 and holds_guards(options.folders[0]):
+        from bench.commands import history
+
+        return history.show(options.folders[0], out=options.out, as_json=options.json)
+    names = options.format.split(",")
+    for name in names:
+        if name not in FORMATS:
+            raise unknown("report format", name, FORMATS)
+    out = options.out or options.folders[0]
+    if not options.json:
+        check_folder(out)
+    show(options.folders, out, names, as_json=options.json)
+    return Exit.OK
+
+
+def show(
+    folders: Sequence[Path], out: Path, names: Sequence[str], *, as_json: bool
+) -> bool:
+    """Print a report and write its files.
+
+    Args:
+        folders: Result folders.
+        out: The folder of the files.
+        names: The formats of the files.
+        as_json: Print JSON, and write no file.
+
+    Returns:
+        Whether any of the runs went well.
+    """
+    from bench.report import formats
+
+    gc.disable()  # the end is near: looking for cycles takes a sixth of the time
+    report = formats.gather(folders)
+    if as_json:
+        print(formats.as_json(report))
+    else:
+        formats.terminal(report, formats=names)
+        show_files(formats.write(report, out, names))
+    return any(run.measured.error is None for run in report.runs)
+
+
+def show_files(paths: Sequence[Path]) -> None:
+    """Print which files were written; of figures, only their folder."""
+    figures = [path for path in paths if path.suffix == ".png"]
+    for path in sorted({figure.parent for figure in figures}):
+        print(f"Figures: {path}")
+    for path in paths:
+        if path not in figures:
+            reads = path.suffix in (".html", ".md")
+            print(f"{'Report' if reads else 'Written'}: {path}")

@@ -1,0 +1,60 @@
+"""The values that options take: durations, precisions, minutes and counts."""
+
+import argparse
+import re
+
+LIMIT = "stop a run that takes longer, as 10m; default 2m"
+
+
+def duration(text: str) -> float:
+    """Seconds of `90s`, `10m`, `1h` or a plain number of seconds.
+
+    Raises:
+        ArgumentTypeError: It is no duration above 0.
+    """
+    matched = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)?", text)
+    if not matched or not float(matched[1]):
+        raise argparse.ArgumentTypeError(f"a time such as 90s, 10m or 1h, got '{text}'")
+    factor = {"s": 1, "m": 60, "h": 3600, None: 1}[matched[2]]
+    return float(matched[1]) * factor
+
+
+def precision(text: str) -> float:
+    """The share that `2%` or `0.02` means, from 0.1 % to 50 %.
+
+    Raises:
+        ArgumentTypeError: It is no share within these bounds.
+    """
+    matched = re.fullmatch(r"(\d+(?:\.\d+)?)(%)?", text)
+    share = float(matched[1]) / (100 if matched[2] else 1) if matched else 0.0
+    if not 0.001 <= share <= 0.5:
+        raise argparse.ArgumentTypeError(
+            f"a share from 0.1% to 50%, such as 2% or 0.02, got '{text}'"
+        )
+    return share
+
+
+def minutes(text: str) -> float:
+    """A number of minutes above 0.
+
+    Raises:
+        ArgumentTypeError: It is no such number.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"minutes above 0, such as 5, got '{text}'")
+    return number
+
+
+def count(text: str) -> int:
+    """A whole number from 1.
+
+    Raises:
+        ArgumentTypeError: It is no such number.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a whole number from 1, got '{text}'")
+    return int(text)

@@ -1,0 +1,130 @@
+"""The field's claims with their verdicts, on the terminal and as Markdown."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from bench import shell, text
+from bench.analysis.judge import (
+    FAILS,
+    HOLDS,
+    UNMEASURED,
+    UNSETTLED,
+    UNTESTABLE,
+    VERDICTS,
+)
+
+UNITS = {  # of what is compared or counted
+    "speed": "times as fast",
+    "later_speed": "times as fast",
+    "later_over_first": "times as fast",
+    "resident_bytes": "times less memory",
+    "fact_cache_bytes": "times fewer bytes",
+    "fact_records_read_per_example": "times fewer records",
+    "fact_positive_share": "of the labels",
+    "fact_source_iterators": "iterators",
+    "fact_export_max_difference": "apart at the most",
+}
+RATE = (
+    "Each interval is one of 95 %, uncorrected for their number: of cases right at "
+    "their limit about 1 in 40 is called wrongly to either side. What is counted "
+    "without error and compared with nothing has the range over its rounds instead."
+)
+
+
+def markdown(judged: pd.DataFrame) -> str:
+    """A line a claim, its workloads under their verdicts; for a README."""
+    lines = [
+        "| what is said | predicted | holds | does not hold | not settled |",
+        "| :-- | :-- | :-- | :-- | :-- |",
+    ]
+    for (sentence, source), part in judged.groupby(["sentence", "source"], sort=False):
+        predicted = text.markdown(_predicted(part.iloc[0]))
+        cells = [
+            "; ".join(
+                _short(row) for _, row in part[part["verdict"] == verdict].iterrows()
+            )
+            for verdict in (HOLDS, FAILS, UNSETTLED)
+        ]
+        if any(cells):
+            said = f"{text.markdown(sentence)} <sub>{text.markdown(source)}</sub>"
+            lines.append(f"| {said} | {predicted} | {' | '.join(cells)} |")
+    for verdict in (UNTESTABLE, UNMEASURED):
+        count = judged.loc[judged["verdict"] == verdict, "claim"].nunique()
+        if count:
+            lines += ["", f"{count} more: {verdict}."]
+    return "\n".join([*lines, "", RATE])
+
+
+def _predicted(row: pd.Series) -> str:
+    """What a claim predicts, with its unit."""
+    unit = UNITS.get(row["measure"], "times" if row["than"] else "")
+    if row["predicted"] == "1":
+        unit = unit.removesuffix("s")
+    return f"{row['predicted']} {unit}".strip()
+
+
+def _short(row: pd.Series) -> str:
+    """A workload with its factor and interval, in Markdown."""
+    said = _spelled(row)
+    factor = f" {said['factor']}" if said["factor"] else ""
+    bounds = f" ({said['interval']})" if said["interval"] else ""
+    return text.markdown(said["workload"] + factor + bounds)
+
+
+def _spelled(row: pd.Series) -> dict[str, str]:
+    """A judged row as text."""
+    kept = ("claim", "workload", "machine", "data", "sentence", "source", "predicted")
+    kept += ("measure", "trial", "than", "verdict", "reason")
+    values = row["factor"], row["low"], row["high"]
+    return {
+        **{name: str(row[name]) for name in kept},
+        "factor": text.figure(*values) if np.isfinite(row["factor"]) else "",
+        "interval": text.bounds(*values) if row["low"] < row["high"] else "",
+        "rounds": str(row["rounds"]),
+    }
+
+
+def show(judged: pd.DataFrame) -> None:
+    """Print a table of at most 80 columns; each claim's sentence above its cases."""
+    from rich.table import Table
+    from rich.text import Text
+
+    console = shell.console(width=80, highlight=False)
+    many = judged[["machine", "data"]].drop_duplicates().shape[0] > 1
+    for (name, sentence, source), part in judged.groupby(
+        ["claim", "sentence", "source"], sort=False
+    ):
+        console.print(Text(f"{name}: {sentence}", style="bold"))
+        console.print(Text(f"  [{source}]", style="dim"))
+        shown = Table(box=None, show_header=False, padding=(0, 1), pad_edge=True)
+        for ratio in (3, 3, 6):
+            shown.add_column(ratio=ratio, overflow="fold")
+        for said in (_spelled(row) for _, row in _merged(part).iterrows()):
+            where = f" on {said['machine']} {said['data']}".rstrip() if many else ""
+            factor = f"{said['factor']} ({said['interval']})" if said["factor"] else ""
+            factor = factor.replace(" ()", "")
+            detail = "; ".join(p for p in (said["reason"], factor) if p)
+            predicted = f"predicted {said['predicted']}"
+            if said["verdict"] not in (UNMEASURED, UNTESTABLE):
+                detail = "; ".join(p for p in (detail, predicted) if p)
+            shown.add_row(
+                Text(said["workload"] + where), Text(said["verdict"]), Text(detail)
+            )
+        console.print(shown)
+    counts = judged["verdict"].value_counts()
+    console.print(
+        ", ".join(f"{counts[name]} {name}" for name in VERDICTS if name in counts)
+    )
+    console.print(RATE)
+
+
+def _merged(part: pd.DataFrame) -> pd.DataFrame:
+    """A claim's workloads in one row, where all of them lack a verdict alike."""
+    blank = part["verdict"].isin((UNMEASURED, UNTESTABLE))
+    names = part["workload"].drop_duplicates()
+    if not blank.all() or part["verdict"].nunique() > 1 or len(names) == 1:
+        return part
+    more = f"{names.iloc[0]} and {len(names) - 1} more"
+    return part.head(1).assign(workload=more)
