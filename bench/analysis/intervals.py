@@ -1,4 +1,4 @@
-"""The difference of two sides that took no turns, and of that from another one."""
+"""The difference of two sides that took no turns."""
 
 from __future__ import annotations
 
@@ -23,9 +23,6 @@ class Difference(NamedTuple):
     estimate: float
     error: float
     freedom: float
-
-
-NONE = Difference(0.0, 0.0, np.inf)
 
 
 def welch(a: np.ndarray, b: np.ndarray) -> Difference:
@@ -54,17 +51,3 @@ def interval(found: Difference, alpha: float, count: int) -> stats.Interval:
     middle = found.estimate
     bounds = np.exp([middle, middle - width, middle + width])
     return stats.Interval(*(float(value) for value in bounds), count)
-
-
-def scaled(found: Difference, scale: Difference) -> Difference:
-    """A difference less another that is independent of it.
-
-    Degrees of freedom are Welch and Satterthwaite's for the sum of two variances.
-    """
-    parts = np.array([found.error**2, scale.error**2])
-    total = parts.sum()
-    freedom = min(found.freedom, scale.freedom)
-    if total > 0:
-        freedom = total**2 / (parts**2 / [found.freedom, scale.freedom]).sum()
-    estimate = found.estimate - scale.estimate
-    return Difference(estimate, float(np.sqrt(total)), float(freedom))

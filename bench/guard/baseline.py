@@ -18,7 +18,7 @@ import numpy as np
 
 from bench import failures, store
 from bench.analysis import stats, table
-from bench.analysis.intervals import NONE, Difference, between, interval, scaled
+from bench.analysis.intervals import between, interval
 from bench.data import identity as input_identity
 from bench.data.identity import InputIdentity
 from bench.errors import UsageError, write_whole
@@ -183,10 +183,9 @@ def judge(
     thresholds: Callable[[str], Mapping[str, float]],
     *,
     alpha: float,
-    scale_by: str = "",
     failed_in_base: Mapping[str, str] = MappingProxyType({}),
     asked: Iterable[str] = (),
-) -> tuple[list[Row], list[str]]:
+) -> list[Row]:
     """Each trial of either side, or asked for, against the same trial of the other.
 
     Args:
@@ -195,34 +194,19 @@ def judge(
         failed: By key, why a trial that was run now has no figures.
         thresholds: A trial's key to its thresholds by metric.
         alpha: What all intervals together may miss.
-        scale_by: A trial of the baseline, whose ratio is taken for that of the
-            machines; how well that is known goes into the intervals.
         failed_in_base: By key, why a trial of the base has no figures.
         asked: What was asked for besides, and may be on neither side.
 
     Returns:
-        A row a trial and metric, and notes.
+        A row a trial and metric.
     """
-    notes, scale, lost = [], NONE, ""
     same = identity(baseline.machine) == identity(now.machine)
-    if scale_by and scale_by not in now.trials:
-        lost = f"'{scale_by}', which all is divided by, has no figures here"
-    elif scale_by:
-        scale = _scale(baseline, now, scale_by)
-        notes.append(
-            f"Times are divided by {np.exp(scale.estimate):.3g}, the ratio of "
-            f"'{scale_by}' here to that in the baseline: machines differ in more than "
-            "one such figure."
-        )
     sides = (*baseline.trials, *failed_in_base, *now.trials, *failed)
     every = dict.fromkeys((*sides, *asked))
-    if not lost:
-        every.pop(scale_by, None)
     limits = {key: thresholds(key) for key in every}
     for key, one in {**baseline.trials, **now.trials}.items():
         limits[key] = existing(limits.get(key, {}), one.trial)
-    judged = [key for key in baseline.trials if key != scale_by]
-    share = alpha / max(1, sum(len(limits[key]) for key in judged))
+    share = alpha / max(1, sum(len(limits[key]) for key in baseline.trials))
     rows = []
     for key in every:
         absent = _absent(key, baseline, now, failed_in_base, failed)
@@ -232,13 +216,12 @@ def judge(
         for metric, threshold in limits[key].items():
             about = {"key": key, "metric": metric, "threshold": threshold}
             kept, fresh = baseline.trials[key], now.trials[key]
-            why = lost or _unlike(kept, fresh, metric, same=same or bool(scale_by))
+            why = _unlike(kept, fresh, metric, same=same)
             if why:
                 rows.append(Row(**about, verdict="not_comparable", cause=why))
                 continue
-            by = scale if find(metric).per_example else NONE
-            rows.append(_row(about, kept, fresh, share, by))
-    return rows, notes
+            rows.append(_row(about, kept, fresh, share))
+    return rows
 
 
 def _absent(
@@ -265,12 +248,10 @@ def _row(
     kept: BaselineTrial,
     fresh: BaselineTrial,
     alpha: float,
-    scale: Difference,
 ) -> Row:
     metric = about["metric"]
     sides = fresh.runs[metric], kept.runs[metric]
-    found = scaled(between(*sides), scale)
-    found = interval(found, alpha, min(map(len, sides)))
+    found = interval(between(*sides), alpha, min(map(len, sides)))
     few = found.count < stats.FEWEST_ROUNDS
     verdict = stats.verdict(found, about["threshold"])
     if verdict == "unknown" and find(metric).phases:  # only a slow-down is asked for
@@ -320,8 +301,3 @@ def _unlike_windows(kept: BaselineTrial, fresh: BaselineTrial, name: str) -> str
                 f"{name} depends on that number"
             )
     return ""
-
-
-def _scale(baseline: Baseline, now: Baseline, name: str) -> Difference:
-    sides = (side.trials[name] for side in (now, baseline))
-    return between(*(side.runs["seconds_per_example"] for side in sides))

@@ -55,9 +55,7 @@ def save(path: Path, wanted: Wanted, folder: Path) -> tuple[Baseline, dict[str, 
     return found, failed
 
 
-def against_baseline(
-    path: Path, wanted: Wanted, folder: Path, scale_by: str = ""
-) -> GuardResult:
+def against_baseline(path: Path, wanted: Wanted, folder: Path) -> GuardResult:
     """Run a baseline's trials now, and compare.
 
     Args:
@@ -65,24 +63,18 @@ def against_baseline(
         wanted: How strictly, and for how long; its workloads narrow the baseline's
             trials where the user named some, and one that it lacks is a row as well.
         folder: Where each run is kept as it ends.
-        scale_by: A trial of the baseline that stands for the machine's speed.
 
     Raises:
-        UsageError: It is not a baseline, or has none of the wanted trials, or not that
-            to scale by; or the folder cannot be written.
+        UsageError: It is not a baseline, or has none of the wanted trials; or the
+            folder cannot be written.
     """
     kept = baseline.load(path)
-    if scale_by and scale_by not in kept.trials:
-        raise UsageError(
-            f"--scale-by {scale_by}: it must be a trial of the baseline, which has "
-            f"{', '.join(kept.trials)}."
-        )
     named = [name for block in wanted.sweep.blocks for name in block.workloads]
     named = named if wanted.named else []
     trials = {
         key: one.trial
         for key, one in kept.trials.items()
-        if not named or one.trial.workload in named or key == scale_by
+        if not named or one.trial.workload in named
     }
     if not trials:
         raise UsageError(
@@ -93,9 +85,7 @@ def against_baseline(
     kept = replace(kept, trials={key: kept.trials[key] for key in trials})
     conditions, start = machine.Conditions(), time.monotonic()
     runs: list[Run] = []
-    if not scale_by and machine.identity(kept.machine) != machine.identity(
-        machine.fingerprint()
-    ):
+    if machine.identity(kept.machine) != machine.identity(machine.fingerprint()):
         now, failed = replace(kept, machine=machine.fingerprint()), {}
     else:
         runs = _measured(list(trials.values()), wanted, folder)
@@ -108,7 +98,6 @@ def against_baseline(
         base=f"baseline {path} of {kept.started[:10]}",
         head="this machine now",
         asked=[name for name in named if name not in there],
-        scale_by=scale_by,
         seconds=time.monotonic() - start,
         conditions=conditions.read(spent),
     )
@@ -141,19 +130,17 @@ def _judged(
     thresholds: Callable[[str], Mapping[str, float]],
     *,
     asked: Sequence[str] = (),
-    scale_by: str = "",
     odd: Sequence[str] = (),
     **about: object,
 ) -> GuardResult:
     """The record of two sides, each with why trials of it failed."""
     (kept, failed_in_base), (now, failed) = base_side, head_side
-    rows, notes = baseline.judge(
+    rows = baseline.judge(
         kept,
         now,
         failed,
         thresholds,
         alpha=FALSE_ALARMS,
-        scale_by=scale_by,
         failed_in_base=failed_in_base,
         asked=asked,
     )
@@ -168,7 +155,7 @@ def _judged(
         false_alarms=None,
         started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         machine=now.machine,
-        notes=[*odd, *notes],
+        notes=[*odd],
         **about,
     )
 
