@@ -27,84 +27,23 @@ from __future__ import annotations
 import functools
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import stats as distributions
 
-from bench.analysis import beside, rates, rounds, trend
+from bench.analysis import rates, rounds
+from bench.analysis.intervals import CONFIDENCE, bounds, moments
 from bench.analysis.rounds import ROUND, within_rounds
-from bench.analysis.table import SCENE
+from bench.analysis.table import CONDITIONS, SCENE
+from bench.analysis.verdicts import FEWEST_ROUNDS, MARGINS, holm
 from bench.flags import NOT_RANKED
 
-CONFIDENCE = 0.95
-FEWEST_ROUNDS = 3  # two rounds agree by chance so often that a verdict would mislead
-MARGINS = {"drain": 0.03, "train": 0.05, "model": 0.05, "serve": 0.05}
+COSTS = ("cpu_seconds_per_example", "peak_resident_bytes", "offline_seconds")
+TREND_CHANGE = 0.05
+TREND_P = 0.01
+TREND_SAMPLES = 8
 UNSTABLE_SPREAD = 0.10  # standard deviation between runs; a 5-run interval of +-12 %
-
-
-@dataclass(frozen=True)
-class Interval:
-    """An estimate and its bounds; bounds are NaN where one run gives none."""
-
-    estimate: float
-    low: float
-    high: float
-    count: int
-
-    def __str__(self) -> str:
-        """The figures, or that there is no interval."""
-        if self.count < 2:
-            return f"{self.estimate:.3g} (one run: no interval)"
-        return f"{self.estimate:.3g} ({self.low:.3g} to {self.high:.3g})"
-
-
-def geometric(values: np.ndarray) -> Interval:
-    """Geometric mean of positive values, one a run, with its t interval.
-
-    exp(m -+ t(n-1) s / sqrt(n)) with m and s of the logs: Student's interval on the log
-    scale, as times are skewed and ratios are what is asked. Source: Student (1908).
-    """
-    logs = np.log(np.asarray(values, float)).reshape(-1, 1)
-    mean, error, count = _moments(logs)
-    low, high = _bounds(mean, error, count)
-    return Interval(*(float(np.exp(v[0])) for v in (mean, low, high)), int(count[0]))
-
-
-def ratio(values: np.ndarray, baseline: np.ndarray) -> Interval:
-    """The paired ratio of two trials' runs, an element a round."""
-    return geometric(np.asarray(values, float) / np.asarray(baseline, float))
-
-
-def verdict(interval: Interval, margin: float) -> str:
-    """`slower`, `faster`, `unchanged` or `unknown`, from a ratio of seconds.
-
-    Slower: the whole interval is above 1 + margin. Faster: below 1 / (1 + margin), the
-    same distance on the log scale. Unchanged: between the two, which is the test of
-    equivalence by two one-sided tests (Schuirmann 1987). Else, or with one run, which
-    has no interval: unknown.
-    """
-    if interval.low > 1 + margin:
-        return "slower"
-    if interval.high < 1 / (1 + margin):
-        return "faster"
-    if interval.low >= 1 / (1 + margin) and interval.high <= 1 + margin:
-        return "unchanged"
-    return "unknown"
-
-
-def holm(p: np.ndarray) -> np.ndarray:
-    """P values adjusted for being several, NaN left out.
-
-    p(i) * (n - i + 1) for the i-th smallest of n, never falling. Source: Holm (1979).
-    """
-    adjusted = np.full(len(p), np.nan)
-    known = np.flatnonzero(~np.isnan(p))
-    order = known[np.argsort(p[known])]
-    steps = p[order] * np.arange(len(order), 0, -1)
-    adjusted[order] = np.minimum(1, np.maximum.accumulate(steps))
-    return adjusted
 
 
 def _kept(function: Callable) -> Callable:
@@ -137,10 +76,10 @@ def runs(table: pd.DataFrame) -> pd.DataFrame:
     size = frame["batch_size"].to_numpy(float)
     trending = pd.Series(False, index=frame.index)
     for count, some in frame.groupby("samples").groups.items():
-        if count >= trend.SAMPLES:
+        if count >= TREND_SAMPLES:
             rows = table["run"].isin(some)
             values = table.loc[rows, "seconds_per_batch"].to_numpy().reshape(-1, count)
-            trending[table.loc[rows, "run"].to_numpy()[::count]] = trend.trends(values)
+            trending[table.loc[rows, "run"].to_numpy()[::count]] = trends(values)
     frame = frame.assign(
         log_seconds=np.log(frame["seconds_per_batch"].to_numpy(float) / size),
         usual_log_seconds=np.log(frame.pop("usual_seconds_per_batch") / size),
@@ -175,7 +114,7 @@ def trials(table: pd.DataFrame) -> pd.DataFrame:
     deviation between runs; `unstable`, `not_steady`, `ranked`; `best`; `lead`, how many
     times as fast as this trial the best one is, with `lead_low`, `lead_high`,
     `lead_pairs` (the rounds behind it) and `lead_verdict` (`faster`: the best is faster
-    than this one); those of `beside`; those of `rates.stalls`, with
+    than this one); those of `conditions`; those of `rates.stalls`, with
     `usual_examples_per_second` and `mean_over_usual`, the ratio of the mean time to the
     usual one. Short runs that chose who raced do not count
     beside full ones; see `rounds`.
@@ -203,7 +142,7 @@ def trials(table: pd.DataFrame) -> pd.DataFrame:
     mean = grouped.mean().to_numpy()
     deviation = grouped.std().to_numpy()
     error = deviation / np.sqrt(np.maximum(result["runs"], 1))
-    low, high = _bounds(mean, error, result["runs"].to_numpy())
+    low, high = bounds(mean, error, result["runs"].to_numpy() - 1)
     size = result["batch_size"].to_numpy(float)
     for suffix, value in {"": mean, "_low": low, "_high": high}.items():
         result[f"seconds_per_batch{suffix}"] = np.exp(value) * size
@@ -216,7 +155,7 @@ def trials(table: pd.DataFrame) -> pd.DataFrame:
     result["spread"] = np.expm1(deviation)
     result["unstable"] = result["spread"] > UNSTABLE_SPREAD
     result["not_steady"] = frame["trending"].groupby(trial).mean().to_numpy() >= 0.5
-    result = result.assign(**beside.conditions(frame, trial, len(result)))
+    result = result.assign(**conditions(frame, trial, len(result)))
     result["ranked"] = (result["runs"] > 0) & ~barred(result["flags"])
     frame = frame.assign(full=full)
     every, long = (
@@ -225,6 +164,62 @@ def trials(table: pd.DataFrame) -> pd.DataFrame:
     )
     share = rounds.shares(frame, every, scene)
     return _compared(result, every, long, mean, share)
+
+
+def trends(samples: np.ndarray) -> np.ndarray:
+    """Whether each row of samples still trends, `[runs, samples]` to `[runs]`.
+
+    Both must hold: Spearman's rank correlation with the order (Pearson's of the ranks)
+    differs from 0 at p < 0.01, and the medians of the first and the last third differ
+    by more than 5 %. Either alone calls noise or a harmless drift a trend.
+    """
+    samples = np.atleast_2d(np.asarray(samples, float))
+    count = samples.shape[1]
+    trending = np.zeros(len(samples), bool)
+    if count < TREND_SAMPLES:
+        return trending
+    third = count // 3
+    first = np.median(samples[:, :third], axis=1)
+    change = np.median(samples[:, -third:], axis=1) / first - 1
+    large = np.flatnonzero(np.abs(change) > TREND_CHANGE)
+    if len(large):
+        ranks = distributions.rankdata(samples[large], axis=1)
+        order = np.broadcast_to(np.arange(count, dtype=float), ranks.shape)
+        trending[large] = distributions.pearsonr(ranks, order, axis=1).pvalue < TREND_P
+    return trending
+
+
+def conditions(
+    frame: pd.DataFrame, trial: np.ndarray, trials: int
+) -> dict[str, object]:
+    """The trials' columns, `[trials]` each.
+
+    Args:
+        frame: A row a run.
+        trial: The trial's number of each row.
+        trials: How many there are; each has a row.
+
+    Returns:
+        `COSTS`, medians over the runs that went well, NaN without such; `CONDITIONS`,
+        the highest of all runs; `ran_on`, the first that is told; `flags`, every one.
+    """
+    good, told = frame["error"].eq("").to_numpy(), frame["ran_on"].ne("").to_numpy()
+    costs = frame.loc[good, list(COSTS)].groupby(trial[good]).median()
+    highest = frame[list(CONDITIONS)].groupby(trial).max()
+    device = frame.loc[told, "ran_on"].groupby(trial[told]).first()
+    return {
+        **{name: costs[name].reindex(range(trials)).to_numpy(float) for name in COSTS},
+        **{name: highest[name].to_numpy(float) for name in CONDITIONS},
+        "ran_on": device.reindex(range(trials), fill_value="").to_numpy(object),
+        "flags": _joined_flags(frame["flags"].to_numpy(), trial, trials),
+    }
+
+
+def _joined_flags(flags: np.ndarray, trial: np.ndarray, trials: int) -> list[str]:
+    found: list[dict[str, None]] = [{} for _ in range(trials)]
+    for number in np.flatnonzero(flags != ""):
+        found[trial[number]] |= dict.fromkeys(flags[number].split(";"))
+    return [";".join(some) for some in found]
 
 
 def _compared(
@@ -270,15 +265,15 @@ def _write(
     scene: np.ndarray,
 ) -> None:
     """Estimate, interval, rounds and joint verdict of log ratios `[rounds, trials]`."""
-    mean, error, count = _moments(ratios)
-    low, high = _bounds(mean, error, count)
+    mean, error, count = moments(ratios)
+    low, high = bounds(mean, error, count - 1)
     for suffix, value in {"": mean, "_low": low, "_high": high}.items():
         result[f"{name}{suffix}"] = np.exp(value)
     result[f"{name}_pairs"] = count
     edge = np.log1p(margin)
     with np.errstate(divide="ignore", invalid="ignore"):
-        above = stats.t.sf((mean - edge) / error, np.maximum(count - 1, 1))
-        below = stats.t.cdf((mean + edge) / error, np.maximum(count - 1, 1))
+        above = distributions.t.sf((mean - edge) / error, np.maximum(count - 1, 1))
+        below = distributions.t.cdf((mean + edge) / error, np.maximum(count - 1, 1))
     p = np.fmin(above, below)
     itself = (mean == 0) & (error == 0)  # a trial with itself is no comparison
     many = count >= FEWEST_ROUNDS
@@ -290,24 +285,6 @@ def _write(
         ["faster", "slower", "unchanged"],
         "unknown",
     )
-
-
-def _moments(logs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean, its standard error and the count of each column, NaN left out."""
-    known = ~np.isnan(logs)
-    count = known.sum(axis=0)
-    filled = np.where(known, logs, 0.0)
-    mean = np.where(count > 0, filled.sum(axis=0) / np.maximum(count, 1), np.nan)
-    squares = np.where(known, (logs - mean) ** 2, 0.0).sum(axis=0)
-    variance = squares / np.maximum(count - 1, 1) / np.maximum(count, 1)
-    return mean, np.where(count > 1, np.sqrt(variance), np.nan), count
-
-
-def _bounds(
-    mean: np.ndarray, error: np.ndarray, count: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    width = stats.t.ppf((1 + CONFIDENCE) / 2, np.maximum(count - 1, 1)) * error
-    return mean - width, mean + width
 
 
 def _first_of(scene: np.ndarray, order: np.ndarray) -> np.ndarray:

@@ -17,8 +17,8 @@ import msgspec
 import numpy as np
 
 from bench import failures, store
-from bench.analysis import stats, table
-from bench.analysis.intervals import between, interval
+from bench.analysis import stats, table, verdicts
+from bench.analysis.intervals import as_ratio, between
 from bench.data import identity as input_identity
 from bench.data.identity import InputIdentity
 from bench.errors import UsageError, write_whole
@@ -251,9 +251,9 @@ def _row(
 ) -> Row:
     metric = about["metric"]
     sides = fresh.runs[metric], kept.runs[metric]
-    found = interval(between(*sides), alpha, min(map(len, sides)))
-    few = found.count < stats.FEWEST_ROUNDS
-    verdict = stats.verdict(found, about["threshold"])
+    found = as_ratio(between(*sides), min(map(len, sides)), alpha)
+    few = found.count < verdicts.FEWEST_ROUNDS
+    verdict = verdicts.verdict(found, about["threshold"])
     if verdict == "unknown" and find(metric).phases:  # only a slow-down is asked for
         verdict = "unchanged" if found.high <= 1 + about["threshold"] else verdict
     return Row(

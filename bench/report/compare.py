@@ -19,7 +19,7 @@ from markupsafe import Markup
 from scipy import stats as distributions
 
 from bench import shell, store, text
-from bench.analysis import pairs, stats, table
+from bench.analysis import intervals, pairs, stats, table, verdicts
 from bench.analysis.intervals import welch
 from bench.data import identity
 from bench.errors import UsageError
@@ -118,7 +118,7 @@ def _row(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, object]:
     first = b.iloc[0]
     logs = [side["log_seconds"].dropna().to_numpy() for side in (a, b)]
     estimate, error, freedom = welch(*logs)
-    width = distributions.t.ppf((1 + stats.CONFIDENCE) / 2, freedom) * error
+    width = distributions.t.ppf((1 + intervals.CONFIDENCE) / 2, freedom) * error
     inputs = [set(side["input_fingerprint"]) - {""} for side in (a, b)]
     ends = np.exp([estimate, estimate - width, estimate + width])
     barred = [
@@ -136,8 +136,8 @@ def _row(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, object]:
         "runs_a": len(logs[0]),
         "runs_b": len(logs[1]),
         "same_input": inputs[0] == inputs[1] or not all(inputs),
-        "margin": stats.MARGINS[first["consumer"]],
-        "p": _beyond(estimate, error, freedom, stats.MARGINS[first["consumer"]]),
+        "margin": verdicts.MARGINS[first["consumer"]],
+        "p": _beyond(estimate, error, freedom, verdicts.MARGINS[first["consumer"]]),
     }
 
 
@@ -157,12 +157,12 @@ def _joint(rows: Sequence[dict[str, object]]) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=None if rows else [*names, "same_input"])
     if frame.empty:
         return frame.assign(verdict=[])
-    sure = stats.holm(frame["p"].to_numpy(float)) < (1 - stats.CONFIDENCE) / 2
+    sure = verdicts.holm(frame["p"].to_numpy(float)) < (1 - intervals.CONFIDENCE) / 2
     edge = 1 + frame["margin"]
     within = (frame["factor_low"] >= 1 / edge) & (frame["factor_high"] <= edge)
     failed = (frame["runs_a"] == 0) | (frame["runs_b"] == 0)
     where = np.where(frame["runs_b"] == 0, "failed in B", "failed in A")
-    few = frame[["runs_a", "runs_b"]].min(axis=1) < stats.FEWEST_ROUNDS
+    few = frame[["runs_a", "runs_b"]].min(axis=1) < verdicts.FEWEST_ROUNDS
     barred = frame["barred"] != ""
     frame["verdict"] = np.select(
         [
@@ -181,7 +181,7 @@ def _joint(rows: Sequence[dict[str, object]]) -> pd.DataFrame:
 
 def _jointly(rows: pd.DataFrame) -> str:
     """Why an interval beside 1 has no verdict, where a row is so."""
-    many = rows[["runs_a", "runs_b"]].min(axis=1) >= stats.FEWEST_ROUNDS
+    many = rows[["runs_a", "runs_b"]].min(axis=1) >= verdicts.FEWEST_ROUNDS
     beside = (rows["factor_low"] > 1) | (rows["factor_high"] < 1)
     ranked = rows["barred"] == ""
     if not (many & beside & ranked & (rows["verdict"] == "unknown")).any():
@@ -213,10 +213,10 @@ def _spelled(rows: pd.DataFrame) -> list[dict[str, object]]:
     return spelled
 
 
-def _said(verdict: str, fewest: int = stats.FEWEST_ROUNDS) -> str:
+def _said(verdict: str, fewest: int = verdicts.FEWEST_ROUNDS) -> str:
     if verdict.startswith("failed"):
         return verdict
-    if 0 < fewest < stats.FEWEST_ROUNDS:
+    if 0 < fewest < verdicts.FEWEST_ROUNDS:
         return "one run" if fewest == 1 else "two runs"
     return SHOWN.get(verdict, "cannot tell")
 

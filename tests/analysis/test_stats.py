@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats as reference
 
-from bench.analysis import pairs, stats, table, trend
-from bench.analysis.stats import Interval
+from bench.analysis import intervals, pairs, stats, table, verdicts
+from bench.analysis.intervals import Interval
 from bench.plan import screening
 from bench.trial import Failure
 
@@ -26,22 +26,22 @@ def compared(runs):
 def test_the_interval_is_students_on_the_log_scale():
     values = np.array([1.0, 1.1, 0.9, 1.3])
     expected = reference.ttest_1samp(np.log(values), 0).confidence_interval(0.95)
-    found = stats.geometric(values)
+    found = intervals.geometric(values)
     assert found.estimate == pytest.approx(reference.gmean(values))
     assert np.log([found.low, found.high]) == pytest.approx([*expected])
     assert found.count == 4
 
 
 def test_one_run_has_no_interval_and_says_so():
-    found = stats.geometric(np.array([0.25]))
+    found = intervals.geometric(np.array([0.25]))
     assert np.isnan(found.low) and np.isnan(found.high)
     assert str(found) == "0.25 (one run: no interval)"
-    assert stats.verdict(found, 0.03) == "unknown"
+    assert verdicts.verdict(found, 0.03) == "unknown"
 
 
 def test_a_ratio_pairs_rounds_so_that_a_shared_drift_cancels():
     drift = np.array([1.0, 2.0, 3.0, 4.0])
-    found = stats.ratio(1.1 * drift, drift)
+    found = intervals.ratio(1.1 * drift, drift)
     assert found.estimate == pytest.approx(1.1)
     assert found.high - found.low < 1e-9
 
@@ -58,18 +58,20 @@ def test_a_ratio_pairs_rounds_so_that_a_shared_drift_cancels():
     ],
 )
 def test_verdicts_by_interval_against_a_margin(low, high, verdict):
-    assert stats.verdict(Interval(1.0, low, high, 5), 0.03) == verdict
+    assert verdicts.verdict(Interval(1.0, low, high, 5), 0.03) == verdict
 
 
 def test_holm_is_the_textbook_example_and_leaves_nan_out():
     given = np.array([0.01, np.nan, 0.04, 0.03])
-    assert stats.holm(given) == pytest.approx([0.03, np.nan, 0.06, 0.06], nan_ok=True)
+    assert verdicts.holm(given) == pytest.approx(
+        [0.03, np.nan, 0.06, 0.06], nan_ok=True
+    )
 
 
 def test_intervals_cover_the_truth_at_their_nominal_rate():
     rng = np.random.default_rng(3)
     values = np.exp(rng.normal(np.log(2.0), 0.1, (2000, 5)))
-    found = [stats.geometric(row) for row in values]
+    found = [intervals.geometric(row) for row in values]
     covered = np.mean([f.low < 2.0 < f.high for f in found])
     assert 0.935 < covered < 0.965
 
@@ -78,12 +80,12 @@ def test_a_trend_needs_both_size_and_significance():
     rng = np.random.default_rng(1)
     order = np.arange(30)
     noise = rng.normal(1, 0.01, 30)
-    assert trend.trends(noise + 0.01 * order)[0]
-    assert not trend.trends(noise)[0]
-    assert not trend.trends(1 + 0.001 * order)[0]  # certain, and harmless
-    assert not trend.trends(rng.normal(1, 0.3, 30))[0]  # large, and noise
-    assert not trend.trends(np.ones(30))[0]
-    assert not trend.trends(np.array([1.0, 2.0, 3.0]))[0]  # too few to tell
+    assert stats.trends(noise + 0.01 * order)[0]
+    assert not stats.trends(noise)[0]
+    assert not stats.trends(1 + 0.001 * order)[0]  # certain, and harmless
+    assert not stats.trends(rng.normal(1, 0.3, 30))[0]  # large, and noise
+    assert not stats.trends(np.ones(30))[0]
+    assert not stats.trends(np.array([1.0, 2.0, 3.0]))[0]  # too few to tell
 
 
 def test_trends_agree_with_spearmans_test():
@@ -94,7 +96,7 @@ def test_trends_agree_with_spearmans_test():
         and abs(np.median(row[-5:]) / np.median(row[:5]) - 1) > 0.05
         for row in rows
     ]
-    assert list(trend.trends(rows)) == by_hand
+    assert list(stats.trends(rows)) == by_hand
     assert 0 < sum(by_hand) < 200
 
 

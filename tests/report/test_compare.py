@@ -8,8 +8,8 @@ import pytest
 from scipy import stats as distributions
 
 import run_bench
-from bench import store
-from bench.analysis import intervals, stats
+from bench import flags, store
+from bench.analysis import intervals
 from bench.errors import UsageError
 from bench.report import compare
 from bench.trial import Failure
@@ -98,7 +98,7 @@ def test_an_interval_beside_one_without_a_verdict_is_explained():
     assert said in page
 
 
-@pytest.mark.parametrize("flag", stats.NOT_RANKED)
+@pytest.mark.parametrize("flag", flags.NOT_RANKED)
 def test_a_run_that_did_not_do_the_work_leaves_no_verdict(flag, tmp_path, capsys):
     a = factory.runs({NAIVE: 0.01, FAST: 0.01}, run_noise=0.004)
     b = factory.runs({NAIVE: 0.01, FAST: 0.001}, run_noise=0.004, seed=1)
