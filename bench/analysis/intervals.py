@@ -55,20 +55,16 @@ def moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def bounds(
-    mean: np.ndarray,
-    error: np.ndarray,
-    freedom: np.ndarray,
-    alpha: float = 1 - CONFIDENCE,
+    mean: np.ndarray, error: np.ndarray, freedom: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the bounds of t intervals, each of which misses the truth at a rate alpha.
+    """Return the bounds of t intervals, each of which holds `CONFIDENCE` by itself.
 
     Args:
         mean: The estimates.
         error: Their standard errors.
         freedom: The degrees of freedom of the errors; less than 1 counts as 1.
-        alpha: The rate at which one interval misses the truth.
     """
-    quantile = distributions.t.ppf(1 - alpha / 2, np.maximum(freedom, 1))
+    quantile = distributions.t.ppf((1 + CONFIDENCE) / 2, np.maximum(freedom, 1))
     return mean - quantile * error, mean + quantile * error
 
 
@@ -128,15 +124,12 @@ def between(head: Sequence[float], base: Sequence[float]) -> Difference:
     return welch(np.log(head), np.log(base))
 
 
-def as_ratio(
-    difference: Difference, count: int, alpha: float = 1 - CONFIDENCE
-) -> Interval:
+def as_ratio(difference: Difference, count: int) -> Interval:
     """Return a difference as a ratio with its interval.
 
     Args:
         difference: The log of the ratio.
         count: The runs of the side that has fewer.
-        alpha: The rate at which the interval misses the truth.
     """
-    ends = (difference.estimate, *bounds(*difference, alpha))
+    ends = (difference.estimate, *bounds(*difference))
     return Interval(*(float(np.exp(value)) for value in ends), count)

@@ -33,10 +33,10 @@ import pandas as pd
 from scipy import stats as distributions
 
 from bench.analysis import rates, rounds
-from bench.analysis.intervals import CONFIDENCE, bounds, moments
+from bench.analysis.intervals import bounds, moments
 from bench.analysis.rounds import ROUND, within_rounds
 from bench.analysis.table import CONDITIONS, SCENE
-from bench.analysis.verdicts import FEWEST_ROUNDS, MARGINS, holm
+from bench.analysis.verdicts import FEWEST_ROUNDS, MARGINS, joint
 from bench.flags import NOT_RANKED
 
 COSTS = ("cpu_seconds_per_example", "peak_resident_bytes", "offline_seconds")
@@ -270,20 +270,9 @@ def _write(
     for suffix, value in {"": mean, "_low": low, "_high": high}.items():
         result[f"{name}{suffix}"] = np.exp(value)
     result[f"{name}_pairs"] = count
-    edge = np.log1p(margin)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        above = distributions.t.sf((mean - edge) / error, np.maximum(count - 1, 1))
-        below = distributions.t.cdf((mean + edge) / error, np.maximum(count - 1, 1))
-    p = np.fmin(above, below)
-    itself = (mean == 0) & (error == 0)  # a trial with itself is no comparison
-    many = count >= FEWEST_ROUNDS
-    p[itself | ~many] = np.nan
-    adjusted = pd.Series(p).groupby(scene).transform(lambda s: holm(s.to_numpy()))
-    sure = adjusted.to_numpy() < (1 - CONFIDENCE) / 2
-    result[f"{name}_verdict"] = np.select(
-        [sure & (mean > 0), sure & (mean < 0), many & (low >= -edge) & (high <= edge)],
-        ["faster", "slower", "unchanged"],
-        "unknown",
+    # The logs are of speeds, and verdicts are on seconds.
+    result[f"{name}_verdict"] = joint(
+        -mean, error, np.maximum(count - 1, 1), margin, count >= FEWEST_ROUNDS, scene
     )
 
 
