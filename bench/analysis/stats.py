@@ -1,25 +1,21 @@
-"""Estimates, intervals, paired ratios and verdicts; the distributions are scipy's.
+"""This module turns the table of samples into a row for each run and each trial.
 
-The unit of evidence is a run, that is one process: samples of one process share its
+The unit of evidence is a run, that is one process. Samples of one process share its
 memory layout, its threads and its neighbours, so a test over all samples pooled finds
 differences where there are none. Each run gives one figure, the mean of its samples;
 see `rates`.
 
 - A trial's time is the geometric mean of its runs' means, with a t interval on the log
   scale over the runs.
-- Two trials are compared by the log-ratio of their runs' means within each round,
-  with a t interval over the rounds: what is slow for a whole round cancels.
+- Two trials are compared by the log-ratio of their runs' means within each round, with
+  a t interval over the rounds: whatever is slow for a whole round cancels.
 - Trials are compared only within a scene: same machine and versions, same workload,
   consumer, unit and input.
-- Where many trials are compared with one, verdicts hold jointly by Holm's method; the
-  intervals shown are 95 % each. Fewer than three rounds have no verdict.
-- The best of a scene takes least when its rounds are allowed for; see `rounds`. It is
-  chosen by the rounds that its lead is measured in, which flatters it. Among equal
-  trials 95 % intervals of leads miss in 6 to 9 % with 5 trials, 11 to 17 % with 15 and
-  13 to 27 % with 50 (simulated, 3 to 10 rounds). Tukey's studentized range would hold
-  them, but 1.5 to 3.3 times as wide, and so is not taken. A verdict of `faster` on
-  equals, which the margin guards too, comes in at most 5 % of scenes where runs vary by
-  5 %, and in up to 13 % where they vary by 15 %.
+- Where many trials are compared with one trial, verdicts hold jointly (Holm's method),
+  and each interval holds 95 % by itself. Fewer than three rounds give no verdict.
+- The best trial of a scene takes the least time once its rounds are allowed for; see
+  `rounds`. The same rounds choose the best and measure its lead, which flatters the
+  lead; by how much is in results/method/README.md.
 """
 
 from __future__ import annotations
@@ -46,8 +42,8 @@ TREND_SAMPLES = 8
 UNSTABLE_SPREAD = 0.10  # standard deviation between runs; a 5-run interval of +-12 %
 
 
-def _kept(function: Callable) -> Callable:
-    """Decorator: the result for the table asked about last, as figures ask again."""
+def _cached(function: Callable) -> Callable:
+    """Decorate a function so that it reuses its result while the table is the same."""
     last: dict[str, object] = {}
 
     @functools.wraps(function)
@@ -59,25 +55,30 @@ def _kept(function: Callable) -> Callable:
     return wrapped
 
 
-@_kept
+@_cached
 def runs(table: pd.DataFrame) -> pd.DataFrame:
-    """A row a run: the mean of its samples, in place of the samples; see `rates`.
+    """Return a row for each run, with the mean of its samples; see `rates`.
 
-    A run beside heavy load is made once more, and the table keeps both: here the one
+    A run beside heavy load is repeated, and the table has both runs. Here the run
     beside less load stands for its round.
 
-    Adds `log_seconds`, the log of the mean seconds an example, `usual_log_seconds`,
-    that of the median, `trending`, and `short`, whether it only chose who raced; see
-    `rounds`.
+    Args:
+        table: A row a sample, from `table.from_runs`.
+
+    Returns:
+        The columns of the run, and `log_seconds`, the log of the mean seconds an
+        example; `usual_log_seconds`, the log of the median; `trending`, whether its
+        samples still rise or fall; `short`, whether the run only screened trials for a
+        race (see `rounds`).
     """
     frame = table.drop_duplicates("run").set_index("run", drop=False)
     frame = frame.drop(columns=["sample", "examples_per_second"]).rename_axis(None)
     frame = rates.add(frame, table)
     size = frame["batch_size"].to_numpy(float)
     trending = pd.Series(False, index=frame.index)
-    for count, some in frame.groupby("samples").groups.items():
+    for count, numbers in frame.groupby("samples").groups.items():
         if count >= TREND_SAMPLES:
-            rows = table["run"].isin(some)
+            rows = table["run"].isin(numbers)
             values = table.loc[rows, "seconds_per_batch"].to_numpy().reshape(-1, count)
             trending[table.loc[rows, "run"].to_numpy()[::count]] = trends(values)
     frame = frame.assign(
@@ -91,33 +92,43 @@ def runs(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def barred(flags: pd.Series) -> pd.Series:
-    """Whether each of the flags, joined by `;`, has one of `NOT_RANKED`."""
+    """Return whether each text of flags, joined by `;`, has one of `NOT_RANKED`."""
     return flags.str.contains("|".join(NOT_RANKED))
 
 
 def _superseded(runs: pd.DataFrame) -> pd.Series:
-    """Runs beside more foreign load than another of the same trial and round."""
+    """Return which runs had more foreign load than another of their trial and round."""
     load = runs["steal_share"].fillna(0) + runs["foreign_cpu_share"].fillna(0)
     load = load.where(runs["error"].eq(""), np.inf)
     by = [runs[name] for name in (*ROUND, "machine", "key")]
     return load.groupby(by).rank(method="first") > 1
 
 
-@_kept
+@_cached
 def trials(table: pd.DataFrame) -> pd.DataFrame:
-    """A row a trial: its estimate, and its paired factors in its scene.
+    """Return a row for each trial: its estimate, and its paired factors in its scene.
 
-    Columns besides the trial's own: `scene` (number), `runs`, `failed`,
-    `seconds_per_batch`, `examples_per_second` and `factor` (how many times as fast as
-    the scene's `baseline`), each with `_low` and `_high`; `pairs`, the rounds behind
-    the factor; `verdict` against the baseline; `spread`, the relative standard
-    deviation between runs; `unstable`, `not_steady`, `ranked`; `best`; `lead`, how many
-    times as fast as this trial the best one is, with `lead_low`, `lead_high`,
-    `lead_pairs` (the rounds behind it) and `lead_verdict` (`faster`: the best is faster
-    than this one); those of `conditions`; those of `rates.stalls`, with
-    `usual_examples_per_second` and `mean_over_usual`, the ratio of the mean time to the
-    usual one. Short runs that chose who raced do not count
-    beside full ones; see `rounds`.
+    Short runs, which screened trials for a race, do not count beside full ones; see
+    `rounds`.
+
+    Args:
+        table: A row a sample, from `table.from_runs`.
+
+    Returns:
+        The columns of the trial, and
+        - `scene`, the scene's number; `runs` and `failed`, how many there are;
+        - `seconds_per_batch`, `examples_per_second`, and `factor`, how many times as
+          fast as the scene's `baseline` the trial is, each with `_low` and `_high`;
+          `pairs`, the rounds behind the factor; `verdict` on the trial against the
+          baseline;
+        - `best`, whether the trial is the scene's best; `lead`, how many times as fast
+          as this trial the best is, with `lead_low`, `lead_high`, `lead_pairs` (the
+          rounds behind the lead) and `lead_verdict` (`faster`: the best is faster);
+        - `spread`, the relative standard deviation between runs; `unstable`,
+          `not_steady`, `ranked`;
+        - `usual_examples_per_second`, and `mean_over_usual`, the ratio of the mean time
+          to the usual time;
+        - the columns of `conditions` and of `rates.stalls`.
     """
     frame = runs(table)
     if frame.empty:
@@ -167,11 +178,18 @@ def trials(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def trends(samples: np.ndarray) -> np.ndarray:
-    """Whether each row of samples still trends, `[runs, samples]` to `[runs]`.
+    """Return whether each run's samples still rise or fall, so are no steady phase.
 
-    Both must hold: Spearman's rank correlation with the order (Pearson's of the ranks)
-    differs from 0 at p < 0.01, and the medians of the first and the last third differ
-    by more than 5 %. Either alone calls noise or a harmless drift a trend.
+    Two conditions must hold: Spearman's rank correlation with the order (Pearson's of
+    the ranks) differs from 0 at p < 0.01, and the medians of the first and the last
+    third differ by more than 5 %. The first alone would call a harmless drift a trend,
+    and the second alone would call noise a trend.
+
+    Args:
+        samples: Seconds, `[runs, samples]`.
+
+    Returns:
+        Whether each run trends, `[runs]`.
     """
     samples = np.atleast_2d(np.asarray(samples, float))
     count = samples.shape[1]
@@ -192,21 +210,24 @@ def trends(samples: np.ndarray) -> np.ndarray:
 def conditions(
     frame: pd.DataFrame, trial: np.ndarray, trials: int
 ) -> dict[str, object]:
-    """The trials' columns, `[trials]` each.
+    """Return what is known of each trial besides its time, over all its runs.
+
+    The first run alone may have failed.
 
     Args:
         frame: A row a run.
         trial: The trial's number of each row.
-        trials: How many there are; each has a row.
+        trials: How many trials there are; each trial has a row.
 
     Returns:
-        `COSTS`, medians over the runs that went well, NaN without such; `CONDITIONS`,
-        the highest of all runs; `ran_on`, the first that is told; `flags`, every one.
+        Columns, `[trials]` each: `COSTS`, medians over the runs that went well, NaN if
+        there is none; `CONDITIONS`, the highest of all runs; `ran_on`, the first known
+        device; `flags`, all flags, joined by `;`.
     """
-    good, told = frame["error"].eq("").to_numpy(), frame["ran_on"].ne("").to_numpy()
+    good, placed = frame["error"].eq("").to_numpy(), frame["ran_on"].ne("").to_numpy()
     costs = frame.loc[good, list(COSTS)].groupby(trial[good]).median()
     highest = frame[list(CONDITIONS)].groupby(trial).max()
-    device = frame.loc[told, "ran_on"].groupby(trial[told]).first()
+    device = frame.loc[placed, "ran_on"].groupby(trial[placed]).first()
     return {
         **{name: costs[name].reindex(range(trials)).to_numpy(float) for name in COSTS},
         **{name: highest[name].to_numpy(float) for name in CONDITIONS},
@@ -216,10 +237,10 @@ def conditions(
 
 
 def _joined_flags(flags: np.ndarray, trial: np.ndarray, trials: int) -> list[str]:
-    found: list[dict[str, None]] = [{} for _ in range(trials)]
+    names: list[dict[str, None]] = [{} for _ in range(trials)]
     for number in np.flatnonzero(flags != ""):
-        found[trial[number]] |= dict.fromkeys(flags[number].split(";"))
-    return [";".join(some) for some in found]
+        names[trial[number]] |= dict.fromkeys(flags[number].split(";"))
+    return [";".join(of_trial) for of_trial in names]
 
 
 def _compared(
@@ -229,16 +250,16 @@ def _compared(
     mean: np.ndarray,
     share: np.ndarray,
 ) -> pd.DataFrame:
-    """The factors of each scene's trials against its baseline and its best.
+    """Return the trials with their factors against their scene's baseline and best.
 
-    `logs`, `full` and `share` are as `rounds.standing` has them; `mean` is of the logs.
+    `logs`, `full` and `share` are as in `rounds.standing`; `mean` is the mean of logs.
     """
     scene = result["scene"].to_numpy()
     margin = result["consumer"].map(MARGINS).to_numpy(float)
     naive = (result["strategy"] == "naive").to_numpy()
     default = naive & (result["label"] == "naive").to_numpy()
     measured = ~np.isnan(mean)
-    # The plain pipeline where it was measured, else the slowest trial.
+    # The baseline is the plain pipeline if it was measured, else the slowest trial.
     order = np.lexsort((-mean, ~naive, ~default, ~measured))
     baseline = _first_of(scene, order)
     result["baseline"] = result["label"].to_numpy()[baseline]
@@ -264,7 +285,7 @@ def _write(
     margin: np.ndarray,
     scene: np.ndarray,
 ) -> None:
-    """Estimate, interval, rounds and joint verdict of log ratios `[rounds, trials]`."""
+    """Write the estimate, interval, rounds and joint verdict of `[rounds, trials]`."""
     mean, error, count = moments(ratios)
     low, high = bounds(mean, error, count - 1)
     for suffix, value in {"": mean, "_low": low, "_high": high}.items():
@@ -277,6 +298,6 @@ def _write(
 
 
 def _first_of(scene: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """For each row, the first row of its scene in this order."""
+    """Return, for each row, the first row of its scene in this order."""
     first = pd.Series(order).groupby(scene[order], sort=True).first().to_numpy()
     return first[scene]

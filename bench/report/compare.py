@@ -21,7 +21,8 @@ from bench.analysis import stats, table, verdicts
 from bench.analysis.verdicts import MARGINS, OUTCOMES, Comparison, Decision, Side
 from bench.data import identity
 from bench.errors import UsageError
-from bench.report import apart, chart, page
+from bench.machine import IDENTITY, PACKAGES
+from bench.report import chart, page
 from bench.trial import Run
 
 NAMES = ("A", "B")
@@ -50,7 +51,7 @@ def comparison(a: Sequence[Run], b: Sequence[Run]) -> dict[str, object]:
     every, folders = [*a, *b], ["A"] * len(a) + ["B"] * len(b)
     whole = stats.runs(table.from_runs(every, folders))
     frames = [whole[whole["folder"] == name] for name in NAMES]
-    notes, across = _machines(*frames, apart.machine_differences(a, b))
+    notes, across = _machines(*frames, _machine_differences(a, b))
     by = ["key"] if across else ["machine", "key"]
     groups = [dict(list(frame.groupby(by, sort=False))) for frame in frames]
     rows, comparisons, one_sided = [], [], []
@@ -136,6 +137,31 @@ def _machines(
     else:
         note += "Only trials on the same machine and versions are compared."
     return [note], across
+
+
+def _machine_differences(a: Sequence[Run], b: Sequence[Run]) -> str:
+    """Return in what the machines and versions of two sides differ, joined by commas.
+
+    Returns:
+        Each differing part of the identity with the values of A and B, such as
+        `numpy (2.4.0; 2.5.0)`.
+    """
+    parts = []
+    for name in (*IDENTITY, "python", *PACKAGES):
+        ours, theirs = (
+            " and ".join(sorted({_machine_value(run, name) for run in side}))
+            for side in (a, b)
+        )
+        if ours != theirs:
+            parts.append(f"{name} ({ours}; {theirs})")
+    return text.visible(", ".join(parts) or "how these parts combine")
+
+
+def _machine_value(run: Run, name: str) -> str:
+    value = run.machine.get(name, "unknown")
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return str(value)
 
 
 def _side(frame: pd.DataFrame | None, runs: Sequence[Run]) -> Side | None:

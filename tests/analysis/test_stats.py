@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats as reference
 
-from bench.analysis import intervals, pairs, stats, table, verdicts
-from bench.analysis.intervals import Interval
+from bench.analysis import intervals, pairs, stats, table
 from bench.plan import screening
 from bench.trial import Failure
 
@@ -36,7 +35,6 @@ def test_one_run_has_no_interval_and_says_so():
     found = intervals.geometric(np.array([0.25]))
     assert np.isnan(found.low) and np.isnan(found.high)
     assert str(found) == "0.25 (one run: no interval)"
-    assert verdicts.verdict(found, 0.03) == "unknown"
 
 
 def test_a_ratio_pairs_rounds_so_that_a_shared_drift_cancels():
@@ -44,28 +42,6 @@ def test_a_ratio_pairs_rounds_so_that_a_shared_drift_cancels():
     found = intervals.ratio(1.1 * drift, drift)
     assert found.estimate == pytest.approx(1.1)
     assert found.high - found.low < 1e-9
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "verdict"),
-    [
-        (1.04, 1.10, "slower"),
-        (1.02, 1.10, "unknown"),
-        (0.90, 0.96, "faster"),
-        (0.90, 0.98, "unknown"),
-        (0.98, 1.02, "unchanged"),
-        (0.90, 1.10, "unknown"),
-    ],
-)
-def test_verdicts_by_interval_against_a_margin(low, high, verdict):
-    assert verdicts.verdict(Interval(1.0, low, high, 5), 0.03) == verdict
-
-
-def test_holm_is_the_textbook_example_and_leaves_nan_out():
-    given = np.array([0.01, np.nan, 0.04, 0.03])
-    assert verdicts.holm(given) == pytest.approx(
-        [0.03, np.nan, 0.06, 0.06], nan_ok=True
-    )
 
 
 def test_intervals_cover_the_truth_at_their_nominal_rate():
