@@ -103,7 +103,7 @@ def from_runs(runs: Iterable[Run]) -> Stored:
     """
     known = alike(store.one_a_round(runs))
     if not known.runs:
-        raise UsageError("No runs were made, so there is nothing to compare or save.")
+        raise UsageError("There are no runs, so there is nothing to compare or save.")
     if len({identity(run.machine) for run in known.runs}) > 1:
         raise UsageError(
             "The runs are of more than one machine or version: guard a folder each."
@@ -210,7 +210,7 @@ def load(path: Path) -> Stored:
 
 
 def judge(
-    base: Stored, head: Stored, thresholds: Thresholds, *, asked: Iterable[str] = ()
+    base: Stored, head: Stored, thresholds: Thresholds, *, named: Iterable[str] = ()
 ) -> list[Row]:
     """Compare each trial of either side with the same trial of the other side.
 
@@ -218,13 +218,13 @@ def judge(
         base: The side to compare with.
         head: The side that is judged.
         thresholds: The thresholds of each trial.
-        asked: Keys that the user named and that may be on neither side.
+        named: Keys that the user named and that may be on neither side.
 
     Returns:
         A row for each trial and metric.
     """
     pairs, comparisons = [], []
-    for key in dict.fromkeys((*base.sides, *head.sides, *asked)):
+    for key in dict.fromkeys((*base.sides, *head.sides, *named)):
         sides = [stored.sides.get(key) for stored in (base, head)]
         trials = [stored.baseline.trials.get(key) for stored in (base, head)]
         obstacle = verdicts.obstacle(*sides)

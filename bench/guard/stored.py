@@ -107,7 +107,7 @@ def against_baseline(path: Path, wanted: Wanted, folder: Path) -> GuardResult:
         head,
         wanted.thresholds,
         names=(f"baseline {path} of {base.baseline.started[:10]}", "this machine now"),
-        asked=[name for name in named if name not in present],
+        named=[name for name in named if name not in present],
         seconds=time.monotonic() - start,
         conditions=conditions.read(spent),
     )
@@ -140,12 +140,12 @@ def _result(
     thresholds: Thresholds,
     *,
     names: tuple[str, str],
-    asked: Sequence[str] = (),
+    named: Sequence[str] = (),
     notes: Sequence[str] = (),
     **measured: object,
 ) -> GuardResult:
     """Return the record of two sides; `measured` are further fields of the record."""
-    rows = baseline.judge(base, head, thresholds, asked=asked)
+    rows = baseline.judge(base, head, thresholds, named=named)
     trials = [
         stored.sides[key].trial
         for stored in (base, head)
@@ -186,7 +186,7 @@ def _measured(trials: Sequence[Trial], wanted: Wanted, folder: Path) -> list[Run
         seed=wanted.seed,
         time_is_up=time_is_up,
     )
-    remedy = "Each run is kept there as it ends: make it writable."
+    remedy = "Each run is stored there as it ends: make the folder writable."
     with store.locked(folder, remedy):
         try:
             for run in measuring:
@@ -198,7 +198,7 @@ def _measured(trials: Sequence[Trial], wanted: Wanted, folder: Path) -> list[Run
             if runs:
                 counted = progress.counted(runs)
                 wanted.said(
-                    f"{counted} kept in {folder}; for guard A B, and for report."
+                    f"{counted} stored in {folder}; for guard A B, and for report."
                 )
             raise
         finally:

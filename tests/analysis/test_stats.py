@@ -25,30 +25,30 @@ def compared(runs):
 def test_the_interval_is_students_on_the_log_scale():
     values = np.array([1.0, 1.1, 0.9, 1.3])
     expected = reference.ttest_1samp(np.log(values), 0).confidence_interval(0.95)
-    found = intervals.geometric(values)
-    assert found.estimate == pytest.approx(reference.gmean(values))
-    assert np.log([found.low, found.high]) == pytest.approx([*expected])
-    assert found.count == 4
+    interval = intervals.geometric(values)
+    assert interval.estimate == pytest.approx(reference.gmean(values))
+    assert np.log([interval.low, interval.high]) == pytest.approx([*expected])
+    assert interval.count == 4
 
 
 def test_one_run_has_no_interval_and_says_so():
-    found = intervals.geometric(np.array([0.25]))
-    assert np.isnan(found.low) and np.isnan(found.high)
-    assert str(found) == "0.25 (one run: no interval)"
+    interval = intervals.geometric(np.array([0.25]))
+    assert np.isnan(interval.low) and np.isnan(interval.high)
+    assert str(interval) == "0.25 (one run: no interval)"
 
 
 def test_a_ratio_pairs_rounds_so_that_a_shared_drift_cancels():
     drift = np.array([1.0, 2.0, 3.0, 4.0])
-    found = intervals.ratio(1.1 * drift, drift)
-    assert found.estimate == pytest.approx(1.1)
-    assert found.high - found.low < 1e-9
+    interval = intervals.ratio(1.1 * drift, drift)
+    assert interval.estimate == pytest.approx(1.1)
+    assert interval.high - interval.low < 1e-9
 
 
 def test_intervals_cover_the_truth_at_their_nominal_rate():
     rng = np.random.default_rng(3)
     values = np.exp(rng.normal(np.log(2.0), 0.1, (2000, 5)))
-    found = [intervals.geometric(row) for row in values]
-    covered = np.mean([f.low < 2.0 < f.high for f in found])
+    every = [intervals.geometric(row) for row in values]
+    covered = np.mean([one.low < 2.0 < one.high for one in every])
     assert 0.935 < covered < 0.965
 
 
@@ -61,7 +61,7 @@ def test_a_trend_needs_both_size_and_significance():
     assert not stats.trends(1 + 0.001 * order)[0]  # certain, and harmless
     assert not stats.trends(rng.normal(1, 0.3, 30))[0]  # large, and noise
     assert not stats.trends(np.ones(30))[0]
-    assert not stats.trends(np.array([1.0, 2.0, 3.0]))[0]  # too few to tell
+    assert not stats.trends(np.array([1.0, 2.0, 3.0]))[0]  # too few for a trend
 
 
 def test_trends_agree_with_spearmans_test():
@@ -271,16 +271,16 @@ def test_runs_that_chose_who_raced_are_no_evidence_of_the_chosen(left):
 
 
 def test_figures_of_a_few_trials_leave_them_out_too():
-    """Of what went on, that is: what was left behind is told by the rounds it had."""
+    """Trials that a race left behind keep the short rounds that they had."""
     runs = screened(0.004)
     for number in range(2, 4):
         runs += [factory.run(NAIVE, [0.01], round=number)]
         runs += [factory.run(FAST, [0.002], round=number)]
     frame = stats.runs(table.from_runs(runs))
-    found = pairs.seconds(frame, [NAIVE.key, FAST.key, CACHED.key])
+    seconds = pairs.seconds(frame, [NAIVE.key, FAST.key, CACHED.key])
     expected = [[0.008, np.nan, 0.004]] * 2 + [[0.01, 0.002, np.nan]] * 2
-    assert found == pytest.approx(np.array(expected), nan_ok=True)
-    chosen = pairs.ratio(*found[:, :2].T)
+    assert seconds == pytest.approx(np.array(expected), nan_ok=True)
+    chosen = pairs.ratio(*seconds[:, :2].T)
     assert (chosen.estimate, chosen.count) == (pytest.approx(5), 2)
 
 

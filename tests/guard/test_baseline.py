@@ -1,4 +1,4 @@
-"""Stored baselines and result folders: compared where they may be, else said why."""
+"""Stored baselines and result folders are compared, or the reason is stated."""
 
 import json
 import math
@@ -48,7 +48,7 @@ def test_ratios_of_runs_have_verdicts(seconds: float, verdict: str) -> None:
 
 
 def test_what_is_gone_fails_or_is_new_is_a_row_on_either_side() -> None:
-    """Nothing that was asked for passes unseen."""
+    """Nothing that either side has passes unseen."""
     broken = Failure(type="ValueError", message="no", phase="check")
     new, lost, both = (factory.trial(prefetch=n) for n in (3, 4, 5))
     base = runs(0.01) + runs(0.01, OTHER)
@@ -80,23 +80,23 @@ def test_a_folder_of_more_trials_than_its_base_does_not_hold(tmp_path, capsys) -
 def test_a_workload_that_the_baseline_lacks_is_a_row(monkeypatch, tmp_path) -> None:
     """Beside one that it has; and the guard's own processes are not foreign to it."""
     here = runs(0.01, machine=machine.fingerprint(), process_cpu_seconds=1e6)
-    path, asked = tmp_path / "base.json", []
+    path, measured_trials = tmp_path / "base.json", []
     baseline.save(baseline.from_runs(here).baseline, path)
 
     def measured(trials, *_):
-        asked.extend(trials)
+        measured_trials.extend(trials)
         return here
 
     monkeypatch.setattr(stored, "_measured", measured)
     wanted = live.wanted(["prose", "prices"])
-    found = stored.against_baseline(path, wanted, tmp_path / "runs")
-    assert {row.key: (row.verdict, row.cause) for row in found.rows} == {
+    result = stored.against_baseline(path, wanted, tmp_path / "runs")
+    assert {row.key: (row.verdict, row.cause) for row in result.rows} == {
         TRIAL.key: ("unchanged", ""),
         "prices": ("not_comparable", "it is not in base"),
     }
-    assert asked == [TRIAL]
-    assert exit_code(found) == 4
-    assert found.conditions["foreign_cpu_share"] == 0.0
+    assert measured_trials == [TRIAL]
+    assert exit_code(result) == 4
+    assert result.conditions["foreign_cpu_share"] == 0.0
 
 
 def test_other_machines_inputs_and_pipelines_are_not_compared() -> None:
@@ -152,7 +152,7 @@ def p95(samples: int, batches: int = 20, seed: int = 0):
     ],
 )
 def test_95th_percentiles_of_unlike_windows_are_not_compared(head, cause) -> None:
-    sides = [baseline.from_runs(made) for made in (p95(12), head)]
+    sides = [baseline.from_runs(side) for side in (p95(12), head)]
     limits = dict.fromkeys(("latency_p95", "seconds_per_example"), 0.2)
     of_windows, of_times = baseline.judge(*sides, lambda key, margin: limits)
     assert of_windows.cause == cause
@@ -160,16 +160,16 @@ def test_95th_percentiles_of_unlike_windows_are_not_compared(head, cause) -> Non
     assert of_times.verdict == "unchanged"
 
 
-def test_changed_outputs_are_said() -> None:
+def test_changed_outputs_are_reported() -> None:
     base = runs(0.01, output_fingerprint="a")
     (row,) = judged(base, runs(0.01, seed=1, output_fingerprint="b"))
     assert row.output_changed
 
 
 def test_a_baseline_is_stored_and_read(tmp_path) -> None:
-    made = baseline.from_runs(runs(0.01)).baseline
-    baseline.save(made, tmp_path / "base.json")
-    assert baseline.load(tmp_path / "base.json").baseline == made
+    one = baseline.from_runs(runs(0.01)).baseline
+    baseline.save(one, tmp_path / "base.json")
+    assert baseline.load(tmp_path / "base.json").baseline == one
 
 
 @pytest.mark.parametrize(
@@ -177,6 +177,11 @@ def test_a_baseline_is_stored_and_read(tmp_path) -> None:
     [
         ("{", "is not a baseline: "),
         ('{"started": 1}', "is not a baseline: "),
+        (
+            '{"started": "", "machine": {}, "trials": {"prose": {"trial": '
+            '{"workload": "prose"}, "inputs": "", "outputs": "", "runs": {}}}}',
+            "is not a baseline: Object missing required field `windows`",
+        ),
         (
             '{"schema": 9, "started": "", "machine": {}}',
             "has schema 9, and this version reads 1: save it anew.",
@@ -197,9 +202,9 @@ def test_a_broken_baseline_says_what_is_wrong(tmp_path, content, message) -> Non
     )
 
 
-def folder(path, made):
+def folder(path, runs):
     path.mkdir()
-    for run in made:
+    for run in runs:
         store.append(path, run)
     return str(path)
 
@@ -219,9 +224,9 @@ def test_two_folders_are_guarded_from_the_command_line(tmp_path, capsys) -> None
     with (tmp_path / "c" / store.FILE).open("a") as file:
         file.write('{"cut o')
     assert run_bench.main(["guard", a, c]) == 5
-    told = capsys.readouterr().out
-    assert "missing" in told
-    assert "the last line is cut off" in told
+    printed = capsys.readouterr().out
+    assert "missing" in printed
+    assert "the last line is cut off" in printed
     empty = folder(tmp_path / "empty", [])
     (tmp_path / "empty" / store.FILE).touch()
     assert run_bench.main(["guard", a, empty]) == 2
@@ -249,20 +254,19 @@ def test_who_reads_a_verdict_may_leave(tmp_path) -> None:
 
 
 def test_a_baseline_of_another_machine_measures_nothing(tmp_path, monkeypatch) -> None:
-    made = baseline.from_runs(runs(0.01)).baseline
     path = tmp_path / "base.json"
-    baseline.save(made, path)
+    baseline.save(baseline.from_runs(runs(0.01)).baseline, path)
     monkeypatch.setattr(stored, "_measured", lambda *_: pytest.fail("it measured"))
-    found = stored.against_baseline(path, live.wanted(), tmp_path / "runs")
-    assert exit_code(found) == 4
-    assert [row.verdict for row in found.rows] == ["not_comparable"]
+    result = stored.against_baseline(path, live.wanted(), tmp_path / "runs")
+    assert exit_code(result) == 4
+    assert [row.verdict for row in result.rows] == ["not_comparable"]
 
 
 class Fake:
     """Processes that need no time, and of which the user stops one."""
 
     def __init__(self, stops_at: int = 0):
-        self.asked, self.stops_at = 0, stops_at
+        self.executed, self.stops_at = 0, stops_at
 
     def start(self):
         pass
@@ -271,12 +275,12 @@ class Fake:
         pass
 
     def execute(self, verb, trial, effort, seed):
-        self.asked += 1
-        if self.asked == self.stops_at:
+        self.executed += 1
+        if self.executed == self.stops_at:
             raise KeyboardInterrupt
         sample = np.random.default_rng(seed).normal(0.01, 1e-4)
-        found = Measured(samples=[float(sample)])
-        return Outcome(msgspec.json.encode(found), None, 1.0)
+        measured = Measured(samples=[float(sample)])
+        return Outcome(msgspec.json.encode(measured), None, 1.0)
 
 
 def test_three_rounds_are_made_whatever_the_budget(monkeypatch, tmp_path) -> None:
@@ -284,35 +288,35 @@ def test_three_rounds_are_made_whatever_the_budget(monkeypatch, tmp_path) -> Non
     monkeypatch.setattr(stored, "executor", Fake)
     monkeypatch.setattr(machine, "HEAVY_SHARE", math.inf)  # none is repeated
     wanted = live.wanted(["prose"], budget_seconds=0.0)
-    told = []
-    wanted = replace(wanted, said=told.append)
-    made = stored._measured([TRIAL], wanted, tmp_path / "runs")
-    assert len(made) == 3
-    assert store.load(tmp_path / "runs")[0] == made
+    lines = []
+    wanted = replace(wanted, said=lines.append)
+    measured = stored._measured([TRIAL], wanted, tmp_path / "runs")
+    assert len(measured) == 3
+    assert store.load(tmp_path / "runs")[0] == measured
     total = wanted.sweep.effort.rounds
-    assert [line.split()[0] for line in told] == [f"[{n}/{total}]" for n in (1, 2, 3)]
-    assert all(line.endswith(f"k examples/s {TRIAL.key}") for line in told)
+    assert [line.split()[0] for line in lines] == [f"[{n}/{total}]" for n in (1, 2, 3)]
+    assert all(line.endswith(f"k examples/s {TRIAL.key}") for line in lines)
 
 
 def test_an_interrupt_keeps_every_run_that_had_ended(monkeypatch, tmp_path) -> None:
     monkeypatch.setattr(stored, "executor", lambda: Fake(stops_at=3))
     monkeypatch.setattr(machine, "HEAVY_SHARE", math.inf)
-    told, runs = [], tmp_path / "runs"
+    lines, runs = [], tmp_path / "runs"
     with pytest.raises(KeyboardInterrupt):
         stored.save(
-            tmp_path / "base.json", live.wanted(["prose"], said=told.append), runs
+            tmp_path / "base.json", live.wanted(["prose"], said=lines.append), runs
         )
     assert len(store.load(runs)[0]) == 2
-    assert told[-1] == f"2 runs kept in {runs}; for guard A B, and for report."
+    assert lines[-1] == f"2 runs stored in {runs}; for guard A B, and for report."
     assert not (tmp_path / "base.json").exists()
 
 
-def test_a_folder_that_cannot_be_written_is_said_before_anything_runs(
+def test_a_folder_that_cannot_be_written_is_reported_before_anything_runs(
     monkeypatch, tmp_path
 ) -> None:
     fake = Fake()
     monkeypatch.setattr(stored, "executor", lambda: fake)
     (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match="Each run is kept there as it ends"):
+    with pytest.raises(UsageError, match="Each run is stored there as it ends"):
         stored._measured([TRIAL], live.wanted(["prose"]), tmp_path / "file" / "runs")
-    assert fake.asked == 0
+    assert fake.executed == 0

@@ -1,4 +1,4 @@
-"""Two folders side by side: known ratios, what is on one side, what differs."""
+"""Two folders are compared: known ratios, one-sided trials, what differs."""
 
 import json
 
@@ -22,10 +22,6 @@ CACHED = factory.trial("cached_raw")
 FAILURE = Failure(type="ValueError", message="no", phase="check")
 
 
-def found(a, b):
-    return compare.comparison(a, b)
-
-
 def folder(path, runs):
     path.mkdir()
     for run in runs:
@@ -36,7 +32,7 @@ def folder(path, runs):
 def test_known_ratios_and_their_verdicts():
     a = factory.runs({NAIVE: 0.01, FAST: 0.002, OTHER: 0.004}, run_noise=0.004)
     b = factory.runs({NAIVE: 0.01, FAST: 0.001, OTHER: 0.006}, run_noise=0.004, seed=1)
-    rows = found(a, b)["rows"].set_index("label")
+    rows = compare.comparison(a, b)["rows"].set_index("label")
     for label, factor in (("naive", 1), ("vectorized", 2), ("parallel", 4 / 6)):
         row = rows.loc[label]
         assert row["factor_low"] < row["factor"] < row["factor_high"]
@@ -58,26 +54,25 @@ def test_the_interval_is_welchs():
     assert freedom == pytest.approx(expected.df)
 
 
-def test_the_same_runs_are_as_fast_and_equal_times_do_no_harm():
+def test_the_same_runs_are_unchanged_and_equal_times_do_no_harm():
     noisy = factory.runs({NAIVE: 0.01}, run_noise=0.01)
     level = factory.runs({NAIVE: 0.01}, run_noise=0)
     for runs in (noisy, level):
-        (row,) = found(runs, runs)["rows"].to_dict("records")
+        (row,) = compare.comparison(runs, runs)["rows"].to_dict("records")
         assert row["factor"] == pytest.approx(1)
         assert row["verdict"] == "unchanged"
 
 
 def test_one_run_has_no_interval_and_no_verdict():
-    (row,) = found([factory.run(NAIVE)], [factory.run(NAIVE)])["rows"].to_dict(
-        "records"
-    )
+    one = [factory.run(NAIVE)]
+    (row,) = compare.comparison(one, one)["rows"].to_dict("records")
     assert np.isnan(row["factor_low"]) and row["verdict"] == "unknown"
 
 
-def test_two_runs_have_no_verdict_and_are_said_so():
+def test_two_runs_have_no_verdict_and_a_reason():
     a = factory.runs({NAIVE: 0.01}, rounds=5)
     b = factory.runs({NAIVE: 0.001}, rounds=2)
-    rows = found(a, b)["rows"]
+    rows = compare.comparison(a, b)["rows"]
     assert list(rows["verdict"]) == ["unknown"]
     assert list(rows["reason"]) == ["2 runs of a side: a verdict needs 3"]
     assert [row["verdict"] for row in compare._spelled(rows)] == ["unknown"]
@@ -88,7 +83,7 @@ def test_an_interval_beside_one_without_a_verdict_is_explained():
     trials = [factory.trial(batch_size=size) for size in range(32, 47)]
     a = factory.runs(dict.fromkeys(trials, 0.01), rounds=3, run_noise=0.03)
     b = factory.runs(dict.fromkeys(trials, 0.008), rounds=3, run_noise=0.03, seed=1)
-    rows = found(a, b)["rows"]
+    rows = compare.comparison(a, b)["rows"]
     assert "unknown" in set(rows["verdict"]) and (rows["factor_low"] > 1).any()
     reason = (
         "beyond 3 % by itself, but not certain once all 15 comparisons are counted "
@@ -98,7 +93,7 @@ def test_an_interval_beside_one_without_a_verdict_is_explained():
     for low, why in zip(unsettled["factor_low"], unsettled["reason"], strict=True):
         assert why == (reason if low > 1.03 else "")
     assert reason in set(unsettled["reason"])
-    page = compare.html({**found(a, b), "a": "a", "b": "b"})
+    page = compare.html({**compare.comparison(a, b), "a": "a", "b": "b"})
     assert reason in page
     assert "a margin of 3 % (drain), 5 % (train, model, serve)" in page
 
@@ -107,9 +102,9 @@ def test_an_interval_beside_one_without_a_verdict_is_explained():
 def test_a_run_that_did_not_do_the_work_leaves_no_verdict(flag, tmp_path, capsys):
     a = factory.runs({NAIVE: 0.01, FAST: 0.01}, run_noise=0.004)
     b = factory.runs({NAIVE: 0.01, FAST: 0.001}, run_noise=0.004, seed=1)
-    assert set(found(a, b)["rows"]["verdict"]) == {"unchanged", "faster"}
+    assert set(compare.comparison(a, b)["rows"]["verdict"]) == {"unchanged", "faster"}
     b += [factory.run(FAST, [0.001], round=5, flags=["ramp_cut", flag])]
-    rows = found(a, b)["rows"].set_index("label")
+    rows = compare.comparison(a, b)["rows"].set_index("label")
     verdict = "not_comparable" if flag == identity.CHANGED else "unknown"
     assert dict(rows["verdict"]) == {"naive": "unchanged", "vectorized": verdict}
     assert dict(rows["barred"]) == {"naive": "", "vectorized": f"{flag} in B"}
@@ -129,7 +124,7 @@ def test_a_run_that_did_not_do_the_work_leaves_no_verdict(flag, tmp_path, capsys
 def test_one_sided_trials_are_listed_and_failures_named():
     a = factory.runs({NAIVE: 0.01, FAST: 0.01})
     b = [*factory.runs({OTHER: 0.01}), factory.run(NAIVE, error=FAILURE)]
-    result = found(a, b)
+    result = compare.comparison(a, b)
     assert result["only_a"] == [FAST.key] and result["only_b"] == [OTHER.key]
     assert list(result["rows"]["verdict"]) == ["failed"]
     assert list(result["rows"]["reason"]) == ["ValueError in check: no"]
@@ -137,22 +132,22 @@ def test_one_sided_trials_are_listed_and_failures_named():
     assert words == [("A", "missing"), ("B", "not_comparable")]
 
 
-def test_different_machines_are_said():
+def test_different_machines_are_reported():
     a = factory.runs({NAIVE: 0.01})
     newer = {**factory.MACHINE, "tensorflow": "2.22.0"}
     b = factory.runs({NAIVE: 0.02}, machine=newer)
-    result = found(a, b)
+    result = compare.comparison(a, b)
     assert len(result["rows"]) == 1
     assert "TensorFlow 2.21.0" in result["notes"][0]
     assert "TensorFlow 2.22.0" in result["notes"][0]
-    several = found(a, a + b)
+    several = compare.comparison(a, a + b)
     assert "Only trials on the same machine" in several["notes"][0]
     assert several["only_b"] == [NAIVE.key]
 
 
-def test_a_difference_that_no_machines_name_has_is_said():
+def test_a_difference_that_no_machines_name_has_is_reported():
     newer = {**factory.MACHINE, "numpy": "2.5.0", "gpus": ["H200, 570.1", "L4, 570.1"]}
-    result = found(
+    result = compare.comparison(
         factory.runs({NAIVE: 0.01}), factory.runs({NAIVE: 0.01}, machine=newer)
     )
     name = "Example CPU 3.0 GHz, 4 CPUs{}, TensorFlow 2.21.0, Keras 3.15.1"
@@ -164,23 +159,23 @@ def test_a_difference_that_no_machines_name_has_is_said():
     assert list(result["rows"]["verdict"]) == ["not_comparable"]
     assert result["rows"]["factor"].iloc[0] == pytest.approx(1)
     python = {**factory.MACHINE, "python": "3.12.1"}
-    (note,) = found(
+    (note,) = compare.comparison(
         factory.runs({NAIVE: 0.01}), factory.runs({NAIVE: 0.01}, machine=python)
     )["notes"]
     assert "(no. 2). They differ in python (3.11.9; 3.12.1). The ratios" in note
 
 
-def test_different_inputs_are_said():
+def test_different_inputs_are_reported():
     a = factory.runs({NAIVE: 0.01}, input_fingerprint="one")
     b = factory.runs({NAIVE: 0.01}, input_fingerprint="two")
-    result = found(a, b)
+    result = compare.comparison(a, b)
     assert "1 of 1 trials had different inputs" in result["notes"][0]
     assert list(result["rows"]["verdict"]) == ["not_comparable"]
     assert list(result["rows"]["reason"]) == ["the inputs differ"]
-    assert not found(a, a)["notes"]
+    assert not compare.comparison(a, a)["notes"]
 
 
-def test_a_line_that_was_cut_off_is_said(tmp_path, capsys):
+def test_a_line_that_was_cut_off_is_reported(tmp_path, capsys):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         store.append(tmp_path / name, factory.run(factory.trial()))
@@ -207,7 +202,7 @@ def test_the_verb_prints_and_writes_a_page(tmp_path, capsys):
     assert result["only_a"] == []
 
 
-def test_nothing_in_common_is_said(tmp_path, capsys):
+def test_nothing_in_common_is_reported(tmp_path, capsys):
     a = folder(tmp_path / "a", factory.runs({NAIVE: 0.01}))
     b = folder(tmp_path / "b", factory.runs({FAST: 0.01}))
     assert run_bench.main(["compare", str(a), str(b)]) == 0
