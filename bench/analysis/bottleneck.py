@@ -54,7 +54,7 @@ import numpy as np
 import pandas as pd
 
 from bench import text
-from bench.analysis import pairs, stats
+from bench.analysis import intervals, pairs, stats, verdicts
 from bench.pipeline import AXES
 from bench.plan.refusals import HELD
 from bench.stages import STAGES
@@ -173,7 +173,7 @@ def binds(
         transfer: Moving the features of a batch to the GPU; seconds.
     """
     shared = 0.0 if on_gpu else (cpu["pipe"] + cpu["model"]) / cores
-    near = 1 + stats.MARGINS["train"]
+    near = 1 + verdicts.MARGINS["train"]
     terms = {
         side: max(alone, shared) if cpu[side] * near >= max(cpu.values()) else alone
         for side, alone in seconds.items()
@@ -258,12 +258,12 @@ def _row(
         np.where(pipe_cpu > 0, pipe_cpu, pipe) * slowed
     )  # CPU time may be unknown
     waits = float(np.median(np.fmax(0, 1 - computed / pipe)))
-    stalled = stats.ratio(model, train)
+    stalled = intervals.ratio(model, train)
     shares = 1 - np.array([stalled.estimate, stalled.high, stalled.low])
     values = {
         "stall": np.maximum(0, shares).tolist(),  # keeps the NaN of a single round
         "overlap": _mean((pipe + model - train) / np.fmin(pipe, model)),
-        "attainable": _three_of(stats.ratio(bound, train)),
+        "attainable": _three_of(intervals.ratio(bound, train)),
     }
     middle = {
         "pipe": _center(pipe),
@@ -295,16 +295,16 @@ def _row(
 
 
 def _center(values: np.ndarray) -> float:
-    return stats.geometric(values).estimate
+    return intervals.geometric(values).estimate
 
 
-def _three_of(found: stats.Interval) -> list[float]:
+def _three_of(found: intervals.Interval) -> list[float]:
     return [found.estimate, found.low, found.high]
 
 
 def _mean(values: np.ndarray) -> list[float]:
     """Mean with Student's interval; overlap may be negative, so no logs are taken."""
-    found = stats.geometric(np.exp(values))
+    found = intervals.geometric(np.exp(values))
     return [float(np.log(v)) for v in _three_of(found)]
 
 

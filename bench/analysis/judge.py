@@ -19,7 +19,7 @@ import pandas as pd
 from scipy import stats as distributions
 
 from bench import text
-from bench.analysis import pairs, stats
+from bench.analysis import intervals, pairs, rounds, stats, verdicts
 from bench.plan.claims import Case, Claim, Prediction, Side, load
 from bench.run.progress import plural
 
@@ -27,7 +27,7 @@ HOLDS, FAILS = "holds", "does not hold"
 UNSETTLED, UNMEASURED, UNTESTABLE = "not settled", "not measured", "not testable here"
 VERDICTS = (HOLDS, FAILS, UNSETTLED, UNMEASURED, UNTESTABLE)
 SECONDS = {"speed": "seconds", "later_speed": "later_seconds"}
-NOTHING = stats.Interval(np.nan, np.nan, np.nan, 0)
+NOTHING = intervals.Interval(np.nan, np.nan, np.nan, 0)
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Finding:
 
     verdict: str
     reason: str = ""
-    factor: stats.Interval = NOTHING
+    factor: intervals.Interval = NOTHING
 
 
 class _Unjudged(Exception):
@@ -95,13 +95,17 @@ def _finding(
         interval = _interval(claim, case, runs)
     except _Unjudged as nothing:
         return Finding(nothing.verdict, str(nothing))
-    if interval.count < stats.FEWEST_ROUNDS and not claim.counted and not claim.error:
+    if (
+        interval.count < verdicts.FEWEST_ROUNDS
+        and not claim.counted
+        and not claim.error
+    ):
         made = plural(interval.count, "round")
         return Finding(UNSETTLED, f"too few to judge by: {made}; --rounds 5", interval)
     return _verdict(interval, claim.predict)
 
 
-def _verdict(interval: stats.Interval, predict: Prediction) -> Finding:
+def _verdict(interval: intervals.Interval, predict: Prediction) -> Finding:
     if predict.low <= interval.low and interval.high <= predict.high:
         return Finding(HOLDS, "", interval)
     if interval.high < predict.low or interval.low > predict.high:
@@ -145,14 +149,14 @@ def _said(claim: Claim, case: Case, runs: pd.DataFrame) -> Finding:
     if said.empty:
         raise _Unjudged(UNMEASURED, f"no run tells {claim.measure}")
     others = sorted(set(said) - {claim.predict.word})
-    told = stats.Interval(np.nan, np.nan, np.nan, len(said))
+    told = intervals.Interval(np.nan, np.nan, np.nan, len(said))
     if not others:
         return Finding(HOLDS, "", told)
     heard = ", ".join(text.visible(other, 60) for other in others)
     return Finding(FAILS, f"it is: {heard}", told)
 
 
-def _interval(claim: Claim, case: Case, runs: pd.DataFrame) -> stats.Interval:
+def _interval(claim: Claim, case: Case, runs: pd.DataFrame) -> intervals.Interval:
     """By short runs, which only chose who raced, where no others tell it."""
     try:
         return _told(claim, case, runs[~runs["short"]])
@@ -160,7 +164,7 @@ def _interval(claim: Claim, case: Case, runs: pd.DataFrame) -> stats.Interval:
         return _told(claim, case, runs)
 
 
-def _told(claim: Claim, case: Case, runs: pd.DataFrame) -> stats.Interval:
+def _told(claim: Claim, case: Case, runs: pd.DataFrame) -> intervals.Interval:
     first = _values(claim, case.trial, runs)
     if case.than is None:
         interval = _alone(claim, case, runs, first)
@@ -170,37 +174,37 @@ def _told(claim: Claim, case: Case, runs: pd.DataFrame) -> stats.Interval:
         ).dropna()
         if both.empty:
             raise _Unjudged(UNMEASURED, "its trials share no round")
-        interval = stats.ratio(both["than"].to_numpy(), both["trial"].to_numpy())
+        interval = intervals.ratio(both["than"].to_numpy(), both["trial"].to_numpy())
     if claim.counted and np.isnan(interval.low):
-        interval = stats.Interval(*[interval.estimate] * 3, interval.count)
+        interval = intervals.Interval(*[interval.estimate] * 3, interval.count)
     scaled = (
         value * claim.scale
         for value in (interval.estimate, interval.low, interval.high)
     )
-    return stats.Interval(*scaled, interval.count)
+    return intervals.Interval(*scaled, interval.count)
 
 
 def _alone(
     claim: Claim, case: Case, runs: pd.DataFrame, values: pd.Series
-) -> stats.Interval:
+) -> intervals.Interval:
     """The interval of a value that is compared with no other trial; a count's range."""
     if claim.measure == "later_over_first":
-        return stats.geometric(values.to_numpy())
+        return intervals.geometric(values.to_numpy())
     numbers = values.to_numpy(float)
     mean, count = float(numbers.mean()), len(numbers)
     if claim.error:
         # Every round counts the same stream again, so more rounds tell no more.
         some = runs[runs["plain_key"] == case.trial.trials[0].key]
         error = float(some[claim.error].astype(float).max())
-        half = distributions.norm.ppf((1 + stats.CONFIDENCE) / 2) * error
-        return stats.Interval(mean, mean - half, mean + half, count)
+        half = distributions.norm.ppf((1 + intervals.CONFIDENCE) / 2) * error
+        return intervals.Interval(mean, mean - half, mean + half, count)
     if claim.counted:
-        return stats.Interval(mean, numbers.min(), numbers.max(), count)
+        return intervals.Interval(mean, numbers.min(), numbers.max(), count)
     if count < 2:
-        return stats.Interval(mean, np.nan, np.nan, count)
-    half = distributions.t.ppf((1 + stats.CONFIDENCE) / 2, count - 1)
+        return intervals.Interval(mean, np.nan, np.nan, count)
+    half = distributions.t.ppf((1 + intervals.CONFIDENCE) / 2, count - 1)
     half *= numbers.std(ddof=1) / np.sqrt(count)
-    return stats.Interval(mean, mean - half, mean + half, count)
+    return intervals.Interval(mean, mean - half, mean + half, count)
 
 
 def _values(claim: Claim, side: Side, runs: pd.DataFrame) -> pd.Series:
@@ -213,7 +217,7 @@ def _values(claim: Claim, side: Side, runs: pd.DataFrame) -> pd.Series:
     some = runs[runs["plain_key"].isin(wanted) & (runs["error"] == "")]
     values = pd.to_numeric(_column(some, claim), errors="coerce")
     matrix = some.assign(value=values).dropna(subset="value")
-    matrix = matrix.pivot_table(index=stats.ROUND, columns="plain_key", values="value")
+    matrix = matrix.pivot_table(index=rounds.ROUND, columns="plain_key", values="value")
     matrix = matrix.reindex(columns=wanted).dropna()
     if matrix.empty:
         raise _Unjudged(UNMEASURED, f"no round has {claim.measure} of {side}")

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from bench.analysis import stats
+from bench import flags
+from bench.analysis import intervals, rounds, stats, verdicts
 from bench.analysis.table import SCENE
 from bench.pipeline import AXES
 
-COLUMNS = (*stats.ROUND, "key", "label", "log_seconds", "seconds_per_batch", "short")
+COLUMNS = (*rounds.ROUND, "key", "label", "log_seconds", "seconds_per_batch", "short")
 
 
 def measured(samples: pd.DataFrame, *more: str) -> pd.DataFrame:
@@ -27,7 +28,7 @@ def measured(samples: pd.DataFrame, *more: str) -> pd.DataFrame:
 
 
 def ranked(runs: pd.DataFrame) -> pd.DataFrame:
-    """The runs of trials of which no run has one of `stats.NOT_RANKED`.
+    """The runs of trials of which no run has one of `flags.NOT_RANKED`.
 
     Args:
         runs: From `stats.runs`.
@@ -37,9 +38,9 @@ def ranked(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def barring(runs: pd.DataFrame) -> list[str]:
-    """Those of `stats.NOT_RANKED` that any run of a trial has; see `stats.runs`."""
+    """Those of `flags.NOT_RANKED` that any run of a trial has; see `stats.runs`."""
     told = ";".join(runs["flags"]).split(";")
-    return [flag for flag in stats.NOT_RANKED if flag in told]
+    return [flag for flag in flags.NOT_RANKED if flag in told]
 
 
 def all_but(*axes: str) -> list[str]:
@@ -62,11 +63,11 @@ def seconds(
     """
     codes = pd.Index(keys).get_indexer(runs["key"])
     known = codes >= 0
-    own = runs.loc[known, [*stats.ROUND, "short", column]]
+    own = runs.loc[known, [*rounds.ROUND, "short", column]]
     logs = np.log(own[column].astype(float))
     own = own.assign(every=logs, full=logs.mask(own["short"]))
     every, full = (
-        stats.within_rounds(own, codes[known], len(keys), name)
+        rounds.within_rounds(own, codes[known], len(keys), name)
         for name in ("every", "full")
     )
     apart = np.isnan(full - full[:, :1]).all(axis=0)
@@ -74,15 +75,15 @@ def seconds(
     return np.exp(np.where(apart, every, full))
 
 
-def ratio(values: np.ndarray, baseline: np.ndarray) -> stats.Interval:
+def ratio(values: np.ndarray, baseline: np.ndarray) -> intervals.Interval:
     """The paired ratio over the rounds that have both; NaN where none has."""
     both = ~np.isnan(values + baseline)
     if not both.any():
-        return stats.Interval(np.nan, np.nan, np.nan, 0)
-    return stats.ratio(values[both], baseline[both])
+        return intervals.Interval(np.nan, np.nan, np.nan, 0)
+    return intervals.ratio(values[both], baseline[both])
 
 
-def verdict(took: stats.Interval, consumer: str) -> str:
+def verdict(took: intervals.Interval, consumer: str) -> str:
     """The verdict on a ratio of seconds, which fewer than three rounds do not have."""
-    many = took.count >= stats.FEWEST_ROUNDS
-    return stats.verdict(took, stats.MARGINS[consumer]) if many else "unknown"
+    many = took.count >= verdicts.FEWEST_ROUNDS
+    return verdicts.verdict(took, verdicts.MARGINS[consumer]) if many else "unknown"

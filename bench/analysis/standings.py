@@ -37,7 +37,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2, f, t
 
-from bench.analysis import pairs, stats, table
+from bench.analysis import intervals, pairs, stats, table, verdicts
 from bench.machine import identity
 from bench.plan import screening
 from bench.trial import Effort, Run, Trial
@@ -134,7 +134,7 @@ def _standing(
     if raced.empty:
         efforts = efforts if number < least else {}
         return Standing(name, len(scene), efforts, screened=screened)
-    margin = stats.MARGINS[first.consumer]
+    margin = verdicts.MARGINS[first.consumer]
     best, open_, out = judge(raced, margin, precision)
     if number >= least:
         again = {*open_, best} if open_ else set()
@@ -174,7 +174,7 @@ def judge(
     out = gaps.mean() - half > np.log1p(margin)
     wide = np.expm1(half[~out])
     open_ = wide[wide > precision].to_dict()
-    own = stats.geometric(np.exp(logs[best].dropna()))
+    own = intervals.geometric(np.exp(logs[best].dropna()))
     width = own.high / own.estimate - 1 if own.count > 1 else np.inf
     if width > precision:
         open_[best] = width
@@ -212,7 +212,7 @@ def half_widths(gaps: pd.DataFrame) -> pd.Series:
     borrowed = np.where(noisier, 0, min(BORROWED_DEGREES, told.sum() - 1))
     total = degrees + borrowed
     squares = degrees * variance + borrowed * common
-    half[told] = t.ppf((1 + stats.CONFIDENCE) / 2, total) * np.sqrt(
+    half[told] = t.ppf((1 + intervals.CONFIDENCE) / 2, total) * np.sqrt(
         squares / total / count
     )
     return pd.Series(half, gaps.columns)

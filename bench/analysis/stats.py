@@ -1,25 +1,21 @@
-"""Estimates, intervals, paired ratios and verdicts; the distributions are scipy's.
+"""This module turns the table of samples into a row for each run and each trial.
 
-The unit of evidence is a run, that is one process: samples of one process share its
+The unit of evidence is a run, that is one process. Samples of one process share its
 memory layout, its threads and its neighbours, so a test over all samples pooled finds
 differences where there are none. Each run gives one figure, the mean of its samples;
 see `rates`.
 
 - A trial's time is the geometric mean of its runs' means, with a t interval on the log
   scale over the runs.
-- Two trials are compared by the log-ratio of their runs' means within each round,
-  with a t interval over the rounds: what is slow for a whole round cancels.
+- Two trials are compared by the log-ratio of their runs' means within each round, with
+  a t interval over the rounds: whatever is slow for a whole round cancels.
 - Trials are compared only within a scene: same machine and versions, same workload,
   consumer, unit and input.
-- Where many trials are compared with one, verdicts hold jointly by Holm's method; the
-  intervals shown are 95 % each. Fewer than three rounds have no verdict.
-- The best of a scene takes least when its rounds are allowed for; see `rounds`. It is
-  chosen by the rounds that its lead is measured in, which flatters it. Among equal
-  trials 95 % intervals of leads miss in 6 to 9 % with 5 trials, 11 to 17 % with 15 and
-  13 to 27 % with 50 (simulated, 3 to 10 rounds). Tukey's studentized range would hold
-  them, but 1.5 to 3.3 times as wide, and so is not taken. A verdict of `faster` on
-  equals, which the margin guards too, comes in at most 5 % of scenes where runs vary by
-  5 %, and in up to 13 % where they vary by 15 %.
+- Where many trials are compared with one trial, verdicts hold jointly (Holm's method),
+  and each interval holds 95 % by itself. Fewer than three rounds give no verdict.
+- The best trial of a scene takes the least time once its rounds are allowed for; see
+  `rounds`. The same rounds choose the best and measure its lead, which flatters the
+  lead; by how much is in results/method/README.md.
 """
 
 from __future__ import annotations
@@ -27,88 +23,27 @@ from __future__ import annotations
 import functools
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import stats as distributions
 
-from bench.analysis import beside, rates, rounds, trend
+from bench.analysis import rates, rounds
+from bench.analysis.intervals import bounds, moments
 from bench.analysis.rounds import ROUND, within_rounds
-from bench.analysis.table import SCENE
+from bench.analysis.table import CONDITIONS, SCENE
+from bench.analysis.verdicts import FEWEST_ROUNDS, MARGINS, joint
 from bench.flags import NOT_RANKED
 
-CONFIDENCE = 0.95
-FEWEST_ROUNDS = 3  # two rounds agree by chance so often that a verdict would mislead
-MARGINS = {"drain": 0.03, "train": 0.05, "model": 0.05, "serve": 0.05}
+COSTS = ("cpu_seconds_per_example", "peak_resident_bytes", "offline_seconds")
+TREND_CHANGE = 0.05
+TREND_P = 0.01
+TREND_SAMPLES = 8
 UNSTABLE_SPREAD = 0.10  # standard deviation between runs; a 5-run interval of +-12 %
 
 
-@dataclass(frozen=True)
-class Interval:
-    """An estimate and its bounds; bounds are NaN where one run gives none."""
-
-    estimate: float
-    low: float
-    high: float
-    count: int
-
-    def __str__(self) -> str:
-        """The figures, or that there is no interval."""
-        if self.count < 2:
-            return f"{self.estimate:.3g} (one run: no interval)"
-        return f"{self.estimate:.3g} ({self.low:.3g} to {self.high:.3g})"
-
-
-def geometric(values: np.ndarray) -> Interval:
-    """Geometric mean of positive values, one a run, with its t interval.
-
-    exp(m -+ t(n-1) s / sqrt(n)) with m and s of the logs: Student's interval on the log
-    scale, as times are skewed and ratios are what is asked. Source: Student (1908).
-    """
-    logs = np.log(np.asarray(values, float)).reshape(-1, 1)
-    mean, error, count = _moments(logs)
-    low, high = _bounds(mean, error, count)
-    return Interval(*(float(np.exp(v[0])) for v in (mean, low, high)), int(count[0]))
-
-
-def ratio(values: np.ndarray, baseline: np.ndarray) -> Interval:
-    """The paired ratio of two trials' runs, an element a round."""
-    return geometric(np.asarray(values, float) / np.asarray(baseline, float))
-
-
-def verdict(interval: Interval, margin: float) -> str:
-    """`slower`, `faster`, `unchanged` or `unknown`, from a ratio of seconds.
-
-    Slower: the whole interval is above 1 + margin. Faster: below 1 / (1 + margin), the
-    same distance on the log scale. Unchanged: between the two, which is the test of
-    equivalence by two one-sided tests (Schuirmann 1987). Else, or with one run, which
-    has no interval: unknown.
-    """
-    if interval.low > 1 + margin:
-        return "slower"
-    if interval.high < 1 / (1 + margin):
-        return "faster"
-    if interval.low >= 1 / (1 + margin) and interval.high <= 1 + margin:
-        return "unchanged"
-    return "unknown"
-
-
-def holm(p: np.ndarray) -> np.ndarray:
-    """P values adjusted for being several, NaN left out.
-
-    p(i) * (n - i + 1) for the i-th smallest of n, never falling. Source: Holm (1979).
-    """
-    adjusted = np.full(len(p), np.nan)
-    known = np.flatnonzero(~np.isnan(p))
-    order = known[np.argsort(p[known])]
-    steps = p[order] * np.arange(len(order), 0, -1)
-    adjusted[order] = np.minimum(1, np.maximum.accumulate(steps))
-    return adjusted
-
-
-def _kept(function: Callable) -> Callable:
-    """Decorator: the result for the table asked about last, as figures ask again."""
+def _cached(function: Callable) -> Callable:
+    """Decorate a function so that it reuses its result while the table is the same."""
     last: dict[str, object] = {}
 
     @functools.wraps(function)
@@ -120,27 +55,32 @@ def _kept(function: Callable) -> Callable:
     return wrapped
 
 
-@_kept
+@_cached
 def runs(table: pd.DataFrame) -> pd.DataFrame:
-    """A row a run: the mean of its samples, in place of the samples; see `rates`.
+    """Return a row for each run, with the mean of its samples; see `rates`.
 
-    A run beside heavy load is made once more, and the table keeps both: here the one
+    A run beside heavy load is repeated, and the table has both runs. Here the run
     beside less load stands for its round.
 
-    Adds `log_seconds`, the log of the mean seconds an example, `usual_log_seconds`,
-    that of the median, `trending`, and `short`, whether it only chose who raced; see
-    `rounds`.
+    Args:
+        table: A row a sample, from `table.from_runs`.
+
+    Returns:
+        The columns of the run, and `log_seconds`, the log of the mean seconds an
+        example; `usual_log_seconds`, the log of the median; `trending`, whether its
+        samples still rise or fall; `short`, whether the run only screened trials for a
+        race (see `rounds`).
     """
     frame = table.drop_duplicates("run").set_index("run", drop=False)
     frame = frame.drop(columns=["sample", "examples_per_second"]).rename_axis(None)
     frame = rates.add(frame, table)
     size = frame["batch_size"].to_numpy(float)
     trending = pd.Series(False, index=frame.index)
-    for count, some in frame.groupby("samples").groups.items():
-        if count >= trend.SAMPLES:
-            rows = table["run"].isin(some)
+    for count, numbers in frame.groupby("samples").groups.items():
+        if count >= TREND_SAMPLES:
+            rows = table["run"].isin(numbers)
             values = table.loc[rows, "seconds_per_batch"].to_numpy().reshape(-1, count)
-            trending[table.loc[rows, "run"].to_numpy()[::count]] = trend.trends(values)
+            trending[table.loc[rows, "run"].to_numpy()[::count]] = trends(values)
     frame = frame.assign(
         log_seconds=np.log(frame["seconds_per_batch"].to_numpy(float) / size),
         usual_log_seconds=np.log(frame.pop("usual_seconds_per_batch") / size),
@@ -152,33 +92,43 @@ def runs(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def barred(flags: pd.Series) -> pd.Series:
-    """Whether each of the flags, joined by `;`, has one of `NOT_RANKED`."""
+    """Return whether each text of flags, joined by `;`, has one of `NOT_RANKED`."""
     return flags.str.contains("|".join(NOT_RANKED))
 
 
 def _superseded(runs: pd.DataFrame) -> pd.Series:
-    """Runs beside more foreign load than another of the same trial and round."""
+    """Return which runs had more foreign load than another of their trial and round."""
     load = runs["steal_share"].fillna(0) + runs["foreign_cpu_share"].fillna(0)
     load = load.where(runs["error"].eq(""), np.inf)
     by = [runs[name] for name in (*ROUND, "machine", "key")]
     return load.groupby(by).rank(method="first") > 1
 
 
-@_kept
+@_cached
 def trials(table: pd.DataFrame) -> pd.DataFrame:
-    """A row a trial: its estimate, and its paired factors in its scene.
+    """Return a row for each trial: its estimate, and its paired factors in its scene.
 
-    Columns besides the trial's own: `scene` (number), `runs`, `failed`,
-    `seconds_per_batch`, `examples_per_second` and `factor` (how many times as fast as
-    the scene's `baseline`), each with `_low` and `_high`; `pairs`, the rounds behind
-    the factor; `verdict` against the baseline; `spread`, the relative standard
-    deviation between runs; `unstable`, `not_steady`, `ranked`; `best`; `lead`, how many
-    times as fast as this trial the best one is, with `lead_low`, `lead_high`,
-    `lead_pairs` (the rounds behind it) and `lead_verdict` (`faster`: the best is faster
-    than this one); those of `beside`; those of `rates.stalls`, with
-    `usual_examples_per_second` and `mean_over_usual`, the ratio of the mean time to the
-    usual one. Short runs that chose who raced do not count
-    beside full ones; see `rounds`.
+    Short runs, which screened trials for a race, do not count beside full ones; see
+    `rounds`.
+
+    Args:
+        table: A row a sample, from `table.from_runs`.
+
+    Returns:
+        The columns of the trial, and
+        - `scene`, the scene's number; `runs` and `failed`, how many there are;
+        - `seconds_per_batch`, `examples_per_second`, and `factor`, how many times as
+          fast as the scene's `baseline` the trial is, each with `_low` and `_high`;
+          `pairs`, the rounds behind the factor; `verdict` on the trial against the
+          baseline;
+        - `best`, whether the trial is the scene's best; `lead`, how many times as fast
+          as this trial the best is, with `lead_low`, `lead_high`, `lead_pairs` (the
+          rounds behind the lead) and `lead_verdict` (`faster`: the best is faster);
+        - `spread`, the relative standard deviation between runs; `unstable`,
+          `not_steady`, `ranked`;
+        - `usual_examples_per_second`, and `mean_over_usual`, the ratio of the mean time
+          to the usual time;
+        - the columns of `conditions` and of `rates.stalls`.
     """
     frame = runs(table)
     if frame.empty:
@@ -203,7 +153,7 @@ def trials(table: pd.DataFrame) -> pd.DataFrame:
     mean = grouped.mean().to_numpy()
     deviation = grouped.std().to_numpy()
     error = deviation / np.sqrt(np.maximum(result["runs"], 1))
-    low, high = _bounds(mean, error, result["runs"].to_numpy())
+    low, high = bounds(mean, error, result["runs"].to_numpy() - 1)
     size = result["batch_size"].to_numpy(float)
     for suffix, value in {"": mean, "_low": low, "_high": high}.items():
         result[f"seconds_per_batch{suffix}"] = np.exp(value) * size
@@ -216,7 +166,7 @@ def trials(table: pd.DataFrame) -> pd.DataFrame:
     result["spread"] = np.expm1(deviation)
     result["unstable"] = result["spread"] > UNSTABLE_SPREAD
     result["not_steady"] = frame["trending"].groupby(trial).mean().to_numpy() >= 0.5
-    result = result.assign(**beside.conditions(frame, trial, len(result)))
+    result = result.assign(**conditions(frame, trial, len(result)))
     result["ranked"] = (result["runs"] > 0) & ~barred(result["flags"])
     frame = frame.assign(full=full)
     every, long = (
@@ -227,6 +177,72 @@ def trials(table: pd.DataFrame) -> pd.DataFrame:
     return _compared(result, every, long, mean, share)
 
 
+def trends(samples: np.ndarray) -> np.ndarray:
+    """Return whether each run's samples still rise or fall, so are no steady phase.
+
+    Two conditions must hold: Spearman's rank correlation with the order (Pearson's of
+    the ranks) differs from 0 at p < 0.01, and the medians of the first and the last
+    third differ by more than 5 %. The first alone would call a harmless drift a trend,
+    and the second alone would call noise a trend.
+
+    Args:
+        samples: Seconds, `[runs, samples]`.
+
+    Returns:
+        Whether each run trends, `[runs]`.
+    """
+    samples = np.atleast_2d(np.asarray(samples, float))
+    count = samples.shape[1]
+    trending = np.zeros(len(samples), bool)
+    if count < TREND_SAMPLES:
+        return trending
+    third = count // 3
+    first = np.median(samples[:, :third], axis=1)
+    change = np.median(samples[:, -third:], axis=1) / first - 1
+    large = np.flatnonzero(np.abs(change) > TREND_CHANGE)
+    if len(large):
+        ranks = distributions.rankdata(samples[large], axis=1)
+        order = np.broadcast_to(np.arange(count, dtype=float), ranks.shape)
+        trending[large] = distributions.pearsonr(ranks, order, axis=1).pvalue < TREND_P
+    return trending
+
+
+def conditions(
+    frame: pd.DataFrame, trial: np.ndarray, trials: int
+) -> dict[str, object]:
+    """Return what is known of each trial besides its time, over all its runs.
+
+    The first run alone may have failed.
+
+    Args:
+        frame: A row a run.
+        trial: The trial's number of each row.
+        trials: How many trials there are; each trial has a row.
+
+    Returns:
+        Columns, `[trials]` each: `COSTS`, medians over the runs that went well, NaN if
+        there is none; `CONDITIONS`, the highest of all runs; `ran_on`, the first known
+        device; `flags`, all flags, joined by `;`.
+    """
+    good, placed = frame["error"].eq("").to_numpy(), frame["ran_on"].ne("").to_numpy()
+    costs = frame.loc[good, list(COSTS)].groupby(trial[good]).median()
+    highest = frame[list(CONDITIONS)].groupby(trial).max()
+    device = frame.loc[placed, "ran_on"].groupby(trial[placed]).first()
+    return {
+        **{name: costs[name].reindex(range(trials)).to_numpy(float) for name in COSTS},
+        **{name: highest[name].to_numpy(float) for name in CONDITIONS},
+        "ran_on": device.reindex(range(trials), fill_value="").to_numpy(object),
+        "flags": _joined_flags(frame["flags"].to_numpy(), trial, trials),
+    }
+
+
+def _joined_flags(flags: np.ndarray, trial: np.ndarray, trials: int) -> list[str]:
+    names: list[dict[str, None]] = [{} for _ in range(trials)]
+    for number in np.flatnonzero(flags != ""):
+        names[trial[number]] |= dict.fromkeys(flags[number].split(";"))
+    return [";".join(of_trial) for of_trial in names]
+
+
 def _compared(
     result: pd.DataFrame,
     logs: np.ndarray,
@@ -234,16 +250,16 @@ def _compared(
     mean: np.ndarray,
     share: np.ndarray,
 ) -> pd.DataFrame:
-    """The factors of each scene's trials against its baseline and its best.
+    """Return the trials with their factors against their scene's baseline and best.
 
-    `logs`, `full` and `share` are as `rounds.standing` has them; `mean` is of the logs.
+    `logs`, `full` and `share` are as in `rounds.standing`; `mean` is the mean of logs.
     """
     scene = result["scene"].to_numpy()
     margin = result["consumer"].map(MARGINS).to_numpy(float)
     naive = (result["strategy"] == "naive").to_numpy()
     default = naive & (result["label"] == "naive").to_numpy()
     measured = ~np.isnan(mean)
-    # The plain pipeline where it was measured, else the slowest trial.
+    # The baseline is the plain pipeline if it was measured, else the slowest trial.
     order = np.lexsort((-mean, ~naive, ~default, ~measured))
     baseline = _first_of(scene, order)
     result["baseline"] = result["label"].to_numpy()[baseline]
@@ -269,48 +285,19 @@ def _write(
     margin: np.ndarray,
     scene: np.ndarray,
 ) -> None:
-    """Estimate, interval, rounds and joint verdict of log ratios `[rounds, trials]`."""
-    mean, error, count = _moments(ratios)
-    low, high = _bounds(mean, error, count)
+    """Write the estimate, interval, rounds and joint verdict of `[rounds, trials]`."""
+    mean, error, count = moments(ratios)
+    low, high = bounds(mean, error, count - 1)
     for suffix, value in {"": mean, "_low": low, "_high": high}.items():
         result[f"{name}{suffix}"] = np.exp(value)
     result[f"{name}_pairs"] = count
-    edge = np.log1p(margin)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        above = stats.t.sf((mean - edge) / error, np.maximum(count - 1, 1))
-        below = stats.t.cdf((mean + edge) / error, np.maximum(count - 1, 1))
-    p = np.fmin(above, below)
-    itself = (mean == 0) & (error == 0)  # a trial with itself is no comparison
-    many = count >= FEWEST_ROUNDS
-    p[itself | ~many] = np.nan
-    adjusted = pd.Series(p).groupby(scene).transform(lambda s: holm(s.to_numpy()))
-    sure = adjusted.to_numpy() < (1 - CONFIDENCE) / 2
-    result[f"{name}_verdict"] = np.select(
-        [sure & (mean > 0), sure & (mean < 0), many & (low >= -edge) & (high <= edge)],
-        ["faster", "slower", "unchanged"],
-        "unknown",
+    # The logs are of speeds, and verdicts are on seconds.
+    result[f"{name}_verdict"] = joint(
+        -mean, error, np.maximum(count - 1, 1), margin, count >= FEWEST_ROUNDS, scene
     )
 
 
-def _moments(logs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean, its standard error and the count of each column, NaN left out."""
-    known = ~np.isnan(logs)
-    count = known.sum(axis=0)
-    filled = np.where(known, logs, 0.0)
-    mean = np.where(count > 0, filled.sum(axis=0) / np.maximum(count, 1), np.nan)
-    squares = np.where(known, (logs - mean) ** 2, 0.0).sum(axis=0)
-    variance = squares / np.maximum(count - 1, 1) / np.maximum(count, 1)
-    return mean, np.where(count > 1, np.sqrt(variance), np.nan), count
-
-
-def _bounds(
-    mean: np.ndarray, error: np.ndarray, count: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    width = stats.t.ppf((1 + CONFIDENCE) / 2, np.maximum(count - 1, 1)) * error
-    return mean - width, mean + width
-
-
 def _first_of(scene: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """For each row, the first row of its scene in this order."""
+    """Return, for each row, the first row of its scene in this order."""
     first = pd.Series(order).groupby(scene[order], sort=True).first().to_numpy()
     return first[scene]

@@ -1,4 +1,4 @@
-"""The verb `compare`: two result folders, trial by trial."""
+"""The verb `compare` compares two result folders, trial by trial."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from bench.errors import Exit, check_folder
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `compare`."""
     parser.add_argument("a", type=Path, help="result folder to compare with")
-    parser.add_argument("b", type=Path, help="result folder that is judged")
-    parser.add_argument("--out", type=Path, help="where to write; default B")
+    parser.add_argument("b", type=Path, help="result folder that gets the verdicts")
+    parser.add_argument("--out", type=Path, help="folder of the page; default B")
 
 
 def main(options: argparse.Namespace) -> int:
-    """Print the comparison and write its page; returns the exit code.
+    """Print the comparison, write its page, and return the exit code.
 
     Raises:
         UsageError: A folder cannot be read, has no runs, or cannot be written to.
@@ -28,9 +28,9 @@ def main(options: argparse.Namespace) -> int:
     out = options.out or options.b
     if not options.json:
         check_folder(out)
-    (a, odd_in_a), (b, odd_in_b) = compare.read(options.a), compare.read(options.b)
+    (a, notes_a), (b, notes_b) = compare.read(options.a), compare.read(options.b)
     compared = compare.comparison(a, b)
-    compared["notes"] += [text.visible(note) for note in (*odd_in_a, *odd_in_b)]
+    compared["notes"] += [text.visible(note) for note in (*notes_a, *notes_b)]
     compared |= {"a": text.visible(options.a), "b": text.visible(options.b)}
     if options.json:
         rows = compare.records(compared["rows"])

@@ -49,7 +49,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--against-python", metavar="PATH", help="another interpreter, live")
     add("--baseline", type=Path, metavar="FILE", help="a stored baseline")
     add("--save-baseline", type=Path, metavar="FILE", help="measure and store one")
-    add("--scale-by", default="", metavar="TRIAL", help="divide by this trial's ratio")
     for name, text in (
         ("workload", "a workload or layer, name:variant, or your own file's path"),
         ("strategy", "a named strategy"),
@@ -121,9 +120,7 @@ def main(options: argparse.Namespace) -> int:
         elif mode == "against_python":
             found = live.against_python(options.against_python, wanted)
         else:
-            found = stored.against_baseline(
-                options.baseline, wanted, folder, options.scale_by
-            )
+            found = stored.against_baseline(options.baseline, wanted, folder)
     except record.Interrupted as stopped:
         _say("Interrupted: what was not settled is unknown, and no history is written.")
         return _told(settings.noted(stopped.found), options, interrupted=True)
@@ -143,8 +140,6 @@ def _mode(options: argparse.Namespace) -> str:
         raise UsageError(
             f"guard compares two result folders, A and B; got {len(options.folders)}."
         )
-    if options.scale_by and given != ["baseline"]:
-        raise UsageError("--scale-by goes with --baseline FILE alone.")
     names, why = REFUSED.get(given[0], ((), ""))
     refused = [
         f"--{name.replace('_', '-')}" for name in names if getattr(options, name)

@@ -1,9 +1,8 @@
-"""A stored baseline: runs of each trial in one file, compared where they may be.
+"""This module compares stored figures: a baseline file, or the runs of a folder.
 
-Two times are compared that did not take turns, so whatever changed on the machine in
-between is in the ratio: the live guard sees far smaller changes. The interval is
-Welch's over runs, on the log scale (Welch 1947). It holds how runs differ within each
-of the two times, and nothing of what changed from one to the other.
+The two sides were measured at different times. Whatever changed on the machine in
+between is in the ratio and not in the interval, so the live guard sees far smaller
+changes. `bench.analysis.verdicts` decides, as for `compare A B`.
 """
 
 from __future__ import annotations
@@ -11,42 +10,42 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 
 import msgspec
 import numpy as np
 
-from bench import failures, store
-from bench.analysis import stats, table
-from bench.analysis.intervals import NONE, Difference, between, interval, scaled
-from bench.data import identity as input_identity
-from bench.data.identity import InputIdentity
+from bench import store
+from bench.analysis import stats, table, verdicts
+from bench.analysis.verdicts import Comparison, Obstacle, Side
+from bench.data.identity import CHANGED, InputIdentity, alike
 from bench.errors import UsageError, write_whole
 from bench.guard.metrics import METRICS, PHASES, existing, find
-from bench.guard.record import Row, Verdict, differ, figure, without_figures
+from bench.guard.record import Row, differ, figure
 from bench.machine import identity
-from bench.run.progress import plural
 from bench.trial import InputPart, Run, Trial
 
 SCHEMA = 1
 P95 = 95
-# Of few windows the 95th percentile is too low, and windows of more batches have a
-# lower one. Within this factor that is 1 to 2 % at 8 to 25 windows (simulated).
+# The 95th percentile of few windows is too low, and windows of more batches have a
+# lower one. Within this factor the error is 1 to 2 % at 8 to 25 windows (simulated).
 MOST_UNLIKE = 1.5
+
+# The thresholds by metric of a trial, from its key and the margin of its consumer; the
+# margin is None where the trial is unknown.
+Thresholds = Callable[[str, float | None], Mapping[str, float]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class BaselineTrial:
-    """One trial of a baseline.
+    """A baseline trial is one trial of a baseline with its figures.
 
     Attributes:
         trial: The whole trial.
-        inputs: Fingerprint of its inputs.
-        outputs: Fingerprint of its checked first batches; empty if random.
+        inputs: The fingerprint of its inputs.
+        outputs: The fingerprint of its checked first batches; empty if random.
         runs: By metric, one figure a run.
-        windows: Of each run, how many windows it has and how many batches are in one;
-            empty in files written before it was kept.
-        parts: What identifies the features and the labels; empty in older files.
+        windows: For each run, the number of windows and the batches in a window.
+        parts: What identifies the features and the labels; empty if unknown.
         changed: In what the inputs of its runs differ; empty if they are the same.
     """
 
@@ -54,20 +53,20 @@ class BaselineTrial:
     inputs: str
     outputs: str
     runs: dict[str, list[float]]
-    windows: list[tuple[int, int]] = field(default_factory=list)
-    parts: dict[str, InputPart] = field(default_factory=dict)
-    changed: str = ""
+    windows: list[tuple[int, int]]
+    parts: dict[str, InputPart]
+    changed: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Baseline:
-    """What a baseline file holds.
+    """A baseline is what a baseline file holds.
 
     Attributes:
         schema: The number of this record's form.
         started: When its first run began; UTC, ISO 8601.
         machine: What identifies the machine and the versions.
-        trials: By key.
+        trials: The trials by key.
     """
 
     schema: int = SCHEMA
@@ -76,59 +75,83 @@ class Baseline:
     trials: dict[str, BaselineTrial] = field(default_factory=dict)
 
 
-def from_runs(runs: Iterable[Run]) -> tuple[Baseline, dict[str, str]]:
-    """The baseline of some runs, and by key why a trial has none.
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """A stored side is a baseline with what decides whether its trials are comparable.
 
-    A trial with a failed run has none: what fails now and then is not kept as good.
+    Attributes:
+        baseline: The figures of the trials of which every run went well.
+        sides: What the judge knows of each trial, by key; failed trials are among them.
+    """
+
+    baseline: Baseline
+    sides: dict[str, Side]
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """Why a run failed, by key of the trials that failed."""
+        return {key: one.failure for key, one in self.sides.items() if one.failure}
+
+
+def from_runs(runs: Iterable[Run]) -> Stored:
+    """Return the baseline that some runs make.
+
+    A trial with a failed run has no figures there: it may fail again.
 
     Raises:
-        UsageError: There are no runs, or they are of more than one machine.
+        UsageError: There are no runs, or the runs are of more than one machine.
     """
-    alike = input_identity.alike(store.one_a_round(runs))
-    runs = alike.runs
-    if not runs:
-        raise UsageError("No runs were made, so there is nothing to compare or save.")
-    if len({identity(run.machine) for run in runs}) > 1:
+    known = alike(store.one_a_round(runs))
+    if not known.runs:
+        raise UsageError("There are no runs, so there is nothing to compare or save.")
+    if len({identity(run.machine) for run in known.runs}) > 1:
         raise UsageError(
             "The runs are of more than one machine or version: guard a folder each."
         )
-    found: dict[str, BaselineTrial] = {}
-    failed: dict[str, str] = {}
-    seconds = stats.runs(table.from_runs(runs))["seconds_per_batch"]
-    for number, run in enumerate(runs):
-        if run.measured.error:
-            failed[run.key] = failures.sentence(run.measured.error)
-            continue
-        kept = found.setdefault(
-            run.key,
-            BaselineTrial(
-                trial=run.trial,
-                inputs=run.measured.input_fingerprint,
-                outputs=run.measured.output_fingerprint,
-                runs={},
-                parts=run.measured.input_parts,
-                changed=alike.changes.get(run.key, ""),
-            ),
-        )
-        for metric, value in figures(run, seconds[number]).items():
-            kept.runs.setdefault(metric, []).append(value)
-        measured = run.measured
-        kept.windows.append((len(measured.samples), measured.batches_per_sample))
-    good = {key: kept for key, kept in found.items() if key not in failed}
-    made = Baseline(started=runs[0].started, machine=runs[0].machine, trials=good)
-    return made, failed
+    seconds = stats.runs(table.from_runs(known.runs))["seconds_per_batch"]
+    numbers: dict[str, list[int]] = {}
+    for number, run in enumerate(known.runs):
+        numbers.setdefault(run.key, []).append(number)
+    trials, sides = {}, {}
+    for key, own in numbers.items():
+        trial_runs = [known.runs[number] for number in own]
+        sides[key] = verdicts.side(trial_runs, known.changes.get(key, ""))
+        if not sides[key].failure:
+            trials[key] = _trial(trial_runs, list(seconds[own]), sides[key])
+    first = known.runs[0]
+    baseline = Baseline(started=first.started, machine=first.machine, trials=trials)
+    return Stored(baseline=baseline, sides=sides)
+
+
+def _trial(runs: list[Run], seconds: list[float], side: Side) -> BaselineTrial:
+    """Return the figures of one trial's runs, each with its seconds a batch."""
+    by_metric: dict[str, list[float]] = {}
+    for run, own in zip(runs, seconds, strict=True):
+        for metric, value in figures(run, own).items():
+            by_metric.setdefault(metric, []).append(value)
+    return BaselineTrial(
+        trial=side.trial,
+        inputs=side.inputs.fingerprint,
+        outputs=runs[0].measured.output_fingerprint,
+        runs=by_metric,
+        windows=[
+            (len(run.measured.samples), run.measured.batches_per_sample) for run in runs
+        ],
+        parts=dict(side.inputs.parts),
+        changed=side.change,
+    )
 
 
 def figures(run: Run, seconds_per_batch: float) -> dict[str, float]:
-    """One run's figure for each metric that it has.
+    """Return one run's figure for each metric that it has.
 
     Args:
         run: A run that went well.
-        seconds_per_batch: The mean of its samples, less what neighbours took: as in
+        seconds_per_batch: The mean of its samples without what neighbours took, as in
             `stats.runs`.
     """
     measured, size = run.measured, run.trial.pipeline.batch_size
-    found = {
+    values = {
         "seconds_per_example": float(seconds_per_batch) / size,
         "latency_p95": float(np.percentile(measured.samples, P95)),
         "longest_stall": max(measured.samples),
@@ -139,23 +162,23 @@ def figures(run: Run, seconds_per_batch: float) -> dict[str, float]:
             for name in existing(dict.fromkeys(PHASES, 0.0), run.trial)
         },
     }
-    return {name: value for name, value in found.items() if value}
+    return {name: value for name, value in values.items() if value}
 
 
 def save(baseline: Baseline, path: Path) -> None:
     """Write a baseline, whole or not at all.
 
     Raises:
-        UsageError: The place cannot be written.
+        UsageError: The file cannot be written.
     """
     write_whole(path, msgspec.json.format(msgspec.json.encode(baseline)) + b"\n")
 
 
-def load(path: Path) -> Baseline:
-    """Read a baseline.
+def load(path: Path) -> Stored:
+    """Read a baseline file.
 
     Raises:
-        UsageError: There is none, or it is not a baseline of this schema.
+        UsageError: There is no such file, or it is not a baseline of this schema.
     """
     try:
         content = path.read_bytes()
@@ -165,163 +188,122 @@ def load(path: Path) -> Baseline:
             f"guard --save-baseline {path}."
         ) from error
     try:
-        found = msgspec.json.decode(content, type=Baseline)
+        baseline = msgspec.json.decode(content, type=Baseline)
     except msgspec.MsgspecError as error:
         raise UsageError(f"'{path}' is not a baseline: {error}.") from error
-    if found.schema != SCHEMA:
+    if baseline.schema != SCHEMA:
         raise UsageError(
-            f"'{path}' has schema {found.schema}, and this version reads {SCHEMA}: "
+            f"'{path}' has schema {baseline.schema}, and this version reads {SCHEMA}: "
             "save it anew."
         )
-    return found
+    sides = {
+        key: Side(
+            trial=one.trial,
+            machine=identity(baseline.machine),
+            inputs=InputIdentity(one.inputs, one.parts),
+            flags=(CHANGED,) if one.changed else (),
+            change=one.changed,
+        )
+        for key, one in baseline.trials.items()
+    }
+    return Stored(baseline=baseline, sides=sides)
 
 
 def judge(
-    baseline: Baseline,
-    now: Baseline,
-    failed: Mapping[str, str],
-    thresholds: Callable[[str], Mapping[str, float]],
-    *,
-    alpha: float,
-    scale_by: str = "",
-    failed_in_base: Mapping[str, str] = MappingProxyType({}),
-    asked: Iterable[str] = (),
-) -> tuple[list[Row], list[str]]:
-    """Each trial of either side, or asked for, against the same trial of the other.
+    base: Stored, head: Stored, thresholds: Thresholds, *, named: Iterable[str] = ()
+) -> list[Row]:
+    """Compare each trial of either side with the same trial of the other side.
 
     Args:
-        baseline: What is compared with.
-        now: The same trials, measured now.
-        failed: By key, why a trial that was run now has no figures.
-        thresholds: A trial's key to its thresholds by metric.
-        alpha: What all intervals together may miss.
-        scale_by: A trial of the baseline, whose ratio is taken for that of the
-            machines; how well that is known goes into the intervals.
-        failed_in_base: By key, why a trial of the base has no figures.
-        asked: What was asked for besides, and may be on neither side.
+        base: The side to compare with.
+        head: The side that is judged.
+        thresholds: The thresholds of each trial.
+        named: Keys that the user named and that may be on neither side.
 
     Returns:
-        A row a trial and metric, and notes.
+        A row for each trial and metric.
     """
-    notes, scale, lost = [], NONE, ""
-    same = identity(baseline.machine) == identity(now.machine)
-    if scale_by and scale_by not in now.trials:
-        lost = f"'{scale_by}', which all is divided by, has no figures here"
-    elif scale_by:
-        scale = _scale(baseline, now, scale_by)
-        notes.append(
-            f"Times are divided by {np.exp(scale.estimate):.3g}, the ratio of "
-            f"'{scale_by}' here to that in the baseline: machines differ in more than "
-            "one such figure."
-        )
-    sides = (*baseline.trials, *failed_in_base, *now.trials, *failed)
-    every = dict.fromkeys((*sides, *asked))
-    if not lost:
-        every.pop(scale_by, None)
-    limits = {key: thresholds(key) for key in every}
-    for key, one in {**baseline.trials, **now.trials}.items():
-        limits[key] = existing(limits.get(key, {}), one.trial)
-    judged = [key for key in baseline.trials if key != scale_by]
-    share = alpha / max(1, sum(len(limits[key]) for key in judged))
+    pairs, comparisons = [], []
+    for key in dict.fromkeys((*base.sides, *head.sides, *named)):
+        sides = [stored.sides.get(key) for stored in (base, head)]
+        trials = [stored.baseline.trials.get(key) for stored in (base, head)]
+        obstacle = verdicts.obstacle(*sides)
+        for metric, threshold in _limits(key, sides, trials, thresholds).items():
+            pairs.append((key, metric, trials))
+            comparisons.append(_comparison(trials, metric, threshold, obstacle))
+    decisions = verdicts.judge(comparisons)
     rows = []
-    for key in every:
-        absent = _absent(key, baseline, now, failed_in_base, failed)
-        if absent:
-            rows += without_figures(key, limits[key], *absent).values()
-            continue
-        for metric, threshold in limits[key].items():
-            about = {"key": key, "metric": metric, "threshold": threshold}
-            kept, fresh = baseline.trials[key], now.trials[key]
-            why = lost or _unlike(kept, fresh, metric, same=same or bool(scale_by))
-            if why:
-                rows.append(Row(**about, verdict="not_comparable", cause=why))
-                continue
-            by = scale if find(metric).per_example else NONE
-            rows.append(_row(about, kept, fresh, share, by))
-    return rows, notes
+    for pair, comparison, decision in zip(pairs, comparisons, decisions, strict=True):
+        (key, metric, trials), ratio = pair, decision.ratio
+        compared = decision.verdict in verdicts.VERDICTS
+        rows.append(
+            Row(
+                key=key,
+                metric=metric,
+                threshold=comparison.margin,
+                verdict=decision.verdict,
+                cause=decision.reason,
+                ratio=figure(ratio.estimate),
+                low=figure(ratio.low),
+                high=figure(ratio.high),
+                count=ratio.count,
+                output_changed=compared and differ(*(one.outputs for one in trials)),
+            )
+        )
+    return rows
 
 
-def _absent(
+def _limits(
     key: str,
-    baseline: Baseline,
-    now: Baseline,
-    failed_in_base: Mapping[str, str],
-    failed: Mapping[str, str],
-) -> tuple[Verdict, str] | None:
-    """Verdict and cause of a trial that has no figures on one side, or on none."""
-    if key in failed:
-        return "failed", failed[key]
-    if key in failed_in_base:
-        return "not_comparable", f"base failed: {failed_in_base[key]}"
-    if key not in baseline.trials:
-        return "not_comparable", "it is not in base"
-    if key not in now.trials:
-        return "missing", "it is in base and was not run now"
-    return None
+    sides: list[Side | None],
+    trials: list[BaselineTrial | None],
+    thresholds: Thresholds,
+) -> Mapping[str, float]:
+    """Return a trial's thresholds, for those metrics that its pipeline has."""
+    trial = next((one.trial for one in reversed(sides) if one), None)
+    limits = thresholds(key, trial and verdicts.MARGINS[trial.consumer])
+    return existing(limits, trial) if any(trials) else limits
 
 
-def _row(
-    about: dict,
-    kept: BaselineTrial,
-    fresh: BaselineTrial,
-    alpha: float,
-    scale: Difference,
-) -> Row:
-    metric = about["metric"]
-    sides = fresh.runs[metric], kept.runs[metric]
-    found = scaled(between(*sides), scale)
-    found = interval(found, alpha, min(map(len, sides)))
-    few = found.count < stats.FEWEST_ROUNDS
-    verdict = stats.verdict(found, about["threshold"])
-    if verdict == "unknown" and find(metric).phases:  # only a slow-down is asked for
-        verdict = "unchanged" if found.high <= 1 + about["threshold"] else verdict
-    return Row(
-        **about,
-        verdict="unknown" if few else verdict,
-        cause=f"{plural(found.count, 'run')} of a side: too few to tell" if few else "",
-        ratio=found.estimate,
-        low=figure(found.low),
-        high=figure(found.high),
-        count=found.count,
-        output_changed=differ(kept.outputs, fresh.outputs),
+def _comparison(
+    trials: list[BaselineTrial | None],
+    metric: str,
+    threshold: float,
+    obstacle: Obstacle | None,
+) -> Comparison:
+    """Return one metric of both sides, without figures where these do not compare."""
+    if obstacle is None or obstacle.verdict in verdicts.VERDICTS:
+        reason = _unlike(*trials, metric)
+        obstacle = Obstacle("not_comparable", reason) if reason else obstacle
+    if obstacle is not None and obstacle.verdict in verdicts.STATES:
+        return Comparison(base=[], head=[], margin=threshold, obstacle=obstacle)
+    base, head = (one.runs[metric] for one in trials)
+    return Comparison(
+        base=base,
+        head=head,
+        margin=threshold,
+        obstacle=obstacle,
+        only_slower=bool(find(metric).phases),
     )
 
 
-def _unlike(
-    kept: BaselineTrial, fresh: BaselineTrial, metric: str, *, same: bool
-) -> str:
-    """Why two runs of a trial cannot be compared, or empty."""
-    if not same:
-        return "the baseline is from another machine or other versions"
-    if kept.trial != fresh.trial:
-        return "the whole pipeline behind this key differs"
-    for side in (kept, fresh):
-        if side.changed:
-            return f"its data changed between rounds. {side.changed}"
-    inputs = (InputIdentity(side.inputs, side.parts) for side in (kept, fresh))
-    if differing := input_identity.difference(*inputs):
-        return differing
-    if metric not in kept.runs or metric not in fresh.runs:
+def _unlike(base: BaselineTrial, head: BaselineTrial, metric: str) -> str:
+    """Return why a metric of two sides cannot be compared; empty if it can."""
+    if metric not in base.runs or metric not in head.runs:
         return f"one side has no {metric}"
     if metric in ("latency_p95", "longest_stall"):
-        return _unlike_windows(kept, fresh, find(metric).short)
+        return _unlike_windows(base, head, find(metric).short)
     return ""
 
 
-def _unlike_windows(kept: BaselineTrial, fresh: BaselineTrial, name: str) -> str:
-    """Why what is far out in two sides' windows cannot be compared, or empty."""
-    if not kept.windows:
-        return "the baseline does not say how many windows it rests on: save it anew"
-    base, head = (np.median(side.windows, axis=0) for side in (kept, fresh))
-    for a, b, what in zip(base, head, ("windows", "batches in a window"), strict=True):
-        if max(a, b) > MOST_UNLIKE * min(a, b):
+def _unlike_windows(base: BaselineTrial, head: BaselineTrial, name: str) -> str:
+    """Return why the extremes of two sides' windows cannot be compared, or empty."""
+    sizes = (np.median(side.windows, axis=0) for side in (base, head))
+    nouns = ("windows", "batches in a window")
+    for ours, theirs, noun in zip(*sizes, nouns, strict=True):
+        if max(ours, theirs) > MOST_UNLIKE * min(ours, theirs):
             return (
-                f"a run has {a:g} {what} in base and {b:g} in head, and the "
+                f"a run has {ours:g} {noun} in base and {theirs:g} in head, and the "
                 f"{name} depends on that number"
             )
     return ""
-
-
-def _scale(baseline: Baseline, now: Baseline, name: str) -> Difference:
-    sides = (side.trials[name] for side in (now, baseline))
-    return between(*(side.runs["seconds_per_example"] for side in sides))

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats as distributions
 
-from bench.analysis.stats import Interval
+from bench.analysis.intervals import Interval
 from bench.guard import metrics
 from bench.guard.places import Places, blocks, compare, longest
 from bench.guard.trio import Trio

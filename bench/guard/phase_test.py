@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats as distributions
 
-from bench.analysis.stats import Interval
+from bench.analysis.intervals import Interval
 from bench.guard import estimate
 from bench.guard.metrics import FLOOR_SECONDS, find
 from bench.guard.record import Row, figure

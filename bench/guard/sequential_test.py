@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.analysis import stats
+from bench.analysis import intervals, verdicts
 from bench.guard import estimate
 from bench.guard.metrics import find
 from bench.guard.places import Places
@@ -57,7 +57,7 @@ class RowTest:
         known = find(metric)
         self.covered = not (known.by_place or known.longest)
         self.turns = 0
-        self.interval = stats.Interval(np.nan, np.nan, np.nan, 0)
+        self.interval = intervals.Interval(np.nan, np.nan, np.nan, 0)
         self.verdict = "unknown"
         self.flagged, self.flagged_at = "", 0
         self.settled = False
@@ -141,7 +141,7 @@ class RowTest:
         if len(self.ratios) < estimate.LEAST_TRIOS:
             return
         found = self._known()
-        back = stats.verdict(found, self.threshold) == "unchanged"
+        back = verdicts.verdict(found, self.threshold) == "unchanged"
         if back or not self.flagged:
             self._look(found)
         enough = len(self._counted()) >= estimate.LEAST_TRIOS + CONFIRMING
@@ -169,9 +169,9 @@ class RowTest:
             f"{100 * (control.estimate - 1):+.2f} %, more than half the threshold"
         )
 
-    def control(self) -> stats.Interval:
+    def control(self) -> intervals.Interval:
         """Base against base."""
-        alpha = 1 - stats.CONFIDENCE
+        alpha = 1 - intervals.CONFIDENCE
         return estimate.interval(self.controls, alpha, apart=self.apart)
 
     def row(self) -> Row:
@@ -238,7 +238,7 @@ class RowTest:
         state = self.verdict if self.settled else "going on"
         return f"{self.key}: {plural(len(self.ratios), 'trio')}, {now}, {state}"
 
-    def _known(self, share: float = 1.0) -> stats.Interval:
+    def _known(self, share: float = 1.0) -> intervals.Interval:
         """The interval by now, for a share of what is left of alpha."""
         alpha = self.alpha * share
         counted = self._counted()
@@ -248,8 +248,8 @@ class RowTest:
         )
         return estimate.interval(ratios, alpha, controls, self.apart)
 
-    def _look(self, found: stats.Interval) -> None:
-        self.interval, verdict = found, stats.verdict(found, self.threshold)
+    def _look(self, found: intervals.Interval) -> None:
+        self.interval, verdict = found, verdicts.verdict(found, self.threshold)
         self.verdict = "unknown"
         noisy = self.wandered()
         if np.isnan(found.estimate):
@@ -266,7 +266,7 @@ class RowTest:
             self.flagged, self.flagged_at = verdict, len(self.ratios)
         self.cause = "beyond the threshold, not yet confirmed by fresh processes"
 
-    def _confirm(self, found: stats.Interval, latest: int = CONFIRMING) -> None:
+    def _confirm(self, found: intervals.Interval, latest: int = CONFIRMING) -> None:
         """The latest trios and those before say so by themselves, and all together."""
         self.interval = found
         counted = [self.ratios[number] for number in self._counted()]
@@ -274,7 +274,7 @@ class RowTest:
         logs = [np.log(estimate.interval(s, self.alpha).estimate) for s in sets]
         sign = 1 if self.flagged == "slower" else -1
         beyond = min(sign * one for one in logs) > np.log1p(self.threshold)
-        agreed = stats.verdict(found, self.threshold) == self.flagged
+        agreed = verdicts.verdict(found, self.threshold) == self.flagged
         noisy = self.wandered()
         if agreed and beyond and not noisy:
             self.verdict, self.settled = self.flagged, True

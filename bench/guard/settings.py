@@ -33,9 +33,18 @@ class Settings:
     metrics: tuple[str, ...] = WITHOUT_PHASES
     overrides: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
-    def thresholds(self, key: str) -> dict[str, float]:
-        """A trial's thresholds by metric."""
+    def thresholds(self, key: str, margin: float | None = None) -> dict[str, float]:
+        """A trial's thresholds by metric.
+
+        Args:
+            key: The trial's key.
+            margin: The margin of the trial's consumer, the default of times an example;
+                None for the metric's own default.
+        """
         limits = {name: find(name).threshold for name in self.metrics}
+        if margin is not None:
+            times = (name for name in limits if METRICS[name].per_example)
+            limits |= dict.fromkeys(times, margin)
         if self.threshold is not None:
             general = (name for name in limits if not METRICS[name].phases)
             limits |= dict.fromkeys(general, self.threshold)

@@ -1,20 +1,19 @@
-"""The guard on stored figures: a baseline file, or two result folders."""
+"""This module guards on stored figures: a baseline file, or two result folders."""
 
 from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from bench import machine, store
 from bench.errors import UsageError, check_writable
 from bench.guard import baseline, metrics
-from bench.guard.baseline import Baseline
+from bench.guard.baseline import Baseline, Stored, Thresholds
 from bench.guard.live import Wanted
 from bench.guard.record import GuardResult
-from bench.guard.session import FALSE_ALARMS
 from bench.plan import plan
 from bench.run import progress, rounds
 from bench.run.executors import executor
@@ -23,143 +22,140 @@ from bench.trial import Run, Trial
 LEAST_ROUNDS = 3
 
 
-def save(path: Path, wanted: Wanted, folder: Path) -> tuple[Baseline, dict[str, str]]:
+def save(
+    path: Path, wanted: Wanted, folder: Path
+) -> tuple[Baseline, Mapping[str, str]]:
     """Measure the wanted trials and write them as a baseline, unless one failed.
 
     Args:
         path: The baseline's file.
         wanted: What is measured, and for how long.
-        folder: Where each run is kept as it ends.
+        folder: The result folder that stores each run as it ends.
 
     Returns:
-        The baseline, and by key why a trial failed; if one did, nothing is written.
+        The baseline, and by key why a trial failed; if any failed, nothing is written.
 
     Raises:
         UsageError: The file or the folder cannot be written.
     """
     check_writable(path)
-    made = plan.plan_sweep(
+    planned = plan.plan_sweep(
         wanted.sweep, wanted.sweep.effort, wanted.seed, wanted.budget_seconds,
         wanted.data,
     )  # fmt: skip
-    for line in plan.left_out(made.refused):
+    for line in plan.left_out(planned.refused):
         wanted.said(line)
-    found, failed = baseline.from_runs(_measured(made.trials, wanted, folder))
-    failed = failed | {
+    measured = baseline.from_runs(_measured(planned.trials, wanted, folder))
+    failures = measured.failures | {
         key: f"its data changed between rounds. {one.changed}"
-        for key, one in found.trials.items()
+        for key, one in measured.baseline.trials.items()
         if one.changed
     }
-    if not failed:
-        baseline.save(found, path)
-    return found, failed
+    if not failures:
+        baseline.save(measured.baseline, path)
+    return measured.baseline, failures
 
 
-def against_baseline(
-    path: Path, wanted: Wanted, folder: Path, scale_by: str = ""
-) -> GuardResult:
+def against_baseline(path: Path, wanted: Wanted, folder: Path) -> GuardResult:
     """Run a baseline's trials now, and compare.
+
+    On another machine nothing is measured, as no trial would be comparable.
 
     Args:
         path: The baseline's file.
-        wanted: How strictly, and for how long; its workloads narrow the baseline's
-            trials where the user named some, and one that it lacks is a row as well.
-        folder: Where each run is kept as it ends.
-        scale_by: A trial of the baseline that stands for the machine's speed.
+        wanted: How strictly, and for how long. Workloads that the user named narrow the
+            baseline's trials; a workload that the baseline lacks gets a row as well.
+        folder: The result folder that stores each run as it ends.
 
     Raises:
-        UsageError: It is not a baseline, or has none of the wanted trials, or not that
-            to scale by; or the folder cannot be written.
+        UsageError: The file is not a baseline, or has none of the wanted trials; or the
+            folder cannot be written.
     """
-    kept = baseline.load(path)
-    if scale_by and scale_by not in kept.trials:
-        raise UsageError(
-            f"--scale-by {scale_by}: it must be a trial of the baseline, which has "
-            f"{', '.join(kept.trials)}."
-        )
+    base = baseline.load(path)
     named = [name for block in wanted.sweep.blocks for name in block.workloads]
     named = named if wanted.named else []
-    trials = {
-        key: one.trial
-        for key, one in kept.trials.items()
-        if not named or one.trial.workload in named or key == scale_by
+    sides = {
+        key: one
+        for key, one in base.sides.items()
+        if not named or one.trial.workload in named
     }
-    if not trials:
+    if not sides:
         raise UsageError(
             f"'{path}' has no trial of {', '.join(sorted(named))}; it has "
-            f"{', '.join(kept.trials)}."
+            f"{', '.join(base.sides)}."
         )
-    there = {trial.workload for trial in trials.values()}
-    kept = replace(kept, trials={key: kept.trials[key] for key in trials})
+    present = {one.trial.workload for one in sides.values()}
+    base = replace(base, sides=sides)
     conditions, start = machine.Conditions(), time.monotonic()
+    here = machine.fingerprint()
     runs: list[Run] = []
-    if not scale_by and machine.identity(kept.machine) != machine.identity(
-        machine.fingerprint()
-    ):
-        now, failed = replace(kept, machine=machine.fingerprint()), {}
+    if machine.identity(base.baseline.machine) == machine.identity(here):
+        trials = [one.trial for one in sides.values()]
+        runs = _measured(trials, wanted, folder)
+        head = baseline.from_runs(runs)
     else:
-        runs = _measured(list(trials.values()), wanted, folder)
-        now, failed = baseline.from_runs(runs)
+        head = Stored(
+            baseline=replace(base.baseline, machine=here),
+            sides={
+                key: replace(one, machine=machine.identity(here))
+                for key, one in sides.items()
+            },
+        )
     spent = sum(run.measured.process_cpu_seconds for run in runs)
-    return _judged(
-        (kept, {}),
-        (now, failed),
+    return _result(
+        base,
+        head,
         wanted.thresholds,
-        base=f"baseline {path} of {kept.started[:10]}",
-        head="this machine now",
-        asked=[name for name in named if name not in there],
-        scale_by=scale_by,
+        names=(f"baseline {path} of {base.baseline.started[:10]}", "this machine now"),
+        named=[name for name in named if name not in present],
         seconds=time.monotonic() - start,
         conditions=conditions.read(spent),
     )
 
 
-def folders(a: Path, b: Path, thresholds: Callable[[str], Mapping]) -> GuardResult:
-    """Two result folders: is B slower than A?
+def folders(a: Path, b: Path, thresholds: Thresholds) -> GuardResult:
+    """Compare two result folders: is B slower than A?
 
     Args:
-        a: The base.
-        b: The head.
-        thresholds: A trial's key to its thresholds by metric.
+        a: The folder of base.
+        b: The folder of head.
+        thresholds: The thresholds of each trial.
 
     Raises:
         UsageError: A folder cannot be read, is empty, or mixes machines.
     """
-    sides, odd = [], []
+    sides, notes = [], []
     for folder in (a, b):
-        runs, notes = store.load(folder)
+        runs, odd = store.load(folder)
         if not runs:
             raise UsageError(f"'{folder}' has no runs, so there is nothing to compare.")
         sides.append(baseline.from_runs(runs))
-        odd += notes
-    return _judged(*sides, thresholds, base=str(a), head=str(b), odd=odd)
+        notes += odd
+    return _result(*sides, thresholds, names=(str(a), str(b)), notes=notes)
 
 
-def _judged(
-    base_side: tuple[Baseline, Mapping[str, str]],
-    head_side: tuple[Baseline, Mapping[str, str]],
-    thresholds: Callable[[str], Mapping[str, float]],
+def _result(
+    base: Stored,
+    head: Stored,
+    thresholds: Thresholds,
     *,
-    asked: Sequence[str] = (),
-    scale_by: str = "",
-    odd: Sequence[str] = (),
-    **about: object,
+    names: tuple[str, str],
+    named: Sequence[str] = (),
+    notes: Sequence[str] = (),
+    **measured: object,
 ) -> GuardResult:
-    """The record of two sides, each with why trials of it failed."""
-    (kept, failed_in_base), (now, failed) = base_side, head_side
-    rows, notes = baseline.judge(
-        kept,
-        now,
-        failed,
-        thresholds,
-        alpha=FALSE_ALARMS,
-        scale_by=scale_by,
-        failed_in_base=failed_in_base,
-        asked=asked,
-    )
-    trials = [one.trial for side in (kept, now) for one in side.trials.values()]
+    """Return the record of two sides; `measured` are further fields of the record."""
+    rows = baseline.judge(base, head, thresholds, named=named)
+    trials = [
+        stored.sides[key].trial
+        for stored in (base, head)
+        for key in stored.baseline.trials
+        if key in stored.sides
+    ]
     left_out = metrics.left_out(trials, {row.metric for row in rows})
     return GuardResult(
+        base=names[0],
+        head=names[1],
         how="stored",
         rows=rows,
         not_looked_at=[f"{', '.join(left_out)}; --metric adds them."]
@@ -167,14 +163,14 @@ def _judged(
         else [],
         false_alarms=None,
         started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        machine=now.machine,
-        notes=[*odd, *notes],
-        **about,
+        machine=head.baseline.machine,
+        notes=list(notes),
+        **measured,
     )
 
 
 def _measured(trials: Sequence[Trial], wanted: Wanted, folder: Path) -> list[Run]:
-    """Rounds of the trials, for as long as the budget allows; three at the least."""
+    """Return the runs of as many rounds as the budget allows, and of three at least."""
     deadline = time.monotonic() + wanted.budget_seconds
     count, total = 0, len(trials) * wanted.sweep.effort.rounds
 
@@ -182,7 +178,7 @@ def _measured(trials: Sequence[Trial], wanted: Wanted, folder: Path) -> list[Run
         return count >= LEAST_ROUNDS * len(trials) and time.monotonic() > deadline
 
     server, runs = executor(), []
-    made = rounds.rounds(
+    measuring = rounds.rounds(
         trials,
         server,
         replace(wanted.sweep.effort, facts=False),
@@ -190,18 +186,21 @@ def _measured(trials: Sequence[Trial], wanted: Wanted, folder: Path) -> list[Run
         seed=wanted.seed,
         time_is_up=time_is_up,
     )
-    with store.locked(folder, "Each run is kept there as it ends: make it writable."):
+    remedy = "Each run is stored there as it ends: make the folder writable."
+    with store.locked(folder, remedy):
         try:
-            for run in made:
+            for run in measuring:
                 store.append(folder, run)
                 count += not run.repeat
                 runs.append(run)
                 wanted.said(f"[{count}/{total}] {progress.run_line(run)}")
         except KeyboardInterrupt:
             if runs:
-                kept = progress.counted(runs)
-                wanted.said(f"{kept} kept in {folder}; for guard A B, and for report.")
+                counted = progress.counted(runs)
+                wanted.said(
+                    f"{counted} stored in {folder}; for guard A B, and for report."
+                )
             raise
         finally:
-            made.close()  # ends the server and what still runs in it
+            measuring.close()  # ends the server and what still runs in it
     return runs

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from bench import text
-from bench.analysis import stats
+from bench.analysis import stats, verdicts
 from bench.pipeline import AXES
 from bench.report import figure
 
@@ -60,7 +60,7 @@ def _panel(panel: Axes, below: Axes, group: pd.DataFrame) -> None:
     seconds = group.assign(
         seconds=group["seconds_per_batch"] * group["batches_per_sample"]
     )
-    margin = stats.MARGINS[group["consumer"].iloc[0]]
+    margin = verdicts.MARGINS[group["consumer"].iloc[0]]
     for number, ((cache, storage, placement), part) in enumerate(
         seconds.groupby(list(PLACES), sort=True)
     ):

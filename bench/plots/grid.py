@@ -15,7 +15,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from bench import text as words
-from bench.analysis import pairs, stats
+from bench.analysis import intervals, pairs, stats
 from bench.pipeline import AXES
 from bench.report import figure
 
@@ -71,7 +71,7 @@ def _groups(runs: pd.DataFrame, free: list[str]) -> list[pd.DataFrame]:
 
 def _cells(
     group: pd.DataFrame, rows: tuple[str, ...], column: str
-) -> dict[tuple[tuple, str], stats.Interval]:
+) -> dict[tuple[tuple, str], intervals.Interval]:
     """The speed against the plain cell of each (row's values, column's value)."""
     keys = {
         (tuple(values[:-1]), str(values[-1])): part["key"].iloc[0]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench.analysis import stats
+from bench.analysis import verdicts
 from bench.analysis.standings import Standing
 from bench.errors import write_whole
 from bench.guard import session
@@ -101,7 +101,7 @@ def _cases(standings: Sequence[Standing], made: Plan, server: Executor) -> list[
         best, rival = (trials.get(key) for key in (standing.best, standing.rival))
         if not (best and rival and _takes_turns(best) and _takes_turns(rival)):
             continue
-        margin = stats.MARGINS[best.consumer]
+        margin = verdicts.MARGINS[best.consumer]
         sides = {"base": Side(server, rival), "head": Side(server, best)}
         cases.append(Case(key=best.key, thresholds={METRIC: margin}, **sides))
     return cases

@@ -1,10 +1,9 @@
-"""Two result folders, trial by trial: ratios with intervals and verdicts.
+"""This module compares two result folders, trial by trial, as ratios with verdicts.
 
-The folders were measured at different times, so there are no rounds to pair: a ratio is
-that of the geometric means of the runs' medians, with Welch's interval on the log scale
-(Welch 1947), which lets the two sides differ in spread. Whatever changed between the
-two times (heat, neighbours) is in it: for a small effect measure both sides in turn.
-Verdicts hold jointly by Holm's method; intervals are 95 % each.
+The folders were measured at different times, so no rounds can be paired: a ratio is
+that of geometric means over runs, with Welch's interval. `bench.analysis.verdicts`
+decides, as for `guard A B`. Whatever changed between the two times, such as heat, is in
+the ratio: for a small effect, guard both sides live.
 """
 
 from __future__ import annotations
@@ -16,71 +15,91 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
-from scipy import stats as distributions
 
 from bench import shell, store, text
-from bench.analysis import pairs, stats, table
-from bench.analysis.intervals import welch
+from bench.analysis import stats, table, verdicts
+from bench.analysis.verdicts import MARGINS, OUTCOMES, Comparison, Decision, Side
 from bench.data import identity
 from bench.errors import UsageError
-from bench.report import apart, chart, page
+from bench.machine import IDENTITY, PACKAGES
+from bench.report import chart, page
 from bench.trial import Run
 
-RATIO = ("factor", "factor_low", "factor_high")
-SHOWN = {"faster": "faster", "slower": "slower", "unchanged": "as fast"}
+NAMES = ("A", "B")
 COLUMNS = {"times as fast": "factor", "95 % interval": "interval", "B is": "verdict"}
 MOST_ONE_SIDED = 200
+MOST_PRINTED = 20
+LONGEST_REASON = 160
 
 
 def comparison(a: Sequence[Run], b: Sequence[Run]) -> dict[str, object]:
-    """How fast B's trials are as multiples of A's.
+    """Compare B's trials with A's.
 
     Args:
-        a: The records of one side.
-        b: Those of the other.
+        a: The runs of side A.
+        b: The runs of side B.
 
     Returns:
         `rows`, a DataFrame with `title`, `label`, `key`, `machine`, `factor` (how many
-        times as fast B is) with `factor_low` and `factor_high`, `verdict` on B,
-        `barred`, the flags that bar a side from ranking and so leave no verdict,
-        `runs_a`, `runs_b`; `only_a` and `only_b`, keys of trials with no counterpart;
-        `notes`, what makes the two sides differ besides what is compared.
+        times as fast B is) with `factor_low` and `factor_high`, `verdict` on B (one of
+        `OUTCOMES`), its `reason`, `barred` (the flags that leave no verdict), `runs_a`,
+        `runs_b`, `same_input`; `one_sided`, the trials that one side lacks, with
+        `key`, `only_in` and `verdict`; `only_a` and `only_b`, the keys of these;
+        `notes`, in what the two sides differ besides what is compared.
     """
-    # One table, as a machine and its versions have one name within a table.
-    names = ["a"] * len(a) + ["b"] * len(b)
-    whole = stats.runs(table.from_runs([*a, *b], names))
-    runs = {name: whole[whole["folder"] == name] for name in ("a", "b")}
-    notes, across = _machines(runs["a"], runs["b"], apart.machine_differences(a, b))
+    # Both sides are in one table, so that a machine has one name.
+    every, folders = [*a, *b], ["A"] * len(a) + ["B"] * len(b)
+    whole = stats.runs(table.from_runs(every, folders))
+    frames = [whole[whole["folder"] == name] for name in NAMES]
+    notes, across = _machines(*frames, _machine_differences(a, b))
     by = ["key"] if across else ["machine", "key"]
-    sides = {
-        name: dict(list(own.groupby(by, sort=False))) for name, own in runs.items()
-    }
-    both = [pair for pair in sides["a"] if pair in sides["b"]]
-    rows = _joint([_row(sides["a"][pair], sides["b"][pair]) for pair in both])
-    changed = rows.loc[~rows["same_input"], "key"] if len(rows) else []
+    groups = [dict(list(frame.groupby(by, sort=False))) for frame in frames]
+    rows, comparisons, one_sided = [], [], []
+    for pair in dict.fromkeys(pair for side in groups for pair in side):
+        own = [side.get(pair) for side in groups]
+        sides = [_side(frame, every) for frame in own]
+        obstacle = verdicts.obstacle(*sides, NAMES)
+        if None in sides:
+            only = {"only_in": NAMES[sides[0] is None], "verdict": obstacle.verdict}
+            one_sided.append({"key": text.visible(pair[-1], 200), **only})
+            continue
+        base, head = (frame["log_seconds"].dropna().to_numpy() for frame in own)
+        rows.append(_row(own, sides))
+        comparisons.append(
+            Comparison(
+                base=np.exp(base),
+                head=np.exp(head),
+                margin=MARGINS[sides[1].trial.consumer],
+                obstacle=obstacle,
+            )
+        )
+    decided = _decided(rows, verdicts.judge(comparisons))
+    changed = decided.loc[~decided["same_input"].astype(bool), "key"]
     if len(changed):
         notes.append(
             f"{len(changed)} of {len(rows)} trials had different inputs on the two "
             f"sides, {text.visible(changed.iloc[0], 80)} first: their ratios compare "
             "inputs as well."
         )
-    only = {
-        f"only_{name}": [
-            text.visible(pair[-1], 200) for pair in own if pair not in both
+    keys = {
+        f"only_{name.lower()}": [
+            row["key"] for row in one_sided if row["only_in"] == name
         ]
-        for name, own in sides.items()
+        for name in NAMES
     }
-    return {"notes": notes, "rows": rows, **only}
+    return {"notes": notes, "rows": decided, "one_sided": one_sided, **keys}
 
 
-def html(found: dict[str, object]) -> str:
-    """The comparison as a page that needs nothing from elsewhere."""
+def html(compared: dict[str, object]) -> str:
+    """Return the comparison as a page that needs nothing from elsewhere."""
     data_tables, style = chart.data_tables()
     scripts = [data_tables, page.SCRIPT.read_text(encoding="utf-8")]
     return page.template("compare.html.j2").render(
-        **{**found, "rows": _spelled(found["rows"])},
-        counts=_counts(found["rows"]),
-        jointly=_jointly(found["rows"]),
+        **{**compared, "rows": _spelled(compared["rows"])},
+        counts=_counts(compared["rows"]),
+        margins=_margins(),
+        fewest=verdicts.FEWEST_ROUNDS,
+        outcomes=OUTCOMES,
         most=MOST_ONE_SIDED,
         scripts=[Markup(script) for script in scripts],
         library_style=Markup(style),
@@ -89,188 +108,194 @@ def html(found: dict[str, object]) -> str:
 
 
 def read(folder: str | Path) -> tuple[list[Run], list[str]]:
-    """A folder's runs, and what was odd or cut."""
+    """Return a folder's runs, and notes on what was odd or cut.
+
+    Raises:
+        UsageError: The folder cannot be read, or has no runs.
+    """
     runs, notes = store.load(Path(folder))
     if not runs:
         raise UsageError(
             f"No runs in '{folder}'. Measure first: python run_bench.py run quick."
         )
-    alike = identity.alike(runs)
+    alike = identity.alike(store.one_a_round(runs))
     return alike.runs, [*notes, *alike.notes]
 
 
-def _machines(a: pd.DataFrame, b: pd.DataFrame, differ: str) -> tuple[list[str], bool]:
-    """What to say of the machines, and whether trials are compared across them."""
+def _machines(
+    a: pd.DataFrame, b: pd.DataFrame, differences: str
+) -> tuple[list[str], bool]:
+    """Return notes on the machines, and whether trials are paired across machines."""
     ours, theirs = set(a["machine"]), set(b["machine"])
     if ours == theirs:
         return [], False
     across = len(ours) == len(theirs) == 1
     named = [text.visible(" and ".join(sorted(side))) for side in (ours, theirs)]
-    said = f"A ran on {named[0]}; B on {named[1]}. They differ in {differ}. "
+    note = f"A ran on {named[0]}; B on {named[1]}. They differ in {differences}. "
     if across:
-        said += "The ratios compare machines or versions as much as anything else."
+        note += "The ratios compare machines or versions as much as anything else."
     else:
-        said += "Only trials on the same machine and versions are compared."
-    return [said], across
+        note += "Only trials on the same machine and versions are compared."
+    return [note], across
 
 
-def _row(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, object]:
-    first = b.iloc[0]
-    logs = [side["log_seconds"].dropna().to_numpy() for side in (a, b)]
-    estimate, error, freedom = welch(*logs)
-    width = distributions.t.ppf((1 + stats.CONFIDENCE) / 2, freedom) * error
-    inputs = [set(side["input_fingerprint"]) - {""} for side in (a, b)]
-    ends = np.exp([estimate, estimate - width, estimate + width])
+def _machine_differences(a: Sequence[Run], b: Sequence[Run]) -> str:
+    """Return in what the machines and versions of two sides differ, joined by commas.
+
+    Returns:
+        Each differing part of the identity with the values of A and B, such as
+        `numpy (2.4.0; 2.5.0)`.
+    """
+    parts = []
+    for name in (*IDENTITY, "python", *PACKAGES):
+        ours, theirs = (
+            " and ".join(sorted({_machine_value(run, name) for run in side}))
+            for side in (a, b)
+        )
+        if ours != theirs:
+            parts.append(f"{name} ({ours}; {theirs})")
+    return text.visible(", ".join(parts) or "how these parts combine")
+
+
+def _machine_value(run: Run, name: str) -> str:
+    value = run.machine.get(name, "unknown")
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return str(value)
+
+
+def _side(frame: pd.DataFrame | None, runs: Sequence[Run]) -> Side | None:
+    return None if frame is None else verdicts.side([runs[n] for n in frame["run"]])
+
+
+def _row(frames: Sequence[pd.DataFrame], sides: Sequence[Side]) -> dict[str, object]:
+    """Return what a row has besides its figures and verdict."""
+    first = frames[1].iloc[0]
+    counts = [int(frame["log_seconds"].count()) for frame in frames]
+    differing = identity.difference(*(side.inputs for side in sides), NAMES)
     barred = [
         f"{flag} in {name}"
-        for name, side in (("A", a), ("B", b))
-        for flag in pairs.barring(side)
+        for name, side in zip(NAMES, sides, strict=True)
+        for flag in side.flags
     ]
     return {
         "title": text.title(first),
         "label": text.visible(first["label"], 120),
         "key": first["key"],
         "machine": text.visible(first["machine"]),
-        **dict(zip(RATIO, ends, strict=True)),
         "barred": ", ".join(barred),
-        "runs_a": len(logs[0]),
-        "runs_b": len(logs[1]),
-        "same_input": inputs[0] == inputs[1] or not all(inputs),
-        "margin": stats.MARGINS[first["consumer"]],
-        "p": _beyond(estimate, error, freedom, stats.MARGINS[first["consumer"]]),
+        "runs_a": counts[0],
+        "runs_b": counts[1],
+        "same_input": not differing,
     }
 
 
-def _beyond(estimate: float, error: float, freedom: float, margin: float) -> float:
-    """P value against the ratio being within the margin, one side."""
-    if np.isnan(error):
-        return np.nan
-    excess = abs(estimate) - np.log1p(margin)
-    if error == 0:
-        return float(excess <= 0)
-    return float(distributions.t.sf(excess / error, freedom))
-
-
-def _joint(rows: Sequence[dict[str, object]]) -> pd.DataFrame:
-    """The rows with the verdicts that hold jointly."""
-    names = ["title", "label", "key", "machine", *RATIO, "barred", "runs_a", "runs_b"]
-    frame = pd.DataFrame(rows, columns=None if rows else [*names, "same_input"])
-    if frame.empty:
-        return frame.assign(verdict=[])
-    sure = stats.holm(frame["p"].to_numpy(float)) < (1 - stats.CONFIDENCE) / 2
-    edge = 1 + frame["margin"]
-    within = (frame["factor_low"] >= 1 / edge) & (frame["factor_high"] <= edge)
-    failed = (frame["runs_a"] == 0) | (frame["runs_b"] == 0)
-    where = np.where(frame["runs_b"] == 0, "failed in B", "failed in A")
-    few = frame[["runs_a", "runs_b"]].min(axis=1) < stats.FEWEST_ROUNDS
-    barred = frame["barred"] != ""
-    frame["verdict"] = np.select(
-        [
-            failed,
-            few | barred,
-            sure & (frame["factor"] > 1),
-            sure & (frame["factor"] < 1),
-            within,
-        ],
-        [where, "unknown", "faster", "slower", "unchanged"],
-        "unknown",
-    )
-    frame = frame.drop(columns=["margin", "p"])
+def _decided(
+    rows: Sequence[dict[str, object]], decisions: Sequence[Decision]
+) -> pd.DataFrame:
+    """Return the rows with figures and verdicts, B's slowest first."""
+    names = ["title", "label", "key", "machine", "barred", "runs_a", "runs_b"]
+    names += ["same_input", "factor", "factor_low", "factor_high", "verdict", "reason"]
+    decided = []
+    for row, decision in zip(rows, decisions, strict=True):
+        ratio = decision.ratio  # of seconds, B over A
+        decided.append(
+            {
+                **row,
+                "factor": 1 / ratio.estimate,
+                "factor_low": 1 / ratio.high,
+                "factor_high": 1 / ratio.low,
+                "verdict": decision.verdict,
+                "reason": text.visible(decision.reason, LONGEST_REASON),
+            }
+        )
+    frame = pd.DataFrame(decided, columns=names)
     return frame.sort_values("factor", kind="stable", na_position="first")
 
 
-def _jointly(rows: pd.DataFrame) -> str:
-    """Why an interval beside 1 has no verdict, where a row is so."""
-    many = rows[["runs_a", "runs_b"]].min(axis=1) >= stats.FEWEST_ROUNDS
-    beside = (rows["factor_low"] > 1) | (rows["factor_high"] < 1)
-    ranked = rows["barred"] == ""
-    if not (many & beside & ranked & (rows["verdict"] == "unknown")).any():
-        return ""
-    count = rows["factor_low"].notna().sum()
-    return (
-        f"Verdicts count all {count} comparisons together (Holm), at a margin of 3 % "
-        "for drain and 5 % for train and serve; each interval is for one alone."
-    )
-
-
 def _spelled(rows: pd.DataFrame) -> list[dict[str, object]]:
-    """The rows as text, B's slowest first."""
+    """Return the rows as text, in their order."""
     spelled = []
     for row in rows.to_dict("records"):
         factor, interval = text.triple(row, "factor")
-        kept = {name: row[name] for name in ("title", "machine", "same_input")}
-        why = f" ({row['barred']})" if row["barred"] else ""
+        outcome = OUTCOMES[row["verdict"]]
         spelled.append(
             {
-                **kept,
-                "label": row["label"] + why,
+                **{name: row[name] for name in ("title", "label", "machine", "reason")},
                 "factor": factor,
                 "interval": interval,
-                "verdict": _said(row["verdict"], min(row["runs_a"], row["runs_b"])),
+                "verdict": outcome.text,
+                "css_class": outcome.css_class,
+                "style": outcome.style,
                 "runs": f"{row['runs_a']} and {row['runs_b']}",
             }
         )
     return spelled
 
 
-def _said(verdict: str, fewest: int = stats.FEWEST_ROUNDS) -> str:
-    if verdict.startswith("failed"):
-        return verdict
-    if 0 < fewest < stats.FEWEST_ROUNDS:
-        return "one run" if fewest == 1 else "two runs"
-    return SHOWN.get(verdict, "cannot tell")
-
-
 def _counts(rows: pd.DataFrame) -> str:
+    """Return how many trials have each verdict, gravest first."""
     counts = rows["verdict"].value_counts()
-    parts = [f"{counts.get(name, 0)} {name}" for name in ("faster", "slower")]
-    if counts.get("unchanged", 0):
-        parts.append(f"{counts['unchanged']} as fast")
-    if counts.get("unknown", 0):
-        parts.append(f"{counts['unknown']} could not be told")
-    failed = sum(counts[name] for name in counts.index if name.startswith("failed"))
-    parts += [f"{failed} failed"] if failed else []
+    ranked = sorted(counts.index, key=lambda name: OUTCOMES[name].rank)
+    parts = [f"{counts[name]} {OUTCOMES[name].text}" for name in ranked]
     return f"{len(rows)} trial{'s'[: len(rows) - 1]} in both: {', '.join(parts)}."
 
 
+def _margins() -> str:
+    """Return the margins of consumers in words: `3 % (drain), 5 % (train, serve)`."""
+    consumers: dict[float, list[str]] = {}
+    for consumer, margin in MARGINS.items():
+        consumers.setdefault(margin, []).append(consumer)
+    return ", ".join(
+        f"{100 * margin:.3g} % ({', '.join(names)})"
+        for margin, names in consumers.items()
+    )
+
+
 def records(rows: pd.DataFrame) -> list[dict[str, object]]:
-    """The rows of a comparison as JSON has them, NaN as null."""
+    """Return the rows of a comparison as JSON has them, with NaN as null."""
     return json.loads(rows.to_json(orient="records"))
 
 
-def show(found: dict[str, object]) -> None:
+def show(compared: dict[str, object]) -> None:
     """Print a comparison on the terminal."""
     from rich.table import Table
     from rich.text import Text
 
     console = shell.console(width=80, highlight=False)
-    console.print(Text(f"A: {found['a']}\nB: {found['b']}", style="bold"))
-    for note in found["notes"]:
+    console.print(Text(f"A: {compared['a']}\nB: {compared['b']}", style="bold"))
+    for note in compared["notes"]:
         console.print(Text(f"! {note}", style="yellow"))
-    rows = _spelled(found["rows"])
+    rows = _spelled(compared["rows"])
     if rows:
-        console.print(Text(_counts(found["rows"])))
+        console.print(Text(_counts(compared["rows"])))
         grid = Table(box=None, pad_edge=False, header_style="dim")
         grid.add_column("trial", overflow="fold", ratio=1)
         room = console.width
         for name, field in COLUMNS.items():
             grid.add_column(name, justify="left" if name == "B is" else "right")
-            room -= 2 + max(len(text) for text in (name, *(r[field] for r in rows)))
+            room -= 2 + max(len(cell) for cell in (name, *(r[field] for r in rows)))
         for row in rows:
-            mark = "" if row["same_input"] else " (other input)"
-            name = f"{row['title']}: {row['label']}{mark}"
+            name = f"{row['title']}: {row['label']}"
+            cell = Text(text.wrapped(name, max(room, 12)))
+            if row["reason"]:
+                reason = text.wrapped(row["reason"], max(room, 12))
+                cell.append(f"\n{reason}", style="dim")
             grid.add_row(
-                Text(text.wrapped(name, max(room, 12))),
-                *(row[field] for field in COLUMNS.values()),
+                cell,
+                row["factor"],
+                row["interval"],
+                Text(row["verdict"], style=row["style"]),
             )
         console.print(grid)
-        if said := _jointly(found["rows"]):
-            console.print(Text(said, style="dim"))
     else:
         console.print(Text("No trial is in both."))
-    for name in ("a", "b"):
-        only = found[f"only_{name}"]
-        for key in only[:20]:
-            console.print(Text(f"only in {name.upper()}: {key}", style="dim"))
-        if len(only) > 20:
-            console.print(Text(f"... and {len(only) - 20} more", style="dim"))
+    for name in NAMES:
+        only = [row for row in compared["one_sided"] if row["only_in"] == name]
+        for row in only[:MOST_PRINTED]:
+            outcome = OUTCOMES[row["verdict"]].text
+            line = f"only in {name}: {row['key']} ({outcome})"
+            console.print(Text(line, style="dim"))
+        if len(only) > MOST_PRINTED:
+            more = f"... and {len(only) - MOST_PRINTED} more"
+            console.print(Text(more, style="dim"))

@@ -12,7 +12,8 @@ from operator import itemgetter
 
 import pandas as pd
 
-from bench.analysis.stats import FEWEST_ROUNDS, MARGINS, UNSTABLE_SPREAD
+from bench.analysis.stats import UNSTABLE_SPREAD
+from bench.analysis.verdicts import FEWEST_ROUNDS, MARGINS
 from bench.flags import FLAGS, NOT_RANKED
 from bench.report.labels import names
 from bench.text import figure, triple

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.stats import binomtest
 
 from bench import machine, shell
-from bench.analysis.stats import CONFIDENCE, Interval
+from bench.analysis.intervals import CONFIDENCE, Interval
 from bench.errors import UsageError, write_whole
 from bench.guard import estimate
 from bench.guard.sequential_test import RowTest

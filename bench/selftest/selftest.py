@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.analysis import table
-from bench.analysis.stats import geometric
+from bench.analysis.intervals import geometric
 from bench.catalog import ROOT
 from bench.errors import check_writable
 from bench.guard import estimate

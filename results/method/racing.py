@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from bench import catalog, machine, store
-from bench.analysis import standings, stats
+from bench.analysis import intervals, standings
 from bench.commands import run
 from bench.plan import plan, sweeps
 from bench.run import executors
@@ -190,7 +190,7 @@ def confirmed(
 def _ratio(logs: pd.DataFrame, found: str, best: str) -> dict[str, float]:
     """The paired ratio of two trials' times."""
     times = (np.exp(logs[key].to_numpy()) for key in (found, best))
-    return asdict(stats.ratio(*times))
+    return asdict(intervals.ratio(*times))
 
 
 def _shortened(effort: Effort, count: int, options: argparse.Namespace) -> Effort:

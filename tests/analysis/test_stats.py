@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats as reference
 
-from bench.analysis import pairs, stats, table, trend
-from bench.analysis.stats import Interval
+from bench.analysis import intervals, pairs, stats, table
 from bench.plan import screening
 from bench.trial import Failure
 
@@ -26,51 +25,30 @@ def compared(runs):
 def test_the_interval_is_students_on_the_log_scale():
     values = np.array([1.0, 1.1, 0.9, 1.3])
     expected = reference.ttest_1samp(np.log(values), 0).confidence_interval(0.95)
-    found = stats.geometric(values)
-    assert found.estimate == pytest.approx(reference.gmean(values))
-    assert np.log([found.low, found.high]) == pytest.approx([*expected])
-    assert found.count == 4
+    interval = intervals.geometric(values)
+    assert interval.estimate == pytest.approx(reference.gmean(values))
+    assert np.log([interval.low, interval.high]) == pytest.approx([*expected])
+    assert interval.count == 4
 
 
 def test_one_run_has_no_interval_and_says_so():
-    found = stats.geometric(np.array([0.25]))
-    assert np.isnan(found.low) and np.isnan(found.high)
-    assert str(found) == "0.25 (one run: no interval)"
-    assert stats.verdict(found, 0.03) == "unknown"
+    interval = intervals.geometric(np.array([0.25]))
+    assert np.isnan(interval.low) and np.isnan(interval.high)
+    assert str(interval) == "0.25 (one run: no interval)"
 
 
 def test_a_ratio_pairs_rounds_so_that_a_shared_drift_cancels():
     drift = np.array([1.0, 2.0, 3.0, 4.0])
-    found = stats.ratio(1.1 * drift, drift)
-    assert found.estimate == pytest.approx(1.1)
-    assert found.high - found.low < 1e-9
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "verdict"),
-    [
-        (1.04, 1.10, "slower"),
-        (1.02, 1.10, "unknown"),
-        (0.90, 0.96, "faster"),
-        (0.90, 0.98, "unknown"),
-        (0.98, 1.02, "unchanged"),
-        (0.90, 1.10, "unknown"),
-    ],
-)
-def test_verdicts_by_interval_against_a_margin(low, high, verdict):
-    assert stats.verdict(Interval(1.0, low, high, 5), 0.03) == verdict
-
-
-def test_holm_is_the_textbook_example_and_leaves_nan_out():
-    given = np.array([0.01, np.nan, 0.04, 0.03])
-    assert stats.holm(given) == pytest.approx([0.03, np.nan, 0.06, 0.06], nan_ok=True)
+    interval = intervals.ratio(1.1 * drift, drift)
+    assert interval.estimate == pytest.approx(1.1)
+    assert interval.high - interval.low < 1e-9
 
 
 def test_intervals_cover_the_truth_at_their_nominal_rate():
     rng = np.random.default_rng(3)
     values = np.exp(rng.normal(np.log(2.0), 0.1, (2000, 5)))
-    found = [stats.geometric(row) for row in values]
-    covered = np.mean([f.low < 2.0 < f.high for f in found])
+    every = [intervals.geometric(row) for row in values]
+    covered = np.mean([one.low < 2.0 < one.high for one in every])
     assert 0.935 < covered < 0.965
 
 
@@ -78,12 +56,12 @@ def test_a_trend_needs_both_size_and_significance():
     rng = np.random.default_rng(1)
     order = np.arange(30)
     noise = rng.normal(1, 0.01, 30)
-    assert trend.trends(noise + 0.01 * order)[0]
-    assert not trend.trends(noise)[0]
-    assert not trend.trends(1 + 0.001 * order)[0]  # certain, and harmless
-    assert not trend.trends(rng.normal(1, 0.3, 30))[0]  # large, and noise
-    assert not trend.trends(np.ones(30))[0]
-    assert not trend.trends(np.array([1.0, 2.0, 3.0]))[0]  # too few to tell
+    assert stats.trends(noise + 0.01 * order)[0]
+    assert not stats.trends(noise)[0]
+    assert not stats.trends(1 + 0.001 * order)[0]  # certain, and harmless
+    assert not stats.trends(rng.normal(1, 0.3, 30))[0]  # large, and noise
+    assert not stats.trends(np.ones(30))[0]
+    assert not stats.trends(np.array([1.0, 2.0, 3.0]))[0]  # too few for a trend
 
 
 def test_trends_agree_with_spearmans_test():
@@ -94,7 +72,7 @@ def test_trends_agree_with_spearmans_test():
         and abs(np.median(row[-5:]) / np.median(row[:5]) - 1) > 0.05
         for row in rows
     ]
-    assert list(trend.trends(rows)) == by_hand
+    assert list(stats.trends(rows)) == by_hand
     assert 0 < sum(by_hand) < 200
 
 
@@ -293,16 +271,16 @@ def test_runs_that_chose_who_raced_are_no_evidence_of_the_chosen(left):
 
 
 def test_figures_of_a_few_trials_leave_them_out_too():
-    """Of what went on, that is: what was left behind is told by the rounds it had."""
+    """Trials that a race left behind keep the short rounds that they had."""
     runs = screened(0.004)
     for number in range(2, 4):
         runs += [factory.run(NAIVE, [0.01], round=number)]
         runs += [factory.run(FAST, [0.002], round=number)]
     frame = stats.runs(table.from_runs(runs))
-    found = pairs.seconds(frame, [NAIVE.key, FAST.key, CACHED.key])
+    seconds = pairs.seconds(frame, [NAIVE.key, FAST.key, CACHED.key])
     expected = [[0.008, np.nan, 0.004]] * 2 + [[0.01, 0.002, np.nan]] * 2
-    assert found == pytest.approx(np.array(expected), nan_ok=True)
-    chosen = pairs.ratio(*found[:, :2].T)
+    assert seconds == pytest.approx(np.array(expected), nan_ok=True)
+    chosen = pairs.ratio(*seconds[:, :2].T)
     assert (chosen.estimate, chosen.count) == (pytest.approx(5), 2)
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import run_bench
-from bench import catalog
-from bench.analysis import judge, stats, table
+from bench import catalog, flags
+from bench.analysis import judge, table
 from bench.errors import UsageError
 from bench.plan import claims as claim
 from bench.plan import screening, sweeps
@@ -156,7 +156,7 @@ def test_failed_runs_are_not_measured():
     assert row["reason"] == "every run of prose failed: ValueError"
 
 
-@pytest.mark.parametrize("flag", stats.NOT_RANKED)
+@pytest.mark.parametrize("flag", flags.NOT_RANKED)
 def test_runs_that_did_not_do_the_work_settle_nothing(flag):
     runs = factory.runs({FAST: 0.01}) + factory.runs({SLOW: 0.03}, flags=[flag])
     row = judged(made(), runs)
@@ -166,7 +166,7 @@ def test_runs_that_did_not_do_the_work_settle_nothing(flag):
     )
 
 
-@pytest.mark.parametrize("flag", stats.NOT_RANKED)
+@pytest.mark.parametrize("flag", flags.NOT_RANKED)
 def test_one_run_that_did_not_do_the_work_settles_nothing(flag):
     runs = factory.runs({FAST: 0.01, SLOW: 0.03})
     assert judged(made(), runs)["verdict"] == "holds"

@@ -33,10 +33,6 @@ ONE_OF = (
         ),
         (["a"], "error: guard compares two result folders, A and B; got 1.\n"),
         (
-            ["a", "b", "--scale-by", "prose"],
-            "error: --scale-by goes with --baseline FILE alone.\n",
-        ),
-        (
             ["a", "b", "--threshold", "much"],
             "error: A threshold is spelled 3% or 0.03, got 'much'.\n",
         ),

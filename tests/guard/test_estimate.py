@@ -7,7 +7,7 @@ import pytest
 from scipy import stats as distributions
 from trios import trio
 
-from bench.analysis.stats import Interval
+from bench.analysis.intervals import Interval
 from bench.guard import estimate
 from bench.guard.trio import Trio
 from bench.run.turns import Turn

@@ -2,7 +2,8 @@
 
 import factory
 
-from bench.analysis import stats, table
+from bench import flags
+from bench.analysis import stats, table, verdicts
 from bench.pipeline import STRATEGIES
 from bench.report import formats, glossary
 from bench.report import labels as naming
@@ -16,8 +17,8 @@ def terms(runs):
 
 def test_every_strategy_and_flag_that_weakens_has_a_meaning():
     assert set(glossary.MEANINGS) == set(STRATEGIES)
-    assert set(glossary.MARKED) == set(glossary.MARKS) >= set(stats.NOT_RANKED)
-    assert set(glossary.CONSUMERS) == set(stats.MARGINS)
+    assert set(glossary.MARKED) == set(glossary.MARKS) >= set(flags.NOT_RANKED)
+    assert set(glossary.CONSUMERS) == set(verdicts.MARGINS)
 
 
 def test_only_what_is_used_is_explained():

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from trios import trio as made_trio
 
-from bench.analysis.stats import Interval
+from bench.analysis.intervals import Interval
 from bench.errors import UsageError
 from bench.guard import estimate
 from bench.guard import trio as lockstep
