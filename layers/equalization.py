@@ -20,7 +20,7 @@ def examples(rng: np.random.Generator, count: int, size: int = 64) -> np.ndarray
 class Equalization(keras.layers.Equalization):
     """The layer of Keras, made fit for a functional model.
 
-    Keras 3.15.1 declares its very input as its output, which a model refuses as a cycle.
+    Keras 3.15.1 declares its input as its output, which a model refuses as a cycle.
     """
 
     def compute_output_spec(
