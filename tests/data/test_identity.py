@@ -9,8 +9,9 @@ from bench import store
 from bench.analysis import stats, table
 from bench.data import identity
 from bench.data.identity import CHANGED, InputIdentity
+from bench.errors import Exit
 from bench.guard import stored
-from bench.guard.record import NOT_COMPARABLE, exit_code
+from bench.guard.record import exit_code
 from bench.report import compare
 from bench.trial import InputPart, Measured
 
@@ -138,8 +139,8 @@ def test_no_verdict_rests_on_data_that_changed(tmp_path) -> None:
         "not_comparable",
         f"its data changed between rounds. {CHANGE}",
     )
-    assert exit_code(found) == NOT_COMPARABLE
-    sides = [compare._runs(tmp_path / name) for name in "ab"]
+    assert exit_code(found) == Exit.NOT_COMPARABLE
+    sides = [compare.read(tmp_path / name) for name in "ab"]
     rows = compare.comparison(*(side[0] for side in sides))["rows"].set_index("key")
     assert rows.loc[TRIAL.key, ["barred", "verdict"]].tolist() == [
         f"{CHANGED} in B",
