@@ -409,10 +409,10 @@ def test_claims_need_a_folder():
     [
         (
             '[[claim]]\nid = "a"',
-            "Claim 'a' needs sentence, source, sweep, trial, predict.",
+            "entry 1 of [[claim]] needs sentence, source, sweep, trial, predict.",
         ),
-        ('[[claim]]\nid = "a"\nsay = 1', "Claim 'a': No key named 'say'."),
-        ("[[claim", "cannot be read"),
+        ('[[claim]]\nid = "a"\nsay = 1', "entry 1 of [[claim]]: No key named 'say'."),
+        ("[[claim", "is not valid TOML"),
     ],
 )
 def test_a_claims_file_that_is_wrong_says_so(tmp_path, text, message):

@@ -145,47 +145,43 @@ def test_an_axis_needs_values(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "Sweep file 'mine.toml' has no [[block]], so there is nothing to run."),
+        ("", "'{path}' has no [[block]], so there is nothing to run."),
         (
             "blocks = []",
-            "Sweep file 'mine.toml': No key named 'blocks'. Did you mean 'block'?",
+            "'{path}': No key named 'blocks'. Did you mean 'block'?",
         ),
         (
             BLOCK + 'strategy = "naive"',
-            "Sweep file 'mine.toml', [[block]]: No key named 'strategy'. Did you mean "
+            "'{path}', entry 1 of [[block]]: No key named 'strategy'. Did you mean "
             "'strategies'?",
         ),
         (
             "[effort]\nround = 3\n" + BLOCK,
-            "Sweep file 'mine.toml', [effort]: No key named 'round'. Did you mean "
-            "'rounds'?",
+            "'{path}', [effort]: No key named 'round'. Did you mean 'rounds'?",
         ),
         (
             '[effort]\nrounds = "three"\n' + BLOCK,
-            "Sweep file 'mine.toml': Expected `int | float`, got `str` - at "
-            "`$.effort[...]`.",
+            "'{path}': Expected `int`, got `str` - at `$.effort.rounds`.",
         ),
         (
             "[effort]\nrounds = 2.5\n" + BLOCK,
-            "Sweep file 'mine.toml', [effort]: Expected `int`, got `float` - at "
-            "`$.rounds`.",
+            "'{path}': Expected `int`, got `float` - at `$.effort.rounds`.",
         ),
         (
             "[effort]\nrounds = 0\n" + BLOCK,
-            "Sweep file 'mine.toml', [effort]: rounds must be above 0, got 0.",
+            "'{path}', [effort]: rounds must be above 0, got 0.",
         ),
         (
             '[[block]]\nworkloads = "prices"',
-            "Sweep file 'mine.toml': Expected `array`, got `str` - at "
-            "`$.block[0].workloads`.",
+            "'{path}': Expected `array`, got `str` - at `$.block[0].workloads`.",
         ),
         (
             "[block]\nx = 1",
-            "Sweep file 'mine.toml': Expected `array`, got `object` - at `$.block`.",
+            "'{path}': Expected `array`, got `object` - at `$.block`.",
         ),
         (
             '[[block]]\nstrategies = ["naive"]',
-            "Sweep file 'mine.toml': a [[block]] needs workloads.",
+            "'{path}', entry 1 of [[block]] needs workloads.",
         ),
         (
             BLOCK + 'strategies = ["naiv"]',
@@ -193,16 +189,15 @@ def test_an_axis_needs_values(text: str) -> None:
         ),
         (
             BLOCK + 'consumer = ["drain", "train"]',
-            "Sweep file 'mine.toml': Expected `str`, got `array` - at "
-            "`$.block[0].consumer`.",
+            "'{path}': Expected `str`, got `array` - at `$.block[0].consumer`.",
         ),
         (
             BLOCK + "unit = 1",
-            "Sweep file 'mine.toml': Expected `str`, got `int` - at `$.block[0].unit`.",
+            "'{path}': Expected `str`, got `int` - at `$.block[0].unit`.",
         ),
         (
             'claims = "no"',
-            "Sweep file 'mine.toml': Expected `bool`, got `str` - at `$.claims`.",
+            "'{path}': Expected `bool`, got `str` - at `$.claims`.",
         ),
         (
             BLOCK + 'consumer = "trian"',
@@ -232,9 +227,10 @@ def test_every_mistake_in_a_sweep_file_is_said_whole(
     tmp_path: Path, text: str, message: str
 ) -> None:
     """Key, value, type, name; with what is allowed."""
+    path = written(tmp_path, text)
     with pytest.raises(UsageError) as caught:
-        sweeps.trials(sweeps.find(written(tmp_path, text)))
-    assert str(caught.value) == message
+        sweeps.trials(sweeps.find(path))
+    assert str(caught.value) == message.replace("{path}", path)
 
 
 def test_what_is_not_toml_gives_the_place(tmp_path: Path) -> None:
@@ -243,7 +239,7 @@ def test_what_is_not_toml_gives_the_place(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         sweeps.find(path)
     assert str(caught.value) == (
-        f"Sweep file '{path}' is not valid TOML: Invalid value (at line 3, column 1)."
+        f"'{path}' is not valid TOML: Invalid value (at line 3, column 1)."
     )
 
 
