@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.data import user_files, user_table
+from bench.data import user_files
 from bench.errors import UsageError, unknown
 
 Arrays = tuple[np.ndarray, np.ndarray]
 
 _FOLDER = "a folder that holds one folder of {} for each class"
 _PICTURES = _FOLDER.format("JPEG or PNG files")
-_CSV = f"a CSV file with a header and a column '{user_table.LABEL}', or FILE.csv:COLUMN"
+_CSV = f"a CSV file with a header and a column '{user_files.LABEL}', or FILE.csv:COLUMN"
 TAKES = {
     "images": _PICTURES,
     "images_of_one_size": f"{_PICTURES}, all of one size",
@@ -42,7 +42,7 @@ def look(name_or_path: str, accepts: str, classes: int = 0) -> None:
     if _is_download(name_or_path, accepts):
         return
     if accepts in ("csv", "rows"):
-        user_table.find(name_or_path, TAKES[accepts])
+        user_files.find_table(name_or_path, TAKES[accepts])
     else:
         _listed(name_or_path, accepts, classes)
 
@@ -72,10 +72,10 @@ def load(name_or_path: str, accepts: str, classes: int = 0) -> Arrays | list[str
         features, labels = (_imdb if accepts == "text" else _cifar10)()
         _demand_classes(name_or_path, len(np.unique(labels)), classes)
     elif accepts in ("csv", "rows"):
-        table, labels, what = user_table.load(name_or_path, TAKES[accepts])
+        table, labels, what = user_files.load_table(name_or_path, TAKES[accepts])
         _demand_classes(what, len(np.unique(labels)), classes)
         rows = accepts == "rows"
-        features = table.to_numpy(np.float32) if rows else user_table.as_lines(table)
+        features = table.to_numpy(np.float32) if rows else user_files.csv_lines(table)
     else:
         files = _files(name_or_path, accepts, classes)
         if accepts in ("images", "images_of_one_size", "wav"):
