@@ -10,7 +10,7 @@ from bench.analysis.standings import Standing
 from bench.guard import session
 from bench.guard.record import GuardResult, Interrupted, Row
 from bench.plan import plan
-from bench.race import finals
+from bench.race import race
 from bench.run import executors
 from bench.trial import Effort, Trial
 
@@ -18,7 +18,7 @@ FIRST, SECOND = (factory.trial(batch_size=32 + n) for n in range(2))
 TRAINED = [factory.trial(consumer="train", batch_size=32 + n) for n in range(2)]
 
 
-def race(*trials: Trial, **settings: object) -> plan.Plan:
+def plan_of(*trials: Trial, **settings: object) -> plan.Plan:
     """A plan of these trials."""
     return plan.Plan(
         sweep="mine",
@@ -56,7 +56,7 @@ class Server:
 
 def row(**figures: object) -> Row:
     """The best against its runner-up."""
-    return Row(key=FIRST.key, metric=finals.METRIC, count=5, **figures)
+    return Row(key=FIRST.key, metric=race.METRIC, count=5, **figures)
 
 
 def held(monkeypatch, folder: Path, *rows: Row, made=None, standings=None):
@@ -68,9 +68,9 @@ def held(monkeypatch, folder: Path, *rows: Row, made=None, standings=None):
         return GuardResult(base="a", head="b", how="lockstep", rows=list(rows))
 
     monkeypatch.setattr(session, "live", live)
-    made = made or race(FIRST, SECOND)
+    made = made or plan_of(FIRST, SECOND)
     standings = standings or [standing(FIRST, SECOND)]
-    return finals.hold(standings, made, Server(), folder), asked
+    return race.run_last_round(standings, made, Server(), folder), asked
 
 
 @pytest.mark.parametrize(
@@ -118,9 +118,11 @@ def test_each_verdict_has_its_sentence(
     assert notes == [said]
     (case,) = cases
     assert (case.base.trial, case.head.trial) == (SECOND, FIRST)
-    assert case.thresholds == {finals.METRIC: 0.03}
-    assert settings["budget_seconds"] == finals.MOST_SECONDS
-    kept = msgspec.json.decode((tmp_path / finals.FILE).read_bytes(), type=GuardResult)
+    assert case.thresholds == {race.METRIC: 0.03}
+    assert settings["budget_seconds"] == race.MOST_SECONDS
+    kept = msgspec.json.decode(
+        (tmp_path / race.LAST_ROUND).read_bytes(), type=GuardResult
+    )
     assert kept.rows[0].verdict == figures["verdict"]
 
 
@@ -130,10 +132,10 @@ def test_training_has_its_wider_margin(
     _, [(cases, _)] = held(
         monkeypatch,
         tmp_path,
-        made=race(*TRAINED),
+        made=plan_of(*TRAINED),
         standings=[standing(*TRAINED)],
     )
-    assert cases[0].thresholds == {finals.METRIC: 0.05}
+    assert cases[0].thresholds == {race.METRIC: 0.05}
 
 
 @pytest.mark.parametrize(
@@ -149,10 +151,10 @@ def test_training_has_its_wider_margin(
 def test_what_cannot_take_turns_has_no_last_round(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pair: tuple
 ) -> None:
-    made = race(*(trial for trial in pair if trial))
+    made = plan_of(*(trial for trial in pair if trial))
     notes, asked = held(monkeypatch, tmp_path, made=made, standings=[standing(*pair)])
     assert (notes, asked) == ([], [])
-    assert not (tmp_path / finals.FILE).exists()
+    assert not (tmp_path / race.LAST_ROUND).exists()
 
 
 def test_it_takes_a_fifth_of_the_budget_or_does_not_begin(
@@ -160,11 +162,11 @@ def test_it_takes_a_fifth_of_the_budget_or_does_not_begin(
 ) -> None:
     scenes = [FIRST, SECOND, *TRAINED]  # two of them, and one that is alone
     scenes.append(factory.trial(workload="random_flip"))
-    assert finals.seconds(race(*scenes)) == 2 * finals.MOST_SECONDS
-    assert finals.seconds(race(*scenes, budget_seconds=200.0)) == 40.0
-    assert finals.seconds(race(*scenes, budget_seconds=9999.0)) == 80.0
-    short = race(*scenes, budget_seconds=99.0)
-    assert finals.seconds(short) == 0.0
+    assert race.last_round_seconds(plan_of(*scenes)) == 2 * race.MOST_SECONDS
+    assert race.last_round_seconds(plan_of(*scenes, budget_seconds=200.0)) == 40.0
+    assert race.last_round_seconds(plan_of(*scenes, budget_seconds=9999.0)) == 80.0
+    short = plan_of(*scenes, budget_seconds=99.0)
+    assert race.last_round_seconds(short) == 0.0
     assert held(monkeypatch, tmp_path, made=short) == ([], [])
 
 
@@ -180,8 +182,12 @@ def test_an_interrupt_keeps_what_was_known(
 
     monkeypatch.setattr(session, "live", live)
     with pytest.raises(KeyboardInterrupt):
-        finals.hold([standing(FIRST, SECOND)], race(FIRST, SECOND), Server(), tmp_path)
-    kept = msgspec.json.decode((tmp_path / finals.FILE).read_bytes(), type=GuardResult)
+        race.run_last_round(
+            [standing(FIRST, SECOND)], plan_of(FIRST, SECOND), Server(), tmp_path
+        )
+    kept = msgspec.json.decode(
+        (tmp_path / race.LAST_ROUND).read_bytes(), type=GuardResult
+    )
     assert kept == known
 
 
@@ -193,14 +199,14 @@ def test_real_processes_take_turns_in_it(
 
     Where a machine is busy it may take longer to tell all the same.
     """
-    monkeypatch.setattr(finals, "MOST_SECONDS", 300.0)
+    monkeypatch.setattr(race, "MOST_SECONDS", 300.0)
     slow = factory.trial(workload="random_flip", order="map_batch", batch_size=64)
     fast = factory.trial(workload="random_flip", order="batch_map", batch_size=64)
     server = executors.executor()
     try:
-        notes = finals.hold(
+        notes = race.run_last_round(
             [standing(fast, slow)],
-            race(fast, slow),
+            plan_of(fast, slow),
             server,
             tmp_path,
         )
