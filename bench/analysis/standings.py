@@ -119,8 +119,7 @@ def _standing(
     number: int,
 ) -> Standing:
     first = scene[0]
-    name = first.workload.rpartition("/")[2]
-    name = name if first.consumer == "drain" else f"{name} {first.consumer}"
+    name = screening.scene_name(first)
     large = len(scene) > screening.LARGE
     begin = screening.ROUNDS if large else 0
     least = begin + screening.RACED_ROUNDS if large else effort.rounds

@@ -17,6 +17,7 @@ import pandas as pd
 from bench import stages
 from bench.machine import identity
 from bench.pipeline import AXES, allowed, differences
+from bench.plan import screening
 from bench.trial import Run, Trial
 
 PHASES = (
@@ -34,17 +35,7 @@ OVERHEAD = ("fork", "tensorflow", "inputs", "check", "graph", "rest")
 STAGE_COLUMNS = tuple(f"stage_{name}_seconds_per_batch" for name in stages.STAGES)
 CONDITIONS = ("load_at_start", "steal_share", "foreign_cpu_share")
 
-# What two trials must share before it means anything to ask which is faster.
-SCENE = (
-    "machine",
-    "workload",
-    "consumer",
-    "unit",
-    "data",
-    "image_size",
-    "storage",
-    "read_latency_ms",
-)
+SCENE = ("machine", *screening.SCENE)  # the columns that identify a scene
 
 
 class Spans(dict):
