@@ -230,7 +230,7 @@ def survivors(
     """
     for number in range(rounds):
         means = logs[logs.index <= number].reindex(columns=keys).mean().dropna()
-        left = spared | set(means.nsmallest(screening.kept(len(keys))).index)
+        left = spared | set(means.nsmallest(screening.remaining(len(keys))).index)
         keys = [key for key in keys if key in left]
     return keys
 

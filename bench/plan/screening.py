@@ -22,8 +22,8 @@ SCENE = (
 )
 LARGE = 32  # trials of a scene; a smaller scene races without screening
 ROUNDS = 2
-KEPT_SHARE = 0.25
-KEPT_LEAST = 8
+REMAINING_SHARE = 0.25
+REMAINING_LEAST = 8
 LEAST_STEADY_SECONDS = 0.2
 RACED_ROUNDS = 3  # of the remaining trials, before an interval can exclude one
 
@@ -53,9 +53,9 @@ def scenes(trials: Sequence[Trial]) -> list[list[Trial]]:
     return list(groups.values())
 
 
-def kept(count: int) -> int:
+def remaining(count: int) -> int:
     """Return how many of `count` trials remain after a screening round."""
-    return min(count, max(KEPT_LEAST, round(KEPT_SHARE * count)))
+    return min(count, max(REMAINING_LEAST, round(REMAINING_SHARE * count)))
 
 
 def short(effort: Effort) -> Effort:
@@ -80,7 +80,7 @@ def rounds(trials: Sequence[Trial], effort: Effort) -> list[list[Effort]]:
             continue
         counts = [count]
         for _ in range(ROUNDS):
-            counts.append(kept(counts[-1]))
+            counts.append(remaining(counts[-1]))
         screened = [[short(effort)] * some for some in counts[:-1]]
         by_scene.append(screened + [[effort] * counts[-1]] * RACED_ROUNDS)
     merged = itertools.zip_longest(*by_scene, fillvalue=())

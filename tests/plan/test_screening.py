@@ -47,7 +47,7 @@ def test_trials_that_differ_in_other_axes_share_a_scene() -> None:
 
 
 def test_a_quarter_is_kept_and_never_fewer_than_eight() -> None:
-    assert [screening.kept(n) for n in (100, 25, 33, 8, 3)] == [25, 8, 8, 8, 3]
+    assert [screening.remaining(n) for n in (100, 25, 33, 8, 3)] == [25, 8, 8, 8, 3]
 
 
 def test_a_screening_run_is_short() -> None:
@@ -61,7 +61,7 @@ def test_a_screening_run_is_short() -> None:
 
 
 def test_the_least_rounds_of_a_race() -> None:
-    """A large scene is screened, then raced; a small one has its own rounds."""
+    """A large scene is screened and then races; a small scene has all its rounds."""
     small = [factory.trial(workload="prices", prefetch=n) for n in range(3)]
     rounds = screening.rounds([*HUNDRED, *small], EFFORT)
     short = screening.short(EFFORT)
