@@ -1,4 +1,4 @@
-"""The last round of a race: who meets whom, what is said, what is kept."""
+"""In the last round of a race the best trial and its runner-up take turns."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ TRAINED = [factory.trial(consumer="train", batch_size=32 + n) for n in range(2)]
 
 
 def plan_of(*trials: Trial, **settings: object) -> plan.Plan:
-    """A plan of these trials."""
+    """Return a race's plan of these trials."""
     return plan.Plan(
         sweep="mine",
         trials=list(trials),
@@ -32,7 +32,7 @@ def plan_of(*trials: Trial, **settings: object) -> plan.Plan:
 
 
 def standing(best: Trial, rival: Trial | None) -> Standing:
-    """One that has ended."""
+    """Return the standing of a scene at the end of a race."""
     return Standing(
         name="prose",
         trials=2,
@@ -45,52 +45,52 @@ def standing(best: Trial, rival: Trial | None) -> Standing:
 
 
 class Server:
-    """Is started; what it would run is the guard's to say."""
+    """A server that counts how often it is started, and runs nothing."""
 
     started = 0
 
     def start(self) -> None:
-        """Count it."""
+        """Count the start."""
         self.started += 1
 
 
 def row(**figures: object) -> Row:
-    """The best against its runner-up."""
+    """Return the guard's row on the best trial against its runner-up."""
     return Row(key=FIRST.key, metric=race.METRIC, count=5, **figures)
 
 
-def held(monkeypatch, folder: Path, *rows: Row, made=None, standings=None):
-    """What the last round says if the guard finds these rows; what that was given."""
-    asked = []
+def outcome(monkeypatch, folder: Path, *rows: Row, planned=None, standings=None):
+    """Return the lines of a last round with these rows, and the guard's arguments."""
+    calls = []
 
     def live(cases, **settings):
-        asked.append((cases, settings))
+        calls.append((cases, settings))
         return GuardResult(base="a", head="b", how="lockstep", rows=list(rows))
 
     monkeypatch.setattr(session, "live", live)
-    made = made or plan_of(FIRST, SECOND)
+    planned = planned or plan_of(FIRST, SECOND)
     standings = standings or [standing(FIRST, SECOND)]
-    return race.run_last_round(standings, made, Server(), folder), asked
+    return race.run_last_round(standings, planned, Server(), folder), calls
 
 
 @pytest.mark.parametrize(
-    ("figures", "said"),
+    ("figures", "line"),
     [
         (
             {"verdict": "faster", "ratio": 0.9, "low": 0.88, "high": 0.92},
-            "prose: in a last round, taking turns, one took 0.900 times as long as "
-            "other (0.880 to 0.920, 5 trios of processes); it is the faster one.",
+            "prose: in the last round, by turns, one took 0.900 times as long as other "
+            "(0.880 to 0.920, 5 trios of processes): faster.",
         ),
         (
             {"verdict": "slower", "ratio": 1.1, "low": 1.08, "high": 1.12},
-            "prose: in a last round, taking turns, one took 1.100 times as long as "
-            "other (1.080 to 1.120, 5 trios of processes); it is the slower one, "
-            "whatever the rounds said: take other.",
+            "prose: in the last round, by turns, one took 1.100 times as long as other "
+            "(1.080 to 1.120, 5 trios of processes): slower, although the rounds put "
+            "it first: take other.",
         ),
         (
             {"verdict": "unchanged", "ratio": 1.0, "low": 0.99, "high": 1.01},
-            "prose: in a last round, taking turns, one took 1.000 times as long as "
-            "other (0.990 to 1.010, 5 trios of processes); as fast within 3%: take the "
+            "prose: in the last round, by turns, one took 1.000 times as long as other "
+            "(0.990 to 1.010, 5 trios of processes): unchanged within 3 %: take the "
             "simpler one.",
         ),
         (
@@ -101,38 +101,38 @@ def held(monkeypatch, folder: Path, *rows: Row, made=None, standings=None):
                 "high": 1.1,
                 "cause": "not settled",
             },
-            "prose: in a last round, taking turns, one took 1.000 times as long as "
-            "other (0.900 to 1.100, 5 trios of processes); not settled.",
+            "prose: in the last round, by turns, one took 1.000 times as long as other "
+            "(0.900 to 1.100, 5 trios of processes): unknown, not settled.",
         ),
         (
             {"verdict": "failed", "cause": "ValueError: no"},
-            "prose: the last round, one and other taking turns, did not compare them: "
+            "prose: the last round, by turns, could not compare one with other: "
             "ValueError: no.",
         ),
     ],
 )
 def test_each_verdict_has_its_sentence(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, figures: dict, said: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, figures: dict, line: str
 ) -> None:
-    notes, [(cases, settings)] = held(monkeypatch, tmp_path, row(**figures))
-    assert notes == [said]
+    notes, [(cases, settings)] = outcome(monkeypatch, tmp_path, row(**figures))
+    assert notes == [line]
     (case,) = cases
     assert (case.base.trial, case.head.trial) == (SECOND, FIRST)
     assert case.thresholds == {race.METRIC: 0.03}
     assert settings["budget_seconds"] == race.MOST_SECONDS
-    kept = msgspec.json.decode(
+    stored = msgspec.json.decode(
         (tmp_path / race.LAST_ROUND).read_bytes(), type=GuardResult
     )
-    assert kept.rows[0].verdict == figures["verdict"]
+    assert stored.rows[0].verdict == figures["verdict"]
 
 
 def test_training_has_its_wider_margin(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    _, [(cases, _)] = held(
+    _, [(cases, _)] = outcome(
         monkeypatch,
         tmp_path,
-        made=plan_of(*TRAINED),
+        planned=plan_of(*TRAINED),
         standings=[standing(*TRAINED)],
     )
     assert cases[0].thresholds == {race.METRIC: 0.05}
@@ -148,56 +148,58 @@ def test_training_has_its_wider_margin(
         tuple(factory.trial(map_parallel_calls=n) for n in range(2)),
     ],
 )
-def test_what_cannot_take_turns_has_no_last_round(
+def test_trials_that_cannot_take_turns_have_no_last_round(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pair: tuple
 ) -> None:
-    made = plan_of(*(trial for trial in pair if trial))
-    notes, asked = held(monkeypatch, tmp_path, made=made, standings=[standing(*pair)])
-    assert (notes, asked) == ([], [])
+    planned = plan_of(*(trial for trial in pair if trial))
+    notes, calls = outcome(
+        monkeypatch, tmp_path, planned=planned, standings=[standing(*pair)]
+    )
+    assert (notes, calls) == ([], [])
     assert not (tmp_path / race.LAST_ROUND).exists()
 
 
-def test_it_takes_a_fifth_of_the_budget_or_does_not_begin(
+def test_the_last_round_takes_a_fifth_of_the_budget_or_does_not_begin(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    scenes = [FIRST, SECOND, *TRAINED]  # two of them, and one that is alone
-    scenes.append(factory.trial(workload="random_flip"))
-    assert race.last_round_seconds(plan_of(*scenes)) == 2 * race.MOST_SECONDS
-    assert race.last_round_seconds(plan_of(*scenes, budget_seconds=200.0)) == 40.0
-    assert race.last_round_seconds(plan_of(*scenes, budget_seconds=9999.0)) == 80.0
-    short = plan_of(*scenes, budget_seconds=99.0)
+    trials = [FIRST, SECOND, *TRAINED]  # two scenes, and a scene of one trial
+    trials.append(factory.trial(workload="random_flip"))
+    assert race.last_round_seconds(plan_of(*trials)) == 2 * race.MOST_SECONDS
+    assert race.last_round_seconds(plan_of(*trials, budget_seconds=200.0)) == 40.0
+    assert race.last_round_seconds(plan_of(*trials, budget_seconds=9999.0)) == 80.0
+    short = plan_of(*trials, budget_seconds=99.0)
     assert race.last_round_seconds(short) == 0.0
-    assert held(monkeypatch, tmp_path, made=short) == ([], [])
+    assert outcome(monkeypatch, tmp_path, planned=short) == ([], [])
 
 
-def test_an_interrupt_keeps_what_was_known(
+def test_an_interrupt_stores_the_record_so_far(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    known = GuardResult(
+    record = GuardResult(
         base="a", head="b", how="lockstep", rows=[row(verdict="unknown")]
     )
 
     def live(cases, **settings):
-        raise Interrupted(known)
+        raise Interrupted(record)
 
     monkeypatch.setattr(session, "live", live)
     with pytest.raises(KeyboardInterrupt):
         race.run_last_round(
             [standing(FIRST, SECOND)], plan_of(FIRST, SECOND), Server(), tmp_path
         )
-    kept = msgspec.json.decode(
+    stored = msgspec.json.decode(
         (tmp_path / race.LAST_ROUND).read_bytes(), type=GuardResult
     )
-    assert kept == known
+    assert stored == record
 
 
 @pytest.mark.alone
-def test_real_processes_take_turns_in_it(
+def test_real_processes_take_turns_in_the_last_round(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Calling the layer once a batch against once an example: no near thing.
+    """A layer that is called once a batch is clearly faster than once an example.
 
-    Where a machine is busy it may take longer to tell all the same.
+    The limit is long, since a busy machine needs more trios.
     """
     monkeypatch.setattr(race, "MOST_SECONDS", 300.0)
     slow = factory.trial(workload="random_flip", order="map_batch", batch_size=64)
@@ -213,4 +215,4 @@ def test_real_processes_take_turns_in_it(
     finally:
         server.stop()
     assert len(notes) == 1
-    assert "it is the faster one" in notes[0]
+    assert notes[0].endswith(": faster.")
