@@ -15,7 +15,7 @@ from bench import text
 from bench.analysis import pairs
 
 # An axis, the setting whose cost is measured, and the setting without this cost.
-PRICED = (
+SETTINGS = (
     ("op_determinism", "True", "False"),
     ("jit", "on", "off"),
     ("jit", "auto", "off"),
@@ -38,7 +38,7 @@ def costs(samples: pd.DataFrame, most: int | None = None) -> list[dict[str, obje
         return []
     frame = pairs.measured(samples, "flags")
     rows: list[dict[str, object]] = []
-    for axis, dear, plain in PRICED:
+    for axis, dear, plain in SETTINGS:
         setting = frame[axis].astype(str)
         selected = setting.isin((dear, plain))
         if axis == "jit":

@@ -74,7 +74,8 @@ def seconds(
         for name in ("every", "full")
     )
     apart = np.isnan(full - full[:, :1]).all(axis=0)
-    apart[:1] = True  # a full run of another trial selects the shared rounds anyway
+    # The first trial's screening runs pair only with trials that have no other runs.
+    apart[:1] = True
     return np.exp(np.where(apart, every, full))
 
 

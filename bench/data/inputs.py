@@ -214,7 +214,7 @@ def _clear(folder: Path) -> None:
                 shutil.rmtree(path)
 
 
-def look(entry: Entry, data: str) -> None:
+def check_user_data(entry: Entry, data: str) -> None:
     """Refuse unsuitable data of the user by its names; no content is read.
 
     Raises:
@@ -223,7 +223,7 @@ def look(entry: Entry, data: str) -> None:
     """
     from bench.data import user
 
-    user.look(data, *_accepted(entry))
+    user.check(data, *_accepted(entry))
 
 
 def _accepted(entry: Entry) -> tuple[str, int]:

@@ -26,7 +26,7 @@ TAKES = {
 DOWNLOADS = {"image_arrays": "cifar10", "flat_images": "cifar10", "text": "imdb"}
 
 
-def look(name_or_path: str, accepts: str, classes: int = 0) -> None:
+def check(name_or_path: str, accepts: str, classes: int = 0) -> None:
     """Check the names and folders of the data, so that bad data is refused at once.
 
     Args:

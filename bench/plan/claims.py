@@ -181,13 +181,13 @@ def trial(key: str) -> Trial:
     settings = dict(
         part.strip().split("=", 1) for part in inside[:-1].split(",") if "=" in part
     )
-    consumer = settings.pop("consumer", "drain")
+    consumer = settings.pop("consumer", Trial.consumer)
     if consumer not in CONSUMERS:
         raise unknown("consumer", consumer, CONSUMERS)
     return Trial(
         workload=name,
         consumer=consumer,
-        unit=settings.pop("unit", "window"),
+        unit=settings.pop("unit", Trial.unit),
         pipeline=pipeline(settings),
     )
 

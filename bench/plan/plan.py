@@ -144,7 +144,7 @@ def _check_data(planned: Sequence[Trial], data: str) -> None:
 
     for name in dict.fromkeys(trial.workload for trial in planned):
         try:
-            inputs.look(catalog.find(name), data)
+            inputs.check_user_data(catalog.find(name), data)
         except UsageError as error:
             raise UsageError(f"'{name}' cannot be prepared: {error}") from error
 

@@ -42,8 +42,8 @@ class BlockForm(msgspec.Struct):
     workloads: Annotated[list[str], msgspec.Meta(min_length=1)]
     strategies: list[str] = []
     axes: dict[str, object] = {}
-    consumer: str = "drain"
-    unit: str = "window"
+    consumer: str = Trial.consumer
+    unit: str = Trial.unit
 
 
 class SweepForm(msgspec.Struct):
@@ -72,8 +72,8 @@ class Block:
     workloads: tuple[str, ...]
     strategies: tuple[str, ...] = ()
     axes: Mapping[str, tuple] = field(default_factory=dict)
-    consumer: str = "drain"
-    unit: str = "window"
+    consumer: str = Trial.consumer
+    unit: str = Trial.unit
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -377,7 +377,7 @@ def test_no_table(tmp_path: Path) -> None:
     refused(message, str(tmp_path), "csv")
 
 
-@pytest.mark.parametrize("load", [user.look, user.load])
+@pytest.mark.parametrize("load", [user.check, user.load])
 def test_a_folder_with_the_name_of_a_data_set(
     tmp_path: Path, monkeypatch, load
 ) -> None:
