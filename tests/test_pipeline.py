@@ -143,7 +143,7 @@ REFUSED = [
         (FILES, "drain", "window", {"interleave_cycle_length": 2}),
     ),
     (
-        "interleave: with placement=offline the files are read once, before",
+        "interleave: with placement=offline the files are read once, before timing",
         (
             FILES,
             "drain",
@@ -224,7 +224,7 @@ REFUSED = [
         (FILES, "serve", "window", {"placement": "model"}),
     ),
     (
-        "serve: requests come from clients, not from a dataset with prefetch",
+        "serve: requests come from clients, not from a dataset: leave out prefetch",
         (FILES, "serve", "window", {"prefetch": 2}),
         (FILES, "serve", "window", {"batch_size": 1}),
     ),

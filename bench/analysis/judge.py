@@ -1,12 +1,13 @@
-"""Judging claims from the table: each compares trials that were measured.
+"""This module tests claims by comparing the trials that were measured.
 
-A claim holds when the whole 95 % interval is as predicted, does not hold when none of
-it is, and is not settled in between, nor by fewer than three rounds of what is timed.
-What is counted without error and compared with nothing has the range over its rounds in
-place of the interval. What was not measured is never judged.
+A claim `holds` if the whole 95 % interval is as predicted. It `does not hold` if no
+part of the interval is. Otherwise it is `not settled`, and so is a timed value of fewer
+than three rounds. A counted value without error that is compared with no other has the
+range over its rounds in place of the interval. A claim whose trials were not measured
+is `not measured`.
 
-Each case has its own 95 %, uncorrected for their number: of cases that lie right at
-their limit about 1 in 40 is called wrongly to either side.
+Each case has its own 95 % interval, without a correction for the number of cases. Of
+cases whose value is exactly at the limit about 1 in 40 is wrong on either side.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ import pandas as pd
 from scipy import stats as distributions
 
 from bench import text
-from bench.analysis import intervals, pairs, rounds, stats, verdicts
+from bench.analysis import intervals, pairs, stats, verdicts
+from bench.analysis.rounds import ROUND
 from bench.plan.claims import Case, Claim, Prediction, Side, load
 from bench.run.progress import plural
 
@@ -32,12 +34,12 @@ NOTHING = intervals.Interval(np.nan, np.nan, np.nan, 0)
 
 @dataclass(frozen=True)
 class Finding:
-    """What the measurements say of one case.
+    """The result of the measurements for one case.
 
     Attributes:
         verdict: One of `VERDICTS`.
-        reason: Why, where it is neither `holds` nor `does not hold`.
-        factor: The estimate with its interval; NaN where there is none.
+        reason: The reason for a verdict that the interval alone does not explain.
+        factor: The estimate with its interval; NaN if there is none.
     """
 
     verdict: str
@@ -45,8 +47,8 @@ class Finding:
     factor: intervals.Interval = NOTHING
 
 
-class _Unjudged(Exception):
-    """Nothing to judge, with the verdict that says so."""
+class _Undecided(Exception):
+    """The measurements of a case cannot be compared; the verdict states why."""
 
     def __init__(self, verdict: str, reason: str) -> None:
         super().__init__(reason)
@@ -54,35 +56,35 @@ class _Unjudged(Exception):
 
 
 def judge(samples: pd.DataFrame, claims: Sequence[Claim] | None = None) -> pd.DataFrame:
-    """A row for each claim, workload and machine.
+    """Test claims; the result has a row for each claim, workload, machine and data.
 
     Args:
-        samples: The table of `bench.analysis.table`, a row a sample.
-        claims: What to judge; the file's, if not given.
+        samples: The table from `table.from_runs`.
+        claims: The claims; those of `claims.toml` by default.
 
     Returns:
         `claim`, `workload`, `machine`, `data`, `sentence`, `source`, `predicted`,
         `measure`, `trial`, `than`, `factor`, `low`, `high`, `rounds`, `verdict` and
-        `reason`. Columns compare `than` over `trial`, so a factor above 1 favours the
+        `reason`. The factor is `than` over `trial`, so a factor above 1 favours the
         trial; without `than` the factor is the value itself.
     """
     claims = load() if claims is None else claims
-    scenes = [("", "", _runs(samples))]
+    groups = [("", "", _runs(samples))]
     if len(samples):
-        scenes = [
+        groups = [
             (machine, data, _runs(part))
             for (machine, data), part in samples.groupby(
                 ["machine", "data"], sort=False
             )
         ]
-    found = []
-    for machine, data, runs in scenes:
+    rows = []
+    for machine, data, runs in groups:
         by_key = runs.groupby("plain_key", sort=False).indices
         for claim in claims:
             for case in claim.cases:
                 finding = _finding(claim, case, runs, by_key)
-                found.append(_row(claim, case, finding, machine, data))
-    return pd.DataFrame(found)
+                rows.append(_row(claim, case, finding, machine, data))
+    return pd.DataFrame(rows)
 
 
 def _finding(
@@ -91,17 +93,17 @@ def _finding(
     try:
         _demand_measured(claim, case, runs, by_key)
         if claim.predict.word:
-            return _said(claim, case, runs)
+            return _compare_words(claim, case, runs)
         interval = _interval(claim, case, runs)
-    except _Unjudged as nothing:
-        return Finding(nothing.verdict, str(nothing))
+    except _Undecided as undecided:
+        return Finding(undecided.verdict, str(undecided))
     if (
         interval.count < verdicts.FEWEST_ROUNDS
         and not claim.counted
         and not claim.error
     ):
-        made = plural(interval.count, "round")
-        return Finding(UNSETTLED, f"too few to judge by: {made}; --rounds 5", interval)
+        rounds = plural(interval.count, "round")
+        return Finding(UNSETTLED, f"too few: {rounds}; use --rounds 5", interval)
     return _verdict(interval, claim.predict)
 
 
@@ -116,55 +118,56 @@ def _verdict(interval: intervals.Interval, predict: Prediction) -> Finding:
 def _demand_measured(
     claim: Claim, case: Case, runs: pd.DataFrame, by_key: Mapping[str, np.ndarray]
 ) -> None:
-    """Raise unless every trial of the case has a valid run."""
+    """Raise `_Undecided` unless every trial of the case has a valid run."""
     if claim.needs == "gpu" and not runs["ran_on"].str.contains("GPU").any():
-        raise _Unjudged(UNTESTABLE, "no GPU: none of these runs saw one")
-    wanted = {trial.key for trial in case.trials}
-    missing = len(wanted - by_key.keys())
+        raise _Undecided(UNTESTABLE, "no GPU: none of these runs saw one")
+    keys = {trial.key for trial in case.trials}
+    missing = len(keys - by_key.keys())
     if missing:
-        what = f"{missing} of {len(wanted)} trials missing"
-        raise _Unjudged(UNMEASURED, f"{what}: run_bench.py run {claim.sweep}")
+        what = f"{missing} of {len(keys)} trials missing"
+        raise _Undecided(UNMEASURED, f"{what}: run_bench.py run {claim.sweep}")
     for trial in case.trials:
         some = runs.iloc[by_key[trial.key]]
         good = some[some["error"] == ""]
         if claim.refuted_by:
-            said = some["error_message"]
-            for message in said[said.str.contains(claim.refuted_by, regex=False)]:
-                raise _Unjudged(FAILS, text.visible(message, 120))
+            messages = some["error_message"]
+            refuting = messages.str.contains(claim.refuted_by, regex=False)
+            for message in messages[refuting]:
+                raise _Undecided(FAILS, text.visible(message, 120))
         if good.empty:
             error = text.visible(some["error"].iloc[0], 60)
-            raise _Unjudged(UNMEASURED, f"every run of {trial.key} failed: {error}")
-        # What is said in words is no time, and flags bar times.
+            raise _Undecided(UNMEASURED, f"every run of {trial.key} failed: {error}")
+        # The flags exclude times, and a value in words is no time.
         flags = [] if claim.predict.word else pairs.barring(some)
-        if claim.measure.startswith("fact_"):  # counted, whatever part was timed
+        if claim.measure.startswith("fact_"):  # counted, not timed
             flags = [flag for flag in flags if flag != "partly_timed"]
         if flags:
-            raise _Unjudged(UNSETTLED, f"{trial.key} is flagged {flags[0]}")
+            raise _Undecided(UNSETTLED, f"{trial.key} is flagged {flags[0]}")
 
 
-def _said(claim: Claim, case: Case, runs: pd.DataFrame) -> Finding:
-    """The verdict on a fact in words: every run must say it."""
+def _compare_words(claim: Claim, case: Case, runs: pd.DataFrame) -> Finding:
+    """Compare a fact in words with the prediction; every run must agree."""
     some = runs[(runs["plain_key"] == case.trial.trials[0].key) & (runs["error"] == "")]
-    said = _column(some, claim).dropna().astype(str)
-    if said.empty:
-        raise _Unjudged(UNMEASURED, f"no run tells {claim.measure}")
-    others = sorted(set(said) - {claim.predict.word})
-    told = intervals.Interval(np.nan, np.nan, np.nan, len(said))
+    words = _column(some, claim).dropna().astype(str)
+    if words.empty:
+        raise _Undecided(UNMEASURED, f"no run has {claim.measure}")
+    others = sorted(set(words) - {claim.predict.word})
+    count = intervals.Interval(np.nan, np.nan, np.nan, len(words))
     if not others:
-        return Finding(HOLDS, "", told)
-    heard = ", ".join(text.visible(other, 60) for other in others)
-    return Finding(FAILS, f"it is: {heard}", told)
+        return Finding(HOLDS, "", count)
+    values = ", ".join(text.visible(other, 60) for other in others)
+    return Finding(FAILS, f"it is: {values}", count)
 
 
 def _interval(claim: Claim, case: Case, runs: pd.DataFrame) -> intervals.Interval:
-    """By short runs, which only chose who raced, where no others tell it."""
+    """Return the interval of a case, by screening runs only if there are no others."""
     try:
-        return _told(claim, case, runs[~runs["short"]])
-    except _Unjudged:
-        return _told(claim, case, runs)
+        return _interval_by(claim, case, runs[~runs["short"]])
+    except _Undecided:
+        return _interval_by(claim, case, runs)
 
 
-def _told(claim: Claim, case: Case, runs: pd.DataFrame) -> intervals.Interval:
+def _interval_by(claim: Claim, case: Case, runs: pd.DataFrame) -> intervals.Interval:
     first = _values(claim, case.trial, runs)
     if case.than is None:
         interval = _alone(claim, case, runs, first)
@@ -173,7 +176,7 @@ def _told(claim: Claim, case: Case, runs: pd.DataFrame) -> intervals.Interval:
             {"trial": first, "than": _values(claim, case.than, runs)}, axis=1
         ).dropna()
         if both.empty:
-            raise _Unjudged(UNMEASURED, "its trials share no round")
+            raise _Undecided(UNMEASURED, "its trials share no round")
         interval = intervals.ratio(both["than"].to_numpy(), both["trial"].to_numpy())
     if claim.counted and np.isnan(interval.low):
         interval = intervals.Interval(*[interval.estimate] * 3, interval.count)
@@ -187,13 +190,13 @@ def _told(claim: Claim, case: Case, runs: pd.DataFrame) -> intervals.Interval:
 def _alone(
     claim: Claim, case: Case, runs: pd.DataFrame, values: pd.Series
 ) -> intervals.Interval:
-    """The interval of a value that is compared with no other trial; a count's range."""
+    """Return the interval of a value that is compared with no other, or its range."""
     if claim.measure == "later_over_first":
         return intervals.geometric(values.to_numpy())
     numbers = values.to_numpy(float)
     mean, count = float(numbers.mean()), len(numbers)
     if claim.error:
-        # Every round counts the same stream again, so more rounds tell no more.
+        # Every round counts the same stream, so more rounds add no information.
         some = runs[runs["plain_key"] == case.trial.trials[0].key]
         error = float(some[claim.error].astype(float).max())
         half = distributions.norm.ppf((1 + intervals.CONFIDENCE) / 2) * error
@@ -208,19 +211,19 @@ def _alone(
 
 
 def _values(claim: Claim, side: Side, runs: pd.DataFrame) -> pd.Series:
-    """The measured value of one side by round.
+    """Return the value of one side by round.
 
-    Which trial is the fastest or slowest is decided over all rounds: by the round, the
-    noise would choose.
+    The fastest or slowest trial is selected over all rounds: within single rounds noise
+    would select it.
     """
-    wanted = [trial.key for trial in side.trials]
-    some = runs[runs["plain_key"].isin(wanted) & (runs["error"] == "")]
+    keys = [trial.key for trial in side.trials]
+    some = runs[runs["plain_key"].isin(keys) & (runs["error"] == "")]
     values = pd.to_numeric(_column(some, claim), errors="coerce")
     matrix = some.assign(value=values).dropna(subset="value")
-    matrix = matrix.pivot_table(index=rounds.ROUND, columns="plain_key", values="value")
-    matrix = matrix.reindex(columns=wanted).dropna()
+    matrix = matrix.pivot_table(index=ROUND, columns="plain_key", values="value")
+    matrix = matrix.reindex(columns=keys).dropna()
     if matrix.empty:
-        raise _Unjudged(UNMEASURED, f"no round has {claim.measure} of {side}")
+        raise _Undecided(UNMEASURED, f"no round has {claim.measure} of {side}")
     if side.how == "sum":
         return matrix.sum(axis=1)
     means = matrix.mean()
@@ -230,12 +233,12 @@ def _values(claim: Claim, side: Side, runs: pd.DataFrame) -> pd.Series:
 def _column(runs: pd.DataFrame, claim: Claim) -> pd.Series:
     name = SECONDS.get(claim.measure, claim.measure)
     if name not in runs:
-        raise _Unjudged(UNMEASURED, f"no run tells {claim.measure}")
+        raise _Undecided(UNMEASURED, f"no run has {claim.measure}")
     return runs[name]
 
 
 def _runs(samples: pd.DataFrame) -> pd.DataFrame:
-    """A row a run with what claims compare; seconds are by the example."""
+    """Return a row for each run with the values that claims compare."""
     runs = stats.runs(samples)
     later = samples[samples["sample"] > 0].groupby("run")["seconds_per_batch"].median()
     first = samples[samples["sample"] == 0].set_index("run")["seconds_per_batch"]
@@ -254,7 +257,7 @@ def _runs(samples: pd.DataFrame) -> pd.DataFrame:
 
 
 def _without(key: str, part: str) -> str:
-    """A key without its data: a claim is about the workload, with whatever data."""
+    """Return a key without its data, since a claim holds for any data."""
     if part == "data=" or part not in key:
         return key
     for spelled in (f",{part}", f"{part},", f"[{part}]"):

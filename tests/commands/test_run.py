@@ -17,7 +17,7 @@ from bench import machine, shell, store
 from bench.commands import report
 from bench.commands import run as sweeping
 from bench.plan import plan, screening
-from bench.race import finals
+from bench.race import race as race_module
 from bench.report import formats
 from bench.run import executors, protocol
 from bench.run.executors import Outcome
@@ -83,7 +83,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> list[list]:
         asked.append(standings)
         return ["prose: a last round was held."]
 
-    monkeypatch.setattr(finals, "hold", hold)
+    monkeypatch.setattr(race_module, "run_last_round", hold)
     return asked
 
 
@@ -213,7 +213,7 @@ def test_losers_have_their_rounds_and_ties_more(
     assert {standing.best, standing.rival} == {first_key, second_key}
     assert told.endswith("prose: a last round was held.\n")
     monkeypatch.setattr(
-        finals, "outcome_lines", lambda standings, folder: ["as it was told"]
+        race_module, "last_round_notes", lambda standings, folder: ["as it was told"]
     )
     swept(race(), tmp_path, Fake())  # nothing is left to run, nor to be held again
     assert len(held) == 1
@@ -254,13 +254,13 @@ def test_what_best_and_next_said_goes_with_new_runs(tmp_path: Path) -> None:
     (tmp_path / store.FILE).touch()
     with pytest.raises(KeyboardInterrupt):
         swept(race(), tmp_path, Fake(most=3))
-    (tmp_path / finals.FILE).touch()
+    (tmp_path / race_module.LAST_ROUND).touch()
     with pytest.raises(KeyboardInterrupt):
         swept(race(), tmp_path, Fake(most=0))
-    assert (tmp_path / finals.FILE).exists()
+    assert (tmp_path / race_module.LAST_ROUND).exists()
     with pytest.raises(KeyboardInterrupt):
         swept(race(), tmp_path, Fake(most=1))
-    assert not (tmp_path / finals.FILE).exists()
+    assert not (tmp_path / race_module.LAST_ROUND).exists()
 
 
 def test_what_is_precise_at_once_ends_with_its_rounds(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from bench import machine
 from bench.commands import run
 from bench.plan import plan, sweeps
-from bench.race import finals
+from bench.race import race
 from bench.run import executors
 from bench.run.executors import Outcome
 from bench.trial import Effort, Measured, Trial
@@ -85,7 +85,9 @@ def test_the_bar_holds_where_times_are_known(
     world, out = World(), tmp_path / "racing.json"
     monkeypatch.setattr(machine, "HEAVY_SHARE", math.inf)
     monkeypatch.setattr(executors, "executor", lambda: world)
-    monkeypatch.setattr(finals, "hold", lambda *given: [])  # nobody takes turns in it
+    monkeypatch.setattr(
+        race, "run_last_round", lambda *given: []
+    )  # nobody takes turns in it
     for module in (bar, run):
         monkeypatch.setattr(module, "time", world)
     out.write_text("{}")
