@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench.errors import UsageError, unknown
-from bench.guard.metrics import DEFAULTS, METRICS, WITHOUT_PHASES, find, named
+from bench.guard.metrics import DEFAULTS, METRICS, WITHOUT_PHASES, expanded, find
 from bench.guard.record import GuardResult
 
 TABLE = "tool.feedrate.guard"
@@ -81,7 +81,7 @@ def load(
         if key not in KEYS:
             raise UsageError(f"{where}: {unknown('key', key, KEYS)}")
     usual = DEFAULTS if live else WITHOUT_PHASES
-    asked = named(metrics or _metrics(table, where) or usual)
+    asked = expanded(metrics or _metrics(table, where) or usual)
     if threshold is not None:
         general = checked(threshold)
     else:
@@ -111,7 +111,7 @@ def _overrides(
         found[key] = {}
         for name, limit in limits.items():
             try:
-                found[key] |= dict.fromkeys(named([name]), parse_share(limit))
+                found[key] |= dict.fromkeys(expanded([name]), parse_share(limit))
             except UsageError as error:
                 raise UsageError(f"{where}: {error}") from error
     return found

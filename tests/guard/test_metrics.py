@@ -29,11 +29,11 @@ def test_a_metric_that_is_not_in_the_table_is_refused() -> None:
     with pytest.raises(UsageError, match="No metric named 'joules'"):
         estimate.head(trio(), "joules")
     with pytest.raises(UsageError, match="No metric named 'joules'"):
-        metrics.named(["phases", "joules"])
+        metrics.expanded(["phases", "joules"])
 
 
 def test_phases_are_a_group_and_those_that_a_pipeline_has() -> None:
-    assert metrics.named(["phases", "fill_seconds"]) == PHASES
+    assert metrics.expanded(["phases", "fill_seconds"]) == PHASES
     limits = dict.fromkeys(METRICS, 0.1)
 
     def phases(**settings) -> list[str]:
