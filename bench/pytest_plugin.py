@@ -72,9 +72,9 @@ def guard_workload(request: pytest.FixtureRequest) -> Callable[..., GuardResult]
         root = request.config.rootpath
         try:
             settings = _settings(root, threshold)
-            wanted = _wanted(root, workload, settings, budget_seconds)
+            guard_request = _guard_request(root, workload, settings, budget_seconds)
             with shell.interrupted_once():
-                result = live.against_ref(root, against_ref, wanted)
+                result = live.against_ref(root, against_ref, guard_request)
             result = settings.noted(result)
         except UsageError as error:
             pytest.fail(str(error), pytrace=False)
@@ -109,7 +109,7 @@ def _settings(root: Path, threshold: float | None) -> Settings:
     return settings.load(project if project.is_file() else None, threshold=threshold)
 
 
-def _wanted(
+def _guard_request(
     root: Path,
     workload: str | Sequence[str],
     settings: Settings,
