@@ -122,9 +122,9 @@ def interval(
 
     - q = sum(w (r - m)^2) / (k - 1) comes from the scatter of the trios. With three
       trios q alone is as often far too small as far too large.
-    - q0 = mean(v c^2) comes from the log-ratios c of the controls, whose mean is known
-      to be 0, with d0 = k degrees of freedom. Here v = 1 / (e_c^2 + 4/3
-      `BETWEEN_PROCESSES`^2), as a ratio of two processes varies 4/3 times as much as a
+    - q0 = mean(v c^2) comes from the log-ratios c of the controls, with d0 = k degrees
+      of freedom, because their mean is known to be 0. Here v = 1 / (e_c^2 + 4/3
+      `BETWEEN_PROCESSES`^2). A ratio of two processes varies 4/3 times as much as a
       ratio of one process to the mean of two.
 
     If q contradicts q0 (F test at 10 %), head varies more than base does, and d0 = 0.

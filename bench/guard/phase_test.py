@@ -2,9 +2,9 @@
 
 A phase happens once a process, so a trio gives one figure of base, control and head.
 The figure is the time in which the process worked, or waited for something else than a
-processor, because plain seconds scatter far more beside other work. Seconds by the
-clock are a second criterion: a head that lost its parallelism works as much as before,
-and takes longer. See results/method/README.md.
+processor. Plain seconds scatter far more beside other work: see
+results/method/README.md. Seconds by the clock are a second criterion, because a head
+that lost its parallelism works as much as before, and takes longer.
 """
 
 from __future__ import annotations

@@ -248,7 +248,7 @@ def test_each_side_runs_its_own_tree_wherever_the_guard_is_started(
         check=True,
     )
     assert done.stdout == f"{tmp_path / 'base' / 'bench' / 'machine.py'}\n"
-    subprocess.run(  # what a user's file imports from beside it is still found
+    subprocess.run(  # a user's file still imports its neighbours
         [sys.executable, "-c", "import theirs"],
         env=environment(Home()),
         check=True,
