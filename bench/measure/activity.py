@@ -79,7 +79,7 @@ def shares(
         latency), each from 0 to 1. Nothing where layers run in the model, where a
         window has too many events to read, or where another profile is being made.
     """
-    if p.placement == "model" or batches > MOST_BATCHES:
+    if p.place.in_model or batches > MOST_BATCHES:
         return {}
     if not _has_any_kind(dataset):  # then no profile is needed, which takes a second
         return {f"{kind}_share": 0.0 for kind in KINDS}

@@ -134,7 +134,7 @@ class Assembly:
     def meets_examples(self) -> bool:
         """Whether the layers meet bare examples; the output's rank may be asked for."""
         p = self.pipeline
-        return p.placement == "dataset" and p.order == "map_batch"
+        return p.place.maps_layers and p.order == "map_batch"
 
     def alone(self, batch: tf.Tensor) -> tf.Tensor:
         """What the layers make of a batch by themselves."""
@@ -165,15 +165,15 @@ class Assembly:
         """
         p = self.pipeline
         examples = CHECKED_EXAMPLES
-        if p.placement == "offline":
+        if p.place.stores_outputs:
             # As raw batches come: the next epoch fills up what the last one left.
             timed = self.stored.repeat().batch(p.batch_size, drop_remainder=True)
-        if p.placement == "offline" or (timed is not None and self._keeps_step()):
+        if p.place.stores_outputs or (timed is not None and self._keeps_step()):
             raw = self.raw_batches(examples)  # as many, if layers change the rows
             return list(
                 zip(raw, (made[0] for made in timed.take(len(raw))), strict=True)
             )
-        if p.placement == "model":
+        if p.place.in_model:
             call = (
                 tf.function(self.call, jit_compile=True) if self.jit() else self.alone
             )
@@ -195,9 +195,9 @@ class Assembly:
             self.kept.append(scratch / "cache")
             self.kept[-1].mkdir()
             path = str(self.kept[-1] / "cache")
-        if p.placement == "offline":
+        if p.place.stores_outputs:
             return self._build(p, self.stored, _identity, False, path, repeat)
-        layers = _identity if p.placement == "model" else self._on_any
+        layers = _identity if p.place.in_model else self._on_any
         return self._build(p, self._source(p), layers, None, path, repeat)
 
     def consumer(self, dataset: tf.data.Dataset, name: str) -> consumers.Consumer:
@@ -207,7 +207,7 @@ class Assembly:
             if name == "model":
                 dataset = dataset.take(1).cache().repeat()
             return consumers.train(dataset, self.model(first), first, self.device)
-        if self.pipeline.placement == "model":
+        if self.pipeline.place.in_model:
             return consumers.drain_model(
                 dataset, self.call, jit=self.jit(), device=self.device
             )
@@ -218,7 +218,7 @@ class Assembly:
         class_labels.demand(batch)
         with tf.device(self.device):
             features = keras.Input(batch[0].shape[1:], dtype=batch[0].dtype.name)
-            in_model = self.pipeline.placement == "model"
+            in_model = self.pipeline.place.in_model
             inside = apply_layers(self.layers, features) if in_model else features
             model = keras.Model(features, self.module.model(inside))
             constants = self.entry.constants
@@ -253,7 +253,7 @@ class Assembly:
         )
         p = replace(p, resample="none", interleave_parallel_calls=0)
         source = self._source(p).take(records).cache().repeat(2)
-        layers = self._on_any if p.placement == "dataset" else _identity
+        layers = self._on_any if p.place.maps_layers else _identity
         return self._build(p, source, layers, None, "", False, drop=False)
 
     def applied(self, examples: tf.Tensor) -> tf.Tensor:
@@ -306,7 +306,7 @@ class Assembly:
         """Whether the first batches are those of the first examples, at no cost."""
         p = self.pipeline
         first = replace(self._bare(p), prefetch=p.prefetch, resample="none")
-        return p.placement == "dataset" and p.deterministic and first == p
+        return p.place.maps_layers and p.deterministic and first == p
 
     def _bare(self, p: Pipeline) -> Pipeline:
         """Without what only moves or keeps batches: the gate wants the first ones."""
@@ -356,7 +356,7 @@ class Assembly:
 
 def resamples_decoded(p: Pipeline, entry: Entry) -> bool:
     """Whether records are decoded before their classes are resampled."""
-    return entry.decodes and (p.cache == "decoded" or p.placement == "offline")
+    return entry.decodes and (p.cache == "decoded" or p.place.stores_outputs)
 
 
 def _identity(features: tf.Tensor) -> tf.Tensor:

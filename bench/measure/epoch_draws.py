@@ -28,8 +28,8 @@ def facts(work: Assembly, *, begins_again: bool = False) -> dict[str, str]:
             them, and without `decode`, the function tries no epoch.
     """
     p, entry = work.pipeline, work.entry
-    mapped = p.placement == "dataset" and not entry.deterministic
-    if p.placement == "offline" or p.cache == "mapped":
+    mapped = p.place.maps_layers and not entry.deterministic
+    if p.place.stores_outputs or p.cache == "mapped":
         return {}
     if not mapped and not entry.decodes:
         return {}

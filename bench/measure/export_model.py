@@ -68,7 +68,7 @@ def end_to_end(work: Assembly, model: keras.Model) -> keras.Model:
 def save(work: Assembly, model: keras.Model, folder: Path) -> Exported:
     """Write the SavedModel and the Keras file, and the layers that a client applies."""
     folder.mkdir()
-    in_front = work.pipeline.placement == "model"
+    in_front = work.pipeline.place.in_model
     shipped = end_to_end(work, model) if in_front else model
     shipped.export(folder / "saved_model", verbose=False)
     keras_file = _saved(shipped, folder / "model.keras")

@@ -106,7 +106,7 @@ def draws(
     """
     p, example = work.pipeline, batch[0]
     found: dict[str, float | str] = {}
-    if p.placement == "dataset":
+    if p.place.maps_layers:
         drawn = repeated(_made_anew(work), example)
         others = (
             repeated(_made_anew(work), example)

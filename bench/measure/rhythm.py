@@ -122,7 +122,7 @@ def rhythm(
         epoch, buffer = 2 * rare / size, 0.0
         recurs = f"resample={p.resample} searches the rare class"
         search = 2 / size if scattered else 0.0
-    reads = files and p.cache == "none" and p.placement != "offline"
+    reads = files and p.cache == "none" and not p.place.stores_outputs
     return Rhythm(
         epoch=epoch,
         together=together(p),
@@ -149,7 +149,7 @@ def scattered(positions: Sequence[int], count: int) -> bool:
 def together(p: Pipeline) -> int:
     """Batches that may arrive at once: of all parallel calls, or of all open files."""
     calls = _number(p.map_parallel_calls, p.cpus or len(PROCESSORS))
-    batch_by_batch = p.order == "batch_map" and p.placement == "dataset"
+    batch_by_batch = p.order == "batch_map" and p.place.maps_layers
     in_maps = calls if batch_by_batch else -(-calls // p.batch_size)
     records = p.interleave_cycle_length * p.interleave_block_length
     of_files = -(-records // p.batch_size) if p.interleave_cycle_length > 1 else 1

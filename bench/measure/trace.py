@@ -72,7 +72,7 @@ class Traced(Assembly):
 
 def traceable(p: Pipeline) -> bool:
     """Whether every step reads and maps: nothing is kept, resampled or done before."""
-    return p.cache == "none" and p.resample == "none" and p.placement == "dataset"
+    return p.cache == "none" and p.resample == "none" and p.place.maps_layers
 
 
 def spans(work: Assembly, scratch: Path, steps: int) -> list[Span]:
