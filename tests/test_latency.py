@@ -16,7 +16,7 @@ import shelf
 import tensorflow as tf
 
 from bench.catalog import ROOT
-from bench.measure.layers import alone, to_numpy
+from bench.measure.layers import graph_function, to_numpy
 
 pytestmark = pytest.mark.alone
 pytest_plugins = "pytester"
@@ -35,7 +35,7 @@ def test_latency(entry, benchmark):
         pytest.skip(NOT_ASKED)
     benchmark.group = f"a warm call on {shelf.COUNT} examples"
     batch = tf.constant(shelf.features(entry.path.stem))
-    called = alone(shelf.layers(entry))
+    called = graph_function(shelf.layers(entry))
     for _ in range(3):  # traces, and fills what is filled once
         output = to_numpy(called(batch))
     shelf.module(entry.path.stem).check(

@@ -11,17 +11,17 @@ def test_what_cannot_be_a_batch_of_one_needs_no_trace_to_tell() -> None:
     """A flipped image has 16 rows and not 1: its layers are traced in the map only."""
     one = work("random_flip", image_size=16)
     assert one.witness()[0][1].shape == (32, 16, 16, 3)
-    assert one.reference.experimental_get_tracing_count() == 0
+    assert one.layers_function.experimental_get_tracing_count() == 0
 
 
 def test_a_batch_of_one_made_of_a_bare_example_is_an_example_again() -> None:
     """Normalization makes one of each; then the rank is traced, once."""
     one = work("normalization")
-    outputs = check.joined([made for _, made in one.witness()])
-    assert one.reference.experimental_get_tracing_count() == 1
+    outputs = check.concatenate([made for _, made in one.witness()])
+    assert one.layers_function.experimental_get_tracing_count() == 1
     other = work("normalization", order="batch_map")
     np.testing.assert_array_equal(
-        outputs, check.joined([made for _, made in other.witness()])
+        outputs, check.concatenate([made for _, made in other.witness()])
     )
     assert one.rank == outputs.ndim - 1
 

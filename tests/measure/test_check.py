@@ -155,9 +155,9 @@ def test_a_step_that_is_missing_is_refused(step, monkeypatch):
 def test_batches_of_unlike_shapes_are_refused_with_the_cure():
     """As TextVectorization makes them, each as wide as its longest text."""
     with pytest.raises(AssertionError) as caught:
-        check.joined([tf.zeros([2, 3]), tf.zeros([2, 5]), tf.zeros([2, 3])])
+        check.concatenate([tf.zeros([2, 3]), tf.zeros([2, 5]), tf.zeros([2, 3])])
     assert str(caught.value) == (
         "examples have the shape (3,) in one batch and (5,) in another: let the layers "
         "give a fixed one, as TextVectorization does with output_sequence_length"
     )
-    assert check.joined([tf.zeros([2, 3]), tf.zeros([1, 3])]).shape == (3, 3)
+    assert check.concatenate([tf.zeros([2, 3]), tf.zeros([1, 3])]).shape == (3, 3)

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from bench.measure import draws
-from bench.measure.layers import alone, to_numpy
+from bench.measure.layers import graph_function, to_numpy
 
 COPIES = 8
 
@@ -22,7 +22,7 @@ def image() -> tf.Tensor:
 
 def levels(layer: keras.Layer) -> list[str]:
     copies = tf.repeat(image()[None], COPIES, axis=0)
-    call = alone([layer])
+    call = graph_function([layer])
     return draws.levels([to_numpy(call(copies)) for _ in range(COPIES)])
 
 
@@ -46,20 +46,20 @@ def test_what_a_batch_shares_is_seen(layer: keras.Layer, expected: list[str]) ->
 def test_outputs_of_calls_are_grouped_by_value_by_distance_or_by_strength() -> None:
     rng = np.random.default_rng(0)
     alone_each = rng.normal(size=(8, 8, 30))
-    assert not draws.grouped(alone_each)
-    assert draws.grouped(alone_each + 2 * rng.normal(size=(8, 1, 30)))
-    assert draws.grouped(alone_each * np.exp(rng.normal(size=(8, 1, 1))))
+    assert not draws.is_grouped(alone_each)
+    assert draws.is_grouped(alone_each + 2 * rng.normal(size=(8, 1, 30)))
+    assert draws.is_grouped(alone_each * np.exp(rng.normal(size=(8, 1, 1))))
     words = np.array(["a", "b"])[rng.integers(0, 2, (8, 8, 1))]
-    assert not draws.grouped(words)
+    assert not draws.is_grouped(words)
     words[::2, :, 0] = "c"
-    assert draws.grouped(words)
+    assert draws.is_grouped(words)
 
 
 def test_few_layers_that_share_nothing_seem_to() -> None:
     """Of coin flips, at any chance of heads."""
     rng = np.random.default_rng(1)
     flips = [rng.random((8, 8, 1)) < share for share in (0.1, 0.3, 0.5) * 20]
-    assert sum(draws.grouped(one.astype(float), 500) for one in flips) <= 2
+    assert sum(draws.is_grouped(one.astype(float), 500) for one in flips) <= 2
 
 
 def test_what_is_drawn_while_tracing_is_frozen() -> None:
@@ -71,8 +71,8 @@ def test_what_is_drawn_while_tracing_is_frozen() -> None:
         lambda x: x + own.normal(),
     ]
     for choose in choices:
-        found = draws.traced([keras.layers.Lambda(choose)], image())
-        assert found == draws.Traced(frozen=True, begins_again=False)
+        found = draws.compare_traces([keras.layers.Lambda(choose)], image())
+        assert found == draws.TraceComparison(frozen=True, begins_again=False)
 
 
 @pytest.mark.parametrize(
@@ -94,13 +94,15 @@ def test_what_is_drawn_in_the_graph_is_not_frozen(call, begins_again: bool) -> N
         tf.debugging.assert_greater(tf.reduce_max(x), -1.0, message=x.name)
         return call(x)
 
-    found = draws.traced([keras.layers.Lambda(checked)], image())
-    assert found == draws.Traced(frozen=False, begins_again=begins_again)
+    found = draws.compare_traces([keras.layers.Lambda(checked)], image())
+    assert found == draws.TraceComparison(frozen=False, begins_again=begins_again)
 
 
 def test_tracing_leaves_the_generators_as_they_were() -> None:
     random.seed(5)
     np.random.seed(5)
     expected = random.Random(5).random(), np.random.RandomState(5).uniform()
-    assert draws.traced([keras.layers.AugMix(seed=1)], image()).frozen  # its chain
+    assert draws.compare_traces(
+        [keras.layers.AugMix(seed=1)], image()
+    ).frozen  # its chain
     assert (random.random(), np.random.uniform()) == expected

@@ -145,7 +145,7 @@ def test_random_layers_are_off_in_the_exported_model(tmp_path):
     """Twice the same prediction, that of images which were only rescaled."""
     one = work("cifar_augmentation", placement="model", batch_size=8)
     model = export_model.trained(one, tmp_path)
-    whole = export_model.end_to_end(one, model)
+    whole = export_model.inference_model(one, model)
     (batch,) = one.raw_batches(8)
     expected = model(tf.cast(batch, tf.float32) / 255, training=False)
     for _ in range(2):
@@ -162,8 +162,8 @@ def test_a_wrong_export_is_refused_before_the_clock(tmp_path, monkeypatch):
         raw, prepared = export_model._front(of)
         return keras.Model(raw, 0.5 * model(prepared, training=False))
 
-    monkeypatch.setattr(export_model, "end_to_end", shifted)
-    monkeypatch.setattr(serving, "Fresh", lambda *_: nullcontext())
+    monkeypatch.setattr(export_model, "inference_model", shifted)
+    monkeypatch.setattr(serving, "CleanInterpreter", lambda *_: nullcontext())
     monkeypatch.setattr(export_model, "fresh_facts", lambda *_: {})
     found = {"facts": {}, "flags": []}
     with pytest.raises(AssertionError, match="the loaded model differs from the"):
@@ -250,8 +250,8 @@ def test_the_clean_process_ends_with_its_asker(tmp_path):
     """Asked by a process that is killed, it is gone soon after."""
     script = (
         "import sys, time; from pathlib import Path\n"
-        "from bench.measure.clean_interpreter import Fresh\n"
-        f"made = Fresh(Path({str(tmp_path)!r}), '/CPU:0')\n"
+        "from bench.measure.clean_interpreter import CleanInterpreter\n"
+        f"made = CleanInterpreter(Path({str(tmp_path)!r}), '/CPU:0')\n"
         "print(made._processes[0].pid, flush=True); time.sleep(600)"
     )
     asker = subprocess.Popen(

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from bench.errors import UsageError
-from bench.measure.layers import alone, as_layers, same, supports_jit
+from bench.measure.layers import arrays_equal, as_layers, graph_function, supports_jit
 
 MAY = (
     ". It may return a keras.Layer (keras.Sequential, keras.Model and "
@@ -46,7 +46,7 @@ def scaled(factor: float, features: tf.Tensor) -> tf.Tensor:
 def test_a_layer_a_function_or_a_list_is_taken(built: object) -> None:
     layers = as_layers(built)
     batch = np.arange(6, dtype=np.float32).reshape(2, 3)
-    np.testing.assert_allclose(alone(layers)(tf.constant(batch)), 2 * batch)
+    np.testing.assert_allclose(graph_function(layers)(tf.constant(batch)), 2 * batch)
     assert supports_jit(layers) in (True, False)
 
 
@@ -69,6 +69,6 @@ def test_anything_else_is_refused_with_what_may_be(built: object, given: str) ->
 def test_nan_repeats_itself() -> None:
     """Or a layer that makes it would pass for random."""
     values = np.array([1.0, np.nan])
-    assert same(values, values.copy())
-    assert not same(values, np.array([1.0, 2.0]))
-    assert same(np.array([b"a"], object), np.array([b"a"], object))
+    assert arrays_equal(values, values.copy())
+    assert not arrays_equal(values, np.array([1.0, 2.0]))
+    assert arrays_equal(np.array([b"a"], object), np.array([b"a"], object))

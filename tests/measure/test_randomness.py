@@ -93,7 +93,7 @@ def test_what_two_builds_do_not_repeat_is_not_reproducible(monkeypatch):
     """The second pipeline goes on where the first ended, as threads in a race would."""
     one = work("random_flip")
     monkeypatch.setattr(one.module, "build", lambda features: Counting())
-    found = randomness.draws(one, tf.zeros([2, 16, 16, 3], tf.uint8))
+    found = randomness.draw_facts(one, tf.zeros([2, 16, 16, 3], tf.uint8))
     assert found["reproducible"] == "no"
     assert found["distinct_draws"] == 64
 
@@ -108,9 +108,9 @@ def test_the_pipelines_own_parallelism_is_what_is_repeated(monkeypatch):
 
     monkeypatch.setattr(randomness, "build", build)
     one = work("random_flip", map_parallel_calls=2, prefetch=2, cache="raw")
-    found = randomness.draws(one, images())
+    found = randomness.draw_facts(one, images())
     assert found["reproducible"] == "yes"
-    assert seen == [Pipeline(batch_size=2, map_parallel_calls=2)] * randomness.TRIES
+    assert seen == [Pipeline(batch_size=2, map_parallel_calls=2)] * randomness.RUNS
 
 
 def images() -> tf.Tensor:
@@ -192,8 +192,8 @@ def test_layers_that_repeat_themselves_are_refused_as_random():
     with pytest.raises(UsageError) as caught:
         randomness.demand([once], given)
     assert str(caught.value) == (
-        "DETERMINISTIC = False, but 12 calls with one batch gave the same: what is "
-        "random is drawn while the layers are traced, and never again. Draw by "
-        "keras.random or tf.random, not by Python's or NumPy's random."
+        "DETERMINISTIC = False, but 12 calls with one batch gave the same: the layers "
+        "draw only while they are traced. Draw by keras.random or tf.random, not by "
+        "Python's or NumPy's random."
     )
     randomness.demand([keras.layers.Reshape([7])], given)

@@ -4,7 +4,7 @@ import pytest
 from shelf import work
 
 from bench.measure import trace
-from bench.measure.trace import merged
+from bench.measure.trace import merge
 from bench.pipeline import Pipeline
 
 pytestmark = pytest.mark.alone
@@ -82,7 +82,7 @@ def test_neighbours_of_one_name_are_one_but_steps_stay_apart():
         ("train", 0.0, 1.0),
         ("train", 1.0, 2.0),
     ]
-    assert sorted(merged(found, 0.01)) == [
+    assert sorted(merge(found, 0.01)) == [
         ("map", 0.0, 1.1),
         ("map", 2.0, 2.5),
         ("read", 1.1, 2.0),
@@ -93,4 +93,4 @@ def test_neighbours_of_one_name_are_one_but_steps_stay_apart():
 
 def test_one_within_another_does_not_shorten_it():
     found = [("map", 0.0, 5.0), ("map", 1.0, 2.0), ("map", 4.0, 6.0)]
-    assert merged(found, 0.0) == [("map", 0.0, 6.0)]
+    assert merge(found, 0.0) == [("map", 0.0, 6.0)]
