@@ -34,8 +34,8 @@ class Rhythm:
         files: Batches in one file; 0 where the examples are arrays.
         recurs: The cost that comes once an epoch besides the data, in words; may be
             empty.
-        search: Batches for which resampling finds one rare example, where the rare
-            examples are scattered over the data; else 0.
+        search: Batches per search for one rare example, where resampling searches the
+            rare class and its examples are scattered over the data; else 0.
     """
 
     epoch: float

@@ -47,11 +47,11 @@ def reason(message: str) -> str:
     missing = re.findall(r"No registered '(\w+)' OpKernel for XLA", message)
     if missing:
         return f"XLA has no {', '.join(dict.fromkeys(missing))} on this device"
-    first = message.strip().partition("\n")[0] or "no reason given"
+    first = message.strip().partition("\n")[0] or "no reason"
     shape = re.match(r"(Input \d+) to node `\S+` with op (\w+) must be a comp", first)
     if shape:
         return f"{shape[1]} of {shape[2]} changes from call to call, and XLA fixes it"
-    return f"XLA says: {first[:LONGEST]}"
+    return f"XLA reports: {first[:LONGEST]}"
 
 
 def _declared(layers: Sequence[keras.Layer]) -> list[str]:

@@ -41,5 +41,5 @@ def test_other_refusals_are_shortened_to_their_first_line() -> None:
     assert xla.reason(changing) == (
         "Input 1 of Range changes from call to call, and XLA fixes it"
     )
-    assert xla.reason("Something new.\nmore") == "XLA says: Something new."
-    assert xla.reason("") == "XLA says: no reason given"
+    assert xla.reason("Something new.\nmore") == "XLA reports: Something new."
+    assert xla.reason("") == "XLA reports: no reason"
