@@ -133,10 +133,9 @@ def seconds_by_kind(
         if event.name.startswith(ITERATOR):
             opened.append(event)
             last = event.name.rpartition("::")[2]
-            for kind in (
-                k for k, begins in ITERATORS.items() if last.startswith(begins)
-            ):
-                seconds[kind] += (event.end - event.start) / 1e12
+            for kind, begins in ITERATORS.items():
+                if last.startswith(begins):
+                    seconds[kind] += (event.end - event.start) / 1e12
         elif event.name.startswith(CALL):
             # A parallel map calls after its input's iterator has returned.
             caller = opened[-1].name if opened else closed.rpartition("::")[0]

@@ -72,8 +72,8 @@ def demand(layers: Sequence[keras.Layer], features: np.ndarray) -> None:
     Raises:
         UsageError: All calls with one batch give the same output.
     """
-    batch = tf.constant(features[:COPIES])
     try:
+        batch = tf.constant(features[:COPIES])
         same = repeats(graph_function(layers), batch)
     except Exception:  # they may take only bare examples; the check reports real errors
         return
