@@ -89,9 +89,7 @@ def shares(
     with tempfile.TemporaryDirectory(prefix="profile-") as folder:
         try:
             tf.profiler.experimental.start(folder, level)
-        except (
-            tf.errors.AlreadyExistsError
-        ):  # the user's own file has started a profile
+        except tf.errors.AlreadyExistsError:  # of the user's own file
             return {}
         try:
             begun, spent, pulled = time.perf_counter(), 0.0, 0
@@ -167,9 +165,8 @@ def operations(dataset: tf.data.Dataset) -> dict[NodePath, set[str]]:
     by_path: dict[NodePath, set[str]] = {}
     (root,) = (node for node in graph.node if node.op == "_Retval")
     waiting = [("", {node.name: node for node in graph.node}, root, ())]
-    seen: set[tuple[str, str, NodePath]] = (
-        set()
-    )  # a node may be an input of many others
+    # A node may be an input of many others.
+    seen: set[tuple[str, str, NodePath]] = set()
     while waiting:
         scope, nodes, node, path = waiting.pop()
         if (scope, node.name, path) in seen:
@@ -178,16 +175,15 @@ def operations(dataset: tf.data.Dataset) -> dict[NodePath, set[str]]:
         below = (*path, *_path(node.op)) if node.op.find("Dataset") > 0 else path
         called = [library[name] for name in _called(node)]
         if called and below != path:
-            by_path[below] = by_path.get(below, set()) | _all_operations(
-                called, library
-            )
+            names = _all_operations(called, library)
+            by_path[below] = by_path.get(below, set()) | names
             for function in called:
                 own = {inner.name: inner for inner in function.node_def}
                 ends = (_name(end) for end in function.ret.values())
                 name = function.signature.name
                 waiting += [(name, own, own[end], below) for end in ends if end in own]
-        names = (_name(reference) for reference in node.input)
-        inputs = (nodes[name] for name in names if name in nodes)
+        sources = (_name(reference) for reference in node.input)
+        inputs = (nodes[name] for name in sources if name in nodes)
         waiting += [(scope, nodes, each, below) for each in inputs]
     return by_path
 
