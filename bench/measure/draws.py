@@ -197,9 +197,7 @@ def _node(node: Message, bodies: dict[str, Sequence[Message]]) -> Node:
         for name in sorted(node.attr)
         if name not in NAMES
         and not name.startswith("_")
-        and not (
-            text and name == "value"
-        )  # the text of an assertion, which has names of tensors
+        and not (text and name == "value")  # of assertions, with tensors' names
     )
 
 

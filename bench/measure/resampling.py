@@ -181,9 +181,8 @@ def _rejection(
         initial_dist=initial,
         seed=7,
     )
-    return resampled.map(
-        lambda _, example: example
-    )  # the resampling adds the class in front
+    # The resampling adds the class in front of each example.
+    return resampled.map(lambda _, example: example)
 
 
 def _mixed(*streams: tf.data.Dataset) -> tf.data.Dataset:
