@@ -19,6 +19,68 @@ Calls = int | Literal["autotune"]
 PREPARED = 16  # batches; more than AUTOTUNE was seen to buffer for a drain
 
 
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """A placement is the part of a pipeline in which the layers run.
+
+    Attributes:
+        where: The place in words, for the description of the axis.
+        maps_layers: Whether the timed dataset maps the layers. Only then do `order` and
+            `cache=mapped` have a meaning.
+        in_model: Whether the layers are part of the model. Then `jit` and `device`
+            concern them, and a drain also calls them.
+        stores_outputs: Whether the layers run once before timing and the timed dataset
+            reads their stored outputs. Then that dataset opens no source file, decodes
+            nothing, and cannot serve a raw request.
+        server: The part of a served model that applies the layers, `client` or
+            `model`; empty where nothing can be served.
+        columns: The report's headings by name, for the table of layers.
+    """
+
+    where: str
+    maps_layers: bool
+    in_model: bool
+    stores_outputs: bool
+    server: str
+    columns: Mapping[str, str]
+
+
+PLACEMENTS = {
+    "dataset": Placement(
+        where="in tf.data's map",
+        maps_layers=True,
+        in_model=False,
+        stores_outputs=False,
+        server="client",
+        columns={
+            "map_batch": "dataset, map then batch",
+            "batch_map": "dataset, batch then map",
+        },
+    ),
+    "model": Placement(
+        where="in the model",
+        maps_layers=False,
+        in_model=True,
+        stores_outputs=False,
+        server="model",
+        columns={"model": "model", "model_xla": "model with XLA"},
+    ),
+    "offline": Placement(
+        where="once before",
+        maps_layers=False,
+        in_model=False,
+        stores_outputs=True,
+        server="",
+        columns={"offline": "offline"},
+    ),
+}
+
+
+def _places() -> str:
+    *first, last = (placement.where for placement in PLACEMENTS.values())
+    return f"where the layers run: {', '.join(first)}, or {last}"
+
+
 def _axis(default: object, doc: str) -> Field:
     return field(default=default, metadata={"doc": doc})
 
@@ -31,10 +93,7 @@ class Pipeline:
     off, so that the graph that runs is the graph that was asked for.
     """
 
-    placement: Literal["dataset", "model", "offline"] = _axis(
-        "dataset",
-        "where the layers run: in tf.data's map, in the model, or once before",
-    )
+    placement: Literal[*PLACEMENTS] = _axis("dataset", _places())
     device: Literal["auto", "cpu", "gpu"] = _axis(
         "auto", "where the model runs; auto is the GPU where TensorFlow sees one"
     )
@@ -77,6 +136,11 @@ class Pipeline:
     jit: Literal["off", "on", "auto"] = _axis("off", "XLA for the model")
     op_determinism: bool = _axis(False, "tf.config.experimental.enable_op_determinism")
     image_size: int = _axis(0, "edge of made images in pixels; 0 is the entry's own")
+
+    @property
+    def place(self) -> Placement:
+        """The properties of the placement."""
+        return PLACEMENTS[self.placement]
 
 
 AXES: dict[str, Field] = {axis.name: axis for axis in fields(Pipeline)}
@@ -179,7 +243,7 @@ def steps(p: Pipeline, *, decodes: bool = True, repeat: bool = True) -> list[Ste
     decode = [Step("decode", _parallel(p.map_parallel_calls))] if decodes else []
     layers = [Step("layers", _parallel(p.map_parallel_calls))]
     both = [Step("decode_and_layers", layers[0].setting)] if decodes else layers
-    layers = layers if p.placement == "dataset" else []
+    layers = layers if p.place.maps_layers else []
     cache = [Step("cache", p.cache_storage)]
     batch = [Step("batch", str(p.batch_size))]
     endless = [Step("repeat")] if repeat else []
@@ -198,7 +262,7 @@ def steps(p: Pipeline, *, decodes: bool = True, repeat: bool = True) -> list[Ste
         order += [*both, *cache, *drawn, *batch]
     elif p.cache == "mapped":
         order += [*decode, *batch, *layers, *cache, *endless]
-    elif p.placement == "dataset" and p.order == "map_batch":
+    elif p.place.maps_layers and p.order == "map_batch":
         order += [*drawn, *both, *batch]
     else:
         order += [*drawn, *decode, *batch, *layers]
@@ -227,7 +291,7 @@ def prepared(p: Pipeline) -> int:
     if p.rewrites == "default" or "autotune" in calls:
         return PREPARED
     in_maps = p.map_parallel_calls
-    if p.order == "map_batch" or p.placement != "dataset":
+    if p.order == "map_batch" or not p.place.maps_layers:
         in_maps = -(-in_maps // p.batch_size)
     return p.prefetch + in_maps + (1 if p.interleave_parallel_calls else 0)
 

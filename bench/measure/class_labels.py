@@ -1,22 +1,22 @@
-"""Labels that a model can be trained on; others are refused with what to do."""
+"""This module refuses labels on which no model can be trained, with a remedy."""
 
 import tensorflow as tf
 
 from bench.errors import UsageError
 from bench.measure.layers import to_numpy
 
-SHOWN = 3
+SHOWN = 3  # texts that a message quotes
 
 
 def demand(batch: tuple) -> None:
     """Refuse a batch without labels, or with labels of text.
 
     Args:
-        batch: (features,) or (features, labels), as the pipeline makes it; labels may
-            be any nest of tensors.
+        batch: (features,) or (features, labels) from the pipeline; the labels may be
+            any nest of tensors.
 
     Raises:
-        UsageError: No loss can take the labels, with what to do.
+        UsageError: No loss can take the labels; the message has a remedy.
     """
     if len(batch) < 2:
         raise UsageError(

@@ -1,7 +1,7 @@
-"""Whether the augmentation draws the same in every epoch of a dataset.
+"""This module finds augmentation that draws the same in every epoch of a dataset.
 
-Operations of `tf.random` that have a seed begin again with each iterator, and an epoch
-has an iterator of its own (tensorflow #35682). Keras's seed generators go on.
+Seeded operations of `tf.random` restart with each iterator, and every epoch has its own
+iterator (tensorflow #35682). Keras's seed generators continue.
 """
 
 from collections.abc import Iterator
@@ -15,65 +15,67 @@ from bench.measure.assembly import Assembly
 EPOCHS = 3
 RECORDS = 8
 SEED = 1
-EVERY = "yes, and every epoch repeats"
+REPRODUCIBLE = "yes, and every epoch repeats"
 
 
-def facts(work: Assembly, *, begins_again: bool = False) -> dict[str, str]:
-    """`epochs_repeat`: `yes`, `no`, or `once seeded`: with a global seed they do.
+def facts(assembly: Assembly, *, begins_again: bool = False) -> dict[str, str]:
+    """Return the fact `epochs_repeat`: `yes`, `no`, or `once seeded`.
+
+    `once seeded` means that epochs repeat as soon as a global seed is set. There is no
+    fact where the layers draw outside the dataset or where the draws are stored.
 
     Args:
-        work: The trial's workload. A workload that draws outside the dataset, or that
-            stores what it drew, has no such fact.
-        begins_again: Whether the layers have operations that may begin again. Without
-            them, and without `decode`, the function tries no epoch.
+        assembly: The trial's assembly.
+        begins_again: Whether the layers have operations that may restart. Without such
+            operations, and without `decode`, the function runs no epoch.
     """
-    p, entry = work.pipeline, work.entry
-    mapped = p.placement == "dataset" and not entry.deterministic
-    if p.placement == "offline" or p.cache == "mapped":
+    p, entry = assembly.pipeline, assembly.entry
+    mapped = p.place.maps_layers and not entry.deterministic
+    if p.place.stores_outputs or p.cache == "mapped":
         return {}
     if not mapped and not entry.decodes:
         return {}
-    verdict = _verdict(work) if begins_again or entry.decodes else "no"
-    return {"epochs_repeat": verdict} if mapped or verdict != "no" else {}
+    answer = _answer(assembly) if begins_again or entry.decodes else "no"
+    return {"epochs_repeat": answer} if mapped or answer != "no" else {}
 
 
-def _verdict(work: Assembly) -> str:
-    if _repeat(work):
+def _answer(assembly: Assembly) -> str:
+    if _epochs_repeat(assembly):
         return "yes"
     if tf.compat.v1.random.get_seed(None)[0] is None:
         with _global_seed(SEED):
-            if _repeat(work):
+            if _epochs_repeat(assembly):
                 return "once seeded"
     return "no"
 
 
-def _repeat(work: Assembly) -> bool:
-    """Whether all epochs are the same, though within an epoch the draws change.
+def _epochs_repeat(assembly: Assembly) -> bool:
+    """Whether all epochs are equal although the draws change within an epoch.
 
     An epoch has the first records twice, so its halves show whether anything is drawn.
     """
-    dataset = work.twice(RECORDS)
+    dataset = assembly.repeated_dataset(RECORDS)
     first, *others = ([*_values(dataset)] for _ in range(EPOCHS))
     half = len(first) // 2
-    return not _same(first[:half], first[half:]) and all(
-        _same(first, other) for other in others
+    return not _equal(first[:half], first[half:]) and all(
+        _equal(first, other) for other in others
     )
 
 
 def _values(dataset: tf.data.Dataset) -> Iterator[np.ndarray]:
-    """Every tensor of the features, batch by batch."""
+    """Yield every tensor of the features, batch by batch."""
     for features, *_ in dataset:
         for part in tf.nest.flatten(features, expand_composites=True):
             yield part.numpy()
 
 
-def _same(values: list[np.ndarray], others: list[np.ndarray]) -> bool:
+def _equal(values: list[np.ndarray], others: list[np.ndarray]) -> bool:
     return len(values) == len(others) and all(map(np.array_equal, values, others))
 
 
 @contextmanager
 def _global_seed(seed: int) -> Iterator[None]:
-    """TensorFlow's global seed, which was unset before and is so again afterwards."""
+    """Set TensorFlow's global seed, which was unset, and unset it afterwards."""
     tf.random.set_seed(seed)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Facts that are the same in every run of a trial, and the flags that they raise."""
+"""This module collects facts that are the same in every run, and their flags."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,11 +9,12 @@ import tensorflow as tf
 from bench.measure import check, marked_images, randomness, xla
 from bench.measure.assembly import Assembly
 from bench.measure.draws import generators_restored
-from bench.measure.layers import alone
+from bench.measure.layers import graph_function
 
 Facts = dict[str, float | str]
 Pairs = Sequence[tuple[tf.Tensor, tf.Tensor]]
-# A flag, and the facts that raise it: part of the fact's text, or any value at all.
+# Flag -> (fact, text): the flag is raised if the fact contains the text, which may be
+# empty.
 RAISED = {
     "frozen_trace": ("draws", "per trace"),
     "draws_shared": ("draws", "per batch"),
@@ -24,65 +25,65 @@ RAISED = {
 }
 
 
-def facts(work: Assembly, consumer: str, pairs: Pairs) -> Facts:
-    """Gather the facts on XLA, draws, labels and layers that do nothing.
+def facts(assembly: Assembly, consumer: str, pairs: Pairs) -> Facts:
+    """Collect the facts on XLA, draws, labels and layers that do nothing.
 
     Args:
-        work: The trial's workload, past its gate.
-        consumer: What pulls the batches.
-        pairs: Raw batches, and what the placement makes of them.
+        assembly: The trial's assembly, after its check.
+        consumer: The name of the consumer.
+        pairs: Raw batches, each with the placement's output.
     """
-    with generators_restored():  # or the rounds without these facts draw otherwise
-        reason = refusal(work)
-        found: Facts = {"supports_jit": "no" if reason else "yes"}
-        if reason:
-            found["jit_refusal"] = reason
-        found |= unchanged(work.layers, pairs, random=not work.entry.deterministic)
-        found |= randomness.facts(work, consumer)
-        if work.entry.shelf != "workloads":
-            found |= marked_images.facts(work)
-    return found
+    with generators_restored():  # or rounds without these facts would draw differently
+        reason = refusal(assembly)
+        random = not assembly.entry.deterministic
+        idle = unchanged(assembly.layers, pairs, random=random)
+        draws = randomness.facts(assembly, consumer)
+        shipped = assembly.entry.shelf == "workloads"
+        masks = {} if shipped else marked_images.facts(assembly)
+    jit = {"jit_refusal": reason} if reason else {}
+    return {"supports_jit": "no" if reason else "yes"} | jit | idle | draws | masks
 
 
-def flags(found: Mapping[str, float | str]) -> list[str]:
-    """The flags that facts raise; `bench.flags` has their words."""
+def flags(facts: Mapping[str, float | str]) -> list[str]:
+    """Return the flags that the facts raise; `bench.flags` has their words."""
     return [
         flag
         for flag, (name, part) in RAISED.items()
-        if name in found and part in str(found[name])
+        if name in facts and part in str(facts[name])
     ]
 
 
-def refusal(work: Assembly) -> str:
-    """Why XLA does not compile the layers where the model runs; empty if it does."""
-    features, *_ = work.raw_batch()
-    with tf.device(work.device):
-        return xla.refusal(work.layers, features)
+def refusal(assembly: Assembly) -> str:
+    """Return why XLA does not compile the layers on the model's device, if so."""
+    features, *_ = assembly.raw_batch()
+    with tf.device(assembly.device):
+        return xla.refusal(assembly.layers, features)
 
 
 def unchanged(
     layers: Sequence[keras.Layer], pairs: Pairs, *, random: bool
 ) -> dict[str, float | str]:
-    """`unchanged_examples`: how many were checked, where the output is the input.
+    """Return the fact `unchanged_examples` where the output equals the input.
 
-    A layer whose work is another type may leave the values as they are. So values alone
-    count only where something random or adapted should have changed them. Within a
-    chain, each layer that can be adapted is compared with its own input, and
-    `unchanged_layers` names those that do nothing.
+    The fact is the number of examples that were checked. A layer that only changes the
+    type may leave the values as they are. Such values count as unchanged only where a
+    random or adapted layer should have changed them. Within a chain, each layer that
+    can be adapted is compared with its own input, and `unchanged_layers` names the
+    layers that do nothing.
 
     Args:
-        layers: Applied in turn; an empty list and `Identity` do nothing on purpose.
-        pairs: Raw batches, and what the placement makes of them.
-        random: Whether the layers are said to be random.
+        layers: Layers, applied in order; `Identity` and an empty list are exempt.
+        pairs: Raw batches, each with the placement's output.
+        random: Whether the file declares random layers.
     """
     parts = [part for layer in layers for part in layer._flatten_layers()]
     if all(isinstance(part, keras.layers.Identity) for part in parts):
         return {}
     adapted = any(hasattr(part, "adapt") for part in parts)
-    raw = check.joined([batch for batch, _ in pairs])
-    output = check.joined([made for _, made in pairs])
-    owes = random or adapted or raw.dtype == output.dtype
-    if owes and _equal(raw, output):
+    raw = check.concatenate([batch for batch, _ in pairs])
+    output = check.concatenate([output for _, output in pairs])
+    must_change = random or adapted or raw.dtype == output.dtype
+    if must_change and _equal(raw, output):
         return {"unchanged_examples": len(raw)}
     names = _idle(layers, [batch for batch, _ in pairs]) if adapted else []
     if not names:
@@ -91,16 +92,16 @@ def unchanged(
 
 
 def _idle(layers: Sequence[keras.Layer], batches: Sequence[tf.Tensor]) -> list[str]:
-    """Names of the layers that can be adapted and give back what they get."""
+    """Return names of the layers that can be adapted and return their own input."""
     names = []
     for layer in layers:
-        call = alone([layer])
-        made = [call(batch) for batch in batches]
+        call = graph_function([layer])
+        outputs = [call(batch) for batch in batches]
         if hasattr(layer, "adapt") and _equal(
-            check.joined(batches), check.joined(made)
+            check.concatenate(batches), check.concatenate(outputs)
         ):
             names.append(type(layer).__name__)
-        batches = made
+        batches = outputs
     return names
 
 

@@ -1,4 +1,4 @@
-"""Where a node of a graph was made: the lines that traced it."""
+"""This module finds the lines of code that traced a node of a graph."""
 
 import gc
 
@@ -8,25 +8,25 @@ from bench.cause import Frame, user_frames
 
 
 def frames(op: str) -> list[Frame]:
-    """The places that made a node of any graph of this process, the innermost last.
+    """Return the stack frames that traced a node, innermost last.
 
     TensorFlow reports a failing node of a dataset's function by its name alone. The
-    graph that holds the node knows the lines, and lives as long as its dataset.
+    node's graph has the lines of code, and lives as long as its dataset.
 
     Args:
-        op: The node's name, with the scopes of functions that were inlined before it.
+        op: The node's name, after the scopes of inlined functions.
 
     Returns:
-        The places of the newest node of that name that a user's line made; none if
-        there is no such node.
+        The frames of the newest node of that name that a user's line traced, in any
+        graph of this process; empty if there is no such node.
     """
-    graphs = [each for each in gc.get_objects() if isinstance(each, FuncGraph)]
+    graphs = [item for item in gc.get_objects() if isinstance(item, FuncGraph)]
     parts = op.split("/")
     for name in ("/".join(parts[start:]) for start in range(len(parts))):
         for graph in reversed(graphs):
-            found = _frames(graph, name)
-            if user_frames(found):
-                return found
+            stack = _frames(graph, name)
+            if user_frames(stack):
+                return stack
     return []
 
 

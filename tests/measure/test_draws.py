@@ -1,4 +1,4 @@
-"""Draws once an example, a batch, a trace; told apart by trying."""
+"""These tests distinguish draws once an example, once a batch and once a trace."""
 
 import random
 
@@ -8,21 +8,22 @@ import pytest
 import tensorflow as tf
 
 from bench.measure import draws
-from bench.measure.layers import alone, to_numpy
+from bench.measure.layers import graph_function, to_numpy
 
 COPIES = 8
 
 
 def image() -> tf.Tensor:
-    """One image of soft tiles, so that noise, blur and distortion all show."""
+    """Return an image of soft tiles, which shows noise, blur and distortion."""
     rng = np.random.default_rng(0)
     tiles = np.kron(rng.uniform(20, 230, (4, 4, 3)), np.ones((4, 4, 1)))
     return tf.constant(tiles + rng.normal(0, 5, tiles.shape), tf.float32)
 
 
 def levels(layer: keras.Layer) -> list[str]:
+    """Return what has its own draw in a layer."""
     copies = tf.repeat(image()[None], COPIES, axis=0)
-    call = alone([layer])
+    call = graph_function([layer])
     return draws.levels([to_numpy(call(copies)) for _ in range(COPIES)])
 
 
@@ -39,31 +40,33 @@ def levels(layer: keras.Layer) -> list[str]:
         (keras.layers.MixUp(seed=1), []),  # of an image with itself: only rounding
     ],
 )
-def test_what_a_batch_shares_is_seen(layer: keras.Layer, expected: list[str]) -> None:
+def test_shared_draws_of_a_batch_are_detected(
+    layer: keras.Layer, expected: list[str]
+) -> None:
     assert levels(layer) == expected
 
 
 def test_outputs_of_calls_are_grouped_by_value_by_distance_or_by_strength() -> None:
     rng = np.random.default_rng(0)
-    alone_each = rng.normal(size=(8, 8, 30))
-    assert not draws.grouped(alone_each)
-    assert draws.grouped(alone_each + 2 * rng.normal(size=(8, 1, 30)))
-    assert draws.grouped(alone_each * np.exp(rng.normal(size=(8, 1, 1))))
+    independent = rng.normal(size=(8, 8, 30))
+    assert not draws.is_grouped(independent)
+    assert draws.is_grouped(independent + 2 * rng.normal(size=(8, 1, 30)))
+    assert draws.is_grouped(independent * np.exp(rng.normal(size=(8, 1, 1))))
     words = np.array(["a", "b"])[rng.integers(0, 2, (8, 8, 1))]
-    assert not draws.grouped(words)
+    assert not draws.is_grouped(words)
     words[::2, :, 0] = "c"
-    assert draws.grouped(words)
+    assert draws.is_grouped(words)
 
 
-def test_few_layers_that_share_nothing_seem_to() -> None:
-    """Of coin flips, at any chance of heads."""
+def test_independent_draws_rarely_seem_shared() -> None:
+    """The outputs are coin flips with several chances of heads."""
     rng = np.random.default_rng(1)
     flips = [rng.random((8, 8, 1)) < share for share in (0.1, 0.3, 0.5) * 20]
-    assert sum(draws.grouped(one.astype(float), 500) for one in flips) <= 2
+    assert sum(draws.is_grouped(outputs.astype(float), 500) for outputs in flips) <= 2
 
 
-def test_what_is_drawn_while_tracing_is_frozen() -> None:
-    """By Python's or NumPy's own generator, or by one that the layer has."""
+def test_draws_during_tracing_are_frozen() -> None:
+    """The generator is Python's, NumPy's, or the layer's own."""
     own = np.random.default_rng(0)
     choices = [
         lambda x: x * random.choice([1.0, 2.0]),
@@ -71,8 +74,8 @@ def test_what_is_drawn_while_tracing_is_frozen() -> None:
         lambda x: x + own.normal(),
     ]
     for choose in choices:
-        found = draws.traced([keras.layers.Lambda(choose)], image())
-        assert found == draws.Traced(frozen=True, begins_again=False)
+        comparison = draws.compare_traces([keras.layers.Lambda(choose)], image())
+        assert comparison == draws.TraceComparison(frozen=True, begins_again=False)
 
 
 @pytest.mark.parametrize(
@@ -87,20 +90,22 @@ def test_what_is_drawn_while_tracing_is_frozen() -> None:
                                  [0, x])[1], False),
     ],
 )  # fmt: skip
-def test_what_is_drawn_in_the_graph_is_not_frozen(call, begins_again: bool) -> None:
-    """A seeded assertion's text, a Python function's token and names are no draw."""
+def test_draws_in_the_graph_are_not_frozen(call, begins_again: bool) -> None:
+    """Texts of assertions, tokens of Python functions, and names are not draws."""
 
     def checked(x: tf.Tensor) -> tf.Tensor:
         tf.debugging.assert_greater(tf.reduce_max(x), -1.0, message=x.name)
         return call(x)
 
-    found = draws.traced([keras.layers.Lambda(checked)], image())
-    assert found == draws.Traced(frozen=False, begins_again=begins_again)
+    comparison = draws.compare_traces([keras.layers.Lambda(checked)], image())
+    assert comparison == draws.TraceComparison(frozen=False, begins_again=begins_again)
 
 
 def test_tracing_leaves_the_generators_as_they_were() -> None:
     random.seed(5)
     np.random.seed(5)
     expected = random.Random(5).random(), np.random.RandomState(5).uniform()
-    assert draws.traced([keras.layers.AugMix(seed=1)], image()).frozen  # its chain
+    assert draws.compare_traces(
+        [keras.layers.AugMix(seed=1)], image()
+    ).frozen  # its chain
     assert (random.random(), np.random.uniform()) == expected

@@ -1,4 +1,4 @@
-"""Augmentation that draws the same in every epoch, found by going through some."""
+"""These tests find augmentation that draws the same in every epoch."""
 
 from pathlib import Path
 
@@ -43,16 +43,16 @@ def decode(record):
 
 
 @pytest.fixture
-def made(tmp_path: Path):
-    """A workload whose noise is this expression."""
+def make(tmp_path: Path):
+    """Return a function that makes an assembly with noise from an expression."""
 
-    def make(noise: str, decode: str = "", **axes: object) -> Assembly:
+    def make_assembly(noise: str, decode: str = "", **axes: object) -> Assembly:
         file = tmp_path / "noise.py"
         text = WORKLOAD.format(noise=noise, decode=decode, deterministic=noise == "0.0")
         file.write_text(text)
-        return shelf.work(str(file), **axes)
+        return shelf.assembly(str(file), **axes)
 
-    return make
+    return make_assembly
 
 
 @pytest.mark.parametrize("order", ["map_batch", "batch_map"])
@@ -65,36 +65,36 @@ def made(tmp_path: Path):
         ("self.own.normal(tf.shape(x))", "no"),
     ],
 )
-def test_operations_with_a_seed_begin_again(made, noise, order, expected) -> None:
-    work = made(noise, order=order)
-    found = randomness.facts(work, "drain")
-    assert found["epochs_repeat"] == expected
-    praised = {"yes": epoch_draws.EVERY}.get(expected, found["reproducible"])
-    assert found["reproducible"] == praised
+def test_operations_with_a_seed_restart(make, noise, order, expected) -> None:
+    assembly = make(noise, order=order)
+    facts = randomness.facts(assembly, "drain")
+    assert facts["epochs_repeat"] == expected
+    words = {"yes": epoch_draws.REPRODUCIBLE}.get(expected, facts["reproducible"])
+    assert facts["reproducible"] == words
     assert tf.compat.v1.random.get_seed(None)[0] is None
 
 
-def test_a_users_global_seed_makes_epochs_repeat(made) -> None:
+def test_a_users_global_seed_makes_epochs_repeat(make) -> None:
     tf.random.set_seed(4)
     try:
-        found = epoch_draws.facts(
-            made("tf.random.normal(tf.shape(x))"), begins_again=True
+        facts = epoch_draws.facts(
+            make("tf.random.normal(tf.shape(x))"), begins_again=True
         )
         assert tf.compat.v1.random.get_seed(None)[0] == 4
     finally:
         tf.random.set_seed(None)
-    assert found == {"epochs_repeat": "yes"}
+    assert facts == {"epochs_repeat": "yes"}
 
 
 @pytest.mark.parametrize("placement", ["dataset", "model"])
-def test_a_decode_that_draws_is_seen_wherever_the_layers_are(made, placement) -> None:
-    """Also where the layers are deterministic; then nothing good is said of it."""
+def test_a_random_decode_is_detected_in_every_placement(make, placement) -> None:
+    """The layers are deterministic, so there is no fact where epochs do not repeat."""
     for seed, expected in ((", seed=3", "yes"), ("", "once seeded")):
-        work = made("0.0", DECODE.format(seed=seed), placement=placement)
-        assert epoch_draws.facts(work) == {"epochs_repeat": expected}
-    assert epoch_draws.facts(made("0.0", "\ndef decode(x):\n    return x * 2\n")) == {}
+        assembly = make("0.0", DECODE.format(seed=seed), placement=placement)
+        assert epoch_draws.facts(assembly) == {"epochs_repeat": expected}
+    assert epoch_draws.facts(make("0.0", "\ndef decode(x):\n    return x * 2\n")) == {}
 
 
 @pytest.mark.parametrize("axes", [{"placement": "model"}, {"cache": "mapped"}])
-def test_what_does_not_draw_in_the_dataset_has_no_epochs(made, axes) -> None:
-    assert epoch_draws.facts(made("tf.random.normal(tf.shape(x))", **axes)) == {}
+def test_layers_that_do_not_draw_in_the_dataset_have_no_fact(make, axes) -> None:
+    assert epoch_draws.facts(make("tf.random.normal(tf.shape(x))", **axes)) == {}

@@ -1,4 +1,4 @@
-"""Layers that do nothing, and the flags that facts raise."""
+"""These tests find layers that do nothing, and cover the flags that facts raise."""
 
 import keras
 import numpy as np
@@ -13,12 +13,13 @@ NUMBERS = tf.constant(np.random.default_rng(0).normal(size=(4, 3)), tf.float32)
 BYTES = tf.constant([[1, 2], [3, 4]], tf.uint8)
 
 
-def unchanged(layers, raw, made, *, random=False):
-    return facts.unchanged(layers, [(raw, made), (raw, made)], random=random)
+def unchanged(layers, raw, output, *, random=False):
+    """Return the facts on two equal batches."""
+    return facts.unchanged(layers, [(raw, output), (raw, output)], random=random)
 
 
-def test_a_layer_that_was_never_adapted_is_seen():
-    """By its output: in another type too, as the layer owes a change of values."""
+def test_a_layer_that_was_never_adapted_is_detected():
+    """Its output equals its input, perhaps in another type."""
     layer = L.Normalization()
     layer.build([None, 3])
     assert unchanged([layer], NUMBERS, layer(NUMBERS)) == {"unchanged_examples": 8}
@@ -29,7 +30,7 @@ def test_a_layer_that_was_never_adapted_is_seen():
 
 
 def test_a_layer_of_a_chain_that_was_never_adapted_is_named():
-    """What comes before and after it hides it from the chain's own output."""
+    """The layers before and after hide this layer from the chain's output."""
     idle, fit = L.Normalization(), L.Normalization()
     idle.build([None, 3])
     fit.adapt(NUMBERS)
@@ -37,14 +38,14 @@ def test_a_layer_of_a_chain_that_was_never_adapted_is_named():
         ([L.Rescaling(2.0), idle, L.Rescaling(0.5, offset=1.0)], "Normalization"),
         ([L.Rescaling(2.0), fit], None),
     ):
-        made = apply_layers(layers, NUMBERS)
-        found = unchanged(layers, NUMBERS, made)
-        assert found.get("unchanged_layers") == names
-        assert facts.flags(found) == (["output_is_input"] if names else [])
+        output = apply_layers(layers, NUMBERS)
+        result = unchanged(layers, NUMBERS, output)
+        assert result.get("unchanged_layers") == names
+        assert facts.flags(result) == (["output_is_input"] if names else [])
 
 
-def test_a_layer_that_only_changes_the_type_does_its_work():
-    """Unless it is said to be random: MixUp does nothing to a single example."""
+def test_a_layer_may_change_only_the_type():
+    """A layer that is declared random may not: MixUp leaves a single example alone."""
     whole = tf.cast(BYTES, tf.float32)
     assert unchanged([L.Rescaling(1.0)], BYTES, whole) == {}
     assert unchanged([L.MixUp()], BYTES, whole, random=True) == {
@@ -52,7 +53,7 @@ def test_a_layer_that_only_changes_the_type_does_its_work():
     }
 
 
-def test_what_does_nothing_on_purpose_is_not_blamed():
+def test_layers_that_do_nothing_on_purpose_are_exempt():
     assert unchanged([L.Identity()], NUMBERS, NUMBERS) == {}
     assert unchanged([], NUMBERS, NUMBERS) == {}
     assert unchanged([L.Rescaling(1.0)], NUMBERS, NUMBERS) == {"unchanged_examples": 8}
@@ -79,7 +80,7 @@ def test_every_flag_that_facts_raise_has_its_words():
     assert facts.flags({"unchanged_examples": 64}) == ["output_is_input"]
 
 
-def test_each_flag_is_one_sentence_and_says_what_to_do():
+def test_each_flag_has_full_sentences_and_a_remedy():
     for name, flag in FLAGS.items():
         assert all((flag.mark, flag.meaning, flag.remedy))
         assert bool(flag.caution) == (name != "partly_timed")  # `lumps` has its words

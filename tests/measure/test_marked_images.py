@@ -1,4 +1,4 @@
-"""Layers that move images away from labels that stay, seen on marked images."""
+"""These tests find layers that move images while labels stay, by marked images."""
 
 import keras
 import numpy as np
@@ -12,11 +12,12 @@ L = keras.layers
 
 
 def moves(layers: list, size: int = 32, **axes: object) -> bool:
-    work = shelf.work("random_flip", image_size=16, **axes)
-    work.layers = layers
+    """Return whether layers move images of a size."""
+    assembly = shelf.assembly("random_flip", image_size=16, **axes)
+    assembly.layers = layers
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (4, size, size, 3)).astype(np.uint8)
-    return marked_images.moves(work, tf.constant(images))
+    return marked_images.moves(assembly, tf.constant(images))
 
 
 @pytest.mark.parametrize("order", ["map_batch", "batch_map"])
@@ -47,7 +48,7 @@ def test_geometry_moves(layer: keras.Layer, order: str) -> None:
         L.RandomErasing(seed=1),
         L.Resizing(20, 24),
         L.Rescaling(0.0),  # one colour
-        L.Flatten(),  # no image any more
+        L.Flatten(),  # not an image any more
     ],
 )
 @pytest.mark.parametrize("size", [28, 32])
@@ -56,17 +57,17 @@ def test_colours_blurs_and_sizes_do_not_move(layer: keras.Layer, size: int) -> N
 
 
 def test_only_labels_with_the_images_own_height_and_width_stay_behind() -> None:
-    """A mask of the image's size, with or without channels; not a class, not boxes."""
-    work = shelf.work("random_flip", image_size=16)
+    """A mask has the size of the image, with or without channels."""
+    assembly = shelf.assembly("random_flip", image_size=16)
     features = tf.reshape(tf.range(4.0 * 16 * 16 * 3), [4, 16, 16, 3])
 
-    def found(*labels: object) -> dict:
-        work.raw_batch = lambda: (features, *labels)
-        return marked_images.facts(work)
+    def facts(*labels: object) -> dict:
+        assembly.raw_batch = lambda: (features, *labels)
+        return marked_images.facts(assembly)
 
-    assert found(tf.zeros([4, 16, 16])) == {"masks_left": "labels of [16, 16]"}
+    assert facts(tf.zeros([4, 16, 16])) == {"masks_left": "labels of [16, 16]"}
     both = {"class": tf.zeros([4]), "mask": tf.zeros([4, 16, 16, 1])}
-    assert found(both) == {"masks_left": "labels of [16, 16, 1]"}
-    assert found(tf.zeros([4])) == found() == found(tf.zeros([4, 16, 4])) == {}
-    work.layers = [L.Rescaling(1 / 255)]
-    assert found(tf.zeros([4, 16, 16])) == {}
+    assert facts(both) == {"masks_left": "labels of [16, 16, 1]"}
+    assert facts(tf.zeros([4])) == facts() == facts(tf.zeros([4, 16, 4])) == {}
+    assembly.layers = [L.Rescaling(1 / 255)]
+    assert facts(tf.zeros([4, 16, 16])) == {}
