@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bench.errors import UsageError, unknown
+import msgspec
+
+from bench.errors import UsageError
 from bench.guard.metrics import DEFAULTS, METRICS, WITHOUT_PHASES, expanded, find
 from bench.guard.record import GuardResult
+from bench.plan import toml
 
 TABLE = "tool.feedrate.guard"
-KEYS = ("threshold", "metrics", "thresholds")
 LEAST, MOST = 0.01, 1.0
+Threshold = str | float
+
+
+class SettingsForm(msgspec.Struct):
+    """The keys that the guard's table may have; README explains them."""
+
+    threshold: Threshold | None = None
+    metrics: list[str] = []
+    thresholds: dict[str, Threshold | dict[str, Threshold]] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,33 +98,24 @@ def load(
     Raises:
         UsageError: The file is not TOML, or a key or a value is not allowed.
     """
-    table = _table(path) if path else {}
-    where = f"'{path}', [{TABLE}]"
-    for key in table:
-        if key not in KEYS:
-            raise UsageError(f"{where}: {unknown('key', key, KEYS)}")
+    form, where = SettingsForm(), ""
+    if path:
+        table = TABLE if path.name == "pyproject.toml" else ""
+        form, where = toml.read(path, SettingsForm, table), f"'{path}', [{TABLE}]"
     defaults = DEFAULTS if live else WITHOUT_PHASES
-    names = expanded(metrics or _metrics(table, where) or defaults)
+    names = expanded(metrics or form.metrics or defaults)
     if threshold is not None:
         general = checked(threshold)
     else:
-        general = parse_share(table["threshold"]) if "threshold" in table else None
-    overrides = _overrides(table, names, where)
+        general = None if form.threshold is None else parse_share(form.threshold)
+    overrides = _overrides(form.thresholds, names, where)
     return Settings(threshold=general, metrics=names, overrides=overrides)
 
 
-def _metrics(table: dict, where: str) -> list[str]:
-    names = table.get("metrics", [])
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise UsageError(
-            f"{where}: metrics is a list of names, such as "
-            f'["{WITHOUT_PHASES[0]}"], got {names!r}.'
-        )
-    return names
-
-
 def _overrides(
-    table: dict, metrics: Sequence[str], where: str
+    thresholds: Mapping[str, Threshold | dict[str, Threshold]],
+    metrics: Sequence[str],
+    where: str,
 ) -> dict[str, dict[str, float]]:
     """Return the thresholds by metric of each key of `thresholds`.
 
@@ -122,9 +123,7 @@ def _overrides(
     """
     general = [name for name in metrics if not METRICS[name].phases]
     overrides: dict[str, dict[str, float]] = {}
-    for key, value in _dict(
-        table.get("thresholds", {}), f"{where}: thresholds"
-    ).items():
+    for key, value in thresholds.items():
         limits = value if isinstance(value, dict) else dict.fromkeys(general, value)
         overrides[key] = {}
         for name, limit in limits.items():
@@ -134,12 +133,6 @@ def _overrides(
                 raise UsageError(f"{where}: {error}") from error
             overrides[key] |= dict.fromkeys(names, share)
     return overrides
-
-
-def _dict(value: object, what: str) -> dict:
-    if not isinstance(value, dict):
-        raise UsageError(f"{what} must be a table, got {value!r}.")
-    return value
 
 
 def parse_share(text: object) -> float:
@@ -166,17 +159,3 @@ def checked(value: float) -> float:
             "equal sides differ by where their memory lies."
         )
     return value
-
-
-def _table(path: Path) -> dict:
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"Cannot read '{path}': {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"'{path}' is not valid TOML: {error}.") from error
-    if path.name != "pyproject.toml":
-        return content
-    for name in TABLE.split("."):
-        content = _dict(content.get(name, {}), f"'{path}': {name} of [{TABLE}]")
-    return content

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import tomllib
 from pathlib import Path
 from typing import TypeVar
@@ -12,6 +13,9 @@ from msgspec import inspect
 
 from bench.errors import UsageError, unknown
 
+# By the type's name in msgspec, its name in TOML.
+WORDS = {"array": "a list", "object": "a table", "str": "text"}
+WORDS |= {"int": "a whole number", "float": "a number", "bool": "true or false"}
 Form = TypeVar("Form", bound=msgspec.Struct)
 _type_info = functools.cache(inspect.type_info)
 
@@ -40,7 +44,31 @@ def read(path: Path, form: type[Form], table: str = "") -> Form:
     try:
         return msgspec.convert(content, form)
     except msgspec.ValidationError as error:
-        raise UsageError(f"{_place(path, table)}: {error}.") from error
+        fault = _type_fault(str(error), content)
+        raise UsageError(f"{_place(path, table)}: {fault}.") from error
+
+
+def _type_fault(message: str, content: dict) -> str:
+    """Return the message of msgspec in the words of TOML, with the value.
+
+    Args:
+        message: Such as "Expected `array`, got `str` - at `$.metrics`".
+        content: The table that holds the value.
+    """
+    matched = re.fullmatch(r"Expected `(.+)`, got `\w+` - at `\$\.(.+)`", message)
+    if not matched:
+        return message
+    expected = " or ".join(
+        WORDS.get(name, name) for name in matched[1].split(" | ") if name != "null"
+    )
+    value: object = content
+    for name in re.findall(r"[\w-]+|\[\d+\]", matched[2]):
+        if isinstance(value, list):
+            value = value[int(name.strip("[]"))]
+        elif isinstance(value, dict):
+            value = value.get(name)
+    got = "" if "..." in matched[2] else f", got {value!r}"
+    return f"'{matched[2]}' must be {expected}{got}"
 
 
 def _content(path: Path) -> dict:
