@@ -1,4 +1,4 @@
-"""Every figure on the shelf: drawn where its trials exist, safe with any text."""
+"""Every figure of the shelf is drawn where its trials exist, and safe with any text."""
 
 import functools
 import xml.etree.ElementTree as ElementTree
@@ -51,7 +51,7 @@ GRAPH = [
 
 
 def made_for(name, workload="prose"):
-    """Runs of which this figure has something to show."""
+    """Make runs that this figure can show."""
     trial = functools.partial(factory.trial, workload=workload)
     fields = {"graph": GRAPH}
     if name == "grid":
@@ -83,7 +83,7 @@ def made_for(name, workload="prose"):
 
 @pytest.fixture
 def runs(request):
-    """What the figure named by the test's `name` can be drawn from."""
+    """Make the runs for the figure named by the test's `name`."""
     return made_for(request.node.callspec.params["name"])
 
 
@@ -116,7 +116,7 @@ LONG = "a/folder/of/mine/with_a_workload_of_a_name_that_needs_a_second_line.py"
 @pytest.mark.parametrize("workload", ["prose", LONG])
 @pytest.mark.parametrize("name", PLOTS)
 def test_one_trial_has_room_for_its_names(name, workload):
-    """A layout without room is a warning, and so an error here."""
+    """A layout without room is a warning, and so an error in tests."""
     runs = made_for(name, workload)
     drawn = draw(name, [run for run in runs if run.key == runs[0].key][:1])
     if name in ("stages", "latency", "phases", "spread", "throughput", "timeline"):
@@ -128,7 +128,7 @@ def test_one_trial_has_room_for_its_names(name, workload):
 
 
 @pytest.mark.parametrize("name", PLOTS)
-def test_the_caption_says_how_to_read_it(name):
+def test_the_caption_has_the_length_of_a_line(name):
     assert 40 < len(PLOTS[name].summary) <= 88
 
 
@@ -145,7 +145,7 @@ def test_hostile_names_are_drawn_as_text(name, tmp_path):
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_figure_that_cannot_be_written_is_said_with_the_cause(tmp_path):
+def test_a_figure_that_cannot_be_written_is_an_error_with_its_cause(tmp_path):
     svg = figure.vector(draw("throughput", made_for("throughput")))
     with pytest.raises(RuntimeError) as lost, png.beside() as rasterise:
         rasterise(svg, tmp_path / "nowhere" / "a.png")
@@ -262,8 +262,8 @@ def epochs(strategy, seconds, measured=None, **settings):
     return factory.run(trial, [s / 20 for s in seconds], **(measured or {}))
 
 
-def paid(made):
-    """What is said of each cache beside the panel."""
+def labels(made):
+    """Return the label of each cache below the panel."""
     return [t.get_text() for t in draw("cache", made).axes[1].get_legend().texts]
 
 
@@ -277,21 +277,21 @@ def test_a_cache_pays_where_its_total_is_below_that_of_none():
         # Prepared for 5 s before, then gains 0.9 an epoch: from the sixth on.
         epochs("naive", [0.1, 0.1], {"phases": prepared}, placement="offline"),
     ]
-    said = paid(made)
-    assert "no cache" in said
-    assert "mapped in memory; 16 MB; pays from epoch 4" in said
-    assert "raw in memory; never pays" in said
-    assert "offline; pays from epoch 6" in said
+    shown = labels(made)
+    assert "no cache" in shown
+    assert "mapped in memory; 16 MB; pays from epoch 4" in shown
+    assert "raw in memory; never pays" in shown
+    assert "offline; pays from epoch 6" in shown
 
 
-def test_a_cache_is_held_against_none_in_its_own_placement():
+def test_a_cache_is_compared_with_none_in_its_own_placement():
     made = [
         epochs("naive", [1, 1, 1]),
         epochs("naive", [9, 9, 9], placement="model"),
         epochs("cached_raw", [1.15, 0.9, 0.9]),
         epochs("cached_raw", [9.5, 8, 8], placement="model"),
     ]
-    assert set(paid(made)) == {
+    assert set(labels(made)) == {
         "no cache",
         "in the model",
         "raw in memory; pays from epoch 3",
@@ -299,27 +299,27 @@ def test_a_cache_is_held_against_none_in_its_own_placement():
     }
 
 
-def test_a_gain_within_the_margin_never_pays_and_one_epoch_tells_nothing():
+def test_a_gain_within_the_margin_never_pays_and_one_epoch_gives_no_gain():
     made = [
         epochs("naive", [1, 1, 1]),
         epochs("cached_raw", [1.3, 0.9999, 0.9999]),
         epochs("cached_mapped", [1.2]),
     ]
-    assert set(paid(made)) == {
+    assert set(labels(made)) == {
         "no cache",
         "raw in memory; never pays",
         "mapped in memory",
     }
     made = [epochs("naive", [1]), epochs("cached_raw", [1.3, 0.5, 0.5])]
-    assert set(paid(made)) == {"no cache", "raw in memory"}
+    assert set(labels(made)) == {"no cache", "raw in memory"}
 
 
 def test_resampling_shows_the_target_and_the_facts():
     drawn = draw("resampling", made_for("resampling"))
     share = drawn.axes[0]
     assert [line.get_xdata()[0] for line in share.lines] == [0.5]
-    labels = {axes.get_xlabel() for axes in drawn.axes}
-    assert "unique positives seen" in labels and "records read for each" in labels
+    named = {axes.get_xlabel() for axes in drawn.axes}
+    assert "unique positives seen" in named and "records read for each" in named
     assert "0.507" in text_of(drawn) and "280" in text_of(drawn)
 
 
@@ -369,9 +369,9 @@ def test_memory_that_differs_by_noise_makes_no_front():
     assert drawn.axes[1].texts[0].get_text() == "1  parallel: 0.34 GB, \u00d73.0"
     low, high = drawn.axes[0].get_xlim()
     assert high - low > 0.03
-    spelled = catalog.load(PLOTS["memory"])._spelled
-    assert spelled([0.33, 0.338, 0.351]) == ["0.33", "0.34", "0.35"]
-    assert spelled([0.331, 0.333]) == ["0.331", "0.333"]
+    distinct = catalog.load(PLOTS["memory"])._distinct
+    assert distinct([0.33, 0.338, 0.351]) == ["0.33", "0.34", "0.35"]
+    assert distinct([0.331, 0.333]) == ["0.331", "0.333"]
 
 
 def test_placement_compares_trials_with_the_same_cache():

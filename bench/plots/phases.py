@@ -1,7 +1,8 @@
 """Seconds spent once before the steady state, by phase, stacked; median over the runs.
 
-A long bar costs short jobs dearly and long ones little. `offline` is the preparation of
-stored examples, `fill` the first pass that fills a cache, `ramp` the time to settle.
+A long bar costs short jobs much and long jobs little. `offline` is the preparation of
+stored examples, `fill` the first pass that fills a cache, and `ramp` the time until the
+speed is steady.
 """
 
 import numpy as np
@@ -26,7 +27,7 @@ PHASES = {
 
 @figure.styled
 def draw(table: pd.DataFrame) -> Figure | None:
-    """Phases by trial.
+    """Draw the phases of each trial.
 
     Args:
         table: From `table.from_runs`.
@@ -46,7 +47,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
     labels = _names(names["label"], scenes, several=several)
     inches = figure.row_inches(labels, 0.34)
     drawn, (panel,) = figure.panels([0.85 + inches * len(rows)])
-    places = figure.rows(panel, labels)
+    places = figure.name_rows(panel, labels)
     left = np.zeros(len(rows))
     for name, color in PHASES.items():
         seconds = rows[f"{name}_seconds"].to_numpy(float)
@@ -74,8 +75,8 @@ def draw(table: pd.DataFrame) -> Figure | None:
 
 
 def _names(labels: pd.Series, scenes: list[str], *, several: bool) -> list[str]:
-    """The trials by what sets them apart in their scene."""
-    own = labels.groupby(np.array(scenes)).transform(figure.names)
+    """Name the trials by the settings in which they differ within their scene."""
+    own = labels.groupby(np.array(scenes)).transform(figure.short_names)
     return [
         f"{scene}: {name}" if several else name
         for scene, name in zip(scenes, own, strict=True)

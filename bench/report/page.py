@@ -143,7 +143,7 @@ def _scene_figures(
     """Draw the throughput of the first scenes; returns SVG by the scene's number."""
     throughput = catalog.load(catalog.entries("plots")["throughput"])
     figures = {}
-    for scene in scenes[: figure.most(MOST_FIGURES, len(scenes))]:
+    for scene in scenes[: figure.panel_count(MOST_FIGURES, len(scenes))]:
         own = pd.Series(True, index=samples.index)
         for name, value in scene["names"].items():
             own &= samples[name] == value

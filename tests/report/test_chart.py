@@ -50,7 +50,7 @@ def test_the_page_names_what_the_chart_leaves_out(tmp_path, monkeypatch):
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     sentence = (
         "Left out here, but in the tables below: 1 of 3 comparisons and 2 trials "
-        "beyond the 1 fastest of theirs."
+        "beyond the 1 fastest of a comparison."
     )
     assert sentence in page
 
