@@ -129,7 +129,7 @@ def _claims(report: Report) -> Section:
         note += f" {missing} more claims need trials that are not here."
     columns = {
         "sentence": Column("claim", "message"),
-        "target": Column("for"),
+        "target": Column("for", "name"),
         "verdict": Column("verdict", "verdict", filter=True),
         "reason": Column("reason", "message", wide=True),
         "factor": Column("factor", "figure"),
@@ -168,7 +168,7 @@ def _layers(report: Report) -> Section:
     }
     columns = {
         "name": Column("layer", "name"),
-        "kind": Column("kind", filter=True),
+        "kind": Column("kind", wide=True, filter=True),
         "best": Column("best placement", filter=True),
         "factor": Column("times as fast", "figure"),
         "interval": Column("95 % interval", "figure", wide=True),
@@ -209,7 +209,7 @@ def _autotuned(report: Report) -> Section:
         "factor": Column("times as fast", "figure"),
         "interval": Column("95 % interval", "figure", wide=True),
         "verdict": Column("verdict", "verdict", filter=True),
-        "picked": Column("picked", "message", wide=True),
+        "picked": Column("picked", wide=True),
     }
     note = (
         "Each autotuned pipeline against the fastest measured pipeline whose settings "

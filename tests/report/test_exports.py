@@ -1,4 +1,4 @@
-"""The other programs' formats: read back, and compared with what they write."""
+"""The formats for other programs can be read back and match the programs' own files."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def test_sum(benchmark):
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
-    """A file that pytest-benchmark itself wrote."""
+    """Read a file that pytest-benchmark itself wrote."""
     folder = tmp_path_factory.mktemp("reference")
     (folder / "test_it.py").write_text(BENCHMARK)
     path = folder / "own.json"
@@ -42,7 +42,7 @@ def reference(tmp_path_factory):
 
 
 def kinds(value):
-    """A JSON document's form: names and kinds of values, numbers being one kind."""
+    """Return the names and kinds of the values of a JSON document."""
     if isinstance(value, dict):
         return {name: kinds(inner) for name, inner in value.items()}
     if isinstance(value, bool) or value is None:
