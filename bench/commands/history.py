@@ -42,12 +42,12 @@ def show(
         return Exit.OK
     for line in [*notes, *_summary(frame, changes, len(guards))]:
         print(line)
-    drawn = catalog.load(catalog.entries("plots")["history"]).draw_guards(frame)
-    if drawn is not None:
+    fig = catalog.load(catalog.entries("plots")["history"]).draw_guards(frame)
+    if fig is not None:
         target = Path(out or Path(path).parent) / "history.png"
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            png.write(figure.vector(drawn), target)
+            png.write(figure.vector(fig), target)
         except OSError as error:
             raise UsageError(
                 f"Cannot write '{target}': {error.strerror}. Name another folder with "

@@ -1,4 +1,4 @@
-"""Seconds of each epoch by cache: the first epoch fills it, later epochs gain.
+"""Lines are the seconds of each epoch; the first fills the cache, later ones gain.
 
 Labels give the cache's bytes and the epoch from which the total is below that without a
 cache. The total includes the preparation of `offline`. Beyond the measured epochs each
@@ -50,11 +50,11 @@ def draw(table: pd.DataFrame) -> Figure | None:
     groups = pipelines[: figure.panel_count(MOST_PANELS, len(pipelines))]
     counts = [len(group[list(PLACES)].drop_duplicates()) for group in groups]
     heights = [h for count in counts for h in (2.2, 0.15 + 0.19 * count)]
-    drawn, axes = figure.panels(heights)
-    figure.note_cut(drawn, len(groups), len(pipelines))
+    fig, axes = figure.panels(heights)
+    figure.note_cut(fig, len(groups), len(pipelines))
     for panel, below, group in zip(axes[::2], axes[1::2], groups, strict=True):
         _panel(panel, below, group)
-    return drawn
+    return fig
 
 
 def _panel(panel: Axes, below: Axes, group: pd.DataFrame) -> None:

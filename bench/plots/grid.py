@@ -49,15 +49,15 @@ def draw(table: pd.DataFrame) -> Figure | None:
     if not grids:
         return None
     heights = [1.1 + 0.42 * len({line for line, _ in g[3]}) for g in grids]
-    drawn, axes = figure.panels(heights)
+    fig, axes = figure.panels(heights)
     if len(grids) == MOST_PANELS:
-        figure.note_cut(drawn, len(grids), len(candidates))
+        figure.note_cut(fig, len(grids), len(candidates))
     for panel, (one, rows, column, cells) in zip(axes, grids, strict=True):
         _panel(panel, cells, [_line(line, rows) for line in _lines(cells, rows)], rows)
         panel.set_xlabel(f"{column} (calls at a time)")
         size = f", batches of {one['batch_size']}"
         figure.title(panel, text.title(one) + size, 48)
-    return drawn
+    return fig
 
 
 def _groups(runs: pd.DataFrame, free: list[str]) -> list[pd.DataFrame]:

@@ -1,4 +1,4 @@
-"""Microseconds an example as batches or images grow; a flat line is a fixed cost each.
+"""Lines show microseconds an example over batch or image size; flat is a fixed cost.
 
 A falling line has a cost for each batch, which more examples share in larger batches.
 For images the dotted grey line grows with the number of pixels. Bars are 95 %
@@ -41,15 +41,15 @@ def draw(table: pd.DataFrame) -> Figure | None:
         for size, group in scenes[: figure.panel_count(MOST_PANELS, len(scenes))]
     ]
     heights = [h for _, ls in panels for h in (2.1, 0.15 + 0.19 * len(ls))]
-    drawn, axes = figure.panels(heights)
-    figure.note_cut(drawn, len(panels), len(scenes))
+    fig, axes = figure.panels(heights)
+    figure.note_cut(fig, len(panels), len(scenes))
     for panel, below, (size, lines) in zip(axes[::2], axes[1::2], panels, strict=True):
         _panel(panel, lines, size)
         below.axis("off")
         below.legend(
             *panel.get_legend_handles_labels(), loc="center", frameon=False, fontsize=8
         )
-    return drawn
+    return fig
 
 
 def _scenes(trials: pd.DataFrame, size: str) -> object:

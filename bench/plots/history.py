@@ -1,4 +1,4 @@
-"""Each trial over time, relative to a baseline measured beside it; level is good.
+"""Lines show each trial over time, relative to a baseline beside it; level is good.
 
 Panels of result folders show a trial's speed over the folder's baseline, relative to
 the first folder, oldest first; bars are 95 % intervals, and up is better. Panels of
@@ -59,15 +59,15 @@ def _figure(panels: list[tuple[Callable[[Axes], None], int]]) -> Figure | None:
         return None
     count, panels = len(panels), panels[:MOST_PANELS]
     heights = [h for _, lines in panels for h in (2.2, 0.15 + 0.19 * lines)]
-    drawn, axes = figure.panels(heights)
-    figure.note_cut(drawn, len(panels), count)
+    fig, axes = figure.panels(heights)
+    figure.note_cut(fig, len(panels), count)
     for above, below, (paint, _) in zip(axes[::2], axes[1::2], panels, strict=True):
         paint(above)
         below.axis("off")
         handles = above.get_legend_handles_labels()
         if handles[0]:
             below.legend(*handles, loc="center", frameon=False, fontsize=8)
-    return drawn
+    return fig
 
 
 def _folder_panels(table: pd.DataFrame) -> list[tuple[Callable[[Axes], None], int]]:

@@ -1,7 +1,8 @@
-"""Milliseconds a request: ring 50 %, square 95 %, triangle 99 % of requests are faster.
+"""Marks are milliseconds a request, by 50 % (ring), 95 % (square), 99 % (triangle).
 
-Rows name where the layers run, in the client or in the model, and the examples of a
-request. Left is better. A long bar means that some clients wait much longer than most.
+A ring has 50 % of the requests to its left, a square 95 % and a triangle 99 %. Rows
+name where the layers run, in the client or in the model, and the examples of a request.
+Left is better. A long bar means that some clients wait much longer than most.
 Marks are medians over runs (one process each); dots are the 50 % of every run.
 """
 
@@ -39,13 +40,13 @@ def draw(table: pd.DataFrame) -> Figure | None:
     scenes = [group for _, group in runs.groupby(by, sort=False)]
     groups = scenes[: figure.panel_count(MOST_SCENES, len(scenes))]
     counts = [min(MOST_ROWS, group["key"].nunique()) for group in groups]
-    drawn, axes = figure.panels([0.85 + 0.32 * count for count in counts])
-    figure.note_cut(drawn, len(groups), len(scenes))
+    fig, axes = figure.panels([0.85 + 0.32 * count for count in counts])
+    figure.note_cut(fig, len(groups), len(scenes))
     for panel, group in zip(axes, groups, strict=True):
         _panel(panel, group, names)
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend_below(drawn, handles, labels)
-    return drawn
+    figure.legend_below(fig, handles, labels)
+    return fig
 
 
 def _panel(panel: Axes, group: pd.DataFrame, names: list[str]) -> None:

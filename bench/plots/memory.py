@@ -1,4 +1,4 @@
-"""Speed against peak memory; up and left is better, numbered rings are unbeaten.
+"""Dots are speed over peak memory; up and left is better, numbered rings are unbeaten.
 
 The stepped line is the Pareto front: a trial below or right of it is beaten in both
 speed and memory. Memory within 2 % counts as equal. Peak memory is the resident memory
@@ -41,14 +41,14 @@ def draw(table: pd.DataFrame) -> Figure | None:
     scenes = [scene.assign(name=figure.short_names(scene["label"])) for scene in scenes]
     fronts = [front(scene).head(MOST_NAMES) for scene in scenes]
     heights = [h for some in fronts for h in (2.3, 0.2 + 0.19 * len(some))]
-    drawn, axes = figure.panels(heights)
-    figure.note_cut(drawn, len(scenes), len(several))
+    fig, axes = figure.panels(heights)
+    figure.note_cut(fig, len(scenes), len(several))
     for panel, below, scene, best in zip(
         axes[::2], axes[1::2], scenes, fronts, strict=True
     ):
         _panel(panel, scene, best)
         _names(below, best)
-    return drawn
+    return fig
 
 
 def front(scene: pd.DataFrame) -> pd.DataFrame:

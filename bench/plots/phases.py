@@ -1,4 +1,4 @@
-"""Seconds spent once before the steady state, by phase, stacked; median over the runs.
+"""Bars stack the seconds spent once before the steady state, by phase (run medians).
 
 A long bar costs short jobs much and long jobs little. `offline` is the preparation of
 stored examples, `fill` the first pass that fills a cache, and `ramp` the time until the
@@ -46,7 +46,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
     several = len(set(scenes)) > 1
     labels = _names(names["label"], scenes, several=several)
     inches = figure.row_inches(labels, 0.34)
-    drawn, (panel,) = figure.panels([0.85 + inches * len(rows)])
+    fig, (panel,) = figure.panels([0.85 + inches * len(rows)])
     places = figure.name_rows(panel, labels)
     left = np.zeros(len(rows))
     for name, color in PHASES.items():
@@ -70,8 +70,8 @@ def draw(table: pd.DataFrame) -> Figure | None:
         else ""
     )
     figure.title(panel, cut or ("" if several else scenes[0]))
-    figure.legend_below(drawn, *panel.get_legend_handles_labels())
-    return drawn
+    figure.legend_below(fig, *panel.get_legend_handles_labels())
+    return fig
 
 
 def _names(labels: pd.Series, scenes: list[str], *, several: bool) -> list[str]:

@@ -1,4 +1,4 @@
-"""Bars: speed of each placement's best trial against the dataset's; 2 is twice as fast.
+"""Bars are speeds of each placement's best trial; the dataset's is 1, right is faster.
 
 Trials have the same cache, if possible none. Hatched bars were compiled with XLA; thin
 lines are 95 % intervals. Left of the grey line at 1, moving the layers there costs
@@ -43,11 +43,11 @@ def draw(table: pd.DataFrame) -> Figure | None:
         )
         for scene, cache in scenes[: figure.panel_count(MOST_SCENES, len(scenes))]
     ]
-    drawn, axes = figure.panels([1.0 + 0.36 * len(rows) for rows in chosen])
-    figure.note_cut(drawn, len(chosen), len(scenes))
+    fig, axes = figure.panels([1.0 + 0.36 * len(rows) for rows in chosen])
+    figure.note_cut(fig, len(chosen), len(scenes))
     for panel, rows in zip(axes, chosen, strict=True):
         _panel(panel, rows)
-    return drawn
+    return fig
 
 
 def _alike(trials: pd.DataFrame) -> list[tuple[int, str]]:

@@ -1,4 +1,4 @@
-"""Class share reached (line: the target), rare examples seen, speed, records read.
+"""Bars show the class share (line: target), rare examples seen, speed, records read.
 
 A good method reaches the target with many unique positives, is fast, and reads few
 records for each example that it returns. Thin lines are two standard errors. Both lower
@@ -52,8 +52,8 @@ def draw(table: pd.DataFrame) -> Figure | None:
     facts = counted.groupby(["machine", "key"])[[n for n in FACTS if n in counted]]
     medians = facts.median().drop(columns="examples_per_second")
     heights = [0.75 + 0.3 * len(s) for s in scenes for _ in range(2)]
-    drawn, axes = figure.panels(heights, columns=2)
-    figure.note_cut(drawn, len(scenes), len(every))
+    fig, axes = figure.panels(heights, columns=2)
+    figure.note_cut(fig, len(scenes), len(every))
     for number, scene in enumerate(scenes):
         order = scene["resample"].map(HOW.index)
         rows = scene.assign(order=order).sort_values(["order", "batch_size"])
@@ -62,7 +62,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
         for place, name in enumerate(FACTS):
             _panel(axes[4 * number + place], rows, name, named=place % 2 == 0)
         figure.title(axes[4 * number], text.title(rows.iloc[0]), 40)
-    return drawn
+    return fig
 
 
 def _panel(panel: Axes, rows: pd.DataFrame, name: str, *, named: bool) -> None:

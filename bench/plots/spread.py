@@ -1,4 +1,4 @@
-"""Every sample in the order of timing, a colour a run; level is good, slopes are drift.
+"""Dots are all samples in the order of timing, a colour a run; a slope is drift.
 
 Each panel is one trial, the most scattered first; 1.0 is the trial's median. Steps
 between colours are differences between processes; steps within a colour are
@@ -36,8 +36,8 @@ def draw(table: pd.DataFrame) -> Figure | None:
     )
     shown = trials.head(figure.panel_count(MOST_TRIALS, len(trials)))
     rows = -(-len(shown) // COLUMNS)
-    drawn, axes = figure.panels([1.3] * rows, COLUMNS)
-    figure.note_cut(drawn, len(shown), len(trials))
+    fig, axes = figure.panels([1.3] * rows, COLUMNS)
+    figure.note_cut(fig, len(shown), len(trials))
     several = trials["scene"].nunique() > 1
     for panel, (_, trial) in zip(axes, shown.iterrows(), strict=False):
         own = (table["machine"] == trial["machine"]) & (table["key"] == trial["key"])
@@ -47,9 +47,9 @@ def draw(table: pd.DataFrame) -> Figure | None:
         panel.set_title(figure.label(name, 32, 3), fontsize=8)
     for panel in axes[len(shown) :]:
         panel.set_visible(False)
-    drawn.supxlabel("samples, in the order in which they were timed", fontsize=9)
-    drawn.supylabel("seconds a batch,\ntrial's median = 1", fontsize=9)
-    return drawn
+    fig.supxlabel("samples, in the order in which they were timed", fontsize=9)
+    fig.supylabel("seconds a batch,\ntrial's median = 1", fontsize=9)
+    return fig
 
 
 def _panel(panel: Axes, samples: pd.DataFrame) -> None:

@@ -1,4 +1,4 @@
-"""Bars: busy time a batch by stage, all threads together; rings: time on the clock.
+"""Bars are busy time a batch by stage, of all threads; rings are time on the clock.
 
 A ring beyond its bar waited: for a free processor, storage, Python, or the model
 (hatched, if it was measured alone). A ring short of its bar had stages that worked at
@@ -56,13 +56,13 @@ def draw(table: pd.DataFrame) -> Figure | None:
     ]
     shown = {scene["workload"].iloc[0] for scene in scenes}
     alone = bottleneck.model_seconds(table[table["workload"].isin(shown)])
-    drawn, axes = figure.panels(
+    fig, axes = figure.panels(
         [
             0.85 + figure.row_inches(list(scene["name"]), 0.36) * len(scene)
             for scene in scenes
         ]
     )
-    figure.note_cut(drawn, len(scenes), len(every))
+    figure.note_cut(fig, len(scenes), len(every))
     for panel, scene in zip(axes, scenes, strict=True):
         model = [
             alone.get((row["machine"], row["key"]), 0.0) for _, row in scene.iterrows()
@@ -72,8 +72,8 @@ def draw(table: pd.DataFrame) -> Figure | None:
     for panel in axes:
         handles, labels = panel.get_legend_handles_labels()
         legend |= dict(zip(labels, handles, strict=True))
-    figure.legend_below(drawn, list(legend.values()), list(legend))
-    return drawn
+    figure.legend_below(fig, list(legend.values()), list(legend))
+    return fig
 
 
 def _panel(

@@ -42,20 +42,20 @@ def draw(table: pd.DataFrame) -> Figure | None:
         .head(MOST_ROWS)
         for scene in scenes
     ]
-    drawn, axes = figure.panels(
+    fig, axes = figure.panels(
         [
             0.8 + figure.row_inches(list(rows["name"]), 0.33) * len(rows)
             for rows in shown
         ]
     )
-    figure.note_cut(drawn, len(scenes), len(every))
+    figure.note_cut(fig, len(scenes), len(every))
     for panel, rows, scene in zip(axes, shown, scenes, strict=True):
         _panel(panel, rows, runs)
         cut = (
             f" (fastest {len(rows)} of {len(scene)})" if len(scene) > len(rows) else ""
         )
         figure.title(panel, text.title(rows.iloc[0]) + cut)
-    return drawn
+    return fig
 
 
 def _panel(panel: Axes, rows: pd.DataFrame, runs: pd.DataFrame) -> None:

@@ -1,4 +1,4 @@
-"""A few traced training steps: reading, mapping, waiting, training; overlap saves time.
+"""Bars show when a few traced steps read, mapped, waited and trained; overlap is good.
 
 The upper lanes are the pipeline, the lower lanes the consumer. With prefetch the
 pipeline works while a step trains, and the waiting shrinks. Panels of a workload share
@@ -41,15 +41,15 @@ def draw(table: pd.DataFrame) -> Figure | None:
     traced = traced.sort_values(order, kind="stable")[
         : figure.panel_count(MOST_PANELS, len(traced))
     ]
-    drawn, axes = figure.panels([1.35] * len(traced))
-    figure.note_cut(drawn, len(traced), count)
+    fig, axes = figure.panels([1.35] * len(traced))
+    figure.note_cut(fig, len(traced), count)
     ends = {run: max(end for _, _, end in spans[run]) for run in traced["run"]}
     longest = traced["run"].map(ends).groupby(traced["workload"]).max()
     for panel, (_, row) in zip(axes, traced.iterrows(), strict=True):
         _panel(panel, spans[row["run"]], 1e3 * longest[row["workload"]])
         name = f"{text.title(row)}: {row['label']}"
         figure.title(panel, name)
-    return drawn
+    return fig
 
 
 def _panel(panel: Axes, spans: list[tuple[str, float, float]], longest: float) -> None:

@@ -1,4 +1,4 @@
-"""The page's interactive chart, and the JavaScript libraries that the page inlines.
+"""This module has the page's chart and the JavaScript libraries that the page inlines.
 
 Altair makes the chart as a Vega-Lite specification and validates it. The libraries come
 from installed packages, so that making a page needs no network.

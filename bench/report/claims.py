@@ -1,4 +1,4 @@
-"""The published claims with their verdicts, in the terminal and as Markdown."""
+"""This module shows the published claims with verdicts, as text and as Markdown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The details behind a row of the report: samples, pipeline, steps, graph, errors."""
+"""Details are the facts behind a row: samples, pipeline, steps, graph, errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.errors import UsageError
 from bench.pipeline import AXES, differences, steps
 from bench.trial import Run, Trial
 
-MOST_VALUES = 400  # samples of a trial that are spelled out
+MOST_VALUES = 400  # samples of a trial that are shown
 ENERGY = {  # facts of `bench.measure.energy`
     "package_joules_per_example": "processor packages",
     "gpu_joules_per_example": "GPUs",

@@ -1,4 +1,4 @@
-"""The results for other programs: CSV, Parquet, JSON, and pytest-benchmark's JSON."""
+"""Exports are results for other programs, such as CSV and pytest-benchmark's JSON."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PYTEST_BENCHMARK = "5.3.1"  # the version whose JSON `pytest_benchmark` writes
 
 
 def csv(samples: pd.DataFrame, path: Path) -> None:
-    """Write the table; the columns that a run's samples share are spelled once a run.
+    """Write the table; the columns that a run's samples share are converted once a run.
 
     Args:
         samples: From `table.from_runs`.

@@ -1,4 +1,4 @@
-"""The common style of all figures: size, colours, safe text, and SVG to inline.
+"""This module has the common style of all figures: size, colours, safe text, SVG.
 
 Figures do not use pyplot, so there is no global state and nothing to close. The colours
 are those of Okabe and Ito (2008), which colour-blind readers can distinguish.

@@ -1,4 +1,4 @@
-"""The formats of a report: one table, an entry a format, and the terminal's text."""
+"""This module writes a report in any format; one table has an entry for each."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EVERYTHING = ("json", "html")  # formats that show what others leave out
 
 @dataclass(frozen=True)
 class Task:
-    """One call of `write`, as the writers of the formats see it.
+    """A task is one call of `write`, as the writers of the formats see it.
 
     Attributes:
         report: The report.
@@ -40,7 +40,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Format:
-    """A format of the report.
+    """A format has a file name and a function that writes the file.
 
     Attributes:
         file: The name of its file, or of its folder of files.
@@ -72,9 +72,9 @@ def _write_figures(task: Task, folder: Path) -> Sequence[Path]:
     folder.mkdir(exist_ok=True)
     rasterise = task.ending.enter_context(png.beside())
     paths = []
-    for name, drawn in task.report.figures():
+    for name, fig in task.report.figures():
         paths.append(folder / f"{name}.png")
-        rasterise(figure.vector(drawn), paths[-1])
+        rasterise(figure.vector(fig), paths[-1])
     return paths
 
 

@@ -1,4 +1,4 @@
-"""Short names for the trials of a scene: the settings in which the trials differ."""
+"""A short name of a trial has the settings in which the trials of a scene differ."""
 
 from __future__ import annotations
 

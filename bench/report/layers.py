@@ -1,4 +1,4 @@
-"""A table of layers: the best placement, the cost and the facts of each layer.
+"""The table of layers has the best placement, the cost and the facts of each layer.
 
 The table leaves out trials that did other work, such as trials with frozen draws.
 `supports_jit` is whether XLA compiles the layer. `draws` is whether a layer draws once
@@ -88,7 +88,7 @@ def placement(row: Row) -> str:
 
 
 def _row(fastest: list[Row], kinds: dict[str, str]) -> dict[str, str]:
-    """Spell a layer's row.
+    """Return a layer's row as text.
 
     Args:
         fastest: The layer's trials, fastest first.
@@ -133,7 +133,7 @@ def _figure(value: float | None) -> str:
 
 
 def _fact(rows: list[Row], name: str) -> str:
-    """Spell a fact; where placements differ, each value with its placements."""
+    """Return a fact; where placements differ, each value with its placements."""
     places: dict[str, dict[str, None]] = {}
     for row in rows:
         value = row.get(name)

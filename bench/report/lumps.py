@@ -1,4 +1,4 @@
-"""Cautions on uneven time: lumps (long windows), and parts of an epoch not timed.
+"""Cautions warn of uneven time: lumps (long windows), and parts of an epoch not timed.
 
 A trial's rate counts all its time. Where the rate differs from the usual rate, a
 caution gives the cause. Where only a part of an epoch was timed, a caution gives the

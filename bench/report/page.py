@@ -1,4 +1,4 @@
-"""The report as a page and as Markdown; both show the same sections.
+"""This module makes the report as a page and as Markdown, with the same sections.
 
 The page needs nothing from elsewhere. It allows just the scripts whose digests its
 policy names, so text in a result can never run, and it may fetch nothing.
@@ -41,10 +41,10 @@ def html(report: Report, whole: str) -> str:
     content = report.content
     plots = catalog.entries("plots")
     figures = []
-    for name, drawn in report.figures():
+    for name, fig in report.figures():
         if name != "throughput":  # the scenes have their own
             caption = plots[name].summary
-            svg = Markup(figure.svg(drawn, name, f"{name}: {caption}"))
+            svg = Markup(figure.svg(fig, name, f"{name}: {caption}"))
             figures.append({"caption": caption, "svg": svg})
     traces = _traces(content["scenes"], report.runs)
     spec = chart.specification(report.trials)
@@ -147,11 +147,11 @@ def _scene_figures(
         own = pd.Series(True, index=samples.index)
         for name, value in scene["names"].items():
             own &= samples[name] == value
-        drawn = throughput.draw(samples[own])
-        if drawn is not None:
+        fig = throughput.draw(samples[own])
+        if fig is not None:
             number = scene["number"]
             alternative = f"Speed by strategy. {scene['sentence']}"
-            figures[number] = Markup(figure.svg(drawn, f"scene{number}", alternative))
+            figures[number] = Markup(figure.svg(fig, f"scene{number}", alternative))
     return figures
 
 

@@ -1,4 +1,4 @@
-"""Figures as PNG: on white, 160 dots an inch, 256 colours to keep them small.
+"""This module writes figures as small PNGs: on white, 160 dots an inch, 256 colours.
 
     python -m bench.report.png  # reads [path of SVG, path of PNG], a line of JSON each
 

@@ -1,4 +1,4 @@
-"""Trials with different names that run the same computation.
+"""This module detects trials with different names that run the same computation.
 
 Some settings mean the same on a machine: without a GPU `jit=auto` is `jit=off`, because
 Keras then compiles only where it must. One of such trials is ranked. Other trials have
@@ -58,14 +58,14 @@ def same_cautions(
         repeated: From `same`.
     """
     labels = [row["label"] for row in rows]
-    called = names(labels)
+    name_of = names(labels)
     groups: dict[str, list[str]] = {}
     for row in rows:
         first = repeated.get((row["machine"], row["key"]))
-        if first in called:
+        if first in name_of:
             groups.setdefault(first, [first]).append(row["label"])
     return [
-        Caution(f"{listed([called[label] for label in group])}: {SAME}", SAME_REMEDY)
+        Caution(f"{listed([name_of[label] for label in group])}: {SAME}", SAME_REMEDY)
         for group in groups.values()
     ]
 
@@ -103,10 +103,10 @@ def cautions(
         rows: The scene's trials.
         graphs: From `same_graphs`.
     """
-    called = names([row["label"] for row in rows])
+    name_of = names([row["label"] for row in rows])
     pairs = [(row["machine"], row["key"]) for row in rows]
     sets = dict.fromkeys(tuple(graphs[pair]) for pair in pairs if pair in graphs)
-    own = ([called[label] for label in some if label in called] for some in sets)
+    own = ([name_of[label] for label in some if label in name_of] for some in sets)
     return [
         Caution(f"{listed(some)}: ran the same graph.", REMEDY)
         for some in own
@@ -122,13 +122,13 @@ def one_graph(rows: Sequence[Row], graphs: Mapping[tuple[str, str], list[str]]) 
         graphs: From `same_graphs`.
     """
     best = next((row for row in rows if row["best"]), None)
-    called = names([row["label"] for row in rows])
+    name_of = names([row["label"] for row in rows])
     some = graphs.get((best["machine"], best["key"]), []) if best else []
-    others = [n for n in some if n in called and n != best["label"]]
+    others = [n for n in some if n in name_of and n != best["label"]]
     if not others:
         return ""
-    who = listed([called[label] for label in others])
-    return f" {called[best['label']]} ran the same graph as {who}: count them as one."
+    who = listed([name_of[label] for label in others])
+    return f" {name_of[best['label']]} ran the same graph as {who}: count them as one."
 
 
 def _plainness(run: Run) -> tuple[int, str]:

@@ -1,4 +1,4 @@
-"""The tables of a report as sections; a section knows nothing of HTML or Markdown.
+"""Sections are the tables of a report; a section knows nothing of HTML or Markdown.
 
 One loop in each template shows every section, so that the two pages cannot differ. To
 add a section, write a function here and append it to `SECTIONS`.
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 CLAIM = ("claim", "sentence", "workload", "machine", "data", "source", "predicted")
 CLAIM += ("measure", "verdict", "reason", "rounds")
-# `autotune.comparisons` has words of its own for the four verdicts.
+# `autotune.comparisons` still uses other words for the four verdicts.
 AUTOTUNE_VERDICTS = {
     "helped": FASTER,
     "cost speed": SLOWER,
@@ -35,7 +35,7 @@ Row = Mapping[str, object]
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table.
+    """A column has the heading of a table's cells and their kind.
 
     Attributes:
         heading: The text above the column.
@@ -53,7 +53,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of a section.
+    """A table has columns and rows of text.
 
     Attributes:
         columns: The columns by the name of their field in the rows.
@@ -71,7 +71,7 @@ class Table:
 
     @property
     def filled(self) -> dict[str, Column]:
-        """The columns in which at least one row has a value."""
+        """Return the columns in which at least one row has a value."""
         return {
             name: column
             for name, column in self.columns.items()
@@ -81,7 +81,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the report: a heading, a note and one or more tables.
+    """A section is a part of the report: a heading, a note and one or more tables.
 
     Attributes:
         name: The section's name, by which `report.json` and the page's style know it.
@@ -99,7 +99,7 @@ class Section:
 
     @property
     def rows(self) -> list[Row]:
-        """The rows of all tables."""
+        """Return the rows of all tables."""
         return [row for table in self.tables for row in table.rows]
 
 
@@ -110,7 +110,7 @@ def sections(report: Report) -> Iterator[Section]:
 
 
 def _claims(report: Report) -> Section:
-    """The published claims that these trials judge."""
+    """Show the published claims that these trials judge."""
     judged = judge.judge(report.samples) if len(report.samples) else pd.DataFrame()
     rows, missing = [], 0
     if len(judged):
@@ -156,7 +156,7 @@ def _claim(row: Row, report: Report) -> Row:
 
 
 def _layers(report: Report) -> Section:
-    """Every layer in every placement."""
+    """Show every layer in every placement."""
     rows = []
     for row in layers.table_rows(report.trials, report.samples):
         more = f" ({row['conditions']})" if row["conditions"] != "drain" else ""
@@ -192,7 +192,7 @@ def _layers(report: Report) -> Section:
 
 
 def _autotuned(report: Report) -> Section:
-    """Every autotuned pipeline beside the fastest one with fixed settings."""
+    """Show every autotuned pipeline beside the fastest pipeline with fixed settings."""
     comparisons, _ = autotune.comparisons(report.samples, report.runs)
     rows = [
         {
@@ -220,7 +220,7 @@ def _autotuned(report: Report) -> Section:
 
 
 def _prices(report: Report) -> Section:
-    """Every pair of trials that differ in one guarantee."""
+    """Show every pair of trials that differ in one guarantee."""
     rows = [
         {
             **row,
@@ -247,7 +247,7 @@ def _prices(report: Report) -> Section:
 
 
 def _trials(report: Report) -> Section:
-    """Every trial, a table for each scene."""
+    """Show every trial, a table for each scene."""
     columns = {
         "label": Column("strategy", "name"),
         "factor": Column("times as fast", "figure"),
@@ -283,7 +283,7 @@ def _trials(report: Report) -> Section:
 
 
 def _errors(report: Report) -> Section:
-    """The errors of failed runs."""
+    """Show the errors of failed runs."""
     columns = {
         "key": Column("trial", "code"),
         "error": Column("error", "code"),
@@ -298,7 +298,7 @@ def _errors(report: Report) -> Section:
 
 
 def _machines(report: Report) -> Section:
-    """The machines and their versions, a table for each."""
+    """Show the machines and their versions, a table for each machine."""
     columns = {"name": Column("fact"), "value": Column("value", "message")}
     tables = []
     for machine in report.content["machines"]:

@@ -1,4 +1,4 @@
-"""Sentences on the trials of a scene: the best one, its certainty, and the cautions.
+"""Sentences describe the trials of a scene: the best one, its certainty, the cautions.
 
 A sentence names a trial by its strategy and by the settings in which it differs within
 the scene. The rows of the tables have the whole label.
@@ -58,13 +58,13 @@ def sentence(rows: Sequence[Row]) -> str:
     tail = f" {lost} of {len(rows)} trials failed." if lost else ""
     if best is None:
         return f"No trial here can be ranked: see the cautions.{tail}"
-    called = names([row["label"] for row in rows])
+    name_of = names([row["label"] for row in rows])
     others = [row for row in rows if row["ranked"] and not row["best"]]
     if not others:
-        return f"{_alone(best, rows, called)}{_once(best)}{tail}"
+        return f"{_alone(best, rows, name_of)}{_once(best)}{tail}"
     few = all(row["lead_pairs"] < FEWEST_ROUNDS for row in others)
-    won = _won(best, rows, called, few)
-    lead = _lead(best, others, called, compared(rows, "lead"))
+    won = _won(best, rows, name_of, few)
+    lead = _lead(best, others, name_of, compared(rows, "lead"))
     return f"{won}{lead}{_once(best)}{tail}"
 
 
@@ -98,12 +98,12 @@ def jointly(rows: Sequence[Row]) -> str:
 
 def cautions(rows: Sequence[Row]) -> list[Caution]:
     """Return what weakens the results of a scene, gravest first, with remedies."""
-    called = names([row["label"] for row in rows])
-    found: list[Caution] = []
+    name_of = names([row["label"] for row in rows])
+    warnings: list[Caution] = []
 
     def add(some: list[Row], what: str, remedy: str) -> None:
         if some:
-            found.append(Caution(f"{_names(some, called)}: {what}", remedy))
+            warnings.append(Caution(f"{_names(some, name_of)}: {what}", remedy))
 
     failed = sum(row["failed"] for row in rows)
     what = f"{failed} run{'s' if failed > 1 else ''} failed."
@@ -132,19 +132,19 @@ def cautions(rows: Sequence[Row]) -> list[Caution]:
         "no round in common with the baseline, so there is no factor.",
         "Complete the sweep with --resume.",
     )
-    return found
+    return warnings
 
 
-def _alone(best: Row, rows: Sequence[Row], called: Mapping[str, str]) -> str:
+def _alone(best: Row, rows: Sequence[Row], name_of: Mapping[str, str]) -> str:
     """Return the sentence for a scene in which just one trial may be ranked."""
-    name, rate = called[best["label"]], _rate(best)
+    name, rate = name_of[best["label"]], _rate(best)
     unranked = [row for row in rows if row["runs"] and not row["ranked"]]
     if not unranked:
         return f"Only {name} was measured: {rate}; there is nothing to compare it with."
     one = len(unranked) == 1
     are = "was measured too, but is" if one else "were measured too, but are"
     return (
-        f"Only {name} can be ranked: {rate}. {_names(unranked, called)} {are} not "
+        f"Only {name} can be ranked: {rate}. {_names(unranked, name_of)} {are} not "
         "ranked: see the cautions."
     )
 
@@ -154,22 +154,22 @@ def _rate(row: Row) -> str:
     return f"{rate} examples a second" + (f" ({interval})" if interval else "")
 
 
-def _won(best: Row, rows: Sequence[Row], called: Mapping[str, str], few: bool) -> str:
+def _won(best: Row, rows: Sequence[Row], name_of: Mapping[str, str], few: bool) -> str:
     """Return which trial is first, and by what factor.
 
     Args:
         best: The row of the best trial.
         rows: All rows of the scene.
-        called: Short names by label.
+        name_of: Short names by label.
         few: Whether no lead has the rounds for a verdict.
     """
-    name = called[best["label"]]
+    name = name_of[best["label"]]
     if best["is_baseline"] and few:
         return f"{name} was fastest (two rounds or one: a hint, not a result)."
     if best["is_baseline"]:
         return f"{name} won: nothing {_faster(rows)}."
     factor, interval = triple(best, "factor")
-    against, rounds = called[best["baseline"]], int(best["pairs"])
+    against, rounds = name_of[best["baseline"]], int(best["pairs"])
     if not rounds:
         return (
             f"{name} came first with {_rate(best)}. It shares no round with {against}, "
@@ -204,30 +204,30 @@ def _faster(rows: Sequence[Row]) -> str:
 
 
 def _lead(
-    best: Row, others: Sequence[Row], called: Mapping[str, str], count: int
+    best: Row, others: Sequence[Row], name_of: Mapping[str, str], count: int
 ) -> str:
     """Return how far the best trial leads the others."""
     met = [row for row in others if row["lead_pairs"]]
     if not met:
         return " No other trial shares a round with it."
-    lead = _runner_up(best, met, called, count)
+    lead = _runner_up(best, met, name_of, count)
     # `_won` reports a baseline that shares no round with the best.
     apart = [o for o in others if not (o["lead_pairs"] or o["is_baseline"])]
     if apart:
-        lead += f" {called[best['label']]} shares no round with "
-        lead += f"{_names(apart, called)}: how far apart they are was not measured."
+        lead += f" {name_of[best['label']]} shares no round with "
+        lead += f"{_names(apart, name_of)}: how far apart they are was not measured."
     return lead
 
 
 def _runner_up(
-    best: Row, others: Sequence[Row], called: Mapping[str, str], count: int
+    best: Row, others: Sequence[Row], name_of: Mapping[str, str], count: int
 ) -> str:
     """Return the second trial, or the trials that may be as fast as the best.
 
     Args:
         best: The row of the best trial.
         others: Rows of trials that share a round with the best.
-        called: Short names by label.
+        name_of: Short names by label.
         count: How many comparisons the joint verdicts count.
     """
     others = sorted(others, key=itemgetter("lead"))
@@ -238,7 +238,7 @@ def _runner_up(
     if second["is_baseline"]:
         second = others[0]
     lead, interval = triple(second, "lead")
-    name = called[second["label"]]
+    name = name_of[second["label"]]
     known = second["is_baseline"] and second["lead_verdict"] != UNCHANGED
     if len(others) == 1 and known:
         return ""  # `_won` compares the two
@@ -252,7 +252,7 @@ def _runner_up(
     if not rivals:
         return f" The runner-up is {name}, which takes {long}."
     nearest = rivals[0]
-    name, interval = called[nearest["label"]], triple(nearest, "lead")[1]
+    name, interval = name_of[nearest["label"]], triple(nearest, "lead")[1]
     takes = f"takes {interval} times as long"
     if len(rivals) == 1 and nearest["lead_verdict"] == UNCHANGED:
         return (
@@ -262,7 +262,7 @@ def _runner_up(
     counted = nearest["lead_low"] > 1 + MARGINS[best["consumer"]] and count > 1
     joint = f", all {count} comparisons counted" if counted else ""
     return (
-        f" Against {_names(rivals, called)} the verdict is {UNKNOWN} at a margin of "
+        f" Against {_names(rivals, name_of)} the verdict is {UNKNOWN} at a margin of "
         f"{_margin(best)}{joint} ({name} {takes})."
     )
 
@@ -302,8 +302,8 @@ def _most(rows: Sequence[Row], name: str) -> float:
     return max((row[name] for row in rows if not pd.isna(row[name])), default=0.0)
 
 
-def _names(rows: Sequence[Row], called: Mapping[str, str]) -> str:
-    return listed([called[row["label"]] for row in rows])
+def _names(rows: Sequence[Row], name_of: Mapping[str, str]) -> str:
+    return listed([name_of[row["label"]] for row in rows])
 
 
 def listed(names: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""The content of every form of the report, as plain text: scenes, errors, machines."""
+"""This module sums up runs as plain text for every form of the report."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ NEEDED = list(
 
 @dataclass(frozen=True)
 class Report:
-    """Result folders, read and summed up once for every form of a report.
+    """A report is the content of result folders, summed up once for every format.
 
     Attributes:
         runs: The records.
@@ -53,12 +53,12 @@ class Report:
 
     @property
     def trials(self) -> pd.DataFrame:
-        """The trials in the order to show them, from `ranked`."""
+        """Return the trials in the order to show them, from `ranked`."""
         return self.content["ranked"]
 
     @functools.cached_property
     def sections(self) -> list[sections.Section]:
-        """The sections of the report, with and without rows."""
+        """Return the sections of the report, with and without rows."""
         return list(sections.sections(self))
 
     def figures(self) -> Iterator[tuple[str, Figure]]:
@@ -199,7 +199,7 @@ def _rows(
     by_key: Mapping[str, Trial],
     graphs: Mapping[tuple[str, str], list[str]],
 ) -> list[dict[str, object]]:
-    """Spell the rows of a scene, and mark those that ran the graph of another row."""
+    """Write the rows of a scene as text, and mark rows that ran the same graph."""
     baseline = next((by_key[row["key"]] for row in rows if row["is_baseline"]), None)
     labels = {row["label"] for row in rows if not row["same_as"]}
     shown = []
@@ -249,7 +249,7 @@ def verdict(row: dict[str, object]) -> str:
 
 
 def _errors(runs: Sequence[Run]) -> list[dict[str, object]]:
-    """Spell each distinct error of a trial once, with the number of its runs."""
+    """Return each distinct error of a trial once, with the number of its runs."""
     counts: dict[tuple, int] = {}
     by_key = {run.key: run.trial for run in runs}
     for run in runs:
@@ -271,7 +271,7 @@ def _errors(runs: Sequence[Run]) -> list[dict[str, object]]:
 
 
 def _machines(runs: Sequence[Run]) -> list[dict[str, object]]:
-    """Spell each machine: its label, number of runs, first and last start, facts."""
+    """Return each machine: its label, number of runs, first and last start, facts."""
     machines: dict[str, dict[str, object]] = {}
     for run, label in zip(runs, table.machine_labels(runs), strict=True):
         machine = machines.setdefault(label, {"runs": 0, "facts": {}})

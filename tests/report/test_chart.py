@@ -44,9 +44,9 @@ def test_the_page_names_what_the_chart_leaves_out(tmp_path, monkeypatch):
     monkeypatch.setattr(chart, "MOST_BARS", 1)
     assert len(chart._rows(ranked(runs))) == 2
     monkeypatch.setattr(summary.Report, "figures", lambda report: ())
-    found = formats.summed(runs)
-    found.content["source"] = "made up"
-    formats.write(found, tmp_path, ["html"])
+    report = formats.summed(runs)
+    report.content["source"] = "made up"
+    formats.write(report, tmp_path, ["html"])
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     sentence = (
         "Left out here, but in the tables below: 1 of 3 comparisons and 2 trials "

@@ -39,8 +39,8 @@ def test_a_layers_row_has_its_best_placement_and_every_rate():
     assert row["best"] == "model with XLA"
     assert float(row["factor"]) == pytest.approx(8, rel=0.01)
     rates = [row[f"rate_{name}"] for name in layer_table.PLACEMENTS]
-    found = [float(rate.replace(",", "")) for rate in rates[:-1]]
-    assert found == pytest.approx([1000, 2000, 4000, 8000], rel=0.01)
+    numbers = [float(rate.replace(",", "")) for rate in rates[:-1]]
+    assert numbers == pytest.approx([1000, 2000, 4000, 8000], rel=0.01)
     assert rates[-1] == "-"
     assert row["cpu_microseconds"] == "100" and row["memory_mib"] == "480"
 
@@ -85,15 +85,15 @@ def test_details_have_samples_pipeline_graph_and_errors():
             trial, error=Failure(type="ValueError", message="odd", phase="check")
         ),
     ]
-    (found,) = details_of(runs)
-    assert found["samples"] == "4 in 2 runs, median 3.0 ms a batch"
-    assert found["values"] == ["round 0: 1 2 3", "round 1: 4"]
-    assert "deterministic=false" in found["pipeline"]
-    assert found["graph"][1]["node"] == "ParallelMapV2"
-    assert found["graph"][1]["parallelism"] == "3"
-    assert found["graph"][2]["buffer"] == "8"
-    assert found["facts"] == "stored_bytes=12"
-    assert found["errors"] == ["ValueError in check: odd"]
+    (shown,) = details_of(runs)
+    assert shown["samples"] == "4 in 2 runs, median 3.0 ms a batch"
+    assert shown["values"] == ["round 0: 1 2 3", "round 1: 4"]
+    assert "deterministic=false" in shown["pipeline"]
+    assert shown["graph"][1]["node"] == "ParallelMapV2"
+    assert shown["graph"][1]["parallelism"] == "3"
+    assert shown["graph"][2]["buffer"] == "8"
+    assert shown["facts"] == "stored_bytes=12"
+    assert shown["errors"] == ["ValueError in check: odd"]
 
 
 @pytest.mark.parametrize(
@@ -118,19 +118,19 @@ def test_details_have_samples_pipeline_graph_and_errors():
     ],
 )
 def test_details_have_the_steps_that_ran(trial, steps):
-    (found,) = details_of([factory.run(trial)])
-    assert found["steps"] == steps
+    (shown,) = details_of([factory.run(trial)])
+    assert shown["steps"] == steps
 
 
 def test_details_and_the_layer_table_have_the_energy():
     facts = {"package_joules_per_example": 0.00123, "gpu_joules_per_example": 2.0}
     runs = factory.runs({MAP: 0.02}, facts={**facts, "stored_bytes": 12.0})
-    (found,) = details_of(runs)
-    assert found["energy"] == (
+    (shown,) = details_of(runs)
+    assert shown["energy"] == (
         "0.0012 joules an example in the processor packages, 2.0 joules an example in "
         "the GPUs"
     )
-    assert found["facts"] == "stored_bytes=12"
+    assert shown["facts"] == "stored_bytes=12"
     (row,) = layers(runs)
     assert (row["package_joules"], row["gpu_joules"]) == ("0.0012", "2.0")
     assert layers(factory.runs({MAP: 0.02}))[0]["gpu_joules"] == "-"
@@ -164,5 +164,5 @@ def test_details_are_given_to_an_equal_share_of_each_scene_errors_first(monkeypa
 
 
 def test_json_in_the_page_cannot_end_its_element():
-    spelled = page.island({"a": "</script><!-- & "})
-    assert not set("<>&") & set(spelled)
+    document = page.island({"a": "</script><!-- & "})
+    assert not set("<>&") & set(document)

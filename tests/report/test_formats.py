@@ -49,13 +49,13 @@ def folder(tmp_path_factory):
     runs = factory.runs({NAIVE: 0.01, FAST: 0.002, OTHER: 0.004})
     runs += factory.runs({train: 0.05})
     runs.append(factory.run(factory.trial("cached_raw"), error=FAILURE))
-    made = tmp_path_factory.mktemp("results")
+    results = tmp_path_factory.mktemp("results")
     for run in runs:
-        store.append(made, run)
-    with (made / store.FILE).open("ab") as file:
+        store.append(results, run)
+    with (results / store.FILE).open("ab") as file:
         file.write(b'{"schema": 1, "key"')
-    report.write(made, made)
-    return made
+    report.write(results, results)
+    return results
 
 
 class Page(html.parser.HTMLParser):
@@ -92,8 +92,8 @@ class Page(html.parser.HTMLParser):
 
 def printed(runs, notes=()):
     out = io.StringIO()
-    found = report.summed(runs, notes)
-    report.terminal(found, Console(file=out, width=80, color_system=None))
+    results = report.summed(runs, notes)
+    report.terminal(results, Console(file=out, width=80, color_system=None))
     return out.getvalue()
 
 
@@ -137,8 +137,8 @@ def test_the_page_needs_nothing_from_elsewhere(folder):
 
 
 def digest(script):
-    found = hashlib.sha256(script.encode()).digest()
-    return f"'sha256-{base64.b64encode(found).decode()}'"
+    value = hashlib.sha256(script.encode()).digest()
+    return f"'sha256-{base64.b64encode(value).decode()}'"
 
 
 def test_figures_have_alternatives_and_ids_are_unique(folder):
@@ -339,8 +339,8 @@ def test_a_trial_that_may_not_be_ranked_comes_last():
     frozen = {"flags": ["frozen_random"]}
     runs = factory.runs({NAIVE: 0.01, OTHER: 0.02})
     runs += factory.runs({FAST: 0.001}, **frozen)
-    found = report.summed(runs)
-    (scene,) = found.content["scenes"]
+    results = report.summed(runs)
+    (scene,) = results.content["scenes"]
     verdicts = [(row["label"], row["verdict"]) for row in scene["rows"]]
     assert verdicts == [
         ("naive", "baseline"),
@@ -367,9 +367,9 @@ def test_names_in_the_terminal_break_after_commas():
 
 
 def test_an_option_stays_with_its_value_on_the_page(tmp_path):
-    found = report.summed(factory.runs({NAIVE: 0.01, FAST: 0.002}, rounds=2))
-    found.content["source"] = "made up"
-    report.write(found, tmp_path, ["html"])
+    results = report.summed(factory.runs({NAIVE: 0.01, FAST: 0.002}, rounds=2))
+    results.content["source"] = "made up"
+    report.write(results, tmp_path, ["html"])
     page = (tmp_path / "report.html").read_text()
     assert '<code class="option">--rounds 5</code>' in page
     assert "code.option { white-space: nowrap; }" in page
@@ -394,15 +394,15 @@ def test_a_cut_says_how_much_it_leaves_out_and_where_that_is(
     runs = [factory.run(trial) for trial in trials]
     failures = [Failure(type="ValueError", message=str(n)) for n in range(13)]
     runs += [factory.run(trials[0], error=failure) for failure in failures]
-    found = report.summed(runs)
-    found.content["source"] = "made up"
-    report.write(found, tmp_path, formats)
+    results = report.summed(runs)
+    results.content["source"] = "made up"
+    report.write(results, tmp_path, formats)
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert f"\n2 more comparisons are {whole}.\n" in text
     assert f"\n2 more tables are {whole}.\n" in text
     assert f"\n3 more rows are {whole}.\n" in text
     out = io.StringIO()
-    report.terminal(found, Console(file=out, width=99, color_system=None), formats)
+    report.terminal(results, Console(file=out, width=99, color_system=None), formats)
     assert f"\n... and 21 more comparisons, {whole}\n" in out.getvalue()
     assert f"\n... and 8 more errors, {whole}\n" in out.getvalue()
     if "html" in formats:
@@ -418,13 +418,13 @@ def test_every_section_is_in_the_page_in_the_markdown_and_in_the_json(tmp_path):
     runs += factory.runs({factory.trial(workload="prices"): 0.02}, rounds=8)
     runs += factory.runs({factory.trial("vectorized", "prices"): 0.01}, rounds=8)
     runs.append(factory.run(OTHER, error=FAILURE))
-    found = report.summed(runs)
-    found.content["source"] = "made up"
-    report.write(found, tmp_path, ["html", "md", "json"])
+    results = report.summed(runs)
+    results.content["source"] = "made up"
+    report.write(results, tmp_path, ["html", "md", "json"])
     shown = (tmp_path / "report.html").read_text(encoding="utf-8")
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     document = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
-    for section in found.sections:
+    for section in results.sections:
         assert section.rows, section.name
         assert f"<h2>{section.heading}</h2>" in shown
         assert f"\n## {section.heading}\n" in text
@@ -455,8 +455,8 @@ def test_cautions_name_the_trial_and_the_remedy():
     runs = factory.runs({NAIVE: 0.01}, run_noise=0.3, conditions=busy)
     runs += factory.runs({FAST: 0.001}, flags=["frozen_random", "xla_off"], rounds=2)
     runs.append(factory.run(OTHER, error=FAILURE))
-    found = sentences.cautions(rows_of(runs))
-    text = {caution.what: caution.remedy for caution in found}
+    cautions = sentences.cautions(rows_of(runs))
+    text = {caution.what: caution.remedy for caution in cautions}
     assert text["parallel: 1 run failed."].startswith("The errors are listed below")
     assert any(what.startswith("vectorized: a random layer's") for what in text)
     assert any(what.startswith("vectorized: one layer cannot be") for what in text)
@@ -542,12 +542,12 @@ def test_the_command_plans_exactly_this_trial(trial):
     ],
 )
 def test_the_command_measures_the_baseline_too(trial, baseline, others):
-    found = planned(texts.command(trial, baseline))
-    assert trial in found
+    trials = planned(texts.command(trial, baseline))
+    assert trial in trials
     if others is None:  # they differ in too many settings for one small sweep
-        assert found == [trial]
+        assert trials == [trial]
     else:
-        assert baseline in found and len(found) == 2 + others
+        assert baseline in trials and len(trials) == 2 + others
 
 
 def planned(line):
@@ -560,9 +560,9 @@ def planned(line):
         consumer=options.consumer,
         unit=options.unit or "",
     )
-    found, left_out = sweeps.trials(sweep)
+    trials, left_out = sweeps.trials(sweep)
     assert left_out == {}
-    return found
+    return trials
 
 
 @pytest.mark.parametrize(

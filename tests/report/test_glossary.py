@@ -21,9 +21,9 @@ def test_every_strategy_and_flag_that_weakens_has_a_meaning():
 
 
 def test_only_what_is_used_is_explained():
-    found = terms(factory.runs({NAIVE: 0.01, FAST: 0.002}))
-    assert list(found) == ["drain", "naive", "vectorized"]
-    assert found["vectorized"] == (
+    meanings = terms(factory.runs({NAIVE: 0.01, FAST: 0.002}))
+    assert list(meanings) == ["drain", "naive", "vectorized"]
+    assert meanings["vectorized"] == (
         "examples are batched first, then each batch is mapped in one call "
         "(order=batch_map)."
     )
@@ -55,9 +55,9 @@ def test_the_title_has_the_sweep_and_the_days():
 
 
 def test_the_forms_of_the_report_explain_their_words(tmp_path):
-    found = formats.summed(factory.runs({NAIVE: 0.01, FAST: 0.002}))
-    found.content["source"] = "made up"
-    formats.write(found, tmp_path, ("html", "md"))
+    report = formats.summed(factory.runs({NAIVE: 0.01, FAST: 0.002}))
+    report.content["source"] = "made up"
+    formats.write(report, tmp_path, ("html", "md"))
     page = (tmp_path / "report.html").read_text()
     assert "<dt>drain</dt>" in page and "<title>Feedrate report: quick, 2025" in page
     text = (tmp_path / "report.md").read_text()
@@ -72,9 +72,9 @@ def test_names_of_a_sweep_differ():
         for buffer in (1, 2)
         for size in (32, 64)
     ]
-    called = naming.names(labels)
-    assert called[labels[0]] == "cached_raw,prefetch=1,batch_size=32"
-    assert len(set(called.values())) == 4
+    short = naming.names(labels)
+    assert short[labels[0]] == "cached_raw,prefetch=1,batch_size=32"
+    assert len(set(short.values())) == 4
     longer = [*labels, "naive", f"offline,{shared}"]
     named = naming.names(longer).values()
     assert len(set(named)) == 6 and max(map(len, named)) <= 90

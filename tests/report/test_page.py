@@ -241,9 +241,9 @@ def test_a_comparison_is_quiet_sorts_and_fits(browser, tmp_path, width):
         factory.runs(dict.fromkeys(trials, seconds), seed=seed)
         for seed, seconds in ((1, 0.01), (2, 0.02))
     ]
-    found = {**compare.comparison(*sides), "a": "first", "b": HOSTILE}
+    compared = {**compare.comparison(*sides), "a": "first", "b": HOSTILE}
     path = tmp_path / "compare.html"
-    path.write_text(compare.html(found), encoding="utf-8")
+    path.write_text(compare.html(compared), encoding="utf-8")
     page = browser.new_page(viewport={"width": width, "height": 900})
     page.set_default_timeout(PATIENCE)
     messages = []

@@ -47,7 +47,7 @@ def test_what_a_shuffle_has_let_go_of_may_differ():
     assert cautions_on(runs) == []
 
 
-def held(**settings):
+def trained(**settings):
     return factory.trial("in_model", consumer="train", **settings)
 
 
@@ -59,7 +59,9 @@ def scene_of(trials, **fields):
 
 def test_settings_that_come_to_the_same_are_ranked_once():
     """The repeating trial is not ranked, though it seems faster."""
-    scene = scene_of({held(): 0.02, held(jit="auto"): 0.01, held(jit="on"): 0.05})
+    scene = scene_of(
+        {trained(): 0.02, trained(jit="auto"): 0.01, trained(jit="on"): 0.05}
+    )
     assert scene["sentence"].startswith("in_model won")
     assert "auto" not in scene["sentence"]
     rows = {row["label"]: row for row in scene["rows"]}
@@ -72,7 +74,7 @@ def test_settings_that_come_to_the_same_are_ranked_once():
 
 
 def test_two_that_are_one_have_nothing_to_compare_with():
-    scene = scene_of({held(): 0.02, held(jit="auto"): 0.01})
+    scene = scene_of({trained(): 0.02, trained(jit="auto"): 0.01})
     assert scene["sentence"].startswith("Only in_model was measured: ")
 
 
@@ -94,13 +96,13 @@ GPU = {**factory.MACHINE, "gpus": ["Example GPU, 16384 MiB"]}
     ],
 )
 def test_what_settings_come_to_depends_on_the_machine(one, other, fields, alike):
-    first, second = held(**one), held(**other)
+    first, second = trained(**one), trained(**other)
     on_cpu = {**fields, "device": ""} if second.pipeline.device == "cpu" else fields
     runs = factory.runs({first: 0.01}, **fields)
     runs += factory.runs({second: 0.01}, **on_cpu)
-    found = same_graph.same(runs)
-    assert [key for _, key in found] == ([second.key] if alike else [])
-    assert set(found.values()) == ({first.label} if alike else set())
+    repeated = same_graph.same(runs)
+    assert [key for _, key in repeated] == ([second.key] if alike else [])
+    assert set(repeated.values()) == ({first.label} if alike else set())
 
 
 def test_the_sentence_says_that_the_best_ran_the_graph_of_another():

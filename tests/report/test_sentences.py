@@ -28,11 +28,11 @@ def test_what_all_trials_share_is_left_out():
 
 def test_long_names_keep_the_strategy_and_what_few_others_have():
     cached = f"cached_raw,{CHAIN},prefetch=2"
-    called = sentences.names([cached, f"autotuned,{CHAIN}", "naive"])
-    assert called[cached] == (
+    short = sentences.names([cached, f"autotuned,{CHAIN}", "naive"])
+    assert short[cached] == (
         "cached_raw,prefetch=2,shuffle_buffer=256 and 2 more settings"
     )
-    assert called["naive"] == "naive"
+    assert short["naive"] == "naive"
 
 
 def test_names_that_came_out_alike_stay_whole():
