@@ -126,10 +126,10 @@ def _guard_request(
 
 def _add_to_report(node: pytest.Item, result: GuardResult) -> None:
     """Add each ratio to pytest's own JUnit report."""
-    from bench.guard.record import VERDICTS
+    from bench.analysis.verdicts import OUTCOMES
 
     for row in result.rows:
-        verdict = VERDICTS[row.verdict].words
+        verdict = OUTCOMES[row.verdict].text
         text = f"{row.ratio} ({row.low} to {row.high}), {verdict}"
         node.user_properties.append((f"{row.key} {row.metric}", text))
 

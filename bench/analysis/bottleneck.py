@@ -57,7 +57,7 @@ import numpy as np
 import pandas as pd
 
 from bench import text
-from bench.analysis import intervals, pairs, stats, verdicts
+from bench.analysis import decisions, intervals, pairs, stats
 from bench.pipeline import AXES
 from bench.plan.refusals import HELD
 from bench.stages import STAGES
@@ -176,7 +176,7 @@ def binds(
         transfer: The seconds to move the features of a batch to the GPU.
     """
     shared = 0.0 if on_gpu else (cpu["pipe"] + cpu["model"]) / cores
-    near = 1 + verdicts.MARGINS["train"]
+    near = 1 + decisions.MARGINS["train"]
     terms = {
         side: max(alone, shared) if cpu[side] * near >= max(cpu.values()) else alone
         for side, alone in seconds.items()

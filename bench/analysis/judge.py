@@ -20,7 +20,7 @@ import pandas as pd
 from scipy import stats as distributions
 
 from bench import text
-from bench.analysis import intervals, pairs, stats, verdicts
+from bench.analysis import decisions, intervals, pairs, stats
 from bench.analysis.rounds import ROUND
 from bench.plan.claims import Case, Claim, Prediction, Side, load
 from bench.run.progress import plural
@@ -98,7 +98,7 @@ def _finding(
     except _Undecided as undecided:
         return Finding(undecided.verdict, str(undecided))
     if (
-        interval.count < verdicts.FEWEST_ROUNDS
+        interval.count < decisions.FEWEST_ROUNDS
         and not claim.counted
         and not claim.error
     ):

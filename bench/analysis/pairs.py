@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bench import flags
-from bench.analysis import intervals, rounds, stats, verdicts
+from bench.analysis import decisions, intervals, rounds, stats
 from bench.analysis.table import SCENE
 from bench.pipeline import AXES
 
@@ -90,6 +90,6 @@ def ratio(values: np.ndarray, baseline: np.ndarray) -> intervals.Interval:
 
 def verdict(seconds_ratio: intervals.Interval, consumer: str) -> str:
     """Return the verdict on a ratio of seconds; `unknown` below three rounds."""
-    enough = seconds_ratio.count >= verdicts.FEWEST_ROUNDS
-    margin = verdicts.MARGINS[consumer]
-    return verdicts.verdict(seconds_ratio, margin) if enough else "unknown"
+    enough = seconds_ratio.count >= decisions.FEWEST_ROUNDS
+    margin = decisions.MARGINS[consumer]
+    return decisions.verdict(seconds_ratio, margin) if enough else "unknown"

@@ -37,7 +37,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2, f, t
 
-from bench.analysis import intervals, pairs, stats, table, verdicts
+from bench.analysis import decisions, intervals, pairs, stats, table
 from bench.machine import identity
 from bench.plan import screening
 from bench.trial import Effort, Run, Trial
@@ -135,7 +135,7 @@ def _standing(
     if raced.empty:
         efforts = efforts if number < least else {}
         return Standing(name, len(scene), efforts, screened=screened)
-    margin = verdicts.MARGINS[first.consumer]
+    margin = decisions.MARGINS[first.consumer]
     best, open_, out = judge(raced, margin, precision)
     if number >= least:
         again = {*open_, best} if open_ else set()

@@ -2,7 +2,7 @@
 
 The two sides were measured at different times. Whatever changed on the machine in
 between is in the ratio and not in the interval, so the live guard sees far smaller
-changes. `bench.analysis.verdicts` decides, as for `compare A B`.
+changes. `bench.analysis.decisions` decides, as for `compare A B`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import msgspec
 import numpy as np
 
 from bench import store
-from bench.analysis import stats, table, verdicts
-from bench.analysis.verdicts import Comparison, Obstacle, Side
+from bench.analysis import decisions, stats, table, verdicts
+from bench.analysis.decisions import Comparison, Obstacle, Side
 from bench.data.identity import CHANGED, InputIdentity, alike
 from bench.errors import UsageError, write_whole
 from bench.guard.metrics import METRICS, PHASES, existing, find
@@ -115,7 +115,7 @@ def from_runs(runs: Iterable[Run]) -> Stored:
     trials, sides = {}, {}
     for key, own in numbers.items():
         trial_runs = [known.runs[number] for number in own]
-        sides[key] = verdicts.side(trial_runs, known.changes.get(key, ""))
+        sides[key] = decisions.side(trial_runs, known.changes.get(key, ""))
         if not sides[key].failure:
             trials[key] = _trial(trial_runs, list(seconds[own]), sides[key])
     first = known.runs[0]
@@ -227,13 +227,13 @@ def judge(
     for key in dict.fromkeys((*base.sides, *head.sides, *named)):
         sides = [stored.sides.get(key) for stored in (base, head)]
         trials = [stored.baseline.trials.get(key) for stored in (base, head)]
-        obstacle = verdicts.obstacle(*sides)
+        obstacle = decisions.obstacle(*sides)
         for metric, threshold in _limits(key, sides, trials, thresholds).items():
             pairs.append((key, metric, trials))
             comparisons.append(_comparison(trials, metric, threshold, obstacle))
-    decisions = verdicts.judge(comparisons)
+    judged = decisions.judge(comparisons)
     rows = []
-    for pair, comparison, decision in zip(pairs, comparisons, decisions, strict=True):
+    for pair, comparison, decision in zip(pairs, comparisons, judged, strict=True):
         (key, metric, trials), ratio = pair, decision.ratio
         compared = decision.verdict in verdicts.VERDICTS
         rows.append(
@@ -261,7 +261,7 @@ def _limits(
 ) -> Mapping[str, float]:
     """Return a trial's thresholds, for those metrics that its pipeline has."""
     trial = next((one.trial for one in reversed(sides) if one), None)
-    limits = thresholds(key, trial and verdicts.MARGINS[trial.consumer])
+    limits = thresholds(key, trial and decisions.MARGINS[trial.consumer])
     return existing(limits, trial) if any(trials) else limits
 
 

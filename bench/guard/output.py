@@ -14,9 +14,10 @@ from pathlib import Path
 import msgspec
 
 from bench import shell
+from bench.analysis.verdicts import OUTCOMES
 from bench.errors import EXITS, Exit
 from bench.guard import sentences
-from bench.guard.record import VERDICTS, GuardResult, Row
+from bench.guard.record import GuardResult, Row
 from bench.text import markdown as escaped
 from bench.text import visible
 
@@ -62,7 +63,7 @@ def terminal(guarded: GuardResult, code: int, console: object = None) -> None:
 def _colour(row: Row) -> str:
     """Return the verdict's colour; faster with other outputs is a warning."""
     doubtful = row.verdict == "faster" and row.output_changed
-    return VERDICTS["unknown" if doubtful else row.verdict].colour
+    return OUTCOMES["unknown" if doubtful else row.verdict].style
 
 
 def markdown(guarded: GuardResult, code: int) -> str:
@@ -177,9 +178,9 @@ def _annotations(guarded: GuardResult, code: int) -> Iterator[tuple[str, str, st
     outcome = ("Feedrate guard", sentences.title(guarded, code))
     levels["notice" if code == Exit.OK else "error"].append(outcome)
     for row in sentences.gravest_first(guarded.rows):
-        verdict = VERDICTS[row.verdict]
+        verdict = OUTCOMES[row.verdict]
         if verdict.annotation:
-            title = f"Feedrate: {verdict.words}"
+            title = f"Feedrate: {verdict.text}"
             levels[verdict.annotation].append((title, sentences.cause(row)))
         if row.output_changed:
             text = sentences.outputs_changed(row.key)
@@ -198,11 +199,11 @@ def _case(row: Row, unknown_passes: bool) -> ElementTree.Element:
     )
     figures = ("ratio", "low", "high", "threshold", "count", "turns", "output_changed")
     facts = {name: getattr(row, name) for name in figures}
-    _add_properties(case, {"verdict": VERDICTS[row.verdict].words, **facts})
+    _add_properties(case, {"verdict": OUTCOMES[row.verdict].text, **facts})
     skipped = unknown_passes and row.verdict == "unknown"
-    kind = "skipped" if skipped else VERDICTS[row.verdict].junit
+    kind = "skipped" if skipped else OUTCOMES[row.verdict].junit
     if kind:
-        _add_outcome(case, kind, VERDICTS[row.verdict].words, sentences.cause(row))
+        _add_outcome(case, kind, OUTCOMES[row.verdict].text, sentences.cause(row))
     return case
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from bench.analysis.verdicts import GRAVEST_FIRST, OUTCOMES
 from bench.errors import Exit
 
 BUDGET_SECONDS = 300.0  # of a live guard
@@ -20,68 +21,6 @@ Verdict = Literal[
     "faster",
     "unchanged",
 ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Consequences:
-    """The consequences of a verdict are how it is shown, and the exit code.
-
-    Attributes:
-        words: The verdict in a text.
-        exit: The exit code of a guard whose gravest verdict this is.
-        colour: The colour in a terminal; empty for none.
-        annotation: The level of the annotation on GitHub; empty for none.
-        junit: The element in a JUnit test case; empty if the case passes.
-    """
-
-    words: str
-    exit: Exit
-    colour: str = ""
-    annotation: str = ""
-    junit: str = ""
-
-
-# Gravest first.
-VERDICTS: dict[Verdict, Consequences] = {
-    "failed": Consequences(
-        words="failed",
-        exit=Exit.MISSING,
-        colour="red",
-        annotation="error",
-        junit="error",
-    ),
-    "missing": Consequences(
-        words="missing",
-        exit=Exit.MISSING,
-        colour="red",
-        annotation="error",
-        junit="error",
-    ),
-    "slower": Consequences(
-        words="slower",
-        exit=Exit.NO,
-        colour="red",
-        annotation="error",
-        junit="failure",
-    ),
-    "not_comparable": Consequences(
-        words="not comparable",
-        exit=Exit.NOT_COMPARABLE,
-        colour="yellow",
-        annotation="warning",
-        junit="error",
-    ),
-    "unknown": Consequences(
-        words="unknown",
-        exit=Exit.COULD_NOT_TELL,
-        colour="yellow",
-        annotation="warning",
-        junit="failure",
-    ),
-    "faster": Consequences(words="faster", exit=Exit.OK, colour="green"),
-    "unchanged": Consequences(words="unchanged", exit=Exit.OK),
-}
-GRAVEST_FIRST = tuple(VERDICTS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,4 +154,4 @@ def exit_code(guarded: GuardResult, *, unknown_passes: bool = False) -> Exit:
     if unknown_passes:
         verdicts -= {"unknown"}
     gravest = next((one for one in GRAVEST_FIRST if one in verdicts), "unchanged")
-    return VERDICTS[gravest].exit
+    return OUTCOMES[gravest].exit

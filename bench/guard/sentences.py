@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from bench.analysis.verdicts import GRAVEST_FIRST, OUTCOMES
 from bench.errors import EXITS, Exit
 from bench.guard.metrics import METRICS
-from bench.guard.record import GRAVEST_FIRST, VERDICTS, GuardResult, Row
+from bench.guard.record import GuardResult, Row
 from bench.run.progress import plural
 from bench.text import visible
 
@@ -37,7 +38,7 @@ def title(guarded: GuardResult, code: int) -> str:
     """Return the outcome, its exit code, and how many rows have each verdict."""
     verdicts = [row.verdict for row in guarded.rows]
     counts = [
-        f"{verdicts.count(verdict)} {VERDICTS[verdict].words}"
+        f"{verdicts.count(verdict)} {OUTCOMES[verdict].text}"
         for verdict in GRAVEST_FIRST
         if verdict in verdicts
     ]
@@ -84,7 +85,7 @@ def cause(row: Row) -> str:
     A cause in the row comes before a cause that the figures show.
     """
     text = one_line(row.cause) if row.cause else _cause_by_figures(row)
-    return f"{name(row)} {VERDICTS[row.verdict].words}: {text}" if text else ""
+    return f"{name(row)} {OUTCOMES[row.verdict].text}: {text}" if text else ""
 
 
 def _cause_by_figures(row: Row) -> str:
@@ -126,7 +127,7 @@ def cells(row: Row) -> list[str]:
         f"{change} %" if change else "-",
         " to ".join(bounds) if all(bounds) else "",
         f"{100 * row.threshold:.3g} %",
-        VERDICTS[row.verdict].words,
+        OUTCOMES[row.verdict].text,
         str(row.count),
     ]
 
@@ -171,7 +172,7 @@ def _control(guarded: GuardResult) -> Iterator[str]:
         if row.verdict in ("slower", "faster"):
             state = f"beyond its limit of {limit}, the machine is too noisy"
         elif row.verdict != "unchanged":
-            state = f"{VERDICTS[row.verdict].words}, so it controls nothing"
+            state = f"{OUTCOMES[row.verdict].text}, so it controls nothing"
         elif row.ratio and abs(row.ratio - 1) > row.threshold:
             state = f"beyond its limit of {limit}, but no further than by chance"
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.analysis import intervals, verdicts
+from bench.analysis import decisions, intervals
 from bench.guard import estimate
 from bench.guard.estimate import LogRatio
 from bench.guard.metrics import find
@@ -151,7 +151,7 @@ class RowTest:
         if len(self.ratios) < estimate.LEAST_TRIOS:
             return
         interval = self._interval()
-        unchanged = verdicts.verdict(interval, self.threshold) == "unchanged"
+        unchanged = decisions.verdict(interval, self.threshold) == "unchanged"
         if unchanged or not self.flagged:
             self._look(interval)
         count = len(self._counted())
@@ -264,7 +264,7 @@ class RowTest:
 
     def _look(self, interval: intervals.Interval) -> None:
         """Settle the row, flag it, or record why it is still unknown."""
-        self.interval, verdict = interval, verdicts.verdict(interval, self.threshold)
+        self.interval, verdict = interval, decisions.verdict(interval, self.threshold)
         self.verdict = "unknown"
         if np.isnan(interval.estimate):
             self.cause = "it could not be measured in every process"
@@ -294,7 +294,7 @@ class RowTest:
         logs = [np.log(estimate.interval(s, self.alpha).estimate) for s in sets]
         sign = 1 if self.flagged == "slower" else -1
         beyond = min(sign * log for log in logs) > np.log1p(self.threshold)
-        agreed = verdicts.verdict(interval, self.threshold) == self.flagged
+        agreed = decisions.verdict(interval, self.threshold) == self.flagged
         fault = self.control_fault()
         if agreed and beyond and not fault:
             self.verdict, self.settled = self.flagged, True

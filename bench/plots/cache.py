@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from bench import text
-from bench.analysis import stats, verdicts
+from bench.analysis import decisions, stats
 from bench.pipeline import AXES
 from bench.report import figure
 
@@ -61,7 +61,7 @@ def _panel(panel: Axes, below: Axes, group: pd.DataFrame) -> None:
     seconds = group.assign(
         seconds=group["seconds_per_batch"] * group["batches_per_sample"]
     )
-    margin = verdicts.MARGINS[group["consumer"].iloc[0]]
+    margin = decisions.MARGINS[group["consumer"].iloc[0]]
     for number, ((cache, storage, placement), part) in enumerate(
         seconds.groupby(list(PLACES), sort=True)
     ):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench.analysis import standings, verdicts
+from bench.analysis import decisions, standings
 from bench.analysis.standings import Standing
 from bench.errors import write_whole
 from bench.guard import session
@@ -186,7 +186,7 @@ def _cases(current: Sequence[Standing], plan: Plan, server: Executor) -> list[Ca
         best, rival = (trials.get(key) for key in (standing.best, standing.rival))
         if not (best and rival and _takes_turns(best) and _takes_turns(rival)):
             continue
-        margin = verdicts.MARGINS[best.consumer]
+        margin = decisions.MARGINS[best.consumer]
         sides = {"base": Side(server, rival), "head": Side(server, best)}
         cases.append(Case(key=best.key, thresholds={METRIC: margin}, **sides))
     return cases

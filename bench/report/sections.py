@@ -15,21 +15,12 @@ import pandas as pd
 from bench import text
 from bench.analysis import autotune, guarantees, judge
 from bench.report import layers
-from bench.report.sentences import FASTER, SLOWER, UNCHANGED, UNKNOWN
 
 if TYPE_CHECKING:
     from bench.report.summary import Report
 
 CLAIM = ("claim", "sentence", "workload", "machine", "data", "source", "predicted")
 CLAIM += ("measure", "verdict", "reason", "rounds")
-# `autotune.comparisons` still uses other words for the four verdicts.
-AUTOTUNE_VERDICTS = {
-    "helped": FASTER,
-    "cost speed": SLOWER,
-    "as fast": UNCHANGED,
-    "cannot tell": UNKNOWN,
-}
-
 Row = Mapping[str, object]
 
 
@@ -198,7 +189,7 @@ def _autotuned(report: Report) -> Section:
         {
             **row,
             "target": report.located(row["title"], row["machine"]),
-            "verdict": AUTOTUNE_VERDICTS.get(row["verdict"], row["verdict"]),
+            "verdict": row["verdict"],
         }
         for row in comparisons
     ]

@@ -12,8 +12,9 @@ from operator import itemgetter
 
 import pandas as pd
 
+from bench.analysis.decisions import FEWEST_ROUNDS, MARGINS
 from bench.analysis.stats import UNSTABLE_SPREAD
-from bench.analysis.verdicts import FEWEST_ROUNDS, MARGINS
+from bench.analysis.verdicts import FASTER, UNCHANGED, UNKNOWN
 from bench.flags import FLAGS, NOT_RANKED
 from bench.report.labels import names
 from bench.text import figure, triple
@@ -31,7 +32,6 @@ NEEDED = [
 ]
 ERRORS = "The errors are listed below; run the command of a row to see its error again."
 SIMPLER = "take the simpler one."
-FASTER, SLOWER, UNCHANGED, UNKNOWN = "faster", "slower", "unchanged", "unknown"
 ROUNDS = "Measure more rounds: --rounds 5."
 
 Row = Mapping[str, object]

@@ -14,6 +14,7 @@ import pandas as pd
 
 from bench import catalog, failures, text
 from bench.analysis import bottleneck, stats, table
+from bench.analysis.verdicts import UNKNOWN
 from bench.report import glossary, lumps, same_graph, sections, sentences
 from bench.trial import Run, Trial
 
@@ -244,7 +245,7 @@ def verdict(row: dict[str, object]) -> str:
     few = {1: "one", 2: "two"}.get(row["pairs"])
     if few:
         noun = "run" if row["runs"] == row["pairs"] else "round"
-        return f"{sentences.UNKNOWN} ({few} {noun}{'s' * (few == 'two')})"
+        return f"{UNKNOWN} ({few} {noun}{'s' * (few == 'two')})"
     return row["verdict"]
 
 

@@ -72,4 +72,4 @@ def test_the_forms_of_the_report_show_it(tmp_path) -> None:
     assert "<h2>What guarantees cost</h2>" in page
     assert "<td>op_determinism=true</td>" in page
     text = (tmp_path / "report.md").read_text()
-    assert "| prose, drain | naive | op_determinism=true | 1." in text
+    assert "| prose, drain | naive | op\\_determinism=true | 1." in text

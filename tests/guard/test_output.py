@@ -8,9 +8,10 @@ from typing import get_args
 import pytest
 from rich.console import Console
 
+from bench.analysis.verdicts import OUTCOMES
 from bench.errors import Exit
 from bench.guard import output, sentences
-from bench.guard.record import VERDICTS, GuardResult, Row, Verdict, exit_code
+from bench.guard.record import GuardResult, Row, Verdict, exit_code
 
 HOSTILE = "::error::x ##[add-mask]y\r\n::set-env n=v\x1b[31m\u202e <b>&|`]]>\ud800"
 ON_GITHUB = {"GITHUB_ACTIONS": "true"}
@@ -390,19 +391,11 @@ def test_every_exit_code_has_its_outcome():
         assert f"(exit {code}): 1 {verdict.replace('_', ' ')}" in terminal(record)
 
 
-def test_every_verdict_has_all_its_properties():
-    """A new verdict must have words, an exit code, a colour and its elements."""
-    assert set(VERDICTS) == set(get_args(Verdict))
-    for verdict, consequences in VERDICTS.items():
-        passes = consequences.exit == Exit.OK
-        assert consequences.words == verdict.replace("_", " ")
-        assert bool(consequences.annotation) == bool(consequences.junit) == (not passes)
-        assert consequences.annotation in ("", "warning", "error")
-        assert consequences.junit in ("", "failure", "error")
-        assert bool(consequences.colour) == (verdict != "unchanged")
+def test_a_row_may_have_each_outcome_of_the_table():
+    assert set(OUTCOMES) == set(get_args(Verdict))
 
 
-@pytest.mark.parametrize("verdict", VERDICTS)
+@pytest.mark.parametrize("verdict", OUTCOMES)
 def test_all_forms_use_the_same_word_for_a_verdict(verdict, capsys):
     record = result(row(verdict))
     words = verdict.replace("_", " ")
