@@ -42,55 +42,13 @@ from bench.measure.graph import cache_facts, executed_graph
 from bench.measure.layers import supports_jit
 from bench.measure.phases import take_turns, time_epochs, time_windows
 from bench.pipeline import Pipeline
-from bench.trial import Effort, Failure, Measured, Trial
+from bench.run.protocol import Prepared, Request
+from bench.trial import Failure, Measured, Trial
 
 KEPT: list[Consumer] = []  # freed by the process's end, and not one by one before it
 FIRST_STEP = "in the model's first step, with its LOSS and OPTIMIZER"
 PROBE_BYTES = 2**18  # of a file that shows whether pages of a folder can be dropped
 OVERHEAD = ("fork", "tensorflow", "inputs", "check", "graph")
-
-
-class Request(msgspec.Struct, kw_only=True):
-    """What the runner asks of a fresh process.
-
-    Attributes:
-        verb: `prepare` makes the inputs and tells traits; `measure` makes one run.
-        trial: What to measure.
-        effort: How much.
-        seed: Of the layers' own randomness.
-        asked: When the runner asked, on the system-wide monotonic clock; seconds.
-        result: Where to write what was measured; never a standard stream.
-        channel: The socket at which to wait for turns; empty to measure alone.
-        folder: To work in, and to import from; empty to stay.
-        stands_for: The tree, head's, of which `folder` is another revision; empty on
-            head.
-    """
-
-    verb: str
-    trial: Trial
-    effort: Effort
-    seed: int
-    asked: float
-    result: str
-    channel: str = ""
-    folder: str = ""
-    stands_for: str = ""
-
-
-class Prepared(msgspec.Struct, kw_only=True):
-    """What only the imported workload can tell.
-
-    Attributes:
-        supports_jit: Whether every layer compiles with XLA.
-        examples: Examples in an epoch.
-        warm: Why the trial's files cannot be cold; empty where they can, or need not.
-        error: Why its inputs or layers cannot be made.
-    """
-
-    supports_jit: bool = False
-    examples: int = 0
-    warm: str = ""
-    error: Failure | None = None
 
 
 def main(request_json: bytes) -> None:

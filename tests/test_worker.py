@@ -20,6 +20,7 @@ from bench import machine, worker
 from bench.machine import cpu_seconds
 from bench.measure import page_cache, resources
 from bench.run import protocol
+from bench.run.protocol import Request
 from bench.trial import Effort, Failure, Measured
 
 WORKLOAD = '''"""Adds one to numbers, or does something else."""
@@ -99,12 +100,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def request(
     folder: Path, name: str, verb: str = "measure", **settings: object
-) -> worker.Request:
+) -> Request:
     """What the runner would ask."""
     stem, colon, variant = name.partition(":")
     settings = {"batch_size": 16, **settings}
     trial = factory.trial(workload=f"{folder}/{stem}.py{colon}{variant}", **settings)
-    return worker.Request(
+    return Request(
         verb=verb,
         trial=trial,
         effort=QUICK,

@@ -172,11 +172,11 @@ def take_turns(
         found: Takes the samples.
     """
     seat = turns.TurnWorker(channel)
-    told = seat.told()
+    example = seat.example()
     consumer, pulled = _recorded(consumer)
-    if told:
-        window = _repeated(consumer, told["pulled"], _filling(work), clock)
-        batches, ramp = told["batches"], []
+    if example:
+        window = _repeated(consumer, example.pulled, _filling(work), clock)
+        batches, ramp = example.batches, []
     else:
         _first_and_fill(consumer, work, clock)
         with clock.time("calibrate"):
