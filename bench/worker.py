@@ -24,7 +24,6 @@ from bench.errors import UsageError, write_whole
 from bench.measure import (
     activity,
     check,
-    energy,
     import_path,
     origin,
     page_cache,
@@ -225,10 +224,11 @@ def _measure(
             most = found["batches_per_sample"]
             few = max(1, min(most, int(activity.LEAST_SECONDS / seconds)))
             facts |= activity.shares(p, consumer.window(few), few, dataset)
-    if asks_facts and trial.unit == "window" and energy.counters():
+    if asks_facts and trial.unit == "window" and resources.energy_counters():
         with clock.time("graph"):
             window = consumer.window(found["batches_per_sample"])
-            facts |= energy.facts(window, found["batches_per_sample"] * p.batch_size)
+            examples = found["batches_per_sample"] * p.batch_size
+            facts |= resources.energy_facts(window, examples)
     if "GPU" in device:
         facts["peak_gpu_bytes"] = tf.config.experimental.get_memory_info(device)["peak"]
     if entry.constants.get("BINARY_LABELS") and asks_facts:
