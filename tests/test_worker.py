@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from bench import machine, worker
 from bench.machine import cpu_seconds
-from bench.measure import page_cache, resources
+from bench.measure import measurement, page_cache, randomness, resources
 from bench.run import protocol
 from bench.run.protocol import Request
 from bench.trial import Effort, Failure, Measured
@@ -276,7 +276,7 @@ def test_only_reproducible_operations_set_tensorflows_global_seed() -> None:
     """Keras draws the same again either way; `tf.random` in a map does not repeat."""
     drawn = []
     for reproducible in (False, True, False):
-        worker._seed(3, of_tensorflow=reproducible)
+        measurement._seed(3, of_tensorflow=reproducible)
         seeded = tf.compat.v1.random.get_seed(None)[0]
         assert seeded == (3 if reproducible else None)
         drawn.append(float(keras.random.uniform([])))
@@ -531,16 +531,40 @@ def test_what_is_read_after_the_timing_is_not_in_the_peak(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Such as the graph."""
-    read, held = worker.executed_graph, 400_000_000
+    read, held = measurement.executed_graph, 400_000_000
 
     def hungry(iterator: object) -> list:
         np.ones(held // 8)
         return read(iterator)
 
-    monkeypatch.setattr(worker, "executed_graph", hungry)
+    monkeypatch.setattr(measurement, "executed_graph", hungry)
     found = measured(folder, "numbers")
     demand_samples(found)
     assert resources.peak_resident_bytes() - found.peak_resident_bytes > 0.75 * held
+
+
+def test_a_failed_run_keeps_the_parts_that_it_measured_before(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All but the samples, which a failed run never has."""
+
+    def unreadable(iterator: object) -> list:
+        raise RuntimeError("no graph")
+
+    monkeypatch.setattr(measurement, "executed_graph", unreadable)
+    run = measured(folder, "numbers", placement="offline", shuffle_buffer=8)
+    assert (run.error.type, run.error.phase) == ("RuntimeError", "graph")
+    assert (run.samples, run.graph) == ([], [])
+    assert run.batches_per_sample > 0 and run.cpu_seconds_per_example > 0
+    assert run.peak_resident_bytes > 2**26
+    assert {"stored_bytes", "supports_jit", "share_timed"} <= set(run.facts)
+    assert {"adapt", "offline", "build", "trace", "steady"} <= set(run.phases)
+    assert {"fork", "tensorflow", "inputs", "check"} <= set(run.overhead)
+    assert len(run.input_fingerprint) == len(run.output_fingerprint) == 16
+    refused = measured(folder, "numbers:wrong")
+    assert (refused.error.phase, refused.output_fingerprint) == ("check", "")
+    assert "CPU" in refused.device and len(refused.input_fingerprint) == 16
+    assert set(refused.input_parts) == {"features", "labels"}
 
 
 def test_a_later_run_seeks_no_facts_and_is_checked_all_the_same(
@@ -551,7 +575,7 @@ def test_a_later_run_seeks_no_facts_and_is_checked_all_the_same(
     def sought(*_: object) -> dict:
         raise RuntimeError("facts were sought")
 
-    monkeypatch.setattr(worker.randomness, "facts", sought)
+    monkeypatch.setattr(randomness, "facts", sought)
     first, later, wrong = (
         request(folder, name) for name in ("numbers", "numbers", "numbers:wrong")
     )
@@ -572,7 +596,7 @@ def test_only_who_takes_turns_may_be_left_unchecked(
     def no_turns(*_: object) -> None:
         raise RuntimeError("past the gate")
 
-    monkeypatch.setattr(worker, "take_turns", no_turns)
+    monkeypatch.setattr(measurement, "take_turns", no_turns)
     asked = request(folder, "numbers:wrong")
     asked.effort = replace(QUICK, check=False)
     assert worker.measure(asked, time.monotonic()).error.type == "AssertionError"
@@ -586,7 +610,7 @@ def test_a_run_is_confined_to_its_processors_from_its_first_op_on(
 ) -> None:
     """Before TensorFlow's first op, which makes its threads, and before any clock."""
     said: list[object] = []
-    start = worker._start_tensorflow
+    start = measurement._start_tensorflow
     monkeypatch.setattr(machine, "confine", said.append)
 
     def started(*given: object) -> str:
@@ -598,8 +622,8 @@ def test_a_run_is_confined_to_its_processors_from_its_first_op_on(
         said.append("turns")
         raise RuntimeError("enough")
 
-    monkeypatch.setattr(worker, "_start_tensorflow", started)
-    monkeypatch.setattr(worker, "take_turns", taken)
+    monkeypatch.setattr(measurement, "_start_tensorflow", started)
+    monkeypatch.setattr(measurement, "take_turns", taken)
     asked = request(folder, "numbers", cpus=1)
     demand_samples(worker.measure(asked, time.monotonic()))
     assert said == [1, "op"]
