@@ -19,7 +19,7 @@ from bench.trial import (
 
 @pytest.mark.parametrize("row", [ConsumerRow, Phase])
 def test_no_property_of_a_row_has_a_default(row: type) -> None:
-    """A row that lacks a property cannot be made."""
+    """A row without one of its properties then raises an error."""
     for each in fields(row):
         assert each.default is each.default_factory is MISSING, each.name
 

@@ -17,7 +17,7 @@ import msgspec
 
 from bench import machine
 from bench.run.protocol import (
-    RUNNERS,
+    RUNNERS_PLACE,
     Begun,
     CannotStart,
     Executor,
@@ -28,7 +28,7 @@ from bench.run.protocol import (
     encode_request,
     environment,
     kill_run,
-    last_words,
+    last_lines,
     lost_outcome,
     read_outcome,
 )
@@ -107,7 +107,7 @@ class ForkServer(Executor):
         trial: Trial,
         effort: Effort,
         seed: int,
-        place: Place = RUNNERS,
+        place: Place = RUNNERS_PLACE,
     ) -> Begun:
         """Start one request and return at once; several may be in progress."""
         if not self._lives():  # it was killed, for instance
@@ -117,26 +117,26 @@ class ForkServer(Executor):
         self._sent += 1
         self._log_start = self._log.stat().st_size
         result = self._scratch / f"result-{self._requests}.json"
-        content, asked = encode_request(verb, trial, effort, seed, result, place)
+        content, sent = encode_request(verb, trial, effort, seed, result, place)
         with contextlib.suppress(BrokenPipeError):  # `finish` notices a lost server
             self._server.stdin.write(content + b"\n")
             self._server.stdin.flush()
-        return Begun(self._sent, result, asked)
+        return Begun(self._sent, result, sent)
 
     def finish(self, begun: Begun, effort: Effort) -> Outcome:
         """Wait until a request has ended or its limit is over."""
-        result, asked, number = begun.result, begun.asked, begun.number
+        result, sent, number = begun.result, begun.sent, begun.number
         child = self._answer("pid", START_SECONDS, number)
         if child is None:
-            return lost_outcome(self._log_tail(), asked)
+            return lost_outcome(self._log_tail(), sent)
         ended = self._answer("status", _left(begun, effort), number)
         late = ended is None
         if late:
             kill_run(child.pid)
             ended = self._answer("status", START_SECONDS, number)
         if ended is None:
-            return lost_outcome(self._log_tail(), asked)
-        return read_outcome(late, ended.status, result, effort, self._log_tail(), asked)
+            return lost_outcome(self._log_tail(), sent)
+        return read_outcome(late, ended.status, result, effort, self._log_tail(), sent)
 
     def ended(self, begun: Begun) -> bool:
         """Return at once whether a request has ended."""
@@ -192,7 +192,7 @@ class ForkServer(Executor):
 
     def _log_tail(self) -> str:
         log = self._log.read_bytes()[self._log_start :].decode(errors="replace")
-        return last_words(log)
+        return last_lines(log)
 
 
 class Spawner(Executor):
@@ -222,12 +222,12 @@ class Spawner(Executor):
         trial: Trial,
         effort: Effort,
         seed: int,
-        place: Place = RUNNERS,
+        place: Place = RUNNERS_PLACE,
     ) -> Begun:
         """Start one request and return at once; several may be in progress."""
         folder = Path(tempfile.mkdtemp(dir=self._scratch))
         result = folder / "result.json"
-        content, asked = encode_request(verb, trial, effort, seed, result, place)
+        content, sent = encode_request(verb, trial, effort, seed, result, place)
         (folder / "request.json").write_bytes(content)
         self._requests += 1
         command = [self._home.python, "-m", "bench.worker", folder / "request.json"]
@@ -243,7 +243,7 @@ class Spawner(Executor):
                 )
         except OSError as error:
             raise _cannot_start(self._home, error.strerror) from error
-        return Begun(self._requests, result, asked)
+        return Begun(self._requests, result, sent)
 
     def ended(self, begun: Begun) -> bool:
         """Return at once whether a request has ended."""
@@ -261,8 +261,8 @@ class Spawner(Executor):
         del self._running[begun.number]
         code = process.returncode
         status = -code if code < 0 else code << 8
-        log = last_words(begun.result.with_name("log").read_text(errors="replace"))
-        return read_outcome(late, status, begun.result, effort, log, begun.asked)
+        log = last_lines(begun.result.with_name("log").read_text(errors="replace"))
+        return read_outcome(late, status, begun.result, effort, log, begun.sent)
 
 
 def _cannot_start(home: Home, reason: str) -> CannotStart:
@@ -278,7 +278,7 @@ def _left(begun: Begun, effort: Effort) -> float:
     The limit counts from when the request was sent. Three that hang, begun together,
     then take one limit and not three.
     """
-    left = begun.asked + effort.limit_seconds - time.monotonic()
+    left = begun.sent + effort.limit_seconds - time.monotonic()
     return max(left, min(GRACE_SECONDS, effort.limit_seconds))
 
 

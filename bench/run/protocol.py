@@ -167,7 +167,7 @@ class Place:
     stands_for: str = ""
 
 
-RUNNERS = Place()
+RUNNERS_PLACE = Place()
 
 
 @dataclass(frozen=True)
@@ -177,12 +177,12 @@ class Begun:
     Attributes:
         number: The number of the request among those of its executor, from 1.
         result: The file into which its worker will write.
-        asked: When the request was sent; seconds on the monotonic clock.
+        sent: When the request was sent; seconds on the monotonic clock.
     """
 
     number: int
     result: Path
-    asked: float
+    sent: float
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ def encode_request(
     result: Path,
     place: Place,
 ) -> tuple[bytes, float]:
-    """Return a request as JSON, and the time at which it was made.
+    """Return a request as JSON, and the time at which it is sent.
 
     The time is in seconds on the monotonic clock.
     """
@@ -225,7 +225,7 @@ def encode_request(
 
 
 def read_outcome(
-    late: bool, status: int, result: Path, effort: Effort, log: str, asked: float
+    late: bool, status: int, result: Path, effort: Effort, log: str, sent: float
 ) -> Outcome:
     """Return how a process ended, by its result file or else by its wait status.
 
@@ -235,9 +235,9 @@ def read_outcome(
         result: The file for the result, which is removed.
         effort: The effort with the limit.
         log: The last lines that the process printed; may be empty.
-        asked: When the request was sent; seconds on the monotonic clock.
+        sent: When the request was sent; seconds on the monotonic clock.
     """
-    seconds = time.monotonic() - asked
+    seconds = time.monotonic() - sent
     log = f": {log}" if log else ""
     phase = _phase(result)
     if result.is_file():
@@ -285,7 +285,7 @@ def execute_within(
     return replace(outcome, failure=failure), within
 
 
-def last_words(log: str) -> str:
+def last_lines(log: str) -> str:
     """Return the last lines of a log, without those that TensorFlow always prints."""
     lines = [line for line in log.strip().splitlines() if not CHATTER.search(line)]
     return " | ".join(lines[-3:])[-600:]
@@ -306,16 +306,16 @@ def _phase(result: Path) -> str:
     return phase
 
 
-def lost_outcome(message: str, asked: float) -> Outcome:
+def lost_outcome(message: str, sent: float) -> Outcome:
     """Return the outcome of a request whose server has died.
 
     Args:
         message: The last lines that the server printed; may be empty.
-        asked: When the request was sent; seconds on the monotonic clock.
+        sent: When the request was sent; seconds on the monotonic clock.
     """
     message = f"{failures.LOST}: {message}" if message else failures.LOST
     failure = Failure(type="Lost", message=message)
-    return Outcome(b"", failure, time.monotonic() - asked)
+    return Outcome(b"", failure, time.monotonic() - sent)
 
 
 def kill_run(child: int) -> None:
