@@ -10,12 +10,127 @@ from bench.pipeline import STRATEGIES, Pipeline, differences
 SCHEMA = 1
 
 UNITS = ("window", "epoch")  # of a sample
-CONSUMERS = {
-    "drain": "in the runtime, with no Python in the timed region",
-    "train": "training steps of the workload's model",
-    "model": "the same steps on one batch held in memory: the model without its data",
-    "serve": "inference calls, one at a time; the layers in the model or at the client",
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsumerRow:
+    """A row states every property of a consumer that other code asks for.
+
+    Attributes:
+        help: What the consumer does, for options and lists.
+        meaning: What its figures are, for readers of a report; a sentence.
+        margin: The relative difference that counts as none between two of its trials.
+        has_model: Whether it runs the workload's model.
+        trains: Whether a batch is a training step.
+        takes_turns: Whether processes can time its windows in turn.
+        pulls: What a window pulls: batches of the `stream` that the pipeline makes, one
+            batch that is `held` in memory, or single `requests`. Only a stream has
+            epochs; most axes mean nothing to the other two.
+    """
+
+    help: str
+    meaning: str
+    margin: float
+    has_model: bool
+    trains: bool
+    takes_turns: bool
+    pulls: Literal["stream", "held", "requests"]
+
+
+CONSUMER_ROWS = {
+    "drain": ConsumerRow(
+        help="in the runtime, with no Python in the timed region",
+        meaning="batches are pulled as fast as they come, and nothing is done with "
+        "them: the speed of the input pipeline alone.",
+        margin=0.03,
+        has_model=False,
+        trains=False,
+        takes_turns=True,
+        pulls="stream",
+    ),
+    "train": ConsumerRow(
+        help="training steps of the workload's model",
+        meaning="a model is trained on the batches: the speed of both together.",
+        margin=0.05,
+        has_model=True,
+        trains=True,
+        takes_turns=True,
+        pulls="stream",
+    ),
+    "model": ConsumerRow(
+        help="the same steps on one batch held in memory: the model without its data",
+        meaning="a model is trained on one batch that is there: the speed of the model "
+        "alone.",
+        margin=0.05,
+        has_model=True,
+        trains=True,
+        takes_turns=True,
+        pulls="held",
+    ),
+    "serve": ConsumerRow(
+        help="inference calls, one at a time; the layers in the model or at the client",
+        meaning="a model answers one request after the other, preprocessing included.",
+        margin=0.05,
+        has_model=True,
+        trains=False,
+        takes_turns=False,
+        pulls="requests",
+    ),
 }
+CONSUMERS = {name: row.help for name, row in CONSUMER_ROWS.items()}
+DEFAULT_CONSUMER = "drain"
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A phase is a part of a run that is timed by itself.
+
+    Attributes:
+        activity: What the run does, for messages that name a limit.
+        kind: `overhead` for work that is not the workload's own; `once` for what comes
+            once before any batch; `window` where batches are pulled, in order to time
+            them or to warm up; `serving` for what only trials that serve do; `unstored`
+            for what no run records.
+        guarded: Whether a guard can compare its seconds.
+    """
+
+    activity: str
+    kind: Literal["overhead", "once", "window", "serving", "unstored"]
+    guarded: bool
+
+
+# In the order of a run.
+PHASES = {
+    "start": Phase("its process starts", "unstored", guarded=False),
+    "fork": Phase("its process starts", "overhead", guarded=False),
+    "tensorflow": Phase("TensorFlow starts", "overhead", guarded=False),
+    "inputs": Phase(
+        "the file is imported and its inputs are made", "overhead", guarded=False
+    ),
+    "adapt": Phase("build() makes the layers", "once", guarded=True),
+    "prepare": Phase("the layers are looked at", "unstored", guarded=False),
+    "offline": Phase("all examples are preprocessed and stored", "once", guarded=True),
+    "build": Phase("the pipeline is built", "once", guarded=True),
+    "check": Phase("the first batches are made and checked", "overhead", guarded=False),
+    "train": Phase("the model to be served is trained", "serving", guarded=False),
+    "export": Phase("the model is exported", "serving", guarded=False),
+    "load": Phase("the exported model is loaded", "serving", guarded=False),
+    "trace": Phase(
+        "the model is built and its first step is traced", "once", guarded=True
+    ),
+    "first_batch": Phase("the first batch is made", "window", guarded=True),
+    "fill": Phase("the cache is filled", "window", guarded=True),
+    "calibrate": Phase("batches are timed", "window", guarded=False),
+    "ramp": Phase("the pipeline warms up", "window", guarded=False),
+    "steady": Phase("batches are timed", "window", guarded=False),
+    "graph": Phase("the graph that ran is read", "overhead", guarded=False),
+    "rest": Phase("its process ends", "overhead", guarded=False),
+}
+
+
+def phases_of(*kinds: str) -> tuple[str, ...]:
+    """Return the phases of these kinds, in the order of a run."""
+    return tuple(name for name, phase in PHASES.items() if phase.kind in kinds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +148,7 @@ class Trial:
 
     workload: str
     pipeline: Pipeline = field(default_factory=Pipeline)
-    consumer: Literal["drain", "train", "model", "serve"] = "drain"
+    consumer: Literal["drain", "train", "model", "serve"] = DEFAULT_CONSUMER
     unit: Literal["window", "epoch"] = "window"
     data: str = ""
 
@@ -41,7 +156,7 @@ class Trial:
     def key(self) -> str:
         """The spelled identity: the workload and what differs from the defaults."""
         parts = {}
-        if self.consumer != "drain":
+        if self.consumer != DEFAULT_CONSUMER:
             parts["consumer"] = self.consumer
         if self.unit != "window":
             parts["unit"] = self.unit
