@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
-import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,10 +12,11 @@ from bench.commands import report, values
 from bench.errors import EXITS, Exit, UsageError, unknown
 from bench.plan import plan, screening, sweeps
 from bench.plan.plan import Plan
-from bench.run import executors, rounds
+from bench.race import sweep_runs
+from bench.run import executors
 from bench.run.prepare import prepare_inputs
-from bench.run.progress import Progress, counted, plural, spoken
-from bench.trial import CONSUMERS, UNITS, Effort, Run
+from bench.run.progress import counted, plural, spoken
+from bench.trial import CONSUMERS, UNITS, Effort
 
 # What `run` takes and a plan holds, besides the sweep.
 PLANNED = ("workload", "strategy", "axis", "consumer", "unit", "rounds", "seed", "out")
@@ -108,8 +106,8 @@ def make_runs(options: argparse.Namespace) -> Path | None:
             made = replace(prepare_inputs(made, executor), notes=[])
             plan.save(made, folder)
             begun = True
-            announce(made, folder, kept)
-            sweep(made, folder, executor, kept)
+            sweep_runs.announce(made, folder, kept)
+            sweep_runs.make(made, folder, executor, kept)
         except KeyboardInterrupt:
             _say_interrupted(folder, begun or bool(kept))
             return None
@@ -121,13 +119,6 @@ def make_runs(options: argparse.Namespace) -> Path | None:
         finally:
             executor.stop()
     return folder
-
-
-def _stopped(time_is_up: bool) -> str:
-    """By what a sweep ended that did not end by itself; asked while it does."""
-    if isinstance(sys.exception(), KeyboardInterrupt):
-        return "an interrupt"
-    return "the budget" if time_is_up else "an error"
 
 
 def _say_interrupted(folder: Path, planned: bool) -> None:
@@ -214,111 +205,5 @@ def _say_cut(asked: Effort, made: Plan) -> None:
     if parts:
         print(
             f"A budget of {spoken(made.budget_seconds)} leaves {', '.join(parts)}.",
-            file=sys.stderr,
-        )
-
-
-def announce(made: Plan, folder: Path, kept: Sequence[Run] = ()) -> None:
-    """Say what will be run, how long it should take, and what was left out.
-
-    Args:
-        made: What will be run.
-        folder: Where it is stored.
-        kept: What is there already, when resuming.
-    """
-    for line in plan.left_out(made.refused, f", listed in {folder}/plan.json"):
-        print(line, file=sys.stderr)
-    if made.precision:
-        what = (
-            f"a race of {len(made.trials)} trials to ±{100 * made.precision:.3g} %, "
-            f"{made.runs} runs at least and {made.most_rounds} rounds at most"
-        )
-    else:
-        trials = plural(len(made.trials), "trial")
-        rounds = plural(made.effort.rounds, "round")
-        what = f"{trials} x {rounds} = {plural(made.runs, 'run')}"
-    again = sum(store.to_make_again(run, made.effort.limit_seconds) for run in kept)
-    if kept:
-        what += f", {counted(kept)} there"
-    if again:
-        ends = "its end" if again == 1 else "their end"
-        what += f", {again} of them stopped before {ends}, to be made again"
-    limit = f", at most {spoken(made.budget_seconds)} (--budget)"
-    print(
-        f"{made.sweep}: {what}, about {spoken(made.seconds_left(kept))}"
-        f"{' more' if kept else ''}{limit if made.budget_seconds else ''}; results in "
-        f"{folder}",
-        file=sys.stderr,
-    )
-
-
-def sweep(
-    made: Plan, folder: Path, executor: executors.Executor, kept: list[Run]
-) -> None:
-    """Make the runs that are not there yet, each stored as it ends.
-
-    Args:
-        made: What to run.
-        folder: Where to store it.
-        executor: Where to run it.
-        kept: What is there already.
-    """
-    keys = {trial.key for trial in made.trials}
-    limit = made.effort.limit_seconds
-    there = [
-        run for run in kept if run.key in keys and not store.to_make_again(run, limit)
-    ]
-    done = frozenset((run.key, run.round) for run in there)
-    progress = Progress(made.runs, made.seconds, len(done), made.budget_seconds)
-    race = None
-    if made.precision:
-        from bench.race.race import Race  # late: it needs pandas
-
-        race = Race(made, there, progress)
-    kept_back = race.last_seconds if race else 0.0
-    deadline = time.monotonic() + made.budget_seconds - kept_back
-
-    def seconds_left() -> float:
-        return deadline - time.monotonic() if made.budget_seconds else math.inf
-
-    def time_is_up() -> bool:
-        return seconds_left() < 0
-
-    runs = rounds.rounds(
-        made.trials,
-        executor,
-        made.effort,
-        sweep=made.sweep,
-        seed=made.seed,
-        done=done,
-        earlier=tuple(there),
-        time_is_up=time_is_up,
-        seconds_left=seconds_left,
-        wanted=race.wanted if race else None,
-    )
-    count = len(done)
-    with progress.shown():
-        try:
-            for one in runs:
-                store.append(folder, one)
-                there.append(one)
-                if race:
-                    race.outdate(folder)
-                count += not one.repeat
-                progress.advance(one)
-        finally:
-            runs.close()  # ends the server and what still runs in it
-            if race:
-                notes = race.notes(_stopped(time_is_up()))
-                plan.save(replace(made, notes=notes), folder)
-    if race:
-        server = executor if count > len(done) else None
-        notes += race.last_round(folder, server)
-        plan.save(replace(made, notes=notes), folder)
-    if not (race.ended if race else count == made.runs):
-        of = "" if race else f" of {made.runs} planned"
-        print(
-            f"The budget ended with {counted(there)}{of}; go on with\n"
-            f"  {shell.command('run', '--resume', folder)}",
             file=sys.stderr,
         )

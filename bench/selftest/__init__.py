@@ -1,1 +1,5 @@
-"""Does the suite tell a known slow-down from none? With what results/method needs."""
+"""Programs that test the suite itself: does it tell a slow-down from none?"""
+
+from bench.shell import ROOT
+
+RESULTS = ROOT / "results" / "method"  # where these programs write what they found

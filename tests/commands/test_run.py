@@ -14,10 +14,9 @@ import pytest
 
 import run_bench
 from bench import machine, shell, store
-from bench.commands import report
-from bench.commands import run as sweeping
+from bench.commands import report, run
 from bench.plan import plan, screening
-from bench.race import finals
+from bench.race import finals, sweep_runs
 from bench.report import formats
 from bench.run import executors, protocol
 from bench.run.executors import Outcome
@@ -117,7 +116,7 @@ def test_going_on_makes_again_what_was_ended_from_outside(
     killed, own, late, _ = (trial.key for trial in TRIALS)
     lossy = Lossy({killed: KILLED, own: OWN, late: LATE})
     assert len(swept(made, tmp_path, lossy)) == 8
-    sweeping.announce(made, tmp_path, store.load(tmp_path)[0])
+    sweep_runs.announce(made, tmp_path, store.load(tmp_path)[0])
     told = capsys.readouterr().err
     assert "8 runs there, 2 of them stopped before their end, to be made again" in told
     runs = swept(made, tmp_path, Fake(noise=0.0))
@@ -155,7 +154,7 @@ def test_what_hangs_ends_with_the_budget(
             return super().execute(verb, trial, effort, seed)
 
     clock = Stopped()
-    monkeypatch.setattr(sweeping, "time", clock)
+    monkeypatch.setattr(sweep_runs, "time", clock)
     fake = Hanging(dict.fromkeys(TRUE, LATE))
     made = race(precision=0.0, budget_seconds=25.0)
     (run,) = swept(made, tmp_path, fake)
@@ -179,7 +178,7 @@ def race(**settings: object) -> plan.Plan:
 def swept(made: plan.Plan, folder: Path, fake: Fake) -> list[Run]:
     """The runs that are stored when the sweep has ended."""
     plan.save(made, folder)
-    sweeping.sweep(made, folder, fake, store.load(folder)[0])
+    sweep_runs.make(made, folder, fake, store.load(folder)[0])
     return store.load(folder)[0]
 
 
@@ -290,7 +289,7 @@ def test_a_budget_cuts_a_race_and_says_so(
 ) -> None:
     """In the terminal, and in the report's notes."""
     (tmp_path / store.FILE).touch()
-    monkeypatch.setattr(sweeping, "time", Clock())
+    monkeypatch.setattr(sweep_runs, "time", Clock())
     runs = swept(race(budget_seconds=14.5 * 60), tmp_path, Fake())
     assert 4 < len(runs) < 12
     assert capsys.readouterr().err.endswith(
@@ -324,9 +323,9 @@ def test_a_budget_does_not_shorten_the_runs_of_a_large_race() -> None:
     """Its rounds are its own; those of a small one fit the budget first."""
     many = [factory.trial(prefetch=n) for n in range(screening.LARGE + 1)]
     large = race(trials=many, budget_seconds=60.0)
-    assert sweeping._fitted(large) == EFFORT
-    assert sweeping._fitted(replace(large, precision=0.0)).rounds == 1
-    assert sweeping._fitted(race(budget_seconds=40.0)).rounds == 2
+    assert run._fitted(large) == EFFORT
+    assert run._fitted(replace(large, precision=0.0)).rounds == 1
+    assert run._fitted(race(budget_seconds=40.0)).rounds == 2
 
 
 def test_the_command_line_races(

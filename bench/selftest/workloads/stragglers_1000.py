@@ -1,8 +1,8 @@
-"""One example in 1000 takes as long as all the others together."""
+"""One example in 1000 takes as long as all other examples together."""
 
 import numpy as np
 
-from results.method.lump_cases import _stalls
+from bench.selftest.workloads import _stalls
 
 EXAMPLES = 8_000
 
