@@ -14,7 +14,7 @@ import psutil
 
 from bench import machine, shell
 from bench.commands import values
-from bench.errors import UsageError
+from bench.errors import Exit, UsageError
 from bench.measure import timing
 
 REINSTALL = "install again: rm -r .venv, then make bench."
@@ -83,7 +83,7 @@ def report(*, as_json: bool) -> int:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
         show(findings)
-    return 1 if any(finding.fit is False for finding in findings) else 0
+    return Exit.NO if any(finding.fit is False for finding in findings) else Exit.OK
 
 
 def show(findings: list[Finding]) -> None:
