@@ -1,6 +1,6 @@
 """This module makes the runs of a planned sweep, as a race where the plan asks for it.
 
-Every run is stored as it ends, and a sweep that was stopped goes on with what is there.
+Every run is stored as it ends, and a stopped sweep continues with the stored runs.
 """
 
 from __future__ import annotations
@@ -20,80 +20,86 @@ from bench.run.progress import Progress, counted, plural, spoken
 from bench.trial import Run
 
 
-def announce(made: Plan, folder: Path, kept: Sequence[Run] = ()) -> None:
-    """Say what will be run, how long it should take, and what was left out.
+def announce(planned: Plan, folder: Path, earlier: Sequence[Run] = ()) -> None:
+    """Print the plan of a sweep: its runs, its time, and the refused trials.
 
     Args:
-        made: What will be run.
-        folder: Where it is stored.
-        kept: What is there already, when resuming.
+        planned: The plan.
+        folder: The result folder.
+        earlier: The runs that the folder has already, if the sweep is resumed.
     """
-    for line in plan.left_out(made.refused, f", listed in {folder}/plan.json"):
+    for line in plan.left_out(planned.refused, f", listed in {folder}/plan.json"):
         print(line, file=sys.stderr)
-    if made.precision:
-        what = (
-            f"a race of {len(made.trials)} trials to ±{100 * made.precision:.3g} %, "
-            f"{made.runs} runs at least and {made.most_rounds} rounds at most"
+    if planned.precision:
+        runs = (
+            f"a race of {len(planned.trials)} trials to "
+            f"±{100 * planned.precision:.3g} %, {planned.runs} runs at least and "
+            f"{planned.most_rounds} rounds at most"
         )
     else:
-        trials = plural(len(made.trials), "trial")
-        rounds = plural(made.effort.rounds, "round")
-        what = f"{trials} x {rounds} = {plural(made.runs, 'run')}"
-    again = sum(store.to_make_again(run, made.effort.limit_seconds) for run in kept)
-    if kept:
-        what += f", {counted(kept)} there"
+        trials = plural(len(planned.trials), "trial")
+        rounds = plural(planned.effort.rounds, "round")
+        runs = f"{trials} x {rounds} = {plural(planned.runs, 'run')}"
+    again = sum(
+        store.to_make_again(run, planned.effort.limit_seconds) for run in earlier
+    )
+    if earlier:
+        runs += f", {counted(earlier)} stored"
     if again:
-        ends = "its end" if again == 1 else "their end"
-        what += f", {again} of them stopped before {ends}, to be made again"
-    limit = f", at most {spoken(made.budget_seconds)} (--budget)"
+        runs += f", {again} of them stopped early and to be repeated"
+    seconds = spoken(planned.seconds_left(earlier)) + (" more" if earlier else "")
+    if planned.budget_seconds:
+        seconds += f", at most {spoken(planned.budget_seconds)} (--budget)"
     print(
-        f"{made.sweep}: {what}, about {spoken(made.seconds_left(kept))}"
-        f"{' more' if kept else ''}{limit if made.budget_seconds else ''}; results in "
-        f"{folder}",
+        f"{planned.sweep}: {runs}, about {seconds}; results in {folder}",
         file=sys.stderr,
     )
 
 
 def make(
-    made: Plan, folder: Path, executor: executors.Executor, kept: list[Run]
+    planned: Plan, folder: Path, executor: executors.Executor, earlier: list[Run]
 ) -> None:
-    """Make the runs that are not there yet, each stored as it ends.
+    """Make the runs that are not stored yet, and store each run as it ends.
 
     Args:
-        made: What to run.
-        folder: Where to store it.
-        executor: Where to run it.
-        kept: What is there already.
+        planned: The plan; with a precision, the sweep is a race.
+        folder: The result folder.
+        executor: The executor of the runs.
+        earlier: The runs that the folder has already.
     """
-    keys = {trial.key for trial in made.trials}
-    limit = made.effort.limit_seconds
-    there = [
-        run for run in kept if run.key in keys and not store.to_make_again(run, limit)
+    keys = {trial.key for trial in planned.trials}
+    limit = planned.effort.limit_seconds
+    finished = [
+        run
+        for run in earlier
+        if run.key in keys and not store.to_make_again(run, limit)
     ]
-    done = frozenset((run.key, run.round) for run in there)
-    progress = Progress(made.runs, made.seconds, len(done), made.budget_seconds)
+    done = frozenset((run.key, run.round) for run in finished)
+    progress = Progress(
+        planned.runs, planned.seconds, len(done), planned.budget_seconds
+    )
     race = None
-    if made.precision:
+    if planned.precision:
         from bench.race.race import Race  # late: it needs pandas
 
-        race = Race(made, there, progress)
-    kept_back = race.last_seconds if race else 0.0
-    deadline = time.monotonic() + made.budget_seconds - kept_back
+        race = Race(planned, finished, progress)
+    reserved = race.last_seconds if race else 0.0
+    deadline = time.monotonic() + planned.budget_seconds - reserved
 
     def seconds_left() -> float:
-        return deadline - time.monotonic() if made.budget_seconds else math.inf
+        return deadline - time.monotonic() if planned.budget_seconds else math.inf
 
     def time_is_up() -> bool:
         return seconds_left() < 0
 
     runs = rounds.rounds(
-        made.trials,
+        planned.trials,
         executor,
-        made.effort,
-        sweep=made.sweep,
-        seed=made.seed,
+        planned.effort,
+        sweep=planned.sweep,
+        seed=planned.seed,
         done=done,
-        earlier=tuple(there),
+        earlier=tuple(finished),
         time_is_up=time_is_up,
         seconds_left=seconds_left,
         wanted=race.wanted if race else None,
@@ -101,33 +107,33 @@ def make(
     count = len(done)
     with progress.shown():
         try:
-            for one in runs:
-                store.append(folder, one)
-                there.append(one)
+            for run in runs:
+                store.append(folder, run)
+                finished.append(run)
                 if race:
                     race.outdate(folder)
-                count += not one.repeat
-                progress.advance(one)
+                count += not run.repeat
+                progress.advance(run)
         finally:
-            runs.close()  # ends the server and what still runs in it
+            runs.close()  # ends the server and its processes
             if race:
                 notes = race.notes(_stopped(time_is_up()))
-                plan.save(replace(made, notes=notes), folder)
+                plan.save(replace(planned, notes=notes), folder)
     if race:
         server = executor if count > len(done) else None
         notes += race.last_round(folder, server)
-        plan.save(replace(made, notes=notes), folder)
-    if not (race.ended if race else count == made.runs):
-        of = "" if race else f" of {made.runs} planned"
+        plan.save(replace(planned, notes=notes), folder)
+    if not (race.ended if race else count == planned.runs):
+        of = "" if race else f" of {planned.runs} planned"
         print(
-            f"The budget ended with {counted(there)}{of}; go on with\n"
+            f"The budget ended with {counted(finished)}{of}; continue with\n"
             f"  {shell.command('run', '--resume', folder)}",
             file=sys.stderr,
         )
 
 
 def _stopped(time_is_up: bool) -> str:
-    """By what a sweep ended that did not end by itself; asked while it does."""
+    """Return what ended a sweep early; call this while the exception is handled."""
     if isinstance(sys.exception(), KeyboardInterrupt):
         return "an interrupt"
     return "the budget" if time_is_up else "an error"
