@@ -47,10 +47,10 @@ class Pipeline:
     )
     cache: Literal["none", "raw", "decoded", "mapped"] = _axis(
         "none",
-        "what is kept after the first epoch: records, decoded or mapped examples",
+        "what the first epoch caches: records, decoded or mapped examples",
     )
     cache_storage: Literal["memory", "disk"] = _axis(
-        "memory", "where the cache is kept; a disk's files may be in the page cache too"
+        "memory", "where the cache is; files on disk may be in the page cache too"
     )
     shuffle_buffer: int = _axis(0, "examples in the shuffle buffer; 0 keeps the order")
     resample: Literal["none", "filter", "rejection", "rejection_known", "split"] = (
@@ -76,7 +76,9 @@ class Pipeline:
     slack: bool = _axis(False, "whether the last prefetch waits to spare the model")
     jit: Literal["off", "on", "auto"] = _axis("off", "XLA for the model")
     op_determinism: bool = _axis(False, "tf.config.experimental.enable_op_determinism")
-    image_size: int = _axis(0, "edge of made images in pixels; 0 is the entry's own")
+    image_size: int = _axis(
+        0, "edge of generated images in pixels; 0 is the entry's own"
+    )
 
 
 AXES: dict[str, Field] = {axis.name: axis for axis in fields(Pipeline)}

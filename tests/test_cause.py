@@ -189,11 +189,11 @@ def test_the_first_line_has_the_innermost_message_and_the_place(
     type_: str, text: str, innermost: str, line: str
 ) -> None:
     """The wrappers and their order do not matter."""
-    found = cause.read(type_, text)
-    spelled = cause.sentence(found)
-    assert (found.type, spelled.partition("\n")[0]) == (innermost, line)
+    result = cause.read(type_, text)
+    summary = cause.sentence(result)
+    assert (result.type, summary.partition("\n")[0]) == (innermost, line)
     for wrapper in ("user code", cause.GENERATED, "function_node", "{{", "[Op:"):
-        assert wrapper not in spelled
+        assert wrapper not in summary
 
 
 def test_a_cause_that_was_cut_off_is_called_so() -> None:
@@ -230,10 +230,10 @@ def test_a_comparison_of_numpy_is_in_the_first_line(text: str, line: str) -> Non
     assert "array(" in rest
 
 
-def raised(function: Callable, *given: object) -> Exception:
+def raised(function: Callable, *arguments: object) -> Exception:
     """Return the exception that a function raises."""
     try:
-        function(*given)
+        function(*arguments)
     except Exception as error:
         return error
     raise AssertionError("it raised nothing")
@@ -255,9 +255,9 @@ def mine(tmp_path: Path) -> types.ModuleType:
 
 def test_an_assertion_without_a_message_shows_its_line(mine: types.ModuleType) -> None:
     """Otherwise the message would be empty."""
-    found = cause.sentence(cause.innermost(raised(mine.check, 0)))
+    result = cause.sentence(cause.innermost(raised(mine.check, 0)))
     words = "no message: assert output > 1 (mine.py, line 4, in check, called at "
-    assert found.startswith(words)  # the caller is this file
+    assert result.startswith(words)  # the caller is this file
 
 
 def test_the_place_is_in_the_user_s_file_and_not_in_a_library(
@@ -265,9 +265,9 @@ def test_the_place_is_in_the_user_s_file_and_not_in_a_library(
 ) -> None:
     """It is the innermost frame in the user's file."""
     error = raised(mine.parse, "{")
-    found = cause.sentence(cause.innermost(error))
-    assert "(mine.py, line 7, in parse, called at " in found
-    assert found.startswith("Expecting property name enclosed in double quotes")
+    result = cause.sentence(cause.innermost(error))
+    assert "(mine.py, line 7, in parse, called at " in result
+    assert result.startswith("Expecting property name enclosed in double quotes")
 
 
 def test_an_invalid_module_has_its_place_once() -> None:
@@ -280,21 +280,21 @@ def test_an_invalid_module_has_its_place_once() -> None:
 
 def test_a_node_of_a_graph_names_its_layer_or_its_line() -> None:
     error = RuntimeError(OF_AN_OP)
-    found = cause.innermost(error, ["rescaling", "category_encoding"])
-    assert found.layer == "category_encoding"
-    asked: list[str] = []
+    result = cause.innermost(error, ["rescaling", "category_encoding"])
+    assert result.layer == "category_encoding"
+    ops: list[str] = []
 
     def made(op: str) -> list[Frame]:
-        asked.append(op)
+        ops.append(op)
         return [
             Frame("/home/me/caller.py", 1, "<module>"),
             Frame(f"{ROOT}/bench/pipeline.py", 9, "both"),
             Frame("/home/me/mine.py", 8, "<lambda>"),
         ]
 
-    found = cause.sentence(cause.innermost(error, made=made))
-    assert found == "Input arr must be non-negative! (mine.py, line 8, in a lambda)"
-    assert asked == ["category_encoding_1/bincount/DenseBincount"]
+    result = cause.sentence(cause.innermost(error, made=made))
+    assert result == "Input arr must be non-negative! (mine.py, line 8, in a lambda)"
+    assert ops == ["category_encoding_1/bincount/DenseBincount"]
 
 
 def test_a_long_message_does_not_hide_the_place() -> None:

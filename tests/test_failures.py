@@ -22,7 +22,7 @@ def test_every_phase_has_words() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("arguments", "message"),
     [
         (
             (120.0, "adapt", "--limit"),
@@ -41,10 +41,10 @@ def test_every_phase_has_words() -> None:
     ],
 )
 def test_the_message_of_a_limit_has_phase_time_and_option(
-    given: tuple, message: str
+    arguments: tuple, message: str
 ) -> None:
-    failure = failures.timeout(*given)
-    assert failure == Failure(type="Timeout", message=message, phase=given[1])
+    failure = failures.timeout(*arguments)
+    assert failure == Failure(type="Timeout", message=message, phase=arguments[1])
 
 
 @pytest.mark.parametrize(

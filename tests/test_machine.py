@@ -18,23 +18,23 @@ class Frequency(NamedTuple):
 
 def test_the_fingerprint_names_machine_and_versions() -> None:
     """The fingerprint can be stored as JSON."""
-    found = machine.fingerprint()
-    assert {*machine.IDENTITY, *machine.PACKAGES, "python", "git_commit"} <= set(found)
-    assert found["cpu"]
-    assert found["cpu_count"] >= 1
-    assert found["memory_bytes"] > 2**28
-    assert found["tensorflow"].startswith("2.21")
-    assert isinstance(found["git_dirty"], bool)
-    assert msgspec.json.decode(msgspec.json.encode(found)) == found
+    facts = machine.fingerprint()
+    assert {*machine.IDENTITY, *machine.PACKAGES, "python", "git_commit"} <= set(facts)
+    assert facts["cpu"]
+    assert facts["cpu_count"] >= 1
+    assert facts["memory_bytes"] > 2**28
+    assert facts["tensorflow"].startswith("2.21")
+    assert isinstance(facts["git_dirty"], bool)
+    assert msgspec.json.decode(msgspec.json.encode(facts)) == facts
 
 
 def test_the_identity_is_of_machine_and_versions_not_of_the_commit() -> None:
     """Results of two commits may be compared."""
-    found = machine.fingerprint()
-    moved = found | {"git_commit": "other", "git_dirty": True, "governor": "x"}
-    assert machine.identity(moved) == machine.identity(found)
+    facts = machine.fingerprint()
+    moved = facts | {"git_commit": "other", "git_dirty": True, "governor": "x"}
+    assert machine.identity(moved) == machine.identity(facts)
     for name in (*machine.IDENTITY, *machine.PACKAGES, "python"):
-        assert machine.identity(found | {name: "other"}) != machine.identity(found)
+        assert machine.identity(facts | {name: "other"}) != machine.identity(facts)
 
 
 CONFINED = """
@@ -89,7 +89,7 @@ def test_the_foreign_share_is_that_of_processes_and_guests() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "found"),
+    ("report", "values"),
     [
         (
             "1980, 2619, 31\n345, 2619, 28",
@@ -100,13 +100,13 @@ def test_the_foreign_share_is_that_of_processes_and_guests() -> None:
     ],
 )
 def test_clocks_are_those_that_the_machine_reports(
-    told: str, found: dict, monkeypatch: pytest.MonkeyPatch
+    report: str, values: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are those of the processors and of the first GPU, before and after a run."""
     monkeypatch.setattr(machine.psutil, "cpu_freq", lambda: Frequency(2300.0))
     monkeypatch.setattr(machine, "gpus", lambda: ["one", "two"])
-    monkeypatch.setattr(machine, "_output", lambda *command: told)
-    assert machine.clocks() == {"cpu_mhz": 2300.0, **found}
+    monkeypatch.setattr(machine, "_output", lambda *command: report)
+    assert machine.clocks() == {"cpu_mhz": 2300.0, **values}
     read = machine.Conditions().read(0.0)
     for name, value in machine.clocks().items():
         assert read[f"{name}_before"] == read[f"{name}_after"] == value
@@ -117,6 +117,6 @@ def test_a_machine_may_report_no_clocks(
 ) -> None:
     """Some guests and containers report none."""
     monkeypatch.setattr(machine, "gpus", list)
-    for told in (None, Frequency(0.0)):
-        monkeypatch.setattr(machine.psutil, "cpu_freq", lambda told=told: told)
+    for report in (None, Frequency(0.0)):
+        monkeypatch.setattr(machine.psutil, "cpu_freq", lambda report=report: report)
         assert machine.clocks() == {}

@@ -1,5 +1,5 @@
-"""Programs that test the suite itself: does it tell a slow-down from none?"""
+"""The programs here test the suite itself, above all whether it detects slow-downs."""
 
 from bench.shell import ROOT
 
-RESULTS = ROOT / "results" / "method"  # where these programs write what they found
+RESULTS = ROOT / "results" / "method"  # the folder of their results

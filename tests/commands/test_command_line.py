@@ -113,10 +113,10 @@ def test_bad_names_and_values_get_one_line(
         ),
         *(
             (
-                ["doctor", "--selftest", "--minutes", given],
-                f"argument --minutes: minutes above 0, such as 5, got '{given}'",
+                ["doctor", "--selftest", "--minutes", value],
+                f"argument --minutes: minutes above 0, such as 5, got '{value}'",
             )
-            for given in ("-1", "0", "nan", "soon")
+            for value in ("-1", "0", "nan", "soon")
         ),
         (
             ["run", "quick", "--rounds", "0"],
@@ -124,11 +124,11 @@ def test_bad_names_and_values_get_one_line(
         ),
         *(
             (
-                ["run", "quick", "--precision", given],
+                ["run", "quick", "--precision", value],
                 "run_bench.py run: error: argument --precision: a share from 0.1% to "
-                f"50%, such as 2% or 0.02, got '{given}'\n",
+                f"50%, such as 2% or 0.02, got '{value}'\n",
             )
-            for given in ("fine", "2 %", "0", "2", "60%")
+            for value in ("fine", "2 %", "0", "2", "60%")
         ),
     ],
 )
@@ -176,10 +176,10 @@ def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(line for shelf in shelves.values() for line in shelf.values())
     assert shelves["axes"]["jit"] == "XLA for the model (off|on|auto; off)"
     assert run_bench.main(["list"]) == 0
-    told = capsys.readouterr().out
-    assert all(f"  {name} " in told for shelf in shelves.values() for name in shelf)
-    assert max(map(len, told.splitlines())) <= 80
-    words = " ".join(told.split())
+    printed = capsys.readouterr().out
+    assert all(f"  {name} " in printed for shelf in shelves.values() for name in shelf)
+    assert max(map(len, printed.splitlines())) <= 80
+    words = " ".join(printed.split())
     lines = [line for shelf in shelves.values() for line in shelf.values()]
     assert all(line.replace("|", " | ") in words for line in lines)
 
@@ -270,33 +270,33 @@ class Interrupting:
         return Outcome(msgspec.json.encode(measured), None, 1.0)
 
 
-@pytest.mark.parametrize("made", [0, 3])
+@pytest.mark.parametrize("count", [0, 3])
 def test_ctrl_c_stores_finished_runs_and_prints_how_to_continue(
-    made: int,
+    count: int,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """No process is left, and the folder can be resumed."""
-    executor = Interrupting(made)
+    executor = Interrupting(count)
     monkeypatch.setattr(executors, "executor", lambda: executor)
     out = tmp_path / "out"
     assert run_bench.main(["run", "quick", "--out", str(out)]) == 130
     assert not executor.running
-    assert len(store.load(out)[0]) == made
+    assert len(store.load(out)[0]) == count
     planned = plan.load(out)
-    told = capsys.readouterr().err.splitlines()
-    assert told[:2] == [
+    printed = capsys.readouterr().err.splitlines()
+    assert printed[:2] == [
         "Making inputs and checking layers ...",
         f"quick: {len(planned.trials)} trials x {planned.effort.rounds} rounds = "
         f"{planned.runs} runs, about {spoken(planned.seconds)}; results in {out}",
     ]
-    assert [line.partition("]")[0] for line in told[2 : 2 + made]] == [
-        f"[{n + 1}/{planned.runs}" for n in range(made)
+    assert [line.partition("]")[0] for line in printed[2 : 2 + count]] == [
+        f"[{n + 1}/{planned.runs}" for n in range(count)
     ]
-    assert told[2 + made :] == [
+    assert printed[2 + count :] == [
         "",
-        f"Interrupted. {made} runs stored in {out}; continue with",
+        f"Interrupted. {count} runs stored in {out}; continue with",
         f"  {shell.command('run', '--resume', out)}",
     ]
 
@@ -326,7 +326,7 @@ def test_ctrl_c_does_not_wait_for_a_starting_server(
     """Ctrl-C comes while the server imports TensorFlow, which takes seconds."""
     server = executors.ForkServer()
 
-    def interrupt(*asked: object) -> None:
+    def interrupt(*arguments: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(server, "_answer", interrupt)
@@ -348,9 +348,9 @@ def test_the_exit_code_is_1_if_every_run_failed(
     arguments = ["run", "quick", "--workload", "prices", "--strategy", "naive"]
     for error, code in ((failed, 1), (None, 0)):
         executor = Interrupting(1, error)
-        monkeypatch.setattr(executors, "executor", lambda made=executor: made)
-        told = [*arguments, "--rounds", "1", "--json", "--out", f"{out}{code}"]
-        assert run_bench.main(told) == code
+        monkeypatch.setattr(executors, "executor", lambda executor=executor: executor)
+        words = [*arguments, "--rounds", "1", "--json", "--out", f"{out}{code}"]
+        assert run_bench.main(words) == code
         assert json.loads(capsys.readouterr().out)["scenes" if not code else "errors"]
 
 
@@ -359,11 +359,11 @@ def test_the_terminal_shows_the_first_line_of_a_long_error(
 ) -> None:
     """NumPy's error has eight lines, which the page shows."""
     dump = Failure(type="AssertionError", message="Not equal\nMismatched: 512")
-    found = formats.summed([factory.run(factory.trial(), error=dump)])
-    formats.terminal(found)
-    told = capsys.readouterr().out
-    assert "prose: AssertionError: Not equal\n" in told
-    assert "Mismatched" not in told
+    content = formats.summed([factory.run(factory.trial(), error=dump)])
+    formats.terminal(content)
+    printed = capsys.readouterr().out
+    assert "prose: AssertionError: Not equal\n" in printed
+    assert "Mismatched" not in printed
 
 
 @pytest.mark.parametrize(
@@ -377,8 +377,8 @@ def test_the_terminal_shows_the_first_line_of_a_long_error(
 def test_the_cut_by_a_short_budget_is_printed(
     budget: str, cut: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = ["run", "quick", "--rounds", "4", "--budget", budget]
-    run.make_plan(run_bench.parsed(asked))
+    arguments = ["run", "quick", "--rounds", "4", "--budget", budget]
+    run.make_plan(run_bench.parsed(arguments))
     assert capsys.readouterr().err == cut
 
 
@@ -419,9 +419,9 @@ def test_signals_that_end_a_program_interrupt_it(
     ) as running:
         assert running.stderr.readline() == "Making inputs and checking layers ...\n"
         running.send_signal(number)
-        told = running.stderr.read()
+        printed = running.stderr.read()
     assert running.returncode == 130
-    assert told.splitlines()[-1] == "Interrupted before anything was measured."
+    assert printed.splitlines()[-1] == "Interrupted before anything was measured."
     assert not out.exists()
 
 
@@ -432,11 +432,11 @@ def test_a_sweep_prints_its_budget_and_the_time_left_when_resumed(
     monkeypatch.setattr(executors, "executor", lambda: Interrupting(3))
     out = tmp_path / "out"
     run_bench.main(["run", "quick", "--budget", "145s", "--out", str(out)])
-    made = plan.load(out)
+    planned = plan.load(out)
     first = capsys.readouterr().err.splitlines()[1]
     assert first == (
-        f"quick: 21 trials x 3 rounds = 63 runs, about {spoken(made.seconds)}, at most "
-        f"2 min 25 s (--budget); results in {out}"
+        f"quick: 21 trials x 3 rounds = 63 runs, about {spoken(planned.seconds)}, at "
+        f"most 2 min 25 s (--budget); results in {out}"
     )
     run_bench.main(["run", "--resume", str(out), "--budget", "10m"])
     left = 60 * 1.0 + 60 / 21 * plan.ROUND_SECONDS

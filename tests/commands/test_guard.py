@@ -115,25 +115,27 @@ ONE_OF = (
 )
 def test_bad_use(arguments, message, capsys) -> None:
     assert run_bench.main(["guard", *arguments]) == 2
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert told.err == message
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err == message
 
 
-@pytest.mark.parametrize(("given", "limit"), [([], 120.0), (["--limit", "10m"], 600.0)])
+@pytest.mark.parametrize(
+    ("options", "limit"), [([], 120.0), (["--limit", "10m"], 600.0)]
+)
 def test_the_limit_of_a_run_can_be_set(
-    given: list[str], limit: float, monkeypatch: pytest.MonkeyPatch
+    options: list[str], limit: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A model may take long to build; two folders are measured already."""
-    asked = []
+    limits = []
 
     def against(python: str, wanted: live.Wanted) -> GuardResult:
-        asked.append(wanted.sweep.effort.limit_seconds)
+        limits.append(wanted.sweep.effort.limit_seconds)
         raise UsageError("enough")
 
     monkeypatch.setattr(live, "against_python", against)
-    assert run_bench.main(["guard", "--against-python", "x", *given]) == 2
-    assert asked == [limit]
+    assert run_bench.main(["guard", "--against-python", "x", *options]) == 2
+    assert limits == [limit]
     assert run_bench.main(["guard", "a", "b", "--limit", "10m"]) == 2
 
 
@@ -157,13 +159,13 @@ def test_thresholds_come_from_the_file_and_the_options(tmp_path) -> None:
         'prose = "8%"\n'
         "prices = { latency_p95 = 0.2 }\n"
     )
-    found = guard_settings.load(path)
-    assert found.thresholds("x") == {"seconds_per_example": 0.04, "latency_p95": 0.04}
-    assert found.thresholds("prose") == {
+    loaded = guard_settings.load(path)
+    assert loaded.thresholds("x") == {"seconds_per_example": 0.04, "latency_p95": 0.04}
+    assert loaded.thresholds("prose") == {
         "seconds_per_example": 0.08,
         "latency_p95": 0.08,
     }
-    assert found.thresholds("prices") == {
+    assert loaded.thresholds("prices") == {
         "seconds_per_example": 0.04,
         "latency_p95": 0.2,
     }
@@ -240,12 +242,12 @@ def test_a_threshold_of_a_trial_overrides_that_of_its_workload(
         Row(key=key, metric="seconds_per_example", verdict="unchanged")
         for key in keys[1:3]
     ]
-    found = GuardResult(base="a", head="b", how="stored", rows=rows, notes=["before"])
-    assert settings.noted(found).notes == [
+    result = GuardResult(base="a", head="b", how="stored", rows=rows, notes=["before"])
+    assert settings.noted(result).notes == [
         "before",
         "No trial here for [tool.feedrate.guard.thresholds]: none, gone.py.",
     ]
-    assert guard_settings.Settings().noted(found) is found
+    assert guard_settings.Settings().noted(result) is result
 
 
 @pytest.fixture
@@ -254,8 +256,8 @@ def of_folders(monkeypatch):
 
     def ended(verdict: str, *arguments: str) -> int:
         row = Row(key="x", metric="seconds_per_example", verdict=verdict)
-        found = GuardResult(base="a", head="b", how="stored", rows=[row])
-        monkeypatch.setattr(stored, "folders", lambda *_: found)
+        result = GuardResult(base="a", head="b", how="stored", rows=[row])
+        monkeypatch.setattr(stored, "folders", lambda *_: result)
         return run_bench.main(["guard", "a", "b", *arguments])
 
     return ended
@@ -274,10 +276,10 @@ def test_a_late_write_error_hides_no_verdict(
     monkeypatch.setattr(history, "append", full)
     history_file = str(tmp_path / "h.jsonl")
     row = Row(key="x", metric="seconds_per_example", verdict=verdict)
-    found = GuardResult(base="a", head="b", how="lockstep", rows=[row])
-    monkeypatch.setattr(live, "against_ref", lambda *_: found)
-    asked = ["guard", "--against-ref", "main", "--history", history_file]
-    assert run_bench.main(asked) == code
+    result = GuardResult(base="a", head="b", how="lockstep", rows=[row])
+    monkeypatch.setattr(live, "against_ref", lambda *_: result)
+    words = ["guard", "--against-ref", "main", "--history", history_file]
+    assert run_bench.main(words) == code
     assert capsys.readouterr().err == "error: no space for the history\n"
 
 
@@ -287,9 +289,9 @@ def test_a_late_write_error_is_printed(
     monkeypatch.setattr(guard, "check_writable", lambda path: None)
     path = tmp_path / "gone" / "junit.xml"
     assert of_folders("slower", "--junit", str(path)) == 1
-    told = capsys.readouterr()
-    assert "regressed (exit 1)" in told.out
-    assert told.err == f"error: Cannot write '{path}': No such file or directory.\n"
+    printed = capsys.readouterr()
+    assert "regressed (exit 1)" in printed.out
+    assert printed.err == f"error: Cannot write '{path}': No such file or directory.\n"
 
 
 def test_a_verdict_that_cannot_be_printed_is_in_the_exit_code(
@@ -316,9 +318,9 @@ def test_on_github_json_is_all_of_standard_output(
     """The annotations go to standard error."""
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     assert of_folders("slower", "--json") == 1
-    told = capsys.readouterr()
-    assert json.loads(told.out)["exit_code"] == 1
-    assert told.err.startswith("::error title=Feedrate guard::Guard: regressed")
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["exit_code"] == 1
+    assert printed.err.startswith("::error title=Feedrate guard::Guard: regressed")
 
 
 def test_an_error_in_the_program_is_no_verdict(monkeypatch, capsys) -> None:

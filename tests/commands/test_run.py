@@ -78,7 +78,7 @@ def last_rounds(monkeypatch: pytest.MonkeyPatch) -> list[list]:
     """Return the standings of each last round, which measures nothing."""
     rounds: list[list] = []
 
-    def hold(standings: list, *given: object) -> list[str]:
+    def hold(standings: list, *arguments: object) -> list[str]:
         rounds.append(standings)
         return ["prose: a last round was held."]
 
@@ -112,19 +112,19 @@ def test_a_resumed_sweep_repeats_runs_that_something_outside_ended(
 ) -> None:
     """A run whose own code failed would fail again, and is not repeated."""
     (tmp_path / store.FILE).touch()
-    made = race(precision=0.0, effort=Effort(rounds=2))
+    planned = race(precision=0.0, effort=Effort(rounds=2))
     killed, own, late, _ = (trial.key for trial in TRIALS)
     lossy = Lossy({killed: KILLED, own: OWN, late: LATE})
-    assert len(swept(made, tmp_path, lossy)) == 8
-    sweep_runs.announce(made, tmp_path, store.load(tmp_path)[0])
+    assert len(swept(planned, tmp_path, lossy)) == 8
+    sweep_runs.announce(planned, tmp_path, store.load(tmp_path)[0])
     text = "8 runs stored, 2 of them stopped early and to be repeated"
     assert text in capsys.readouterr().err
-    runs = swept(made, tmp_path, Fake(noise=0.0))
+    runs = swept(planned, tmp_path, Fake(noise=0.0))
     assert {r.key for r in runs if r.measured.error} == {own, late}
     assert sorted((run.key, run.round) for run in runs) == sorted(
         (key, number) for key in TRUE for number in range(2)
     )
-    longer = replace(made, effort=replace(made.effort, limit_seconds=600.0))
+    longer = replace(planned, effort=replace(planned.effort, limit_seconds=600.0))
     runs = swept(longer, tmp_path, Fake(noise=0.0))
     assert {r.key for r in runs if r.measured.error} == {own}
     assert len(runs) == 8
@@ -156,29 +156,29 @@ def test_a_hanging_run_ends_with_the_budget(
     clock = Stopped()
     monkeypatch.setattr(sweep_runs, "time", clock)
     fake = Hanging(dict.fromkeys(TRUE, LATE))
-    made = race(precision=0.0, budget_seconds=25.0)
-    (run,) = swept(made, tmp_path, fake)
+    planned = race(precision=0.0, budget_seconds=25.0)
+    (run,) = swept(planned, tmp_path, fake)
     assert fake.limits == [25.0 + protocol.GRACE_SECONDS]
     assert run.effort.limit_seconds == 35.0
     assert run.measured.error.message == (
         "stopped while build() makes the layers, after 35 s, as the budget had ended; "
         "raise it with --budget"
     )
-    assert store.to_make_again(run, made.effort.limit_seconds)
+    assert store.to_make_again(run, planned.effort.limit_seconds)
 
 
 def race(**settings: object) -> plan.Plan:
     """Return a plan of a race to 2 %."""
-    made = plan.Plan(
+    planned = plan.Plan(
         sweep="mine", trials=TRIALS, refused={}, effort=EFFORT, seed=1, precision=0.02
     )
-    return replace(made, **settings)
+    return replace(planned, **settings)
 
 
-def swept(made: plan.Plan, folder: Path, fake: Fake) -> list[Run]:
+def swept(planned: plan.Plan, folder: Path, fake: Fake) -> list[Run]:
     """Make the runs of a plan and return the stored runs."""
-    plan.save(made, folder)
-    sweep_runs.make(made, folder, fake, store.load(folder)[0])
+    plan.save(planned, folder)
+    sweep_runs.make(planned, folder, fake, store.load(folder)[0])
     return store.load(folder)[0]
 
 
@@ -313,9 +313,9 @@ def test_an_interrupted_race_continues_as_if_never_interrupted(
     with pytest.raises(KeyboardInterrupt):
         swept(race(), parts, Fake(most=len(expected) - 1))
     assert any("by an interrupt in round" in n for n in store.load(parts)[1])
-    found = swept(race(), parts, Fake())
+    runs = swept(race(), parts, Fake())
     places = [(run.key, run.round, run.position, run.seed) for run in expected]
-    assert [(run.key, run.round, run.position, run.seed) for run in found] == places
+    assert [(run.key, run.round, run.position, run.seed) for run in runs] == places
     assert store.load(parts)[1] == store.load(whole)[1]
     capsys.readouterr()
 
@@ -334,7 +334,7 @@ def test_the_command_line_races(
 ) -> None:
     """The race goes from `--precision` to the report, and resumes more precisely."""
     monkeypatch.setattr(executors, "executor", Fake)
-    monkeypatch.setattr(report, "show", lambda *given, **settings: True)
+    monkeypatch.setattr(report, "show", lambda *arguments, **settings: True)
     arguments = ["run", "quick", "--workload", "prose", "--rounds", "3"]
     out = tmp_path / "out"
     assert run_bench.main([*arguments, "--precision", "2%", "--out", str(out)]) == 0
