@@ -58,37 +58,37 @@ class Entry:
 
     @property
     def kind(self) -> str:
-        """The kind of the examples: image, structured, text or audio."""
+        """Return the kind of the examples: image, structured, text or audio."""
         return str(self.constants.get("KIND", ""))
 
     @property
     def deterministic(self) -> bool:
-        """Whether the same input must give the same output everywhere."""
+        """Return whether equal input must give equal output everywhere."""
         return bool(self.constants.get("DETERMINISTIC", True))
 
     @property
     def reads_files(self) -> bool:
-        """Whether the examples are files, which `read(path, label)` opens."""
+        """Return whether the examples are files, which `read(path, label)` opens."""
         return "read" in self.functions
 
     @property
     def decodes(self) -> bool:
-        """Whether records must be decoded before they reach the layers."""
+        """Return whether records must be decoded before they reach the layers."""
         return "decode" in self.functions
 
     @property
     def trains(self) -> bool:
-        """Whether the workload has a model to train."""
+        """Return whether the workload has a model to train."""
         return "model" in self.functions
 
     @property
     def sized(self) -> bool:
-        """Whether the examples come in a size that can be chosen."""
+        """Return whether the examples come in a size that can be chosen."""
         return "size" in self.functions.get("examples", ())
 
     @property
     def variants(self) -> tuple[str, ...]:
-        """The names of the variants."""
+        """Return the names of the variants."""
         return tuple(self.constants.get("VARIANTS", {}))
 
 

@@ -39,7 +39,7 @@ class Trial:
 
     @property
     def key(self) -> str:
-        """The identity as text: the workload and every value that is not a default."""
+        """Return the identity as text: the workload and values that are no defaults."""
         parts = {}
         if self.consumer != "drain":
             parts["consumer"] = self.consumer
@@ -53,7 +53,7 @@ class Trial:
 
     @property
     def strategy(self) -> str:
-        """The strategy with this pipeline, but for the batch size; empty if none."""
+        """Return the strategy with this pipeline, the batch size aside, or empty."""
         given = differences(self.pipeline)
         given.pop("batch_size", None)
         names = [name for name, settings in STRATEGIES.items() if settings == given]
@@ -61,7 +61,7 @@ class Trial:
 
     @property
     def label(self) -> str:
-        """The nearest strategy, and the settings that the trial adds to it."""
+        """Return the nearest strategy, and the settings that the trial adds to it."""
         given = differences(self.pipeline)
         nearest, settings = max(
             ((n, s) for n, s in STRATEGIES.items() if s.items() <= given.items()),
