@@ -14,7 +14,7 @@ PHASES = {
     "tensorflow": "TensorFlow starts",
     "inputs": "the file is imported and its inputs are made",
     "adapt": "build() makes the layers",
-    "prepare": "the layers are looked at",
+    "prepare": "the layers are examined",
     "offline": "all examples are preprocessed and stored",
     "build": "the pipeline is built",
     "check": "the first batches are made and checked",
