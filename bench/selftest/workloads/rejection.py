@@ -1,4 +1,4 @@
-"""Two per cent of class 1, of which rejection makes one half: it waits for them."""
+"""Class 1 is 2 % of the examples; rejection makes it half, so batches wait for it."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Vectors in files, for constructed bottlenecks: a map and a model of chosen weight."""
+"""Vectors in files, with a map and a model whose cost can be chosen."""
 
 from pathlib import Path
 
@@ -13,26 +13,26 @@ WIDTH = 1024
 TOLERANCE = 1e-4
 VARIANTS = {"heavy_map": {"cosines": 200}, "heavy_model": {"dense": 12}}
 
-_chosen = {"dense": 0}  # `build` is called before `model`
+_model = {"dense": 0}  # layers; `build` is called before `model`
 
 
 class Cosines(keras.layers.Layer):
-    """The cosine of the features, of that again, and so on."""
+    """This layer applies the cosine to the features a number of times."""
 
     def __init__(self, cosines: int) -> None:
-        """Take how often."""
+        """Set how many times the cosine is applied."""
         super().__init__()
         self.cosines = cosines
 
     def call(self, features: object) -> object:
-        """One after the other: each waits for the one before."""
+        """Apply the cosines one after another, so that each waits for the last."""
         for _ in range(self.cosines):
             features = keras.ops.cos(features)
         return features
 
 
 def examples(rng: np.random.Generator, count: int, folder: str) -> None:
-    """Files of float32 vectors, `[WIDTH]` each, in folders for two classes."""
+    """Write files of float32 vectors, `[WIDTH]` each, into folders of two classes."""
     for number in range(FILES):
         home = Path(folder) / str(number % 2)
         home.mkdir(exist_ok=True)
@@ -41,26 +41,26 @@ def examples(rng: np.random.Generator, count: int, folder: str) -> None:
 
 
 def build(examples: list[str], cosines: int = 1, dense: int = 0) -> keras.Layer:
-    """The layer; how many dense layers the model has in its middle is kept."""
-    _chosen["dense"] = dense
+    """Return the layer; `dense` is the number of hidden layers of the model."""
+    _model["dense"] = dense
     return Cosines(cosines)
 
 
 def read(path: tf.Tensor, label: tf.Tensor) -> tf.data.Dataset:
-    """The vectors of one file, as bytes."""
+    """Return the vectors of one file, as bytes."""
     vectors = tf.data.FixedLengthRecordDataset(path, 4 * WIDTH)
     return vectors.map(lambda record: (record, label))
 
 
 def decode(record: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """float32 `[WIDTH]`."""
+    """Return a float32 vector, `[WIDTH]`, and the label."""
     return tf.ensure_shape(tf.io.decode_raw(record, tf.float32), [WIDTH]), label
 
 
 def check(
     batch: np.ndarray, output: np.ndarray, cosines: int = 1, dense: int = 0
 ) -> None:
-    """NumPy's cosine, as often; many times over, all come near to 0.739."""
+    """Compare with NumPy's cosine; applied many times, all values approach 0.739."""
     expected = batch
     for _ in range(cosines):
         expected = np.cos(expected)
@@ -68,8 +68,8 @@ def check(
 
 
 def model(features: keras.KerasTensor) -> keras.KerasTensor:
-    """Dense layers of 1024, as many as were chosen, between two small ones."""
+    """Return `dense` layers of 1024 units between two small layers."""
     x = keras.layers.Dense(32, activation="relu")(features)
-    for _ in range(_chosen["dense"]):
+    for _ in range(_model["dense"]):
         x = keras.layers.Dense(1024, activation="relu")(x)
     return keras.layers.Dense(2, activation="softmax")(x)

@@ -25,10 +25,10 @@ def records(path):
 
 def read(path, label):
     signature = tf.TensorSpec([4], tf.float32)
-    made = tf.data.Dataset.from_generator(
+    values = tf.data.Dataset.from_generator(
         records, args=(path,), output_signature=signature
     )
-    return made.map(lambda values: (values, label))
+    return values.map(lambda features: (features, label))
 
 
 def build(examples):

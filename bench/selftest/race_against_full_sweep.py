@@ -1,12 +1,13 @@
-"""The bar for racing: the strategy it finds and its time, against the exhaustive sweep.
+"""This program tests whether a race finds as good a trial as the full sweep does.
 
-    python -m results.method.racing [--workload NAME ...] [--minutes M]
+    python -m bench.selftest.race_against_full_sweep [--workload NAME ...] [--minutes M]
 
-For each workload a space of at least 100 trials is swept twice: every trial in five
-rounds, and as a race that may take a stated share of the time that this took. What the
-race found is then compared with the exhaustive best by fresh rounds of the two, which
-decide, and by the exhaustive runs, which flatter their own best, the luckiest of many.
-Results go to racing.json, workload by workload, and as a table to racing.md beside it.
+For each workload the program measures at least 100 trials twice: as a full sweep, and
+as a race that may take a stated share of the full sweep's time. Then it compares the
+best trial of the race with the best trial of the full sweep, by fresh runs of the two.
+The comparison by the runs of the full sweep is shown, but does not decide: the best of
+many trials is partly the luckiest. The program writes racing.json, workload by
+workload, and racing.md.
 """
 
 from __future__ import annotations
@@ -24,15 +25,15 @@ import pandas as pd
 
 from bench import catalog, machine, store
 from bench.analysis import intervals, standings
-from bench.commands import run
+from bench.errors import Exit
 from bench.plan import plan, sweeps
-from bench.run import executors
-from bench.run import rounds as runner
+from bench.race import sweep_runs
+from bench.run import executors, rounds
 from bench.run.prepare import prepare_inputs
 from bench.run.progress import spoken
+from bench.selftest import RESULTS
 from bench.trial import Effort, Run
 
-HERE = Path(__file__).resolve().parent
 SPACES: dict[str, tuple[str, dict[str, tuple]]] = {
     "prose": (
         "drain",
@@ -70,21 +71,21 @@ LEAST_TRIALS = 100
 
 
 def main() -> int:
-    """Run the bar for the wanted workloads; 1 where it is missed."""
+    """Test the workloads; return 1 where one of them fails."""
     options = _options()
     for name in options.workload or SPACES:
-        found = measure(name, options)
-        stored = HERE / "racing.json" if options.out is None else options.out
-        results = json.loads(stored.read_text()) if stored.exists() else {}
-        results[name] = found
-        stored.write_text(json.dumps(results, indent=2) + "\n")
-        stored.with_suffix(".md").write_text(markdown(results))
+        path = RESULTS / "racing.json" if options.out is None else options.out
+        results = json.loads(path.read_text()) if path.exists() else {}
+        results[name] = measure(name, options)
+        path.write_text(json.dumps(results, indent=2) + "\n")
+        path.with_suffix(".md").write_text(markdown(results))
     print(markdown(results))
-    return 0 if all(one["held"] for one in results.values()) else 1
+    passed = all(result["held"] for result in results.values())
+    return Exit.OK if passed else Exit.NO
 
 
 def measure(name: str, options: argparse.Namespace) -> dict[str, object]:
-    """Sweep one space exhaustively and as a race, and compare what they found."""
+    """Measure one space as a full sweep and as a race, and compare the best trials."""
     consumer, axes = SPACES[name]
     block = sweeps.Block(workloads=(name,), axes=axes, consumer=consumer)
     effort = Effort(
@@ -93,25 +94,26 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, object]:
         warmup_seconds=options.warmup_seconds,
     )
     sweep = sweeps.Sweep(name=f"racing-{name}", blocks=(block,))
-    made = plan.plan_sweep(sweep, effort, options.seed, 0.0, "")
-    some = random.Random(options.seed).sample(
-        made.trials, min(options.trials or len(made.trials), len(made.trials))
-    )
-    made = replace(made, trials=some, effort=_shortened(effort, len(some), options))
+    planned = plan.plan_sweep(sweep, effort, options.seed, 0.0, "")
+    count = min(options.trials or len(planned.trials), len(planned.trials))
+    trials = random.Random(options.seed).sample(planned.trials, count)
+    planned = replace(planned, trials=trials, effort=_shortened(effort, count, options))
     executor = executors.executor()
     try:
-        made = prepare_inputs(made, executor)
+        planned = prepare_inputs(planned, executor)
         executor.stop()
         folder = options.folder / name
-        print(f"{name}: {len(made.trials)} trials, {spoken(made.seconds)} planned")
-        seconds, runs = swept(made, folder / "exhaustive", executor)
+        print(
+            f"{name}: {len(planned.trials)} trials, {spoken(planned.seconds)} planned"
+        )
+        seconds, runs = make_runs(planned, folder / "exhaustive", executor)
         race = replace(
-            made,
+            planned,
             precision=options.precision,
             budget_seconds=options.share * seconds,
             seed=options.seed + 1,
         )
-        race_seconds, race_runs = swept(race, folder / "race", executor)
+        race_seconds, race_runs = make_runs(race, folder / "race", executor)
         (standing,) = standings.standings(
             race.trials,
             race_runs,
@@ -121,19 +123,21 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, object]:
         )
         logs = standings.log_seconds(runs)
         best = logs.mean().idxmin()
-        # Cut short in its first round, a race has no standing yet: the fastest counts.
-        found = standing.best or standings.log_seconds(race_runs).mean().idxmin()
-        fresh = confirmed(made, {best, found}, executor, options.confirm_rounds)
+        # A race that ends in its first round has no standing, so the fastest counts.
+        race_best = standing.best or standings.log_seconds(race_runs).mean().idxmin()
+        keys = {best, race_best}
+        fresh = fresh_rounds(planned, keys, executor, options.confirm_rounds)
     finally:
         executor.stop()
-    known = _ratio(logs, found, best)
-    again = _ratio(standings.log_seconds(fresh), found, best) if fresh else known
+    ratio = _ratio(logs, race_best, best)
+    fresh_logs = standings.log_seconds(fresh) if fresh else logs
+    fresh_ratio = _ratio(fresh_logs, race_best, best)
     share = race_seconds / seconds
     return {
-        "trials": len(made.trials),
+        "trials": len(planned.trials),
         "consumer": consumer,
         "axes": axes,
-        "effort": asdict(made.effort),
+        "effort": asdict(planned.effort),
         "precision": options.precision,
         "share_allowed": options.share,
         "exhaustive_seconds": seconds,
@@ -144,57 +148,57 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, object]:
         "race_open": len(standing.open),
         "race_notes": plan.load(folder / "race").notes,
         "exhaustive_best": best,
-        "race_best": found,
-        "ratio": known,
-        "ratio_in_fresh_rounds": again,
+        "race_best": race_best,
+        "ratio": ratio,
+        "ratio_in_fresh_rounds": fresh_ratio,
         "machine": machine.fingerprint(),
-        "held": len(made.trials) >= LEAST_TRIALS
+        "held": len(planned.trials) >= LEAST_TRIALS
         and share <= MOST_SHARE
-        and again["estimate"] <= 1 + MARGIN,
+        and fresh_ratio["estimate"] <= 1 + MARGIN,
     }
 
 
-def swept(
-    made: plan.Plan, folder: Path, executor: executors.Executor
+def make_runs(
+    planned: plan.Plan, folder: Path, executor: executors.Executor
 ) -> tuple[float, list[Run]]:
-    """Seconds of a whole sweep, with its servers' starts, and its runs.
+    """Make the runs of a sweep; return its seconds, with starts of servers, and runs.
 
-    What an earlier go left in the folder is gone on with, and its seconds count too.
+    A sweep that was stopped goes on, and its earlier seconds count too.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / store.FILE).touch()
-    kept, _ = store.load(folder)
+    earlier, _ = store.load(folder)
     spent = folder / "seconds"
     before = float(spent.read_text()) if spent.exists() else 0.0
-    plan.save(made, folder)
+    plan.save(planned, folder)
     start = time.perf_counter()
-    run.sweep(made, folder, executor, kept)
+    sweep_runs.make(planned, folder, executor, earlier)
     seconds = before + time.perf_counter() - start
     spent.write_text(f"{seconds}\n")
     return seconds, store.load(folder)[0]
 
 
-def confirmed(
-    made: plan.Plan, keys: set[str], executor: executors.Executor, rounds: int
+def fresh_rounds(
+    planned: plan.Plan, keys: set[str], executor: executors.Executor, number: int
 ) -> list[Run]:
-    """Fresh rounds of these trials alone; none of one trial, which is itself."""
+    """Make fresh rounds of these trials alone; a single trial needs none."""
     if len(keys) < 2:
         return []
-    trials = [trial for trial in made.trials if trial.key in keys]
-    effort = replace(made.effort, rounds=rounds)
+    trials = [trial for trial in planned.trials if trial.key in keys]
+    effort = replace(planned.effort, rounds=number)
     return list(
-        runner.rounds(trials, executor, effort, sweep="fresh", seed=made.seed + 2)
+        rounds.rounds(trials, executor, effort, sweep="fresh", seed=planned.seed + 2)
     )
 
 
-def _ratio(logs: pd.DataFrame, found: str, best: str) -> dict[str, float]:
-    """The paired ratio of two trials' times."""
-    times = (np.exp(logs[key].to_numpy()) for key in (found, best))
+def _ratio(logs: pd.DataFrame, key: str, other: str) -> dict[str, float]:
+    """Return the ratio of two trials' times, paired within rounds."""
+    times = (np.exp(logs[name].to_numpy()) for name in (key, other))
     return asdict(intervals.ratio(*times))
 
 
 def _shortened(effort: Effort, count: int, options: argparse.Namespace) -> Effort:
-    """Shorter windows and warm-up until both sweeps fit the minutes, if that helps."""
+    """Shorten windows and warm-up until both sweeps fit `--minutes`, or eight times."""
     for _ in range(8):
         both = plan.estimate(count, effort) * (1 + options.share)
         if not options.minutes or both <= 60 * options.minutes:
@@ -208,40 +212,40 @@ def _shortened(effort: Effort, count: int, options: argparse.Namespace) -> Effor
 
 
 def markdown(results: dict[str, dict]) -> str:
-    """The bar's table."""
+    """Return the table, in Markdown."""
     lines = [
-        "| workload | trials | rounds, ramp and steady | exhaustive | race | "
-        "share of time | exhaustive best | found by the race | "
-        "its time over the best's, exhaustive runs | the same, fresh rounds | held |",
+        "| workload | trials | rounds, ramp and steady | full sweep | race | "
+        "share of time | best of the full sweep | best of the race | "
+        "ratio of their times, full sweep | the ratio in fresh rounds | passed |",
         "| --- | --: | --- | --: | --: | --: | --- | --- | --: | --: | --- |",
     ]
-    for name, one in results.items():
-        fresh, effort = one["ratio_in_fresh_rounds"], one["effort"]
-        same = one["race_best"] == one["exhaustive_best"]
+    for name, result in results.items():
+        effort = result["effort"]
+        same = result["race_best"] == result["exhaustive_best"]
         cells = (
-            f"{name} ({one['consumer']})",
-            one["trials"],
+            f"{name} ({result['consumer']})",
+            result["trials"],
             f"{effort['rounds']}, at most {effort['warmup_seconds']:.2g} s and "
             f"{effort['steady_seconds']:.2g} s",
-            f"{spoken(one['exhaustive_seconds'])}, {one['exhaustive_runs']} runs",
-            f"{spoken(one['race_seconds'])}, {one['race_runs']} runs",
-            f"{100 * one['share']:.0f} %",
-            f"`{one['exhaustive_best']}`",
-            "the same" if same else f"`{one['race_best']}`",
-            _spelled(one["ratio"]),
-            _spelled(fresh),
-            "yes" if one["held"] else "no",
+            f"{spoken(result['exhaustive_seconds'])}, {result['exhaustive_runs']} runs",
+            f"{spoken(result['race_seconds'])}, {result['race_runs']} runs",
+            f"{100 * result['share']:.0f} %",
+            f"`{result['exhaustive_best']}`",
+            "the same" if same else f"`{result['race_best']}`",
+            _interval(result["ratio"]),
+            _interval(result["ratio_in_fresh_rounds"]),
+            "yes" if result["held"] else "no",
         )
         lines.append(f"| {' | '.join(map(str, cells))} |")
     lines += [
         "",
-        "Times are whole sweeps, with the servers' starts; ratios with 95 % intervals, "
-        "paired within rounds.",
+        "Times are those of whole sweeps, starts of servers included. Ratios have 95 % "
+        "intervals and are paired within rounds.",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _spelled(interval: dict[str, float]) -> str:
+def _interval(interval: dict[str, float]) -> str:
     if interval["low"] == interval["high"] == 1:
         return "1"
     low, high = interval["low"], interval["high"]
@@ -251,23 +255,23 @@ def _spelled(interval: dict[str, float]) -> str:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--workload", action="append", choices=SPACES)
-    parser.add_argument("--minutes", type=float, default=0.0, help="for one workload")
-    parser.add_argument("--trials", type=int, default=0, help="some of them, at random")
-    parser.add_argument("--rounds", type=int, default=5, help="of the exhaustive sweep")
+    parser.add_argument("--minutes", type=float, default=0.0, help="of one workload")
+    parser.add_argument("--trials", type=int, default=0, help="drawn at random")
+    parser.add_argument("--rounds", type=int, default=5, help="of the full sweep")
     parser.add_argument("--steady-seconds", type=float, default=1.0)
     parser.add_argument("--warmup-seconds", type=float, default=1.0)
     parser.add_argument("--precision", type=float, default=0.03)
     parser.add_argument(
-        "--share", type=float, default=0.32, help="of the time, for the race"
+        "--share", type=float, default=0.32, help="of the time that the race may take"
     )
     parser.add_argument("--confirm-rounds", type=int, default=5)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--out", type=Path, help="default racing.json beside this file")
+    parser.add_argument("--out", type=Path, help="default results/method/racing.json")
     parser.add_argument(
         "--folder",
         type=Path,
         default=catalog.ROOT / "results" / "racing",
-        help="for the runs",
+        help="result folders of the runs",
     )
     return parser.parse_args()
 

@@ -1,10 +1,10 @@
-"""Records parsed as they are read, shuffled with more or less room; a cheap layer."""
+"""Records that are parsed as they are read, then shuffled; the layer is cheap."""
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from results.method.lump_cases import _stalls
+from bench.selftest.workloads import _stalls
 
 EXAMPLES = 20_480
 SHARDS = 4
@@ -28,12 +28,12 @@ def record(row):
 
 
 def read(path, label):
-    return tf.data.TFRecordDataset(path).map(lambda one: (parsed(one), label))
+    return tf.data.TFRecordDataset(path).map(lambda text: (parsed(text), label))
 
 
-def parsed(one):
+def parsed(text):
     spec = {name: tf.io.FixedLenFeature([], tf.float32) for name in FIELDS}
-    fields = tf.io.parse_single_example(one, spec)
+    fields = tf.io.parse_single_example(text, spec)
     return tf.stack([fields[name] for name in FIELDS])
 
 

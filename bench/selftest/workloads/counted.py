@@ -1,6 +1,7 @@
-"""Batches of 32 that take 1 ms each, and once in an epoch, longer by what a file says.
+"""Batches of 32 that take 1 ms each, but for one longer batch in every epoch.
 
-The file `NAME.stall` beside this one holds the batches of an epoch and microseconds.
+The file `NAME.stall` beside this file holds the number of batches of an epoch and the
+length of the stall in microseconds.
 """
 
 from pathlib import Path
@@ -9,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from results.method.lump_cases import _stalls
+from bench.selftest.workloads import _stalls
 
 BATCH = 32
 USUAL = 1000.0  # microseconds a batch
@@ -17,21 +18,21 @@ EXAMPLES = 64_000
 
 
 def settings():
-    """Batches between stalls, and microseconds of each stall."""
+    """Return the number of batches between stalls and the microseconds of a stall."""
     every, stall = Path(__file__).with_suffix(".stall").read_text().split()
     return int(every), float(stall)
 
 
 class Stalls(keras.layers.Layer):
-    """Returns its input after the usual time, or that of a stall where it is marked."""
+    """This layer waits the usual time, and longer where the input is marked."""
 
     def __init__(self, stall, **options):
-        """Take the microseconds of a stall."""
+        """Set the microseconds of a stall."""
         super().__init__(**options)
         self.stall = stall
 
     def call(self, inputs):
-        """Wait and pass the input on."""
+        """Return the input after the wait."""
         marked = tf.reduce_max(inputs)
         return inputs + _stalls.after(inputs, USUAL + self.stall * marked)
 

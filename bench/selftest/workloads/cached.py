@@ -1,8 +1,8 @@
-"""A slow map whose wide results a cache holds: the first epoch fills it."""
+"""A slow map with wide results; the first epoch fills the cache with them."""
 
 import numpy as np
 
-from results.method.lump_cases import _stalls
+from bench.selftest.workloads import _stalls
 
 EXAMPLES = 4_000
 

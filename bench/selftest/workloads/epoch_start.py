@@ -1,10 +1,10 @@
-"""An epoch begins with 0.4 s of work: a file that is costly to open."""
+"""Every epoch begins with a file that takes 0.4 s to open."""
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from results.method.lump_cases import _stalls
+from bench.selftest.workloads import _stalls
 
 EXAMPLES = 16_000
 

@@ -1,4 +1,4 @@
-"""Python in decode, which collects its garbage once in 500 records."""
+"""Python code in `decode` that collects garbage once in 500 records."""
 
 import gc
 import itertools
@@ -9,7 +9,7 @@ import tensorflow as tf
 
 EXAMPLES = 4_000
 EVERY = 500
-HELD = [[number] for number in range(400_000)]  # what a collection walks through
+HELD = [[number] for number in range(400_000)]  # objects that a collection visits
 CALLS = itertools.count(1)
 
 

@@ -1,14 +1,14 @@
-"""One example in 100 takes as long as all the others together."""
+"""One example in 1000 takes as long as all other examples together."""
 
 import numpy as np
 
-from results.method.lump_cases import _stalls
+from bench.selftest.workloads import _stalls
 
 EXAMPLES = 8_000
 
 
 def examples(rng, count):
-    values = _stalls.stragglers(count, 100)
+    values = _stalls.stragglers(count, 1000)
     return values, rng.integers(0, 2, count).astype(np.int64)
 
 

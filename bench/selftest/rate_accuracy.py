@@ -1,14 +1,13 @@
-"""The bar for lumps: rates agree with whole epochs by hand, however time is spent.
+"""This program compares the suite's rates with those of whole epochs, timed by hand.
 
-    python -m results.method.lumps [--only NAME ...] [--rounds N]
+    python -m bench.selftest.rate_accuracy [--only NAME ...] [--rounds N]
 
 Each pipeline has costs at known places: a shuffle that refills, a shard that opens, an
-example that takes long. Its rate by the suite stands beside that of a plain script (see
-whole_epochs.py), which runs before and after the suite's runs. The bar is missed where
-they differ by more than 5 % and the suite does not call the trial partly timed. Both
-keep to one processor: handing a record from one to the other and back takes longer than
-to parse it, and comes and goes within a run. Results
-go to lumps.json and, as a table, to lumps.md beside it.
+example that takes long. A plain script (plain_tensorflow.py) measures the pipeline
+before and after the suite does. The test fails where the rates differ by more than 5 %
+and the suite does not call the trial partly timed. Both keep to one processor: handing
+a record to another processor and back takes longer than parsing the record, and that
+cost varies within a run. The program writes lumps.json and, as a table, lumps.md.
 """
 
 from __future__ import annotations
@@ -26,22 +25,23 @@ from pathlib import Path
 
 from bench import catalog, machine
 from bench.analysis import stats, table
+from bench.errors import Exit
 from bench.report import lumps
+from bench.selftest import RESULTS
 
-HERE = Path(__file__).resolve().parent
-FOLDER = HERE.relative_to(catalog.ROOT) / "lump_cases"
+FOLDER = Path("bench", "selftest", "workloads")
 BAR = 0.05
 VECTORIZED = {"order": "batch_map", "batch_size": 256}
 
 
 @dataclass(frozen=True)
 class Case:
-    """A pipeline with lumps.
+    """A case is a pipeline whose costs are uneven.
 
     Attributes:
-        file: The workload's, without its ending.
-        what: What comes only now and then.
-        axes: Settings of the pipeline.
+        file: The stem of the workload's file.
+        what: The event that is costly and rare.
+        axes: The settings of the pipeline.
         consumer: What pulls the batches.
     """
 
@@ -52,9 +52,9 @@ class Case:
 
     @property
     def name(self) -> str:
-        """The file, its settings and the consumer."""
-        spelled = ",".join(f"{name}={value}" for name, value in self.axes.items())
-        return f"{self.file}[{spelled}]" + ("+train" * (self.consumer == "train"))
+        """Return the file, its settings and the consumer."""
+        settings = ",".join(f"{name}={value}" for name, value in self.axes.items())
+        return f"{self.file}[{settings}]" + ("+train" * (self.consumer == "train"))
 
 
 SHUFFLES = {5_120: "a quarter of an epoch", 20_480: "an epoch", 81_920: "four epochs"}
@@ -87,30 +87,30 @@ CASES = [
 
 
 def main() -> int:
-    """Measure, judge and write; 1 where the bar is missed."""
+    """Measure, compare and write; return 1 where a case fails."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=HERE / "lumps.json")
+    parser.add_argument("--out", type=Path, default=RESULTS / "lumps.json")
     options = parser.parse_args()
     rows = []
     for case in CASES:
         if not options.only or case.file in options.only:
-            rows.append(compared(case, options.rounds))
+            rows.append(compare(case, options.rounds))
             print(line(rows[-1]), flush=True)
             record = {"rows": rows, "bar": BAR, "machine": machine.fingerprint()}
             options.out.write_text(json.dumps(record, indent=2) + "\n")
             options.out.with_suffix(".md").write_text(markdown(rows))
-    return 0 if all(row["held"] for row in rows) else 1
+    return Exit.OK if all(row["held"] for row in rows) else Exit.NO
 
 
-def compared(case: Case, rounds: int) -> dict[str, object]:
-    """One pipeline by hand, by the suite, and by hand once more."""
+def compare(case: Case, rounds: int) -> dict[str, object]:
+    """Measure a pipeline by hand, by the suite, and by hand once more."""
     truth = by_hand(case)
     with tempfile.TemporaryDirectory() as folder:
         suite = by_suite(case, rounds, Path(folder) / "out")
     truth += by_hand(case)
-    rate = statistics.harmonic_mean(truth)  # examples over seconds, all of them
+    rate = statistics.harmonic_mean(truth)  # all examples over all seconds
     ratio = suite["rate"] / rate
     held = abs(ratio - 1) <= BAR or suite["partly_timed"]
     return {
@@ -125,10 +125,11 @@ def compared(case: Case, rounds: int) -> dict[str, object]:
 
 
 def by_hand(case: Case) -> list[float]:
-    """Examples a second of whole epochs, by the plain script."""
+    """Return examples a second of each whole epoch, by the plain script."""
     axes = [f"--axis={name}={value}" for name, value in case.axes.items()]
     train = ["--train"] if case.consumer == "train" else []
-    command = ["-m", "results.method.whole_epochs", str(FOLDER / f"{case.file}.py")]
+    script = "bench.selftest.plain_tensorflow"
+    command = ["-m", script, str(FOLDER / f"{case.file}.py")]
     done = subprocess.run(
         [sys.executable, *command, *axes, *train],
         cwd=catalog.ROOT,
@@ -141,7 +142,7 @@ def by_hand(case: Case) -> list[float]:
 
 
 def by_suite(case: Case, rounds: int, out: Path) -> dict[str, object]:
-    """Rate, interval, usual rate and what is said of lumps, by the suite."""
+    """Return the rate, its interval, the usual rate and the report's sentence."""
     axes = [f"--axis={name}={value}" for name, value in case.axes.items()]
     workload = str(FOLDER / f"{case.file}.py")
     command = ["run_bench.py", "run", "quick", "--workload", workload, "--strategy"]
@@ -168,7 +169,7 @@ def by_suite(case: Case, rounds: int, out: Path) -> dict[str, object]:
 
 
 def line(row: dict[str, object]) -> str:
-    """One row of the table, in Markdown."""
+    """Return a row of the table, in Markdown."""
     verdict = (
         "partly timed" if row["partly_timed"] else f"{100 * row['ratio'] - 100:+.1f} %"
     )
@@ -185,23 +186,23 @@ def line(row: dict[str, object]) -> str:
 
 
 def markdown(rows: list[dict[str, object]]) -> str:
-    """The page."""
-    head = ["what comes now and then", "by hand", "by the suite (95 % interval)"]
+    """Return the page, in Markdown."""
+    head = ["rare event", "by hand", "by the suite (95 % interval)"]
     head += ["apart", "usual", "what the report says", f"within {100 * BAR:.0f} %"]
-    held = sum(row["held"] for row in rows)
+    passed = sum(row["held"] for row in rows)
     return "\n".join(
         [
-            "# Lumps: rates beside whole epochs by hand",
+            "# Uneven pipelines: rates of the suite beside whole epochs by hand",
             "",
-            "Examples a second, by `python -m results.method.lumps`. The workloads are "
-            "in [lump_cases](lump_cases); the plain script is "
-            "[whole_epochs.py](whole_epochs.py).",
+            "Examples a second, by `python -m bench.selftest.rate_accuracy`. The "
+            "workloads are in bench/selftest/workloads/; the plain script is "
+            "bench/selftest/plain_tensorflow.py.",
             "",
             f"| {' | '.join(head)} |",
             "| :-- | --: | --: | --: | --: | :-- | :-- |",
             *map(line, rows),
             "",
-            f"{held} of {len(rows)} hold.",
+            f"{passed} of {len(rows)} pass.",
             "",
         ]
     )

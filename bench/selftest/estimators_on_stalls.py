@@ -1,12 +1,12 @@
-"""What estimators make of stalls: recorded turns of equal sides, with stalls put in.
+"""This program measures the errors of estimators on turns with artificial stalls.
 
-    python -m results.method.places
+    python -m bench.selftest.estimators_on_stalls
 
-places.jsonl holds trios of one workload against itself, beside two busy processors:
-seconds a batch of base, control and head, a line a trio, sessions apart. All trios of a
-session met the same batches in the same rounds. To each head is added, by arithmetic, a
-stall in one round of so many, and each estimator is asked for the ratio. The table goes
-to places.md.
+places.jsonl holds recorded trios of one workload against itself, beside two busy
+processors. A line is a trio: its session, and seconds a batch of base, control and
+head. All trios of a session met the same batches in the same rounds. The program adds a
+stall to some rounds of each head and compares each estimate with the known ratio. The
+table goes to places.md.
 """
 
 from __future__ import annotations
@@ -19,54 +19,55 @@ from pathlib import Path
 import numpy as np
 
 from bench.guard import estimate
+from bench.selftest import RESULTS
 
-HERE = Path(__file__).resolve().parent
 STALLS = ((0, 0.0), (2, 0.05), (4, 0.05), (8, 0.05), (20, 0.05), (100, 0.05))
 TRIOS = (4, 6, 8)
-TURNED = ((0, 1, 2), (1, 2, 0), (2, 0, 1))  # who stands for base, control and head
+# Columns that serve as base, control and head.
+TURNED = ((0, 1, 2), (1, 2, 0), (2, 0, 1))
 METRIC = "seconds_per_example"
 Sides = np.ndarray  # seconds, `[trios, rounds, 3]`
 
 
 def main() -> None:
-    """Print the table, and write it."""
-    text = markdown(sessions(HERE / "places.jsonl"))
-    (HERE / "places.md").write_text(text)
+    """Print the table and write it to places.md."""
+    text = markdown(sessions(RESULTS / "places.jsonl"))
+    (RESULTS / "places.md").write_text(text)
     print(text)
 
 
 def sessions(path: Path) -> list[Sides]:
-    """The recorded sessions, each cut to as many rounds as all its trios have."""
+    """Return the recorded sessions, each cut to the rounds that all its trios have."""
     rows = [json.loads(line) for line in path.read_text().splitlines()]
-    found = []
-    for _, some in groupby(rows, key=lambda row: row["session"]):
-        trios = [np.array(row["turns"]) for row in some]
+    recorded = []
+    for _, group in groupby(rows, key=lambda row: row["session"]):
+        trios = [np.array(row["turns"]) for row in group]
         rounds = min(map(len, trios))
-        found.append(np.stack([one[:rounds] for one in trios]))
-    return found
+        recorded.append(np.stack([trio[:rounds] for trio in trios]))
+    return recorded
 
 
 def middle_fifth(sides: Sides) -> float:
-    """The centre of turns' differences, which the guard took before."""
-    logs = [np.log(one) for one in sides]
-    errors = [estimate.error(one) for one in logs]
+    """Return the centre of the turns' differences, which the guard used before."""
+    logs = [np.log(trio) for trio in sides]
+    errors = [estimate.error(trio) for trio in logs]
     heads = [
-        (estimate._of_head(one), estimate.CONTROL_SHARE**0.5 * known)
-        for one, known in zip(logs, errors, strict=True)
+        (estimate._of_head(trio), estimate.CONTROL_SHARE**0.5 * error)
+        for trio, error in zip(logs, errors, strict=True)
     ]
     return float(np.log(estimate.interval(heads, 0.05).estimate))
 
 
 def sums(sides: Sides) -> float:
-    """The ratio of all time."""
+    """Return the ratio of the total times."""
     total = sides.sum(axis=1)
     return float(np.log(2 * total[:, 2] / total[:, :2].sum(axis=1)).mean())
 
 
 def by_place(sides: Sides) -> float:
-    """What the guard takes now."""
-    logs = [np.log(one) for one in sides]
-    errors = [estimate.error(one) for one in logs]
+    """Return the estimate that the guard uses now."""
+    logs = [np.log(trio) for trio in sides]
+    errors = [estimate.error(trio) for trio in logs]
     ratios, controls, _ = estimate.over_trios(logs, errors, METRIC)
     return float(np.log(estimate.interval(ratios, 0.05, controls).estimate))
 
@@ -79,7 +80,7 @@ ESTIMATORS: dict[str, Callable[[Sides], float]] = {
 
 
 def with_stalls(sides: Sides, every: int, share: float, first: int) -> Sides:
-    """The same with stalls in head that take this share of the usual time in all."""
+    """Return the sides with stalls in head that add up to a share of the usual time."""
     if not every:
         return sides
     stalled = sides.copy()
@@ -91,31 +92,33 @@ def with_stalls(sides: Sides, every: int, share: float, first: int) -> Sides:
 def errors(
     every: int, share: float, trios: int, recorded: Sequence[Sides]
 ) -> dict[str, np.ndarray]:
-    """What each estimator misses the injected by, in per cent."""
+    """Return the errors of each estimator, in per cent of the true ratio."""
     rng = np.random.default_rng(1)
-    missed: dict[str, list[float]] = {name: [] for name in ESTIMATORS}
+    errors_by_name: dict[str, list[float]] = {name: [] for name in ESTIMATORS}
     for sides in recorded:
         if len(sides) < trios:
             continue
         for order in TURNED:
-            some = sides[:trios][:, :, order]
+            turned = sides[:trios][:, :, order]
             first = int(rng.integers(every)) if every else 0
-            rounds = some.shape[1]
+            rounds = turned.shape[1]
             stalls = len(range(first, rounds, every)) if every else 0
             truth = np.log1p(share * every * stalls / rounds)
             for name, estimator in ESTIMATORS.items():
-                made = with_stalls(some, every, share, first)
-                missed[name].append(100 * (estimator(made) - truth))
-    return {name: np.array(values) for name, values in missed.items()}
+                stalled = with_stalls(turned, every, share, first)
+                error = 100 * (estimator(stalled) - truth)
+                errors_by_name[name].append(error)
+    return {name: np.array(values) for name, values in errors_by_name.items()}
 
 
 def markdown(recorded: Sequence[Sides]) -> str:
-    """The page."""
+    """Return the page, in Markdown."""
     lines = [
-        "# Stalls in recorded turns: what estimators make of them",
+        "# Errors of estimators on recorded turns with artificial stalls",
         "",
-        "By `python -m results.method.places`: mean error +- its root mean square, in "
-        "per cent of the ratio. All weigh trios by their errors but the ratio of sums.",
+        "By `python -m bench.selftest.estimators_on_stalls`: mean error +- root mean "
+        "square error, in per cent of the ratio. All estimators but the ratio of sums "
+        "weigh trios by their errors.",
         "",
         f"| trios | stalls in head | {' | '.join(ESTIMATORS)} |",
         f"| --: | :-- | {' | '.join(['--:'] * len(ESTIMATORS))} |",

@@ -1,10 +1,10 @@
-"""Two versions of a workload judged by other tools, each in about 20 to 25 s.
+"""This module compares two versions of a workload by other tools, in 20 to 25 s each.
 
-All time one callable, the next batch of the suite's own pipeline, base before head, and
-judge by their own rule. A version has one process with pytest-benchmark, which knows no
-more, and two with pyperf and asv; as most of the time goes into importing TensorFlow,
-that one process is timed for longer. They are no dependencies of Feedrate:
-`pip install pytest-benchmark pyperf asv`.
+Every tool times the next batch of the suite's own pipeline, first of base and then of
+head, and decides by its own rule. pytest-benchmark has one process a version, as it
+knows no more; pyperf and asv have two. Most of the time goes into importing TensorFlow,
+so the single process is timed for longer. pyperf and asv are no dependencies of
+Feedrate: `pip install pyperf asv`.
 """
 
 from __future__ import annotations
@@ -22,23 +22,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.catalog import ROOT
 from bench.errors import UsageError
+from bench.shell import ROOT
 
-ALONE_SECONDS = 4.0  # timed in the only process of a version
+SINGLE_SECONDS = 4.0  # timed in the single process of a version
 PROCESSES = 2  # asv's default; pyperf's is 20, which would take minutes
-PROCESS_SECONDS = 1.0  # timed in each of them
-VALUE_SECONDS = 0.1  # pyperf's default for each of its values
+PROCESS_SECONDS = 1.0  # timed in each process
+VALUE_SECONDS = 0.1  # of each value; pyperf's default
 WARMUP_BATCHES = 20
 
 DRAIN = """
 import sys
-# By its own name: asv's folder, on the path as well, has a module `results`.
-sys.path[:0] = [{root!r}, {here!r}]
-import peers
+sys.path.insert(0, {root!r})
+from bench.selftest import other_tools
 
 def drain():
-    return peers.drain({path!r}, {settings!r}, {scratch!r})
+    return other_tools.drain({path!r}, {settings!r}, {scratch!r})
 """
 BATCH = """
 import timeit
@@ -54,15 +53,15 @@ PYPERF = """
 import pyperf
 
 runner = pyperf.Runner()
-works = runner.parse_args().worker  # the process that starts workers only waits
-runner.bench_func("drain", drain() if works else None)
+is_worker = runner.parse_args().worker  # other processes only wait for workers
+runner.bench_func("drain", drain() if is_worker else None)
 """
 ASV = """
 import os
 os.environ["HOME"] = {home!r}
 batch = None
 
-def setup():  # before every call that is timed
+def setup():  # before every timed call
     global batch
     batch = batch or drain()
 
@@ -77,14 +76,14 @@ time_drain.timeout = 120
 
 @dataclass(frozen=True)
 class Sides:
-    """What is compared.
+    """The two sides are two versions of a workload.
 
     Attributes:
-        base: A workload's file.
-        head: The same, changed; another file.
-        settings: Axes of its pipeline.
+        base: The workload's file.
+        head: The file of the changed workload.
+        settings: The axes of the pipeline.
         batch_seconds: About how long a batch takes; pyperf would spend a process of
-            each version on finding it.
+            each version to measure this.
         scratch: An empty folder.
     """
 
@@ -96,25 +95,25 @@ class Sides:
 
 
 @dataclass(frozen=True)
-class Peer:
-    """Another tool.
+class Tool:
+    """A tool is another program that compares two versions.
 
     Attributes:
-        title: Its name, and the rule that it judges by.
-        package: What must be installed.
-        judge: Whether it calls head slower, and what it said. It raises RuntimeError
-            if the tool fails, or says neither of head.
+        title: The name of the tool, and its rule.
+        package: The package that must be installed.
+        compare: Returns whether the tool calls head slower, and its output. It raises
+            RuntimeError if the tool fails or gives no verdict.
     """
 
     title: str
     package: str
-    judge: Callable[[Sides], tuple[bool, str]]
+    compare: Callable[[Sides], tuple[bool, str]]
 
     def check_installed(self) -> None:
-        """Find out before anything slow starts.
+        """Check that the tool is installed, before anything slow starts.
 
         Raises:
-            UsageError: It is not installed.
+            UsageError: The tool is not installed.
         """
         if importlib.util.find_spec(self.package.replace("-", "_")) is None:
             raise UsageError(
@@ -124,32 +123,35 @@ class Peer:
 
 
 def pytest_benchmark(sides: Sides) -> tuple[bool, str]:
-    """Whether head's median is more than 5 % above the stored one of base."""
+    """Return whether head's median is more than 5 % above base's stored median."""
     for side in (sides.base, sides.head):
-        # One test's name for both: of two names neither is compared, and that passes.
+        # Both need one name: tests of unlike names are not compared, and that passes.
         test = _script("test_drain.py", PYTEST, side, sides.settings, sides.scratch)
-        judging = ["--benchmark-compare", "--benchmark-compare-fail=median:5%"]
+        comparing = ["--benchmark-compare", "--benchmark-compare-fail=median:5%"]
         done = _run(
             [
                 *("-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull),
                 *("--rootdir", str(sides.scratch), str(test)),
                 *(f"--benchmark-storage={sides.scratch / 'store'}",),
                 *("--benchmark-autosave", "--benchmark-columns=min,median,rounds"),
-                *(f"--benchmark-max-time={ALONE_SECONDS}", "--benchmark-min-time=1e-4"),
-                *(judging if side == sides.head else []),
+                *(
+                    f"--benchmark-max-time={SINGLE_SECONDS}",
+                    "--benchmark-min-time=1e-4",
+                ),
+                *(comparing if side == sides.head else []),
             ],
             sides.scratch,
             allowed=(0, 1) if side == sides.head else (0,),
         )
-    regressed = "Performance has regressed" in done.stdout + done.stderr
+    slower = "Performance has regressed" in done.stdout + done.stderr
     rows = re.findall(r"^test_drain \((?:\d{4}_|NOW).*", done.stdout, re.MULTILINE)
-    if len(rows) != 2 or bool(done.returncode) != regressed:
+    if len(rows) != 2 or bool(done.returncode) != slower:
         raise _failed(done)
-    return regressed, "\n".join(" ".join(row.split()) for row in rows)
+    return slower, "\n".join(" ".join(row.split()) for row in rows)
 
 
 def pyperf(sides: Sides) -> tuple[bool, str]:
-    """Whether `compare_to` calls head significantly slower (t-test, 95 %)."""
+    """Return whether `compare_to` calls head significantly slower (t-test, 95 %)."""
     loops = max(1, round(VALUE_SECONDS / sides.batch_seconds))
     for name, side in (("base", sides.base), ("head", sides.head)):
         script = _script("drain.py", PYPERF, side, sides.settings, sides.scratch)
@@ -167,27 +169,27 @@ def pyperf(sides: Sides) -> tuple[bool, str]:
     )
     slower = "Slower (1):" in done.stdout
     others = ("Faster (1):", "Same speed (1):", "because not significant (1): drain")
-    if slower + sum(one in done.stdout for one in others) != 1:
+    if slower + sum(text in done.stdout for text in others) != 1:
         raise _failed(done)
     return slower, done.stdout.strip()
 
 
 def asv(sides: Sides) -> tuple[bool, str]:
-    """Whether `compare -f 1.05` marks head with `+`."""
+    """Return whether `compare -f 1.05` marks head with `+`."""
     folder, repo = sides.scratch, sides.scratch / "repo"
     _asv_suite(sides, repo / sides.base.name)
     git(repo, "init", "--quiet", "--initial-branch=main")
-    # What it knows of the machine it keeps at home.
-    ask = functools.partial(_run, folder=folder, environment={"HOME": str(folder)})
-    ask(["-m", "asv", "machine", "--yes"])
+    # asv stores facts of the machine in the home folder.
+    run = functools.partial(_run, folder=folder, environment={"HOME": str(folder)})
+    run(["-m", "asv", "machine", "--yes"])
     for name, side in (("base", sides.base), ("head", sides.head)):
         for file in side.parent.glob(f"{side.stem}.*"):
             shutil.copyfile(file, repo / file.name)
         git(repo, "add", "--all")
         git(repo, "commit", "--quiet", "--allow-empty", f"--message={name}")
         git(repo, "tag", name)
-        ask(["-m", "asv", "run", "--python=same", "-e", f"--set-commit-hash={name}"])
-    done = ask(["-m", "asv", "compare", "--factor", "1.05", "base", "head"])
+        run(["-m", "asv", "run", "--python=same", "-e", f"--set-commit-hash={name}"])
+    done = run(["-m", "asv", "compare", "--factor", "1.05", "base", "head"])
     row = re.search(r"^\|(.*)\|\s*drain\.time_drain\s*\|$", done.stdout, re.MULTILINE)
     mark, *figures = [cell.strip() for cell in row[1].split("|")] if row else [""]
     if mark not in ("", "+", "-") or not figures or "n/a" in figures:
@@ -196,7 +198,7 @@ def asv(sides: Sides) -> tuple[bool, str]:
 
 
 def _asv_suite(sides: Sides, workload: Path) -> None:
-    """A project whose one benchmark times the workload in its repository."""
+    """Write a project of asv whose single benchmark times the workload."""
     suite = sides.scratch / "suite"
     for place in (workload.parent, suite):
         place.mkdir()
@@ -208,22 +210,22 @@ def _asv_suite(sides: Sides, workload: Path) -> None:
     project = {
         "version": 1, "project": "drain", "repo": "repo", "branches": ["main"],
         "environment_type": "existing", "pythons": ["same"], "benchmark_dir": "suite",
-        "results_dir": "found", "html_dir": "html", "env_dir": "env",
+        "results_dir": "results", "html_dir": "html", "env_dir": "env",
     }  # fmt: skip
     (sides.scratch / "asv.conf.json").write_text(json.dumps(project))
 
 
-PEERS = {
-    "pytest-benchmark": Peer(
+TOOLS = {
+    "pytest-benchmark": Tool(
         "pytest-benchmark median:5%", "pytest-benchmark", pytest_benchmark
     ),
-    "pyperf": Peer("pyperf compare_to", "pyperf", pyperf),
-    "asv": Peer("asv compare -f 1.05", "asv", asv),
+    "pyperf": Tool("pyperf compare_to", "pyperf", pyperf),
+    "asv": Tool("asv compare -f 1.05", "asv", asv),
 }
 
 
 def batch_seconds(path: Path, settings: Mapping[str, object], scratch: Path) -> float:
-    """About how long a workload's batch takes, from a process of its own."""
+    """Measure, in a process of its own, about how long a workload's batch takes."""
     script = _script("batch.py", BATCH, path, settings, scratch)
     return float(_run([str(script)], scratch).stdout.splitlines()[-1])
 
@@ -231,31 +233,31 @@ def batch_seconds(path: Path, settings: Mapping[str, object], scratch: Path) -> 
 def drain(
     path: str, settings: Mapping[str, object], scratch: str
 ) -> Callable[[], object]:
-    """What is timed: the next batch of a workload's pipeline, warm."""
+    """Return the timed function: it pulls the next batch of a warm pipeline."""
     from bench import catalog, machine
     from bench.data import inputs
     from bench.measure.assembly import Assembly
     from bench.measure.layers import as_layers
     from bench.pipeline import pipeline
 
-    p = pipeline(dict(settings))
-    machine.confine(p.cpus)
+    axes = pipeline(dict(settings))
+    machine.confine(axes.cpus)
     entry = catalog.find(path)
     module = catalog.load(entry)
-    made = inputs.prepare(entry, module, p)
-    layers = as_layers(module.build(made.features))
-    work = Assembly(p, entry, module, made, layers, 1, "/CPU:0")
-    own = Path(tempfile.mkdtemp(dir=scratch))
-    batches = iter(work.dataset(own, repeat=True))
+    examples = inputs.prepare(entry, module, axes)
+    layers = as_layers(module.build(examples.features))
+    assembly = Assembly(axes, entry, module, examples, layers, 1, "/CPU:0")
+    folder = Path(tempfile.mkdtemp(dir=scratch))
+    batches = iter(assembly.dataset(folder, repeat=True))
     for _ in range(WARMUP_BATCHES):
         next(batches)
     return functools.partial(next, batches)
 
 
 def git(repo: Path, *arguments: str) -> None:
-    """Run git in a repository, as somebody who exists nowhere."""
-    who = ("-c", "user.name=Feedrate", "-c", "user.email=feedrate@example.org")
-    subprocess.run(["git", "-C", str(repo), *who, *arguments], check=True)
+    """Run git in a repository, under a made-up name."""
+    name = ("-c", "user.name=Feedrate", "-c", "user.email=feedrate@example.org")
+    subprocess.run(["git", "-C", str(repo), *name, *arguments], check=True)
 
 
 def _script(
@@ -265,16 +267,15 @@ def _script(
     settings: Mapping[str, object],
     scratch: Path,
 ) -> Path:
-    """A file in which `drain` makes what is timed."""
-    made = DRAIN.format(
+    """Write a script that defines `drain`, which returns the timed function."""
+    definition = DRAIN.format(
         root=str(ROOT),
-        here=str(Path(__file__).parent),
         path=str(workload),
         settings=dict(settings),
         scratch=str(scratch),
     )
     path = scratch / name
-    path.write_text(made + content, encoding="utf-8")
+    path.write_text(definition + content, encoding="utf-8")
     return path
 
 
@@ -299,6 +300,6 @@ def _run(
 
 def _failed(done: subprocess.CompletedProcess) -> RuntimeError:
     return RuntimeError(
-        f"{' '.join(done.args)} exited with {done.returncode}, and did not judge:\n"
+        f"{' '.join(done.args)} exited with {done.returncode} and gave no verdict:\n"
         f"{done.stdout}{done.stderr}"
     )

@@ -1,11 +1,11 @@
-"""The guard's bars for stalls: caught at their size, and no false alarms.
+"""This program tests whether the guard catches rare stalls without false alarms.
 
-    python -m results.method.stalls [--minutes M] [--only NAME ...]
+    python -m bench.selftest.guard_on_stalls [--minutes M] [--only NAME ...]
 
-Batches take 1 ms, and one in so many is longer in head by a share of all the time, or
-on both sides alike. Each guard has 60 s. Its verdicts go to stalls.jsonl, one line
-each, and the table to stalls.md; what is there already is gone on with, the kind with
-the fewest first.
+Batches take 1 ms. Rare batches take longer, in head alone or on both sides alike. Each
+guard has 60 s. The verdicts go to stalls.jsonl, a line each, and the table to
+stalls.md. The program continues with the lines that the file holds already, and takes
+the kind with the fewest guards first.
 """
 
 from __future__ import annotations
@@ -20,35 +20,35 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.catalog import ROOT
+from bench.errors import Exit
 from bench.guard import session
 from bench.guard.case_session import Case
 from bench.guard.trio import Side
 from bench.pipeline import Pipeline
 from bench.run import executors
 from bench.run.protocol import Executor
-from bench.selftest import comparison
+from bench.selftest import RESULTS, comparison
+from bench.shell import ROOT
 from bench.trial import Trial
 
-HERE = Path(__file__).resolve().parent
-WORKLOAD = HERE / "lump_cases" / "counted.py"
-USUAL, BATCH = 1040.0, 32  # microseconds a batch, with the clock's own spread
+WORKLOAD = ROOT / "bench" / "selftest" / "workloads" / "counted.py"
+USUAL, BATCH = 1040.0, 32  # microseconds a batch, and examples a batch
 THRESHOLD = 0.03
 SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What is compared, how often, and how many may be called slower.
+    """A kind is a pair of stalled sides, and how many guards may call head slower.
 
     Attributes:
-        every: Batches between stalls.
+        every: Batches from one stall to the next.
         base: The share of all time that stalls take in base.
-        head: The same in head.
-        wanted: Guards.
-        least: How many of them must say `slower`.
-        most: How many may.
-        neighbour: Whether a noisy process runs beside.
+        head: The share of all time that stalls take in head.
+        wanted: The number of guards to run.
+        least: How many of these guards must call head `slower`.
+        most: How many of these guards may call head `slower`.
+        neighbour: Whether a noisy process runs beside the guard.
     """
 
     every: int
@@ -70,11 +70,11 @@ KINDS = {
 
 
 def main() -> int:
-    """Guard until the time is over, then write the table."""
+    """Run guards until the time is over, then write the table; return 1 on failure."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=120.0)
     parser.add_argument("--only", action="append", default=[])
-    parser.add_argument("--out", type=Path, default=HERE / "stalls.jsonl")
+    parser.add_argument("--out", type=Path, default=RESULTS / "stalls.jsonl")
     options = parser.parse_args()
     deadline = time.monotonic() + 60 * options.minutes
     rows = read(options.out)
@@ -84,32 +84,30 @@ def main() -> int:
         for name in pending(rows, options.only):
             if time.monotonic() + SECONDS > deadline:
                 break
-            rows.append(judged(server, name, len(rows)))
+            rows.append(guard(server, name, len(rows)))
             with options.out.open("a") as file:
                 file.write(json.dumps(rows[-1]) + "\n")
             print(json.dumps(rows[-1]), flush=True)
     finally:
         server.stop()
     options.out.with_suffix(".md").write_text(markdown(rows))
-    return 0 if all(held(rows, name) is not False for name in KINDS) else 1
+    failed = any(passed(rows, name) is False for name in KINDS)
+    return Exit.NO if failed else Exit.OK
 
 
 def pending(rows: list[dict], only: list[str]) -> Iterator[str]:
-    """The kind of which there are fewest, until there are enough of each."""
+    """Yield the kind with the fewest guards, until each kind has enough."""
     names = [name for name in KINDS if not only or name in only]
     while True:
-        left = {
-            name: done
-            for name in names
-            if (done := count(rows, name)) < KINDS[name].wanted
-        }
-        if not left:
+        counts = {name: count(rows, name) for name in names}
+        open_kinds = [name for name in names if counts[name] < KINDS[name].wanted]
+        if not open_kinds:
             return
-        yield min(left, key=left.get)
+        yield min(open_kinds, key=counts.get)
 
 
-def judged(server: Executor, name: str, seed: int) -> dict[str, object]:
-    """One guard of a kind."""
+def guard(server: Executor, name: str, seed: int) -> dict[str, object]:
+    """Run a guard of a kind and return its verdict and figures."""
     kind = KINDS[name]
     beside = comparison.neighbour(seed) if kind.neighbour else contextlib.nullcontext()
     with tempfile.TemporaryDirectory(dir=ROOT / "results", prefix=".stalls-") as folder:
@@ -142,7 +140,7 @@ def judged(server: Executor, name: str, seed: int) -> dict[str, object]:
 
 
 def side(server: Executor, folder: Path, every: int, share: float) -> Side:
-    """The workload whose stalls take this share of the usual time."""
+    """Write the workload; its stalls take a share of the usual time."""
     folder.mkdir()
     path = folder / WORKLOAD.name
     path.write_text(WORKLOAD.read_text())
@@ -154,20 +152,20 @@ def side(server: Executor, folder: Path, every: int, share: float) -> Side:
 
 
 def read(path: Path) -> list[dict]:
-    """The guards that were made before."""
+    """Return the guards that a file holds."""
     if not path.exists():
         return []
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def count(rows: list[dict], name: str, verdict: str = "") -> int:
-    """Guards of a kind, with this verdict where one is given."""
+    """Count the guards of a kind, or those of them with a verdict."""
     own = [row for row in rows if row["kind"] == name]
     return sum(row["verdict"] == verdict for row in own) if verdict else len(own)
 
 
-def held(rows: list[dict], name: str) -> bool | None:
-    """Whether a kind's bar holds; None where there are too few guards to say."""
+def passed(rows: list[dict], name: str) -> bool | None:
+    """Return whether a kind passes; None where there are too few guards."""
     kind, done = KINDS[name], count(rows, name)
     slower = count(rows, name, "slower")
     if slower > kind.most or done - slower > kind.wanted - kind.least:
@@ -176,23 +174,24 @@ def held(rows: list[dict], name: str) -> bool | None:
 
 
 def markdown(rows: list[dict]) -> str:
-    """The page."""
-    words = {True: "yes", False: "**no**", None: "too few yet"}
+    """Return the page, in Markdown."""
+    words = {True: "yes", False: "**no**", None: "too few"}
+    marks = {name: words[passed(rows, name)] for name in KINDS}
     table = [
         f"| {name} | {count(rows, name)} | {count(rows, name, 'slower')} "
         f"| {count(rows, name, 'unchanged')} | {count(rows, name, 'unknown')} "
-        f"| {kind.least} to {kind.most} of {kind.wanted} | {words[held(rows, name)]} |"
+        f"| {kind.least} to {kind.most} of {kind.wanted} | {marks[name]} |"
         for name, kind in KINDS.items()
     ]
     return "\n".join(
         [
-            "# Stalls: what the guard says of them in 60 s",
+            "# Stalls: verdicts of the guard after 60 s",
             "",
-            "By `python -m results.method.stalls`, at a threshold of 3 %; batches take "
-            "1 ms. The bar is how many guards must say slower, and how many may. "
-            "Raw: stalls.jsonl.",
+            "By `python -m bench.selftest.guard_on_stalls`, at a threshold of 3 %. "
+            "Batches take 1 ms. The column `allowed` has how many guards must and may "
+            "call head slower. Raw: stalls.jsonl.",
             "",
-            "| stalls | guards | slower | unchanged | unknown | bar | holds |",
+            "| stalls | guards | slower | unchanged | unknown | allowed | passed |",
             "| :-- | --: | --: | --: | --: | --: | :-- |",
             *table,
             "",

@@ -1,4 +1,4 @@
-"""A layer and files whose costs stand at known places."""
+"""A layer and files whose costs occur at known places of the stream."""
 
 import keras
 import numpy as np
@@ -11,37 +11,37 @@ WIDTH = 4
 
 
 class Stall(keras.layers.Layer):
-    """Returns its input after as many microseconds as its largest value."""
+    """This layer returns its input after as many microseconds as its largest value."""
 
     def call(self, inputs):
-        """Wait and pass the input on."""
+        """Return the input after the wait."""
         return inputs + after(inputs, tf.reduce_max(inputs))
 
 
 def after(like, microseconds):
-    """Return 0 of the type of `like` after so many microseconds."""
-    wanted = tf.cast(microseconds, tf.float64)
+    """Return 0, of the type of `like`, after a number of microseconds."""
+    wait = tf.cast(microseconds, tf.float64)
     return tf.cond(
-        wanted > 0, lambda: nothing(like, wanted), lambda: tf.zeros((), like.dtype)
+        wait > 0, lambda: nothing(like, wait), lambda: tf.zeros((), like.dtype)
     )
 
 
 def stragglers(count, every):
-    """Examples `[count, 4]` of which one in so many takes half of all the time."""
+    """Return `[count, 4]`; one example in `every` takes half of all the time."""
     values = np.full(count, USUAL, np.float32)
     values[every - 1 :: every] += USUAL * every
     return np.repeat(values[:, None], WIDTH, axis=1)
 
 
 def write_shards(folder, shards, records):
-    """Files of so many records `[4]` of single precision, all alike."""
+    """Write files of equal records, float32 `[4]`."""
     for number in range(shards):
         values = np.full((records, WIDTH), 1.0, np.float32)
         (folder / f"{number:04d}.bin").write_bytes(values.tobytes())
 
 
 def opened(path, label, microseconds):
-    """The records of a file whose opening takes so long."""
+    """Return the records of a file whose opening takes a number of microseconds."""
     raw = tf.io.decode_raw(tf.io.read_file(path), tf.float32)
     values = tf.reshape(raw, [-1, WIDTH]) + after(raw, microseconds)
     labels = tf.fill([tf.shape(values)[0]], label)
@@ -49,7 +49,7 @@ def opened(path, label, microseconds):
 
 
 def number_of(path):
-    """The number in a file's name, as a tensor."""
+    """Return the number in a file's name, as a tensor."""
     name = tf.strings.regex_replace(path, r".*/(\d+)\.[a-z]+$", r"\1")
     return tf.strings.to_number(name)
 
@@ -60,5 +60,5 @@ def same(batch, output):
 
 
 def head(features):
-    """A small model for two classes."""
+    """Return a small model for two classes."""
     return keras.layers.Dense(2, activation="softmax")(features)

@@ -1,11 +1,11 @@
-"""The truth about a workload's rate by plain TensorFlow: whole epochs, divided.
+"""This script measures a workload's rate by plain TensorFlow, over whole epochs.
 
-    python -m results.method.whole_epochs FILE [--axis NAME=VALUE ...] [--train]
+    python -m bench.selftest.plain_tensorflow FILE [--axis NAME=VALUE ...] [--train]
 
-This script uses nothing of the suite but the contract of a workload file and the names
-of its axes. It builds the pipeline in the documented order, pulls every batch of every
-epoch (in training by Keras' own step), and prints one JSON list: examples a second of
-each epoch after the first.
+The script uses nothing of the suite but the contract of a workload file and the names
+of the axes. It builds the pipeline in the documented order and pulls every batch of
+every epoch, in training by Keras' own step. It prints one JSON list: examples a second
+of each epoch after the first.
 """
 
 from __future__ import annotations
@@ -29,36 +29,36 @@ DEFAULTS |= {"order": "map_batch", "cache": "none", "resample": "none", "prefetc
 
 
 def main() -> None:
-    """Print the rates of whole epochs."""
+    """Print the rates of whole epochs as JSON."""
     parser = argparse.ArgumentParser()
     parser.add_argument("file")
     parser.add_argument("--axis", action="append", default=[])
     parser.add_argument("--train", action="store_true")
     parser.add_argument("--seconds", type=float, default=4.0)
     options = parser.parse_args()
-    given = dict(one.split("=") for one in options.axis)
-    axes = {n: type(v)(given.get(n, v)) for n, v in DEFAULTS.items()}
+    settings = dict(text.split("=") for text in options.axis)
+    axes = {name: type(v)(settings.get(name, v)) for name, v in DEFAULTS.items()}
     module = load(options.file)
     dataset, count = pipeline(module, axes)
-    epoch = trained(module, dataset) if options.train else drained(dataset)
+    run = training(module, dataset) if options.train else draining(dataset)
     size = axes["batch_size"]
     if axes["resample"] != "none":
-        batches = 64  # no epochs: many waits for the rare class
+        batches = 64  # there are no epochs; 64 batches wait for the rare class often
     else:
-        # So many epochs as make whole batches, or nearly.
+        # As many epochs as fill whole batches, or nearly.
         epochs = min(range(1, 9), key=lambda n: (n * count % size, n))
         batches = max(1, round(epochs * count / size))
-    epoch(batches)  # fills caches, traces
-    rates, begun = [], time.perf_counter()
-    while len(rates) < 2 or time.perf_counter() - begun < options.seconds:
+    run(batches)  # fills caches, traces functions
+    rates, begin = [], time.perf_counter()
+    while len(rates) < 2 or time.perf_counter() - begin < options.seconds:
         start = time.perf_counter()
-        epoch(batches)
+        run(batches)
         rates.append(batches * size / (time.perf_counter() - start))
     print(json.dumps(rates))
 
 
 def load(file: str) -> object:
-    """The workload's module."""
+    """Import the workload's file."""
     spec = importlib.util.spec_from_file_location("workload", file)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -66,7 +66,7 @@ def load(file: str) -> object:
 
 
 def pipeline(module: object, axes: dict) -> tuple[tf.data.Dataset, int]:
-    """The endless pipeline of batches, and the examples of an epoch."""
+    """Return an endless dataset of batches, and the number of examples of an epoch."""
     rng, count = np.random.default_rng(20), module.EXAMPLES
     if hasattr(module, "read"):
         folder = Path(tempfile.mkdtemp())
@@ -76,10 +76,10 @@ def pipeline(module: object, axes: dict) -> tuple[tf.data.Dataset, int]:
         raw = files.interleave(module.read, cycle_length=1)
         examples, labels = paths, None
     else:
-        made = module.examples(rng, count)
-        made = made if isinstance(made, tuple) else (made,)
-        raw = tf.data.Dataset.from_tensor_slices(made)
-        examples, labels = made[0], made[-1]
+        arrays = module.examples(rng, count)
+        arrays = arrays if isinstance(arrays, tuple) else (arrays,)
+        raw = tf.data.Dataset.from_tensor_slices(arrays)
+        examples, labels = arrays[0], arrays[-1]
     layer = module.build(examples)
     decode = getattr(module, "decode", lambda *record: record)
 
@@ -115,10 +115,10 @@ def pipeline(module: object, axes: dict) -> tuple[tf.data.Dataset, int]:
     return data.with_options(options), count
 
 
-def drained(dataset: tf.data.Dataset) -> Callable[[int], None]:
-    """A function that pulls so many batches, in the runtime.
+def draining(dataset: tf.data.Dataset) -> Callable[[int], None]:
+    """Return a function that pulls a number of batches within TensorFlow's runtime.
 
-    Each call of `next` from Python would take as long as the smaller of the batches.
+    A call of `next` from Python would take as long as a small batch.
     """
     iterator = iter(dataset)
 
@@ -130,8 +130,8 @@ def drained(dataset: tf.data.Dataset) -> Callable[[int], None]:
     return lambda batches: pull(tf.constant(batches))
 
 
-def trained(module: object, dataset: tf.data.Dataset) -> Callable[[int], None]:
-    """A function that trains on so many batches."""
+def training(module: object, dataset: tf.data.Dataset) -> Callable[[int], None]:
+    """Return a function that trains the workload's model on a number of batches."""
     iterator = iter(dataset)
     features, _ = next(iterator)
     inputs = keras.Input(features.shape[1:])
