@@ -48,7 +48,7 @@ def _run(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
         return code
     except BrokenPipeError:
-        shell.reader_left(sys.stdout)
+        shell.discard_output(sys.stdout)
         return Exit.READER_LEFT
     except ModuleNotFoundError as missing:  # this Python lacks the packages
         return shell.report_missing_package(missing)

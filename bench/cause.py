@@ -104,7 +104,7 @@ def innermost(
         layers: The names of the layers, which identify the layer of a graph's node.
         made: Returns the places that created a node of a graph, the innermost last.
     """
-    cause = read(type(error).__name__, str(error))
+    cause = from_text(type(error).__name__, str(error))
     layer = cause.layer or _layer(cause.op, layers)
     frames = cause.frames
     if not frames and not isinstance(
@@ -120,7 +120,7 @@ def innermost(
     return replace(cause, layer=layer, frames=frames)
 
 
-def read(type_: str, text: str) -> Cause:
+def from_text(type_: str, text: str) -> Cause:
     """Return the cause of a stored error from its type and message."""
     if len(text) > 2 * LONGEST_READ:
         text = f"{text[:LONGEST_READ]}\n...\n{text[-LONGEST_READ:]}"
@@ -144,7 +144,7 @@ def read(type_: str, text: str) -> Cause:
     )
 
 
-def wrapped(text: str) -> bool:
+def is_wrapped(text: str) -> bool:
     """Return whether a text still has a wrapper."""
     return text.startswith(CUT) or _wrapper(text) is not None
 

@@ -41,7 +41,7 @@ EXITS: dict[Exit, Meaning] = {
     Exit.OK: Meaning("some runs succeeded", "held"),
     Exit.NO: Meaning("every run failed, or there was no run", "regressed"),
     Exit.BAD_USE: Meaning("bad use", "bad use"),
-    Exit.COULD_NOT_TELL: Meaning("", "could not tell"),
+    Exit.UNKNOWN: Meaning("", "could not tell"),
     Exit.NOT_COMPARABLE: Meaning("", "not comparable"),
     Exit.MISSING: Meaning("", "something missing or failed"),
     Exit.FAULT: Meaning("an error in the program", ""),
@@ -91,19 +91,19 @@ def check_writable(path: Path | None) -> None:
         path.unlink()
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes) -> None:
     """Write a file, whole or not at all; replace a file of the same name.
 
     Raises:
         UsageError: The file cannot be written.
     """
     try:
-        replace_whole(path, content)
+        replace_atomically(path, content)
     except OSError as error:
         raise UsageError(f"Cannot write '{path}': {error.strerror}.") from error
 
 
-def replace_whole(path: Path, content: bytes) -> None:
+def replace_atomically(path: Path, content: bytes) -> None:
     """Write a file like `write_whole`, but raise `OSError` if that fails."""
     partial = path.with_suffix(".partial")
     partial.write_bytes(content)

@@ -77,7 +77,7 @@ def timeout(seconds: float, phase: str, option: str) -> Failure:
     return Failure(type="Timeout", message=message, phase=phase)
 
 
-def ended_by(number: int, log: str, phase: str) -> Failure:
+def ended_by_signal(number: int, log: str, phase: str) -> Failure:
     """Return the failure of a process that a signal ended.
 
     Args:
@@ -92,7 +92,7 @@ def ended_by(number: int, log: str, phase: str) -> Failure:
     return Failure(type="Killed", message=f"ended by {name}{hint}{log}", phase=phase)
 
 
-def from_outside(failure: Failure) -> bool:
+def is_from_outside(failure: Failure) -> bool:
     """Return whether something outside the run ended it, so a new run may succeed."""
     if failure.type == "Died":  # the type of a lost server in earlier versions
         return failure.message.startswith(LOST)
@@ -101,13 +101,13 @@ def from_outside(failure: Failure) -> bool:
     return failure.type == "Lost"
 
 
-def readable(failure: Failure) -> Failure:
+def unwrapped(failure: Failure) -> Failure:
     """Return a stored failure with its cause first.
 
     Earlier versions stored the texts that TensorFlow and Keras wrap around a cause.
     """
-    if not cause.wrapped(failure.message):
+    if not cause.is_wrapped(failure.message):
         return failure
-    unwrapped = cause.read(failure.type, failure.message)
+    unwrapped = cause.from_text(failure.type, failure.message)
     message = cause.sentence(unwrapped)
     return replace(failure, type=unwrapped.type, message=message)

@@ -169,4 +169,4 @@ FLAGS: dict[str, Flag] = {
     ),
 }
 NOT_RANKED = tuple(name for name, flag in FLAGS.items() if flag.bars)
-UNSAID = "ramp_cut"  # has no mark, since nearly every trial has this flag
+UNMARKED = "ramp_cut"  # has no mark, since nearly every trial has this flag

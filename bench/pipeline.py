@@ -283,7 +283,7 @@ def _files(p: Pipeline) -> str:
     return f"{p.interleave_cycle_length} files open" + (f", {calls}" if calls else "")
 
 
-def prepared(p: Pipeline) -> int:
+def prepared_batches(p: Pipeline) -> int:
     """Return how many batches an idle pipeline may have ready or still prepare.
 
     The number is 0 if the pipeline has no thread of its own. AUTOTUNE buffered fewer

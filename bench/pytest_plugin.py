@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from bench.guard.live import Wanted
+    from bench.guard.live import GuardRequest
     from bench.guard.record import GuardResult
     from bench.guard.settings import Settings
 
@@ -75,13 +75,13 @@ def guard_workload(request: pytest.FixtureRequest) -> Callable[..., GuardResult]
             guard_request = _guard_request(root, workload, settings, budget_seconds)
             with shell.interrupted_once():
                 result = live.against_ref(root, against_ref, guard_request)
-            result = settings.noted(result)
+            result = settings.note_unused_overrides(result)
         except UsageError as error:
             pytest.fail(str(error), pytrace=False)
         _add_to_report(request.node, result)
         code = exit_code(result)
         text = _text(result, code)
-        if code == Exit.COULD_NOT_TELL and unknown_passes:
+        if code == Exit.UNKNOWN and unknown_passes:
             pytest.skip(text)
         if code != Exit.OK:
             pytest.fail(text, pytrace=False)
@@ -114,14 +114,14 @@ def _guard_request(
     workload: str | Sequence[str],
     settings: Settings,
     budget_seconds: float | None,
-) -> Wanted:
+) -> GuardRequest:
     """Return the request to the guard."""
     from bench.guard import live
 
     names = [workload] if isinstance(workload, str) else workload
     names = [str(root / name) if ".py" in name else name for name in names]
     budget = {} if budget_seconds is None else {"budget_seconds": budget_seconds}
-    return live.wanted(names, thresholds=settings.thresholds, **budget)
+    return live.guard_request(names, thresholds=settings.thresholds, **budget)
 
 
 def _add_to_report(node: pytest.Item, result: GuardResult) -> None:

@@ -145,10 +145,10 @@ class PipeSafeStream:
         except OSError as error:
             if error.errno not in (errno.EPIPE, errno.EIO):  # EIO: a closed terminal
                 raise
-            reader_left(self._stream)
+            discard_output(self._stream)
 
 
-def reader_left(stream: IO[str]) -> None:
+def discard_output(stream: IO[str]) -> None:
     """Send the rest of a stream to /dev/null, after its reader has ended.
 
     Otherwise Python fails again when it flushes the stream at exit. Source: the note on
@@ -171,7 +171,7 @@ def console(**settings: object) -> Console:
         def on_broken_pipe(self) -> None:
             """Print nothing more; files are still written, and the exit code stays."""
             self.quiet = True
-            reader_left(self.file)
+            discard_output(self.file)
 
     return PipeSafeConsole(**settings)
 

@@ -11,7 +11,7 @@ _OPENS = ("Interleave", "FlatMap", "Load", "Snapshot")
 _SOURCES = ("TensorSlice", "FromTensor", "TFRecord", "TextLine", "Repeat", "Sleep")
 
 
-def let_go(graph: Sequence[Mapping[str, object]]) -> bool:
+def shuffle_released_inputs(graph: Sequence[Mapping[str, object]]) -> bool:
     """Return whether a shuffle has released its inputs, which the graph then lacks.
 
     A shuffle releases its inputs when it has read them to their end. If its buffer has
@@ -42,7 +42,7 @@ def seconds_per_batch(graph: Sequence[Mapping[str, object]]) -> dict[str, float]
     """
     own = [node for node in graph if not _any(str(node["name"]), _OF_HARNESS)]
     batches = float(own[-1]["elements"]) if own else 0.0
-    if not batches or let_go(graph):
+    if not batches or shuffle_released_inputs(graph):
         return {}
     seconds = dict.fromkeys(STAGES, 0.0)
     scale = _scales(graph)

@@ -12,7 +12,7 @@ import filelock
 import msgspec
 
 from bench import failures
-from bench.errors import UsageError, write_whole
+from bench.errors import UsageError, write_atomically
 from bench.machine import foreign_share, identity
 from bench.shell import ROOT
 from bench.trial import Run
@@ -33,7 +33,7 @@ def write(path: Path, record: object) -> None:
     Raises:
         UsageError: The file cannot be written.
     """
-    write_whole(path, msgspec.json.format(msgspec.json.encode(record)) + b"\n")
+    write_atomically(path, msgspec.json.format(msgspec.json.encode(record)) + b"\n")
 
 
 def decode(
@@ -163,7 +163,7 @@ def load(folder: Path) -> tuple[list[Run], list[str]]:
     return _without_replaced(runs), notes
 
 
-def to_make_again(run: Run, limit_seconds: float) -> bool:
+def must_repeat(run: Run, limit_seconds: float) -> bool:
     """Return whether a resumed sweep repeats this run.
 
     Args:
@@ -179,7 +179,7 @@ def to_make_again(run: Run, limit_seconds: float) -> bool:
     if error is None:
         return False
     longer = run.effort.limit_seconds < limit_seconds
-    return failures.from_outside(error) or (error.type == "Timeout" and longer)
+    return failures.is_from_outside(error) or (error.type == "Timeout" and longer)
 
 
 def _without_replaced(runs: list[Run]) -> list[Run]:
@@ -196,7 +196,7 @@ def _place(run: Run) -> tuple:
     return identity(run.machine), run.sweep, run.key, run.round, run.position, run.seed
 
 
-def one_a_round(runs: Iterable[Run]) -> list[Run]:
+def without_repeats(runs: Iterable[Run]) -> list[Run]:
     """Return the runs that count: of a run and its repeat, the one with less load.
 
     Args:
@@ -224,7 +224,7 @@ def _run(line: bytes, number: int, path: Path) -> Run:
     run = decode(line, Run, where, "a run", "see results/README.md")
     if run.measured.error is None:
         return run
-    error = failures.readable(run.measured.error)
+    error = failures.unwrapped(run.measured.error)
     return replace(run, measured=replace(run.measured, error=error))
 
 

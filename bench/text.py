@@ -72,13 +72,13 @@ def bounds(estimate: float, low: float, high: float) -> str:
     return " to ".join(f"{round(b, -exponent):,.{decimals}f}" for b in (low, high))
 
 
-def triple(row: pd.Series, name: str) -> tuple[str, str]:
+def rounded_with_bounds(row: pd.Series, name: str) -> tuple[str, str]:
     """Return the rounded estimate and bounds of a quantity in a trial's row."""
     values = row[name], row[f"{name}_low"], row[f"{name}_high"]
     return figure(*values), bounds(*values)
 
 
-def title(row: pd.Series) -> str:
+def scene_title(row: pd.Series) -> str:
     """Return the title of a scene: `prose, drain`, and settings that differ."""
     parts = [visible(row["workload"], 60), str(row["consumer"])]
     if row["unit"] != "window":
@@ -91,7 +91,7 @@ def title(row: pd.Series) -> str:
     return ", ".join(parts)
 
 
-def command(trial: Trial, baseline: Trial | None = None) -> str:
+def repeat_command(trial: Trial, baseline: Trial | None = None) -> str:
     """Return the command that measures a trial again, quoted for a shell.
 
     Args:

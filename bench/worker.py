@@ -16,7 +16,7 @@ import psutil
 
 from bench import catalog, cause, machine
 from bench.data import inputs
-from bench.errors import UsageError, write_whole
+from bench.errors import UsageError, write_atomically
 from bench.measure import import_path, measurement, origin, page_cache, randomness
 from bench.measure.assembly import Assembly
 from bench.measure.course import Course
@@ -36,7 +36,7 @@ def main(request_json: bytes) -> None:
     # the files of its traced functions only at an orderly exit.
     tempfile.tempdir = str(Path(request.result).parent)
     if request.stands_for:
-        sys.path[:] = import_path.rerooted(sys.path, request.stands_for, request.folder)
+        sys.path[:] = import_path.reroot(sys.path, request.stands_for, request.folder)
     if request.folder:
         os.chdir(request.folder)
         sys.path.append(request.folder)
@@ -44,7 +44,7 @@ def main(request_json: bytes) -> None:
         result: Prepared | Measured = prepare(request)
     else:
         result = measure(request, entered)
-    write_whole(Path(request.result), msgspec.json.encode(result))
+    write_atomically(Path(request.result), msgspec.json.encode(result))
 
 
 def prepare(request: Request) -> Prepared:
@@ -63,7 +63,7 @@ def prepare(request: Request) -> Prepared:
                 p, entry, module, data, layers, inputs.SEED, ""
             ).demand_two_classes()
             if not (entry.deterministic or entry.reads_files or entry.decodes):
-                randomness.demand(layers, data.features)
+                randomness.demand_random(layers, data.features)
             cold = p.storage == "cold"
             warm = _stays_warm(request.trial, data.features) if cold else ""
             jit = supports_jit(layers)
@@ -77,13 +77,13 @@ def _stays_warm(trial: Trial, files: Iterable[str]) -> str:
     remedy = "Set {} to a folder on a disk, or leave storage=cold out."
     own = "Copy the data to a disk, or leave storage=cold out."
     inputs_on = own if trial.data else remedy.format("FEEDRATE_CACHE")
-    reason = page_cache.stays(files, inputs_on)
+    reason = page_cache.reason_not_cold(files, inputs_on)
     if reason or trial.pipeline.cache_storage != "disk":
         return reason
     with tempfile.NamedTemporaryFile() as probe:
         probe.write(bytes(PROBE_BYTES))
         probe.flush()
-        return page_cache.stays([probe.name], remedy.format("TMPDIR"))
+        return page_cache.reason_not_cold([probe.name], remedy.format("TMPDIR"))
 
 
 def measure(request: Request, entered: float) -> Measured:
@@ -106,7 +106,9 @@ def measure(request: Request, entered: float) -> Measured:
         for part in measurement.parts(measurement.Job(request, clock, scratch)):
             parts.append(part)
         if request.stands_for:
-            import_path.demand(sys.modules, request.stands_for, request.folder)
+            import_path.demand_base_modules(
+                sys.modules, request.stands_for, request.folder
+            )
     except Exception as error:
         failure = _failure(error, clock)
     finally:

@@ -189,7 +189,7 @@ def test_the_first_line_has_the_innermost_message_and_the_place(
     type_: str, text: str, innermost: str, line: str
 ) -> None:
     """The wrappers and their order do not matter."""
-    result = cause.read(type_, text)
+    result = cause.from_text(type_, text)
     summary = cause.sentence(result)
     assert (result.type, summary.partition("\n")[0]) == (innermost, line)
     for wrapper in ("user code", cause.GENERATED, "function_node", "{{", "[Op:"):
@@ -199,8 +199,8 @@ def test_the_first_line_has_the_innermost_message_and_the_place(
 def test_a_cause_that_was_cut_off_is_called_so() -> None:
     """An earlier version stored the first 4,000 characters."""
     cut = STORED.partition("NameError")[0].rstrip()
-    assert cause.wrapped(cut)
-    assert cause.sentence(cause.read("NameError", cut)) == (
+    assert cause.is_wrapped(cut)
+    assert cause.sentence(cause.from_text("NameError", cut)) == (
         "its cause was cut off (beside.py, line 3, in scaled, called at mine.py, "
         "line 14, in decode)"
     )
@@ -225,7 +225,9 @@ def test_a_cause_that_was_cut_off_is_called_so() -> None:
 )
 def test_a_comparison_of_numpy_is_in_the_first_line(text: str, line: str) -> None:
     """The arrays follow if there is room for them."""
-    first, _, rest = cause.sentence(cause.read("AssertionError", text)).partition("\n")
+    first, _, rest = cause.sentence(cause.from_text("AssertionError", text)).partition(
+        "\n"
+    )
     assert first == line
     assert "array(" in rest
 

@@ -50,10 +50,10 @@ def test_the_message_of_a_limit_has_phase_time_and_option(
 @pytest.mark.parametrize(
     ("failure", "again"),
     [
-        (failures.ended_by(signal.SIGKILL, "", "adapt"), True),
-        (failures.ended_by(signal.SIGTERM, ": bye", ""), True),
-        (failures.ended_by(signal.SIGSEGV, "", "steady"), False),
-        (failures.ended_by(signal.SIGABRT, "", ""), False),
+        (failures.ended_by_signal(signal.SIGKILL, "", "adapt"), True),
+        (failures.ended_by_signal(signal.SIGTERM, ": bye", ""), True),
+        (failures.ended_by_signal(signal.SIGSEGV, "", "steady"), False),
+        (failures.ended_by_signal(signal.SIGABRT, "", ""), False),
         (Failure(type="Killed", message="ended by SIGSEGV"), False),
         (Failure(type="Killed", message="ended by SIGHUP"), True),
         (Failure(type="Lost", message="the fork server is gone"), True),
@@ -67,16 +67,16 @@ def test_only_failures_from_outside_may_succeed_next_time(
     failure: Failure, again: bool
 ) -> None:
     """A crash is the run's own, and would occur again."""
-    assert failures.from_outside(failure) == again
+    assert failures.is_from_outside(failure) == again
 
 
 def test_a_signal_is_named_with_the_phase_that_it_ended() -> None:
-    assert failures.ended_by(signal.SIGKILL, ": log", "adapt") == Failure(
+    assert failures.ended_by_signal(signal.SIGKILL, ": log", "adapt") == Failure(
         type="Killed",
         message="ended by SIGKILL (often: out of memory): log",
         phase="adapt",
     )
-    crashed = failures.ended_by(signal.SIGSEGV, "", "steady")
+    crashed = failures.ended_by_signal(signal.SIGSEGV, "", "steady")
     assert (crashed.type, crashed.message) == ("Crashed", "crashed by SIGSEGV")
 
 
@@ -99,10 +99,10 @@ def test_a_failure_of_an_earlier_version_has_its_cause_first() -> None:
         "    ValueError: Cannot reshape",
         phase="build",
     )
-    assert failures.readable(stored) == Failure(
+    assert failures.unwrapped(stored) == Failure(
         type="ValueError",
         message="Cannot reshape (mine.py, line 15, in decode)",
         phase="build",
     )
     plain = Failure(type="ValueError", message="bad pixel", phase="build")
-    assert failures.readable(plain) is plain
+    assert failures.unwrapped(plain) is plain

@@ -189,14 +189,14 @@ def test_of_a_run_and_its_repeat_the_one_with_less_load_counts(
     ]
     other = factory.run(trial, round=1)
     runs = [*pair, other, *pair]
-    assert store.one_a_round(runs) == [pair[counts], other, pair[counts]]
+    assert store.without_repeats(runs) == [pair[counts], other, pair[counts]]
 
 
 def test_a_repeat_that_failed_does_not_count() -> None:
     trial, lost = factory.trial(), Failure(type="Killed", message="ended by SIGKILL")
     good = factory.run(trial, conditions={"foreign_cpu_share": 0.9})
     failed = replace(factory.run(trial, error=lost), repeat=1)
-    assert store.one_a_round([good, failed]) == [good]
+    assert store.without_repeats([good, failed]) == [good]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,7 +269,7 @@ def test_a_run_that_something_outside_ended_is_repeated(
 ) -> None:
     run = factory.run(factory.trial(), error=error)
     assert run.effort.limit_seconds == 120.0
-    assert store.to_make_again(run, limit) == again
+    assert store.must_repeat(run, limit) == again
 
 
 def test_the_repetition_of_a_failed_run_replaces_the_failed_run(

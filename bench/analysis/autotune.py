@@ -94,7 +94,7 @@ def _compared(
     values = speed.estimate, speed.low, speed.high
     return {
         "pair": (row["machine"], key),
-        "title": text.title(row),
+        "title": text.scene_title(row),
         "machine": text.visible(row["machine"]),
         "label": text.visible(row["label"], 80),
         "pinned": text.visible(first.loc[pinned, "label"], 80),

@@ -51,7 +51,7 @@ def side(runs: Sequence[Run], change: str = "") -> Side:
     """Return the side that some runs of one trial make.
 
     Args:
-        runs: The runs that count, at least one; see `store.one_a_round`.
+        runs: The runs that count, at least one; see `store.without_repeats`.
         change: In what the inputs of the runs differ from each other, if known.
     """
     errors = [run.measured.error for run in runs if run.measured.error]

@@ -67,7 +67,7 @@ def _row(
     row = first.loc[plain]
     return [
         {
-            "title": text.title(row),
+            "title": text.scene_title(row),
             "machine": text.visible(row["machine"]),
             "label": text.visible(row["label"], 80),
             "setting": setting,

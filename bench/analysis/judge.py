@@ -55,7 +55,9 @@ class _Undecided(Exception):
         self.verdict = verdict
 
 
-def judge(samples: pd.DataFrame, claims: Sequence[Claim] | None = None) -> pd.DataFrame:
+def evaluate(
+    samples: pd.DataFrame, claims: Sequence[Claim] | None = None
+) -> pd.DataFrame:
     """Test claims; the result has a row for each claim, workload, machine and data.
 
     Args:
@@ -138,7 +140,7 @@ def _demand_measured(
             error = text.visible(some["error"].iloc[0], 60)
             raise _Undecided(UNMEASURED, f"every run of {trial.key} failed: {error}")
         # The flags exclude times, and a value in words is no time.
-        flags = [] if claim.predict.word else pairs.barring(some)
+        flags = [] if claim.predict.word else pairs.barring_flags(some)
         if claim.measure.startswith("fact_"):  # counted, not timed
             flags = [flag for flag in flags if flag != "partly_timed"]
         if flags:

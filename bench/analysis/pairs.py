@@ -37,7 +37,7 @@ def ranked(runs: pd.DataFrame) -> pd.DataFrame:
     return runs[~flagged.groupby([runs["machine"], runs["key"]]).transform("any")]
 
 
-def barring(runs: pd.DataFrame) -> list[str]:
+def barring_flags(runs: pd.DataFrame) -> list[str]:
     """Return the flags of `flags.NOT_RANKED` that a run of a trial has.
 
     Args:

@@ -68,7 +68,7 @@ def read(folders: Iterable[str | Path]) -> tuple[list[Run], list[str], list[str]
         runs += stored
         names += [str(folder)] * len(stored)
         notes += [f"{folder}: {n}" for n in remarks] if folders[1:] else remarks
-    alike = identity.alike(runs)
+    alike = identity.runs_with_equal_inputs(runs)
     return alike.runs, [names[n] for n in alike.numbers], [*notes, *alike.notes]
 
 

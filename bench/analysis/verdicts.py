@@ -57,7 +57,7 @@ OUTCOMES: dict[str, Verdict] = {
     "missing": _grave("missing", Exit.MISSING, "error"),
     "slower": _grave("slower", Exit.NO, "failure"),
     "not_comparable": _open("not comparable", Exit.NOT_COMPARABLE, "error"),
-    "unknown": _open("unknown", Exit.COULD_NOT_TELL, "failure"),
+    "unknown": _open("unknown", Exit.UNKNOWN, "failure"),
     "faster": Verdict(text="faster", exit=Exit.OK, style="green"),
     "unchanged": Verdict(text="unchanged", exit=Exit.OK),
 }

@@ -22,10 +22,10 @@ def main(options: argparse.Namespace) -> int:
         UsageError: A folder cannot be read.
     """
     from bench.analysis import table
-    from bench.analysis.judge import judge
+    from bench.analysis.judge import evaluate
     from bench.report import claims
 
-    verdicts = judge(table.load(*options.folders))
+    verdicts = evaluate(table.load(*options.folders))
     if options.markdown:
         print(claims.markdown(verdicts))
     elif options.json:

@@ -120,8 +120,8 @@ def main(options: argparse.Namespace) -> int:
     )
     if mode == "folders":
         result = stored.folders(*options.folders, settings.thresholds)
-        return _report(settings.noted(result), options)
-    wanted = live.Wanted(
+        return _report(settings.note_unused_overrides(result), options)
+    wanted = live.GuardRequest(
         sweep=_sweep(options),
         named=bool(options.workload),
         thresholds=settings.thresholds,
@@ -145,8 +145,10 @@ def main(options: argparse.Namespace) -> int:
             result = stored.against_baseline(options.baseline, wanted, folder)
     except record.Interrupted as stopped:
         _print("Interrupted: open verdicts are unknown, and no history is written.")
-        return _report(settings.noted(stopped.found), options, interrupted=True)
-    return _report(settings.noted(result), options)
+        return _report(
+            settings.note_unused_overrides(stopped.found), options, interrupted=True
+        )
+    return _report(settings.note_unused_overrides(result), options)
 
 
 def _mode(options: argparse.Namespace) -> str:
@@ -227,7 +229,7 @@ def _report(
         else:
             output.terminal(result, code)
     except OSError as error:  # the exit code and the other outputs stay
-        shell.reader_left(sys.stdout)
+        shell.discard_output(sys.stdout)
         if not isinstance(error, BrokenPipeError):
             errors.append(f"Cannot write to standard output: {error.strerror}.")
     output.github(result, code, os.environ)

@@ -15,7 +15,7 @@ from bench.plan.plan import Plan
 from bench.race import sweep_runs
 from bench.run import executors
 from bench.run.prepare import prepare_inputs
-from bench.run.progress import counted, plural, spoken
+from bench.run.progress import duration_text, plural, run_count
 from bench.trial import CONSUMERS, UNITS, Effort
 
 # Options that a stored plan fixes.
@@ -95,8 +95,8 @@ def make_runs(options: argparse.Namespace) -> Path | None:
         earlier, notes = store.load(folder)
         if earlier and not options.resume:
             raise UsageError(
-                f"'{folder}' holds {counted(earlier)} already. Continue with --resume "
-                f"{folder}, or name another folder with --out."
+                f"'{folder}' holds {run_count(earlier)} already. Continue with "
+                f"--resume {folder}, or name another folder with --out."
             )
         for note in notes:
             print(note, file=sys.stderr)
@@ -125,7 +125,7 @@ def _report_interrupt(folder: Path, planned: bool) -> None:
     if not planned:
         print("\nInterrupted before anything was measured.", file=sys.stderr)
         return
-    runs = counted(store.load(folder)[0])
+    runs = run_count(store.load(folder)[0])
     print(f"\nInterrupted. {runs} stored in {folder}; continue with", file=sys.stderr)
     print(f"  {shell.command('run', '--resume', folder)}", file=sys.stderr)
 
@@ -206,6 +206,7 @@ def _report_cut(full: Effort, planned: Plan) -> None:
         )
     if parts:
         print(
-            f"A budget of {spoken(planned.budget_seconds)} leaves {', '.join(parts)}.",
+            f"A budget of {duration_text(planned.budget_seconds)} leaves "
+            f"{', '.join(parts)}.",
             file=sys.stderr,
         )

@@ -107,7 +107,7 @@ class AlikeRuns:
         return lines + [f"The data of {more} more trials changed as well."] * (more > 0)
 
 
-def alike(runs: Sequence[Run]) -> AlikeRuns:
+def runs_with_equal_inputs(runs: Sequence[Run]) -> AlikeRuns:
     """Exclude the runs whose inputs differ from the first run of their trial.
 
     Times on different inputs cannot be averaged, so the trial gets the flag `CHANGED`,

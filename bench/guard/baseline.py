@@ -17,10 +17,10 @@ import numpy as np
 from bench import store
 from bench.analysis import decisions, stats, table, verdicts
 from bench.analysis.decisions import Comparison, Obstacle, Side
-from bench.data.identity import CHANGED, InputIdentity, alike
-from bench.errors import UsageError, write_whole
-from bench.guard.metrics import METRICS, PHASES, existing, find
-from bench.guard.record import Row, differ, figure
+from bench.data.identity import CHANGED, InputIdentity, runs_with_equal_inputs
+from bench.errors import UsageError, write_atomically
+from bench.guard.metrics import METRICS, PHASES, applicable, find
+from bench.guard.record import Row, none_if_nan, outputs_differ
 from bench.machine import identity
 from bench.trial import InputPart, Run, Trial
 
@@ -101,7 +101,7 @@ def from_runs(runs: Iterable[Run]) -> Stored:
     Raises:
         UsageError: There are no runs, or the runs are of more than one machine.
     """
-    known = alike(store.one_a_round(runs))
+    known = runs_with_equal_inputs(store.without_repeats(runs))
     if not known.runs:
         raise UsageError("There are no runs, so there is nothing to compare or save.")
     if len({identity(run.machine) for run in known.runs}) > 1:
@@ -159,7 +159,7 @@ def figures(run: Run, seconds_per_batch: float) -> dict[str, float]:
         "peak_resident_bytes": measured.peak_resident_bytes,
         **{
             name: METRICS[name].elapsed(measured)
-            for name in existing(dict.fromkeys(PHASES, 0.0), run.trial)
+            for name in applicable(dict.fromkeys(PHASES, 0.0), run.trial)
         },
     }
     return {name: value for name, value in values.items() if value}
@@ -171,7 +171,7 @@ def save(baseline: Baseline, path: Path) -> None:
     Raises:
         UsageError: The file cannot be written.
     """
-    write_whole(path, msgspec.json.format(msgspec.json.encode(baseline)) + b"\n")
+    write_atomically(path, msgspec.json.format(msgspec.json.encode(baseline)) + b"\n")
 
 
 def load(path: Path) -> Stored:
@@ -243,11 +243,12 @@ def judge(
                 threshold=comparison.margin,
                 verdict=decision.verdict,
                 cause=decision.reason,
-                ratio=figure(ratio.estimate),
-                low=figure(ratio.low),
-                high=figure(ratio.high),
+                ratio=none_if_nan(ratio.estimate),
+                low=none_if_nan(ratio.low),
+                high=none_if_nan(ratio.high),
                 count=ratio.count,
-                output_changed=compared and differ(*(one.outputs for one in trials)),
+                output_changed=compared
+                and outputs_differ(*(one.outputs for one in trials)),
             )
         )
     return rows
@@ -262,7 +263,7 @@ def _limits(
     """Return a trial's thresholds, for those metrics that its pipeline has."""
     trial = next((one.trial for one in reversed(sides) if one), None)
     limits = thresholds(key, trial and decisions.MARGINS[trial.consumer])
-    return existing(limits, trial) if any(trials) else limits
+    return applicable(limits, trial) if any(trials) else limits
 
 
 def _comparison(

@@ -35,7 +35,7 @@ CONTRADICTION_ALPHA = 0.10
 LogRatio = tuple[float, float]  # of one trio, and its error within the trio
 
 
-def head(trio: Trio, metric: str) -> LogRatio:
+def head_log_ratio(trio: Trio, metric: str) -> LogRatio:
     """Return the log-ratio of head to both bases in a trio, with its error.
 
     The log-ratio is the mean of two trimmed means, head against each base. A difference
@@ -43,19 +43,19 @@ def head(trio: Trio, metric: str) -> LogRatio:
     and its centre made unchanged text seem 0.2 to 0.3 % faster.
     """
     logs = turn_logs(trio, metric)
-    return _of_head(logs), CONTROL_SHARE**0.5 * error(logs)
+    return head_centre(logs), CONTROL_SHARE**0.5 * bootstrap_error(logs)
 
 
-def control(trio: Trio, metric: str) -> LogRatio:
+def control_log_ratio(trio: Trio, metric: str) -> LogRatio:
     """Return the log-ratio of the control to base in a trio, with its error.
 
     The true log-ratio is 0.
     """
     logs = turn_logs(trio, metric)
-    return _of_control(logs), error(logs)
+    return _of_control(logs), bootstrap_error(logs)
 
 
-def over_trios(
+def trio_log_ratios(
     logs: Sequence[np.ndarray],
     errors: Sequence[float],
     metric: str,
@@ -84,15 +84,15 @@ def over_trios(
         logs, errors = longest(logs), [0.0] * len(logs)
     if not (row.by_place and placed):
         pairs = list(zip(logs, errors, strict=True))
-        heads = [(_of_head(one), CONTROL_SHARE**0.5 * own) for one, own in pairs]
+        heads = [(head_centre(one), CONTROL_SHARE**0.5 * own) for one, own in pairs]
         return heads, [(_of_control(one), own) for one, own in pairs], None
     common = compare(logs)
     heads, controls = [], []
     for number, one in enumerate(logs):
         even = one[~common.long[: len(one)]]
         summed = blocks(even if len(even) else one, common.block)
-        own = errors[number] if common.block == 1 else error(summed)
-        ratio = _of_head(summed) + float(common.head[number])
+        own = errors[number] if common.block == 1 else bootstrap_error(summed)
+        ratio = head_centre(summed) + float(common.head[number])
         heads.append((ratio, CONTROL_SHARE**0.5 * own))
         ratio = _of_control(summed) + float(common.control[number])
         controls.append((ratio, own))
@@ -246,7 +246,8 @@ def turn_logs(trio: Trio, metric: str) -> np.ndarray:
     return logs
 
 
-def _of_head(logs: np.ndarray) -> float:
+def head_centre(logs: np.ndarray) -> float:
+    """Return the log-ratio of head to both bases, from the logs of turns."""
     return float(centre(logs[:, [2, 2]] - logs[:, :2]).mean())
 
 
@@ -254,7 +255,7 @@ def _of_control(logs: np.ndarray) -> float:
     return float(centre(logs[:, 1] - logs[:, 0]))
 
 
-def error(logs: np.ndarray) -> float:
+def bootstrap_error(logs: np.ndarray) -> float:
     """Return the error of the centre of two processes' differences.
 
     The error is a circular block bootstrap: neighbouring rounds are alike, so rounds

@@ -117,7 +117,7 @@ def read(path: str | Path) -> tuple[list[GuardResult], list[str]]:
     return guards, notes
 
 
-def beside(folders: Sequence[str | Path]) -> tuple[list[GuardResult], list[str]]:
+def read_folders(folders: Sequence[str | Path]) -> tuple[list[GuardResult], list[str]]:
     """Read the guards and the notes of all history files in result folders."""
     guards, notes = [], []
     for folder in folders:

@@ -29,7 +29,7 @@ from bench.pipeline import Pipeline
 from bench.plan import plan, sweeps
 from bench.plan.sweeps import Sweep
 from bench.run.executors import executor
-from bench.run.protocol import Executor, Home
+from bench.run.protocol import Executor, Harness
 from bench.run.turns import check_protocol
 from bench.trial import Effort, Measured, Trial
 
@@ -39,7 +39,7 @@ EDITED = "the working tree changed while it was measured"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class GuardRequest:
     """A request to the guard: what to compare, how strictly, and for how long.
 
     Attributes:
@@ -65,7 +65,7 @@ class Wanted:
     said: Callable[[str], None] = field(default=lambda line: None)
 
 
-def wanted(workloads: Sequence[str] = (), **settings: object) -> Wanted:
+def guard_request(workloads: Sequence[str] = (), **settings: object) -> GuardRequest:
     """Return a request for these workloads, or for the guard's own sweep if none.
 
     Args:
@@ -73,7 +73,7 @@ def wanted(workloads: Sequence[str] = (), **settings: object) -> Wanted:
         settings: Other fields of the request.
     """
     sweep = sweeps.narrow(sweeps.find(GUARD), workloads=workloads)
-    return Wanted(sweep=sweep, named=bool(workloads), **settings)
+    return GuardRequest(sweep=sweep, named=bool(workloads), **settings)
 
 
 def check_takes_turns(sweep: Sweep) -> None:
@@ -93,7 +93,7 @@ def check_takes_turns(sweep: Sweep) -> None:
                 )
 
 
-def against_ref(repo: str | Path, ref: str, request: Wanted) -> GuardResult:
+def against_ref(repo: str | Path, ref: str, request: GuardRequest) -> GuardResult:
     """Compare a repository's working tree with one of its refs, live.
 
     Each side has its own file of a workload that is given by path. In this suite's own
@@ -122,7 +122,7 @@ def against_ref(repo: str | Path, ref: str, request: Wanted) -> GuardResult:
             seed=request.seed,
             data=request.data,
         )
-        notes, commit = plan.left_out(refused), revisions.commit_of(top, "HEAD")
+        notes, commit = plan.refusal_lines(refused), revisions.commit_of(top, "HEAD")
         if revisions.is_dirty(top):
             notes.append("Head has changes that are not committed; they are measured.")
         if empty := revisions.submodules(base.tree):
@@ -132,7 +132,7 @@ def against_ref(repo: str | Path, ref: str, request: Wanted) -> GuardResult:
             )
         digest = revisions.content_digest(top, commit)
         unless_edited = partial(_unless_edited, top=top, commit=commit, digest=digest)
-        homes = [Home(root=base.tree) if ours else Home(), Home()]
+        homes = [Harness(root=base.tree) if ours else Harness(), Harness()]
         with _started_servers(*homes) as (base_server, control, head_server):
 
             def base_side(trial: Trial) -> Side | None:
@@ -181,7 +181,7 @@ def _unless_edited(
     return replace(result, rows=rows, notes=[*result.notes, note])
 
 
-def against_python(python: str, request: Wanted) -> GuardResult:
+def against_python(python: str, request: GuardRequest) -> GuardResult:
     """Compare this interpreter with another one, live: is the upgrade slower?
 
     Args:
@@ -193,14 +193,14 @@ def against_python(python: str, request: Wanted) -> GuardResult:
         Interrupted: The user pressed Ctrl-C; it holds the verdicts until then.
     """
     check_takes_turns(request.sweep)
-    theirs, ours = revisions.versions(python), revisions.versions(Home().python)
+    theirs, ours = revisions.versions(python), revisions.versions(Harness().python)
     trials, refused = sweeps.trials(request.sweep, request.data)
     differing = [name for name in ours if ours[name] != theirs[name]]
     notes = [
         f"{name}: {theirs[name]} in base, {ours[name]} in head." for name in differing
     ] or ["Both interpreters have the same versions of Python and of all packages."]
-    notes += plan.left_out(refused)
-    with _started_servers(Home(python=python), Home()) as (base, control, head):
+    notes += plan.refusal_lines(refused)
+    with _started_servers(Harness(python=python), Harness()) as (base, control, head):
         sides = {
             trial.key: (Side(base, trial, control=control), Side(head, trial))
             for trial in trials
@@ -221,7 +221,7 @@ def against_python(python: str, request: Wanted) -> GuardResult:
 
 def _guard(
     sides: Mapping[str, tuple[Side | None, Side | None]],
-    request: Wanted,
+    request: GuardRequest,
     server: Executor,
     **names: object,
 ) -> GuardResult:
@@ -242,7 +242,7 @@ def _guard(
             head=head,
             # A trial on one side only is missing, whatever metrics it would have.
             thresholds=(
-                metrics.existing(request.thresholds(key), head.trial)
+                metrics.applicable(request.thresholds(key), head.trial)
                 if base and head
                 else request.thresholds(key)
             ),
@@ -303,7 +303,7 @@ def _reference(server: Executor) -> float:
 
 @contextlib.contextmanager
 def _started_servers(
-    base: Home, head: Home
+    base: Harness, head: Harness
 ) -> Iterator[tuple[Executor, Executor, Executor]]:
     """Start the servers of base, control and head: one for all if homes are the same.
 

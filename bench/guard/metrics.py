@@ -232,12 +232,12 @@ def expanded(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(metrics))
 
 
-def existing(limits: Mapping[str, float], trial: Trial) -> dict[str, float]:
+def applicable(limits: Mapping[str, float], trial: Trial) -> dict[str, float]:
     """Return the thresholds of those metrics that the pipeline of a trial has."""
     return {name: limits[name] for name in limits if find(name).exists(trial)}
 
 
-def left_out(trials: Iterable[Trial], compared: Iterable[str]) -> list[str]:
+def not_compared(trials: Iterable[Trial], compared: Iterable[str]) -> list[str]:
     """Return the short names of metrics that some trial has and no guard compared."""
     trials, compared = list(trials), set(compared)
     return [

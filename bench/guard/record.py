@@ -128,12 +128,12 @@ def without_figures(
     }
 
 
-def figure(value: float) -> float | None:
+def none_if_nan(value: float) -> float | None:
     """Return a row's figure: None in place of NaN, which JSON does not have."""
     return None if math.isnan(value) else float(value)
 
 
-def differ(base: str, head: str) -> bool:
+def outputs_differ(base: str, head: str) -> bool:
     """Return whether two fingerprints of outputs differ; False if one is empty.
 
     Random and unchecked outputs have an empty fingerprint.

@@ -9,7 +9,7 @@ from bench.guard import estimate
 from bench.guard.estimate import LogRatio
 from bench.guard.metrics import find
 from bench.guard.places import Places
-from bench.guard.record import Row, differ, figure
+from bench.guard.record import Row, none_if_nan, outputs_differ
 from bench.guard.trio import Trio
 from bench.run.progress import plural
 
@@ -77,10 +77,10 @@ class RowTest:
         """Add one trio, and look at all trios if a look is due."""
         self.turns += len(trio.turns)
         base, head = (trio.measured[i].output_fingerprint for i in (0, 2))
-        self.output_changed = self.output_changed or differ(base, head)
+        self.output_changed = self.output_changed or outputs_differ(base, head)
         self.logs.append(estimate.turn_logs(trio, self.metric))
-        self.errors.append(estimate.error(self.logs[-1]))
-        self.ratios, self.controls, self.places = estimate.over_trios(
+        self.errors.append(estimate.bootstrap_error(self.logs[-1]))
+        self.ratios, self.controls, self.places = estimate.trio_log_ratios(
             self.logs, self.errors, self.metric, placed=self.placed
         )
         self.whole = self.places.whole if self.places else [True] * len(self.ratios)
@@ -195,9 +195,9 @@ class RowTest:
             key=self.key,
             metric=self.metric,
             verdict=self.verdict,
-            ratio=figure(self.interval.estimate),
-            low=figure(self.interval.low),
-            high=figure(self.interval.high),
+            ratio=none_if_nan(self.interval.estimate),
+            low=none_if_nan(self.interval.low),
+            high=none_if_nan(self.interval.high),
             threshold=self.threshold,
             count=len(self.ratios),
             turns=self.turns,
@@ -232,9 +232,9 @@ class RowTest:
             key=self.key,
             metric=self.metric,
             verdict=verdict,
-            ratio=figure(interval.estimate),
-            low=figure(interval.low),
-            high=figure(interval.high),
+            ratio=none_if_nan(interval.estimate),
+            low=none_if_nan(interval.low),
+            high=none_if_nan(interval.high),
             threshold=self.threshold / 2,
             count=interval.count,
             turns=self.turns,

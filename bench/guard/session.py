@@ -40,7 +40,7 @@ def live(
     effort: Effort = EFFORT,
     seed: int = 0,
     clock: Callable[[], float] = time.monotonic,
-    run_trio: Callable[..., Trio] = trio.trio,
+    run_trio: Callable[..., Trio] = trio.run_trio,
     said: Callable[[str], None] = lambda line: None,
     notes: Iterable[str] = (),
 ) -> GuardResult:
@@ -114,7 +114,7 @@ def _not_covered(sessions: Sequence[CaseSession]) -> list[str]:
     cases = [session.case for session in sessions if session.case.head]
     trials = [case.head.trial for case in cases]
     compared = {name for case in cases for name in case.thresholds}
-    names = metrics.left_out(trials, compared)
+    names = metrics.not_compared(trials, compared)
     lines = [f"{', '.join(names)}; --metric adds them."] if names else []
     without = [s.case.key for s in sessions if not s.case.thresholds]
     if without:

@@ -60,7 +60,7 @@ class Settings:
             limits |= dict.fromkeys(general, self.threshold)
         return limits | dict(self.overrides.get(self._override(key), {}))
 
-    def noted(self, guarded: GuardResult) -> GuardResult:
+    def note_unused_overrides(self, guarded: GuardResult) -> GuardResult:
         """Return the result with a note on overrides that apply to none of its trials.
 
         Args:

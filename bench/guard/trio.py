@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 
 from bench.run import turns
-from bench.run.executors import Begun, Executor, Outcome, Place
+from bench.run.executors import Executor, Outcome, PendingRequest, Place
 from bench.trial import Effort, Failure, Measured, Trial
 
 ROLES = ("base", "control", "head")
@@ -85,7 +85,7 @@ class _Taken:
     late: list[bool]
 
 
-def trio(
+def run_trio(
     base: Side,
     head: Side,
     effort: Effort,
@@ -224,7 +224,7 @@ def _take_turns(
                         break
                     preparations.append(preparation)
                 else:
-                    rounds = turns.take(callers, seconds, time.monotonic)
+                    rounds = turns.take_rounds(callers, seconds, time.monotonic)
         finally:
             for caller in callers:
                 caller.close()
@@ -241,13 +241,13 @@ def _begin(
     callers: Sequence[turns.TurnCaller],
     effort: Effort,
     seed: int,
-) -> tuple[list[Begun], bool]:
+) -> tuple[list[PendingRequest], bool]:
     """Begin the processes, and return whether all are built and at their sockets.
 
     A phase may only be timed while no other process works. So where phases are judged,
     a process begins when the one before it has arrived or ended.
     """
-    begun: list[Begun] = []
+    begun: list[PendingRequest] = []
     arrivals: list[bool] = []
 
     def next_arrives() -> bool:

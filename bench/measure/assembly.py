@@ -142,7 +142,7 @@ class Assembly:
         p = self.pipeline
         return p.place.maps_layers and p.order == "map_batch"
 
-    def alone(self, batch: tf.Tensor) -> tf.Tensor:
+    def reference_output(self, batch: tf.Tensor) -> tf.Tensor:
         """Return what the layers make of a batch outside of any pipeline or model."""
         with tf.device(self.device):
             return self.layers_function(batch)
@@ -154,7 +154,7 @@ class Assembly:
         self.preprocessed, size = sources.store(batches, self.folders[-1])
         facts["stored_bytes"] = size
 
-    def kept_files(self) -> list[Path]:
+    def files_on_disk(self) -> list[Path]:
         """Return the files that the pipeline has on disk now."""
         return [
             path
@@ -163,7 +163,7 @@ class Assembly:
             if path.is_file()
         ]
 
-    def witness(
+    def raw_and_outputs(
         self, timed: tf.data.Dataset | None = None
     ) -> list[tuple[tf.Tensor, tf.Tensor]]:
         """Return raw batches, each with the output of this placement for that batch.
@@ -184,7 +184,9 @@ class Assembly:
             return list(zip(raw, outputs, strict=True))
         if p.place.in_model:
             call = (
-                tf.function(self.call, jit_compile=True) if self.jit() else self.alone
+                tf.function(self.call, jit_compile=True)
+                if self.jit()
+                else self.reference_output
             )
             with tf.device(self.device):
                 return [(raw, call(raw)) for raw in self.raw_batches(examples)]
@@ -216,12 +218,12 @@ class Assembly:
             first = next(iter(dataset))
             if name == "model":
                 dataset = dataset.take(1).cache().repeat()
-            return consumers.train(dataset, self.model(first), first, self.device)
+            return consumers.Train(dataset, self.model(first), first, self.device)
         if self.pipeline.place.in_model:
-            return consumers.drain_model(
+            return consumers.DrainModel(
                 dataset, self.call, jit=self.jit(), device=self.device
             )
-        return consumers.drain(dataset)
+        return consumers.Drain(dataset)
 
     def model(self, batch: tuple) -> keras.Model:
         """Compile the workload's model; with `placement=model` the layers come first.
@@ -247,7 +249,7 @@ class Assembly:
         """Return the first raw batches, decoded, that hold at least these examples."""
         return [batch[0] for batch in check.first_batches(self._raw(), examples)]
 
-    def raw_again(self) -> list[tf.Tensor]:
+    def reread_raw_batches(self) -> list[tf.Tensor]:
         """Read the checked raw batches again; none where nothing can change them."""
         could_change = self.entry.decodes or self.entry.reads_files
         return self.raw_batches(CHECKED_EXAMPLES) if could_change else []
@@ -280,7 +282,7 @@ class Assembly:
             examples: `[count, ...]`, of the shape and type of the workload's own.
         """
         if not self.maps_examples:
-            return self.alone(examples)
+            return self.reference_output(examples)
         dataset = tf.data.Dataset.from_tensor_slices(examples).map(self._apply_in_map)
         return next(iter(dataset.batch(len(examples))))
 

@@ -3,9 +3,9 @@
     python -m bench.measure.clockwork drain MICROSECONDS PAIRS
     python -m bench.measure.clockwork operation MICROSECONDS PAIRS LEAST
 
-`nothing` reads the clock until the time has passed. A reading takes 7 us in a hot loop,
+`busy_wait` reads the clock until the time has passed. A reading takes 7 us in a hot loop,
 and longer where its code has left the caches, so lengths would be rounded up to whole
-readings. Therefore `nothing` adds a random time of up to `SPREAD_MICROSECONDS`, taken
+readings. Therefore `busy_wait` adds a random time of up to `SPREAD_MICROSECONDS`, taken
 from the clock. Then any two lengths differ on average by their nominal difference.
 
 The commands print a line of JSON with one ratio for each pair of turns. `drain`
@@ -29,7 +29,7 @@ BATCH = 4
 WINDOW_SECONDS = 0.04  # of the drain
 
 
-def nothing(like: tf.Tensor, microseconds: float) -> tf.Tensor:
+def busy_wait(like: tf.Tensor, microseconds: float) -> tf.Tensor:
     """Return 0 after a time of work.
 
     Args:
@@ -63,7 +63,7 @@ def dataset(microseconds: float) -> tf.data.Dataset:
     options.experimental_optimization.apply_default_optimizations = False
 
     def busy(numbers: tf.Tensor) -> tf.Tensor:
-        return numbers + nothing(numbers, microseconds)
+        return numbers + busy_wait(numbers, microseconds)
 
     return tf.data.Dataset.range(2**40).batch(BATCH).map(busy).with_options(options)
 
@@ -84,7 +84,7 @@ def drain(microseconds: float, pairs: int) -> dict[str, object]:
     """
     stream, seconds = _calibrated_dataset(microseconds * 1e-6)
     batches = max(2, round(WINDOW_SECONDS / seconds))
-    ours = consumers.drain(stream).window(batches)
+    ours = consumers.Drain(stream).window(batches)
     ours()
     alive = []
 
@@ -130,7 +130,7 @@ def _calibrated_dataset(seconds: float) -> tuple[tf.data.Dataset, float]:
 
 
 def _batch_seconds(batches: tf.data.Dataset) -> float:
-    window = consumers.drain(batches).window(50)
+    window = consumers.Drain(batches).window(50)
     window()
     return min(_seconds_of(window) for _ in range(5)) / 50
 

@@ -351,7 +351,3 @@ def _median(function: Callable[[], object], clock: Callable[[], float]) -> float
         function()
         seconds.append(clock() - start)
     return statistics.median(seconds[5:])
-
-
-# Names for callers until their names change: see the classes.
-drain, drain_model, train = Drain, DrainModel, Train

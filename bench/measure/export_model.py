@@ -44,7 +44,7 @@ class Exported:
     client_file: str = "yes"
 
 
-def trained(assembly: Assembly, scratch: Path) -> keras.Model:
+def train_model(assembly: Assembly, scratch: Path) -> keras.Model:
     """Train the workload's model for a few steps, with the layers in the dataset."""
     batch = min(TRAINING_BATCH, assembly.inputs.count)
     p = Pipeline(batch_size=batch, image_size=assembly.pipeline.image_size)
@@ -80,7 +80,7 @@ def save(assembly: Assembly, model: keras.Model, folder: Path) -> Exported:
     return Exported(folder, in_front, keras_file, client_file)
 
 
-def sizes(exported: Exported) -> dict[str, float | str]:
+def size_facts(exported: Exported) -> dict[str, float | str]:
     """Return the facts on the sizes of the written files, in bytes."""
     folder = exported.folder
     files = {"keras_file_bytes": "model.keras", "client_layers_bytes": "client.keras"}
@@ -111,7 +111,7 @@ def tolerance(assembly: Assembly) -> float:
     return max(float(assembly.entry.constants.get("TOLERANCE", 0.0)), LEAST_TOLERANCE)
 
 
-def demand_same(
+def demand_same_predictions(
     expected: np.ndarray, predictions: np.ndarray, limit: float, what: str
 ) -> float:
     """Return the largest absolute difference of two arrays of predictions.
@@ -137,7 +137,7 @@ def demand_same(
     return difference
 
 
-def fresh_facts(
+def clean_process_facts(
     fresh: CleanInterpreter,
     exported: Exported,
     requests: list[np.ndarray],
@@ -176,7 +176,9 @@ def fresh_facts(
         if loads == "yes":
             predictions = np.load(exported.folder / f"{job}.answers.npy")
             what = f"the {job} in a clean process"
-            differences.append(demand_same(expected, predictions, limit, what))
+            differences.append(
+                demand_same_predictions(expected, predictions, limit, what)
+            )
         if job == "keras_file":
             facts["keras_file_loads"] = loads
         elif front:

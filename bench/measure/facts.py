@@ -34,7 +34,7 @@ def facts(assembly: Assembly, consumer: str, pairs: Pairs) -> Facts:
         pairs: Raw batches, each with the placement's output.
     """
     with generators_restored():  # or rounds without these facts would draw differently
-        reason = refusal(assembly)
+        reason = jit_refusal(assembly)
         random = not assembly.entry.deterministic
         idle = unchanged(assembly.layers, pairs, random=random)
         draws = randomness.facts(assembly, consumer)
@@ -53,7 +53,7 @@ def flags(facts: Mapping[str, float | str]) -> list[str]:
     ]
 
 
-def refusal(assembly: Assembly) -> str:
+def jit_refusal(assembly: Assembly) -> str:
     """Return why XLA does not compile the layers on the model's device, if so."""
     features, *_ = assembly.raw_batch()
     with tf.device(assembly.device):

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from bench.measure.sources import folder_bytes
 from bench.pipeline import Pipeline
-from bench.stages import let_go
+from bench.stages import shuffle_released_inputs
 
 SETTLED_SECONDS = 0.05  # without a new node, after which a graph counts as complete
 STRING_BYTES = 24  # of a string's handle, which tf.data counts beside its characters
@@ -82,7 +82,11 @@ def cache_facts(
         return {}
     caches = [node for node in graph if "Cache" in str(node["name"])]
     upstream = [str(graph[i]["name"]) for node in caches for i in node["inputs"]]
-    serving = all("Cache" in name for name in upstream) if caches else let_go(graph)
+    serving = (
+        all("Cache" in name for name in upstream)
+        if caches
+        else shuffle_released_inputs(graph)
+    )
     cached = _cached(dataset)
     if p.cache_storage == "disk":
         folder = scratch / "cache"

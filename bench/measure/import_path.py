@@ -19,7 +19,7 @@ from bench.shell import ROOT
 SHARED = (sys.prefix, str(ROOT))
 
 
-def rerooted(
+def reroot(
     paths: Iterable[str], tree: str, folder: str, shared: Iterable[str] = SHARED
 ) -> list[str]:
     """Return the import path with another revision's folders in place of a tree's.
@@ -45,7 +45,7 @@ def rerooted(
     return rerooted_paths
 
 
-def demand(
+def demand_base_modules(
     modules: Mapping[str, ModuleType],
     tree: str,
     folder: str,

@@ -109,9 +109,16 @@ def _check(
     if job.request.effort.check or not job.request.channel:
         with job.clock.time("check"):
             _demand_compiled(assembly)
-            pairs = assembly.witness(dataset if trial.unit == "window" else None)
+            pairs = assembly.raw_and_outputs(
+                dataset if trial.unit == "window" else None
+            )
             fingerprint = check.check(
-                entry, assembly.module, p, pairs, assembly.alone, assembly.raw_again
+                entry,
+                assembly.module,
+                p,
+                pairs,
+                assembly.reference_output,
+                assembly.reread_raw_batches,
             )
         yield Measured(output_fingerprint=fingerprint)
         if job.seeks_facts:
@@ -227,11 +234,11 @@ def _collect_garbage(dataset: tf.data.Dataset) -> None:
 def _class_facts(assembly: Assembly) -> dict[str, float | str]:
     """Return the shares of two classes in the stream; empty for other labels."""
     p, labels = assembly.pipeline, assembly.class_labels
-    if resampling.wrong(labels):
+    if resampling.label_fault(labels):
         return {}
     # Ten batches as they are; rejection takes half a minute for 512 examples.
     counts = {"none": 10 * p.batch_size, "filter": 1024, "split": 1024}
-    return resampling.shares(p.resample, labels, counts.get(p.resample, 512))
+    return resampling.stream_facts(p.resample, labels, counts.get(p.resample, 512))
 
 
 def _demand_compiled(assembly: Assembly) -> None:
@@ -243,7 +250,7 @@ def _demand_compiled(assembly: Assembly) -> None:
     p = assembly.pipeline
     if not (p.placement == "model" and assembly.jit()):
         return
-    reason = trial_facts.refusal(assembly)
+    reason = trial_facts.jit_refusal(assembly)
     if reason:
         raise UsageError(
             f"jit={p.jit}, placement=model: the layers cannot be compiled, {reason}. "

@@ -29,7 +29,7 @@ def drop(paths: Iterable[str | Path]) -> None:
             os.close(descriptor)
 
 
-def stays(paths: Iterable[str | Path], remedy: str) -> str:
+def reason_not_cold(paths: Iterable[str | Path], remedy: str) -> str:
     """Drop the files' pages; return why the files cannot be cold, or an empty text.
 
     Args:
@@ -61,7 +61,7 @@ def demand_dropped(paths: Iterable[str | Path]) -> None:
     Raises:
         UsageError: More than `MOST_LEFT` of the pages are still in memory.
     """
-    if reason := stays(paths, "Use files on a disk, or storage=warm."):
+    if reason := reason_not_cold(paths, "Use files on a disk, or storage=warm."):
         raise UsageError(reason)
 
 

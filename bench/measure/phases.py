@@ -133,7 +133,7 @@ def time_epochs(
         if number == 1:
             resources.forget_peak()
         if assembly.pipeline.storage == "cold":
-            paths = [*assembly.inputs.features, *assembly.kept_files()]
+            paths = [*assembly.inputs.features, *assembly.files_on_disk()]
             page_cache.demand_dropped(paths)
         elapsed, counts = timing.measure_epochs(consumer.epoch, 1, time.perf_counter)
         seconds += elapsed
@@ -194,7 +194,7 @@ def _lay_out(
     least, seconds = calibrate(
         consumer, effort.window_seconds, 2 * beat.together, beat.ahead
     )
-    layout = rhythm.lay(least, beat.epoch)
+    layout = rhythm.lay_windows(least, beat.epoch)
     fits = seconds * max(beat.epoch, layout.batches) <= most
     if not fits:
         layout = WindowLayout(least, 0)

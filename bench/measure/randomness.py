@@ -62,7 +62,7 @@ def facts(assembly: Assembly, consumer: str) -> dict[str, float | str]:
     return facts
 
 
-def demand(layers: Sequence[keras.Layer], features: np.ndarray) -> None:
+def demand_random(layers: Sequence[keras.Layer], features: np.ndarray) -> None:
     """Refuse layers that are declared random and are not.
 
     Args:
@@ -121,7 +121,7 @@ def draw_facts(
         same = all(np.array_equal(output, other) for other in others)
         facts["reproducible"] = "yes" if same else "no"
     if not assembly.maps_examples:
-        output = to_numpy(assembly.alone(_copies(example, COPIES)))
+        output = to_numpy(assembly.reference_output(_copies(example, COPIES)))
     count = draws.count_distinct(output)
     levels = _levels(assembly, example, count) + ["trace"] * frozen
     if not levels:  # copies show no draws, so equal outputs prove nothing
@@ -135,7 +135,7 @@ def _levels(assembly: Assembly, example: tf.Tensor, count: int) -> list[str]:
     if assembly.maps_examples:
         return ["example"] if count > 1 else []
     copies = _copies(example, SHARED_COPIES)
-    calls = [to_numpy(assembly.alone(copies)) for _ in range(SHARED_COPIES)]
+    calls = [to_numpy(assembly.reference_output(copies)) for _ in range(SHARED_COPIES)]
     return draws.levels(calls)
 
 
@@ -143,7 +143,7 @@ def _words(assembly: Assembly, batch: tf.Tensor, levels: Sequence[str]) -> str:
     if levels:
         return " and ".join(f"per {level}" for level in levels)
     # Layers that mix examples return equal copies for equal copies, whatever they draw.
-    mixes = not assembly.maps_examples and not repeats(assembly.alone, batch)
+    mixes = not assembly.maps_examples and not repeats(assembly.reference_output, batch)
     return "among the examples of a batch" if mixes else "none"
 
 

@@ -43,7 +43,7 @@ def resampler(how: str, labels: np.ndarray | None) -> Resampler | None:
     )
 
 
-def wrong(labels: np.ndarray | None) -> str:
+def label_fault(labels: np.ndarray | None) -> str:
     """Return a description of labels that are not 0 and 1; empty if they are.
 
     Args:
@@ -82,7 +82,7 @@ def demand_two_classes(how: str, labels: np.ndarray | None, remedy: str) -> None
     Raises:
         UsageError: There are other labels; the message lists values and counts.
     """
-    if how != "none" and (fault := wrong(labels)):
+    if how != "none" and (fault := label_fault(labels)):
         raise UsageError(
             f"resample={how} needs labels that are 0 and 1, as whole numbers or bool, "
             f"both present, one for each example: shape [count]. {fault}. {remedy}"
@@ -118,7 +118,7 @@ def labels_of(records: tf.data.Dataset) -> np.ndarray | None:
     return np.array(labels)
 
 
-def shares(
+def stream_facts(
     how: str, labels: np.ndarray, examples: int = 1024, limit: int = 2_000_000
 ) -> dict[str, float | str]:
     """Return facts on the content of a resampled stream of labels and positions.

@@ -158,7 +158,7 @@ def together(p: Pipeline) -> int:
     return max(1, in_maps, of_files)
 
 
-def lay(least: int, epoch: float) -> WindowLayout:
+def lay_windows(least: int, epoch: float) -> WindowLayout:
     """Return the layout of windows that cover whole epochs.
 
     Args:

@@ -45,16 +45,16 @@ def measure(
     tolerance = export_model.tolerance(assembly)
     with CleanInterpreter(scratch, assembly.device) as fresh:
         with clock.time("train"):
-            model = export_model.trained(assembly, scratch)
+            model = export_model.train_model(assembly, scratch)
         with clock.time("export"):
             exported = export_model.save(assembly, model, scratch / "export")
         with clock.time("check"):
-            sizes = export_model.sizes(exported)
+            sizes = export_model.size_facts(exported)
         yield Measured(facts=sizes)
         with clock.time("check"):
             requests = [to_numpy(raw) for raw in assembly.raw_batches(CHECKED_EXAMPLES)]
             expected = export_model.training_predictions(assembly, model, len(requests))
-            fresh_facts = export_model.fresh_facts(
+            fresh_facts = export_model.clean_process_facts(
                 fresh, exported, requests, expected, tolerance
             )
         yield Measured(facts=fresh_facts)
@@ -65,7 +65,7 @@ def measure(
         call(requests[0])
     with clock.time("check"):
         answers = np.concatenate([call(batch) for batch in requests])
-        difference = export_model.demand_same(
+        difference = export_model.demand_same_predictions(
             expected, answers, tolerance, "the loaded model"
         )
         elsewhere = float(fresh_facts.get("export_max_difference", 0.0))

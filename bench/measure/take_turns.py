@@ -9,7 +9,7 @@ from bench.measure.assembly import Assembly
 from bench.measure.consumers import Consumer
 from bench.measure.course import Stopwatch
 from bench.measure.phases import calibrate, elapsed, filling_steps, first_and_fill
-from bench.pipeline import prepared
+from bench.pipeline import prepared_batches
 from bench.run.turns import Ready, TurnWork, TurnWorker
 from bench.trial import Effort, Measured
 
@@ -51,7 +51,7 @@ def take_turns(
             window = recorder.window(batches)
         with clock.time("ramp"):
             ramp = _ramp(window, batches, effort.warmup_seconds)
-    flushes = -(-prepared(assembly.pipeline) // batches)
+    flushes = -(-prepared_batches(assembly.pipeline) // batches)
 
     def flush() -> None:
         for _ in range(flushes):

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from bench import catalog, machine
-from bench.errors import UsageError, replace_whole
+from bench.errors import UsageError, replace_atomically
 from bench.plan import screening
 from bench.plan.sweeps import Sweep, trials
 from bench.store import PLAN as FILE
@@ -149,7 +149,7 @@ def _check_data(planned: Sequence[Trial], data: str) -> None:
             raise UsageError(f"'{name}' cannot be prepared: {error}") from error
 
 
-def left_out(refused: Mapping[str, str], where: str = "") -> list[str]:
+def refusal_lines(refused: Mapping[str, str], where: str = "") -> list[str]:
     """Return a line for each refused combination, at most `MOST_LEFT_OUT`.
 
     Args:
@@ -170,7 +170,7 @@ def save(plan: Plan, folder: Path) -> None:
         OSError: The plan cannot be written. An earlier plan stays as it was.
     """
     content = msgspec.json.format(msgspec.json.encode(plan))
-    replace_whole(folder / FILE, content)
+    replace_atomically(folder / FILE, content)
 
 
 def load(folder: Path) -> Plan:

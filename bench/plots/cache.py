@@ -89,7 +89,7 @@ def _panel(panel: Axes, below: Axes, group: pd.DataFrame) -> None:
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel.set_xlabel("epoch")
     panel.set_ylabel("seconds an epoch")
-    figure.title(panel, text.title(group.iloc[0]))
+    figure.title(panel, text.scene_title(group.iloc[0]))
     below.axis("off")
     below.legend(
         *panel.get_legend_handles_labels(), loc="center", frameon=False, fontsize=8

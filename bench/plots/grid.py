@@ -56,7 +56,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
         _panel(panel, cells, [_line(line, rows) for line in _lines(cells, rows)], rows)
         panel.set_xlabel(f"{column} (calls at a time)")
         size = f", batches of {one['batch_size']}"
-        figure.title(panel, text.title(one) + size, 48)
+        figure.title(panel, text.scene_title(one) + size, 48)
     return fig
 
 

@@ -107,7 +107,7 @@ def _panel(panel: Axes, lines: list[pd.DataFrame], size: str) -> None:
     one = lines[0].iloc[0].copy()
     if size == "image_size":  # the axis shows it
         one["image_size"] = AXES[size].default
-    figure.title(panel, text.title(one))
+    figure.title(panel, text.scene_title(one))
 
 
 def _name(row: pd.Series) -> str:

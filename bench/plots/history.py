@@ -131,14 +131,14 @@ def _folders(
         panel.set_xticks(list(ticks), dated, fontsize=7)
         panel.set_xlim(-0.5, len(names) - 0.5 + 0.06 * len(lines))
         row = lines[0].iloc[0]
-        base = f"{text.title(row)}; baseline {text.visible(row['baseline'], 40)}"
+        base = f"{text.scene_title(row)}; baseline {text.visible(row['baseline'], 40)}"
         figure.title(panel, base)
 
     return paint
 
 
 def _then_and_now(line: pd.DataFrame) -> str:
-    first, last = (text.triple(line.iloc[n], "factor")[0] for n in (0, -1))
+    first, last = (text.rounded_with_bounds(line.iloc[n], "factor")[0] for n in (0, -1))
     return f"{line['label'].iloc[0]}: \u00d7{first}, now \u00d7{last}"
 
 

@@ -92,7 +92,7 @@ def _panel(panel: Axes, group: pd.DataFrame, names: list[str]) -> None:
             va="center",
             fontsize=7,
         )
-    figure.title(panel, text.title(first.iloc[0]))
+    figure.title(panel, text.scene_title(first.iloc[0]))
 
 
 def _name(row: pd.Series) -> str:

@@ -109,7 +109,7 @@ def _panel(panel: Axes, scene: pd.DataFrame, best: pd.DataFrame) -> None:
     panel.set_xlabel("peak resident memory, GB (2 % apart counts as equal)")
     baseline = scene["baseline"].iloc[0]
     panel.set_ylabel(figure.label(f"times as fast as {baseline}", 26))
-    figure.title(panel, text.title(scene.iloc[0]))
+    figure.title(panel, text.scene_title(scene.iloc[0]))
 
 
 def _names(below: Axes, best: pd.DataFrame) -> None:
@@ -119,7 +119,7 @@ def _names(below: Axes, best: pd.DataFrame) -> None:
     for number, (size, (_, row)) in enumerate(
         zip(sizes, best.iterrows(), strict=True), start=1
     ):
-        value, _ = text.triple(row, "factor")
+        value, _ = text.rounded_with_bounds(row, "factor")
         name = figure.label(row["name"], 44, 1)
         lines.append(f"{number}  {name}: {size} GB, \u00d7{value}")
     below.text(0, 1, "\n".join(lines), va="top", fontsize=8, transform=below.transAxes)

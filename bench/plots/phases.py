@@ -42,7 +42,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
     names = trials.first().loc[medians.index]
     order = np.argsort(-medians.sum(axis=1).to_numpy(), kind="stable")[:MOST_ROWS]
     rows, names = medians.iloc[order], names.iloc[order]
-    scenes = [text.title(name) for _, name in names.iterrows()]
+    scenes = [text.scene_title(name) for _, name in names.iterrows()]
     several = len(set(scenes)) > 1
     labels = _names(names["label"], scenes, several=several)
     inches = figure.row_inches(labels, 0.34)

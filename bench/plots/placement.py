@@ -104,7 +104,7 @@ def _panel(panel: Axes, rows: pd.DataFrame) -> None:
     panel.axvline(1, color=figure.INK, linewidth=0.8, alpha=0.5)
     ends = np.fmax(rows["speed"], np.fmin(rows["speed_high"].fillna(0), furthest))
     for place, end, (_, row) in zip(places, ends, rows.iterrows(), strict=True):
-        value, _ = text.triple(row, "speed")
+        value, _ = text.rounded_with_bounds(row, "speed")
         value = "1" if place == 0 else value
         panel.annotate(
             value, (end, place), (4, 0), textcoords="offset points", va="center"
@@ -113,7 +113,7 @@ def _panel(panel: Axes, rows: pd.DataFrame) -> None:
     cache = first["cache"]
     alike = "all without cache" if cache == "none" else f"all with cache={cache}"
     panel.set_xlabel(figure.label(f"times as fast as {names[0]}; {alike}", 44, 2))
-    figure.title(panel, text.title(first))
+    figure.title(panel, text.scene_title(first))
 
 
 def _name(row: pd.Series, rows: pd.DataFrame) -> str:

@@ -61,7 +61,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
         rows = rows.join(medians, on=["machine", "key"])
         for place, name in enumerate(FACTS):
             _panel(axes[4 * number + place], rows, name, named=place % 2 == 0)
-        figure.title(axes[4 * number], text.title(rows.iloc[0]), 40)
+        figure.title(axes[4 * number], text.scene_title(rows.iloc[0]), 40)
     return fig
 
 

@@ -43,7 +43,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
         own = (table["machine"] == trial["machine"]) & (table["key"] == trial["key"])
         _panel(panel, table[own & table["seconds_per_batch"].notna()])
         name = trial["name"]
-        name = f"{text.title(trial)}: {name}" if several else name
+        name = f"{text.scene_title(trial)}: {name}" if several else name
         panel.set_title(figure.label(name, 32, 3), fontsize=8)
     for panel in axes[len(shown) :]:
         panel.set_visible(False)

@@ -112,4 +112,4 @@ def _panel(
     panel.set_xlim(0, 1.08 * max(left.max(), clock.max()))
     panel.xaxis.set_major_locator(MaxNLocator(6))
     panel.set_xlabel("milliseconds a batch")
-    figure.title(panel, text.title(scene.iloc[0]))
+    figure.title(panel, text.scene_title(scene.iloc[0]))

@@ -54,7 +54,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
         cut = (
             f" (fastest {len(rows)} of {len(scene)})" if len(scene) > len(rows) else ""
         )
-        figure.title(panel, text.title(rows.iloc[0]) + cut)
+        figure.title(panel, text.scene_title(rows.iloc[0]) + cut)
     return fig
 
 
@@ -114,6 +114,6 @@ def _panel(panel: Axes, rows: pd.DataFrame, runs: pd.DataFrame) -> None:
 def _factor(row: pd.Series) -> str:
     if row["is_baseline"]:
         return "baseline"
-    value, _ = text.triple(row, "factor")
+    value, _ = text.rounded_with_bounds(row, "factor")
     mark = "" if row["ranked"] else " (not ranked)"
     return f"\u00d7{value}{mark}" if value != "-" else ""

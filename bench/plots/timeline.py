@@ -47,7 +47,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
     longest = traced["run"].map(ends).groupby(traced["workload"]).max()
     for panel, (_, row) in zip(axes, traced.iterrows(), strict=True):
         _panel(panel, spans[row["run"]], 1e3 * longest[row["workload"]])
-        name = f"{text.title(row)}: {row['label']}"
+        name = f"{text.scene_title(row)}: {row['label']}"
         figure.title(panel, name)
     return fig
 

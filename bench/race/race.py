@@ -16,12 +16,12 @@ import msgspec
 
 from bench.analysis import decisions, standings
 from bench.analysis.standings import Standing
-from bench.errors import write_whole
+from bench.errors import write_atomically
 from bench.guard import session
 from bench.guard.case_session import Case
 from bench.guard.record import GuardResult, Interrupted, Row
 from bench.guard.trio import Side
-from bench.pipeline import prepared
+from bench.pipeline import prepared_batches
 from bench.plan.plan import Plan
 from bench.plan.screening import scenes
 from bench.run.progress import Progress, plural
@@ -198,12 +198,14 @@ def _takes_turns(trial: Trial) -> bool:
     A pipeline that prepares batches while it waits has batches ready in a short turn.
     Two revisions of one pipeline have this gain alike; two pipelines may not.
     """
-    ahead = prepared(trial.pipeline)
+    ahead = prepared_batches(trial.pipeline)
     return not ahead and trial.unit == "window" and trial.consumer != "serve"
 
 
 def _save(result: GuardResult, folder: Path) -> None:
-    write_whole(folder / LAST_ROUND, msgspec.json.format(msgspec.json.encode(result)))
+    write_atomically(
+        folder / LAST_ROUND, msgspec.json.format(msgspec.json.encode(result))
+    )
 
 
 def _note(standing: Standing, row: Row) -> str:

@@ -16,7 +16,7 @@ from bench import shell, store
 from bench.plan import plan
 from bench.plan.plan import Plan
 from bench.run import executors, rounds
-from bench.run.progress import Progress, counted, plural, spoken
+from bench.run.progress import Progress, duration_text, plural, run_count
 from bench.trial import Run
 
 
@@ -28,7 +28,7 @@ def announce(planned: Plan, folder: Path, earlier: Sequence[Run] = ()) -> None:
         folder: The result folder.
         earlier: The runs that the folder has already, if the sweep is resumed.
     """
-    for line in plan.left_out(planned.refused, f", listed in {folder}/plan.json"):
+    for line in plan.refusal_lines(planned.refused, f", listed in {folder}/plan.json"):
         print(line, file=sys.stderr)
     if planned.precision:
         runs = (
@@ -40,16 +40,16 @@ def announce(planned: Plan, folder: Path, earlier: Sequence[Run] = ()) -> None:
         trials = plural(len(planned.trials), "trial")
         rounds = plural(planned.effort.rounds, "round")
         runs = f"{trials} x {rounds} = {plural(planned.runs, 'run')}"
-    again = sum(
-        store.to_make_again(run, planned.effort.limit_seconds) for run in earlier
-    )
+    again = sum(store.must_repeat(run, planned.effort.limit_seconds) for run in earlier)
     if earlier:
-        runs += f", {counted(earlier)} stored"
+        runs += f", {run_count(earlier)} stored"
     if again:
         runs += f", {again} of them stopped early and to be repeated"
-    seconds = spoken(planned.seconds_left(earlier)) + (" more" if earlier else "")
+    seconds = duration_text(planned.seconds_left(earlier)) + (
+        " more" if earlier else ""
+    )
     if planned.budget_seconds:
-        seconds += f", at most {spoken(planned.budget_seconds)} (--budget)"
+        seconds += f", at most {duration_text(planned.budget_seconds)} (--budget)"
     print(
         f"{planned.sweep}: {runs}, about {seconds}; results in {folder}",
         file=sys.stderr,
@@ -70,9 +70,7 @@ def make(
     keys = {trial.key for trial in planned.trials}
     limit = planned.effort.limit_seconds
     finished = [
-        run
-        for run in earlier
-        if run.key in keys and not store.to_make_again(run, limit)
+        run for run in earlier if run.key in keys and not store.must_repeat(run, limit)
     ]
     done = frozenset((run.key, run.round) for run in finished)
     progress = Progress(
@@ -126,7 +124,7 @@ def make(
     if not (race.ended if race else count == planned.runs):
         of = "" if race else f" of {planned.runs} planned"
         print(
-            f"The budget ended with {counted(finished)}{of}; continue with\n"
+            f"The budget ended with {run_count(finished)}{of}; continue with\n"
             f"  {shell.command('run', '--resume', folder)}",
             file=sys.stderr,
         )

@@ -160,7 +160,7 @@ def _scenes(trials: pd.DataFrame) -> dict[str, pd.DataFrame]:
     grouped = measured.groupby("scene", sort=False)
     scenes: dict[str, pd.DataFrame] = {}
     for number, scene in itertools.islice(grouped, MOST_SCENES):
-        name = text.title(scene.iloc[0])
+        name = text.scene_title(scene.iloc[0])
         if several:
             name += f" on {text.visible(scene['machine'].iloc[0])}"
         if name in scenes:  # both names were cut
@@ -181,8 +181,8 @@ def _rows(trials: pd.DataFrame) -> pd.DataFrame:
         for row in fastest.to_dict("records"):
             value = float(row["examples_per_second"])
             low, high = row["examples_per_second_low"], row["examples_per_second_high"]
-            factor, interval = text.triple(row, "factor")
-            rate, bounds = text.triple(row, "examples_per_second")
+            factor, interval = text.rounded_with_bounds(row, "factor")
+            rate, bounds = text.rounded_with_bounds(row, "examples_per_second")
             rows.append(
                 {
                     "scene": name,

@@ -119,7 +119,7 @@ def read(folder: str | Path) -> tuple[list[Run], list[str]]:
         raise UsageError(
             f"No runs in '{folder}'. Measure first: python run_bench.py run quick."
         )
-    alike = identity.alike(store.one_a_round(runs))
+    alike = identity.runs_with_equal_inputs(store.without_repeats(runs))
     return alike.runs, [*notes, *alike.notes]
 
 
@@ -180,7 +180,7 @@ def _row(frames: Sequence[pd.DataFrame], sides: Sequence[Side]) -> dict[str, obj
         for flag in side.flags
     ]
     return {
-        "title": text.title(first),
+        "title": text.scene_title(first),
         "label": text.visible(first["label"], 120),
         "key": first["key"],
         "machine": text.visible(first["machine"]),
@@ -218,7 +218,7 @@ def _spelled(rows: pd.DataFrame) -> list[dict[str, object]]:
     """Return the rows as text, in their order."""
     spelled = []
     for row in rows.to_dict("records"):
-        factor, interval = text.triple(row, "factor")
+        factor, interval = text.rounded_with_bounds(row, "factor")
         outcome = OUTCOMES[row["verdict"]]
         spelled.append(
             {

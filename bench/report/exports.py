@@ -83,7 +83,7 @@ def pytest_benchmark(runs: Sequence[Run]) -> str:
     the machine where there are several. The JSON leaves out failed runs and runs that
     were repeated on a quieter machine.
     """
-    runs = store.one_a_round(runs)
+    runs = store.without_repeats(runs)
     labels = machine_labels(runs)
     trials: dict[tuple[str, str], list[Run]] = {}
     for run, label in zip(runs, labels, strict=True):

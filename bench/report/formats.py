@@ -108,7 +108,7 @@ def gather(folders: str | Path | Sequence[str | Path]) -> Report:
     """
     folders = [folders] if isinstance(folders, str | Path) else list(folders)
     runs, names, notes = table.read(folders)
-    guards, guard_notes = history.beside(folders)
+    guards, guard_notes = history.read_folders(folders)
     report = summed(runs, [*notes, *guard_notes], names)
     report.samples.attrs["history"] = guards
     report.content["source"] = text.visible(shlex.join(map(str, folders)))

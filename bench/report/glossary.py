@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from bench.flags import FLAGS, UNSAID
+from bench.flags import FLAGS, UNMARKED
 from bench.pipeline import STRATEGIES
 
 CONSUMERS = {
@@ -45,7 +45,7 @@ JOULES = (
 
 def marks(row: pd.Series | dict[str, object]) -> list[str]:
     """Return what weakens a trial, by the names of `MARKS` or of an unknown flag."""
-    names = [flag for flag in row["flags"].split(";") if flag and flag != UNSAID]
+    names = [flag for flag in row["flags"].split(";") if flag and flag != UNMARKED]
     names += [name for name in ("unstable", "not_steady") if row[name]]
     return list(dict.fromkeys(names))
 
@@ -71,7 +71,7 @@ def entries(trials: pd.DataFrame, *, joules: bool = False) -> list[tuple[str, st
     needed = trials[["flags", "unstable", "not_steady"]].to_dict("records")
     marked = {mark for row in needed for mark in marks(row)}
     terms += [(MARKS[mark], MARKED[mark]) for mark in MARKS if mark in marked]
-    cut = int(trials["flags"].str.contains(UNSAID).sum())
+    cut = int(trials["flags"].str.contains(UNMARKED).sum())
     if cut:
         meaning = (
             f"in {cut} of {len(trials)} trials the warm-up ended by its time limit; "

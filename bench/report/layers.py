@@ -96,12 +96,12 @@ def _row(fastest: list[Row], kinds: dict[str, str]) -> dict[str, str]:
     """
     by_place = {row["place"]: row for row in reversed(fastest)}
     best = next((row for row in fastest if row["ranked"]), fastest[0])
-    factor, interval = text.triple(best, "factor")
+    factor, interval = text.rounded_with_bounds(best, "factor")
     row = {
         "layer": text.visible(best["workload"], 60),
         "kind": kinds[best["workload"].partition(":")[0]],
         "consumer": best["consumer"],
-        "conditions": text.title(best).partition(", ")[2],
+        "conditions": text.scene_title(best).partition(", ")[2],
         "machine": text.visible(best["machine"]),
         "best": PLACEMENTS[best["place"]],
         "setting": text.visible(best["label"], 80),
@@ -117,7 +117,7 @@ def _row(fastest: list[Row], kinds: dict[str, str]) -> dict[str, str]:
     for name in PLACEMENTS:
         rate = "-"
         if name in by_place:
-            rate, _ = text.triple(by_place[name], "examples_per_second")
+            rate, _ = text.rounded_with_bounds(by_place[name], "examples_per_second")
         row[f"rate_{name}"] = rate
     return row
 

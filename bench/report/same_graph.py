@@ -15,7 +15,7 @@ from bench.analysis.table import machine_labels
 from bench.pipeline import AXES, differences
 from bench.report.labels import names
 from bench.report.sentences import Caution, Row, listed
-from bench.stages import let_go
+from bench.stages import shuffle_released_inputs
 from bench.trial import Run
 
 IN_GRAPH = (
@@ -80,7 +80,7 @@ def same_graphs(runs: Sequence[Run]) -> dict[tuple[str, str], list[str]]:
     last = {
         (label, run.key): run
         for run, label in zip(runs, machine_labels(runs), strict=True)
-        if run.measured.graph and not let_go(run.measured.graph)
+        if run.measured.graph and not shuffle_released_inputs(run.measured.graph)
     }
     alike: dict[tuple, list[tuple[tuple[str, str], str]]] = {}
     for pair, run in last.items():

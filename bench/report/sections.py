@@ -102,7 +102,7 @@ def sections(report: Report) -> Iterator[Section]:
 
 def _claims(report: Report) -> Section:
     """Show the published claims that these trials judge."""
-    judged = judge.judge(report.samples) if len(report.samples) else pd.DataFrame()
+    judged = judge.evaluate(report.samples) if len(report.samples) else pd.DataFrame()
     rows, missing = [], 0
     if len(judged):
         verdicts = (judge.HOLDS, judge.FAILS, judge.UNSETTLED)

@@ -17,7 +17,7 @@ from bench.analysis.stats import UNSTABLE_SPREAD
 from bench.analysis.verdicts import FASTER, UNCHANGED, UNKNOWN
 from bench.flags import FLAGS, NOT_RANKED
 from bench.report.labels import names
-from bench.text import figure, triple
+from bench.text import figure, rounded_with_bounds
 
 BUSY_SHARE = 0.10
 MANY_ROUNDS = 9
@@ -151,7 +151,7 @@ def _alone(best: Row, rows: Sequence[Row], name_of: Mapping[str, str]) -> str:
 
 
 def _rate(row: Row) -> str:
-    rate, interval = triple(row, "examples_per_second")
+    rate, interval = rounded_with_bounds(row, "examples_per_second")
     return f"{rate} examples a second" + (f" ({interval})" if interval else "")
 
 
@@ -169,7 +169,7 @@ def _won(best: Row, rows: Sequence[Row], name_of: Mapping[str, str], few: bool) 
         return f"{name} was fastest (two rounds or one: a hint, not a result)."
     if best["is_baseline"]:
         return f"{name} won: nothing {_faster(rows)}."
-    factor, interval = triple(best, "factor")
+    factor, interval = rounded_with_bounds(best, "factor")
     against, rounds = name_of[best["baseline"]], int(best["pairs"])
     if not rounds:
         return (
@@ -238,7 +238,7 @@ def _runner_up(
     second = (many or others)[0]
     if second["is_baseline"]:
         second = others[0]
-    lead, interval = triple(second, "lead")
+    lead, interval = rounded_with_bounds(second, "lead")
     name = name_of[second["label"]]
     known = second["is_baseline"] and second["lead_verdict"] != UNCHANGED
     if len(others) == 1 and known:
@@ -253,7 +253,7 @@ def _runner_up(
     if not rivals:
         return f" The runner-up is {name}, which takes {long}."
     nearest = rivals[0]
-    name, interval = name_of[nearest["label"]], triple(nearest, "lead")[1]
+    name, interval = name_of[nearest["label"]], rounded_with_bounds(nearest, "lead")[1]
     takes = f"takes {interval} times as long"
     if len(rivals) == 1 and nearest["lead_verdict"] == UNCHANGED:
         return (

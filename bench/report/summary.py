@@ -99,7 +99,7 @@ def summarize(
         scenes.append(
             {
                 "number": number,
-                "title": text.title(rows[0]),
+                "title": text.scene_title(rows[0]),
                 "machine": text.visible(rows[0]["machine"]),
                 "sentence": sentences.sentence(judged)
                 + same_graph.one_graph(judged, graphs),
@@ -205,7 +205,7 @@ def _rows(
     labels = {row["label"] for row in rows if not row["same_as"]}
     shown = []
     for row in rows:
-        shown.append(_row(row, text.command(by_key[row["key"]], baseline)))
+        shown.append(_row(row, text.repeat_command(by_key[row["key"]], baseline)))
         twins = graphs.get((row["machine"], row["key"]), ())
         if not row["same_as"] and len(labels.intersection(twins)) > 1:
             shown[-1]["marks"].append("same graph")
@@ -213,8 +213,8 @@ def _rows(
 
 
 def _row(row: dict[str, object], command: str) -> dict[str, object]:
-    rate, rate_bounds = text.triple(row, "examples_per_second")
-    factor, factor_bounds = text.triple(row, "factor")
+    rate, rate_bounds = text.rounded_with_bounds(row, "examples_per_second")
+    factor, factor_bounds = text.rounded_with_bounds(row, "factor")
     marks = [glossary.MARKS.get(mark, mark) for mark in glossary.marks(row)]
     return {
         "pair": (row["machine"], row["key"]),
@@ -265,7 +265,7 @@ def _errors(runs: Sequence[Run]) -> list[dict[str, object]]:
             "first_line": text.visible(failures.sentence(failure), 600),
             "phase": text.visible(failure.phase, 40),
             "count": count,
-            "command": text.visible(text.command(by_key[key]), 2000),
+            "command": text.visible(text.repeat_command(by_key[key]), 2000),
         }
         for (key, failure), count in counts.items()
     ]

@@ -18,11 +18,11 @@ import msgspec
 from bench import machine
 from bench.run.protocol import (
     RUNNERS_PLACE,
-    Begun,
     CannotStart,
     Executor,
-    Home,
+    Harness,
     Outcome,
+    PendingRequest,
     Place,
     ServerAnswer,
     encode_request,
@@ -42,9 +42,9 @@ GRACE_SECONDS = 10.0  # the least wait for an end, for a run to write its result
 class ForkServer(Executor):
     """A server that has imported TensorFlow forks each process in about 10 ms."""
 
-    def __init__(self, home: Home | None = None) -> None:
+    def __init__(self, home: Harness | None = None) -> None:
         """Start no server yet; each round has its own."""
-        self._home = home or Home()
+        self._home = home or Harness()
         self._measured = False
         self._server: subprocess.Popen | None = None
         self._ready = False
@@ -108,7 +108,7 @@ class ForkServer(Executor):
         effort: Effort,
         seed: int,
         place: Place = RUNNERS_PLACE,
-    ) -> Begun:
+    ) -> PendingRequest:
         """Start one request and return at once; several may be in progress."""
         if not self._lives():  # it was killed, for instance
             self.start()
@@ -121,9 +121,9 @@ class ForkServer(Executor):
         with contextlib.suppress(BrokenPipeError):  # `finish` notices a lost server
             self._server.stdin.write(content + b"\n")
             self._server.stdin.flush()
-        return Begun(self._sent, result, sent)
+        return PendingRequest(self._sent, result, sent)
 
-    def finish(self, begun: Begun, effort: Effort) -> Outcome:
+    def finish(self, begun: PendingRequest, effort: Effort) -> Outcome:
         """Wait until a request has ended or its limit is over."""
         result, sent, number = begun.result, begun.sent, begun.number
         child = self._answer("pid", START_SECONDS, number)
@@ -138,7 +138,7 @@ class ForkServer(Executor):
             return lost_outcome(self._log_tail(), sent)
         return read_outcome(late, ended.status, result, effort, self._log_tail(), sent)
 
-    def ended(self, begun: Begun) -> bool:
+    def ended(self, begun: PendingRequest) -> bool:
         """Return at once whether a request has ended."""
         lives = self._listen(0.0)
         return not lives or self._find("status", begun.number) is not None
@@ -200,9 +200,9 @@ class Spawner(Executor):
 
     protocol = PROTOCOL
 
-    def __init__(self, home: Home | None = None) -> None:
+    def __init__(self, home: Harness | None = None) -> None:
         """Make a folder for results."""
-        self._home = home or Home()
+        self._home = home or Harness()
         self._scratch = _scratch(self)
         self._running: dict[int, subprocess.Popen] = {}
         self._requests = 0
@@ -223,7 +223,7 @@ class Spawner(Executor):
         effort: Effort,
         seed: int,
         place: Place = RUNNERS_PLACE,
-    ) -> Begun:
+    ) -> PendingRequest:
         """Start one request and return at once; several may be in progress."""
         folder = Path(tempfile.mkdtemp(dir=self._scratch))
         result = folder / "result.json"
@@ -243,13 +243,13 @@ class Spawner(Executor):
                 )
         except OSError as error:
             raise _cannot_start(self._home, error.strerror) from error
-        return Begun(self._requests, result, sent)
+        return PendingRequest(self._requests, result, sent)
 
-    def ended(self, begun: Begun) -> bool:
+    def ended(self, begun: PendingRequest) -> bool:
         """Return at once whether a request has ended."""
         return self._running[begun.number].poll() is not None
 
-    def finish(self, begun: Begun, effort: Effort) -> Outcome:
+    def finish(self, begun: PendingRequest, effort: Effort) -> Outcome:
         """Wait until a request has ended or its limit is over."""
         process = self._running[begun.number]
         late = False
@@ -265,14 +265,14 @@ class Spawner(Executor):
         return read_outcome(late, status, begun.result, effort, log, begun.sent)
 
 
-def _cannot_start(home: Home, reason: str) -> CannotStart:
+def _cannot_start(home: Harness, reason: str) -> CannotStart:
     return CannotStart(
         f"The processes that measure cannot start ({home.python}, modules of "
         f"{home.root}): {reason}. See what run_bench.py doctor says."
     )
 
 
-def _left(begun: Begun, effort: Effort) -> float:
+def _left(begun: PendingRequest, effort: Effort) -> float:
     """Return how long to wait for the end of a request; seconds.
 
     The limit counts from when the request was sent. Three that hang, begun together,
@@ -301,7 +301,7 @@ def _scratch(owner: Executor) -> Path:
     return folder
 
 
-def executor(home: Home | None = None) -> Executor:
+def executor(home: Harness | None = None) -> Executor:
     """Return the executor for this machine: it forks unless there is a GPU."""
     forks = _has_handles() and not machine.gpus()
     return ForkServer(home) if forks else Spawner(home)

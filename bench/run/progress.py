@@ -98,8 +98,8 @@ class Progress:
         each = passed / runs if self._known() else self._expected / max(1, self._total)
         seconds = each * (self._total - self._done)
         if self._budget_seconds and seconds > self._budget_seconds - passed:
-            return spoken(self._budget_seconds - passed) + " left of --budget"
-        return spoken(seconds) + " left"
+            return duration_text(self._budget_seconds - passed) + " left of --budget"
+        return duration_text(seconds) + " left"
 
 
 def run_line(run: Run) -> str:
@@ -119,7 +119,7 @@ def summary(run: Run) -> str:
     return f"{compact(rate)} examples/s {run.key}"
 
 
-def counted(runs: Sequence[Run]) -> str:
+def run_count(runs: Sequence[Run]) -> str:
     """Return the number of runs: `41 runs`, or `41 runs and 3 repeats`."""
     repeats = sum(run.repeat > 0 for run in runs)
     text = plural(len(runs) - repeats, "run")
@@ -139,7 +139,7 @@ def compact(number: float) -> str:
     return f"{number:.3g}"
 
 
-def spoken(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
     """Return a span of time in two units at most: `45 s`, `2 min 50 s`, `1 h 5 min`."""
     whole = max(0, round(seconds))
     if whole < 60:

@@ -124,13 +124,13 @@ class Executor(Protocol):
         effort: Effort,
         seed: int,
         place: Place = ...,
-    ) -> Begun:
+    ) -> PendingRequest:
         """Start one request and return at once; several may be in progress."""
 
-    def ended(self, begun: Begun) -> bool:
+    def ended(self, begun: PendingRequest) -> bool:
         """Return at once whether a request has ended."""
 
-    def finish(self, begun: Begun, effort: Effort) -> Outcome:
+    def finish(self, begun: PendingRequest, effort: Effort) -> Outcome:
         """Wait until a request has ended or its limit is over."""
 
 
@@ -171,7 +171,7 @@ RUNNERS_PLACE = Place()
 
 
 @dataclass(frozen=True)
-class Begun:
+class PendingRequest:
     """A request that is in progress.
 
     Attributes:
@@ -186,7 +186,7 @@ class Begun:
 
 
 @dataclass(frozen=True)
-class Home:
+class Harness:
     """A home is the code that processes run, with its interpreter.
 
     Attributes:
@@ -247,7 +247,7 @@ def read_outcome(
     if late:
         failure = failures.timeout(effort.limit_seconds, phase, "--limit")
     elif os.WIFSIGNALED(status):
-        failure = failures.ended_by(os.WTERMSIG(status), log, phase)
+        failure = failures.ended_by_signal(os.WTERMSIG(status), log, phase)
     else:
         message = f"left with status {os.WEXITSTATUS(status)}{log}"
         failure = Failure(type="Died", message=message, phase=phase)
@@ -327,7 +327,7 @@ def kill_run(child: int) -> None:
             os.kill(child, signal.SIGKILL)
 
 
-def environment(home: Home) -> dict[str, str]:
+def environment(home: Harness) -> dict[str, str]:
     """Return the environment of a process: a quiet TensorFlow, and the home's modules.
 
     The home's root comes first on the module path. Python alone would put the working

@@ -318,7 +318,7 @@ class TurnCaller:
         self._listener.close()
 
 
-def take(
+def take_rounds(
     callers: Sequence[TurnCaller],
     seconds: float,
     clock: Callable[[], float],

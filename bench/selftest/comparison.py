@@ -74,8 +74,8 @@ def compare(
         usual = _batch_seconds(trios[-1])
     return {
         "shares": [share(*pair) for pair in zip(trios, injected, strict=True)],
-        "ratios": [estimate.head(trio, METRIC) for trio in trios],
-        "controls": [estimate.control(trio, METRIC) for trio in trios],
+        "ratios": [estimate.head_log_ratio(trio, METRIC) for trio in trios],
+        "controls": [estimate.control_log_ratio(trio, METRIC) for trio in trios],
         "seconds": time.monotonic() - start,
     }
 
@@ -146,7 +146,7 @@ def _trios(
     """Yield trios as the guard measures them; the trio of number 0 checks outputs."""
     warmed: dict[str, dict] = {}
     for number in numbers:
-        result = trio.trio(
+        result = trio.run_trio(
             base,
             head,
             replace(session.EFFORT, check=number == 0),

@@ -13,7 +13,7 @@ from scipy.stats import binomtest
 
 from bench import machine, shell, store
 from bench.analysis.intervals import CONFIDENCE, Interval
-from bench.errors import UsageError, write_whole
+from bench.errors import UsageError, write_atomically
 from bench.guard import estimate
 from bench.guard.sequential_test import RowTest
 
@@ -221,7 +221,7 @@ def write(path: Path | None, comparisons: list[Comparison], bars: list[Bar]) -> 
             machine=machine.fingerprint(), comparisons=comparisons, bars=bars
         )
         text = msgspec.json.encode(record).replace(b'{"workload"', b'\n{"workload"')
-        write_whole(path, text + b"\n")
+        write_atomically(path, text + b"\n")
 
 
 def show(bars: Sequence[Bar]) -> None:

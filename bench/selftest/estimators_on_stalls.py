@@ -50,9 +50,9 @@ def sessions(path: Path) -> list[Sides]:
 def middle_fifth(sides: Sides) -> float:
     """Return the centre of the turns' differences, which the guard used before."""
     logs = [np.log(trio) for trio in sides]
-    errors = [estimate.error(trio) for trio in logs]
+    errors = [estimate.bootstrap_error(trio) for trio in logs]
     heads = [
-        (estimate._of_head(trio), estimate.CONTROL_SHARE**0.5 * error)
+        (estimate.head_centre(trio), estimate.CONTROL_SHARE**0.5 * error)
         for trio, error in zip(logs, errors, strict=True)
     ]
     return float(np.log(estimate.interval(heads, 0.05).estimate))
@@ -67,8 +67,8 @@ def sums(sides: Sides) -> float:
 def by_place(sides: Sides) -> float:
     """Return the estimate that the guard uses now."""
     logs = [np.log(trio) for trio in sides]
-    errors = [estimate.error(trio) for trio in logs]
-    ratios, controls, _ = estimate.over_trios(logs, errors, METRIC)
+    errors = [estimate.bootstrap_error(trio) for trio in logs]
+    ratios, controls, _ = estimate.trio_log_ratios(logs, errors, METRIC)
     return float(np.log(estimate.interval(ratios, 0.05, controls).estimate))
 
 

@@ -43,7 +43,7 @@ TRIALS = {
     "text_bigrams": {"order": "batch_map", "batch_size": 32, "cpus": 1},
     "photographs": {"order": "batch_map", "batch_size": 2, "cpus": 1},
 }
-CODES = (Exit.OK, Exit.NO, Exit.COULD_NOT_TELL)
+CODES = (Exit.OK, Exit.NO, Exit.UNKNOWN)
 METHODS = ("guard", *other_tools.TOOLS)
 # Compares a workload with itself when a batch takes a number of seconds longer.
 Compare = Callable[[str, float], dict[str, object]]

@@ -30,7 +30,7 @@ from bench.plan import plan, sweeps
 from bench.race import sweep_runs
 from bench.run import executors, rounds
 from bench.run.prepare import prepare_inputs
-from bench.run.progress import spoken
+from bench.run.progress import duration_text
 from bench.selftest import RESULTS
 from bench.trial import Effort, Run
 
@@ -104,7 +104,8 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, object]:
         executor.stop()
         folder = options.folder / name
         print(
-            f"{name}: {len(planned.trials)} trials, {spoken(planned.seconds)} planned"
+            f"{name}: {len(planned.trials)} trials, "
+            f"{duration_text(planned.seconds)} planned"
         )
         seconds, runs = make_runs(planned, folder / "exhaustive", executor)
         race = replace(
@@ -227,8 +228,9 @@ def markdown(results: dict[str, dict]) -> str:
             result["trials"],
             f"{effort['rounds']}, at most {effort['warmup_seconds']:.2g} s and "
             f"{effort['steady_seconds']:.2g} s",
-            f"{spoken(result['exhaustive_seconds'])}, {result['exhaustive_runs']} runs",
-            f"{spoken(result['race_seconds'])}, {result['race_runs']} runs",
+            f"{duration_text(result['exhaustive_seconds'])}, "
+            f"{result['exhaustive_runs']} runs",
+            f"{duration_text(result['race_seconds'])}, {result['race_runs']} runs",
             f"{100 * result['share']:.0f} %",
             f"`{result['exhaustive_best']}`",
             "the same" if same else f"`{result['race_best']}`",

@@ -25,7 +25,7 @@ from bench.plan import plan, sweeps
 from bench.report import formats
 from bench.run import executors
 from bench.run.executors import Outcome
-from bench.run.progress import spoken
+from bench.run.progress import duration_text
 from bench.trial import Effort, Failure, Measured, Trial
 
 
@@ -289,7 +289,8 @@ def test_ctrl_c_stores_finished_runs_and_prints_how_to_continue(
     assert printed[:2] == [
         "Making inputs and checking layers ...",
         f"quick: {len(planned.trials)} trials x {planned.effort.rounds} rounds = "
-        f"{planned.runs} runs, about {spoken(planned.seconds)}; results in {out}",
+        f"{planned.runs} runs, about {duration_text(planned.seconds)}; results in "
+        f"{out}",
     ]
     assert [line.partition("]")[0] for line in printed[2 : 2 + count]] == [
         f"[{n + 1}/{planned.runs}" for n in range(count)
@@ -435,14 +436,15 @@ def test_a_sweep_prints_its_budget_and_the_time_left_when_resumed(
     planned = plan.load(out)
     first = capsys.readouterr().err.splitlines()[1]
     assert first == (
-        f"quick: 21 trials x 3 rounds = 63 runs, about {spoken(planned.seconds)}, at "
-        f"most 2 min 25 s (--budget); results in {out}"
+        "quick: 21 trials x 3 rounds = 63 runs, about "
+        f"{duration_text(planned.seconds)}, at most 2 min 25 s (--budget); results in "
+        f"{out}"
     )
     run_bench.main(["run", "--resume", str(out), "--budget", "10m"])
     left = 60 * 1.0 + 60 / 21 * plan.ROUND_SECONDS
     assert capsys.readouterr().err.splitlines()[1] == (
-        f"quick: 21 trials x 3 rounds = 63 runs, 3 runs stored, about {spoken(left)} "
-        f"more, at most 10 min (--budget); results in {out}"
+        "quick: 21 trials x 3 rounds = 63 runs, 3 runs stored, about "
+        f"{duration_text(left)} more, at most 10 min (--budget); results in {out}"
     )
 
 

@@ -125,7 +125,7 @@ def test_the_limit_of_a_run_can_be_set(
     """A model may take long to build; two folders are measured already."""
     limits = []
 
-    def against(python: str, wanted: live.Wanted) -> GuardResult:
+    def against(python: str, wanted: live.GuardRequest) -> GuardResult:
         limits.append(wanted.sweep.effort.limit_seconds)
         raise UsageError("enough")
 
@@ -239,11 +239,11 @@ def test_a_threshold_of_a_trial_overrides_that_of_its_workload(
         for key in keys[1:3]
     ]
     result = GuardResult(base="a", head="b", how="stored", rows=rows, notes=["before"])
-    assert settings.noted(result).notes == [
+    assert settings.note_unused_overrides(result).notes == [
         "before",
         "No trial here for [tool.feedrate.guard.thresholds]: none, gone.py.",
     ]
-    assert guard_settings.Settings().noted(result) is result
+    assert guard_settings.Settings().note_unused_overrides(result) is result
 
 
 @pytest.fixture
@@ -299,7 +299,7 @@ def test_a_verdict_that_cannot_be_printed_is_in_the_exit_code(
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(output, "terminal", closed)
-    monkeypatch.setattr(shell, "reader_left", lambda stream: None)
+    monkeypatch.setattr(shell, "discard_output", lambda stream: None)
     path = tmp_path / "junit.xml"
     assert of_folders("slower", "--junit", str(path)) == 1
     assert path.exists()

@@ -165,7 +165,7 @@ def test_a_hanging_run_ends_with_the_budget(
         "stopped while build() makes the layers, after 35 s, as the budget had ended; "
         "raise it with --budget"
     )
-    assert store.to_make_again(run, planned.effort.limit_seconds)
+    assert store.must_repeat(run, planned.effort.limit_seconds)
 
 
 def race(**settings: object) -> plan.Plan:

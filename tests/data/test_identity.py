@@ -115,7 +115,7 @@ def test_runs_on_other_inputs_do_not_count_and_bar_their_trial(tmp_path) -> None
 @pytest.mark.parametrize("prints", ["aaaa", "a-aa", "--aa", "----"])
 def test_the_same_or_unknown_inputs_count(prints: str) -> None:
     """The inputs of a run that failed early are unknown."""
-    alike = identity.alike(runs(prints))
+    alike = identity.runs_with_equal_inputs(runs(prints))
     assert (len(alike.runs), alike.changes, alike.notes) == (8, {}, [])
 
 
@@ -123,7 +123,7 @@ def test_another_machine_may_have_other_inputs() -> None:
     """Runs of two machines are never averaged."""
     other = {**factory.MACHINE, "cpu": "Another CPU"}
     both = [*runs("aa"), *runs("bb", machine=other)]
-    assert identity.alike(both).changes == {}
+    assert identity.runs_with_equal_inputs(both).changes == {}
 
 
 def test_no_verdict_rests_on_data_that_changed(tmp_path) -> None:

@@ -26,10 +26,12 @@ def width(interval: Interval) -> float:
 
 
 def test_head_is_compared_with_the_mean_of_both_bases() -> None:
-    ratio, error = estimate.head(trio(head=0.1, control=0.02), "seconds_per_example")
+    ratio, error = estimate.head_log_ratio(
+        trio(head=0.1, control=0.02), "seconds_per_example"
+    )
     assert ratio == pytest.approx(0.09)
     assert error == pytest.approx(0.0, abs=1e-12)
-    assert estimate.control(
+    assert estimate.control_log_ratio(
         trio(head=0.1, control=0.02), "cpu_seconds_per_example"
     ) == pytest.approx((0.02, 0.0), abs=1e-12)
 
@@ -37,14 +39,19 @@ def test_head_is_compared_with_the_mean_of_both_bases() -> None:
 def test_different_batch_sizes_are_compared_by_the_example() -> None:
     one = trio()
     one.batch_sizes["head"] = 20
-    assert estimate.head(one, "seconds_per_example")[0] == pytest.approx(-np.log(2))
-    assert estimate.head(one, "latency_p95")[0] == pytest.approx(0.0)
+    assert estimate.head_log_ratio(one, "seconds_per_example")[0] == pytest.approx(
+        -np.log(2)
+    )
+    assert estimate.head_log_ratio(one, "latency_p95")[0] == pytest.approx(0.0)
 
 
 def test_memory_has_one_figure_a_process() -> None:
     one = trio(peak_resident_bytes=100)
     one.measured[2].__dict__["peak_resident_bytes"] = 110
-    assert estimate.head(one, "peak_resident_bytes") == (pytest.approx(np.log(1.1)), 0)
+    assert estimate.head_log_ratio(one, "peak_resident_bytes") == (
+        pytest.approx(np.log(1.1)),
+        0,
+    )
 
 
 def test_a_burst_in_some_turns_does_not_move_the_ratio() -> None:
@@ -53,7 +60,9 @@ def test_a_burst_in_some_turns_does_not_move_the_ratio() -> None:
     for i in range(0, 40):
         row = one.turns[i]
         one.turns[i] = (row[0], row[1], Turn(row[2].seconds * 5, 1.0))
-    assert estimate.head(one, "seconds_per_example")[0] == pytest.approx(0.05, abs=4e-3)
+    assert estimate.head_log_ratio(one, "seconds_per_example")[0] == pytest.approx(
+        0.05, abs=4e-3
+    )
 
 
 def test_skewed_turns_favour_neither_side() -> None:
@@ -64,8 +73,8 @@ def test_skewed_turns_favour_neither_side() -> None:
         one = trio_of(logs)
         ratios.append(
             [
-                estimate.head(one, "seconds_per_example")[0],
-                estimate.control(one, "seconds_per_example")[0],
+                estimate.head_log_ratio(one, "seconds_per_example")[0],
+                estimate.control_log_ratio(one, "seconds_per_example")[0],
             ]
         )
     for values in np.transpose(ratios):
@@ -83,7 +92,7 @@ def test_the_middle_fifth_is_steadier_than_the_middle_half_on_a_shared_core() ->
         slow = np.cumsum(rng.random(54) < 1 / 3) % 2
         logs = (0.35 * slow + rng.normal(0, 0.02, 54)).reshape(18, 3)
         one = trio_of(logs)
-        fifths.append(estimate.head(one, "seconds_per_example")[0])
+        fifths.append(estimate.head_log_ratio(one, "seconds_per_example")[0])
         pairs = logs[:, [2]] - logs[:, :2]
         halves.append(distributions.trim_mean(pairs, 0.25, axis=0).mean())
     assert np.std(fifths) < 0.85 * np.std(halves)
@@ -96,7 +105,7 @@ def test_the_error_is_the_same_whichever_process_met_a_burst() -> None:
         rng = np.random.default_rng(3)
         logs = rng.normal(0, 0.02, (80, 3))
         logs[:30, place] += 0.5
-        errors.append(estimate.head(trio_of(logs), "seconds_per_example")[1])
+        errors.append(estimate.head_log_ratio(trio_of(logs), "seconds_per_example")[1])
     assert max(errors) < 1.3 * min(errors)
 
 
@@ -120,7 +129,7 @@ def test_the_error_within_a_trio_is_about_what_trios_scatter_by() -> None:
         for turn in range(1, 150):
             noise[turn] += 0.6 * noise[turn - 1]
         one = trio_of(noise.reshape(50, 3))
-        estimates.append(estimate.control(one, "seconds_per_example"))
+        estimates.append(estimate.control_log_ratio(one, "seconds_per_example"))
     ratios, errors = np.transpose(estimates)
     assert 0.8 < np.mean(errors**2) / np.var(ratios) < 1.25
 

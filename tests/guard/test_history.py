@@ -119,7 +119,9 @@ def test_histories_in_result_folders_are_read_together(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         history.append(tmp_path / name / history.FILE, guarded(ord(name)))
-    read, notes = history.beside([tmp_path / "a", tmp_path / "none", tmp_path / "b"])
+    read, notes = history.read_folders(
+        [tmp_path / "a", tmp_path / "none", tmp_path / "b"]
+    )
     assert [one.head for one in read] == ["commit 97", "commit 98"]
     assert notes == []
 

@@ -26,7 +26,7 @@ from bench.guard.trio import Side
 from bench.pipeline import pipeline
 from bench.run.executors import ForkServer, Spawner, executor
 from bench.run.progress import plural
-from bench.run.protocol import CannotStart, Home, Outcome, environment
+from bench.run.protocol import CannotStart, Harness, Outcome, environment
 from bench.run.turns import PROTOCOL
 from bench.trial import Effort, Failure, Measured, Trial
 
@@ -220,7 +220,9 @@ def test_each_process_of_a_trio_times_its_phases(repo: Path, monkeypatch) -> Non
     trial = Trial(workload="new.py", pipeline=pipeline({"cache": "mapped"}))
     side = Side(server, trial)
     try:
-        result = trio.trio(side, side, session.EFFORT, seconds=0.1, seed=0, number=0)
+        result = trio.run_trio(
+            side, side, session.EFFORT, seconds=0.1, seed=0, number=0
+        )
     finally:
         server.stop()
     assert result.failures == {}
@@ -242,7 +244,7 @@ def test_each_side_runs_its_own_tree_wherever_the_guard_is_started(
     (tmp_path / "bench" / "machine.py").write_text("print(__file__)")
     done = subprocess.run(
         [sys.executable, "-m", "bench.machine"],
-        env=environment(Home(root=tmp_path / "base")),
+        env=environment(Harness(root=tmp_path / "base")),
         capture_output=True,
         text=True,
         check=True,
@@ -250,7 +252,7 @@ def test_each_side_runs_its_own_tree_wherever_the_guard_is_started(
     assert done.stdout == f"{tmp_path / 'base' / 'bench' / 'machine.py'}\n"
     subprocess.run(  # a user's file still imports its neighbours
         [sys.executable, "-c", "import theirs"],
-        env=environment(Home()),
+        env=environment(Harness()),
         check=True,
     )
 
@@ -262,7 +264,7 @@ def test_each_side_runs_its_own_tree_wherever_the_guard_is_started(
 )
 def test_an_interpreter_in_which_nothing_starts_is_an_error(make, python, why) -> None:
     """A spawned process that dies is a failure of its trial instead."""
-    server = make(Home(python=python, root=Path("/tree")))
+    server = make(Harness(python=python, root=Path("/tree")))
     trial, effort = Trial(workload="prose"), Effort()
     if (make, python) == (Spawner, "/bin/false"):
         outcome = server.execute("measure", trial, effort, 0)
@@ -291,7 +293,7 @@ def test_a_base_with_another_protocol_of_turns_is_refused(monkeypatch) -> None:
     monkeypatch.setattr(live, "executor", lambda home: old)
     with (
         pytest.raises(UsageError) as error,
-        live._started_servers(Home(root=Path("/base")), Home()),
+        live._started_servers(Harness(root=Path("/base")), Harness()),
     ):
         pass
     assert str(error.value) == (
@@ -311,7 +313,7 @@ def test_the_reference_may_fail_after_the_guard(monkeypatch) -> None:
     def guarded(*outcomes: Outcome) -> GuardResult:
         remaining = iter(outcomes)
         server = types.SimpleNamespace(execute=lambda *_: next(remaining))
-        return live._guard({}, live.wanted(reference=True), server)
+        return live._guard({}, live.guard_request(reference=True), server)
 
     assert guarded(good, good).reference == pytest.approx(0.001)
     after = guarded(good, lost)
@@ -325,17 +327,17 @@ def test_the_reference_may_fail_after_the_guard(monkeypatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("base", "count"), [(Home(), 1), (Home(root=Path("/base")), 3)]
+    ("base", "count"), [(Harness(), 1), (Harness(root=Path("/base")), 3)]
 )
 def test_the_control_has_a_server_of_its_own_where_head_has(
-    base: Home, count: int, monkeypatch
+    base: Harness, count: int, monkeypatch
 ) -> None:
     """Processes of one server warm each other's caches."""
 
     class Server:
         protocol = PROTOCOL
 
-        def __init__(self, home: Home) -> None:
+        def __init__(self, home: Harness) -> None:
             self.home = home
 
         def start(self) -> None:
@@ -345,8 +347,8 @@ def test_the_control_has_a_server_of_its_own_where_head_has(
             pass
 
     monkeypatch.setattr(live, "executor", Server)
-    with live._started_servers(base, Home()) as servers:
-        assert [server.home for server in servers] == [base, base, Home()]
+    with live._started_servers(base, Harness()) as servers:
+        assert [server.home for server in servers] == [base, base, Harness()]
         assert len(set(servers)) == count
 
 
@@ -355,7 +357,7 @@ def against_main(repo: Path, monkeypatch) -> Callable[..., GuardResult]:
     """Return a guard of `mine.py` with these verdicts, and something done meanwhile."""
 
     @contextlib.contextmanager
-    def servers(*homes: Home):
+    def servers(*homes: Harness):
         yield None, None, None
 
     def guarded(
@@ -373,7 +375,9 @@ def against_main(repo: Path, monkeypatch) -> Callable[..., GuardResult]:
 
         monkeypatch.setattr(live, "_started_servers", servers)
         monkeypatch.setattr(session, "live", measured)
-        return live.against_ref(repo, "main", live.wanted([str(repo / "mine.py")]))
+        return live.against_ref(
+            repo, "main", live.guard_request([str(repo / "mine.py")])
+        )
 
     return guarded
 
@@ -430,13 +434,13 @@ def test_submodules_that_base_lacks_are_noted(repo: Path, against_main) -> None:
 
 def test_a_repository_of_a_user_needs_a_named_workload(repo: Path) -> None:
     with pytest.raises(UsageError) as error:
-        live.against_ref(repo, "main", live.wanted())
+        live.against_ref(repo, "main", live.guard_request())
     assert str(error.value) == (
         f"No workload of {repo} is named. Give your workload's file: --workload "
         "path/to/yours.py."
     )
     with pytest.raises(UsageError) as error:
-        live.against_ref(repo, "main", live.wanted(["prose"]))
+        live.against_ref(repo, "main", live.guard_request(["prose"]))
     assert str(error.value) == (
         f"'prose' is this suite's own and the same at every ref of {repo}. Give your "
         "workload's file: --workload path/to/yours.py."
@@ -446,7 +450,7 @@ def test_a_repository_of_a_user_needs_a_named_workload(repo: Path) -> None:
 def test_metrics_that_no_trial_has_are_refused_with_what_they_need() -> None:
     side = Side(None, Trial(workload="mine.py"))
     limits = {"offline_seconds": 0.2, "fill_seconds": 0.2}
-    request = live.wanted(["prose"], thresholds=lambda key: limits)
+    request = live.guard_request(["prose"], thresholds=lambda key: limits)
     with pytest.raises(UsageError) as error:
         live._guard({"mine.py": (side, side)}, request, None)
     assert str(error.value) == (

@@ -134,7 +134,7 @@ def test_short_names_differ() -> None:
 def test_an_unknown_metric_is_refused() -> None:
     """An unknown metric is never judged by seconds in its place."""
     with pytest.raises(UsageError, match="No metric named 'joules'"):
-        estimate.head(trio(), "joules")
+        estimate.head_log_ratio(trio(), "joules")
     with pytest.raises(UsageError, match="No metric named 'joules'"):
         metrics.expanded(["phases", "joules"])
 
@@ -150,7 +150,7 @@ def test_phases_are_a_group_of_those_that_a_pipeline_has() -> None:
     limits = dict.fromkeys(METRICS, 0.1)
 
     def phases(**settings) -> list[str]:
-        existing = metrics.existing(limits, factory.trial(**settings))
+        existing = metrics.applicable(limits, factory.trial(**settings))
         return [name for name in existing if name in PHASES]
 
     assert phases() == ["adapt_seconds", "first_batch_seconds"]

@@ -382,7 +382,7 @@ def test_every_exit_code_has_its_outcome():
     for verdict, code in (
         ("unchanged", Exit.OK),
         ("slower", Exit.NO),
-        ("unknown", Exit.COULD_NOT_TELL),
+        ("unknown", Exit.UNKNOWN),
         ("not_comparable", Exit.NOT_COMPARABLE),
         ("missing", Exit.MISSING),
     ):

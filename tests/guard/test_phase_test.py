@@ -144,7 +144,7 @@ def test_a_phase_that_scatters_too_much_is_unknown() -> None:
     row = result.rows[1]
     assert (row.verdict, row.threshold) == ("unknown", 0.2)
     assert row.cause == "a slow-down of 20 % is neither certain nor excluded"
-    assert exit_code(result) == Exit.COULD_NOT_TELL
+    assert exit_code(result) == Exit.UNKNOWN
 
 
 def test_the_limit_follows_the_scatter_of_the_control() -> None:

@@ -17,7 +17,7 @@ def turns(rounds=300, *, trios=5, seed=0, bursts=0.0, noise=0.03):
 
 
 def ratio(logs):
-    heads, _, _ = estimate.over_trios(logs, [0.01] * len(logs), METRIC)
+    heads, _, _ = estimate.trio_log_ratios(logs, [0.01] * len(logs), METRIC)
     return np.mean([value for value, _ in heads])
 
 

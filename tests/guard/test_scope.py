@@ -9,7 +9,7 @@ from bench.errors import UsageError
 from bench.guard import scope
 from bench.guard.scope import Trees
 from bench.plan import sweeps
-from bench.run.protocol import Home, environment
+from bench.run.protocol import Harness, environment
 
 
 def trials(base: Path, **axes: tuple) -> list[str]:
@@ -57,4 +57,4 @@ def test_data_have_an_absolute_path_for_the_trees_of_both_sides(
     (tmp_path / "rows.csv").touch()
     assert scope.absolute_data(data) == expected.format(here=tmp_path)
     monkeypatch.setenv("FEEDRATE_CACHE", "cache")
-    assert environment(Home())["FEEDRATE_CACHE"] == f"{tmp_path}/cache"
+    assert environment(Harness())["FEEDRATE_CACHE"] == f"{tmp_path}/cache"

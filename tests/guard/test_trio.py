@@ -53,7 +53,7 @@ def test_a_late_process_has_its_limit_as_cause_and_a_failed_one_its_error(
 ) -> None:
     side = trio.Side(Server(error, ended), factory.trial())
     effort = Effort(limit_seconds=0.05)
-    result = trio.trio(side, side, effort, seconds=0.1, seed=0, number=0)
+    result = trio.run_trio(side, side, effort, seconds=0.1, seed=0, number=0)
     assert result.turns == []
     assert result.failures["base"] == failure
 
@@ -64,10 +64,10 @@ def test_several_servers_start_anew_for_each_trio() -> None:
     of_base = trio.Side(base, factory.trial(), control=control)
     of_head = trio.Side(head, factory.trial())
     for number in range(2):
-        trio.trio(of_base, of_head, Effort(), seconds=0.1, seed=0, number=number)
+        trio.run_trio(of_base, of_head, Effort(), seconds=0.1, seed=0, number=number)
     assert [server.starts for server in servers] == [2, 2, 2]
     shared = trio.Side(head, factory.trial(), control=head)
-    trio.trio(shared, of_head, Effort(), seconds=0.1, seed=0, number=0)
+    trio.run_trio(shared, of_head, Effort(), seconds=0.1, seed=0, number=0)
     assert head.starts == 2
 
 
@@ -91,7 +91,7 @@ def test_processes_start_one_after_another_where_phases_are_judged(
     monkeypatch.setattr(TurnCaller, "arrived", waits)
     side = trio.Side(RecordingServer(OWN, ended=True), factory.trial())
     effort = Effort(phases=phases)
-    result = trio.trio(side, side, effort, seconds=0.1, seed=0, number=0)
+    result = trio.run_trio(side, side, effort, seconds=0.1, seed=0, number=0)
     assert set(result.failures) == set(trio.ROLES)
     one_by_one, all_at_once = ["begin", "wait"] * 3, ["begin"] * 3 + ["wait"]
     assert events == (one_by_one if phases else all_at_once)

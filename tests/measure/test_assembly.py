@@ -10,18 +10,18 @@ from bench.measure.layers import fingerprint
 def test_an_output_that_cannot_be_a_batch_of_one_needs_no_trace() -> None:
     """A flipped image has 16 rows, not 1, so its layers are traced only in the map."""
     flips = assembly("random_flip", image_size=16)
-    assert flips.witness()[0][1].shape == (32, 16, 16, 3)
+    assert flips.raw_and_outputs()[0][1].shape == (32, 16, 16, 3)
     assert flips.layers_function.experimental_get_tracing_count() == 0
 
 
 def test_a_batch_of_one_from_a_bare_example_becomes_an_example() -> None:
     """Normalization makes a batch of one, so the output's rank is traced once."""
     examples = assembly("normalization")
-    outputs = check.concatenate([output for _, output in examples.witness()])
+    outputs = check.concatenate([output for _, output in examples.raw_and_outputs()])
     assert examples.layers_function.experimental_get_tracing_count() == 1
     batches = assembly("normalization", order="batch_map")
     np.testing.assert_array_equal(
-        outputs, check.concatenate([output for _, output in batches.witness()])
+        outputs, check.concatenate([output for _, output in batches.raw_and_outputs()])
     )
     assert examples.rank == outputs.ndim - 1
 
@@ -34,14 +34,14 @@ def test_outputs_come_from_the_timed_pipeline_where_its_batches_are_in_order(
     timed = ordered.dataset(tmp_path, repeat=True)
     changed = timed.map(lambda features, *labels: (features + 1, *labels))
     for (raw, output), (same_raw, larger) in zip(
-        ordered.witness(timed), ordered.witness(changed), strict=True
+        ordered.raw_and_outputs(timed), ordered.raw_and_outputs(changed), strict=True
     ):
         np.testing.assert_array_equal(raw, same_raw)
-        np.testing.assert_allclose(output, ordered.alone(raw), atol=1e-5)
+        np.testing.assert_allclose(output, ordered.reference_output(raw), atol=1e-5)
         np.testing.assert_array_equal(larger, output + 1)
     shuffled = assembly("normalization", order="batch_map", shuffle_buffer=8)
-    for raw, output in shuffled.witness(changed):
-        np.testing.assert_allclose(output, shuffled.alone(raw), atol=1e-5)
+    for raw, output in shuffled.raw_and_outputs(changed):
+        np.testing.assert_allclose(output, shuffled.reference_output(raw), atol=1e-5)
 
 
 def test_a_fingerprint_depends_on_the_characters_of_texts() -> None:

@@ -130,7 +130,7 @@ def test_a_custom_layer_is_in_the_saved_model_but_not_in_the_keras_file(
 def test_layers_that_cannot_be_remade_come_from_the_training_code(tmp_path):
     """A fact shows this; a missing file has the same effect as an unreadable file."""
     text = assembly("text_bigrams", batch_size=4)
-    model = export_model.trained(text, tmp_path)
+    model = export_model.train_model(text, tmp_path)
     exported = export_model.save(text, model, tmp_path / "export")
     (exported.folder / "client.keras").unlink()
     facts = {}
@@ -144,7 +144,7 @@ def test_layers_that_cannot_be_remade_come_from_the_training_code(tmp_path):
 def test_random_layers_are_off_in_the_exported_model(tmp_path):
     """Two predictions are equal to the prediction for rescaled images."""
     images = assembly("cifar_augmentation", placement="model", batch_size=8)
-    model = export_model.trained(images, tmp_path)
+    model = export_model.train_model(images, tmp_path)
     whole = export_model.inference_model(images, model)
     (batch,) = images.raw_batches(8)
     expected = model(tf.cast(batch, tf.float32) / 255, training=False)
@@ -164,7 +164,7 @@ def test_a_wrong_export_is_refused_before_the_clock(tmp_path, monkeypatch):
 
     monkeypatch.setattr(export_model, "inference_model", scaled)
     monkeypatch.setattr(serving, "CleanInterpreter", lambda *_: nullcontext())
-    monkeypatch.setattr(export_model, "fresh_facts", lambda *_: {})
+    monkeypatch.setattr(export_model, "clean_process_facts", lambda *_: {})
     fields = {"facts": {}, "flags": []}
     with pytest.raises(AssertionError, match="the loaded model differs from the"):
         serving.measure(text, tmp_path, BRIEF, phases.Stopwatch(), fields)
@@ -190,7 +190,9 @@ def facts_of(
     exported = export_model.Exported(folder, **{"in_front": True, **attributes})
     predictions = np.full(3, expected)
     requests = [np.zeros(3)]
-    return export_model.fresh_facts(process, exported, requests, predictions, 1e-4)
+    return export_model.clean_process_facts(
+        process, exported, requests, predictions, 1e-4
+    )
 
 
 def test_wrong_predictions_of_a_clean_process_are_refused(tmp_path):
@@ -226,7 +228,9 @@ def test_a_client_without_the_class_of_a_layer_is_a_fact(tmp_path):
 def test_predictions_of_another_shape_are_refused():
     """Broadcasting must not hide a wrong shape."""
     with pytest.raises(AssertionError, match=r"predicts \(1, 2\), the training-time"):
-        export_model.demand_same(np.zeros((3, 2)), np.zeros((1, 2)), 1e-4, "it")
+        export_model.demand_same_predictions(
+            np.zeros((3, 2)), np.zeros((1, 2)), 1e-4, "it"
+        )
 
 
 def test_requests_are_the_first_raw_examples_in_order():

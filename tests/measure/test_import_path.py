@@ -26,7 +26,7 @@ def trees(tmp_path: Path) -> tuple[Path, Path]:
 def rerooted(paths: list[Path], trees: tuple[Path, Path], *shared: Path) -> list[str]:
     """Return the path with base in place of head."""
     head, base = map(str, trees)
-    return import_path.rerooted(map(str, paths), head, base, [*map(str, shared)])
+    return import_path.reroot(map(str, paths), head, base, [*map(str, shared)])
 
 
 def test_head_s_folders_become_base_s_and_others_stay(trees, tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_links_are_followed_and_relative_paths_are_those_of_the_folder(
     (tmp_path / "link").symlink_to(head)
     assert rerooted([tmp_path / "link" / "src"], trees) == [str(base / "src")]
     monkeypatch.chdir(head)
-    assert import_path.rerooted(["", "src"], str(head), str(base), []) == [
+    assert import_path.reroot(["", "src"], str(head), str(base), []) == [
         str(base),
         str(base / "src"),
     ]
@@ -96,7 +96,7 @@ def test_modules_imported_from_head_are_refused(trees) -> None:
             modules[f"m{number}"] = ModuleType(f"m{number}")
             modules[f"m{number}"].__file__ = str(file)
         shared = [str(head / ".venv")]
-        import_path.demand(modules, str(head), str(base), shared)
+        import_path.demand_base_modules(modules, str(head), str(base), shared)
 
     demand(base / "src" / "a.py", head / ".venv" / "lib" / "b.py", Path("/c.py"))
     with pytest.raises(UsageError) as error:

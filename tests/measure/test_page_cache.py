@@ -46,7 +46,7 @@ def test_pages_that_are_dropped_are_gone(
     if page_cache.file_system(files[0]) not in ("ext4", "xfs", "btrfs"):
         monkeypatch.setattr(page_cache, "resident_share", lambda _: 0.0)
         monkeypatch.setattr(page_cache, "file_system", lambda _: "ext4")
-    assert page_cache.stays(files, "") == ""
+    assert page_cache.reason_not_cold(files, "") == ""
     page_cache.demand_dropped(files)
     assert page_cache.resident_share(files) <= page_cache.MOST_LEFT
 
@@ -58,7 +58,9 @@ def test_files_whose_pages_stay_are_never_cold(
     dropped = []
     monkeypatch.setattr(page_cache, "drop", lambda paths: dropped.append(list(paths)))
     monkeypatch.setattr(page_cache, "file_system", lambda _: "tmpfs")
-    reason = page_cache.stays(files, "Set FEEDRATE_CACHE to a folder on a disk.")
+    reason = page_cache.reason_not_cold(
+        files, "Set FEEDRATE_CACHE to a folder on a disk."
+    )
     assert reason == (
         f"storage=cold: the content of '{files[1]}' stays in memory, since its file "
         "system, tmpfs, cannot drop them. Set FEEDRATE_CACHE to a folder on a disk."
@@ -66,7 +68,7 @@ def test_files_whose_pages_stay_are_never_cold(
     assert dropped == [files[1:]] * page_cache.TRIES
     with pytest.raises(UsageError, match="Use files on a disk, or storage=warm"):
         page_cache.demand_dropped(files)
-    assert page_cache.stays(files[:1], "") == ""
+    assert page_cache.reason_not_cold(files[:1], "") == ""
 
 
 def test_the_pages_of_a_file_system_with_its_own_cache_stay(
@@ -75,8 +77,9 @@ def test_the_pages_of_a_file_system_with_its_own_cache_stay(
     """The kernel reports that no page is in memory there."""
     monkeypatch.setattr(page_cache, "resident_share", lambda _: 0.0)
     monkeypatch.setattr(page_cache, "file_system", lambda _: "zfs")
-    assert "its file system, zfs, keeps a cache of its own." in page_cache.stays(
-        files, ""
+    assert (
+        "its file system, zfs, keeps a cache of its own."
+        in page_cache.reason_not_cold(files, "")
     )
 
 
@@ -98,6 +101,6 @@ def test_a_real_tmpfs_is_refused(files: list[Path]) -> None:
     path = shared / f"feedrate-{os.getpid()}"
     try:
         path.write_bytes(bytes(PAGE))
-        assert ", tmpfs, cannot drop them." in page_cache.stays([path], "")
+        assert ", tmpfs, cannot drop them." in page_cache.reason_not_cold([path], "")
     finally:
         path.unlink()

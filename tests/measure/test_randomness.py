@@ -180,19 +180,19 @@ def test_layers_that_repeat_themselves_are_refused_as_random():
     batch = images().numpy()
     fixed, flip = keras.layers.Rescaling(2.0), keras.layers.RandomFlip(seed=1)
     with pytest.raises(UsageError) as caught:
-        randomness.demand([fixed], batch)
+        randomness.demand_random([fixed], batch)
     assert str(caught.value) == (
         "DETERMINISTIC = False, but 12 calls with one batch gave the same: nothing is "
         "random."
     )
-    randomness.demand([fixed, flip], batch)
+    randomness.demand_random([fixed, flip], batch)
     generator = random.Random(1)
     frozen = keras.layers.Lambda(lambda x: x + generator.random())
     with pytest.raises(UsageError) as caught:
-        randomness.demand([frozen], batch)
+        randomness.demand_random([frozen], batch)
     assert str(caught.value) == (
         "DETERMINISTIC = False, but 12 calls with one batch gave the same: the layers "
         "draw only while they are traced. Draw by keras.random or tf.random, not by "
         "Python's or NumPy's random."
     )
-    randomness.demand([keras.layers.Reshape([7])], batch)
+    randomness.demand_random([keras.layers.Reshape([7])], batch)

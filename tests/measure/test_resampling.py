@@ -5,7 +5,12 @@ import pytest
 import tensorflow as tf
 
 from bench.errors import UsageError
-from bench.measure.resampling import demand_two_classes, labels_of, resampler, shares
+from bench.measure.resampling import (
+    demand_two_classes,
+    labels_of,
+    resampler,
+    stream_facts,
+)
 
 # One positive in twenty, as fraud is rare.
 LABELS = (np.arange(2000) % 20 == 7).astype(np.int64)
@@ -15,7 +20,7 @@ LABELS = (np.arange(2000) % 20 == 7).astype(np.int64)
 def facts() -> dict[str, dict]:
     """Return the facts of each way on the same labels."""
     ways = ("none", "filter", "rejection", "rejection_known", "split")
-    return {how: shares(how, LABELS, 600) for how in ways}
+    return {how: stream_facts(how, LABELS, 600) for how in ways}
 
 
 @pytest.mark.parametrize("how", ["filter", "rejection_known", "split"])
@@ -62,7 +67,7 @@ def test_reading_stops_at_its_limit() -> None:
     """The count ends early where a class is too rare to reach its share."""
     labels = np.zeros(5000, np.int64)
     labels[4000] = 1
-    result = shares("filter", labels, 100, limit=20_000)
+    result = stream_facts("filter", labels, 100, limit=20_000)
     assert result["examples_counted"] < 100
     assert result["unique_positives"] == 1
 

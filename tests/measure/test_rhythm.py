@@ -3,7 +3,7 @@
 import pytest
 
 from bench.measure import rhythm
-from bench.measure.rhythm import Rhythm, WindowLayout, lay
+from bench.measure.rhythm import Rhythm, WindowLayout, lay_windows
 from bench.pipeline import Pipeline
 
 
@@ -20,13 +20,13 @@ from bench.pipeline import Pipeline
     ],
 )
 def test_windows_cover_whole_epochs(least, epoch, layout):
-    assert lay(least, epoch) == layout
+    assert lay_windows(least, epoch) == layout
 
 
 @pytest.mark.parametrize("least", [1, 3, 10, 97])
 @pytest.mark.parametrize("epoch", [3.9, 31.25, 64.0, 320.5, 1021.0, 20_000.3])
 def test_windows_miss_an_epoch_by_half_a_per_cent_at_most(least, epoch):
-    layout = lay(least, epoch)
+    layout = lay_windows(least, epoch)
     covered = layout.batches * layout.per_epoch
     epochs = max(1, round(covered / epoch))
     assert layout.batches >= least

@@ -502,7 +502,7 @@ def test_the_command_gives_the_trial_again_and_survives_a_shell():
         data="a b",
         deterministic=False,
     )
-    parts = shlex.split(texts.command(trial))
+    parts = shlex.split(texts.repeat_command(trial))
     assert parts[:3] == ["run_bench.py", "run", "quick"]
     assert parts[parts.index("--workload") + 1] == trial.workload
     axes = [parts[n + 1] for n, part in enumerate(parts) if part == "--axis"]
@@ -527,7 +527,7 @@ def test_the_command_gives_the_trial_again_and_survives_a_shell():
     ids=lambda trial: trial.key,
 )
 def test_the_command_plans_exactly_this_trial(trial):
-    assert planned(texts.command(trial)) == [trial]
+    assert planned(texts.repeat_command(trial)) == [trial]
 
 
 @pytest.mark.parametrize(
@@ -542,7 +542,7 @@ def test_the_command_plans_exactly_this_trial(trial):
     ],
 )
 def test_the_command_measures_the_baseline_too(trial, baseline, others):
-    trials = planned(texts.command(trial, baseline))
+    trials = planned(texts.repeat_command(trial, baseline))
     assert trial in trials
     if others is None:  # they differ in too many settings for one small sweep
         assert trials == [trial]

@@ -21,7 +21,7 @@ from bench.trial import Failure
     ],
 )
 def test_time_is_written_in_two_units_at_most(seconds: float, words: str) -> None:
-    assert progress.spoken(seconds) == words
+    assert progress.duration_text(seconds) == words
 
 
 @pytest.mark.parametrize(
@@ -103,8 +103,8 @@ def test_runs_are_counted_in_words() -> None:
     """Repeats are counted apart."""
     run = factory.run(factory.trial())
     again = replace(run, repeat=1)
-    assert progress.counted([run]) == "1 run"
-    assert progress.counted([run, run, again]) == "2 runs and 1 repeat"
+    assert progress.run_count([run]) == "1 run"
+    assert progress.run_count([run, run, again]) == "2 runs and 1 repeat"
 
 
 def test_on_a_terminal_the_race_stands_above_the_bar(

@@ -9,7 +9,7 @@ import pytest
 
 from bench import failures, shell
 from bench.run import protocol
-from bench.run.protocol import Home, Outcome, environment
+from bench.run.protocol import Harness, Outcome, environment
 from bench.trial import Effort, Trial
 
 
@@ -17,7 +17,7 @@ def test_all_processes_of_a_start_know_it_by_one_token() -> None:
     """Processes that they start in turn know it, too."""
     process = subprocess.run(
         [sys.executable, "-c", "from bench.shell import STARTED; print(STARTED)"],
-        env=environment(Home()),
+        env=environment(Harness()),
         capture_output=True,
         text=True,
         check=True,
@@ -31,7 +31,7 @@ def test_assertions_are_never_optimized_away(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("PYTHONOPTIMIZE", "1")
     done = subprocess.run(
         [sys.executable, "-c", "assert False"],
-        env=environment(Home()),
+        env=environment(Harness()),
         capture_output=True,
         check=False,
     )

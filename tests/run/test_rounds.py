@@ -18,7 +18,7 @@ import pytest
 
 from bench import failures, machine
 from bench.run import executors
-from bench.run.executors import Begun, Executor, ForkServer, Outcome, Spawner
+from bench.run.executors import Executor, ForkServer, Outcome, PendingRequest, Spawner
 from bench.run.rounds import rounds
 from bench.trial import Effort, Failure, Measured, Run, Trial
 
@@ -421,7 +421,7 @@ def test_a_server_that_was_killed_is_replaced(
     assert server._server.pid != lost
 
 
-def hanging(server: ForkServer, workload: str) -> tuple[Begun, psutil.Process]:
+def hanging(server: ForkServer, workload: str) -> tuple[PendingRequest, psutil.Process]:
     """Begin a run that hangs; its process already leads a group of its own."""
     begun = server.begin("measure", Trial(workload=f"{workload}:hangs"), QUICK, 1)
     process = psutil.Process(server._server.pid)
@@ -487,7 +487,7 @@ def test_the_run_of_a_killed_server_is_killed_too(
     outcome = server.finish(begun, QUICK)
     assert outcome.failure.type == "Lost"
     assert outcome.failure.message.startswith("the fork server is gone")
-    assert failures.from_outside(outcome.failure)
+    assert failures.is_from_outside(outcome.failure)
     demand_gone(child.pid)
 
 

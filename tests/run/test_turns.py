@@ -27,7 +27,7 @@ from bench.run.turns import (
     TurnWork,
     TurnWorker,
     socket_folder,
-    take,
+    take_rounds,
 )
 from bench.trial import Effort, Failure, Measured, Trial
 
@@ -83,7 +83,7 @@ def test_each_process_follows_each_other_one_as_often_and_never_itself(tmp_path)
     callers = [one.caller for one in processes]
     for caller in callers:
         assert caller.ready({}) == {"batches": 2, "pulled": [(0, 1), (2, 9)]}
-    rounds = take(callers, seconds=13, clock=lambda: next(ticks))
+    rounds = take_rounds(callers, seconds=13, clock=lambda: next(ticks))
     for one in processes:
         one.leave()
     # Seconds a batch, two batches a window, in the order of the callers.
@@ -106,7 +106,7 @@ def test_all_orders_are_gone_through_even_when_the_time_is_up(tmp_path):
     callers = [one.caller for one in processes]
     for caller in callers:
         caller.ready({})
-    rounds = take(callers, seconds=1, clock=lambda: next(ticks))
+    rounds = take_rounds(callers, seconds=1, clock=lambda: next(ticks))
     for one in processes:
         one.leave()
     assert len(rounds) == len(ORDERS)
@@ -172,7 +172,7 @@ def test_a_lost_process_ends_the_rounds(tmp_path):
     assert (one.caller.protocol, gone.protocol) == (PROTOCOL, 0)
     one.caller.ready({})
     assert gone.ready({}) is None
-    assert take([one.caller, gone, one.caller], seconds=5, clock=Clock()) == []
+    assert take_rounds([one.caller, gone, one.caller], seconds=5, clock=Clock()) == []
     one.leave()
     gone.close()
 
@@ -206,7 +206,7 @@ def after_a_trio(protocol):
     server = Spawned(protocol)
     side = trio.Side(server, Trial(workload="prose"), "/base")
     try:
-        trio.trio(side, side, Effort(), seconds=0.1, seed=0, number=0)
+        trio.run_trio(side, side, Effort(), seconds=0.1, seed=0, number=0)
     finally:
         for thread in server.threads:
             thread.join(60)
@@ -252,10 +252,10 @@ def test_a_trio_repeats_an_earlier_one_but_for_its_calibrating():
     """Steps replace the windows of other lengths, which only calibration made."""
     server, trial = Working(), Trial(workload="prose")
     side = trio.Side(server, trial)
-    first = trio.trio(side, side, Effort(), seconds=0.01, seed=0, number=0)
+    first = trio.run_trio(side, side, Effort(), seconds=0.01, seed=0, number=0)
     ready = {"batches": 3, "pulled": [[0, 1], [0, 2], [3, 5]]}
     assert first.warmed == dict.fromkeys(trio.ROLES, ready)
-    again = trio.trio(
+    again = trio.run_trio(
         side, side, Effort(), seconds=0.01, seed=0, number=1, warmed=first.warmed
     )
     for thread in server.threads:
@@ -274,7 +274,7 @@ def test_each_of_two_pipelines_finds_a_window_of_its_own():
         trio.Side(server, Trial(workload="prose", pipeline=Pipeline(order=order)))
         for order in ("map_batch", "batch_map")
     )
-    result = trio.trio(slow, fast, Effort(), seconds=0.01, seed=0, number=0)
+    result = trio.run_trio(slow, fast, Effort(), seconds=0.01, seed=0, number=0)
     for thread in server.threads:
         thread.join(60)
     whole = Ready(batches=3, pulled=[(0, 1), (1, 2), (3, 5)])

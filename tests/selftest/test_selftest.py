@@ -109,7 +109,9 @@ def test_the_expected_ratio_weighs_turns_as_the_estimate_does() -> None:
     trio = replace(made_trio(), turns=rounds)
     assert comparison.share(trio, 1e-4) == pytest.approx(math.log(1.05))
     assert comparison.share(trio, 0.0) == 0.0
-    assert estimate.head(trio, criteria.METRIC)[0] == pytest.approx(math.log(1.05))
+    assert estimate.head_log_ratio(trio, criteria.METRIC)[0] == pytest.approx(
+        math.log(1.05)
+    )
 
 
 def test_each_trio_is_slowed_by_a_share_of_the_previous_batch_time(
@@ -238,8 +240,8 @@ def test_the_figures_of_trios_can_be_written_and_read(tmp_path) -> None:
         change=0.0,
         neighbour=False,
         shares=[0.0] * len(trios),
-        ratios=[estimate.head(trio, criteria.METRIC) for trio in trios],
-        controls=[estimate.control(trio, criteria.METRIC) for trio in trios],
+        ratios=[estimate.head_log_ratio(trio, criteria.METRIC) for trio in trios],
+        controls=[estimate.control_log_ratio(trio, criteria.METRIC) for trio in trios],
     )
     criteria.write(out, [one], [])
     (read,) = criteria.read(out)
