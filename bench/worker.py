@@ -17,10 +17,10 @@ import psutil
 from bench import catalog, cause, machine
 from bench.data import inputs
 from bench.errors import UsageError, write_atomically
-from bench.measure import import_path, measurement, origin, page_cache, randomness
+from bench.measure import import_path, measurement, node_origin, page_cache, randomness
 from bench.measure.assembly import Assembly
-from bench.measure.course import Course
 from bench.measure.layers import supports_jit
+from bench.measure.phase_recorder import PhaseRecorder
 from bench.run.protocol import Prepared, Request
 from bench.trial import Failure, Measured, Trial, phases_of
 
@@ -49,7 +49,7 @@ def main(request_json: bytes) -> None:
 
 def prepare(request: Request) -> Prepared:
     """Make the inputs once, and determine what the plan needs from the workload."""
-    clock = Course(request.result)
+    clock = PhaseRecorder(request.result)
     try:
         with clock.time("inputs"):
             entry = catalog.find(request.trial.workload)
@@ -97,7 +97,7 @@ def measure(request: Request, entered: float) -> Measured:
         The measurements. A failed run has no samples, but all that it measured before
         its failure.
     """
-    clock = Course(request.result)
+    clock = PhaseRecorder(request.result)
     clock.set(fork=entered - request.asked)
     parts = [Measured(start_resident_bytes=psutil.Process().memory_info().rss)]
     scratch = Path(tempfile.mkdtemp(prefix="feedrate-"))
@@ -141,11 +141,11 @@ def _joined(parts: Iterable[Measured]) -> Measured:
     return joined
 
 
-def _failure(error: Exception, clock: Course) -> Failure:
+def _failure(error: Exception, clock: PhaseRecorder) -> Failure:
     """Return the failure for an error, with the user's own line where there is one."""
     if isinstance(error, UsageError):  # our own sentence, which is shown as it is
         return Failure(type="UsageError", message=str(error), phase=clock.phase)
-    reason = cause.innermost(error, clock.layers, origin.frames)
+    reason = cause.innermost(error, clock.layers, node_origin.frames)
     unplaced = FIRST_STEP if clock.phase == "trace" else ""
     message = cause.sentence(reason, otherwise=unplaced)
     return Failure(type=reason.type, message=message, phase=clock.phase)

@@ -27,10 +27,10 @@ def test_the_texts_of_a_flag_are_sentences(name: str) -> None:
 
 
 def test_the_flags_of_facts_are_those_that_facts_raise() -> None:
-    from bench.measure import facts
+    from bench.measure import layer_facts
 
     by_facts = {name: flag.raised_by for name, flag in FLAGS.items() if flag.raised_by}
-    assert by_facts == facts.RAISED
+    assert by_facts == layer_facts.RAISED
 
 
 def test_every_flag_that_the_worker_raises_is_in_the_table() -> None:

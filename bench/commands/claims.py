@@ -22,7 +22,7 @@ def main(options: argparse.Namespace) -> int:
         UsageError: A folder cannot be read.
     """
     from bench.analysis import table
-    from bench.analysis.judge import evaluate
+    from bench.analysis.claim_verdicts import evaluate
     from bench.report import claims
 
     verdicts = evaluate(table.load(*options.folders))

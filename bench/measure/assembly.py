@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from bench.catalog import Entry
 from bench.data.inputs import CHECKED_EXAMPLES, Inputs
-from bench.measure import check, class_labels, consumers, resampling, sources
+from bench.measure import check, consumers, resampling, sources, trainable_labels
 from bench.measure.layers import (
     apply_layers,
     as_written,
@@ -231,7 +231,7 @@ class Assembly:
         Args:
             batch: (features, labels) as the pipeline gives them.
         """
-        class_labels.demand(batch)
+        trainable_labels.demand(batch)
         with tf.device(self.device):
             features = keras.Input(batch[0].shape[1:], dtype=batch[0].dtype.name)
             in_model = self.pipeline.place.in_model

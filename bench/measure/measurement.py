@@ -17,12 +17,12 @@ from bench import catalog, machine
 from bench.data import inputs
 from bench.errors import UsageError
 from bench.measure import activity, check, resampling, resources, serving, trace
-from bench.measure import facts as trial_facts
+from bench.measure import layer_facts as trial_facts
 from bench.measure.assembly import Assembly
 from bench.measure.consumers import Consumer, step_facts
-from bench.measure.course import Course
 from bench.measure.graph import cache_facts, executed_graph
 from bench.measure.layers import supports_jit
+from bench.measure.phase_recorder import PhaseRecorder
 from bench.measure.phases import time_epochs, time_windows
 from bench.measure.take_turns import take_turns
 from bench.pipeline import Pipeline
@@ -43,7 +43,7 @@ class Job:
     """
 
     request: Request
-    clock: Course
+    clock: PhaseRecorder
     scratch: Path
 
     @property

@@ -14,7 +14,7 @@ from bench.machine import cpu_seconds
 from bench.measure import page_cache, resources, rhythm, timing
 from bench.measure.assembly import Assembly
 from bench.measure.consumers import Consumer
-from bench.measure.course import Stopwatch
+from bench.measure.phase_recorder import Stopwatch
 from bench.measure.rhythm import Rhythm, WindowLayout
 from bench.trial import Effort, Measured
 

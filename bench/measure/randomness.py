@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from bench.errors import UsageError
-from bench.measure import check, draws, epoch_draws
+from bench.measure import check, epoch_repetition, random_draws
 from bench.measure.assembly import Assembly
 from bench.measure.layers import (
     CALLS,
@@ -45,18 +45,18 @@ def facts(assembly: Assembly, consumer: str) -> dict[str, float | str]:
     """
     shipped = assembly.entry.shelf == "workloads"
     if assembly.entry.deterministic:
-        return {} if shipped else epoch_draws.facts(assembly)
+        return {} if shipped else epoch_repetition.facts(assembly)
     facts: dict[str, float | str] = {}
     batch = tf.concat(assembly.raw_batches(EXAMPLES), axis=0)[:EXAMPLES]
     if not shipped:
         features = batch[0]
         if not assembly.maps_examples:
             features = _copies(features, SHARED_COPIES)
-        traces = draws.compare_traces(assembly.layers, features)
+        traces = random_draws.compare_traces(assembly.layers, features)
         facts |= draw_facts(assembly, batch, frozen=traces.frozen)
-        facts |= epoch_draws.facts(assembly, begins_again=traces.begins_again)
+        facts |= epoch_repetition.facts(assembly, begins_again=traces.begins_again)
         if facts.get("epochs_repeat") == "yes":
-            facts["reproducible"] = epoch_draws.REPRODUCIBLE
+            facts["reproducible"] = epoch_repetition.REPRODUCIBLE
     if consumer in ("train", "model", "serve"):
         facts |= outside_training(assembly.layers, batch)
     return facts
@@ -80,7 +80,7 @@ def demand_random(layers: Sequence[keras.Layer], features: np.ndarray) -> None:
     if not same:
         return
     reason = "nothing is random."
-    if draws.compare_traces(layers, batch).frozen:
+    if random_draws.compare_traces(layers, batch).frozen:
         reason = (
             "the layers draw only while they are traced. Draw by keras.random or "
             "tf.random, not by Python's or NumPy's random."
@@ -122,7 +122,7 @@ def draw_facts(
         facts["reproducible"] = "yes" if same else "no"
     if not assembly.maps_examples:
         output = to_numpy(assembly.reference_output(_copies(example, COPIES)))
-    count = draws.count_distinct(output)
+    count = random_draws.count_distinct(output)
     levels = _levels(assembly, example, count) + ["trace"] * frozen
     if not levels:  # copies show no draws, so equal outputs prove nothing
         facts = {}
@@ -136,7 +136,7 @@ def _levels(assembly: Assembly, example: tf.Tensor, count: int) -> list[str]:
         return ["example"] if count > 1 else []
     copies = _copies(example, SHARED_COPIES)
     calls = [to_numpy(assembly.reference_output(copies)) for _ in range(SHARED_COPIES)]
-    return draws.levels(calls)
+    return random_draws.levels(calls)
 
 
 def _words(assembly: Assembly, batch: tf.Tensor, levels: Sequence[str]) -> str:

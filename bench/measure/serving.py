@@ -14,9 +14,9 @@ from bench.data.inputs import CHECKED_EXAMPLES
 from bench.measure import export_model, resources, timing
 from bench.measure.assembly import Assembly
 from bench.measure.clean_interpreter import CleanInterpreter
-from bench.measure.course import Stopwatch
 from bench.measure.export_model import Exported
 from bench.measure.layers import apply_layers, supports_jit, to_numpy
+from bench.measure.phase_recorder import Stopwatch
 from bench.trial import Effort, Measured
 
 CALLS = 2000  # settle a 99th percentile; more would only fill the record

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from bench.measure import timing
 from bench.measure.assembly import Assembly
 from bench.measure.consumers import Consumer
-from bench.measure.course import Stopwatch
+from bench.measure.phase_recorder import Stopwatch
 from bench.measure.phases import calibrate, elapsed, filling_steps, first_and_fill
 from bench.pipeline import prepared_batches
 from bench.run.turns import Ready, TurnWork, TurnWorker

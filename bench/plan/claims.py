@@ -1,7 +1,7 @@
 """This module reads claims about preprocessing from `claims.toml`.
 
 A claim is a sentence with its source and the trials that would show it. The comments at
-the head of `claims.toml` explain the keys. `bench.analysis.judge` tests the claims.
+the head of `claims.toml` explain the keys. `analysis/claim_verdicts.py` tests claims.
 """
 
 from __future__ import annotations

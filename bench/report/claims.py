@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from bench import shell, text
-from bench.analysis.judge import (
+from bench.analysis.claim_verdicts import (
     FAILS,
     HOLDS,
     UNMEASURED,

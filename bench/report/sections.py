@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import pandas as pd
 
 from bench import text
-from bench.analysis import autotune, guarantees, judge
+from bench.analysis import autotune, claim_verdicts, guarantees
 from bench.report import layers
 
 if TYPE_CHECKING:
@@ -102,10 +102,18 @@ def sections(report: Report) -> Iterator[Section]:
 
 def _claims(report: Report) -> Section:
     """Show the published claims that these trials judge."""
-    judged = judge.evaluate(report.samples) if len(report.samples) else pd.DataFrame()
+    judged = (
+        claim_verdicts.evaluate(report.samples)
+        if len(report.samples)
+        else pd.DataFrame()
+    )
     rows, missing = [], 0
     if len(judged):
-        verdicts = (judge.HOLDS, judge.FAILS, judge.UNSETTLED)
+        verdicts = (
+            claim_verdicts.HOLDS,
+            claim_verdicts.FAILS,
+            claim_verdicts.UNSETTLED,
+        )
         known = judged[judged["verdict"].isin(verdicts)]
         rows = [_claim(row, report) for row in known.to_dict("records")]
         missing = judged["claim"].nunique() - known["claim"].nunique()
@@ -142,7 +150,7 @@ def _claim(row: Row, report: Report) -> Row:
         ),
         "factor": "" if pd.isna(row["factor"]) else text.figure(*values),
         "interval": text.bounds(*values),
-        "state": "failed" if row["verdict"] == judge.FAILS else "",
+        "state": "failed" if row["verdict"] == claim_verdicts.FAILS else "",
     }
 
 

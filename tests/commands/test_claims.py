@@ -10,7 +10,7 @@ import pytest
 
 import run_bench
 from bench import catalog, flags
-from bench.analysis import judge, table
+from bench.analysis import claim_verdicts, table
 from bench.errors import UsageError
 from bench.plan import claims, screening, sweeps
 from bench.plan.claims import Case, Claim, Side, prediction
@@ -40,7 +40,7 @@ def claim(**changes) -> Claim:
 
 def row_of(one, runs):
     """Return the only row of a claim."""
-    (row,) = judge.evaluate(table.from_runs(runs), [one]).to_dict("records")
+    (row,) = claim_verdicts.evaluate(table.from_runs(runs), [one]).to_dict("records")
     return row
 
 
@@ -263,7 +263,7 @@ def test_a_counted_value_has_its_range_in_place_of_an_interval():
     row = row_of(counted, runs)
     assert (row["verdict"], row["low"], row["high"]) == ("holds", 8.2e-8, 1.06e-7)
     table_text = claims_report.markdown(
-        judge.evaluate(table.from_runs(runs), [counted])
+        claim_verdicts.evaluate(table.from_runs(runs), [counted])
     )
     assert "prose 9e-08 (8.2e-08 to 1.06e-07)" in table_text
     assert table_text.endswith(
@@ -299,7 +299,7 @@ def test_an_error_can_refute_a_claim():
     message = "the loaded model differs from the training-time pipeline by 0.2"
     for text, verdict in ((message, "does not hold"), ("no memory", "not measured")):
         failure = Failure(type="AssertionError", message=text, phase="check")
-        rows = judge.evaluate(
+        rows = claim_verdicts.evaluate(
             table.from_runs([factory.run(trial, error=failure)]), [one]
         )
         assert rows["verdict"].iloc[0] == verdict
@@ -328,7 +328,9 @@ def test_memory_is_the_peak_above_the_start():
 def test_the_users_data_has_its_own_verdicts():
     own = [dataclasses.replace(trial, data="imdb") for trial in (FAST, SLOW)]
     runs = factory.runs({FAST: 0.01, SLOW: 0.02, own[0]: 0.02, own[1]: 0.01})
-    judgements = judge.evaluate(table.from_runs(runs), [claim()]).set_index("data")
+    judgements = claim_verdicts.evaluate(table.from_runs(runs), [claim()]).set_index(
+        "data"
+    )
     assert judgements["verdict"].to_dict() == {"": "holds", "imdb": "does not hold"}
 
 
@@ -336,8 +338,12 @@ def test_claims_of_the_file_have_a_verdict_if_they_were_measured():
     fast, slow = (
         claims.trial(f"prices{spelled}") for spelled in ("[order=batch_map]", "")
     )
-    rows = judge.evaluate(table.from_runs(factory.runs({fast: 0.01, slow: 0.02})))
-    measured = rows[~rows["verdict"].isin((judge.UNMEASURED, judge.UNTESTABLE))]
+    rows = claim_verdicts.evaluate(
+        table.from_runs(factory.runs({fast: 0.01, slow: 0.02}))
+    )
+    measured = rows[
+        ~rows["verdict"].isin((claim_verdicts.UNMEASURED, claim_verdicts.UNTESTABLE))
+    ]
     (row,) = measured.to_dict("records")
     assert (row["claim"], row["workload"]) == ("batch_before_map_pays", "prices")
     assert row["verdict"] == "holds"
@@ -384,7 +390,7 @@ def test_the_markdown_table_has_a_line_a_claim(tmp_path, capsys):
 def test_one_workload_on_two_machines_keeps_its_rows(capsys):
     newer = {**factory.MACHINE, "tensorflow": "2.22.0"}
     runs = factory.runs({FAST: 0.01}) + factory.runs({FAST: 0.01}, machine=newer)
-    judgements = judge.evaluate(table.from_runs(runs), [claim()])
+    judgements = claim_verdicts.evaluate(table.from_runs(runs), [claim()])
     assert list(claims_report._merged(judgements)["workload"]) == ["prose", "prose"]
     claims_report.show(judgements)
     assert "more" not in capsys.readouterr().out
@@ -394,7 +400,7 @@ def test_one_workload_on_two_machines_keeps_its_rows(capsys):
 
 def test_the_readme_has_the_table_of_the_stored_runs():
     folder = catalog.ROOT / "results" / "reference" / "claims"
-    text = claims_report.markdown(judge.evaluate(table.load(folder)))
+    text = claims_report.markdown(claim_verdicts.evaluate(table.load(folder)))
     assert text in (folder / "README.md").read_text(encoding="utf-8")
 
 

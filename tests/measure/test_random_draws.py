@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from bench.measure import draws
+from bench.measure import random_draws
 from bench.measure.layers import graph_function, to_numpy
 
 COPIES = 8
@@ -24,7 +24,7 @@ def levels(layer: keras.Layer) -> list[str]:
     """Return what has its own draw in a layer."""
     copies = tf.repeat(image()[None], COPIES, axis=0)
     call = graph_function([layer])
-    return draws.levels([to_numpy(call(copies)) for _ in range(COPIES)])
+    return random_draws.levels([to_numpy(call(copies)) for _ in range(COPIES)])
 
 
 @pytest.mark.parametrize(
@@ -49,20 +49,23 @@ def test_shared_draws_of_a_batch_are_detected(
 def test_outputs_of_calls_are_grouped_by_value_by_distance_or_by_strength() -> None:
     rng = np.random.default_rng(0)
     independent = rng.normal(size=(8, 8, 30))
-    assert not draws.is_grouped(independent)
-    assert draws.is_grouped(independent + 2 * rng.normal(size=(8, 1, 30)))
-    assert draws.is_grouped(independent * np.exp(rng.normal(size=(8, 1, 1))))
+    assert not random_draws.is_grouped(independent)
+    assert random_draws.is_grouped(independent + 2 * rng.normal(size=(8, 1, 30)))
+    assert random_draws.is_grouped(independent * np.exp(rng.normal(size=(8, 1, 1))))
     words = np.array(["a", "b"])[rng.integers(0, 2, (8, 8, 1))]
-    assert not draws.is_grouped(words)
+    assert not random_draws.is_grouped(words)
     words[::2, :, 0] = "c"
-    assert draws.is_grouped(words)
+    assert random_draws.is_grouped(words)
 
 
 def test_independent_draws_rarely_seem_shared() -> None:
     """The outputs are coin flips with several chances of heads."""
     rng = np.random.default_rng(1)
     flips = [rng.random((8, 8, 1)) < share for share in (0.1, 0.3, 0.5) * 20]
-    assert sum(draws.is_grouped(outputs.astype(float), 500) for outputs in flips) <= 2
+    assert (
+        sum(random_draws.is_grouped(outputs.astype(float), 500) for outputs in flips)
+        <= 2
+    )
 
 
 def test_draws_during_tracing_are_frozen() -> None:
@@ -74,8 +77,10 @@ def test_draws_during_tracing_are_frozen() -> None:
         lambda x: x + own.normal(),
     ]
     for choose in choices:
-        comparison = draws.compare_traces([keras.layers.Lambda(choose)], image())
-        assert comparison == draws.TraceComparison(frozen=True, begins_again=False)
+        comparison = random_draws.compare_traces([keras.layers.Lambda(choose)], image())
+        assert comparison == random_draws.TraceComparison(
+            frozen=True, begins_again=False
+        )
 
 
 @pytest.mark.parametrize(
@@ -97,15 +102,17 @@ def test_draws_in_the_graph_are_not_frozen(call, begins_again: bool) -> None:
         tf.debugging.assert_greater(tf.reduce_max(x), -1.0, message=x.name)
         return call(x)
 
-    comparison = draws.compare_traces([keras.layers.Lambda(checked)], image())
-    assert comparison == draws.TraceComparison(frozen=False, begins_again=begins_again)
+    comparison = random_draws.compare_traces([keras.layers.Lambda(checked)], image())
+    assert comparison == random_draws.TraceComparison(
+        frozen=False, begins_again=begins_again
+    )
 
 
 def test_tracing_leaves_the_generators_as_they_were() -> None:
     random.seed(5)
     np.random.seed(5)
     expected = random.Random(5).random(), np.random.RandomState(5).uniform()
-    assert draws.compare_traces(
+    assert random_draws.compare_traces(
         [keras.layers.AugMix(seed=1)], image()
     ).frozen  # its chain
     assert (random.random(), np.random.uniform()) == expected

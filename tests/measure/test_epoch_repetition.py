@@ -6,7 +6,7 @@ import pytest
 import shelf
 import tensorflow as tf
 
-from bench.measure import epoch_draws, randomness
+from bench.measure import epoch_repetition, randomness
 from bench.measure.assembly import Assembly
 
 WORKLOAD = '''"""Numbers with noise from one source or another."""
@@ -69,7 +69,7 @@ def test_operations_with_a_seed_restart(make, noise, order, expected) -> None:
     assembly = make(noise, order=order)
     facts = randomness.facts(assembly, "drain")
     assert facts["epochs_repeat"] == expected
-    words = {"yes": epoch_draws.REPRODUCIBLE}.get(expected, facts["reproducible"])
+    words = {"yes": epoch_repetition.REPRODUCIBLE}.get(expected, facts["reproducible"])
     assert facts["reproducible"] == words
     assert tf.compat.v1.random.get_seed(None)[0] is None
 
@@ -77,7 +77,7 @@ def test_operations_with_a_seed_restart(make, noise, order, expected) -> None:
 def test_a_users_global_seed_makes_epochs_repeat(make) -> None:
     tf.random.set_seed(4)
     try:
-        facts = epoch_draws.facts(
+        facts = epoch_repetition.facts(
             make("tf.random.normal(tf.shape(x))"), begins_again=True
         )
         assert tf.compat.v1.random.get_seed(None)[0] == 4
@@ -91,10 +91,13 @@ def test_a_random_decode_is_detected_in_every_placement(make, placement) -> None
     """The layers are deterministic, so there is no fact where epochs do not repeat."""
     for seed, expected in ((", seed=3", "yes"), ("", "once seeded")):
         assembly = make("0.0", DECODE.format(seed=seed), placement=placement)
-        assert epoch_draws.facts(assembly) == {"epochs_repeat": expected}
-    assert epoch_draws.facts(make("0.0", "\ndef decode(x):\n    return x * 2\n")) == {}
+        assert epoch_repetition.facts(assembly) == {"epochs_repeat": expected}
+    assert (
+        epoch_repetition.facts(make("0.0", "\ndef decode(x):\n    return x * 2\n"))
+        == {}
+    )
 
 
 @pytest.mark.parametrize("axes", [{"placement": "model"}, {"cache": "mapped"}])
 def test_layers_that_do_not_draw_in_the_dataset_have_no_fact(make, axes) -> None:
-    assert epoch_draws.facts(make("tf.random.normal(tf.shape(x))", **axes)) == {}
+    assert epoch_repetition.facts(make("tf.random.normal(tf.shape(x))", **axes)) == {}

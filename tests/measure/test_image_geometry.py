@@ -6,7 +6,7 @@ import pytest
 import shelf
 import tensorflow as tf
 
-from bench.measure import marked_images
+from bench.measure import image_geometry
 
 L = keras.layers
 
@@ -17,7 +17,7 @@ def moves(layers: list, size: int = 32, **axes: object) -> bool:
     assembly.layers = layers
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (4, size, size, 3)).astype(np.uint8)
-    return marked_images.moves(assembly, tf.constant(images))
+    return image_geometry.moves(assembly, tf.constant(images))
 
 
 @pytest.mark.parametrize("order", ["map_batch", "batch_map"])
@@ -63,7 +63,7 @@ def test_only_labels_with_the_images_own_height_and_width_stay_behind() -> None:
 
     def facts(*labels: object) -> dict:
         assembly.raw_batch = lambda: (features, *labels)
-        return marked_images.facts(assembly)
+        return image_geometry.facts(assembly)
 
     assert facts(tf.zeros([4, 16, 16])) == {"masks_left": "labels of [16, 16]"}
     both = {"class": tf.zeros([4]), "mask": tf.zeros([4, 16, 16, 1])}

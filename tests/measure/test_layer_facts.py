@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from bench.flags import FLAGS, NOT_RANKED
-from bench.measure import facts
+from bench.measure import layer_facts
 from bench.measure.layers import apply_layers
 
 L = keras.layers
@@ -15,7 +15,7 @@ BYTES = tf.constant([[1, 2], [3, 4]], tf.uint8)
 
 def unchanged(layers, raw, output, *, random=False):
     """Return the facts on two equal batches."""
-    return facts.unchanged(layers, [(raw, output), (raw, output)], random=random)
+    return layer_facts.unchanged(layers, [(raw, output), (raw, output)], random=random)
 
 
 def test_a_layer_that_was_never_adapted_is_detected():
@@ -41,7 +41,7 @@ def test_a_layer_of_a_chain_that_was_never_adapted_is_named():
         output = apply_layers(layers, NUMBERS)
         result = unchanged(layers, NUMBERS, output)
         assert result.get("unchanged_layers") == names
-        assert facts.flags(result) == (["output_is_input"] if names else [])
+        assert layer_facts.flags(result) == (["output_is_input"] if names else [])
 
 
 def test_a_layer_may_change_only_the_type():
@@ -69,15 +69,17 @@ def test_missing_numbers_and_texts_are_compared_too():
 
 
 def test_every_flag_that_facts_raise_has_its_words():
-    assert set(facts.RAISED) <= set(FLAGS)
+    assert set(layer_facts.RAISED) <= set(FLAGS)
     assert "frozen_trace" in NOT_RANKED
-    assert facts.flags({"draws": "per example and per trace"}) == ["frozen_trace"]
-    assert facts.flags({"draws": "per batch"}) == ["draws_shared"]
-    assert facts.flags({"draws": "per example", "epochs_repeat": "no"}) == []
-    assert facts.flags({"epochs_repeat": "yes"}) == ["epochs_repeat"]
-    assert facts.flags({"epochs_repeat": "once seeded"}) == ["epochs_repeat_seeded"]
-    assert facts.flags({"masks_left": "labels of [8, 8]"}) == ["masks_left"]
-    assert facts.flags({"unchanged_examples": 64}) == ["output_is_input"]
+    assert layer_facts.flags({"draws": "per example and per trace"}) == ["frozen_trace"]
+    assert layer_facts.flags({"draws": "per batch"}) == ["draws_shared"]
+    assert layer_facts.flags({"draws": "per example", "epochs_repeat": "no"}) == []
+    assert layer_facts.flags({"epochs_repeat": "yes"}) == ["epochs_repeat"]
+    assert layer_facts.flags({"epochs_repeat": "once seeded"}) == [
+        "epochs_repeat_seeded"
+    ]
+    assert layer_facts.flags({"masks_left": "labels of [8, 8]"}) == ["masks_left"]
+    assert layer_facts.flags({"unchanged_examples": 64}) == ["output_is_input"]
 
 
 def test_each_flag_has_full_sentences_and_a_remedy():

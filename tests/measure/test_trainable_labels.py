@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from bench.errors import UsageError
-from bench.measure import class_labels
+from bench.measure import trainable_labels
 
 FEATURES = tf.zeros([4, 2])
 
@@ -12,7 +12,7 @@ FEATURES = tf.zeros([4, 2])
 def refusal(*batch: object) -> str:
     """Return the message of the error."""
     with pytest.raises(UsageError) as caught:
-        class_labels.demand(batch)
+        trainable_labels.demand(batch)
     return str(caught.value)
 
 
@@ -38,5 +38,5 @@ def test_labels_of_text_are_refused_with_a_remedy() -> None:
 
 
 def test_numbers_are_accepted() -> None:
-    class_labels.demand((FEATURES, tf.zeros([4], tf.int64)))
-    class_labels.demand((FEATURES, {"age": tf.zeros([4]), "kind": tf.zeros([4])}))
+    trainable_labels.demand((FEATURES, tf.zeros([4], tf.int64)))
+    trainable_labels.demand((FEATURES, {"age": tf.zeros([4]), "kind": tf.zeros([4])}))

@@ -43,7 +43,7 @@ class Stopwatch:
         self.seconds |= seconds
 
 
-class Course(Stopwatch):
+class PhaseRecorder(Stopwatch):
     """A course also writes its current phase to a file, for the runner to read.
 
     Attributes:

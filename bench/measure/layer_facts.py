@@ -6,10 +6,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bench.measure import check, marked_images, randomness, xla
+from bench.measure import check, image_geometry, randomness, xla
 from bench.measure.assembly import Assembly
-from bench.measure.draws import generators_restored
 from bench.measure.layers import graph_function
+from bench.measure.random_draws import generators_restored
 
 Facts = dict[str, float | str]
 Pairs = Sequence[tuple[tf.Tensor, tf.Tensor]]
@@ -39,7 +39,7 @@ def facts(assembly: Assembly, consumer: str, pairs: Pairs) -> Facts:
         idle = unchanged(assembly.layers, pairs, random=random)
         draws = randomness.facts(assembly, consumer)
         shipped = assembly.entry.shelf == "workloads"
-        masks = {} if shipped else marked_images.facts(assembly)
+        masks = {} if shipped else image_geometry.facts(assembly)
     jit = {"jit_refusal": reason} if reason else {}
     return {"supports_jit": "no" if reason else "yes"} | jit | idle | draws | masks
 
