@@ -31,7 +31,7 @@ from bench.plan.sweeps import Sweep
 from bench.run.executors import executor
 from bench.run.protocol import Executor, Harness
 from bench.run.turns import check_protocol
-from bench.trial import Effort, Measured, Trial
+from bench.trial import CONSUMER_ROWS, Effort, Measured, Trial
 
 REFERENCE = catalog.ROOT / "bench" / "reference.py"
 REFERENCE_EFFORT = Effort(steady_seconds=1.0, warmup_seconds=0.5, facts=False)
@@ -83,14 +83,17 @@ def check_takes_turns(sweep: Sweep) -> None:
         UsageError: A block serves, or times whole epochs.
     """
     for block in sweep.blocks:
-        for name, value in (("consumer", block.consumer), ("unit", block.unit)):
-            if value in ("serve", "epoch"):
-                raise UsageError(
-                    f"{name}={value} cannot be guarded live: only windows of drain, "
-                    "train and model take turns. Compare stored figures: guard "
-                    "--save-baseline FILE and later --baseline FILE, or two result "
-                    "folders A B."
-                )
+        refused = f"unit={block.unit}" if block.unit != "window" else ""
+        if not CONSUMER_ROWS[block.consumer].takes_turns:
+            refused = f"consumer={block.consumer}"
+        if refused:
+            taking = [name for name, row in CONSUMER_ROWS.items() if row.takes_turns]
+            raise UsageError(
+                f"{refused} cannot be guarded live: only windows of "
+                f"{', '.join(taking[:-1])} and {taking[-1]} take turns. Compare stored "
+                "figures: guard --save-baseline FILE and later --baseline FILE, or two "
+                "result folders A B."
+            )
 
 
 def against_ref(repo: str | Path, ref: str, request: GuardRequest) -> GuardResult:

@@ -26,7 +26,7 @@ from bench.plan.plan import Plan
 from bench.plan.screening import scenes
 from bench.run.progress import Progress, plural
 from bench.run.protocol import Executor
-from bench.trial import Effort, Run, Trial
+from bench.trial import CONSUMER_ROWS, Effort, Run, Trial
 
 LAST_ROUND = "finals.json"  # in the result folder
 METRIC = "seconds_per_example"
@@ -199,7 +199,11 @@ def _takes_turns(trial: Trial) -> bool:
     Two revisions of one pipeline have this gain alike; two pipelines may not.
     """
     ahead = prepared_batches(trial.pipeline)
-    return not ahead and trial.unit == "window" and trial.consumer != "serve"
+    return (
+        not ahead
+        and trial.unit == "window"
+        and CONSUMER_ROWS[trial.consumer].takes_turns
+    )
 
 
 def _save(result: GuardResult, folder: Path) -> None:
