@@ -63,8 +63,6 @@ def _matches(images: np.ndarray, output: np.ndarray) -> bool:
         first = table[table > 0][0]
         table = np.round((table - first) * 255 / max(table[-1] - first, 1)).clip(0, 255)
         apart = abs(table[values] - output[..., channel]) > 0.01
-        if (
-            apart.mean() > 0.01
-        ):  # a value half way between two may be rounded either way
+        if apart.mean() > 0.01:  # a half may be rounded either way
             return False
     return True

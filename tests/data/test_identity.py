@@ -144,7 +144,7 @@ def test_no_verdict_rests_on_data_that_changed(tmp_path) -> None:
     rows = compare.comparison(*(side[0] for side in sides))["rows"].set_index("key")
     assert rows.loc[TRIAL.key, ["barred", "verdict"]].tolist() == [
         f"{CHANGED} in B",
-        "unknown",
+        "not_comparable",
     ]
     assert CHANGE in sides[1][1][0]
 
