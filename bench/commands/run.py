@@ -147,7 +147,10 @@ def make_plan(options: argparse.Namespace) -> tuple[Path, Plan]:
             budget_seconds=options.budget or planned.budget_seconds,
         )
     if not options.sweep:
-        raise UsageError("run needs a SWEEP, a FILE.toml, or --resume DIR; see list.")
+        raise UsageError(
+            "run needs a sweep: a name from `run_bench.py list`, or a FILE.toml. To "
+            "continue an earlier sweep, use --resume DIR."
+        )
     name = options.sweep
     if name not in sweeps.names() and not name.endswith(".toml"):
         raise unknown("sweep", name, sweeps.names())

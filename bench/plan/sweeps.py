@@ -154,7 +154,8 @@ def trials(sweep: Sweep, data: str = "") -> tuple[list[Trial], dict[str, str]]:
     if not accepted:
         reasons = "\n".join(f"  {key}: {reason}" for key, reason in refused.items())
         raise UsageError(
-            f"Nothing is left to run; every combination is refused:\n{reasons}"
+            "Every combination is refused, so nothing is left to run. Change the axes, "
+            f"the workloads or the consumer. The reasons:\n{reasons}"
         )
     return list(accepted.values()), refused
 

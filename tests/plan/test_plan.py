@@ -204,7 +204,8 @@ def test_a_batch_of_more_than_there_is_is_refused() -> None:
     with pytest.raises(UsageError) as caught:
         prepare_inputs(plan_of(batch_size=(128,)), Fake(TRAITS))
     assert str(caught.value) == (
-        f"Nothing is left to run:\n  prices[batch_size=128]: {reason}"
+        "No trial can run on these inputs. Change the axes or the data. The "
+        f"reasons:\n  prices[batch_size=128]: {reason}"
     )
 
 
