@@ -16,7 +16,7 @@ class Exit(IntEnum):
     OK = 0
     NO = 1
     BAD_USE = 2
-    COULD_NOT_TELL = 3
+    UNKNOWN = 3
     NOT_COMPARABLE = 4
     MISSING = 5
     FAULT = 70  # EX_SOFTWARE of sysexits.h
