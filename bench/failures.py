@@ -6,29 +6,8 @@ import signal
 from dataclasses import replace
 
 from bench import cause
-from bench.trial import Failure
+from bench.trial import PHASES, Failure
 
-# By phase: what the run does in that phase.
-PHASES = {
-    "start": "its process starts",
-    "tensorflow": "TensorFlow starts",
-    "inputs": "the file is imported and its inputs are made",
-    "adapt": "build() makes the layers",
-    "prepare": "the layers are examined",
-    "offline": "all examples are preprocessed and stored",
-    "build": "the pipeline is built",
-    "check": "the first batches are made and checked",
-    "trace": "the model is built and its first step is traced",
-    "first_batch": "the first batch is made",
-    "fill": "the cache is filled",
-    "calibrate": "batches are timed",
-    "ramp": "the pipeline warms up",
-    "steady": "batches are timed",
-    "graph": "the graph that ran is read",
-    "train": "the model to be served is trained",
-    "export": "the model is exported",
-    "load": "the exported model is loaded",
-}
 # Signals that a process causes itself; every other signal comes from outside.
 CRASHES = frozenset(
     signal.Signals[name]
@@ -68,7 +47,7 @@ def timeout(seconds: float, phase: str, option: str) -> Failure:
         phase: The phase of the run; empty if the phase is unknown.
         option: `--limit` or `--budget`, which sets the limit.
     """
-    doing = f" while {PHASES[phase]}," if phase in PHASES else ""
+    doing = f" while {PHASES[phase].activity}," if phase in PHASES else ""
     limit = {
         "--limit": f"after its limit of {seconds:g} s",
         "--budget": f"after {seconds:.0f} s, as the budget had ended",

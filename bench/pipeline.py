@@ -74,6 +74,7 @@ PLACEMENTS = {
         columns={"offline": "offline"},
     ),
 }
+IN_MODEL = tuple(name for name, place in PLACEMENTS.items() if place.in_model)
 
 
 def _places() -> str:

@@ -40,8 +40,8 @@ class ConsumerRow:
 CONSUMER_ROWS = {
     "drain": ConsumerRow(
         help="in the runtime, with no Python in the timed region",
-        meaning="batches are pulled as fast as they come, and nothing is done with "
-        "them: the speed of the input pipeline alone.",
+        meaning="batches are pulled as fast as they come and are not used: the speed "
+        "of the input pipeline alone.",
         margin=0.03,
         has_model=False,
         trains=False,
@@ -50,7 +50,8 @@ CONSUMER_ROWS = {
     ),
     "train": ConsumerRow(
         help="training steps of the workload's model",
-        meaning="a model is trained on the batches: the speed of both together.",
+        meaning="a model is trained on the batches: the speed of pipeline and model "
+        "together.",
         margin=0.05,
         has_model=True,
         trains=True,
@@ -59,7 +60,7 @@ CONSUMER_ROWS = {
     ),
     "model": ConsumerRow(
         help="the same steps on one batch held in memory: the model without its data",
-        meaning="a model is trained on one batch that is there: the speed of the model "
+        meaning="a model is trained on one batch in memory: the speed of the model "
         "alone.",
         margin=0.05,
         has_model=True,
@@ -78,6 +79,8 @@ CONSUMER_ROWS = {
     ),
 }
 CONSUMERS = {name: row.help for name, row in CONSUMER_ROWS.items()}
+REQUESTING = tuple(n for n, row in CONSUMER_ROWS.items() if row.pulls == "requests")
+HOLDING = tuple(n for n, row in CONSUMER_ROWS.items() if row.pulls == "held")
 DEFAULT_CONSUMER = "drain"
 
 
@@ -108,7 +111,7 @@ PHASES = {
         "the file is imported and its inputs are made", "overhead", guarded=False
     ),
     "adapt": Phase("build() makes the layers", "once", guarded=True),
-    "prepare": Phase("the layers are looked at", "unstored", guarded=False),
+    "prepare": Phase("the layers are examined", "unstored", guarded=False),
     "offline": Phase("all examples are preprocessed and stored", "once", guarded=True),
     "build": Phase("the pipeline is built", "once", guarded=True),
     "check": Phase("the first batches are made and checked", "overhead", guarded=False),
@@ -148,7 +151,7 @@ class Trial:
 
     workload: str
     pipeline: Pipeline = field(default_factory=Pipeline)
-    consumer: Literal["drain", "train", "model", "serve"] = DEFAULT_CONSUMER
+    consumer: Literal[*CONSUMER_ROWS] = DEFAULT_CONSUMER
     unit: Literal["window", "epoch"] = "window"
     data: str = ""
 

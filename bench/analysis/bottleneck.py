@@ -58,9 +58,10 @@ import pandas as pd
 
 from bench import text
 from bench.analysis import decisions, intervals, pairs, stats
-from bench.pipeline import AXES
+from bench.pipeline import AXES, IN_MODEL
 from bench.plan.refusals import HELD
 from bench.stages import STAGES
+from bench.trial import HOLDING
 
 BINDING = (
     *("storage", "parsing", "preprocessing CPU", "Python"),  # of the pipeline
@@ -95,7 +96,7 @@ def attribute(table: pd.DataFrame) -> pd.DataFrame:
     runs = _usable(table)
     rows = []
     for (machine, _, _), group in runs.groupby(["machine", "workload", "data"]):
-        if not (group["consumer"] == "model").any():
+        if not group["consumer"].isin(HOLDING).any():
             continue  # most tables have none
         keys = {
             (row["consumer"], _spelled(row)): row["key"]
@@ -111,7 +112,7 @@ def attribute(table: pd.DataFrame) -> pd.DataFrame:
             for some in (group[~group["short"]], group.assign(short=False))
         ]
         trained = group[
-            (group["consumer"] == "train") & (group["placement"] != "model")
+            (group["consumer"] == NAMES["train"]) & ~group["placement"].isin(IN_MODEL)
         ]
         for _, row in trained.drop_duplicates("key").iterrows():
             three = _three(row, keys)
@@ -222,7 +223,7 @@ def _three(row: pd.Series, keys: Mapping[tuple, str]) -> dict[str, str]:
     default = {name: axis.default for name, axis in AXES.items()}
     drained = {**row[list(AXES)], "device": "auto", "jit": "off"}
     held = {name: row[name] if name in HELD else default[name] for name in AXES}
-    held["placement"] = "dataset"  # the origin of the batch does not matter
+    held["placement"] = default["placement"]  # the origin of the batch does not matter
     return {
         "pipe": keys.get(("drain", _spelled(drained)), ""),
         "model": keys.get(("model", _spelled(held)), ""),

@@ -19,11 +19,11 @@ from bench.analysis.intervals import CONFIDENCE, Interval, as_ratio, between, bo
 from bench.data.identity import CHANGED, InputIdentity, difference, input_identity
 from bench.flags import NOT_RANKED
 from bench.machine import identity
-from bench.run.progress import plural
-from bench.trial import Run, Trial
+from bench.text import plural
+from bench.trial import CONSUMER_ROWS, Run, Trial
 
 FEWEST_ROUNDS = 3  # two rounds agree by chance so often that a verdict would mislead
-MARGINS = {"drain": 0.03, "train": 0.05, "model": 0.05, "serve": 0.05}
+MARGINS = {name: row.margin for name, row in CONSUMER_ROWS.items()}
 
 
 @dataclass(frozen=True, kw_only=True)

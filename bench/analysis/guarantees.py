@@ -13,6 +13,7 @@ import pandas as pd
 
 from bench import text
 from bench.analysis import pairs
+from bench.pipeline import IN_MODEL
 
 # An axis, the setting whose cost is measured, and the setting without this cost.
 SETTINGS = (
@@ -42,7 +43,7 @@ def costs(samples: pd.DataFrame, most: int | None = None) -> list[dict[str, obje
         setting = frame[axis].astype(str)
         selected = setting.isin((dear, plain))
         if axis == "jit":
-            selected &= frame["placement"] == "model"
+            selected &= frame["placement"].isin(IN_MODEL)
         some = frame[selected].assign(setting=setting[selected])
         by = pairs.all_but(axis)
         both = some.groupby(by, sort=False)["setting"].transform("nunique") == 2

@@ -21,6 +21,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from bench.trial import REQUESTING
+
 QUIET = 0.05  # of all processors' time, the least that the counters show in a second
 FEWEST_RUNS = 3  # of which most must agree on a place
 BEYOND = 1.2  # times the explained length of a window; jitter is less
@@ -70,7 +72,7 @@ def add(runs: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
     grouped = counted.groupby(samples["run"])
     usual = grouped.median().reindex(runs.index)
     mean = grouped.mean().reindex(runs.index)
-    mean = mean.mask(runs["consumer"].eq("serve"), usual)
+    mean = mean.mask(runs["consumer"].isin(REQUESTING), usual)
     mean.update(_cleaned(runs, samples))
     return runs.assign(seconds_per_batch=mean, usual_seconds_per_batch=usual)
 
@@ -90,7 +92,7 @@ def stalls(runs: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
         `stall_count`, the number of windows above `LONG` times the usual one.
     """
     timed = runs[runs["unit"].eq("window") & runs["seconds_per_batch"].notna()]
-    timed = timed[timed["consumer"].ne("serve")]
+    timed = timed[~timed["consumer"].isin(REQUESTING)]
     values = _by_run(samples)
     rows = []
     for (machine, key), some in timed.groupby(["machine", "key"], sort=False):
@@ -111,7 +113,7 @@ def stalls(runs: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
 def _cleaned(runs: pd.DataFrame, samples: pd.DataFrame) -> pd.Series:
     """Return the means of disturbed runs without the time of other processes."""
     quiet = runs["foreign_share"].fillna(1.0) <= QUIET
-    timed = runs["unit"].eq("window") & runs["consumer"].ne("serve")
+    timed = runs["unit"].eq("window") & ~runs["consumer"].isin(REQUESTING)
     placed = runs[timed & _in_place(runs) & runs["error"].eq("")]
     values = _by_run(samples) if not quiet[placed.index].all() else {}
     means = [pd.Series(dtype=float)]

@@ -18,20 +18,9 @@ from bench import stages
 from bench.machine import identity
 from bench.pipeline import AXES, allowed, differences
 from bench.plan import screening
-from bench.trial import Run, Trial
+from bench.trial import Run, Trial, phases_of
 
-PHASES = (
-    "adapt",
-    "offline",
-    "build",
-    "trace",
-    "first_batch",
-    "fill",
-    "calibrate",
-    "ramp",
-    "steady",
-)
-OVERHEAD = ("fork", "tensorflow", "inputs", "check", "graph", "rest")
+PHASES, OVERHEAD = phases_of("once", "window"), phases_of("overhead")
 STAGE_COLUMNS = tuple(f"stage_{name}_seconds_per_batch" for name in stages.STAGES)
 CONDITIONS = ("load_at_start", "steal_share", "foreign_cpu_share")
 

@@ -31,7 +31,7 @@ from bench.plan.sweeps import Sweep
 from bench.run.executors import executor
 from bench.run.protocol import Executor, Harness
 from bench.run.turns import check_protocol
-from bench.trial import Effort, Measured, Trial
+from bench.trial import CONSUMER_ROWS, Effort, Measured, Trial
 
 REFERENCE = catalog.ROOT / "bench" / "reference.py"
 REFERENCE_EFFORT = Effort(steady_seconds=1.0, warmup_seconds=0.5, facts=False)
@@ -51,7 +51,7 @@ class GuardRequest:
         data: The user's data in place of the workloads' own; empty for none.
         reference: Whether to measure the pinned reference workload, for a history.
         start: When the request was made, by `time.monotonic`.
-        said: Receives one line of progress at a time.
+        report_progress: Receives one line of progress at a time.
     """
 
     sweep: Sweep
@@ -62,7 +62,7 @@ class GuardRequest:
     data: str = ""
     reference: bool = False
     start: float = field(default_factory=time.monotonic)
-    said: Callable[[str], None] = field(default=lambda line: None)
+    report_progress: Callable[[str], None] = field(default=lambda line: None)
 
 
 def guard_request(workloads: Sequence[str] = (), **settings: object) -> GuardRequest:
@@ -83,14 +83,17 @@ def check_takes_turns(sweep: Sweep) -> None:
         UsageError: A block serves, or times whole epochs.
     """
     for block in sweep.blocks:
-        for name, value in (("consumer", block.consumer), ("unit", block.unit)):
-            if value in ("serve", "epoch"):
-                raise UsageError(
-                    f"{name}={value} cannot be guarded live: only windows of drain, "
-                    "train and model take turns. Compare stored figures: guard "
-                    "--save-baseline FILE and later --baseline FILE, or two result "
-                    "folders A B."
-                )
+        refused = f"unit={block.unit}" if block.unit != "window" else ""
+        if not CONSUMER_ROWS[block.consumer].takes_turns:
+            refused = f"consumer={block.consumer}"
+        if refused:
+            taking = [name for name, row in CONSUMER_ROWS.items() if row.takes_turns]
+            raise UsageError(
+                f"{refused} cannot be guarded live: only windows of "
+                f"{', '.join(taking[:-1])} and {taking[-1]} take turns. Compare stored "
+                "figures: guard --save-baseline FILE and later --baseline FILE, or two "
+                "result folders A B."
+            )
 
 
 def against_ref(repo: str | Path, ref: str, request: GuardRequest) -> GuardResult:
@@ -150,7 +153,7 @@ def against_ref(repo: str | Path, ref: str, request: GuardRequest) -> GuardResul
             try:
                 result = _guard(sides, request, head_server, notes=notes, **names)
             except Interrupted as interrupt:
-                raise Interrupted(unless_edited(interrupt.found)) from interrupt
+                raise Interrupted(unless_edited(interrupt.result)) from interrupt
             return unless_edited(result)
 
 
@@ -258,7 +261,7 @@ def _guard(
         budget_seconds=request.budget_seconds - (time.monotonic() - request.start),
         effort=replace(session.EFFORT, limit_seconds=limit),
         seed=request.seed,
-        said=request.said,
+        report_progress=request.report_progress,
         **names,
     )
     if not request.reference:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.errors import unknown
-from bench.trial import Measured, Trial
+from bench.trial import CONSUMER_ROWS, Measured, Trial
 
 GROUP = "phases"  # the name that stands for all metrics of phases
 # Nobody waits for a shorter phase, and its ratio is chance.
@@ -114,7 +114,7 @@ def _fills_cache(trial: Trial) -> bool:
 
 
 def _has_windows(trial: Trial) -> bool:
-    return trial.unit == "window" and trial.consumer != "serve"
+    return trial.unit == "window" and CONSUMER_ROWS[trial.consumer].takes_turns
 
 
 # The thresholds of 20 % follow the scatter from trio to trio: see

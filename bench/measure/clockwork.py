@@ -4,9 +4,10 @@
     python -m bench.measure.clockwork operation MICROSECONDS PAIRS LEAST
 
 `busy_wait` reads the clock until the time has passed. A reading takes 7 us in a hot
-loop, and longer where its code has left the caches, so lengths would be rounded up to
-whole readings. Therefore `busy_wait` adds a random time of up to `SPREAD_MICROSECONDS`, taken
-from the clock. Then any two lengths differ on average by their nominal difference.
+loop, and longer where its code has left the caches. Lengths would therefore be rounded
+up to whole readings, so `busy_wait` adds a random time of up to `SPREAD_MICROSECONDS`,
+taken from the clock. Then any two lengths differ on average by their nominal
+difference.
 
 The commands print a line of JSON with one ratio for each pair of turns. `drain`
 compares the suite's drain with `skip(n)` on the same pipeline. `operation` compares the

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from bench import text
 from bench.analysis import decisions, stats
-from bench.pipeline import AXES
+from bench.pipeline import AXES, PLACEMENTS
 from bench.report import figure
 
 MOST_PANELS = 5
@@ -67,7 +67,7 @@ def _panel(panel: Axes, below: Axes, group: pd.DataFrame) -> None:
     ):
         own = _epochs(part)
         name, gain = _name(cache, storage, placement), ""
-        if cache != "none" or placement == "offline":
+        if cache != "none" or PLACEMENTS[placement].stores_outputs:
             without = _without(seconds, placement)
             gain = _gain(own, without, _preparation(part), margin)
         panel.plot(
@@ -75,7 +75,7 @@ def _panel(panel: Axes, below: Axes, group: pd.DataFrame) -> None:
             own,
             marker=MARKS[number % len(MARKS)],
             markersize=5,
-            color=COLORS[placement if placement != "dataset" else cache],
+            color=COLORS[cache if PLACEMENTS[placement].maps_layers else placement],
             linestyle="--" if storage == "disk" else "-",
             label="; ".join(p for p in (name, _size(part), gain) if p),
         )
@@ -102,8 +102,8 @@ def _epochs(part: pd.DataFrame) -> np.ndarray:
 
 
 def _name(cache: str, storage: str, placement: str) -> str:
-    parts = ["offline"] if placement == "offline" else []
-    parts += ["in the model"] if placement == "model" else []
+    place = PLACEMENTS[placement]
+    parts = [] if place.maps_layers else [place.where if place.in_model else placement]
     parts += (
         []
         if cache == "none"

@@ -13,13 +13,15 @@ from matplotlib.figure import Figure
 
 from bench import text
 from bench.analysis import stats
+from bench.pipeline import PLACEMENTS
 from bench.report import figure
+from bench.trial import REQUESTING
 
 MOST_SCENES = 8
 MOST_ROWS = 12
 PERCENTILES = {"p50": "o", "p95": "s", "p99": "^"}
 COLORS = {"dataset": figure.BLUE, "model": figure.VERMILION}
-WHERE = {"dataset": "client", "model": "model"}
+WHERE = {name: place.server for name, place in PLACEMENTS.items() if place.server}
 
 
 @figure.styled
@@ -33,7 +35,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
     if any(name not in table for name in names):
         return None
     runs = stats.runs(table)
-    runs = runs[(runs["consumer"] == "serve") & runs[names].notna().all(axis=1)]
+    runs = runs[runs["consumer"].isin(REQUESTING) & runs[names].notna().all(axis=1)]
     if runs.empty:
         return None
     by = ["machine", "workload", "data", "image_size"]

@@ -16,6 +16,7 @@ from bench import text
 from bench.analysis import bottleneck, stats
 from bench.report import figure
 from bench.stages import STAGES
+from bench.trial import HOLDING
 
 MOST_ROWS = 12
 MOST_SCENES = 6
@@ -38,7 +39,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
     """
     columns = [f"stage_{name}_seconds_per_batch" for name in STAGES]
     runs = stats.runs(table)
-    runs = runs[runs[columns].notna().all(axis=1) & (runs["consumer"] != "model")]
+    runs = runs[runs[columns].notna().all(axis=1) & ~runs["consumer"].isin(HOLDING)]
     if runs.empty:
         return None
     medians = runs.groupby(["machine", "key"])[[*columns, "seconds_per_batch"]].median()

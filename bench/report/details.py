@@ -10,7 +10,7 @@ from bench import catalog, failures, text
 from bench.analysis.table import machine_labels
 from bench.errors import UsageError
 from bench.pipeline import AXES, differences, steps
-from bench.trial import Run, Trial
+from bench.trial import REQUESTING, Run, Trial
 
 MOST_VALUES = 400  # samples of a trial that are shown
 ENERGY = {  # facts of `bench.measure.energy`
@@ -70,14 +70,14 @@ def _steps(trial: Trial) -> str:
     The line is empty where the workload's file is not here, so that nothing is known of
     its decoding, and where the consumer serves requests, because no pipeline runs then.
     """
-    if trial.consumer == "serve":
+    if trial.consumer in REQUESTING:
         return ""
     try:
         entry = catalog.find(trial.workload)
     except (UsageError, OSError):  # OSError: the name is too long for a path
         return ""
     # `offline` stores decoded examples.
-    decodes = entry.decodes and trial.pipeline.placement != "offline"
+    decodes = entry.decodes and not trial.pipeline.place.stores_outputs
     names = steps(trial.pipeline, decodes=decodes, repeat=trial.unit == "window")
     return " \u2192 ".join(map(str, names))
 

@@ -6,15 +6,8 @@ import pandas as pd
 
 from bench.flags import FLAGS, UNMARKED
 from bench.pipeline import STRATEGIES
+from bench.trial import CONSUMER_ROWS
 
-CONSUMERS = {
-    "drain": "batches are pulled as fast as they come and are not used: the speed of "
-    "the input pipeline alone.",
-    "train": "a model is trained on the batches: the speed of pipeline and model "
-    "together.",
-    "model": "a model is trained on one batch in memory: the speed of the model alone.",
-    "serve": "a model answers one request after the other, preprocessing included.",
-}
 MEANINGS = {
     "naive": "examples are mapped one at a time, then batched, without parallel calls, "
     "prefetch and cache",
@@ -59,7 +52,8 @@ def entries(trials: pd.DataFrame, *, joules: bool = False) -> list[tuple[str, st
     """
     if trials.empty:
         return []
-    terms = [(n, CONSUMERS[n]) for n in CONSUMERS if n in set(trials["consumer"])]
+    used = set(trials["consumer"])
+    terms = [(n, row.meaning) for n, row in CONSUMER_ROWS.items() if n in used]
     used = {row.partition(",")[0] for row in trials["label"]}
     used |= {"naive"} if any("=" in name for name in used) else set()
     for name, settings in STRATEGIES.items():

@@ -15,14 +15,13 @@ import pandas as pd
 
 from bench import catalog, text
 from bench.analysis.table import SCENE
+from bench.pipeline import PLACEMENTS
 from bench.report.sentences import barred
 
-PLACEMENTS = {
-    "map_batch": "dataset, map then batch",
-    "batch_map": "dataset, batch then map",
-    "model": "model",
-    "model_xla": "model with XLA",
-    "offline": "offline",
+COLUMNS = {
+    name: heading
+    for place in PLACEMENTS.values()
+    for name, heading in place.columns.items()
 }
 FACTS = ("supports_jit", "draws", "distinct_draws", "reproducible")
 GPU = "fact_peak_gpu_bytes"
@@ -79,12 +78,12 @@ def _facts(samples: pd.DataFrame) -> pd.DataFrame:
 
 
 def placement(row: Row) -> str:
-    """Return the name in `PLACEMENTS` of a trial's placement."""
-    if row["placement"] == "dataset":
+    """Return the name in `COLUMNS` of a trial's placement."""
+    place = PLACEMENTS[row["placement"]]
+    if place.maps_layers:
         return row["order"]
-    if row["placement"] == "model" and row["jit"] != "off":
-        return "model_xla"
-    return row["placement"]
+    names = tuple(place.columns)  # without and with XLA, for a model
+    return names[place.in_model and row["jit"] != "off"]
 
 
 def _row(fastest: list[Row], kinds: dict[str, str]) -> dict[str, str]:
@@ -103,7 +102,7 @@ def _row(fastest: list[Row], kinds: dict[str, str]) -> dict[str, str]:
         "consumer": best["consumer"],
         "conditions": text.scene_title(best).partition(", ")[2],
         "machine": text.visible(best["machine"]),
-        "best": PLACEMENTS[best["place"]],
+        "best": COLUMNS[best["place"]],
         "setting": text.visible(best["label"], 80),
         "factor": "1" if best["is_baseline"] else factor,
         "interval": "" if best["is_baseline"] else interval,
@@ -114,7 +113,7 @@ def _row(fastest: list[Row], kinds: dict[str, str]) -> dict[str, str]:
         **{name: _figure(best.get(fact)) for name, fact in JOULES.items()},
         **{name: _fact(fastest, f"fact_{name}") for name in FACTS},
     }
-    for name in PLACEMENTS:
+    for name in COLUMNS:
         rate = "-"
         if name in by_place:
             rate, _ = text.rounded_with_bounds(by_place[name], "examples_per_second")

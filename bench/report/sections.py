@@ -163,7 +163,7 @@ def _layers(report: Report) -> Section:
         rows.append({**row, "name": name})
     rates = {
         f"rate_{name}": Column(f"{place}, examples/s", "figure", wide=True)
-        for name, place in layers.PLACEMENTS.items()
+        for name, place in layers.COLUMNS.items()
     }
     columns = {
         "name": Column("layer", "name"),

@@ -63,7 +63,7 @@ def _refusal(trial: Trial, prepared: Prepared) -> str:
         )
     if p.storage == "cold" and prepared.warm:
         return prepared.warm
-    if p.jit == "on" and not prepared.supports_jit and p.placement == "model":
+    if p.jit == "on" and not prepared.supports_jit and p.place.in_model:
         return "jit=on: Keras says that a layer of it does not compile with XLA"
     return ""
 

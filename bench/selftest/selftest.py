@@ -43,10 +43,11 @@ from bench.selftest import comparison, criteria, injection
 from bench.selftest.comparison import Case
 from bench.selftest.criteria import RULES, Bar, Comparison, decide
 from bench.shell import ROOT
+from bench.trial import phases_of
 
 RARE = {0.10: 4}  # this change, easy to detect, is injected in one round of four
 SHARE_SWEEP, LEAST_SHARE = "quick", 0.7
-WINDOWS = ("first_batch", "fill", "calibrate", "ramp", "steady")
+WINDOWS = phases_of("window")
 
 # Turns of 5 to 10 ms: the machine's state changes within tens of milliseconds, so that
 # longer turns scatter more; see results/method/README.md.
