@@ -18,6 +18,7 @@ import numpy as np
 import platformdirs
 
 from bench.catalog import Entry
+from bench.data.intake import Intake
 from bench.errors import UsageError
 from bench.pipeline import Pipeline
 from bench.shell import STARTED
@@ -214,8 +215,8 @@ def _clear(folder: Path) -> None:
                 shutil.rmtree(path)
 
 
-def check_user_data(entry: Entry, data: str) -> None:
-    """Refuse unsuitable data of the user by its names; no content is read.
+def check_user_data(entry: Entry, data: str) -> Intake:
+    """Refuse unsuitable data of the user; return what trials take and leave out.
 
     Raises:
         UsageError: The workload takes no data, or the data is missing or has another
@@ -223,7 +224,7 @@ def check_user_data(entry: Entry, data: str) -> None:
     """
     from bench.data import user
 
-    user.check(data, *_accepted(entry))
+    return user.examine(data, *_accepted(entry))
 
 
 def _accepted(entry: Entry) -> tuple[str, int]:
@@ -237,7 +238,7 @@ def _accepted(entry: Entry) -> tuple[str, int]:
 def _user_data(entry: Entry, data: str) -> Inputs:
     from bench.data import user
 
-    loaded = user.load(data, *_accepted(entry))
+    loaded = user.load(data, _accepted(entry)[0])
     if isinstance(loaded, tuple):
         features, labels = loaded
         parts = _parts({"features": features, "labels": labels})

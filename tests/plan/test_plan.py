@@ -75,13 +75,39 @@ def test_data_that_cannot_be_used_is_refused_before_anything_starts(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Only the names are checked, not the content."""
     (tmp_path / "bare").mkdir()
     monkeypatch.chdir(tmp_path)
     sweep = sweeps.Sweep(name="mine", blocks=(sweeps.Block(workloads=(workload,)),))
     with pytest.raises(UsageError) as caught:
         plan.plan_sweep(sweep, Effort(), 3, 0.0, data)
     assert str(caught.value).startswith(f"'{workload}' cannot be prepared: {message}")
+
+
+def test_models_are_not_trained_on_labels_that_they_do_not_have(tmp_path: Path) -> None:
+    """Trials that only read take any labels; the plan states what it read."""
+    path = tmp_path / "a.csv"
+    path.write_text("x,label\n1,0.5\n2,1\n3,2\n")
+    reading, training = (
+        sweeps.Block(workloads=("prices",), consumer=consumer)
+        for consumer in ("drain", "train")
+    )
+    sweep = sweeps.Sweep(name="mine", blocks=(reading, training))
+    planned = plan.plan_sweep(sweep, Effort(), 3, 0.0, str(path))
+    reason = (
+        f"'{path}:label' has fractions as labels, and the workload's model "
+        "distinguishes classes. Use --consumer drain, which trains no model, or name a "
+        "column of classes."
+    )
+    assert {trial.consumer for trial in planned.trials} == {"drain"}
+    assert list(planned.refused.values()) == [reason] * len(planned.refused)
+    assert planned.notes == [f"Data '{path}': 3 examples, 22 bytes."]
+    assert plan.data_notes(planned.trials) == planned.notes
+    with pytest.raises(UsageError) as caught:
+        sweep = sweeps.Sweep(name="mine", blocks=(training,))
+        plan.plan_sweep(sweep, Effort(), 3, 0.0, str(path))
+    assert str(caught.value) == f"Nothing is left to run: {reason}"
+    path.unlink()
+    assert plan.data_notes(planned.trials) == []
 
 
 def test_missing_runs_are_expected_to_take_as_long_as_stored_runs() -> None:
