@@ -177,8 +177,9 @@ def whole(
             files.append(path)
     if damages:
         text = str(damages[0]).partition(". ")[0]
-        count = f"{len(damages):,} file{'s' * (len(damages) > 1)}"
-        listed.remarks.append(f"First of {count} left out: {text}.")
+        few = len(damages) == 1
+        which = "One file" if few else f"The first of {len(damages):,} files"
+        listed.remarks.append(f"{which} left out: {text}.")
     if not files:
         raise UsageError(f"All {len(damages)} files are damaged, the first: {text}.")
     emptied = {path.parent for path in listed.files} - {path.parent for path in files}

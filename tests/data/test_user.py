@@ -457,8 +457,8 @@ def test_damaged_files_are_left_out_where_the_user_asks(pictures: Path) -> None:
         "Left out: 1 hidden, 1 of other types, 1 damaged, 1 unreadable."
     )
     assert intake.remarks == [
-        f"First of 2 files left out: '{damaged}' is not a complete JPEG, PNG or GIF "
-        "image: cannot identify image file."
+        f"The first of 2 files left out: '{damaged}' is not a complete JPEG, PNG or "
+        "GIF image: cannot identify image file."
     ]
 
 
