@@ -1,35 +1,64 @@
 """This module reads the value of `--data`: a name or a path, after its prefixes."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 SKIP_DAMAGED = "skip-damaged:"
+MEMORY = "memory:"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source is the value of `--data`.
+
+    Attributes:
+        name: The name or the path, with a column where there is one.
+        skip_damaged: Whether to leave damaged files out instead of refusing them.
+        in_memory: Whether the data are loaded before any clock starts, where the
+            pipeline could read them.
+    """
+
+    name: str
+    skip_damaged: bool = False
+    in_memory: bool = False
+
+    def __str__(self) -> str:
+        """Return the value as the user writes it."""
+        return SKIP_DAMAGED * self.skip_damaged + MEMORY * self.in_memory + self.name
 
 
 def skipping(data: str) -> str:
     """Return the value of `--data` by which damaged files are left out."""
-    return data if data.startswith(SKIP_DAMAGED) else SKIP_DAMAGED + data
+    source = parse(data)
+    return str(Source(source.name, skip_damaged=True, in_memory=source.in_memory))
 
 
-def parse(data: str) -> tuple[str, bool]:
-    """Return the name or path of the data, and whether to leave out damaged files.
+def parse(data: str) -> Source:
+    """Return the source of a value of `--data`; prefixes come in any order.
 
-    A path that exists under the whole name has no prefix.
+    A path that exists has no prefix.
     """
-    if data.startswith(SKIP_DAMAGED) and not Path(data).exists():
-        return data.removeprefix(SKIP_DAMAGED), True
-    return data, False
+    name, prefixes = data, set()
+    while not Path(name).exists():
+        prefix = next((p for p in (SKIP_DAMAGED, MEMORY) if name.startswith(p)), "")
+        if not prefix:
+            break
+        prefixes.add(prefix)
+        name = name.removeprefix(prefix)
+    return Source(name, SKIP_DAMAGED in prefixes, MEMORY in prefixes)
 
 
 def absolute(data: str) -> str:
-    """Return the value of `--data` with an absolute path, prefixes and column kept.
+    """Return the value of `--data` with an absolute path; prefixes and column stay.
 
     A name of data, or nothing, stays as it is.
     """
-    name, skip = parse(data)
-    prefix = SKIP_DAMAGED if skip else ""
-    path, _, column = name.rpartition(":")
-    if name and Path(name).exists():
-        return f"{prefix}{Path(name).absolute()}"
-    if path and Path(path).exists():
-        return f"{prefix}{Path(path).absolute()}:{column}"
-    return data
+    source = parse(data)
+    path, _, column = source.name.rpartition(":")
+    if source.name and Path(source.name).exists():
+        name = str(Path(source.name).absolute())
+    elif path and Path(path).exists():
+        name = f"{Path(path).absolute()}:{column}"
+    else:
+        return data
+    return str(Source(name, source.skip_damaged, source.in_memory))

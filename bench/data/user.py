@@ -8,6 +8,7 @@ import numpy as np
 
 from bench.data import source, user_files, user_tables
 from bench.data.intake import Intake
+from bench.data.stream import Stream
 from bench.errors import UsageError, unknown
 
 Arrays = tuple[np.ndarray | dict[str, np.ndarray], np.ndarray]
@@ -30,6 +31,7 @@ TAKES = {
     "table": f"a CSV file {_CSV}",
 }
 TABLES = ("csv", "rows", "table")
+STREAMED = ("text", *TABLES)  # the pipeline reads these, unless from memory by name
 DECODED = ("image_arrays", "flat_images")  # by this program, before the pipeline
 DOWNLOADS = {"image_arrays": "cifar10", "flat_images": "cifar10", "text": "imdb"}
 KNOWN = {"cifar10": (50_000, 10), "imdb": (25_000, 2)}  # examples, classes
@@ -52,7 +54,8 @@ def examine(data: str, accepts: str, classes: int = 0) -> Intake:
     """
     if accepts not in TAKES:
         raise unknown("kind of data", accepts, TAKES)
-    name, _ = source.parse(data)
+    asked = source.parse(data)
+    name = asked.name
     if _is_download(name, accepts):
         examples, number = KNOWN[name]
         return Intake(
@@ -65,6 +68,11 @@ def examine(data: str, accepts: str, classes: int = 0) -> Intake:
         table = user_tables.load(name, TAKES[accepts])
         if accepts != "table":
             user_tables.numbers(table)
+        if table.unreadable and not asked.in_memory:
+            raise UsageError(
+                f"'{table.path}' cannot be read line by line: {table.unreadable}. "
+                f"Load it before the clock starts: --data {source.MEMORY}{name}"
+            )
         return Intake(
             name=name,
             examples=len(table.labels),
@@ -75,7 +83,12 @@ def examine(data: str, accepts: str, classes: int = 0) -> Intake:
                 f"{table.path}:{table.label}", table.classes, classes
             ),
         )
-    listed = _listing(data, accepts)
+    if asked.in_memory and accepts not in STREAMED:
+        raise UsageError(
+            f"{source.MEMORY} is for texts and CSV files, which the pipeline reads "
+            f"otherwise. Leave it out: --data {name}"
+        )
+    listed = _listing(asked, accepts)
     return Intake(
         name=name,
         examples=len(listed.files),
@@ -92,8 +105,8 @@ def load(data: str, accepts: str) -> Arrays | list[str]:
 
     Args:
         data: `cifar10`, `imdb`, a folder, or a CSV file; `FILE:COLUMN` names the column
-            of the label if it is not `label`. `source.SKIP_DAMAGED` before it leaves
-            damaged files out.
+            of the label if it is not `label`. The prefix `skip-damaged:` leaves damaged
+            files out; `memory:` loads texts and tables that `stream` would return.
         accepts: The kind of data that the workload accepts, a key of `TAKES`.
 
     Returns:
@@ -112,7 +125,8 @@ def load(data: str, accepts: str) -> Arrays | list[str]:
     """
     if accepts not in TAKES:
         raise unknown("kind of data", accepts, TAKES)
-    name, _ = source.parse(data)
+    asked = source.parse(data)
+    name = asked.name
     if _is_download(name, accepts):
         features, labels = (_imdb if accepts == "text" else _cifar10)()
     elif accepts in TABLES:
@@ -123,7 +137,7 @@ def load(data: str, accepts: str) -> Arrays | list[str]:
         if accepts == "csv":
             features = user_tables.lines(features)
     else:
-        files = _listing(data, accepts).files
+        files = _listing(asked, accepts).files
         if accepts not in (*DECODED, "text"):
             return [str(path) for path in files]
         homes = sorted({path.parent for path in files})
@@ -132,6 +146,36 @@ def load(data: str, accepts: str) -> Arrays | list[str]:
     if accepts == "flat_images":
         features = features.reshape(len(features), -1).astype(np.float32)
     return features, labels
+
+
+def stream(data: str, accepts: str) -> Stream | None:
+    """Return the user's texts or table for a pipeline that reads them itself.
+
+    Args:
+        data: The data; see `load`.
+        accepts: The kind of data that the workload accepts, a key of `TAKES`.
+
+    Returns:
+        None for files that the workload reads itself, for data sets of Keras, and where
+        the data come from memory by name.
+
+    Raises:
+        UsageError: The data cannot be used; the message names the file or line.
+    """
+    asked = source.parse(data)
+    if asked.in_memory or accepts not in STREAMED or _is_download(asked.name, accepts):
+        return None
+    if accepts == "text":
+        files = _listing(asked, accepts).files
+        return Stream(files, len(files), user_files.texts(files))
+    table = user_tables.load(asked.name, TAKES[accepts])
+    known: np.ndarray | dict[str, np.ndarray] = table.columns
+    if accepts != "table":
+        known = user_tables.numbers(table)
+    if accepts == "csv":
+        known = user_tables.lines(known)
+    apart = accepts == "table"
+    return Stream([table.path], len(table.labels), known, table.fields, apart)
 
 
 def _is_download(name: str, accepts: str) -> bool:
@@ -150,13 +194,13 @@ def _is_download(name: str, accepts: str) -> bool:
     return True
 
 
-def _listing(data: str, accepts: str) -> user_files.Listing:
+def _listing(asked: source.Source, accepts: str) -> user_files.Listing:
     """Return the files of all classes, each of them checked.
 
     Raises:
         UsageError: The folder or a file cannot be used.
     """
-    name, skip_damaged = source.parse(data)
+    name = asked.name
     takes = f"This workload takes {TAKES[accepts]}."
     folder = Path(name)
     if not folder.exists():
@@ -181,7 +225,7 @@ def _listing(data: str, accepts: str) -> user_files.Listing:
         ),
     )
     listed = user_files.listing(folder, kind, takes)
-    properties = user_files.whole(listed, check, skip_damaged)
+    properties = user_files.whole(listed, check, asked.skip_damaged)
     listed.remarks += remarks(properties)
     return listed
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from bench.data.stream import Field
 from bench.data.user_files import reading
 from bench.errors import UsageError
 
@@ -43,6 +44,8 @@ class Table:
         labels: The label of each row: the index of the class as int64, or, where the
             column has fractions, its values as float32.
         classes: The number of classes; 0 where the labels are fractions.
+        fields: All columns in the order of the file, as TensorFlow decodes them.
+        unreadable: Why TensorFlow cannot read the file line by line; empty if it can.
         size: The bytes of the file.
         remarks: Sentences on what reading has changed.
     """
@@ -53,6 +56,8 @@ class Table:
     labels: np.ndarray
     classes: int
     size: int
+    fields: tuple[Field, ...] = ()
+    unreadable: str = ""
     remarks: list[str] = field(default_factory=list)
 
 
@@ -109,17 +114,28 @@ def load(name: str, takes: str) -> Table:
             f"header, and a column beside '{column}'."
         )
     source.demand_whole_rows(table)
-    labels, classes = _labels(source, table.pop(column))
-    columns = {}
-    for feature, values in table.items():
-        columns[str(feature)], remark = _column(source, values)
+    labels, classes = _labels(source, table[column])
+    unreadable = source.unreadable(table)
+    columns, fields = {}, []
+    for name, values in table.items():
+        if name == column:
+            kind = "value" if classes is None else "class"
+            fields.append(Field(name, kind, classes))
+            continue
+        columns[name], remark = _column(source, values)
         remarks += [remark] if remark else []
+        text = columns[name].dtype == object
+        if not (text or pd.api.types.is_numeric_dtype(values)):
+            unreadable = f"column '{name}' has dates or words beside numbers"
+        fields.append(Field(name, "text" if text else "number"))
     return Table(
         path=path,
         label=column,
         columns=columns,
         labels=labels,
-        classes=classes,
+        classes=0 if classes is None else len(classes),
+        fields=tuple(fields),
+        unreadable=unreadable,
         size=len(content),
         remarks=remarks,
     )
@@ -228,6 +244,19 @@ class _Source:
                     f"header has {table.shape[1]}. Correct or remove the line."
                 )
 
+    def unreadable(self, table: pd.DataFrame) -> str:
+        """Return why TensorFlow cannot read the rows line by line; empty if it can."""
+        if self.encoding == "latin-1":
+            return "it is not UTF-8"
+        if self.content.count(b"\n") != len(table):
+            return "a quoted field has a line break"
+        text = not all(map(pd.api.types.is_numeric_dtype, table.dtypes))
+        if text and b", " in self.content:
+            for line, record in self._records(skipinitialspace=False):
+                if any(field.startswith(" ") for field in record):
+                    return f"spaces follow commas in line {line}"
+        return ""
+
     def bad_field(self, row: int, column: str, what: str, remedy: str) -> UsageError:
         """Return the error for a field.
 
@@ -243,13 +272,15 @@ class _Source:
             f"'{self.path}', line {line}: column '{column}' {what}. {remedy}"
         )
 
-    def _records(self) -> Iterator[tuple[int, list[str]]]:
+    def _records(
+        self, *, skipinitialspace: bool = True
+    ) -> Iterator[tuple[int, list[str]]]:
         """Yield the first line of each record, from 1, and its fields."""
         reader = csv.reader(
             io.TextIOWrapper(
                 io.BytesIO(self.content), encoding=self.encoding, newline=""
             ),
-            skipinitialspace=True,
+            skipinitialspace=skipinitialspace,
         )
         line = 1
         for record in reader:
@@ -277,8 +308,8 @@ def _source(path: Path, content: bytes) -> tuple[_Source, list[str]]:
     return _Source(path, content.rstrip(), "utf-8-sig"), []
 
 
-def _labels(source: _Source, values: pd.Series) -> tuple[np.ndarray, int]:
-    """Return the labels, and the number of classes; 0 if the labels are fractions.
+def _labels(source: _Source, values: pd.Series) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the labels, and the sorted classes; None if the labels are fractions.
 
     Raises:
         UsageError: A label is missing, or is no finite number among numbers.
@@ -296,9 +327,11 @@ def _labels(source: _Source, values: pd.Series) -> tuple[np.ndarray, int]:
             remedy = "A label must be a finite 32-bit number or a class: correct it."
             raise source.bad_field(row, name, what, remedy)
         if (values % 1 != 0).any():
-            return values.to_numpy(np.float32), 0
-    classes, places = np.unique(values.to_numpy(), return_inverse=True)
-    return places.astype(np.int64), len(classes)
+            return values.to_numpy(np.float32), None
+    numeric = pd.api.types.is_numeric_dtype(values)
+    words = values.to_numpy(np.float64 if numeric else object)
+    classes, places = np.unique(words, return_inverse=True)
+    return places.astype(np.int64), classes
 
 
 def _column(source: _Source, values: pd.Series) -> tuple[np.ndarray, str]:

@@ -237,3 +237,57 @@ def test_any_number_of_classes_can_be_read(tmp_path: Path) -> None:
         f"'{path}:label' has only 1 class; a model needs at least 2. Use --consumer "
         "drain, which trains no model."
     )
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("x,t,label\n1,ö,0\n2,b,1\n".encode("latin-1"), "it is not UTF-8"),
+        (b'x,t,label\n1,"a\nb",0\n2,b,1\n', "a quoted field has a line break"),
+        (b"x,t,label\n1, a,0\n2,b,1\n", "spaces follow commas in line 2"),
+        (
+            b"d,label\n2020-01-01,0\n2020-01-02,1\n",
+            "column 'd' has dates or words beside numbers",
+        ),
+        (
+            b"x,label\n1,0\nNA,1\n",
+            "column 'x' has dates or words beside numbers",
+        ),
+    ],
+)
+def test_tables_that_tensorflow_cannot_read_by_line(
+    tmp_path: Path, content: bytes, reason: str
+) -> None:
+    path = text(tmp_path / "a.csv", content)
+    with pytest.raises(UsageError) as caught:
+        user.examine(str(path), "table")
+    assert str(caught.value) == (
+        f"'{path}' cannot be read line by line: {reason}. Load it before the clock "
+        f"starts: --data memory:{path}"
+    )
+    assert user.examine(f"memory:{path}", "table").examples == 2
+    assert user.stream(f"memory:{path}", "table") is None
+    columns, _ = user.load(f"memory:{path}", "table")
+    assert len(columns) == content.count(b",", 0, content.index(b"label"))
+
+
+def test_columns_of_a_stream(tmp_path: Path) -> None:
+    """The label is a class with its words, or a value with fractions."""
+    path = text(tmp_path / "a.csv", b"x,label,t\n1,no,a\n,yes,b\n\n")
+    stream = user.stream(str(path), "table")
+    assert (stream.paths, stream.examples, stream.columns_apart) == ([path], 2, True)
+    kinds = [(column.name, column.kind) for column in stream.fields]
+    assert kinds == [("x", "number"), ("label", "class"), ("t", "text")]
+    assert stream.fields[1].classes.tolist() == ["no", "yes"]
+    text(path, b"x,label\n1,0.5\n2,1\n")
+    assert user.stream(str(path), "rows").fields[1].kind == "value"
+
+
+def test_images_come_from_files_in_any_case(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    with pytest.raises(UsageError) as caught:
+        user.examine(f"memory:{tmp_path}", "images")
+    assert str(caught.value) == (
+        "memory: is for texts and CSV files, which the pipeline reads otherwise. Leave "
+        f"it out: --data {tmp_path}"
+    )
