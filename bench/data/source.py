@@ -1,8 +1,14 @@
 """This module reads the value of `--data`: a name or a path, after its prefixes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bench.catalog import Entry
+
+# By kind of data (ACCEPTS): the data set of Keras with the same form.
+DOWNLOADS = {"image_arrays": "cifar10", "flat_images": "cifar10", "text": "imdb"}
+TABLES = ("csv", "rows", "table")
+STREAMED = ("text", *TABLES)  # the pipeline reads these, unless from memory by name
 SKIP_DAMAGED = "skip-damaged:"
 MEMORY = "memory:"
 
@@ -62,3 +68,20 @@ def absolute(data: str) -> str:
     else:
         return data
     return str(Source(name, source.skip_damaged, source.in_memory))
+
+
+def entry_for(entry: Entry, data: str) -> Entry:
+    """Return the entry as it is with the user's data, which its pipeline may read.
+
+    Args:
+        entry: The workload or layer.
+        data: The user's data; empty for the workload's own.
+    """
+    source, accepts = parse(data), entry.constants.get("ACCEPTS")
+    own = source.name and source.name != DOWNLOADS.get(str(accepts))
+    if not own or source.in_memory or accepts not in STREAMED:
+        return entry
+    functions = {**entry.functions, "read": ("path", "label")}
+    if accepts in TABLES:
+        functions["decode"] = ("record", "label")
+    return replace(entry, functions=functions)

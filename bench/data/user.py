@@ -8,6 +8,7 @@ import numpy as np
 
 from bench.data import source, user_files, user_tables
 from bench.data.intake import Intake
+from bench.data.source import DOWNLOADS, STREAMED, TABLES, Source
 from bench.data.stream import Stream
 from bench.errors import UsageError, unknown
 
@@ -30,10 +31,7 @@ TAKES = {
     "rows": _NUMBERS,
     "table": f"a CSV file {_CSV}",
 }
-TABLES = ("csv", "rows", "table")
-STREAMED = ("text", *TABLES)  # the pipeline reads these, unless from memory by name
 DECODED = ("image_arrays", "flat_images")  # by this program, before the pipeline
-DOWNLOADS = {"image_arrays": "cifar10", "flat_images": "cifar10", "text": "imdb"}
 KNOWN = {"cifar10": (50_000, 10), "imdb": (25_000, 2)}  # examples, classes
 DRAIN = "Use --consumer drain, which trains no model"
 
@@ -194,7 +192,7 @@ def _is_download(name: str, accepts: str) -> bool:
     return True
 
 
-def _listing(asked: source.Source, accepts: str) -> user_files.Listing:
+def _listing(asked: Source, accepts: str) -> user_files.Listing:
     """Return the files of all classes, each of them checked.
 
     Raises:

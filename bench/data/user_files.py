@@ -2,6 +2,7 @@
 
 import io
 import os
+import string
 import wave
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -34,6 +35,7 @@ ENDS = (b"\xff\xd9", b"IEND\xaeB`\x82")
 ORIENTATION = 0x0112  # the EXIF tag; 1 is upright
 SOUND_RATE = 16_000  # samples a second
 MOST_TEXT_BYTES = 2 << 30  # each text takes the width of the longest
+NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 SKIP = "or leave such files out with --skip-damaged"
 
 
@@ -260,6 +262,8 @@ def image(path: Path, kind: str) -> Image.Image:
     content = reading(path, path.read_bytes)
     try:
         picture = Image.open(io.BytesIO(content), formats=FORMATS["any_images"])
+        if picture.format == "PNG":  # its checksums need no decoding
+            Image.open(io.BytesIO(content)).verify()
         if not content.endswith(ENDS):
             picture.load()
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
@@ -350,18 +354,18 @@ def text_properties(path: Path) -> list[str]:
     """Check a text; it has no properties to count.
 
     Raises:
-        Damaged: The file is not UTF-8, or has no text.
+        Damaged: The file is not UTF-8, or has no words.
     """
     text = reading(path, path.read_bytes)
     try:
-        blank = not text.decode("utf-8").strip()
+        blank = not text.decode("utf-8").translate(NO_PUNCTUATION).strip()
     except UnicodeDecodeError as error:
         raise Damaged(
             f"'{path}' is not UTF-8: byte {error.start} is wrong. Convert it (iconv -f "
             f"latin1 -t utf-8 IN.txt > OUT.txt), {SKIP}."
         ) from error
-    if blank:
-        raise Damaged(f"'{path}' has no text. Write some, or remove it, {SKIP}.")
+    if blank:  # TextVectorization makes nothing of it, and no row in a map of examples
+        raise Damaged(f"'{path}' has no words. Write some, or remove it, {SKIP}.")
     return []
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from bench import catalog
 from bench.data import source
 from bench.data.source import Source
 
@@ -37,3 +38,27 @@ def test_a_path_that_exists_has_no_prefix(
 def test_skipping_is_asked_for_once() -> None:
     once = source.skipping("memory:texts")
     assert once == source.skipping(once) == "skip-damaged:memory:texts"
+
+
+@pytest.mark.parametrize(
+    ("workload", "data", "reads", "decodes"),
+    [
+        ("prose", "", False, False),
+        ("prose", "imdb", False, False),
+        ("prose", "memory:texts", False, False),
+        ("prose", "texts", True, False),
+        ("prices", "rows.csv", True, True),
+        ("features_csv", "skip-damaged:rows.csv:y", True, True),
+        ("cifar_augmentation", "photos", False, False),
+        ("photo_files", "photos", True, True),
+    ],
+)
+def test_a_workload_reads_texts_and_tables(
+    workload: str, data: str, reads: bool, decodes: bool
+) -> None:
+    """The pipeline of a workload without `read` gets one."""
+    entry = source.entry_for(catalog.find(workload), data)
+    assert (entry.reads_files, entry.decodes) == (
+        reads,
+        decodes or workload == "features_csv",
+    )

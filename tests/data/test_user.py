@@ -167,14 +167,23 @@ def test_more_classes_than_the_model_has(pictures: Path) -> None:
 )
 @pytest.mark.parametrize(
     ("fault", "why"),
-    [("cut", "Truncated File Read"), ("other", "cannot identify image file")],
+    [
+        ("cut", "Truncated File Read"),
+        ("other", "cannot identify image file"),
+        ("inside", "broken PNG file (bad header checksum in b'IDAT')"),
+    ],
 )
 def test_a_corrupt_image(
     pictures: Path, kind: str, formats: str, fault: str, why: str
 ) -> None:
-    """One file is incomplete, and another one is no image."""
+    """A file is incomplete, or no image, or it has wrong bytes between right ends."""
     path = pictures / "dog" / "a.jpeg"
-    path.write_bytes(path.read_bytes()[:-150] if fault == "cut" else b"<html>...")
+    if fault == "inside":
+        content = bytearray(saved(path, format="PNG").read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    else:
+        path.write_bytes(path.read_bytes()[:-150] if fault == "cut" else b"<html>...")
     message = (
         f"'{path}' is not a complete {formats} image: {why}. Replace or remove it, or "
         "leave such files out with --skip-damaged."
@@ -273,13 +282,14 @@ def test_a_text_that_is_not_utf8(tmp_path: Path) -> None:
     refused(message, str(tmp_path), "text")
 
 
-def test_an_empty_text(tmp_path: Path) -> None:
-    """White space is no text."""
+@pytest.mark.parametrize("content", [b" \n", b"-- (...)\n", b""])
+def test_a_text_without_words(tmp_path: Path, content: bytes) -> None:
+    """White space and punctuation are no words."""
     text(tmp_path / "neg" / "a.txt", b"bad")
-    path = text(tmp_path / "pos" / "a.txt", b" \n")
+    path = text(tmp_path / "pos" / "a.txt", content)
     message = (
-        f"'{path}' has no text. Write some, or remove it, or leave such files out with "
-        "--skip-damaged."
+        f"'{path}' has no words. Write some, or remove it, or leave such files "
+        "out with --skip-damaged."
     )
     refused(message, str(tmp_path), "text")
 

@@ -110,6 +110,20 @@ def test_models_are_not_trained_on_labels_that_they_do_not_have(tmp_path: Path) 
     assert plan.data_notes(planned.trials) == []
 
 
+def test_texts_of_a_user_are_read_as_files(tmp_path: Path) -> None:
+    """The axes of files then have a meaning, and not for texts in memory."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.txt").write_text("some words")
+    axes = {"interleave_cycle_length": (1, 4)}
+    block = sweeps.Block(workloads=("prose",), axes=axes)
+    sweep = sweeps.Sweep(name="mine", blocks=(block,))
+    read, loaded = (
+        plan.plan_sweep(sweep, Effort(), 3, 0.0, f"{prefix}{tmp_path}")
+        for prefix in ("", "memory:")
+    )
+    assert [len(each.trials) for each in (read, loaded)] == [2, 1]
+
+
 def test_missing_runs_are_expected_to_take_as_long_as_stored_runs() -> None:
     """The median counts, with a server a round; repeats do not count."""
     planned = plan_of(batch_size=(16, 32))
