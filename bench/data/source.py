@@ -70,6 +70,13 @@ def absolute(data: str) -> str:
     return str(Source(name, source.skip_damaged, source.in_memory))
 
 
+def streams(entry: Entry, data: str) -> bool:
+    """Return whether the pipeline itself reads the user's texts or CSV lines."""
+    source, accepts = parse(data), entry.constants.get("ACCEPTS")
+    own = source.name and source.name != DOWNLOADS.get(str(accepts))
+    return bool(own) and not source.in_memory and accepts in STREAMED
+
+
 def entry_for(entry: Entry, data: str) -> Entry:
     """Return the entry as it is with the user's data, which its pipeline may read.
 
@@ -77,11 +84,9 @@ def entry_for(entry: Entry, data: str) -> Entry:
         entry: The workload or layer.
         data: The user's data; empty for the workload's own.
     """
-    source, accepts = parse(data), entry.constants.get("ACCEPTS")
-    own = source.name and source.name != DOWNLOADS.get(str(accepts))
-    if not own or source.in_memory or accepts not in STREAMED:
+    if not streams(entry, data):
         return entry
     functions = {**entry.functions, "read": ("path", "label")}
-    if accepts in TABLES:
+    if entry.constants["ACCEPTS"] in TABLES:
         functions["decode"] = ("record", "label")
     return replace(entry, functions=functions)

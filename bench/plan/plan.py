@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bench import catalog, machine
+from bench.data import source
 from bench.errors import UsageError, replace_atomically
 from bench.plan import screening
 from bench.plan.sweeps import Sweep, trials
@@ -127,7 +128,7 @@ def plan_sweep(
     """
     accepted, refused = trials(sweep, data)
     intakes = _intakes(accepted)
-    refused |= _untrainable(accepted, intakes)
+    refused |= _untrainable(accepted, intakes) | _unlabelled(accepted)
     if not machine.gpus():
         for trial in accepted:
             if trial.pipeline.device == "gpu":
@@ -190,6 +191,24 @@ def _untrainable(
         and trial.workload in intakes
         and intakes[trial.workload].untrainable
     }
+
+
+def _unlabelled(planned: Sequence[Trial]) -> dict[str, str]:
+    """Return by key why the classes of undecoded CSV lines cannot be resampled."""
+    reason = (
+        "resample needs labels, which CSV lines have only once they are decoded: add "
+        "--axis cache=decoded, or load the table first with --data {}"
+    )
+    refused = {}
+    for trial in planned:
+        p, entry = trial.pipeline, catalog.find(trial.workload)
+        lines = entry.constants.get("ACCEPTS") in source.TABLES
+        decoded = p.cache == "decoded" or p.place.stores_outputs
+        if p.resample == "none" or decoded or not lines:
+            continue
+        if source.streams(entry, trial.data):
+            refused[trial.key] = reason.format(source.MEMORY + trial.data)
+    return refused
 
 
 def _notes(intakes: Mapping[str, Intake]) -> list[str]:

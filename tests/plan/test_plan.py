@@ -110,6 +110,22 @@ def test_models_are_not_trained_on_labels_that_they_do_not_have(tmp_path: Path) 
     assert plan.data_notes(planned.trials) == []
 
 
+def test_classes_of_lines_are_not_resampled_before_they_are_decoded(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("x,label\n1,0\n2,1\n3,1\n")
+    axes = {"resample": ("filter",), "cache": ("none", "decoded")}
+    block = sweeps.Block(workloads=("fraud",), axes=axes)
+    sweep = sweeps.Sweep(name="mine", blocks=(block,))
+    planned = plan.plan_sweep(sweep, Effort(), 3, 0.0, str(path))
+    assert [trial.pipeline.cache for trial in planned.trials] == ["decoded"]
+    assert list(planned.refused.values()) == [
+        "resample needs labels, which CSV lines have only once they are decoded: add "
+        f"--axis cache=decoded, or load the table first with --data memory:{path}"
+    ]
+
+
 def test_texts_of_a_user_are_read_as_files(tmp_path: Path) -> None:
     """The axes of files then have a meaning, and not for texts in memory."""
     (tmp_path / "a").mkdir()
