@@ -52,8 +52,8 @@ def examine(data: str, accepts: str, classes: int = 0) -> Intake:
     """
     if accepts not in TAKES:
         raise unknown("kind of data", accepts, TAKES)
-    asked = source.parse(data)
-    name = asked.name
+    origin = source.parse(data)
+    name = origin.name
     if _is_download(name, accepts):
         examples, number = KNOWN[name]
         return Intake(
@@ -66,7 +66,7 @@ def examine(data: str, accepts: str, classes: int = 0) -> Intake:
         table = user_tables.load(name, TAKES[accepts])
         if accepts != "table":
             user_tables.numbers(table)
-        if table.unreadable and not asked.in_memory:
+        if table.unreadable and not origin.in_memory:
             raise UsageError(
                 f"'{table.path}' cannot be read line by line: {table.unreadable}. "
                 f"Load it before the clock starts: --data {source.MEMORY}{name}"
@@ -81,20 +81,20 @@ def examine(data: str, accepts: str, classes: int = 0) -> Intake:
                 f"{table.path}:{table.label}", table.classes, classes
             ),
         )
-    if asked.in_memory and accepts not in STREAMED:
+    if origin.in_memory and accepts not in STREAMED:
         raise UsageError(
             f"{source.MEMORY} is for texts and CSV files, which the pipeline reads "
             f"otherwise. Leave it out: --data {name}"
         )
-    listed = _listing(asked, accepts)
+    listing = _listing(origin, accepts)
     return Intake(
         name=name,
-        examples=len(listed.files),
-        classes=listed.classes,
-        size=listed.size,
-        left_out=dict(listed.left_out),
-        remarks=listed.remarks,
-        untrainable=_untrainable(name, listed.classes, classes),
+        examples=len(listing.files),
+        classes=listing.classes,
+        size=listing.size,
+        left_out=dict(listing.left_out),
+        remarks=listing.remarks,
+        untrainable=_untrainable(name, listing.classes, classes),
     )
 
 
@@ -123,8 +123,8 @@ def load(data: str, accepts: str) -> Arrays | list[str]:
     """
     if accepts not in TAKES:
         raise unknown("kind of data", accepts, TAKES)
-    asked = source.parse(data)
-    name = asked.name
+    origin = source.parse(data)
+    name = origin.name
     if _is_download(name, accepts):
         features, labels = (_imdb if accepts == "text" else _cifar10)()
     elif accepts in TABLES:
@@ -135,7 +135,7 @@ def load(data: str, accepts: str) -> Arrays | list[str]:
         if accepts == "csv":
             features = user_tables.lines(features)
     else:
-        files = _listing(asked, accepts).files
+        files = _listing(origin, accepts).files
         if accepts not in (*DECODED, "text"):
             return [str(path) for path in files]
         homes = sorted({path.parent for path in files})
@@ -160,13 +160,17 @@ def stream(data: str, accepts: str) -> Stream | None:
     Raises:
         UsageError: The data cannot be used; the message names the file or line.
     """
-    asked = source.parse(data)
-    if asked.in_memory or accepts not in STREAMED or _is_download(asked.name, accepts):
+    origin = source.parse(data)
+    if (
+        origin.in_memory
+        or accepts not in STREAMED
+        or _is_download(origin.name, accepts)
+    ):
         return None
     if accepts == "text":
-        files = _listing(asked, accepts).files
+        files = _listing(origin, accepts).files
         return Stream(files, len(files), user_files.texts(files))
-    table = user_tables.load(asked.name, TAKES[accepts])
+    table = user_tables.load(origin.name, TAKES[accepts])
     known: np.ndarray | dict[str, np.ndarray] = table.columns
     if accepts != "table":
         known = user_tables.numbers(table)
@@ -192,13 +196,13 @@ def _is_download(name: str, accepts: str) -> bool:
     return True
 
 
-def _listing(asked: Source, accepts: str) -> user_files.Listing:
+def _listing(origin: Source, accepts: str) -> user_files.Listing:
     """Return the files of all classes, each of them checked.
 
     Raises:
         UsageError: The folder or a file cannot be used.
     """
-    name = asked.name
+    name = origin.name
     takes = f"This workload takes {TAKES[accepts]}."
     folder = Path(name)
     if not folder.exists():
@@ -222,10 +226,10 @@ def _listing(asked: Source, accepts: str) -> user_files.Listing:
             user_files.image_remarks,
         ),
     )
-    listed = user_files.listing(folder, kind, takes)
-    properties = user_files.whole(listed, check, asked.skip_damaged)
-    listed.remarks += remarks(properties)
-    return listed
+    listing = user_files.list_files(folder, kind, takes)
+    properties = user_files.whole(listing, check, origin.skip_damaged)
+    listing.remarks += remarks(properties)
+    return listing
 
 
 def _cifar10() -> Arrays:

@@ -74,7 +74,7 @@ class Listing:
         return sum(path.stat().st_size for path in self.files)
 
 
-def listing(root: Path, kind: str, takes: str) -> Listing:
+def list_files(root: Path, kind: str, takes: str) -> Listing:
     """List the files of all classes by their names, as Keras does for folders.
 
     A class is a folder, or a link to a folder. Keras also takes the files of deeper
@@ -88,15 +88,15 @@ def listing(root: Path, kind: str, takes: str) -> Listing:
     Raises:
         UsageError: There are no class folders, or one has no such file.
     """
-    listed = Listing()
+    listing = Listing()
     homes = []
     for path in _entries(root):
         if path.name.startswith("."):
-            listed.left_out[HIDDEN] += 1
+            listing.left_out[HIDDEN] += 1
         elif path.is_dir():
             homes.append(path)
         else:
-            listed.left_out[BESIDE] += 1
+            listing.left_out[BESIDE] += 1
     if not homes:
         beside = sum(path.suffix.lower() in ENDINGS[kind] for path in _entries(root))
         remedy = (
@@ -104,13 +104,13 @@ def listing(root: Path, kind: str, takes: str) -> Listing:
             "class, or all into one folder."
         ) * (beside > 0)
         raise UsageError(f"'{root}' has no folders in it.{remedy} {takes}")
-    listed.classes = len(homes)
+    listing.classes = len(homes)
     for home in homes:
-        _list_class(home, kind, listed)
-    return listed
+        _list_class(home, kind, listing)
+    return listing
 
 
-def _list_class(home: Path, kind: str, listed: Listing) -> None:
+def _list_class(home: Path, kind: str, listing: Listing) -> None:
     """Add the files of one class to a listing, sorted.
 
     Raises:
@@ -120,11 +120,11 @@ def _list_class(home: Path, kind: str, listed: Listing) -> None:
     files, others, folders = [], Counter[str](), 0
     for path in _entries(home):
         if path.name.startswith("."):
-            listed.left_out[HIDDEN] += 1
+            listing.left_out[HIDDEN] += 1
         elif path.is_dir():
             folders += 1
             inside = (names for _, _, names in os.walk(path))
-            listed.left_out[DEEPER] += sum(map(len, inside))
+            listing.left_out[DEEPER] += sum(map(len, inside))
         elif path.suffix.lower() in ENDINGS[kind] and _may_be_file(path):
             files.append(path)
         else:
@@ -140,8 +140,8 @@ def _list_class(home: Path, kind: str, listed: Listing) -> None:
             f"'{home}' has no {endings} files{f' (but {other})' if other else ''}. "
             "Put some there, or remove the folder."
         )
-    listed.left_out[OTHER] += others.total()
-    listed.files += files
+    listing.left_out[OTHER] += others.total()
+    listing.files += files
 
 
 def _may_be_file(path: Path) -> bool:
@@ -154,12 +154,12 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def whole(
-    listed: Listing, check: Callable[[Path], Sequence[str]], skip_damaged: bool
+    listing: Listing, check: Callable[[Path], Sequence[str]], skip_damaged: bool
 ) -> Counter[str]:
     """Check every file of a listing; return how many files have each property.
 
     Args:
-        listed: The listing. Damaged files move to what it leaves out.
+        listing: The listing. Damaged files move to what it leaves out.
         check: Returns the properties of a file, or raises `Damaged`.
         skip_damaged: Whether to leave damaged files out instead of refusing them.
 
@@ -167,30 +167,33 @@ def whole(
         UsageError: A file is damaged and must not be left out, or no file is whole.
     """
     files, properties, damages = [], Counter[str](), []
-    for path in listed.files:
+    for path in listing.files:
         try:
             properties.update(check(path))
         except Damaged as damage:
             if not skip_damaged:
                 raise
-            damages.append(damage)
-            listed.left_out[damage.reason] += 1
+            place = str(damage).find(str(path)) + len(str(path))
+            damages.append(str(damage)[: str(damage).index(". ", place)])
+            listing.left_out[damage.reason] += 1
         else:
             files.append(path)
     if damages:
-        text = str(damages[0]).partition(". ")[0]
         few = len(damages) == 1
         which = "One file" if few else f"The first of {len(damages):,} files"
-        listed.remarks.append(f"{which} left out: {text}.")
+        listing.remarks.append(f"{which} left out: {damages[0]}.")
     if not files:
-        raise UsageError(f"All {len(damages)} files are damaged, the first: {text}.")
-    emptied = {path.parent for path in listed.files} - {path.parent for path in files}
-    if emptied:
         raise UsageError(
-            f"All files of '{min(emptied)}' are damaged. Put others there, or remove "
-            "the folder."
+            f"All {len(damages)} files are damaged, the first: {damages[0]}. Replace "
+            "them."
         )
-    listed.files = files
+    homes, whole_homes = ({p.parent for p in some} for some in (listing.files, files))
+    if empty_classes := homes - whole_homes:
+        raise UsageError(
+            f"All files of '{min(empty_classes)}' are damaged. Put others there, or "
+            "remove the folder."
+        )
+    listing.files = files
     return properties
 
 
@@ -211,15 +214,6 @@ def image_properties(
             not read its variant of the format.
     """
     picture = image(path, kind)
-    if sizes is not None:
-        sizes.setdefault(picture.size, path)
-        (first, other), *_ = sizes.items()
-        if picture.size != first:
-            raise UsageError(
-                f"'{path}' is {picture.width}x{picture.height} pixels, but '{other}' "
-                f"is {first[0]}x{first[1]}. This workload needs one size: resize them, "
-                "or use the workload photo_files, which resizes."
-            )
     animated = picture.format in ("GIF", "WEBP") and picture.n_frames > 1
     variant = ""
     if animated and kind == "images":
@@ -230,6 +224,15 @@ def image_properties(
         variant = "a BMP with a palette, which TensorFlow does not read"
     if variant and not decoded:
         raise Damaged(f"'{path}' is {variant}. Convert or remove it, {SKIP}.")
+    if sizes is not None:
+        sizes.setdefault(picture.size, path)
+        (first, other), *_ = sizes.items()
+        if picture.size != first:
+            raise UsageError(
+                f"'{path}' is {picture.width}x{picture.height} pixels, but '{other}' "
+                f"is {first[0]}x{first[1]}. This workload needs one size: resize them, "
+                "or use the workload photo_files, which resizes."
+            )
     properties = ["animated"] if animated else []
     if picture.format in ("JPEG", "MPO", "WEBP") or "exif" in picture.info:
         properties += ["rotated"] * (picture.getexif().get(ORIENTATION, 1) > 1)

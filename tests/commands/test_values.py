@@ -12,10 +12,10 @@ from bench.errors import UsageError
 
 def test_damaged_files_are_skipped_by_a_prefix_of_the_data() -> None:
     """So that trials of both kinds have different keys, and commands repeat it."""
-    given = Namespace(data="photos", skip_damaged=False)
-    assert values.data(given) == "photos"
-    given.skip_damaged = True
-    assert values.data(given) == "skip-damaged:photos"
+    options = Namespace(data="photos", skip_damaged=False)
+    assert values.data(options) == "photos"
+    options.skip_damaged = True
+    assert values.data(options) == "skip-damaged:photos"
 
 
 def test_skipping_needs_data() -> None:

@@ -35,7 +35,7 @@ def test_a_path_that_exists_has_no_prefix(
     assert source.parse("skip-damaged:memory:texts") == here
 
 
-def test_skipping_is_asked_for_once() -> None:
+def test_skipping_has_one_prefix() -> None:
     once = source.skipping("memory:texts")
     assert once == source.skipping(once) == "skip-damaged:memory:texts"
 

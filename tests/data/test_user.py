@@ -482,6 +482,15 @@ def test_a_class_without_a_whole_file(pictures: Path) -> None:
     refused(message, source.skipping(str(pictures)), "images")
 
 
+def test_no_whole_file(tmp_path: Path) -> None:
+    """A path may itself have a full stop and a space."""
+    paths = [text(tmp_path / "no. 1" / f"{name}.txt", b" ") for name in "ab"]
+    message = (
+        f"All 2 files are damaged, the first: '{paths[0]}' has no words. Replace them."
+    )
+    refused(message, source.skipping(str(tmp_path)), "text")
+
+
 def test_damaged_texts_and_sounds_are_left_out(tmp_path: Path) -> None:
     for name in ("no", "yes"):
         sound(tmp_path / "sounds" / name / "a.wav")
