@@ -17,7 +17,14 @@ import psutil
 from bench import catalog, cause, machine
 from bench.data import inputs
 from bench.errors import UsageError, write_atomically
-from bench.measure import import_path, measurement, node_origin, page_cache, randomness
+from bench.measure import (
+    import_path,
+    measurement,
+    node_origin,
+    page_cache,
+    randomness,
+    user_records,
+)
 from bench.measure.assembly import Assembly
 from bench.measure.layers import supports_jit
 from bench.measure.phase_recorder import PhaseRecorder
@@ -56,6 +63,7 @@ def prepare(request: Request) -> Prepared:
             module = catalog.load(entry)
             p = request.trial.pipeline
             data = inputs.prepare(entry, module, p, request.trial.data)
+            entry, module = user_records.streamed(entry, module, data.stream)
         with clock.time("adapt"):
             layers = clock.built(module.build(data.features, **entry.variant))
         with clock.time("prepare"):
