@@ -27,14 +27,14 @@ def build(examples: np.ndarray) -> keras.Layer:
 def check(batch: np.ndarray, output: np.ndarray) -> None:
     """Each image is itself, or blurred by a Gaussian kernel of allowed widths.
 
-    The kernel is fitted to the inside of each image by least squares; it must be
+    The kernel is fitted to the inside of eight images by least squares; it must be
     positive, sum to 1, and have the fourfold symmetry of a Gaussian along the axes.
     """
     assert output.dtype == np.float32, f"not float32 but {output.dtype}"
     assert output.shape == batch.shape, f"{batch.shape} became {output.shape}"
     same = (abs(output - batch) < 0.01).all(axis=(1, 2, 3))
     assert 0.1 < same.mean() < 0.9, f"{same.mean():.0%} of the images are as they were"
-    images, blurred = batch[~same].astype(np.float64), output[~same]
+    images, blurred = batch[~same][:8].astype(np.float64), output[~same][:8]
     margin = KERNEL // 2
     inner = blurred[:, margin:-margin, margin:-margin]
     shifted = [

@@ -7,19 +7,25 @@ import gc
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench import store
 from bench.errors import Exit, check_folder
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `report`."""
+    from bench.report.formats import FORMATS, USUAL
+
     parser.add_argument("folders", nargs="+", type=Path, help="result folders")
     parser.add_argument(
         "--format",
-        default="html,md,csv,png",
-        help="formats of the files, separated by commas; `--format ?` names them all",
+        default=",".join(USUAL),
+        help=f"formats of the files, separated by commas: {', '.join(FORMATS)}",
     )
     parser.add_argument(
-        "--out", type=Path, help="the folder of the files; default: the first folder"
+        "--out",
+        type=Path,
+        help="the folder of the files; default: the result folder, or a new folder in "
+        "results/ for several",
     )
 
 
@@ -38,7 +44,8 @@ def main(options: argparse.Namespace) -> int:
         return history.show(options.folders[0], out=options.out, as_json=options.json)
     names = options.format.split(",")
     formats.check(names)
-    out = options.out or options.folders[0]
+    several = len(options.folders) > 1  # the report of none of them is replaced
+    out = options.out or (store.new_folder("report") if several else options.folders[0])
     if not options.json:
         check_folder(out)
     show(options.folders, out, names, as_json=options.json)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import shell, store
+from bench import catalog, shell, store
 from bench.commands import report, values
 from bench.errors import EXITS, Exit, UsageError, unknown
 from bench.plan import plan, screening, sweeps
@@ -17,7 +19,7 @@ from bench.run import executors
 from bench.run.prepare import prepare_inputs
 from bench.run.progress import run_count
 from bench.text import duration_text, plural
-from bench.trial import CONSUMERS, UNITS, Effort
+from bench.trial import CONSUMERS, UNITS, Effort, Run
 
 # Options that a stored plan fixes.
 PLANNED = ("workload", "strategy", "axis", "consumer", "unit", "rounds", "seed", "out")
@@ -102,6 +104,7 @@ def make_runs(options: argparse.Namespace) -> Path | None:
             )
         for note in notes:
             print(note, file=sys.stderr)
+        check_unchanged(earlier)
         executor = executors.executor()
         try:
             print("Making inputs and checking layers ...", file=sys.stderr)
@@ -121,6 +124,26 @@ def make_runs(options: argparse.Namespace) -> Path | None:
         finally:
             executor.stop()
     return folder
+
+
+def check_unchanged(earlier: Sequence[Run]) -> None:
+    """Refuse to add runs to those of an older state of a user's file.
+
+    Raises:
+        UsageError: The file of a workload was changed after its last run.
+    """
+    last = {run.trial.workload: run.started for run in earlier}
+    for name, started in last.items():
+        entry = catalog.find(name)
+        if entry.shelf != "user":
+            continue
+        changed = datetime.fromtimestamp(entry.path.stat().st_mtime, UTC)
+        if changed > datetime.fromisoformat(started):
+            raise UsageError(
+                f"'{entry.path}' was changed at {changed:%Y-%m-%d %H:%M:%S} UTC, after "
+                "the stored runs were made: new runs would measure other code. Start a "
+                "new sweep without --resume, or restore the file with its time."
+            )
 
 
 def _report_interrupt(folder: Path, planned: bool) -> None:

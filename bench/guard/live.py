@@ -132,6 +132,8 @@ def against_ref(repo: str | Path, ref: str, request: GuardRequest) -> GuardResul
         commit = revisions.commit_of(top, "HEAD")
         if revisions.is_dirty(top):
             notes.append("Head has changes that are not committed; they are measured.")
+        elif commit == revisions.commit_of(top, ref):
+            notes.append(f"Base and head are the same commit, {commit[:10]}.")
         if empty := revisions.submodules(base.tree):
             notes.append(
                 f"Submodules are empty in base: {', '.join(empty)}. Their content is "

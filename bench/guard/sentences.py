@@ -18,11 +18,6 @@ from bench.text import plural, visible
 COLUMNS = ("change", "interval", "limit", "verdict")
 MOST_DIGITS = 3
 LONGEST_KEY = 160
-REMEDIES = (
-    "What to do for unknown: more time (--budget), a quieter machine, one processor "
-    "alone (--axis cpus=1: steadier, but blind to what runs in parallel), or a wider "
-    "threshold for that trial in [tool.feedrate.guard]."
-)
 RATE_UNKNOWN = (
     "Stored figures: each ratio includes how the machine's speed changed between the "
     "two times, and no interval does, so the rate of false alarms is unknown."
@@ -65,7 +60,7 @@ def lines(guarded: GuardResult, most: int | None = None) -> list[str]:
     causes = [text for row in rows if (text := cause(row))]
     stalls = [f"{name(row)}: {one_line(row.stalls)}" for row in rows if row.stalls]
     outputs = [outputs_changed(key) for key in changed]
-    remedies = [REMEDIES] if any(row.verdict == "unknown" for row in rows) else []
+    remedies = _remedies(guarded, [row for row in rows if row.verdict == "unknown"])
     return [
         *causes[:most],
         *stalls[:most],
@@ -76,6 +71,26 @@ def lines(guarded: GuardResult, most: int | None = None) -> list[str]:
         *(f"Not looked at: {one_line(line)}" for line in guarded.not_looked_at),
         *(one_line(note) for note in guarded.notes),
     ]
+
+
+def _remedies(guarded: GuardResult, unknown: list[Row]) -> list[str]:
+    """Return one line on what settles rows that are unknown; no line if none is."""
+    if not unknown:
+        return []
+    remedies = ["a quieter machine"]
+    if guarded.how == "stored":
+        remedies.insert(0, "more rounds")
+    else:
+        remedies.insert(0, "more time (--budget)")
+        if any("cpus=" not in row.key for row in unknown):
+            remedies.append(
+                "one processor alone (--axis cpus=1: steadier, but blind to what runs "
+                "in parallel)"
+            )
+    remedies.append(
+        "a wider threshold for the trial in [tool.feedrate.guard.thresholds]"
+    )
+    return [f"What to do for unknown: {', '.join(remedies[:-1])}, or {remedies[-1]}."]
 
 
 def cause(row: Row) -> str:
@@ -92,8 +107,8 @@ def _cause_by_figures(row: Row) -> str:
     if row.verdict == "unknown" and not interval:
         return "too few processes for an interval"
     return {
-        "slower": f"it grew by {change}; the whole interval, {interval} %, is beyond "
-        f"{limit}",
+        "slower": f"grew by {change.removeprefix('+')}; the whole interval, "
+        f"{interval} %, is beyond {limit}",
         "unknown": f"the interval, {interval} %, is neither within nor beyond {limit}",
         "missing": "it is in base and not in head",
         "failed": "there is no figure",
@@ -176,9 +191,9 @@ def _control(guarded: GuardResult) -> Iterator[str]:
             state = f"beyond its limit of {limit}, but no further than by chance"
         else:
             state = f"within its limit of {limit}"
-        bounds = f" ({interval} %)" if interval else ""
+        bounds = f" (interval {interval} %)" if interval else ""
         yield (
-            f"A/A control, base against base: {name(row)} {change}{bounds}, "
+            f"A/A control: {name(row)}, base differs from itself by {change}{bounds}, "
             f"{plural(row.count, 'trio')}: {state}."
         )
 

@@ -124,7 +124,14 @@ def make(
         server = executor if count > len(done) else None
         notes += race.last_round(folder, server)
         plan.save(replace(planned, notes=notes), folder)
-    if not (race.ended if race else count == planned.runs):
+    if finished and all(run.measured.error for run in finished):
+        errors = {run.measured.error.phase for run in finished}
+        print(
+            f"All {len(finished)} runs failed in {' and '.join(sorted(errors))}, so no "
+            "further round was run. Correct the cause, then start again.",
+            file=sys.stderr,
+        )
+    elif not (race.ended if race else count == planned.runs):
         of = "" if race else f" of {planned.runs} planned"
         print(
             f"The budget ended with {run_count(finished)}{of}; continue with\n"

@@ -109,6 +109,12 @@ def gather(folders: str | Path | Sequence[str | Path]) -> Report:
     folders = [folders] if isinstance(folders, str | Path) else list(folders)
     runs, names, notes = table.read(folders)
     guards, guard_notes = history.read_folders(folders)
+    if len(folders) > 1:
+        notes = [
+            f"Runs of equal trials in these {len(folders)} folders are pooled. To "
+            "compare two states of one code, use `compare A B`.",
+            *notes,
+        ]
     report = summed(runs, [*notes, *guard_notes], names)
     report.samples.attrs["history"] = guards
     report.content["source"] = text.visible(shlex.join(map(str, folders)))

@@ -85,6 +85,8 @@ def _why(row: Row) -> str:
     recurs = row.get("fact_recurs")
     if at_start and isinstance(recurs, str) and recurs:
         return f": {recurs}"
+    if width >= epoch:  # the window is the epoch, so it has no place in it
+        return ""
     last = min(batch + width, epoch)
     several = f"batches {batch:,.0f} to {last:,.0f}"
     where = f"batch {batch:,.0f}" if width == 1 else several

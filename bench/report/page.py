@@ -133,7 +133,7 @@ def template(name: str) -> jinja2.Template:
 
 def _breaking(text: str) -> Markup:
     """Let names break after commas; an option and its value stay on one line."""
-    shown = str(escape(text).replace(",", Markup(",<wbr>")))
+    shown = re.sub(r",(?!\d{3}\b)", ",<wbr>", str(escape(text)))  # not in numbers
     return Markup(re.sub(r"--[a-z]+ \d+", r'<code class="option">\g<0></code>', shown))
 
 

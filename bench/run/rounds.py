@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from bench import machine
+from bench import machine, store
 from bench.run.executors import Executor
 from bench.run.protocol import GRACE_SECONDS, execute_within
 from bench.trial import Effort, Measured, Run, Trial, Windows
@@ -87,6 +87,7 @@ def rounds(
         if time_is_up():
             return
         disturbed: list[Run] = []
+        failed = 0
         try:
             executor.start()
             for trial in left:
@@ -98,6 +99,8 @@ def rounds(
                 runs += 1
                 if run.measured.error is None:
                     longest = max(longest, run.seconds)
+                else:
+                    failed += not store.must_repeat(run, effort.limit_seconds)
                 if _disturbed(run):
                     disturbed.append(run)
                 else:
@@ -113,6 +116,8 @@ def rounds(
                 yield _run(run.trial, executor, run.effort, position, limit, repeat=1)
         finally:
             executor.stop()
+        if failed == len(trials):  # each for a reason that the next round has as well
+            return
 
 
 def _with_layout(

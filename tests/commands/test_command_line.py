@@ -233,6 +233,22 @@ def test_a_report_names_the_files_it_wrote(
     ]
 
 
+def test_the_report_of_several_folders_replaces_none_of_theirs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = [tmp_path / name for name in ("a", "b")]
+    for folder in folders:
+        folder.mkdir()
+        store.append(folder, factory.run(factory.trial()))
+    monkeypatch.setattr(store, "new_folder", lambda name: tmp_path / name)
+    arguments = ["report", *map(str, folders), "--format", "md"]
+    assert run_bench.main(arguments) == 0
+    assert [path.name for path in folders[0].iterdir()] == [store.FILE]
+    assert (tmp_path / "report" / "report.md").is_file()
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "Runs of equal trials in these 2 folders are pooled." in printed
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"), [("90", 90), ("90s", 90), ("1.5m", 90), ("2h", 7200)]
 )

@@ -3,9 +3,12 @@
 import errno
 import json
 import math
+import os
 import random
+import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import factory
@@ -15,6 +18,8 @@ import pytest
 import run_bench
 from bench import machine, shell, store
 from bench.commands import report, run
+from bench.commands import run as run_command
+from bench.errors import UsageError
 from bench.plan import plan, screening
 from bench.race import race as races
 from bench.race import sweep_runs
@@ -355,3 +360,20 @@ def test_the_command_line_races(
     assert plan.load(out).precision == 0.005
     assert len(store.load(out)[0]) > before
     capsys.readouterr()
+
+
+def test_a_sweep_does_not_go_on_with_a_file_that_changed(tmp_path: Path) -> None:
+    """Its runs would measure two codes as one."""
+    path = tmp_path / "mine.py"
+    path.write_text("""def examples(rng, count): ...
+def build(examples): ...
+def check(batch, output): ...
+""")
+    made = factory.run(factory.trial(workload=str(path)))
+    started = datetime.now(UTC).isoformat()
+    run = Run(**{**vars(made), "started": started})
+    os.utime(path, (time.time() - 60,) * 2)
+    run_command.check_unchanged([run])
+    os.utime(path, (time.time() + 60,) * 2)
+    with pytest.raises(UsageError, match=r"was changed at .* new runs would measure"):
+        run_command.check_unchanged([run])

@@ -70,10 +70,10 @@ def test_the_terminal_shows_all_figures_and_causes():
         "prose: time +0.0 % -0.8 to +0.9 3 % unchanged 8",
     ]
     assert lines[5:] == [
-        "photographs: time slower: it grew by +5.1 %; the whole interval, +4.3 to "
+        "photographs: time slower: grew by 5.1 %; the whole interval, +4.3 to "
         "+6.0 %, is beyond 3 %",
-        "A/A control, base against base: prose: time -0.1 % (-0.6 to +0.4 %), "
-        "4 trios: within its limit of 1.5 %.",
+        "A/A control: prose: time, base differs from itself by -0.1 % (interval -0.6 "
+        "to +0.4 %), 4 trios: within its limit of 1.5 %.",
         "Expected false alarms, all 2 rows of turns together, if nothing changed: at "
         "most 4.9 %.",
     ]
@@ -116,7 +116,7 @@ def test_the_table_fits_eighty_columns_and_shows_every_figure():
         (row("faster"), ""),
         (
             row("slower", threshold=0.04),
-            "prose: time slower: it grew by +5.1 %; the whole interval, +4.3 to "
+            "prose: time slower: grew by 5.1 %; the whole interval, +4.3 to "
             "+6.0 %, is beyond 4 %",
         ),
         (
@@ -146,10 +146,15 @@ def test_unknown_comes_with_remedies():
     remedies = (
         "What to do for unknown: more time (--budget), a quieter machine, one "
         "processor alone (--axis cpus=1: steadier, but blind to what runs in "
-        "parallel), or a wider threshold for that trial in [tool.feedrate.guard]."
+        "parallel), or a wider threshold for the trial in "
+        "[tool.feedrate.guard.thresholds]."
     )
     assert remedies in terminal(result(row("unknown")))
     assert remedies not in terminal(result(row("slower")))
+    stored = terminal(result(row("unknown"), how="stored"))
+    assert "What to do for unknown: more rounds, a quieter machine, or a" in stored
+    one = terminal(result(row("unknown", key="prose[cpus=1]")))
+    assert "--budget" in one and "--axis cpus=1" not in one
 
 
 def test_changed_outputs_are_a_warning_besides_the_verdict(capsys):
@@ -195,7 +200,10 @@ def test_the_control_is_always_shown(control, how, text):
 def test_a_figure_beyond_its_limit_is_not_rounded_to_the_limit():
     control = row("slower", ratio=1.0152, low=1.012, high=1.018, threshold=0.015)
     text = terminal(result(row(), control=[control]))
-    assert "time +1.52 % (+1.20 to +1.80 %), 8 trios: beyond its limit of 1.5 %" in text
+    assert (
+        "by +1.52 % (interval +1.20 to +1.80 %), 8 trios: beyond its limit of 1.5 %"
+        in text
+    )
     exact = row("unknown", ratio=1.03, low=1.01, high=1.05)
     assert sentences.cells(exact)[0] == "+3.000 %"
 
@@ -324,7 +332,7 @@ def test_github_gets_annotations_and_appends_to_the_summary(capsys, tmp_path):
     lines = printed_on_github(capsys, record, GITHUB_STEP_SUMMARY=str(summary))
     assert lines == [
         "::error title=Feedrate guard::Guard: regressed (exit 1): 1 slower, 1 unknown",
-        "::error title=Feedrate%3A slower::prose: time slower: it grew by +5.1 %25; "
+        "::error title=Feedrate%3A slower::prose: time slower: grew by 5.1 %25; "
         "the whole interval, +4.3 to +6.0 %25, is beyond 3 %25",
         "::warning title=Feedrate%3A unknown::mine.py: time unknown: the interval, "
         "-5.0 to +9.0 %25, is neither within nor beyond 3 %25",

@@ -435,14 +435,11 @@ def test_every_section_is_in_the_page_in_the_markdown_and_in_the_json(tmp_path):
         assert section.name in document
 
 
-def test_a_question_mark_in_place_of_a_format_names_them_all():
+def test_the_help_of_the_command_names_every_format():
     parser = argparse.ArgumentParser()
     command.add_options(parser)
-    assert "`--format ?` names them all" in " ".join(parser.format_help().split())
-    with pytest.raises(UsageError) as raised:
-        report.check(["?"])
-    names = ", ".join(report.FORMATS)
-    assert str(raised.value) == f"No report format named '?'. There are: {names}."
+    words = re.split(r"[\s,:;]+", parser.format_help())
+    assert set(report.FORMATS) <= set(words)
     assert parser.parse_args(["x"]).format.split(",") == list(report.USUAL)
 
 

@@ -131,6 +131,19 @@ def test_a_failure_is_a_row_and_the_sweep_goes_on() -> None:
     assert "foreign_cpu_share" not in failed[0].conditions
 
 
+def test_a_sweep_whose_trials_all_fail_ends_after_its_first_round() -> None:
+    """Each failed for a reason of its own, which a further round would meet again."""
+
+    class Failing(Fake):
+        def execute(self, *request: object) -> Outcome:
+            self.failing = request[1].key
+            return super().execute(*request)
+
+    runs = make_runs(Failing())
+    assert [run.round for run in runs] == [0] * len(TRIALS)
+    assert all(run.measured.error for run in runs)
+
+
 def test_when_the_time_is_up_no_run_is_begun() -> None:
     """Earlier runs stay."""
     answers = iter([False] * 9 + [True] * 20)
