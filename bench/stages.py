@@ -38,22 +38,37 @@ def seconds_per_batch(graph: Sequence[Mapping[str, object]]) -> dict[str, float]
     Args:
         graph: From `graph.executed_graph`, source first.
     """
-    own = [n for n in graph if not _any(str(n["name"]), _COUNTED_APART)]
-    batches = float(own[-1]["elements"]) if own else 0.0
-    if not batches or let_go(graph):
+    seconds = node_seconds_per_batch(graph)
+    if not seconds:
         return {}
     found = dict.fromkeys(STAGES, 0.0)
-    scale = _scales(graph)
     opens = [
         place for place, node in enumerate(graph) if _any(str(node["name"]), _OPENS)
     ]
     in_source = {p for place in opens for p in _upstream(graph, place)}
     for place, node in enumerate(graph):
-        if _any(str(node["name"]), _COUNTED_APART):
+        if is_harness(str(node["name"])):
             continue
         stage = "source" if place in in_source else _stage(str(node["name"]))
-        found[stage] += float(node["processing_seconds"]) * scale[place] / batches
+        found[stage] += seconds[place]
     return found
+
+
+def node_seconds_per_batch(graph: Sequence[Mapping[str, object]]) -> list[float]:
+    """Busy seconds a batch in each node, source first; empty where nothing tells."""
+    own = [n for n in graph if not is_harness(str(n["name"]))]
+    batches = float(own[-1]["elements"]) if own else 0.0
+    if not batches or let_go(graph):
+        return []
+    return [
+        float(node["processing_seconds"]) * scale / batches
+        for node, scale in zip(graph, _scales(graph), strict=True)
+    ]
+
+
+def is_harness(name: str) -> bool:
+    """Whether a node is the harness's own: the root, a window's shard or its skip."""
+    return _any(name, _COUNTED_APART)
 
 
 @functools.cache

@@ -33,6 +33,7 @@ from bench.measure import (
     resources,
     serving,
     trace,
+    user_pipeline,
 )
 from bench.measure import facts as traits
 from bench.measure.assembly import Assembly
@@ -105,11 +106,24 @@ def main(request_json: bytes) -> None:
     if request.folder:
         os.chdir(request.folder)
         sys.path.append(request.folder)
-    if request.verb == "prepare":
-        result: object = prepare(request)
+    if request.verb in user_pipeline.VERBS:
+        result: object = _of_user_pipeline(request)
+    elif request.verb == "prepare":
+        result = prepare(request)
     else:
         result = measure(request, entered)
     write_whole(Path(request.result), msgspec.json.encode(result))
+
+
+def _of_user_pipeline(request: Request) -> object:
+    """Do what `advise` asks about a user's own pipeline."""
+    trial = request.trial
+    if request.verb == "read_pipeline":
+        return user_pipeline.read_pipeline(trial)
+    if request.verb == "compare_pipelines":
+        return user_pipeline.compare_pipelines(trial)
+    seconds = request.effort.window_seconds
+    return user_pipeline.drain_pipeline(trial, request.channel, seconds)
 
 
 def prepare(request: Request) -> Prepared:

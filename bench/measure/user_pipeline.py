@@ -1,0 +1,333 @@
+"""What a measuring process does with a user's own pipeline: read, compare, take turns.
+
+Each function takes the worker's request, whose trial names a `PipelineTask`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import time
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from bench import cause, machine, stages
+from bench.errors import UsageError
+from bench.machine import cpu_seconds
+from bench.measure import (
+    consumers,
+    graph,
+    origin,
+    recorder,
+    stage_times,
+    user_examples,
+)
+from bench.measure.resources import peak_resident_bytes
+from bench.measure.user_function import make_dataset
+from bench.run import turns
+from bench.run.user_pipeline import (
+    PipelineComparison,
+    PipelineReading,
+    PipelineTask,
+    Stage,
+    read_task,
+)
+from bench.trial import Failure, Measured, Trial
+
+LOOK_SECONDS = 1.0  # of a steady state that is only looked at
+WARM_SECONDS = 1.0  # AUTOTUNE starts afresh with every iterator
+SHORT_WINDOW_SECONDS = 0.05
+LOOKS = 3  # windows of each side in a first look
+FEW_ELEMENTS = 16
+MOST_AHEAD = 32  # batches that are pulled before a turn at the most
+EPOCHS_OF_WINDOWS = 4  # a window is made of whole epochs where one is that short
+
+
+def read_pipeline(trial: Trial) -> PipelineReading:
+    """Read a user's pipeline as it is written, and look at where its time goes."""
+    task = read_task(trial)
+    try:
+        return _read(task)
+    except Exception as error:
+        return PipelineReading(error=failure(error))
+
+
+def _read(task: PipelineTask) -> PipelineReading:
+    start = time.perf_counter()
+    with recorder.recorded() as calls:
+        dataset = make_dataset(task.path, task.source, task.call)
+    known = recorder.stages(calls, dataset)
+    made = recorder.outputs(calls, known)
+    batched = any(stage.method in BATCHING for stage in known)
+    drained = _Drain(dataset)
+    size = drained.first() if batched else 1
+    first_batch = time.perf_counter() - start
+    pair = [make_dataset(task.path, task.source, task.call) for _ in range(2)]
+    base, _ = user_examples.examples(pair[0], batched, task.seconds / 5)
+    second, _ = user_examples.examples(pair[1], batched, task.seconds, len(base))
+    count = min(len(base), len(second))
+    epoch = _count_epoch(dataset, task.seconds) if drained.finite else 0
+    before = cpu_seconds()
+    seconds, batches = drained.steady(LOOK_SECONDS, epoch)
+    spent = (cpu_seconds() - before) / batches
+    stage_times.add_seconds(known, made, epoch, size)
+    _add_bytes(known, made, task.seconds / 5)
+    return PipelineReading(
+        stages=known,
+        batch_size=size,
+        first_batch_seconds=first_batch,
+        seconds_per_batch=seconds,
+        epoch_batches=epoch,
+        ceiling_seconds=_Drain(dataset.take(1).cache()).steady(LOOK_SECONDS / 5)[0],
+        cpu_seconds_per_batch=spent,
+        repeats=user_examples.same(base[:count], second[:count]),
+        compared=count,
+    )
+
+
+def compare_pipelines(trial: Trial) -> PipelineComparison:
+    """Compare the examples of a task's two sources, and look at both rates."""
+    task = read_task(trial)
+    try:
+        base = make_dataset(task.path, task.against, task.call)
+        batched = _is_batched(task)
+        ours, ours_whole = user_examples.examples(base, batched, task.seconds)
+        again = None
+        if not task.repeats:
+            twin = make_dataset(task.path, task.against, task.call)
+            again, _ = user_examples.examples(twin, batched, task.seconds, len(ours))
+    except Exception as error:  # it could be read a moment ago
+        return PipelineComparison(reason="the pipeline as it was", error=failure(error))
+    try:
+        head = make_dataset(task.path, task.source, task.call)
+        # A head that is slower may take three times as long to the same example.
+        theirs, theirs_whole = user_examples.examples(
+            head, batched, 3 * task.seconds, len(ours) if not ours_whole else 2**31
+        )
+        found = user_examples.compare(ours, theirs, (ours_whole, theirs_whole), again)
+        if found.outcome in ("same", "order", "remainder"):
+            found.ratio = _first_look(_Drain(base), _Drain(head), task.fill)
+        return found
+    except Exception as error:
+        return PipelineComparison(error=failure(error))
+
+
+def drain_pipeline(trial: Trial, channel: str, window_seconds: float) -> Measured:
+    """Take turns with other processes: whole windows of a drained pipeline.
+
+    Args:
+        trial: Names the task.
+        channel: The path of the socket at which to wait.
+        window_seconds: The least length of a window.
+    """
+    task = read_task(trial)
+    try:
+        drained = _Drain(make_dataset(task.path, task.source, task.call))
+        drained.first()
+        seat = turns.TurnWorker(channel)
+        example = seat.told()
+        drained.fill(task.fill)
+        batches = (example or {}).get("batches") or drained.window_batches(
+            window_seconds, task.epoch
+        )
+        window = drained.window(batches)
+        pulls = _warm(window, (example or {}).get("pulled"))
+        ahead = _ahead(graph.executed_graph(drained.iterator()))
+        flushes = -(-ahead // batches)
+
+        def flush() -> None:
+            for _ in range(flushes):
+                window()
+
+        work = turns.TurnWork(
+            flush if flushes else None, window, batches, [(batches, pulls)]
+        )
+        taken = seat.serve(work, time.perf_counter)
+        return Measured(
+            samples=[turn.seconds for turn in taken],
+            batches_per_sample=batches,
+            epoch_batches=task.epoch,
+            peak_resident_bytes=peak_resident_bytes(),
+            process_cpu_seconds=machine.cpu_seconds(),
+        )
+    except Exception as error:
+        return Measured(error=failure(error))
+
+
+BATCHING = ("batch", "padded_batch", "ragged_batch", "library")
+VERBS = ("read_pipeline", "compare_pipelines", "drain_pipeline")
+
+
+class _Drain:
+    """A pipeline that the runtime drains, for ever: an epoch follows an epoch.
+
+    TensorFlow ends a pipeline with a prefetch of its own. Behind the harness's shard
+    that prefetch would prepare whole windows, so it is put where a user's loop has it:
+    behind the user's last stage.
+    """
+
+    def __init__(self, dataset: tf.data.Dataset) -> None:
+        self.finite = int(dataset.cardinality()) != tf.data.INFINITE_CARDINALITY
+        chosen = dataset.options().experimental_optimization
+        injects = chosen.inject_prefetch is not False
+        injects = injects and chosen.apply_default_optimizations is not False
+        options = tf.data.Options()
+        options.experimental_optimization.inject_prefetch = False
+        if injects and "Prefetch" not in _last(dataset):
+            dataset = dataset.prefetch(tf.data.AUTOTUNE)
+        endless = dataset.repeat() if self.finite else dataset
+        self._consumer = consumers.drain(endless.with_options(options))
+        self._dataset = endless
+
+    def first(self) -> int:
+        """Pull the first element; returns the length of its first component.
+
+        Raises:
+            UsageError: The dataset is empty.
+        """
+        for element in self._dataset.take(1):
+            part = tf.nest.flatten(element)[0]
+            if isinstance(part, tf.RaggedTensor):
+                return int(part.nrows())
+            return int(part.shape[0]) if part.shape.rank else 1
+        raise UsageError("The dataset has no elements.")
+
+    def fill(self, batches: int) -> None:
+        """Pull so many batches by one iterator, so that caches are full."""
+        if batches:
+            self._consumer.window(max(2, batches))()
+
+    def window(self, batches: int) -> Callable[[], None]:
+        return self._consumer.window(batches)
+
+    def iterator(self) -> object:
+        return self._consumer.iterator()
+
+    def window_batches(self, seconds: float, epoch: int = 0) -> int:
+        """Batches of a window of at least this length, whole epochs if these are short."""
+        batches = 1
+        while True:
+            window = self.window(batches)
+            window()
+            spent = _seconds(window)
+            if spent >= seconds:
+                break
+            growth = min(100.0, 1.2 * seconds / max(spent, 1e-7))
+            batches = max(batches + 1, int(batches * growth))
+        if 1 < epoch <= EPOCHS_OF_WINDOWS * batches:
+            batches = -(-batches // epoch) * epoch
+        return batches
+
+    def steady(self, seconds: float, epoch: int = 0) -> tuple[float, int]:
+        """Seconds a batch in the steady state, and the batches that were timed."""
+        batches = self.window_batches(SHORT_WINDOW_SECONDS, epoch)
+        window = self.window(batches)
+        _warm(window, None, seconds / 2)
+        start, count = time.perf_counter(), 0
+        while time.perf_counter() - start < seconds or count < 2:
+            window()
+            count += 1
+        return (time.perf_counter() - start) / (count * batches), count * batches
+
+
+def _last(dataset: tf.data.Dataset) -> str:
+    """The class of the last dataset that is more than options."""
+    while "Options" in type(dataset).__name__:
+        (dataset,) = dataset._inputs()
+    return type(dataset).__name__
+
+
+def failure(error: Exception) -> Failure:
+    """The failure of a user's pipeline, with the file and the line of the cause."""
+    if isinstance(error, UsageError):
+        return Failure(type="UsageError", message=str(error))
+    known = cause.innermost(error, (), origin.frames)
+    return Failure(type=known.type, message=cause.sentence(known))
+
+
+def _warm(
+    window: Callable[[], None], pulled: list | None, seconds: float = WARM_SECONDS
+) -> int:
+    """Pull windows until AUTOTUNE has had its time, or as often as another process."""
+    if pulled:
+        count = int(pulled[0][1])
+        for _ in range(count):
+            window()
+        return count
+    deadline, count = time.perf_counter() + seconds, 0
+    while time.perf_counter() < deadline or not count:
+        window()
+        count += 1
+    return count
+
+
+def _first_look(base: _Drain, head: _Drain, fill: int) -> float:
+    """Head's time over base's in this process: it orders proposals and decides nothing."""
+    rates: list[list[float]] = [[], []]
+    windows = []
+    for side in (base, head):
+        side.first()
+        side.fill(fill)
+        batches = side.window_batches(SHORT_WINDOW_SECONDS)
+        window = side.window(batches)
+        _warm(window, None, WARM_SECONDS / 2)
+        windows.append((window, batches))
+    for _, (side, (window, batches)) in itertools.product(
+        range(LOOKS), enumerate(windows)
+    ):
+        window()  # what stood ready
+        rates[side].append(_seconds(window) / batches)
+    return statistics.median(rates[1]) / statistics.median(rates[0])
+
+
+def _ahead(executed: list[dict]) -> int:
+    """Batches that may stand ready when nobody pulls, by the buffers of the graph."""
+    own = [n for n in executed if not stages.is_harness(str(n["name"]))]
+    batches = float(own[-1]["elements"]) if own else 0.0
+    ready = 0.0
+    for node in own:
+        held = max(float(node.get("buffer_size", 0)), float(node.get("parallelism", 0)))
+        shuffles = "Shuffle" in str(node["name"])
+        if held > 0 and node["elements"] and not shuffles:
+            ready += held * batches / float(node["elements"])
+    return min(MOST_AHEAD, int(ready + 0.999))
+
+
+def _count_epoch(dataset: tf.data.Dataset, seconds: float) -> int:
+    """The batches of an epoch; 0 if pulling one takes longer than this."""
+    deadline, count = time.perf_counter() + seconds, 0
+    for _ in dataset:
+        count += 1
+        if time.perf_counter() > deadline:
+            return 0
+    return count
+
+
+def _is_batched(task: PipelineTask) -> bool:
+    with recorder.recorded() as calls:
+        dataset = make_dataset(task.path, task.against, task.call)
+    return any(s.method in BATCHING for s in recorder.stages(calls, dataset))
+
+
+def _add_bytes(
+    known: list[Stage], made: list[tf.data.Dataset | None], seconds: float
+) -> None:
+    """Look at the first elements of each stage up to the first shuffle."""
+    deadline = time.monotonic() + seconds
+    for stage, dataset in zip(known, made, strict=True):
+        if stage.method in ("shuffle", "repeat") or time.monotonic() > deadline:
+            return
+        if dataset is None:
+            continue
+        sizes = [_element_bytes(one) for one in dataset.take(FEW_ELEMENTS)]
+        stage.element_bytes = statistics.fmean(sizes) if sizes else 0.0
+
+
+def _element_bytes(element: object) -> int:
+    parts = tf.nest.flatten(element, expand_composites=True)
+    return sum(int(graph._bytes(part)) for part in parts if part.dtype != tf.variant)
+
+
+def _seconds(window: Callable[[], None]) -> float:
+    return next(user_examples.timed(window))
