@@ -1,4 +1,4 @@
-# Two commands: `make bench` measures and reports, `make test` lints and tests.
+# `make bench` measures the quick sweep and reports it; `make test` lints and tests.
 PYTHON ?= python3
 GPU := $(shell nvidia-smi -L >/dev/null 2>&1 && echo -gpu)
 REQUIREMENTS := requirements$(GPU).txt
@@ -13,7 +13,7 @@ test: .venv/installed
 	.venv/bin/python -m pytest -m alone
 
 .venv/installed: $(REQUIREMENTS)
-	@echo "Installing TensorFlow and what else it needs into .venv, about 2 minutes ..."
+	@echo "Installing TensorFlow and all other packages into .venv, about 2 minutes ..."
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check \
 		--require-hashes --requirement $(REQUIREMENTS)

@@ -13,44 +13,44 @@ from collections.abc import Sequence
 from bench import shell
 from bench.errors import Exit, UsageError
 
-# What each verb does. Its options and its main function are in bench/commands/.
+# By verb: what it does. Its options and its main function are in bench/commands/.
 VERBS = {
-    "list": "Print what is there: layers, workloads, strategies, axes, sweeps, plots.",
-    "run": "Make a sweep's runs, then its report.",
-    "report": "Turn result folders into a terminal table and files.",
+    "list": "Print all layers, workloads, strategies, axes, sweeps and plots.",
+    "run": "Measure a sweep, then write its report.",
+    "report": "Write the report of result folders.",
     "compare": "Compare two result folders, trial by trial, as ratios with intervals.",
-    "guard": "Compare with a revision, interpreter or baseline; the exit code tells.",
-    "claims": "Judge the field's claims by result folders.",
-    "doctor": "Say whether this machine is fit to measure on.",
+    "guard": "Test for slow-downs against a revision, interpreter or baseline.",
+    "claims": "Compare published claims with result folders.",
+    "doctor": "Check whether this machine is fit for measuring.",
 }
-# Three minutes with its report, also where the machine is shared: what is cut, says so.
+# Takes three minutes with its report; the report names trials that the budget cut.
 MAIN_JOB = ("run", "quick", "--budget", "160s")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one verb; the quick sweep if none is given. Returns the exit code."""
+    """Run a verb, or the quick sweep without arguments; return the exit code."""
     arguments = _joined(arguments or MAIN_JOB)
     try:
-        return _ended(arguments)
-    except Exception as error:  # Python would leave with 1, which is a guard's verdict
-        import traceback  # late: it takes milliseconds that `list` has not
+        return _run(arguments)
+    except Exception as error:  # Python would exit with 1, the guard's "slower"
+        import traceback  # late, to keep `list` fast
 
         traceback.print_exc()
         _annotate(f"{type(error).__name__}: {error}")
         return Exit.MISSING if arguments[0] == "guard" else Exit.FAULT
 
 
-def _ended(arguments: Sequence[str]) -> int:
-    """Run the verb, and say in a line how it ended where that was not by itself."""
+def _run(arguments: Sequence[str]) -> int:
+    """Run the verb; report bad use, an interrupt or a closed pipe in a line."""
     try:
         options = parsed(arguments)
         code = options.main(options)
         sys.stdout.flush()
         return code
     except BrokenPipeError:
-        shell.reader_left(sys.stdout)
+        shell.discard_output(sys.stdout)
         return Exit.READER_LEFT
-    except ModuleNotFoundError as missing:  # another Python than that of the packages
+    except ModuleNotFoundError as missing:  # this Python lacks the packages
         return shell.report_missing_package(missing)
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -62,7 +62,7 @@ def _ended(arguments: Sequence[str]) -> int:
 
 
 def _joined(arguments: Sequence[str]) -> list[str]:
-    """`--budget -5m` as `--budget=-5m`: else -5m is taken for an option."""
+    """Join `--budget -5m` to `--budget=-5m`; argparse would read -5m as an option."""
     joined: list[str] = []
     for word in arguments:
         before = joined[-1] if joined else ""
@@ -81,7 +81,7 @@ def _annotate(error: str) -> None:
 
 
 def parsed(arguments: Sequence[str]) -> argparse.Namespace:
-    """The verb's `main` and its options; only the module of that verb is imported."""
+    """Parse the options of a verb; import the module of that verb only."""
     parser = argparse.ArgumentParser(prog="run_bench.py", description=__doc__)
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     for name, summary in VERBS.items():
@@ -95,7 +95,7 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    # Standard error is None where it is closed.
+    # Standard error is None if it is closed.
     sys.stderr = sys.stderr and shell.PipeSafeStream(sys.stderr)
     with shell.interrupted_once():
         sys.exit(main(sys.argv[1:]))

@@ -1,1 +1,1 @@
-"""Feedrate: where preprocessing should run, and how the pipeline should be built."""
+"""Feedrate measures where preprocessing should run and how to build the pipeline."""

@@ -1,9 +1,9 @@
-"""What is on the shelves: names, first lines and traits, without importing anything.
+"""This module lists the layers, workloads and plots without importing them.
 
-A file's name is its registration. What an entry can do is read from its syntax tree
-(which functions it has, which arguments they take, its literal constants), so listing
-the shelves loads neither TensorFlow nor Keras, and bad input fails before a process
-starts.
+A shelf is a folder, and the name of a file in it is its registration. The module reads
+the syntax tree of a file: its functions, their arguments, and its literal constants. So
+listing the shelves loads neither TensorFlow nor Keras, and bad input fails before a
+process starts.
 """
 
 import ast
@@ -26,7 +26,7 @@ TRAITS = {
     *("KIND", "EXAMPLES", "DETERMINISTIC", "TOLERANCE", "LOSS", "OPTIMIZER"),
     *("ACCEPTS", "CLASSES", "BINARY_LABELS", "VARIANTS"),
 }
-GONE = {"random_height": "RandomHeight", "random_width": "RandomWidth"}
+REMOVED = {"random_height": "RandomHeight", "random_width": "RandomWidth"}
 REQUIRED = {
     "layers": ("examples", "build", "check"),
     "workloads": ("examples", "build", "check"),
@@ -36,16 +36,16 @@ REQUIRED = {
 
 @dataclass(frozen=True)
 class Entry:
-    """One file on a shelf, as far as its text tells.
+    """An entry is a file on a shelf, as its text describes it.
 
     Attributes:
-        name: The file's stem, with `:variant` where one was asked for.
-        shelf: `layers`, `workloads`, `plots`, or `user` for a file given by path.
-        path: Where the file is.
-        summary: The first line of its docstring.
-        functions: Argument names by function name.
-        constants: The literal values of its upper-case names.
-        variant: Arguments given to `build` and `check`, from `VARIANTS`.
+        name: The file's stem, with `:variant` for a variant.
+        shelf: `layers`, `workloads`, `plots`, or `user` for a user's own file.
+        path: The path of the file.
+        summary: The first line of the file's docstring.
+        functions: The names of the arguments, by function.
+        constants: The literal values of the file's upper-case names.
+        variant: The arguments of `build` and `check`, from `VARIANTS`.
     """
 
     name: str
@@ -58,42 +58,42 @@ class Entry:
 
     @property
     def kind(self) -> str:
-        """What it works on: image, structured, text or audio."""
+        """Return the kind of the examples: image, structured, text or audio."""
         return str(self.constants.get("KIND", ""))
 
     @property
     def deterministic(self) -> bool:
-        """Whether the same input must give the same output everywhere."""
+        """Return whether equal input must give equal output everywhere."""
         return bool(self.constants.get("DETERMINISTIC", True))
 
     @property
     def reads_files(self) -> bool:
-        """Whether its examples are files, which `read(path, label)` opens."""
+        """Return whether the examples are files, which `read(path, label)` opens."""
         return "read" in self.functions
 
     @property
     def decodes(self) -> bool:
-        """Whether a record must be decoded before the layers can have it."""
+        """Return whether records must be decoded before they reach the layers."""
         return "decode" in self.functions
 
     @property
     def trains(self) -> bool:
-        """Whether it has a model to train."""
+        """Return whether the workload has a model to train."""
         return "model" in self.functions
 
     @property
     def sized(self) -> bool:
-        """Whether its examples come in a size that can be asked for."""
+        """Return whether the examples come in a size that can be chosen."""
         return "size" in self.functions.get("examples", ())
 
     @property
     def variants(self) -> tuple[str, ...]:
-        """The names of its variants."""
+        """Return the names of the variants."""
         return tuple(self.constants.get("VARIANTS", {}))
 
 
 def entries(shelf: str) -> dict[str, Entry]:
-    """Every entry of a shelf by name, in alphabetical order."""
+    """Return every entry of a shelf by name, in alphabetical order."""
     files = sorted(SHELVES[shelf].glob("*.py"))
     return {
         file.stem: _read(file, shelf) for file in files if not file.stem.startswith("_")
@@ -101,7 +101,7 @@ def entries(shelf: str) -> dict[str, Entry]:
 
 
 def workload_names() -> list[str]:
-    """Everything `--workload` takes: workloads, layers, and their variants."""
+    """Return every name that `--workload` takes: workloads, layers, their variants."""
     return [
         name
         for shelf in ("workloads", "layers")
@@ -111,10 +111,14 @@ def workload_names() -> list[str]:
 
 
 def find(name: str) -> Entry:
-    """The workload or layer of this name, or the user's own file at this path.
+    """Return the workload or layer of a name, or the user's own file of a path.
+
+    Args:
+        name: A name, a path that ends in `.py`, or either with `:variant`.
 
     Raises:
-        UsageError: No such name, no such file, or the file lacks a function.
+        UsageError: The name, file or variant does not exist, or the file lacks a
+            function.
     """
     stem, _, variant = name.partition(":")
     if stem.endswith(".py"):
@@ -124,15 +128,16 @@ def find(name: str) -> Entry:
         entry = _read(path, "user")
     else:
         shelf = next((s for s in ("workloads", "layers") if _file(s, stem)), None)
-        if shelf is None and stem in GONE:
+        if shelf is None and stem in REMOVED:
             raise UsageError(
-                f"{GONE[stem]} is gone in Keras 3: use 'resizing' or 'random_zoom'."
+                f"{REMOVED[stem]} does not exist in Keras 3: use 'resizing' or "
+                "'random_zoom'."
             )
         path = Path(stem)
         if shelf is None and (path.exists() or path.suffix or path.name != stem):
             raise UsageError(
                 f"'{stem}' is no workload: a workload file ends in .py. See "
-                "`run_bench.py list` for those with a name."
+                "`run_bench.py list` for all named workloads."
             )
         if shelf is None:
             raise unknown("workload", stem, workload_names())
@@ -146,11 +151,11 @@ def find(name: str) -> Entry:
 
 
 def load(entry: Entry) -> ModuleType:
-    """Import one entry; this is where TensorFlow and Keras get loaded."""
+    """Import an entry, and with it TensorFlow and Keras."""
     name = f"feedrate_{entry.shelf}_{entry.path.stem}"
     folder = str(entry.path.parent.absolute())
     if entry.shelf == "user" and folder not in sys.path:
-        sys.path.append(folder)  # for the modules beside the user's file
+        sys.path.append(folder)  # for modules in the folder of the user's file
     spec = importlib.util.spec_from_file_location(name, entry.path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -182,7 +187,7 @@ def _read(path: Path, shelf: str) -> Entry:
     if missing:
         raise UsageError(
             f"{path} needs {', '.join(f'{name}()' for name in required)}; "
-            f"it lacks {', '.join(f'{name}()' for name in missing)}."
+            f"the file lacks {', '.join(f'{name}()' for name in missing)}."
         )
     return Entry(
         name=path.stem if shelf != "user" else str(path),
@@ -195,12 +200,12 @@ def _read(path: Path, shelf: str) -> Entry:
 
 
 def _constants(tree: ast.Module, path: Path) -> dict[str, object]:
-    """The literal values of upper-case names, by name.
+    """Return the literal values of upper-case names, by name.
 
     Raises:
-        UsageError: A trait is computed.
+        UsageError: The value of a trait is computed and not literal.
     """
-    found = {}
+    constants = {}
     for node in tree.body:
         if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
             continue
@@ -209,11 +214,11 @@ def _constants(tree: ast.Module, path: Path) -> dict[str, object]:
         if not name.isupper():
             continue
         try:
-            found[name] = ast.literal_eval(node.value)
+            constants[name] = ast.literal_eval(node.value)
         except (ValueError, TypeError) as error:
-            if name in TRAITS:  # else an array, say, which is no trait
+            if name in TRAITS:  # other names may hold arrays, for example
                 raise UsageError(
-                    f"{path}, line {node.lineno}: {name} must be a literal, since it "
-                    "is read without running the file."
+                    f"{path}, line {node.lineno}: {name} must be a literal, since "
+                    "Feedrate reads it without running the file."
                 ) from error
-    return found
+    return constants

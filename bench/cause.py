@@ -1,9 +1,9 @@
-"""The cause of an exception: its innermost type and message, and where in whose file.
+"""This module finds the cause of an exception: its innermost type, message and place.
 
 TensorFlow and Keras wrap the error of a user's function in texts of their own:
 AutoGraph's "in user code:", Keras's "Exception encountered when calling", a graph's
-"Graph execution error:" and the traceback of a `tf.py_function`. This module takes the
-wrappers off, one after another, until the user's own error is left.
+"Graph execution error:" and the traceback of a `tf.py_function`. The module removes one
+wrapper after another until the user's own error remains.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from pathlib import Path
 
 from bench.shell import ROOT
 
-LONGEST = 4000  # characters of a message that a result keeps
-LONGEST_READ = 20_000  # characters at each end of a text that are looked at
-LONGEST_LINE = 200  # of a first line without its place, which must never be cut away
-OF_THE_LOSS = "compile_loss/"  # Keras's scope
-CUT = "in user code:"  # left over where the wrapper is not whole
+LONGEST = 4000  # characters of a stored message
+LONGEST_READ = 20_000  # characters at each end of a text that are searched
+LONGEST_LINE = 200  # characters of a first line before its place
+LOSS_SCOPE = "compile_loss/"  # the scope that Keras gives to the loss
+CUT = "in user code:"  # the start of a wrapper, which remains if its end is missing
 GENERATED = "__autograph_generated_file"
 LIBRARIES = ("site-packages", "dist-packages")
 NAMES = {"<module>": "", "<lambda>": ", in a lambda"}
@@ -36,8 +36,8 @@ _TAIL = re.compile(r"\s*\[Op:[^\]]*\](\s*name:\s*)?")
 _DUMP = re.compile(r"Mismatched elements|Max absolute difference|nan location|x and y")
 _COMPARED = re.compile(r"Not equal to tolerance|Arrays are not|Items are not")
 
-# What wraps an error. A wrapper may name the type, the frames, the op, the layer and
-# the dataset's stage; what is left of it is `message`.
+# Texts around an error. A wrapper may name the type, the frames, the op, the layer and
+# the dataset's stage; the group `message` is the wrapped text.
 _WRAPPERS = tuple(
     re.compile(pattern)
     for pattern in (
@@ -64,7 +64,7 @@ _WRAPPERS = tuple(
 
 @dataclass(frozen=True)
 class Frame:
-    """A place that an error came through: file, line, and the function's name."""
+    """A frame is a place of a traceback: the file, the line and the function's name."""
 
     path: str
     line: int
@@ -73,15 +73,15 @@ class Frame:
 
 @dataclass(frozen=True)
 class Cause:
-    """What is left of an error without its wrappers.
+    """A cause is an error without its wrappers.
 
     Attributes:
-        type: The innermost exception's type.
-        message: Its text, without the names of generated files and graph functions.
-        frames: The places in files of the user, the innermost last.
-        layer: The class or the name of the layer that failed; empty if it is unknown.
-        op: The graph's node that failed; empty if it is unknown.
-        stage: The dataset's step that failed, such as `map`; empty if it is unknown.
+        type: The type of the innermost exception.
+        message: The message, without names of generated files and graph functions.
+        frames: The places in the user's files, the innermost last.
+        layer: The class or the name of the layer that failed; empty if unknown.
+        op: The graph's node that failed; empty if unknown.
+        stage: The dataset's step that failed, such as `map`; empty if unknown.
     """
 
     type: str
@@ -97,44 +97,46 @@ def innermost(
     layers: Iterable[str] = (),
     made: Callable[[str], Sequence[Frame]] = lambda op: (),
 ) -> Cause:
-    """The cause of an exception.
+    """Return the cause of an exception.
 
     Args:
         error: The exception as the program caught it.
-        layers: The names of the layers, by which the node of a graph shows its layer.
-        made: The places that made the node of a graph, the innermost last.
+        layers: The names of the layers, which identify the layer of a graph's node.
+        made: Returns the places that created a node of a graph, the innermost last.
     """
-    cause = read(type(error).__name__, str(error))
+    cause = from_text(type(error).__name__, str(error))
     layer = cause.layer or _layer(cause.op, layers)
     frames = cause.frames
-    if not frames and not isinstance(error, SyntaxError):  # which has its place
-        walked = traceback.walk_tb(error.__traceback__)
+    if not frames and not isinstance(
+        error, SyntaxError
+    ):  # a syntax error has its place
+        stack = traceback.walk_tb(error.__traceback__)
         frames = user_frames(
             Frame(frame.f_code.co_filename, line, frame.f_code.co_name)
-            for frame, line in walked
+            for frame, line in stack
         )
     if not frames and cause.op:
         frames = user_frames(made(cause.op))
     return replace(cause, layer=layer, frames=frames)
 
 
-def read(type_: str, text: str) -> Cause:
-    """The cause that a type and a text tell, where there is no exception any more."""
+def from_text(type_: str, text: str) -> Cause:
+    """Return the cause of a stored error from its type and message."""
     if len(text) > 2 * LONGEST_READ:
         text = f"{text[:LONGEST_READ]}\n...\n{text[-LONGEST_READ:]}"
     cause = Cause(type_, _ANSI.sub("", text).strip())
     while wrapper := _wrapper(cause.message):
-        found = wrapper.groupdict()
-        frames = _frames(found.get("frames") or "")
+        parts = wrapper.groupdict()
+        frames = _frames(parts.get("frames") or "")
         cause = Cause(
-            type=(found.get("type") or cause.type).rpartition(".")[2],
-            message=_outdented(found["message"] or ""),
+            type=(parts.get("type") or cause.type).rpartition(".")[2],
+            message=_outdented(parts["message"] or ""),
             frames=cause.frames + user_frames(frames),
-            layer=found.get("layer") or cause.layer,
-            op=found.get("op") or _op(cause.message) or cause.op,
-            stage=_stage(found.get("stage") or "") or cause.stage,
+            layer=parts.get("layer") or cause.layer,
+            op=parts.get("op") or _op(cause.message) or cause.op,
+            stage=_stage(parts.get("stage") or "") or cause.stage,
         )
-    if cause.message.startswith(CUT):  # an earlier version stored no more of it
+    if cause.message.startswith(CUT):  # an earlier version cut the message off
         frames = cause.frames + user_frames(_frames(cause.message))
         return replace(cause, message="its cause was cut off", frames=frames)
     return replace(
@@ -142,20 +144,20 @@ def read(type_: str, text: str) -> Cause:
     )
 
 
-def wrapped(text: str) -> bool:
-    """Whether a text is still in one of the wrappers."""
+def is_wrapped(text: str) -> bool:
+    """Return whether a text still has a wrapper."""
     return text.startswith(CUT) or _wrapper(text) is not None
 
 
 def sentence(cause: Cause, otherwise: str = "") -> str:
-    """The cause as text: a first line that says it all, then what else the error says.
+    """Return a cause as text: first a summary line, then the rest of the message.
 
-    The first line ends with the place: the user's file and line; where no line of the
-    user's is known, the layer, the op and the stage.
+    The first line ends with the place: the user's file and line if known, else the
+    layer, the op and the stage.
 
     Args:
-        cause: What is left of an error.
-        otherwise: The place where the cause knows none.
+        cause: The cause of an error.
+        otherwise: The place to name if the cause has none.
     """
     first, rest = _headline(cause.message)
     place = _place(cause) or otherwise
@@ -182,7 +184,7 @@ def _wrapper(text: str) -> re.Match | None:
 
 
 def _outdented(message: str) -> str:
-    """A wrapped message without the indent that AutoGraph gives to its lines."""
+    """Return a wrapped message without the indent that AutoGraph adds."""
     lines = message.strip("\n").split("\n")
     if all(line.startswith("    ") for line in lines[1:] if line.strip()):
         lines[1:] = [line[4:] for line in lines[1:]]
@@ -201,25 +203,25 @@ def _cleaned(message: str) -> str:
 
 
 def _stage(dataset: str) -> str:
-    """`ParallelMap` as `map`."""
+    """Return the stage of a dataset: `map` for `ParallelMap`."""
     return dataset.removeprefix("Parallel").lower()
 
 
 def _layer(op: str, layers: Iterable[str]) -> str:
-    """The layer in whose scope a node is; Keras numbers scopes of the same name."""
+    """Return the layer whose scope has a node; Keras numbers scopes of equal names."""
     scopes = {re.sub(r"(_\d+)+$", "", scope) for scope in op.split("/")[:-1]}
     return next((n for n in layers if re.sub(r"(_\d+)+$", "", n) in scopes), "")
 
 
 def user_frames(frames: Iterable[Frame]) -> tuple[Frame, ...]:
-    """Those in files of the user, after the last one of this program's own code."""
+    """Return the frames in the user's files after the last frame of this program."""
     frames = list(frames)
-    ours = [place for place, frame in enumerate(frames) if _is_ours(frame.path)]
-    after = frames[ours[-1] + 1 :] if ours else frames
+    own = [place for place, frame in enumerate(frames) if _is_own(frame.path)]
+    after = frames[own[-1] + 1 :] if own else frames
     return tuple(frame for frame in after if not _is_library(frame.path))
 
 
-def _is_ours(path: str) -> bool:
+def _is_own(path: str) -> bool:
     file = Path(path)
     if file == ROOT / "run_bench.py":
         return True
@@ -238,17 +240,17 @@ def _is_library(path: str) -> bool:
 
 
 def _headline(message: str) -> tuple[str, str]:
-    """The first line, and what follows it.
+    """Return the first line of a message, and the rest.
 
-    Where the first line says nothing by itself, the next ones are joined to it: of
-    NumPy's comparisons what differs by how much, and what follows a colon.
+    A first line that is not complete gets the next lines: the differences of NumPy's
+    comparisons, or the text after a colon.
     """
     lines = [line.strip() for line in message.strip().splitlines()]
     if not lines:
         return "", ""
     if _COMPARED.match(lines[0]):
-        said = [lines[0], *lines[1:2]] + [x for x in lines[2:] if _DUMP.match(x)]
-        return "; ".join(filter(None, said)), message.strip().partition("\n")[2]
+        parts = [*lines[:2], *(line for line in lines[2:] if _DUMP.match(line))]
+        return "; ".join(filter(None, parts)), message.strip().partition("\n")[2]
     head, rest = lines[0], lines[1:]
     while head.endswith(":") and rest:
         head = f"{head} {rest.pop(0)}".strip()
@@ -256,7 +258,7 @@ def _headline(message: str) -> tuple[str, str]:
 
 
 def _cut(line: str) -> str:
-    """A long line to the end of its first sentences, or of a word."""
+    """Cut a long line after a sentence, or after a word."""
     sentences = line[:LONGEST_LINE].rpartition(". ")[0]
     if len(sentences) > LONGEST_LINE // 4:
         return f"{sentences}. ..."
@@ -264,7 +266,9 @@ def _cut(line: str) -> str:
 
 
 def _source(frame: Frame) -> str:
-    return linecache.getline(frame.path, frame.line).strip() or "its line is gone"
+    return (
+        linecache.getline(frame.path, frame.line).strip() or "the line cannot be read"
+    )
 
 
 def _place(cause: Cause) -> str:
@@ -274,7 +278,7 @@ def _place(cause: Cause) -> str:
         called = f", called at {_at(callers[-1])}" if callers else ""
         return _at(last) + called
     parts = [f"layer {cause.layer}" if cause.layer else ""]
-    if cause.op.startswith(OF_THE_LOSS):
+    if cause.op.startswith(LOSS_SCOPE):
         parts.append("the loss")
     parts.append(f"op {cause.op.rpartition('/')[2]}" if cause.op else "")
     parts.append(f"in {cause.stage}" if cause.stage else "")

@@ -1,4 +1,4 @@
-"""Errors that the user can mend, and the exit codes of the program."""
+"""This module has the errors that users can correct, and the exit codes."""
 
 import difflib
 import tempfile
@@ -11,12 +11,12 @@ MOST_LISTED = 30
 
 
 class Exit(IntEnum):
-    """The exit codes of the program; `EXITS` says what each one means."""
+    """The exit codes of the program, whose meanings are in `EXITS`."""
 
     OK = 0
     NO = 1
     BAD_USE = 2
-    COULD_NOT_TELL = 3
+    UNKNOWN = 3
     NOT_COMPARABLE = 4
     MISSING = 5
     FAULT = 70  # EX_SOFTWARE of sysexits.h
@@ -26,11 +26,11 @@ class Exit(IntEnum):
 
 @dataclass(frozen=True)
 class Meaning:
-    """What an exit code means.
+    """A meaning is the text of an exit code for each verb that has several.
 
     Attributes:
-        run: Of the verb `run`, in a few words; empty where it never ends so.
-        guard: Of the verb `guard`, its outcome in a few words; empty likewise.
+        run: The meaning for the verb `run`; empty if `run` never returns this code.
+        guard: The outcome of the verb `guard`; empty if no guard has this outcome.
     """
 
     run: str = ""
@@ -38,24 +38,30 @@ class Meaning:
 
 
 EXITS: dict[Exit, Meaning] = {
-    Exit.OK: Meaning("something was measured", "held"),
-    Exit.NO: Meaning("every run failed, or none was made", "regressed"),
+    Exit.OK: Meaning("some runs succeeded", "held"),
+    Exit.NO: Meaning("every run failed, or there was no run", "regressed"),
     Exit.BAD_USE: Meaning("bad use", "bad use"),
-    Exit.COULD_NOT_TELL: Meaning("", "could not tell"),
+    Exit.UNKNOWN: Meaning("", "could not tell"),
     Exit.NOT_COMPARABLE: Meaning("", "not comparable"),
     Exit.MISSING: Meaning("", "something missing or failed"),
-    Exit.FAULT: Meaning("a fault of the program", ""),
-    Exit.INTERRUPTED: Meaning("interrupted, what was measured is kept", "interrupted"),
-    Exit.READER_LEFT: Meaning("the reader of the output left", ""),
+    Exit.FAULT: Meaning("an error in the program", ""),
+    Exit.INTERRUPTED: Meaning("interrupted; finished runs are stored", "interrupted"),
+    Exit.READER_LEFT: Meaning("the reader of the output has ended", ""),
 }
 
 
 class UsageError(Exception):
-    """Bad input, found before anything slow starts. Its text is shown as it is."""
+    """A usage error is bad input; its text is shown to the user unchanged."""
 
 
 def unknown(noun: str, given: str, allowed: Iterable[str]) -> UsageError:
-    """The error for a name that is not on a list, with the nearest one that is."""
+    """Return the error for an unknown name, with the nearest known name.
+
+    Args:
+        noun: The kind of the name, such as `workload`.
+        given: The unknown name.
+        allowed: All known names.
+    """
     allowed = list(allowed)
     near = difflib.get_close_matches(given, allowed, n=1, cutoff=0.5) or [
         name for name in allowed if given and given in name
@@ -68,51 +74,52 @@ def unknown(noun: str, given: str, allowed: Iterable[str]) -> UsageError:
 
 
 def check_writable(path: Path | None) -> None:
-    """Find out before anything slow starts; a file that was not there is not left.
+    """Check, before anything slow starts, that a file can be written; create no file.
 
     Raises:
         UsageError: The file cannot be written.
     """
     if path is None:
         return
-    there = path.exists()
+    existed = path.exists()
     try:
         with path.open("ab"):
             pass
     except OSError as error:
         raise UsageError(f"Cannot write '{path}': {error.strerror}.") from error
-    if not there:
+    if not existed:
         path.unlink()
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, in the place of one that was there.
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all; replace a file of the same name.
 
     Raises:
         UsageError: The file cannot be written.
     """
     try:
-        replace_whole(path, content)
+        replace_atomically(path, content)
     except OSError as error:
         raise UsageError(f"Cannot write '{path}': {error.strerror}.") from error
 
 
-def replace_whole(path: Path, content: bytes) -> None:
-    """As `write_whole`, for a caller who says what to do about an `OSError`."""
+def replace_atomically(path: Path, content: bytes) -> None:
+    """Write a file like `write_whole`, but raise `OSError` if that fails."""
     partial = path.with_suffix(".partial")
     partial.write_bytes(content)
     partial.replace(path)
 
 
 def check_folder(path: Path) -> None:
-    """Find out before anything slow starts whether files can be put into a folder.
+    """Check, before anything slow starts, that files can be written into a folder.
 
     Raises:
-        UsageError: They cannot, or the folder could not be made.
+        UsageError: Files cannot be written there, or the folder cannot be created.
     """
-    there = next(one for one in (path, *path.absolute().parents) if one.exists())
+    folders = (path, *path.absolute().parents)
+    existing = next(folder for folder in folders if folder.exists())
     try:
-        with tempfile.TemporaryFile(dir=there):
+        with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""Failures in words: what a run was doing, why it has no result, and what to do."""
+"""This module describes failures: what a run was doing, and why it has no result."""
 
 from __future__ import annotations
 
@@ -6,30 +6,9 @@ import signal
 from dataclasses import replace
 
 from bench import cause
-from bench.trial import Failure
+from bench.trial import PHASES, Failure
 
-# Every phase of a run, and what the run does in it.
-PHASES = {
-    "start": "its process starts",
-    "tensorflow": "TensorFlow starts",
-    "inputs": "the file is imported and its inputs are made",
-    "adapt": "build() makes the layers",
-    "prepare": "the layers are looked at",
-    "offline": "all examples are preprocessed and stored",
-    "build": "the pipeline is built",
-    "check": "the first batches are made and checked",
-    "trace": "the model is built and its first step is traced",
-    "first_batch": "the first batch is made",
-    "fill": "the cache is filled",
-    "calibrate": "batches are timed",
-    "ramp": "the pipeline warms up",
-    "steady": "batches are timed",
-    "graph": "the graph that ran is read",
-    "train": "the model to be served is trained",
-    "export": "the model is exported",
-    "load": "the exported model is loaded",
-}
-# What a process gets from its own fault; every other signal comes from outside.
+# Signals that a process causes itself; every other signal comes from outside.
 CRASHES = frozenset(
     signal.Signals[name]
     for name in (
@@ -46,29 +25,29 @@ LOST = "the fork server is gone"
 
 
 def sentence(failure: Failure, *, whole: bool = False) -> str:
-    """`ValueError in adapt: no such column (mine.py, line 12, in build)`.
+    """Return `ValueError in adapt: no such column (mine.py, line 12, in build)`.
 
     Args:
-        failure: Why a run has no samples.
-        whole: Whether all lines of the message are wanted, and not just the first.
+        failure: The failure of a run.
+        whole: Whether to return all lines of the message, or just the first.
     """
     message = failure.message.strip()
     message = message if whole else message.partition("\n")[0]
     where = f" in {failure.phase}" if failure.phase else ""
-    if failure.type == "UsageError":  # an error of ours, whose sentence says it all
+    if failure.type == "UsageError":  # its message is a full sentence
         return message
     return f"{failure.type}{where}: {message}"
 
 
 def timeout(seconds: float, phase: str, option: str) -> Failure:
-    """The failure of a run that was stopped by a limit.
+    """Return the failure of a run that a limit stopped.
 
     Args:
-        seconds: After how long.
-        phase: What the run was doing; empty if it is unknown.
+        seconds: The time after which the run was stopped.
+        phase: The phase of the run; empty if the phase is unknown.
         option: `--limit` or `--budget`, which sets the limit.
     """
-    doing = f" while {PHASES[phase]}," if phase in PHASES else ""
+    doing = f" while {PHASES[phase].activity}," if phase in PHASES else ""
     limit = {
         "--limit": f"after its limit of {seconds:g} s",
         "--budget": f"after {seconds:.0f} s, as the budget had ended",
@@ -77,13 +56,13 @@ def timeout(seconds: float, phase: str, option: str) -> Failure:
     return Failure(type="Timeout", message=message, phase=phase)
 
 
-def ended_by(number: int, log: str, phase: str) -> Failure:
-    """The failure of a process that a signal ended.
+def ended_by_signal(number: int, log: str, phase: str) -> Failure:
+    """Return the failure of a process that a signal ended.
 
     Args:
         number: The signal.
-        log: What the process printed last, after a colon; empty if nothing.
-        phase: What the process was doing; empty if it is unknown.
+        log: The last output of the process, after a colon; empty without output.
+        phase: The phase of the process; empty if the phase is unknown.
     """
     name = signal.Signals(number).name
     if number in CRASHES:
@@ -92,18 +71,22 @@ def ended_by(number: int, log: str, phase: str) -> Failure:
     return Failure(type="Killed", message=f"ended by {name}{hint}{log}", phase=phase)
 
 
-def from_outside(failure: Failure) -> bool:
-    """Whether something outside the run ended it, so that it may go well next time."""
-    if failure.type == "Died":  # as earlier versions spelled a lost server
+def is_from_outside(failure: Failure) -> bool:
+    """Return whether something outside the run ended it, so a new run may succeed."""
+    if failure.type == "Died":  # the type of a lost server in earlier versions
         return failure.message.startswith(LOST)
-    if failure.type == "Killed":  # as earlier versions spelled a crash, too
+    if failure.type == "Killed":  # in earlier versions also the type of a crash
         return not any(f"ended by {each.name}" in failure.message for each in CRASHES)
     return failure.type == "Lost"
 
 
-def readable(failure: Failure) -> Failure:
-    """A stored failure with its cause first; earlier versions stored the wrappers."""
-    if not cause.wrapped(failure.message):
+def unwrapped(failure: Failure) -> Failure:
+    """Return a stored failure with its cause first.
+
+    Earlier versions stored the texts that TensorFlow and Keras wrap around a cause.
+    """
+    if not cause.is_wrapped(failure.message):
         return failure
-    read = cause.read(failure.type, failure.message)
-    return replace(failure, type=read.type, message=cause.sentence(read))
+    unwrapped = cause.from_text(failure.type, failure.message)
+    message = cause.sentence(unwrapped)
+    return replace(failure, type=unwrapped.type, message=message)

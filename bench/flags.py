@@ -1,7 +1,7 @@
-"""The flags of a run: marks that weaken a trial, each with its words and its weight.
+"""This module is the table of flags: facts of a run that weaken its trial's result.
 
-Each row has what the terminal, the report and its glossary say, and whether the flag
-bars a trial from ranking because it did other work than it is compared on.
+Each row has the texts of the terminal, the report and the glossary. A flag may bar a
+trial from ranking, if the trial did other work than the trials beside it.
 """
 
 from dataclasses import dataclass
@@ -9,115 +9,153 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Flag:
-    """One flag.
+    """A flag is a row of the table. No property has a default, so none is forgotten.
 
     Attributes:
-        mark: The words in a table's row.
+        mark: The words in a row of a report's table.
         meaning: The sentence of the glossary that explains the mark.
-        caution: What weakens the result; a sentence that follows the trial's name.
-            Empty where the sentence depends on the trial; `lumps` has that of
+        caution: The sentence that explains the weakness, after the trial's name. Empty
+            if the sentence depends on the trial: `report/lumps.py` has the caution of
             `partly_timed`.
-        remedy: What the user can do about it.
-        bars: Whether the trial has no rank.
+        remedy: What the user can do.
+        bars: Whether a trial with this flag gets no rank.
+        bars_facts: Whether its facts do not count for claims either.
+        raised_by: The fact that raises the flag, and a part of that fact's text; None
+            if the worker raises the flag itself.
     """
 
     mark: str
     meaning: str
-    caution: str = ""
+    caution: str
     remedy: str
-    bars: bool = False
+    bars: bool
+    bars_facts: bool
+    raised_by: tuple[str, str] | None
 
 
 FLAGS: dict[str, Flag] = {
     "retraced": Flag(
         mark="traced again while timed",
-        meaning="the samples hold compilation, so it is not ranked.",
-        caution="a function was traced again inside the timed windows, so they hold "
+        meaning="the samples include compilation, so the trial is not ranked.",
+        caution="a function was traced again inside the timed windows, so they include "
         "compilation; not ranked.",
-        remedy="Give the model one shape: look for a changing batch.",
+        remedy="Give the model one shape: look for a batch whose shape changes.",
         bars=True,
+        bars_facts=True,
+        raised_by=None,
     ),
     "frozen_random": Flag(
         mark="augmentation frozen",
-        meaning="a random layer's output was stored and repeated, so it is not ranked.",
+        meaning="a random layer's output was stored and repeated, so the trial is not "
+        "ranked.",
         caution="a random layer's output was stored once and repeated, so the "
         "augmentation never changes; not ranked.",
         remedy="Put the cache before the random layer.",
         bars=True,
+        bars_facts=True,
+        raised_by=None,
     ),
     "frozen_trace": Flag(
         mark="choice frozen by tracing",
         meaning="a layer draws a choice while it is traced and keeps it for the whole "
-        "run, so another trial does other work; it is not ranked.",
+        "run, so another trial does other work; the trial is not ranked.",
         caution="a layer draws a choice while it is traced and keeps it for the whole "
         "run, so two trials time different work; not ranked.",
-        remedy="Draw by keras.random or tf.random in the graph, not by Python's or "
+        remedy="Draw with keras.random or tf.random in the graph, not with Python's or "
         "NumPy's random.",
         bars=True,
+        bars_facts=True,
+        raised_by=("draws", "per trace"),
     ),
     "cache_not_filled": Flag(
         mark="cache not filled",
-        meaning="nothing came from the cache, so it is not ranked.",
-        caution="the cache was never read to its end, so nothing came from it; not "
+        meaning="no example came from the cache, so the trial is not ranked.",
+        caution="the cache was never read to its end, so no example came from it; not "
         "ranked.",
-        remedy="Let nothing before the consumer cut an epoch short.",
+        remedy="Make sure that nothing before the consumer ends an epoch early.",
         bars=True,
+        bars_facts=True,
+        raised_by=None,
     ),
     "partly_timed": Flag(
         mark="partly timed",
-        meaning="an epoch takes longer than was timed, and what was not timed does not "
-        "take its usual share, so it is not ranked.",
+        meaning="an epoch takes longer than the timed part, and the rest of the epoch "
+        "does not take its usual share of the time, so the trial is not ranked.",
+        caution="",
         remedy="Time whole epochs: fewer examples, or --unit epoch where nothing is "
         "resampled.",
         bars=True,
+        bars_facts=False,
+        raised_by=None,
     ),
     "inputs_changed": Flag(
         mark="data changed",
-        meaning="some runs had other inputs than the first one, so it is not ranked.",
-        caution="some runs had other inputs than the first, and do not count; not "
+        meaning="some runs had other inputs than the first run, so the trial is not "
         "ranked.",
-        remedy="Measure it anew on data that stays the same.",
+        caution="some runs had other inputs than the first run and do not count; not "
+        "ranked.",
+        remedy="Measure the trial again on data that stays the same.",
         bars=True,
+        bars_facts=True,
+        raised_by=None,
     ),
     "epochs_repeat": Flag(
         mark="epochs repeat",
-        meaning="the augmentation draws the same every epoch.",
+        meaning="the augmentation repeats its random draws in every epoch.",
         caution="epochs repeat: the augmentation draws the same every epoch, since "
         "seeded tf.random operations in a map begin again with each epoch.",
-        remedy="Draw by a Keras layer, keras.random with a SeedGenerator, or a "
+        remedy="Draw with a Keras layer, keras.random with a SeedGenerator, or a "
         "tf.random.Generator.",
+        bars=False,
+        bars_facts=False,
+        raised_by=("epochs_repeat", "yes"),
     ),
     "epochs_repeat_seeded": Flag(
         mark="epochs repeat once seeded",
-        meaning="with a global seed, the augmentation would draw the same every epoch.",
+        meaning="with a global seed, the augmentation would repeat its random draws in "
+        "every epoch.",
         caution="epochs repeat as soon as a script sets a global seed "
         "(keras.utils.set_random_seed, tf.random.set_seed): the augmentation then "
         "draws the same every epoch.",
-        remedy="Draw by a Keras layer, keras.random with a SeedGenerator, or a "
+        remedy="Draw with a Keras layer, keras.random with a SeedGenerator, or a "
         "tf.random.Generator.",
+        bars=False,
+        bars_facts=False,
+        raised_by=("epochs_repeat", "once seeded"),
     ),
     "masks_left": Flag(
-        mark="labels left behind",
-        meaning="the layers move the features, and labels with a height and a width "
-        "stay as they are.",
-        caution="layers move the features, and labels with a height and width stay.",
-        remedy="Give images and masks to the layers together, as the dict images, "
-        "segmentation_masks.",
+        mark="labels not moved",
+        meaning="the layers move the features but not the labels, which have a height "
+        "and a width.",
+        caution="the layers move the features but not the labels, which have a height "
+        "and a width.",
+        remedy="Pass images and masks to the layers together, as a dict with the keys "
+        "images and segmentation_masks.",
+        bars=False,
+        bars_facts=False,
+        raised_by=("masks_left", ""),
     ),
     "output_is_input": Flag(
         mark="output equals input",
-        meaning="a layer, or all of them, change none of the checked examples.",
-        caution="output equals input on all checked examples (64 or more), of a layer "
-        "or of all: was the layer adapted?",
+        meaning="a layer, or all layers together, changed none of the checked "
+        "examples.",
+        caution="a layer, or all layers together, changed none of the checked examples "
+        "(64 or more): was the layer adapted?",
         remedy="Adapt the layer in build; a layer that mixes examples needs a batch.",
+        bars=False,
+        bars_facts=False,
+        raised_by=("unchanged_examples", ""),
     ),
     "draws_shared": Flag(
         mark="draws shared by a batch",
-        meaning="a random layer draws some or all of its choices once for a whole "
-        "batch; on single examples it draws them for each.",
-        caution="a random layer draws once for a whole batch where examples by "
-        "themselves have a draw each, so the order changes the augmentation.",
-        remedy="Map before batch where every example needs a draw of its own.",
+        meaning="a random layer makes some or all of its draws once for a whole batch; "
+        "on single examples the layer draws for each example.",
+        caution="a random layer draws once for a whole batch but, on single examples, "
+        "once for each example, so the axis order changes the augmentation.",
+        remedy="Map before batch if every example needs its own draw.",
+        bars=False,
+        bars_facts=False,
+        raised_by=("draws", "per batch"),
     ),
     "xla_off": Flag(
         mark="XLA switched off",
@@ -125,7 +163,10 @@ FLAGS: dict[str, Flag] = {
         caution="one layer cannot be compiled, which switched XLA off for the whole "
         "model.",
         remedy="Move that layer into the dataset, or compare with jit=off.",
+        bars=False,
+        bars_facts=False,
+        raised_by=None,
     ),
 }
 NOT_RANKED = tuple(name for name, flag in FLAGS.items() if flag.bars)
-UNSAID = "ramp_cut"  # on nearly every row, so it is said once and not marked
+UNMARKED = "ramp_cut"  # has no mark, since nearly every trial has this flag

@@ -1,4 +1,4 @@
-"""What identifies the machine and the versions, and the conditions around a run."""
+"""This module identifies the machine and versions, and records a run's conditions."""
 
 import contextlib
 import functools
@@ -15,20 +15,20 @@ import psutil
 from bench import shell
 
 PACKAGES = ("tensorflow", "keras", "numpy")
-HEAVY_SHARE = 0.15  # of all processors' time; a quiet machine was seen at 0 to 0.02
-LEAST_SECONDS = 0.1  # ten ticks of the counters; less tells nothing
+HEAVY_SHARE = 0.15  # of all processors' time; a quiet machine has 0 to 0.02
+LEAST_SECONDS = 0.1  # ten ticks of the counters; shorter times are too coarse
 GPU_STATE = {
     "clocks.sm": "gpu_sm_mhz",
     "clocks.mem": "gpu_memory_mhz",
     "temperature.gpu": "gpu_celsius",
 }
-PROCESSORS = sorted(os.sched_getaffinity(0))  # that this process may use
+PROCESSORS = sorted(os.sched_getaffinity(0))  # those that this process may use
 IDENTITY = ("cpu", "cpu_count", "memory_bytes", "gpus", "system")
 
 
 @functools.cache
 def fingerprint() -> dict[str, object]:
-    """The machine and versions: two runs with unlike ones are never averaged."""
+    """Return the machine and versions; runs with unlike values are never averaged."""
     root = Path(__file__).resolve().parent.parent
     return {
         "host": platform.node(),
@@ -46,28 +46,28 @@ def fingerprint() -> dict[str, object]:
 
 
 def identity(machine: dict[str, object]) -> tuple:
-    """What must agree before two runs' times may be put together."""
+    """Return the facts that two runs must share before their times are combined."""
     names = (*IDENTITY, "python", *PACKAGES)
     return tuple(str(machine.get(name, "")) for name in names)
 
 
 @functools.cache
 def gpus() -> list[str]:
-    """Name and driver of each NVIDIA GPU, asked of the driver and not of TensorFlow.
+    """Return the name and the driver of each NVIDIA GPU, as the driver reports them.
 
-    Listing devices through TensorFlow would start CUDA, which does not survive a fork.
+    TensorFlow would start CUDA to list its devices, and CUDA does not survive a fork.
     """
-    listed = _output(
+    output = _output(
         "nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"
     )
-    return [line.strip() for line in listed.splitlines() if line.strip()]
+    return [line.strip() for line in output.splitlines() if line.strip()]
 
 
 class Conditions:
-    """Load, steal, other processes' CPU and clocks between its making and `read()`."""
+    """Conditions measure load, steal, foreign CPU time and clocks until `read()`."""
 
     def __init__(self, *, clocked: bool = True) -> None:
-        """Note the counters now, and the clocks, which a driver may be slow to read."""
+        """Read the counters; read the clocks too if `clocked`, which may be slow."""
         self._clocked = clocked
         self._clocks = clocks() if clocked else {}
         self._load = os.getloadavg()[0]
@@ -75,15 +75,15 @@ class Conditions:
         self._before, self._start = psutil.cpu_times(), time.monotonic()
 
     def read(self, run_cpu_seconds: float | None) -> dict[str, float]:
-        """Shares of all processors' time since then, 0 to 1, load, and clocks.
+        """Return shares of all processors' time since the start (0 to 1), and clocks.
 
-        The load is that before; each clock that the machine tells has a figure
-        `_before` and one `_after`.
+        The load is the load at the start. Each clock that the machine reports has a
+        value `_before` and a value `_after`.
 
         Args:
-            run_cpu_seconds: CPU time of the run itself, which is not foreign; None
-                where it was killed or died and did not tell: then there is no foreign
-                share either.
+            run_cpu_seconds: The CPU time of the run itself, which is not foreign; None
+                if the run was killed and this time is unknown. The result then has no
+                foreign share.
         """
         after, before = psutil.cpu_times(), self._before
         idle = after.idle + after.iowait - before.idle - before.iowait
@@ -111,32 +111,32 @@ class Conditions:
 
 
 def foreign_share(conditions: dict[str, float]) -> float:
-    """Share of all processors' time that went to others: processes and guests."""
+    """Return the share of processors' time that other processes and guests took."""
     names = ("steal_share", "foreign_cpu_share")
     return sum(conditions.get(name, 0.0) for name in names)
 
 
 def clocks() -> dict[str, float]:
-    """Clocks in MHz and the first GPU's temperature; only what the machine tells."""
-    found = {}
-    with contextlib.suppress(OSError, NotImplementedError):  # not told in some guests
+    """Return clocks in MHz and the first GPU's temperature, as far as reported."""
+    values = {}
+    with contextlib.suppress(OSError, NotImplementedError):  # some guests have none
         frequency = psutil.cpu_freq()
         if frequency and frequency.current:
-            found["cpu_mhz"] = float(frequency.current)
+            values["cpu_mhz"] = float(frequency.current)
     if gpus():
-        asked = f"--query-gpu={','.join(GPU_STATE)}"
-        told = _output("nvidia-smi", asked, "--format=csv,noheader,nounits")
-        values = (told.splitlines() or [""])[0].split(",")
-        for name, value in zip(GPU_STATE.values(), values, strict=False):
-            with contextlib.suppress(ValueError):  # `[N/A]`, as on some cards
-                found[name] = float(value)
-    return found
+        query = f"--query-gpu={','.join(GPU_STATE)}"
+        output = _output("nvidia-smi", query, "--format=csv,noheader,nounits")
+        cells = (output.splitlines() or [""])[0].split(",")
+        for name, cell in zip(GPU_STATE.values(), cells, strict=False):
+            with contextlib.suppress(ValueError):  # some cards report `[N/A]`
+                values[name] = float(cell)
+    return values
 
 
 def confine(count: int) -> None:
-    """Keep every thread of this process to so many of its processors; 0 is all.
+    """Confine every thread of this process to the last `count` processors; 0 is all.
 
-    The last ones, and the same for all: interrupts tend to be served by the first.
+    Interrupts tend to be served by the first processors.
     """
     for task in Path("/proc/self/task").iterdir():
         with contextlib.suppress(ProcessLookupError):  # a thread that has just ended
@@ -144,16 +144,16 @@ def confine(count: int) -> None:
 
 
 def cpu_seconds() -> float:
-    """CPU time of this process so far, all threads."""
+    """Return the CPU time of this process so far, of all threads."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
 
 
 def processor_use() -> tuple[float, float]:
-    """CPU seconds of this process, and those in which its threads waited for a CPU.
+    """Return this process's CPU seconds, and the seconds its threads waited for a CPU.
 
-    The system counts the latter for each thread that lives, where it counts them at
-    all (proc(5), schedstat); else they are 0.
+    The waiting time is that of living threads; it is 0 if the system does not count
+    waiting times (proc(5), schedstat).
     """
     ran, waited = cpu_seconds(), 0
     for task in Path("/proc/self/task").glob("*/schedstat"):
@@ -163,14 +163,13 @@ def processor_use() -> tuple[float, float]:
 
 
 def work_seconds(elapsed: float, before: tuple[float, float]) -> float:
-    """What some work took, less the time in which it only waited for a processor.
+    """Return the duration of some work, less the time it waited for a processor.
 
-    That is CPU time, and the time in which nothing of the process ran or could run: it
-    waited for a file, a device or a clock.
+    The result includes CPU time and waits for files, devices or clocks.
 
     Args:
-        elapsed: Seconds by the clock.
-        before: What `processor_use` gave at its beginning.
+        elapsed: The duration by the clock, in seconds.
+        before: The result of `processor_use` at the start of the work.
     """
     ran, waited = (
         now - then for now, then in zip(processor_use(), before, strict=True)
@@ -179,9 +178,9 @@ def work_seconds(elapsed: float, before: tuple[float, float]) -> float:
 
 
 def children_cpu_seconds() -> float:
-    """CPU time of the processes that this one started and waited for, all of it.
+    """Return the CPU time of this process's ended child processes.
 
-    Serving has such: they are the run's own, and not foreign load beside it.
+    Serving starts such processes. Their time belongs to the run and is not foreign.
     """
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
@@ -210,5 +209,5 @@ def _output(*command: str) -> str:
             env=shell.environment_outside_hooks(),
         )
     except (OSError, subprocess.TimeoutExpired):
-        return ""  # no such tool here: what it would tell is then unknown
+        return ""  # the tool is missing, so its answer is unknown
     return done.stdout.strip() if done.returncode == 0 else ""

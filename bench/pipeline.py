@@ -1,9 +1,9 @@
-"""The pipeline: each field is an axis, and `steps` gives the order of its steps.
+"""This module defines the pipeline: its axes, its strategies, and its steps in order.
 
-An axis needs one field here and one line where it takes effect, in `steps` or in
-`measure/tf_data.py`. Combinations that mean nothing are refused in `plan/refusals.py`.
-The command line, the sweeps, the keys and the columns of the results follow from the
-field.
+Each field of `Pipeline` is an axis. An axis needs one field here and one line where it
+takes effect, in `steps` or in `measure/tf_data.py`. `plan/refusals.py` refuses
+combinations without a meaning. The command line, the sweeps, the keys and the columns
+of the results follow from the field.
 """
 
 from __future__ import annotations
@@ -16,7 +16,70 @@ from typing import Literal
 from bench.errors import UsageError, unknown
 
 Calls = int | Literal["autotune"]
-PREPARED = 16  # batches; more than AUTOTUNE was seen to buffer for a drain
+PREPARED = 16  # batches; AUTOTUNE buffered fewer in every measured drain
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """A placement is the part of a pipeline in which the layers run.
+
+    Attributes:
+        where: The place in words, for the description of the axis.
+        maps_layers: Whether the timed dataset maps the layers. Only then do `order` and
+            `cache=mapped` have a meaning.
+        in_model: Whether the layers are part of the model. Then `jit` and `device`
+            concern them, and a drain also calls them.
+        stores_outputs: Whether the layers run once before timing and the timed dataset
+            reads their stored outputs. Then that dataset opens no source file, decodes
+            nothing, and cannot serve a raw request.
+        server: The part of a served model that applies the layers, `client` or
+            `model`; empty where nothing can be served.
+        columns: The report's headings by name, for the table of layers.
+    """
+
+    where: str
+    maps_layers: bool
+    in_model: bool
+    stores_outputs: bool
+    server: str
+    columns: Mapping[str, str]
+
+
+PLACEMENTS = {
+    "dataset": Placement(
+        where="in tf.data's map",
+        maps_layers=True,
+        in_model=False,
+        stores_outputs=False,
+        server="client",
+        columns={
+            "map_batch": "dataset, map then batch",
+            "batch_map": "dataset, batch then map",
+        },
+    ),
+    "model": Placement(
+        where="in the model",
+        maps_layers=False,
+        in_model=True,
+        stores_outputs=False,
+        server="model",
+        columns={"model": "model", "model_xla": "model with XLA"},
+    ),
+    "offline": Placement(
+        where="once before",
+        maps_layers=False,
+        in_model=False,
+        stores_outputs=True,
+        server="",
+        columns={"offline": "offline"},
+    ),
+}
+IN_MODEL = tuple(name for name, place in PLACEMENTS.items() if place.in_model)
+
+
+def _places() -> str:
+    *first, last = (placement.where for placement in PLACEMENTS.values())
+    return f"where the layers run: {', '.join(first)}, or {last}"
 
 
 def _axis(default: object, doc: str) -> Field:
@@ -25,16 +88,13 @@ def _axis(default: object, doc: str) -> Field:
 
 @dataclass(frozen=True, kw_only=True)
 class Pipeline:
-    """The transformations between stored examples and their consumer, and settings.
+    """A pipeline is the transformations between stored examples and their consumer.
 
-    The defaults are the pipeline as a beginner writes it, with tf.data's own rewrites
-    off, so that the graph that runs is the graph that was asked for.
+    The defaults are the pipeline of a beginner. tf.data's own rewrites are off by
+    default, so that the graph runs as it was built.
     """
 
-    placement: Literal["dataset", "model", "offline"] = _axis(
-        "dataset",
-        "where the layers run: in tf.data's map, in the model, or once before",
-    )
+    placement: Literal[*PLACEMENTS] = _axis("dataset", _places())
     device: Literal["auto", "cpu", "gpu"] = _axis(
         "auto", "where the model runs; auto is the GPU where TensorFlow sees one"
     )
@@ -47,10 +107,10 @@ class Pipeline:
     )
     cache: Literal["none", "raw", "decoded", "mapped"] = _axis(
         "none",
-        "what is kept after the first epoch: records, decoded or mapped examples",
+        "what the first epoch caches: records, decoded or mapped examples",
     )
     cache_storage: Literal["memory", "disk"] = _axis(
-        "memory", "where the cache is kept; a disk's files may be in the page cache too"
+        "memory", "where the cache is; files on disk may be in the page cache too"
     )
     shuffle_buffer: int = _axis(0, "examples in the shuffle buffer; 0 keeps the order")
     resample: Literal["none", "filter", "rejection", "rejection_known", "split"] = (
@@ -76,7 +136,14 @@ class Pipeline:
     slack: bool = _axis(False, "whether the last prefetch waits to spare the model")
     jit: Literal["off", "on", "auto"] = _axis("off", "XLA for the model")
     op_determinism: bool = _axis(False, "tf.config.experimental.enable_op_determinism")
-    image_size: int = _axis(0, "edge of made images in pixels; 0 is the entry's own")
+    image_size: int = _axis(
+        0, "edge of generated images in pixels; 0 is the entry's own"
+    )
+
+    @property
+    def place(self) -> Placement:
+        """The properties of the placement."""
+        return PLACEMENTS[self.placement]
 
 
 AXES: dict[str, Field] = {axis.name: axis for axis in fields(Pipeline)}
@@ -100,7 +167,7 @@ STRATEGIES: dict[str, dict[str, object]] = {
 
 
 def allowed(name: str) -> tuple[tuple, bool]:
-    """An axis's words, and whether it takes numbers (whole, not negative) as well."""
+    """Return the words of an axis, and whether the axis takes whole numbers too."""
     hint = _TYPES[name]
     if hint is bool:
         return (True, False), False
@@ -112,10 +179,10 @@ def allowed(name: str) -> tuple[tuple, bool]:
 
 
 def parse(name: str, text: object) -> object:
-    """The value of an axis from its spelling on the command line or in TOML.
+    """Return the value of an axis from its text on the command line or in TOML.
 
     Raises:
-        UsageError: No such axis, or a value that it does not take.
+        UsageError: The axis does not exist, or does not take this value.
     """
     if name not in AXES:
         raise unknown("axis", name, AXES)
@@ -136,12 +203,12 @@ def parse(name: str, text: object) -> object:
 
 
 def pipeline(settings: Mapping[str, object]) -> Pipeline:
-    """A pipeline from axis values as users spell them."""
+    """Return a pipeline from the values of axes as users write them."""
     return Pipeline(**{name: parse(name, value) for name, value in settings.items()})
 
 
 def differences(pipeline: Pipeline) -> dict[str, object]:
-    """The fields that differ from the defaults, in the order of the fields."""
+    """Return the fields that differ from the defaults, in the order of the fields."""
     return {
         name: getattr(pipeline, name)
         for name, axis in AXES.items()
@@ -151,35 +218,35 @@ def differences(pipeline: Pipeline) -> dict[str, object]:
 
 @dataclass(frozen=True)
 class Step:
-    """A step of a pipeline, in the order in which data passes through it.
+    """A step is one transformation of a pipeline.
 
     Attributes:
         name: `read`, `decode`, `layers`, `decode_and_layers` (one map, as users write
-            it: a second map would be a second hand-over), `cache`, `shuffle`,
+            it, since a second map would hand examples over twice), `cache`, `shuffle`,
             `resample`, `repeat`, `batch` or `prefetch`.
-        setting: What the pipeline sets for it, for a reader; empty where nothing is.
+        setting: The setting of the step, as text for a reader; empty without a setting.
     """
 
     name: str
     setting: str = ""
 
     def __str__(self) -> str:
-        """The step as the report's trace shows it."""
+        """Return the step as the report shows it."""
         return f"{self.name} ({self.setting})" if self.setting else self.name
 
 
 def steps(p: Pipeline, *, decodes: bool = True, repeat: bool = True) -> list[Step]:
-    """The steps of a pipeline in `tf.data`, in order.
+    """Return the steps of a pipeline in `tf.data`, in the order of the data's path.
 
     Args:
         p: The pipeline.
-        decodes: Whether records have to be decoded.
+        decodes: Whether records must be decoded.
         repeat: Whether the stream is endless.
     """
     decode = [Step("decode", _parallel(p.map_parallel_calls))] if decodes else []
     layers = [Step("layers", _parallel(p.map_parallel_calls))]
     both = [Step("decode_and_layers", layers[0].setting)] if decodes else layers
-    layers = layers if p.placement == "dataset" else []
+    layers = layers if p.place.maps_layers else []
     cache = [Step("cache", p.cache_storage)]
     batch = [Step("batch", str(p.batch_size))]
     endless = [Step("repeat")] if repeat else []
@@ -192,13 +259,13 @@ def steps(p: Pipeline, *, decodes: bool = True, repeat: bool = True) -> list[Ste
     if p.cache == "decoded":
         order += [*decode, *cache]
         decode, both = [], layers
-    # Behind an endless repeat a cache is never complete and never serves, so the repeat
-    # comes after it; shuffling comes after it too, or the order would be frozen.
+    # The repeat follows the cache, since a cache after an endless repeat is never
+    # complete. The shuffle follows the cache too, or the cache would store one order.
     if p.cache == "mapped" and p.order == "map_batch":
         order += [*both, *cache, *drawn, *batch]
     elif p.cache == "mapped":
         order += [*decode, *batch, *layers, *cache, *endless]
-    elif p.placement == "dataset" and p.order == "map_batch":
+    elif p.place.maps_layers and p.order == "map_batch":
         order += [*drawn, *both, *batch]
     else:
         order += [*drawn, *decode, *batch, *layers]
@@ -210,28 +277,28 @@ def _parallel(calls: Calls) -> str:
 
 
 def _files(p: Pipeline) -> str:
-    """How files are read, where anything differs from one after the other."""
+    """Return how files are read; empty if they are read one after another."""
     if p.interleave_cycle_length == 1 and not p.interleave_parallel_calls:
         return ""
     calls = _parallel(p.interleave_parallel_calls)
     return f"{p.interleave_cycle_length} files open" + (f", {calls}" if calls else "")
 
 
-def prepared(p: Pipeline) -> int:
-    """Batches that the pipeline may have ready, or goes on preparing, when idle.
+def prepared_batches(p: Pipeline) -> int:
+    """Return how many batches an idle pipeline may have ready or still prepare.
 
-    Nothing without a thread of its own: then a turn need not be flushed. What AUTOTUNE
-    buffers for a drain was seen to be fewer than 16 batches.
+    The number is 0 if the pipeline has no thread of its own. AUTOTUNE buffered fewer
+    than 16 batches in every measured drain.
     """
     calls = (p.map_parallel_calls, p.interleave_parallel_calls, p.prefetch)
     if p.rewrites == "default" or "autotune" in calls:
         return PREPARED
     in_maps = p.map_parallel_calls
-    if p.order == "map_batch" or p.placement != "dataset":
+    if p.order == "map_batch" or not p.place.maps_layers:
         in_maps = -(-in_maps // p.batch_size)
     return p.prefetch + in_maps + (1 if p.interleave_parallel_calls else 0)
 
 
 def with_axes(pipeline: Pipeline, settings: Mapping[str, object]) -> Pipeline:
-    """The pipeline with some axes set."""
+    """Return the pipeline with some axes changed."""
     return replace(pipeline, **settings)

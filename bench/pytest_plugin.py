@@ -1,4 +1,4 @@
-"""A pytest plugin: a test that fails where a workload became slower than at a ref.
+"""This pytest plugin fails a test if a workload became slower than at another ref.
 
 In the `conftest.py` beside your `pytest.ini` or `pyproject.toml`, with this suite on
 the Python path (`pythonpath = ["path/to/feedrate"]`):
@@ -21,38 +21,40 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from bench.guard.live import Wanted
+    from bench.guard.live import GuardRequest
     from bench.guard.record import GuardResult
     from bench.guard.settings import Settings
 
 NOT_PARALLEL = (
-    "guard_workload measures, and pytest-xdist runs other tests beside it: nothing "
-    "measured here would mean anything. Run the guard's tests in a pytest of their "
-    "own, without -n."
+    "guard_workload measures, and pytest-xdist runs other tests beside it, which makes "
+    "all figures worthless. Run the guard's tests in a pytest of their own, without -n."
 )
 NOT_DISABLED = (
-    "guard_workload measures, and --benchmark-disable was given: it does not pass "
+    "guard_workload measures, and --benchmark-disable forbids that: it does not pass "
     "without measuring. Leave the option out, or deselect this test."
 )
 
 
 @pytest.fixture
 def guard_workload(request: pytest.FixtureRequest) -> Callable[..., GuardResult]:
-    """Compare a workload of the checked-out code with the same at another ref, live.
+    """Return a function that compares a workload with the same at another ref, live.
 
-    Call it with `(workload, *, against_ref, threshold=None, budget_seconds=None,
-    unknown_passes=False)`: one path or name or several, relative to pytest's root
-    directory, which is in the repository; a ref of that repository; the relative change
-    from which a slow-down counts, such as 0.05 (if not given, that of the root's
-    [tool.feedrate.guard], or the guard's own); the most seconds to take; whether a test
-    may be skipped, rather than fail, where it could not tell.
+    The arguments of that function:
+        workload: A path or a name, or several, relative to pytest's root directory,
+            which is in the repository.
+        against_ref: A ref of that repository.
+        threshold: The relative change from which a slow-down counts, such as 0.05; by
+            default that of the root's [tool.feedrate.guard], or the guard's own.
+        budget_seconds: The most seconds to take.
+        unknown_passes: Whether a test is skipped, and does not fail, if the verdict is
+            `unknown`.
 
-    The result is a `bench.guard.record.GuardResult`. Anything but `held` is a failure;
-    an unknown with `unknown_passes` is a skip, so that it is seen.
+    The function returns a `bench.guard.record.GuardResult`. A test fails unless no
+    trial is slower and all have a verdict.
     """
-    refused = _refused(request.config)
-    if refused:
-        pytest.fail(refused, pytrace=False)
+    reason = _reason_not_to_measure(request.config)
+    if reason:
+        pytest.fail(reason, pytrace=False)
 
     def compare(
         workload: str | Sequence[str],
@@ -70,68 +72,72 @@ def guard_workload(request: pytest.FixtureRequest) -> Callable[..., GuardResult]
         root = request.config.rootpath
         try:
             settings = _settings(root, threshold)
-            wanted = _wanted(root, workload, settings, budget_seconds)
+            guard_request = _guard_request(root, workload, settings, budget_seconds)
             with shell.interrupted_once():
-                found = settings.noted(live.against_ref(root, against_ref, wanted))
+                result = live.against_ref(root, against_ref, guard_request)
+            result = settings.note_unused_overrides(result)
         except UsageError as error:
             pytest.fail(str(error), pytrace=False)
-        _record(request.node, found)
-        code = exit_code(found)
-        text = _text(found, code)
-        if code == Exit.COULD_NOT_TELL and unknown_passes:
+        _add_to_report(request.node, result)
+        code = exit_code(result)
+        text = _text(result, code)
+        if code == Exit.UNKNOWN and unknown_passes:
             pytest.skip(text)
         if code != Exit.OK:
             pytest.fail(text, pytrace=False)
         print(text)
-        return found
+        return result
 
     return compare
 
 
-def _refused(config: pytest.Config) -> str:
-    """Why nothing can be measured in this pytest, or empty."""
+def _reason_not_to_measure(config: pytest.Config) -> str:
+    """Return why this pytest cannot measure; empty if it can."""
     if hasattr(config, "workerinput"):  # only in a worker of pytest-xdist
         return NOT_PARALLEL
-    enabled = config.getoption("benchmark_enable", False)  # outdoes the other
+    enabled = config.getoption("benchmark_enable", False)  # overrides the other option
     if config.getoption("benchmark_disable", False) and not enabled:
         return NOT_DISABLED
     return ""
 
 
 def _settings(root: Path, threshold: float | None) -> Settings:
-    """How strict to be, by the root's own [tool.feedrate.guard] if it has one."""
+    """Load the thresholds from the root's [tool.feedrate.guard], if it has one."""
     from bench.guard import settings
 
     project = root / "pyproject.toml"
     return settings.load(project if project.is_file() else None, threshold=threshold)
 
 
-def _wanted(
+def _guard_request(
     root: Path,
     workload: str | Sequence[str],
     settings: Settings,
     budget_seconds: float | None,
-) -> Wanted:
-    """What is to be guarded."""
+) -> GuardRequest:
+    """Return the request to the guard."""
     from bench.guard import live
 
     names = [workload] if isinstance(workload, str) else workload
     names = [str(root / name) if ".py" in name else name for name in names]
-    given = {} if budget_seconds is None else {"budget_seconds": budget_seconds}
-    return live.wanted(names, thresholds=settings.thresholds, **given)
+    budget = {} if budget_seconds is None else {"budget_seconds": budget_seconds}
+    return live.guard_request(names, thresholds=settings.thresholds, **budget)
 
 
-def _record(node: pytest.Item, found: GuardResult) -> None:
-    """Each ratio into pytest's own JUnit report."""
-    for row in found.rows:
-        told = f"{row.ratio} ({row.low} to {row.high}), {row.verdict}"
-        node.user_properties.append((f"{row.key} {row.metric}", told))
+def _add_to_report(node: pytest.Item, result: GuardResult) -> None:
+    """Add each ratio to pytest's own JUnit report."""
+    from bench.analysis.verdicts import OUTCOMES
+
+    for row in result.rows:
+        verdict = OUTCOMES[row.verdict].text
+        text = f"{row.ratio} ({row.low} to {row.high}), {verdict}"
+        node.user_properties.append((f"{row.key} {row.metric}", text))
 
 
-def _text(found: GuardResult, code: int) -> str:
+def _text(result: GuardResult, code: int) -> str:
     from bench import shell
     from bench.guard import output
 
     console = shell.console(file=io.StringIO(), width=80, highlight=False)
-    output.terminal(found, code, console)
+    output.terminal(result, code, console)
     return console.file.getvalue()

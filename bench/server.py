@@ -1,16 +1,15 @@
-"""The fork server: imports TensorFlow and Keras once, then a fresh process per run.
+"""The fork server imports TensorFlow and Keras once, and forks a process for each run.
 
-It runs no op itself, because a process forked after one op hangs. It reads one request
-a line on standard input, forks at once, and answers two lines on its own channel for
-each: the child's process number, and later how the child ended, both with the request's
-own number. When standard input closes it kills its children and leaves, so that nothing
-outlives the runner. What ends a runner, as Ctrl-C or `timeout`, does not end it before;
-and what kills it too ends its children all the same.
+The server runs no operation itself, because a process forked after an operation hangs.
+It reads one request a line on standard input and forks at once. Its own channel gets
+two answers for each request: the child's process number, and later the child's wait
+status. When standard input closes, the server kills its children and ends, so that
+nothing outlives the runner. A signal that ends the runner, such as Ctrl-C, does not end
+the server first. If the server itself is killed, its children end too.
 """
 
 import contextlib
 import gc
-import json
 import os
 import select
 import signal
@@ -19,55 +18,55 @@ import threading
 import traceback
 from typing import IO
 
-# Keras imports Matplotlib where it finds it, for galleries that no measured process
-# draws: a sixth of the server's start. Only Keras does without: a user's file may not.
+# Keras imports Matplotlib, where installed, for galleries that no measured process
+# draws: a sixth of the server's start. It is hidden from Keras, not from a user's file.
 sys.modules["matplotlib"] = None
 from bench import worker  # noqa: E402  TensorFlow and Keras, before any fork
-from bench.run.protocol import kill_run  # noqa: E402
+from bench.run.protocol import ServerAnswer, kill_run  # noqa: E402
 from bench.run.turns import PROTOCOL  # noqa: E402
 
 del sys.modules["matplotlib"]
 
-# What ends a runner: a terminal or `timeout` sends it to the whole process group.
-RUNNERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+# A terminal or `timeout` sends these to the whole process group of a runner.
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
-def serve(requests: int, answers: IO[str], log: int) -> None:
-    """Answer requests until there are no more.
+def serve(requests: int, answers: IO[bytes], log: int) -> None:
+    """Answer requests until their stream ends.
 
     Args:
-        requests: File descriptor to read from.
-        answers: Where the two lines go.
-        log: File descriptor for whatever a child prints.
+        requests: The file descriptor of the requests.
+        answers: The stream for the answers.
+        log: The file descriptor for the output of all children.
     """
     gc.collect()
     gc.freeze()  # or each child's collector would walk, and copy, all of Keras
-    children: dict[int, tuple[int, int]] = {}  # by its handle: process, request
+    children: dict[int, tuple[int, int]] = {}  # by process handle: process, request
     try:
-        with contextlib.suppress(BrokenPipeError):  # the runner went while it was told
-            _answer(answers, ready=os.getpid(), protocol=PROTOCOL)
+        with contextlib.suppress(BrokenPipeError):  # the runner ended meanwhile
+            _answer(answers, ServerAnswer(ready=os.getpid(), protocol=PROTOCOL))
             _serve(requests, answers, log, children)
     finally:
         _kill(children)
 
 
 def _serve(
-    requests: int, answers: IO[str], log: int, children: dict[int, tuple[int, int]]
+    requests: int, answers: IO[bytes], log: int, children: dict[int, tuple[int, int]]
 ) -> None:
     pending, number = b"", 0
     alive = os.pipe()  # its second end is open for as long as this process lives
     while True:
         ready, _, _ = select.select([requests, *children], [], [])
         for handle in [each for each in ready if each != requests]:
-            child, asked = children.pop(handle)
+            child, ended = children.pop(handle)
             os.close(handle)
-            _answer(answers, request=asked, status=_ended(child))
+            _answer(answers, ServerAnswer(request=ended, status=_status(child)))
         if requests not in ready:
             continue
-        received = os.read(requests, 1 << 20)
-        if not received:
+        content = os.read(requests, 1 << 20)
+        if not content:
             return
-        *lines, pending = (pending + received).split(b"\n")
+        *lines, pending = (pending + content).split(b"\n")
         for line in lines:
             number += 1
             child = os.fork()
@@ -75,17 +74,24 @@ def _serve(
                 os.close(alive[1])
                 _run(line, answers, log, alive[0])
             children[os.pidfd_open(child)] = child, number
-            _answer(answers, request=number, pid=child)
+            _answer(answers, ServerAnswer(request=number, pid=child))
 
 
-def _run(request: bytes, answers: IO[str], log: int, alive: int) -> None:
-    """In the child: one run, then out, past everything the parent had open."""
+def _run(request: bytes, answers: IO[bytes], log: int, alive: int) -> None:
+    """Do one request in the child, and exit past everything that the parent had open.
+
+    Args:
+        request: The request as JSON.
+        answers: The server's stream, which the child closes.
+        log: The file descriptor for the child's output.
+        alive: The end of a pipe that closes when the server has ended.
+    """
     status = 1
     try:
-        for number in RUNNERS:
+        for number in ENDING:
             signal.signal(number, signal.SIG_DFL)
-        answers.close()  # or the runner would not see that the server has died
-        gc.disable()  # a run lives for seconds, and tracing would be collected within
+        answers.close()  # or the runner would not see that the server has ended
+        gc.disable()  # a run takes seconds, and a collection would fall into tracing
         os.setsid()  # so that a limit kills its helpers with it
         ending = threading.Thread(
             target=_end_with_the_server, args=(alive,), daemon=True
@@ -97,39 +103,39 @@ def _run(request: bytes, answers: IO[str], log: int, alive: int) -> None:
         os.dup2(log, 2)
         worker.main(request)
         status = 0
-    except BaseException:  # as of sys.exit() in a user's file: else it would be lost
+    except BaseException:  # such as sys.exit() in a user's file, which leaves no trace
         traceback.print_exc()
     finally:
         os._exit(status)  # no interpreter teardown: the result is on disk
 
 
 def _end_with_the_server(alive: int) -> None:
-    """Leave, with all that this run has started, when the server is gone."""
+    """Wait for the end of the server, then kill this run with all that it started."""
     os.read(alive, 1)
     os.killpg(0, signal.SIGKILL)
 
 
-def _ended(child: int) -> int:
-    """The status of a child that has ended; what it had started ends with it."""
+def _status(child: int) -> int:
+    """Return the wait status of an ended child, and kill all that it had started."""
     with contextlib.suppress(ProcessLookupError):  # it ended before it led a group
         os.killpg(child, signal.SIGKILL)
     return os.waitpid(child, 0)[1]
 
 
 def _kill(children: dict[int, tuple[int, int]]) -> None:
-    """The runner went away, or is done: what still runs is of no use to anybody."""
+    """Kill the runs that are left, as the runner has ended or needs them no more."""
     for child, _ in children.values():
         kill_run(child)
         os.waitpid(child, 0)
 
 
-def _answer(answers: IO[str], **values: int) -> None:
-    answers.write(json.dumps(values) + "\n")
+def _answer(answers: IO[bytes], answer: ServerAnswer) -> None:
+    answers.write(answer.line())
     answers.flush()
 
 
 if __name__ == "__main__":
-    channel = os.fdopen(int(sys.argv[1]), "w")
-    for each in RUNNERS:  # it handles them, and then closes our input
+    channel = os.fdopen(int(sys.argv[1]), "wb")
+    for each in ENDING:  # the runner handles them, and then closes our input
         signal.signal(each, signal.SIG_IGN)
     serve(0, channel, log=2)

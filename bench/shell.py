@@ -1,8 +1,4 @@
-"""How this program is called from here, and how it ends in order.
-
-Commands to copy out of what is printed; signals; readers that leave; the environment of
-a git hook.
-"""
+"""This module connects the program with its shell: commands, signals, closed pipes."""
 
 from __future__ import annotations
 
@@ -25,11 +21,11 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-AGAIN_SECONDS = 60.0  # no end takes as long
-# The start of the program: all processes that it starts have the same one.
+AGAIN_SECONDS = 60.0  # an orderly end takes less
+# The start of the program; all processes that it starts share this value.
 STARTED = os.environ.get("FEEDRATE_STARTED") or str(time.time_ns())
-# Where its repository is, as git tells its hooks: `git rev-parse --local-env-vars`.
-OF_A_REPOSITORY = (
+# Variables that git sets for its hooks: `git rev-parse --local-env-vars`.
+REPOSITORY_VARIABLES = (
     *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_CONFIG"),
     *("GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS", "GIT_DIR", "GIT_GRAFT_FILE"),
     *("GIT_IMPLICIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_NO_REPLACE_OBJECTS"),
@@ -39,10 +35,10 @@ OF_A_REPOSITORY = (
 
 
 def command(*arguments: object) -> str:
-    """A command line with the interpreter that runs now, quoted for a shell.
+    """Return a command line with the running interpreter, quoted for a shell.
 
     Args:
-        arguments: The verb and what follows it.
+        arguments: The verb and its options.
     """
     words = [
         short_path(sys.executable),
@@ -53,40 +49,42 @@ def command(*arguments: object) -> str:
 
 
 def short_path(path: str | Path) -> str:
-    """A path, relative to the working folder where that is shorter.
+    """Return a path, relative to the working folder if that is shorter.
 
-    Links are not followed: an interpreter is what its folder makes of it.
+    Links are not followed, since an interpreter behaves as the folder of its link says.
     """
-    whole = str(Path(path).absolute())
-    near = os.path.relpath(whole)
-    return near if len(near) < len(whole) else whole
+    absolute = str(Path(path).absolute())
+    relative = os.path.relpath(absolute)
+    return relative if len(relative) < len(absolute) else absolute
 
 
 def environment_outside_hooks() -> dict[str, str]:
-    """The environment of a git that is to find the repository by its folder alone.
+    """Return an environment in which git finds a repository by its folder alone.
 
-    In a hook it would mean the hook's own, and write that one's index.
+    Within a hook, git would otherwise use the hook's repository and write its index.
     """
-    found = os.environ.items()
-    return {name: value for name, value in found if name not in OF_A_REPOSITORY}
+    variables = os.environ.items()
+    return {
+        name: value for name, value in variables if name not in REPOSITORY_VARIABLES
+    }
 
 
 @contextlib.contextmanager
 def interrupted_once() -> Iterator[None]:
-    """Within, Ctrl-C, SIGTERM and SIGHUP interrupt once, and no more for a minute.
+    """Let Ctrl-C, SIGTERM and SIGHUP interrupt the block once a minute at most.
 
-    A second one would cut short the end that the first began, and what it has to tell.
+    A second signal would cut short the orderly end that the first signal began.
 
     Raises:
-        KeyboardInterrupt: At the first.
+        KeyboardInterrupt: A signal arrived, the first within a minute.
     """
-    heard = float("-inf")
+    last = float("-inf")
 
     def interrupt(number: int, frame: object) -> None:
-        nonlocal heard
+        nonlocal last
         now = time.monotonic()
-        if now - heard > AGAIN_SECONDS:
-            heard = now
+        if now - last > AGAIN_SECONDS:
+            last = now
             raise KeyboardInterrupt
 
     with _handled(interrupt):
@@ -95,16 +93,16 @@ def interrupted_once() -> Iterator[None]:
 
 @contextlib.contextmanager
 def ignoring_signals() -> Iterator[None]:
-    """Within, Ctrl-C, SIGTERM and SIGHUP do nothing, nor in what is started there."""
+    """Ignore Ctrl-C, SIGTERM and SIGHUP in the block and in processes it starts."""
     with _handled(signal.SIG_IGN):
         yield
 
 
 @contextlib.contextmanager
 def _handled(handler: Callable | signal.Handlers) -> Iterator[None]:
-    """Handle so what ends a program, but for what is ignored, as SIGHUP is by nohup.
+    """Set a handler for `ENDING`; ignored signals stay so, as SIGHUP under nohup.
 
-    Only the main thread can: in others nothing is changed.
+    Only the main thread can set handlers: in other threads nothing changes.
     """
     main = threading.current_thread() is threading.main_thread()
     before = {number: signal.getsignal(number) for number in ENDING if main}
@@ -114,75 +112,75 @@ def _handled(handler: Callable | signal.Handlers) -> Iterator[None]:
             signal.signal(number, handler)
         yield
     finally:
-        for number, usual in before.items():
-            signal.signal(number, usual)
+        for number, previous in before.items():
+            signal.signal(number, previous)
 
 
 class PipeSafeStream:
-    """A text stream whose reader may leave, as `head` does, and the work goes on."""
+    """This text stream lets the program go on after the reader has ended."""
 
     def __init__(self, stream: IO[str]) -> None:
-        """Stand for this one."""
+        """Wrap a stream."""
         self._stream = stream
 
     def __getattr__(self, name: str) -> object:
-        """Everything else is the stream's own."""
+        """Return any other attribute from the stream."""
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        """As the stream does; to nowhere when its reader has left."""
-        with self._left():
+        """Write a text; discard the text if the reader has ended."""
+        with self._discarding():
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        """The same."""
-        with self._left():
+        """Flush the stream, unless the reader has ended."""
+        with self._discarding():
             self._stream.flush()
 
     @contextlib.contextmanager
-    def _left(self) -> Iterator[None]:
+    def _discarding(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
             if error.errno not in (errno.EPIPE, errno.EIO):  # EIO: a closed terminal
                 raise
-            reader_left(self._stream)
+            discard_output(self._stream)
 
 
-def reader_left(stream: IO[str]) -> None:
-    """Lead a stream whose reader has enough, as `head` does, to nowhere.
+def discard_output(stream: IO[str]) -> None:
+    """Send the rest of a stream to /dev/null, after its reader has ended.
 
-    Else Python's exit fails once more. Source: signal's note on SIGPIPE at
-    docs.python.org.
+    Otherwise Python fails again when it flushes the stream at exit. Source: the note on
+    SIGPIPE in the documentation of Python's module `signal`.
     """
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def console(**settings: object) -> Console:
-    """A terminal by rich that outlives its reader, such as `head`.
+    """Return a console of rich that lets the program go on when the reader ends.
 
-    rich itself would end the program with 1, which is a verdict of a guard.
+    rich itself would end the program with exit code 1, the guard's code of a slow-down.
 
     Args:
-        settings: Those of `rich.console.Console`.
+        settings: The settings of `rich.console.Console`.
     """
     import rich.console  # late: `list` and `--help` print without it
 
     class PipeSafeConsole(rich.console.Console):
         def on_broken_pipe(self) -> None:
-            """Show nothing any more; files are still written, the exit code stays."""
+            """Print nothing more; files are still written, and the exit code stays."""
             self.quiet = True
-            reader_left(self.file)
+            discard_output(self.file)
 
     return PipeSafeConsole(**settings)
 
 
 def report_missing_package(missing: ModuleNotFoundError) -> int:
-    """Say what to do where a package is not installed; returns the exit code.
+    """Print how to install a missing package; return the exit code.
 
     Raises:
-        ModuleNotFoundError: It is a module of ours.
+        ModuleNotFoundError: The module is one of this program.
     """
     package = (missing.name or "").partition(".")[0]
     if package in ("", "bench"):

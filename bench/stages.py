@@ -1,4 +1,4 @@
-"""Where a pipeline's time goes, by stage, from the graph that ran."""
+"""This module computes where a pipeline's time goes, by stage, from the graph."""
 
 from __future__ import annotations
 
@@ -6,42 +6,44 @@ import functools
 from collections.abc import Mapping, Sequence
 
 STAGES = ("source", "map", "batch", "cache", "other")
-_COUNTED_APART = ("Root", "Shard", "Skip")  # what the harness puts behind
+_OF_HARNESS = ("Root", "Shard", "Skip")  # nodes that the suite appends
 _OPENS = ("Interleave", "FlatMap", "Load", "Snapshot")
 _SOURCES = ("TensorSlice", "FromTensor", "TFRecord", "TextLine", "Repeat", "Sleep")
 
 
-def let_go(graph: Sequence[Mapping[str, object]]) -> bool:
-    """Whether a shuffle has let go of all that is before it, which nobody then sees.
+def shuffle_released_inputs(graph: Sequence[Mapping[str, object]]) -> bool:
+    """Return whether a shuffle has released its inputs, which the graph then lacks.
 
-    It does so when it has read that to its end: at once and in every pass, where its
-    buffer has room for all examples.
+    A shuffle releases its inputs when it has read them to their end. If its buffer has
+    room for all examples, that is so in every pass.
 
     Args:
-        graph: From `graph.executed_graph`.
+        graph: The nodes from `graph.executed_graph`.
     """
     return any("Shuffle" in str(n["name"]) and not n["inputs"] for n in graph)
 
 
 def seconds_per_batch(graph: Sequence[Mapping[str, object]]) -> dict[str, float]:
-    """Busy seconds a batch in each of `STAGES`; empty without a graph, or a whole one.
+    """Return busy seconds a batch by `STAGES`; empty if the graph is incomplete.
 
-    The sum over the nodes of a stage of processing seconds, over the batches that left
-    the pipeline. What several threads do at once adds up, so the sum may be more than
-    the time on the clock. Nodes in front of a `repeat` are made anew in every pass and
-    tell of the last one only; they are scaled to all its elements, and so are those of
-    one file behind an interleave, whose first input lists the files. All that stands
-    before the last node that opens files is the source, `Sleep` (storage latency) too.
-    The root, the shard that stands for a window and the skip before the first one are
-    the harness's and left out.
+    The value of a stage is the sum of its nodes' processing seconds, divided by the
+    number of batches that left the pipeline. Times of parallel threads add up, so the
+    sum may exceed the time on the clock. All nodes before the last node that opens
+    files belong to the source, `Sleep` (storage latency) included.
+
+    TensorFlow creates the nodes before a `repeat` again in every pass, so their figures
+    cover only the last pass; they are scaled to all elements. The same holds for the
+    nodes of one file before an interleave, whose first input lists the files. The
+    nodes that the suite appends are left out: the root, the shard of a window, and the
+    skip before the first window.
 
     Args:
-        graph: From `graph.executed_graph`, source first.
+        graph: The nodes from `graph.executed_graph`, source first.
     """
-    seconds = node_seconds_per_batch(graph)
-    if not seconds:
+    by_node = node_seconds_per_batch(graph)
+    if not by_node:
         return {}
-    found = dict.fromkeys(STAGES, 0.0)
+    seconds = dict.fromkeys(STAGES, 0.0)
     opens = [
         place for place, node in enumerate(graph) if _any(str(node["name"]), _OPENS)
     ]
@@ -50,15 +52,19 @@ def seconds_per_batch(graph: Sequence[Mapping[str, object]]) -> dict[str, float]
         if is_harness(str(node["name"])):
             continue
         stage = "source" if place in in_source else _stage(str(node["name"]))
-        found[stage] += seconds[place]
-    return found
+        seconds[stage] += by_node[place]
+    return seconds
 
 
 def node_seconds_per_batch(graph: Sequence[Mapping[str, object]]) -> list[float]:
-    """Busy seconds a batch in each node, source first; empty where nothing tells."""
-    own = [n for n in graph if not is_harness(str(n["name"]))]
+    """Return busy seconds a batch of each node; empty if the graph is incomplete.
+
+    Args:
+        graph: The nodes from `graph.executed_graph`, source first.
+    """
+    own = [node for node in graph if not is_harness(str(node["name"]))]
     batches = float(own[-1]["elements"]) if own else 0.0
-    if not batches or let_go(graph):
+    if not batches or shuffle_released_inputs(graph):
         return []
     return [
         float(node["processing_seconds"]) * scale / batches
@@ -67,8 +73,8 @@ def node_seconds_per_batch(graph: Sequence[Mapping[str, object]]) -> list[float]
 
 
 def is_harness(name: str) -> bool:
-    """Whether a node is the harness's own: the root, a window's shard or its skip."""
-    return _any(name, _COUNTED_APART)
+    """Whether the suite appended a node: the root, a window's shard, or its skip."""
+    return _any(name, _OF_HARNESS)
 
 
 @functools.cache
@@ -84,32 +90,32 @@ def _stage(name: str) -> str:
 
 
 def _scales(graph: Sequence[Mapping[str, object]]) -> list[float]:
-    """How often each node's like has worked in all, by the elements handed on."""
+    """Return how many passes each node stands for, by the elements that it produced."""
     scales = [1.0] * len(graph)
-    for place in range(len(graph) - 1, -1, -1):  # from the root up, so they multiply
+    for place in range(len(graph) - 1, -1, -1):  # from the root up, so scales multiply
         node, name = graph[place], str(graph[place]["name"])
-        again = list(node["inputs"]) if "Repeat" in name else []
+        repeated = list(node["inputs"]) if "Repeat" in name else []
         if _any(str(node["name"]), _OPENS) and len(node["inputs"]) > 1:
-            again = [i for i in node["inputs"] if i != max(node["inputs"])]
-        seen = sum(float(graph[before]["elements"]) for before in again)
-        if seen:
-            passes = max(1.0, float(node["elements"]) / seen)
-            for above in {p for before in again for p in _upstream(graph, before)}:
+            repeated = [i for i in node["inputs"] if i != max(node["inputs"])]
+        count = sum(float(graph[before]["elements"]) for before in repeated)
+        if count:
+            passes = max(1.0, float(node["elements"]) / count)
+            for above in {p for before in repeated for p in _upstream(graph, before)}:
                 scales[above] *= passes
     return scales
 
 
 def _upstream(graph: Sequence[Mapping[str, object]], place: int) -> set[int]:
-    """A node and all that feed it."""
-    found, waiting = set(), [place]
+    """Return the places of a node and of all nodes before it."""
+    places, waiting = set(), [place]
     while waiting:
         here = waiting.pop()
-        if here not in found:
-            found.add(here)
+        if here not in places:
+            places.add(here)
             waiting += graph[here]["inputs"]
-    return found
+    return places
 
 
-@functools.cache  # there are few names, and many nodes
+@functools.cache  # few names, many nodes
 def _any(name: str, words: tuple[str, ...]) -> bool:
     return any(word in name for word in words)

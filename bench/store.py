@@ -1,4 +1,4 @@
-"""Runs as JSON lines: appended at once, read back strictly, one sweep a folder."""
+"""This module stores runs as JSON lines, and other records as JSON with a schema."""
 
 import contextlib
 import datetime
@@ -6,38 +6,82 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import filelock
 import msgspec
 
 from bench import failures
-from bench.errors import UsageError
+from bench.errors import UsageError, write_atomically
 from bench.machine import foreign_share, identity
 from bench.shell import ROOT
-from bench.trial import SCHEMA, Run
+from bench.trial import Run
 
 FILE = "runs.jsonl"
-PLAN = "plan.json"  # beside it, where `run` made it; `plan` says what is in it
+PLAN = "plan.json"  # beside the runs, if the command `run` made them; see plan/plan.py
+
+Record = TypeVar("Record")
+
+
+def write(path: Path, record: object) -> None:
+    """Write a record as indented JSON, whole or not at all.
+
+    Args:
+        path: The file; a file of this name is replaced.
+        record: A dataclass whose field `schema` has the number of its form.
+
+    Raises:
+        UsageError: The file cannot be written.
+    """
+    write_atomically(path, msgspec.json.format(msgspec.json.encode(record)) + b"\n")
+
+
+def decode(
+    content: bytes, record: type[Record], where: str, noun: str, remedy: str = ""
+) -> Record:
+    """Read a record from JSON strictly; refuse a record of another schema.
+
+    Args:
+        content: The JSON.
+        record: The record's dataclass; the default of its field `schema` is the number
+            that this version reads.
+        where: The file, and the line if the file has several records.
+        noun: The record with its article, such as `a run`.
+        remedy: What the user can do about another schema.
+
+    Raises:
+        UsageError: The content is no such record, or has another schema.
+    """
+    try:
+        schema = msgspec.json.decode(content, type=_Schema).schema
+        if schema == record.schema:
+            return msgspec.json.decode(content, type=record)
+    except msgspec.MsgspecError as error:
+        raise UsageError(f"{where}: not {noun}: {error}.") from error
+    raise UsageError(
+        f"{where}: schema {schema}, and this version reads {record.schema}"
+        f"{f'; {remedy}' if remedy else ''}."
+    )
 
 
 def new_folder(name: str) -> Path:
-    """Where results of this name go that start now; it is not made."""
+    """Return the folder for results that start now; the folder is not created."""
     now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     return ROOT / "results" / f"{name}-{now}"
 
 
 @contextlib.contextmanager
 def locked(folder: Path, remedy: str = "Name another with --out.") -> Iterator[None]:
-    """Hold a result folder for one sweep; one that stays empty is not left behind.
+    """Reserve a result folder for one sweep; remove a new folder that stays empty.
 
     Args:
-        folder: Made if it is not there.
-        remedy: What the user can do where it cannot be written.
+        folder: The result folder, which is created if necessary.
+        remedy: What the user can do if the folder cannot be written.
 
     Raises:
-        UsageError: It cannot be written, or another sweep holds it.
+        UsageError: The folder cannot be written, or another sweep has reserved it.
     """
-    there = folder.exists()
+    existed = folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / FILE).open("ab"):
@@ -57,26 +101,26 @@ def locked(folder: Path, remedy: str = "Name another with --out.") -> Iterator[N
     try:
         yield
     finally:
-        # While it is held: one that takes the lock by then looks whether it is there.
+        # Before the release: a process that gets the lock checks that its file exists.
         (folder / ".lock").unlink(missing_ok=True)
         try:
-            if not there:
-                _leave_nothing(folder)
+            if not existed:
+                _remove_if_empty(folder)
         finally:
             lock.release()
 
 
-def _leave_nothing(folder: Path) -> None:
-    """Remove a folder in which nothing was planned and nothing measured."""
+def _remove_if_empty(folder: Path) -> None:
+    """Remove a folder that has neither a plan nor a run."""
     if (folder / PLAN).exists() or (folder / FILE).stat().st_size:
         return
     (folder / FILE).unlink()
-    with contextlib.suppress(OSError):  # another sweep has just begun in it
+    with contextlib.suppress(OSError):  # another sweep has just started there
         folder.rmdir()
 
 
 def append(folder: Path, run: Run) -> None:
-    """Add one run, on disk when this returns; a torn last line is first cut away."""
+    """Append a run and sync the file; first remove an incomplete last line."""
     path = folder / FILE
     with path.open("r+b" if path.exists() else "w+b") as file:
         end = file.seek(0, os.SEEK_END)
@@ -91,11 +135,13 @@ def append(folder: Path, run: Run) -> None:
 
 
 def load(folder: Path) -> tuple[list[Run], list[str]]:
-    """All runs of a result folder in file order, and notes on what was odd or cut.
+    """Return all runs of a result folder in file order, and notes for the report.
+
+    The notes name an incomplete last line, and how the sweep ended by its plan.
 
     Raises:
-        UsageError: There are no results there, or a line other than a torn last one
-            is broken, with its number.
+        UsageError: The folder has no results, or a line is broken that is not an
+            incomplete last line. The message has the number of the line.
     """
     path = Path(folder) / FILE if Path(folder).is_dir() else Path(folder)
     try:
@@ -106,38 +152,38 @@ def load(folder: Path) -> tuple[list[Run], list[str]]:
             f"{FILE}, which `run_bench.py run` writes."
         ) from error
     lines = content.split(b"\n")
-    torn = lines.pop()  # what follows the last newline: nothing, or a cut line
+    incomplete = lines.pop()  # the text after the last newline
     notes = []
-    if torn:
+    if incomplete:
         notes.append(
             f"{path}: the last line is cut off (an interrupted write); it is left out."
         )
-    notes += _of_plan(path.with_name(PLAN))
-    runs = [_decode(line, n, path) for n, line in enumerate(lines, 1) if line]
-    return _without_made_again(runs), notes
+    notes += _plan_notes(path.with_name(PLAN))
+    runs = [_run(line, n, path) for n, line in enumerate(lines, 1) if line]
+    return _without_replaced(runs), notes
 
 
-def to_make_again(run: Run, limit_seconds: float) -> bool:
-    """Whether a sweep that goes on makes this run once more.
+def must_repeat(run: Run, limit_seconds: float) -> bool:
+    """Return whether a resumed sweep repeats this run.
 
     Args:
         run: A stored run.
         limit_seconds: How long a run may take now.
 
     Returns:
-        True where something outside ended the run, such as a signal or a budget, and
-        where the run may now take longer than it was allowed to. A failure of the
-        user's own code would come again, and stays.
+        True if something outside ended the run, such as a signal or a budget, or if the
+        run exceeded a limit that is higher now. A failure of the user's own code would
+        occur again, so that run is not repeated.
     """
     error = run.measured.error
     if error is None:
         return False
     longer = run.effort.limit_seconds < limit_seconds
-    return failures.from_outside(error) or (error.type == "Timeout" and longer)
+    return failures.is_from_outside(error) or (error.type == "Timeout" and longer)
 
 
-def _without_made_again(runs: list[Run]) -> list[Run]:
-    """The runs without the failed ones that a resumed sweep has made once more."""
+def _without_replaced(runs: list[Run]) -> list[Run]:
+    """Return the runs without the failed runs that a resumed sweep has repeated."""
     last = {_place(run): place for place, run in enumerate(runs) if not run.repeat}
     return [
         run
@@ -150,51 +196,40 @@ def _place(run: Run) -> tuple:
     return identity(run.machine), run.sweep, run.key, run.round, run.position, run.seed
 
 
-def one_a_round(runs: Iterable[Run]) -> list[Run]:
-    """The runs that count: of a run and its repeat, that beside less foreign load.
+def without_repeats(runs: Iterable[Run]) -> list[Run]:
+    """Return the runs that count: of a run and its repeat, the one with less load.
 
     Args:
-        runs: In file order, of any number of folders, one after another.
+        runs: Runs in file order, of any number of folders, one folder after another.
     """
-    kept: list[Run] = []
+    counted: list[Run] = []
     places: dict[tuple[str, str, int], int] = {}
     for run in runs:
         name = (run.sweep, run.key, run.round)
         if run.repeat and name in places:
             place = places[name]
-            kept[place] = max(kept[place], run, key=_worth)
+            counted[place] = max(counted[place], run, key=_worth)
         else:
-            places[name] = len(kept)
-            kept.append(run)
-    return kept
+            places[name] = len(counted)
+            counted.append(run)
+    return counted
 
 
 def _worth(run: Run) -> tuple[bool, float]:
     return run.measured.error is None, -foreign_share(run.conditions)
 
 
-def _decode(line: bytes, number: int, path: Path) -> Run:
-    try:
-        version = msgspec.json.decode(line, type=_Version).schema
-    except msgspec.MsgspecError as error:
-        raise UsageError(f"{path}, line {number}: not a run: {error}.") from error
-    if version != SCHEMA:
-        raise UsageError(
-            f"{path}, line {number}: schema {version}, and this version reads "
-            f"{SCHEMA}; see results/README.md."
-        )
-    try:
-        run = msgspec.json.decode(line, type=Run)
-    except msgspec.MsgspecError as error:
-        raise UsageError(f"{path}, line {number}: not a run: {error}.") from error
+def _run(line: bytes, number: int, path: Path) -> Run:
+    where = f"{path}, line {number}"
+    run = decode(line, Run, where, "a run", "see results/README.md")
     if run.measured.error is None:
         return run
-    error = failures.readable(run.measured.error)
+    error = failures.unwrapped(run.measured.error)
     return replace(run, measured=replace(run.measured, error=error))
 
 
-def _of_plan(path: Path) -> list[str]:
-    """How the sweep ended, where its plan says so; runs are read without one too."""
+def _plan_notes(path: Path) -> list[str]:
+    """Return how the sweep ended, by its plan; a folder may have no plan."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=_Notes).notes
     except FileNotFoundError:
@@ -207,7 +242,7 @@ class _Notes(msgspec.Struct):
     notes: list[str] = []
 
 
-class _Version(msgspec.Struct):
+class _Schema(msgspec.Struct):
     schema: int
 
 

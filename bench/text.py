@@ -1,4 +1,4 @@
-"""Results as text: figures with their digits, titles, commands, any text made safe."""
+"""This module turns results into text: rounded figures, titles, commands, safe text."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:  # `list` and `--help` start without pandas
     import pandas as pd
 
 LONGEST = 300  # characters of a name or an error that a page shows
-WIDE = 3.0
-MOST_CROSSED = 2  # axes that are crossed to have both of two trials
+WIDE = 3.0  # an interval whose upper bound is more than 3 times its lower bound
+MOST_CROSSED = 2  # axes whose values a command crosses to measure two trials
 _NONE = object()
 
 
 def visible(text: object, longest: int = LONGEST) -> str:
-    """Text as it may be shown: one line, no control or direction characters, cut.
+    """Return a text that is safe to show: one line, cut, without control characters.
 
-    Characters that move the cursor, reorder or hide their neighbours are spelled as
-    escapes; the whole text stays in table.csv.
+    Characters that move the cursor, reorder or hide other characters become escapes.
+    The whole text is in table.csv.
     """
     text = str(text)
     if len(text) <= longest and text.isprintable():
@@ -34,10 +34,10 @@ def visible(text: object, longest: int = LONGEST) -> str:
 
 
 def figure(estimate: float, low: float = math.nan, high: float = math.nan) -> str:
-    """A number with as many digits as its interval allows.
+    """Return a number, rounded to the precision of its interval.
 
-    The half-width is kept to one significant digit, two where that is a 1; without an
-    interval the number is given to two digits.
+    The last digit is the first significant digit of the interval's half-width, or the
+    second if the first is 1. Without an interval the number has two digits.
     """
     if not math.isfinite(estimate):
         return "-"
@@ -58,10 +58,10 @@ def figure(estimate: float, low: float = math.nan, high: float = math.nan) -> st
 
 
 def bounds(estimate: float, low: float, high: float) -> str:
-    """`low to high` with the digits of `figure`; empty where there is no interval."""
+    """Return `low to high`, rounded as by `figure`; empty without an interval."""
     if not (math.isfinite(low) and math.isfinite(high)):
         return ""
-    if high <= low or high > WIDE * low:  # shared digits would make the low bound 0
+    if high <= low or high > WIDE * low:  # shared digits would round the low bound to 0
         return f"{figure(low)} to {figure(high)}"
     exponent = math.floor(math.log10((high - low) / 2))
     exponent -= (high - low) / 2 / 10**exponent < 2
@@ -72,14 +72,14 @@ def bounds(estimate: float, low: float, high: float) -> str:
     return " to ".join(f"{round(b, -exponent):,.{decimals}f}" for b in (low, high))
 
 
-def triple(row: pd.Series, name: str) -> tuple[str, str]:
-    """The figure and the bounds of one quantity of a trial's row."""
+def rounded_with_bounds(row: pd.Series, name: str) -> tuple[str, str]:
+    """Return the rounded estimate and bounds of a quantity in a trial's row."""
     values = row[name], row[f"{name}_low"], row[f"{name}_high"]
     return figure(*values), bounds(*values)
 
 
-def title(row: pd.Series) -> str:
-    """What a scene is: `prose, drain`, and what sets it apart from the usual."""
+def scene_title(row: pd.Series) -> str:
+    """Return the title of a scene: `prose, drain`, and settings that differ."""
     parts = [visible(row["workload"], 60), str(row["consumer"])]
     if row["unit"] != "window":
         parts.append(f"whole {row['unit']}s")
@@ -91,15 +91,15 @@ def title(row: pd.Series) -> str:
     return ", ".join(parts)
 
 
-def command(trial: Trial, baseline: Trial | None = None) -> str:
-    """The command that measures this trial again, quoted for a shell.
+def repeat_command(trial: Trial, baseline: Trial | None = None) -> str:
+    """Return the command that measures a trial again, quoted for a shell.
 
     Args:
-        trial: What is measured.
-        baseline: What it is compared with, of the same scene: measured with it where
-            one sweep has both and little else.
+        trial: The trial to measure.
+        baseline: A trial of the same scene, to measure in the same sweep if that sweep
+            has few further trials.
     """
-    # The quick sweep with all that it varies pinned; the axes spell the strategy.
+    # The options fix everything that the sweep `quick` varies.
     words = ["run_bench.py", "run", "quick", "--workload", trial.workload]
     strategies, axes = _both(differences(trial.pipeline), baseline)
     for name in strategies:
@@ -115,22 +115,22 @@ def command(trial: Trial, baseline: Trial | None = None) -> str:
 
 
 def _both(
-    given: dict[str, object], baseline: Trial | None
+    settings: dict[str, object], baseline: Trial | None
 ) -> tuple[list[str], dict[str, list[object]]]:
-    """Strategies and axes of a sweep that has both trials, or just the first."""
-    plain = differences(baseline.pipeline) if baseline else given
-    apart = [n for n in AXES if plain.get(n, _NONE) != given.get(n, _NONE)]
-    shared = {name: [given[name]] for name in given if name not in apart}
-    own = {name: given[name] for name in apart if name in given}
-    named = [name for name, settings in STRATEGIES.items() if settings == own]
-    if named and not any(name in plain for name in apart):
-        return list(dict.fromkeys(["naive", *named])), shared
+    """Return the strategies and axes of a sweep that has both trials, or the first."""
+    others = differences(baseline.pipeline) if baseline else settings
+    apart = [n for n in AXES if others.get(n, _NONE) != settings.get(n, _NONE)]
+    axes = {name: [settings[name]] for name in settings if name not in apart}
+    own = {name: settings[name] for name in apart if name in settings}
+    strategies = [name for name, axes in STRATEGIES.items() if axes == own]
+    if strategies and not any(name in others for name in apart):
+        return list(dict.fromkeys(["naive", *strategies])), axes
     if len(apart) > MOST_CROSSED:
-        return ["naive"], {name: [value] for name, value in given.items()}
+        return ["naive"], {name: [value] for name, value in settings.items()}
     for name in apart:
-        sides = (side.get(name, AXES[name].default) for side in (plain, given))
-        shared[name] = list(sides)
-    return ["naive"], shared
+        default = AXES[name].default
+        axes[name] = [side.get(name, default) for side in (others, settings)]
+    return ["naive"], axes
 
 
 def _spelled(value: object) -> str:
@@ -138,13 +138,13 @@ def _spelled(value: object) -> str:
 
 
 def wrapped(text: str, width: int) -> str:
-    """Text in lines of this width, broken at blanks and in names after commas.
+    """Break a text into lines of a width, at blanks and, within names, after commas.
 
-    An option and its value (`--rounds 5`) stay on a line.
+    An option and its number (`--rounds 5`) stay on one line.
     """
     lines = [""]
-    whole = re.sub(r"(--[a-z]+) (?=\d)", "\\1\0", text)
-    for atom in re.split(r"(?<= )(?=\S)|(?<=,)(?=[^\s\d])", whole):
+    joined = re.sub(r"(--[a-z]+) (?=\d)", "\\1\0", text)
+    for atom in re.split(r"(?<= )(?=\S)|(?<=,)(?=[^\s\d])", joined):
         if lines[-1] and len(lines[-1]) + len(atom.rstrip()) > width:
             lines.append("")
         while len(atom.rstrip()) > width:
@@ -164,12 +164,12 @@ def _character(character: str) -> str:
 
 
 def markdown(text: object) -> str:
-    """Text as Markdown that shows just this text, in a table's cell too."""
+    """Return Markdown that shows a text literally, in a table's cell too."""
     return re.sub(r"([\\`*_{}\[\]<>#!|~&$])", r"\\\1", str(text))
 
 
 def markdown_code(text: object) -> str:
-    """Text as Markdown code, in a table's cell too, whatever backticks it has."""
+    """Return a text as Markdown code, in a table's cell too, with any backticks."""
     shown = str(text).replace("|", "\\|")
     fence = "`" * (max((len(r) for r in re.findall("`+", shown)), default=0) + 1)
     padding = " " if shown.startswith("`") or shown.endswith("`") else ""

@@ -1,4 +1,4 @@
-"""The nouns: a trial is a point of a sweep, a run one process measuring it."""
+"""This module defines a trial, which is a point of a sweep, and a run of a trial."""
 
 from __future__ import annotations
 
@@ -10,38 +10,156 @@ from bench.pipeline import STRATEGIES, Pipeline, differences
 SCHEMA = 1
 
 UNITS = ("window", "epoch")  # of a sample
-CONSUMERS = {
-    "drain": "in the runtime, with no Python in the timed region",
-    "train": "training steps of the workload's model",
-    "model": "the same steps on one batch held in memory: the model without its data",
-    "serve": "inference calls, one at a time; the layers in the model or at the client",
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsumerRow:
+    """A row states every property of a consumer that other code asks for.
+
+    Attributes:
+        help: What the consumer does, for options and lists.
+        meaning: What its figures are, for readers of a report; a sentence.
+        margin: The relative difference that counts as none between two of its trials.
+        has_model: Whether it runs the workload's model.
+        trains: Whether a batch is a training step.
+        takes_turns: Whether processes can time its windows in turn.
+        pulls: What a window pulls: batches of the `stream` that the pipeline makes, one
+            batch that is `held` in memory, or single `requests`. Only a stream has
+            epochs; most axes mean nothing to the other two.
+    """
+
+    help: str
+    meaning: str
+    margin: float
+    has_model: bool
+    trains: bool
+    takes_turns: bool
+    pulls: Literal["stream", "held", "requests"]
+
+
+CONSUMER_ROWS = {
+    "drain": ConsumerRow(
+        help="in the runtime, with no Python in the timed region",
+        meaning="batches are pulled as fast as they come and are not used: the speed "
+        "of the input pipeline alone.",
+        margin=0.03,
+        has_model=False,
+        trains=False,
+        takes_turns=True,
+        pulls="stream",
+    ),
+    "train": ConsumerRow(
+        help="training steps of the workload's model",
+        meaning="a model is trained on the batches: the speed of pipeline and model "
+        "together.",
+        margin=0.05,
+        has_model=True,
+        trains=True,
+        takes_turns=True,
+        pulls="stream",
+    ),
+    "model": ConsumerRow(
+        help="the same steps on one batch held in memory: the model without its data",
+        meaning="a model is trained on one batch in memory: the speed of the model "
+        "alone.",
+        margin=0.05,
+        has_model=True,
+        trains=True,
+        takes_turns=True,
+        pulls="held",
+    ),
+    "serve": ConsumerRow(
+        help="inference calls, one at a time; the layers in the model or at the client",
+        meaning="a model answers one request after the other, preprocessing included.",
+        margin=0.05,
+        has_model=True,
+        trains=False,
+        takes_turns=False,
+        pulls="requests",
+    ),
 }
+CONSUMERS = {name: row.help for name, row in CONSUMER_ROWS.items()}
+REQUESTING = tuple(n for n, row in CONSUMER_ROWS.items() if row.pulls == "requests")
+HOLDING = tuple(n for n, row in CONSUMER_ROWS.items() if row.pulls == "held")
+DEFAULT_CONSUMER = "drain"
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A phase is a part of a run that is timed by itself.
+
+    Attributes:
+        activity: What the run does, for messages that name a limit.
+        kind: `overhead` for work that is not the workload's own; `once` for what comes
+            once before any batch; `window` where batches are pulled, in order to time
+            them or to warm up; `serving` for what only trials that serve do; `unstored`
+            for what no run records.
+        guarded: Whether a guard can compare its seconds.
+    """
+
+    activity: str
+    kind: Literal["overhead", "once", "window", "serving", "unstored"]
+    guarded: bool
+
+
+# In the order of a run.
+PHASES = {
+    "start": Phase("its process starts", "unstored", guarded=False),
+    "fork": Phase("its process starts", "overhead", guarded=False),
+    "tensorflow": Phase("TensorFlow starts", "overhead", guarded=False),
+    "inputs": Phase(
+        "the file is imported and its inputs are made", "overhead", guarded=False
+    ),
+    "adapt": Phase("build() makes the layers", "once", guarded=True),
+    "prepare": Phase("the layers are examined", "unstored", guarded=False),
+    "offline": Phase("all examples are preprocessed and stored", "once", guarded=True),
+    "build": Phase("the pipeline is built", "once", guarded=True),
+    "check": Phase("the first batches are made and checked", "overhead", guarded=False),
+    "train": Phase("the model to be served is trained", "serving", guarded=False),
+    "export": Phase("the model is exported", "serving", guarded=False),
+    "load": Phase("the exported model is loaded", "serving", guarded=False),
+    "trace": Phase(
+        "the model is built and its first step is traced", "once", guarded=True
+    ),
+    "first_batch": Phase("the first batch is made", "window", guarded=True),
+    "fill": Phase("the cache is filled", "window", guarded=True),
+    "calibrate": Phase("batches are timed", "window", guarded=False),
+    "ramp": Phase("the pipeline warms up", "window", guarded=False),
+    "steady": Phase("batches are timed", "window", guarded=False),
+    "graph": Phase("the graph that ran is read", "overhead", guarded=False),
+    "rest": Phase("its process ends", "overhead", guarded=False),
+}
+
+
+def phases_of(*kinds: str) -> tuple[str, ...]:
+    """Return the phases of these kinds, in the order of a run."""
+    return tuple(name for name, phase in PHASES.items() if phase.kind in kinds)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One point of a sweep: what is run, and how.
+    """A trial is one point of a sweep: a workload, its pipeline and its consumer.
 
     Attributes:
         workload: A workload, a layer, `name:variant`, or the path of a user's file.
-        pipeline: Every axis.
-        consumer: What pulls the batches.
-        unit: What one sample covers: a `window` of the steady state on a long-lived
+        pipeline: The value of every axis.
+        consumer: The consumer of the batches; see `CONSUMERS`.
+        unit: The extent of a sample: a `window` of the steady state on a long-lived
             iterator, or an `epoch` from its first batch to its last.
-        data: The user's own data in place of the workload's; a name or a path.
+        data: The user's own data, as a name or a path; empty for the workload's data.
     """
 
     workload: str
     pipeline: Pipeline = field(default_factory=Pipeline)
-    consumer: Literal["drain", "train", "model", "serve"] = "drain"
+    consumer: Literal["drain", "train", "model", "serve"] = DEFAULT_CONSUMER
     unit: Literal["window", "epoch"] = "window"
     data: str = ""
 
     @property
     def key(self) -> str:
-        """The spelled identity: the workload and what differs from the defaults."""
+        """Return the identity as text: the workload and values that are no defaults."""
         parts = {}
-        if self.consumer != "drain":
+        if self.consumer != DEFAULT_CONSUMER:
             parts["consumer"] = self.consumer
         if self.unit != "window":
             parts["unit"] = self.unit
@@ -53,7 +171,7 @@ class Trial:
 
     @property
     def strategy(self) -> str:
-        """The strategy with exactly this pipeline, batch size aside, or empty."""
+        """Return the strategy with this pipeline, the batch size aside, or empty."""
         given = differences(self.pipeline)
         given.pop("batch_size", None)
         names = [name for name, settings in STRATEGIES.items() if settings == given]
@@ -61,7 +179,7 @@ class Trial:
 
     @property
     def label(self) -> str:
-        """The strategy that comes nearest, and what differs from it besides."""
+        """Return the nearest strategy, and the settings that the trial adds to it."""
         given = differences(self.pipeline)
         nearest, settings = max(
             ((n, s) for n, s in STRATEGIES.items() if s.items() <= given.items()),
@@ -79,14 +197,14 @@ def _spell(value: object) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Windows:
-    """How a run laid its windows, for later runs of the trial to lay theirs alike.
+    """The windows of a run, which later runs of the trial repeat.
 
     Attributes:
-        batches: In a window.
-        start: The batch of the stream with which the first one begins.
-        ramp: Windows of the ramp.
-        steady: Windows after it.
-        epoch: Batches in one pass over the data.
+        batches: The number of batches in a window.
+        start: The number of batches of the stream before the first window.
+        ramp: The number of windows of the ramp.
+        steady: The number of windows after the ramp.
+        epoch: The number of batches in one pass over the data.
     """
 
     batches: int
@@ -98,24 +216,24 @@ class Windows:
 
 @dataclass(frozen=True, kw_only=True)
 class Effort:
-    """How much measuring each trial gets.
+    """An effort is the amount of measuring that each trial gets.
 
     Attributes:
-        rounds: Runs of each trial.
-        steady_seconds: Timed windows go on for this long in each run; seconds.
-        window_seconds: The least length of one window; seconds.
-        warmup_seconds: The most that the ramp may take; seconds.
-        epochs: Epochs timed in each run, where a sample is an epoch.
-        limit_seconds: A run that takes longer is stopped and becomes an error row.
-        trace_steps: Training steps traced after the timed ones, for the timeline.
-        facts: Whether to find what is the same in every run of a trial, and slow to
-            find: draws of random layers, shares of classes, a step's fixed costs.
-        check: Whether the gate checks the outputs of processes that take turns: only
-            the first of a case are, as the same code on the same inputs follows.
-            Whoever measures alone is checked whatever this says.
-        windows: How an earlier run of the trial laid its windows; None for the first.
-        phases: Whether a guard judges the phases of processes that take turns: they
-            then get ready one after another, and else all at once.
+        rounds: The number of runs of each trial.
+        steady_seconds: The duration of the timed windows of a run; seconds.
+        window_seconds: The least duration of a window; seconds.
+        warmup_seconds: The longest duration of the ramp; seconds.
+        epochs: The number of timed epochs of a run, if a sample is an epoch.
+        limit_seconds: A run that takes longer is stopped and becomes a failed run.
+        trace_steps: The number of training steps to trace after the timed steps.
+        facts: Whether to determine facts that are slow to measure and the same in every
+            run: draws of random layers, shares of classes, a step's fixed costs.
+        check: Whether processes that take turns check their outputs. Only the first
+            processes of a case do, since later ones run the same code on the same
+            inputs. A process that measures alone always checks its outputs.
+        windows: The windows of an earlier run of the trial; None for the first run.
+        phases: Whether a guard tests the phases of processes that take turns. Such
+            processes then start one after another, and otherwise all at once.
     """
 
     rounds: int = 5
@@ -133,12 +251,12 @@ class Effort:
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """Why a run has no samples.
+    """A failure is the reason why a run has no samples.
 
     Attributes:
-        type: The exception's type, or `Timeout`, `Killed`.
-        message: Its text.
-        phase: What the worker was doing.
+        type: The type of the exception, or a type of `failures`, such as `Timeout`.
+        message: The text of the failure.
+        phase: The phase of the run in which it failed.
     """
 
     type: str
@@ -148,12 +266,12 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True)
 class InputPart:
-    """The features or the labels of a trial's inputs, as far as they identify it.
+    """An input part identifies the features or the labels of a trial's inputs.
 
     Attributes:
         dtype: NumPy's name of the type; `file` for files.
         shape: `[count, ...]`.
-        digest: The digest of the content, 16 hexadecimal digits.
+        digest: A digest of the content; 16 hexadecimal digits.
     """
 
     dtype: str
@@ -161,42 +279,42 @@ class InputPart:
     digest: str
 
     def __str__(self) -> str:
-        """The type and the shape."""
+        """Return the type and the shape."""
         return f"{self.dtype}{self.shape}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What the worker brings back from its process.
+    """The results that a worker returns from its process.
 
     Attributes:
-        samples: Seconds a batch, one for each window or epoch.
-        ramp_samples: The same, for the windows before the ramp was over.
-        batches_per_sample: Batches in a window or an epoch.
-        start_batches: Batches of the stream that came before the first sample.
-        epoch_batches: Batches in one pass over the data; 0 where it is not known.
+        samples: Seconds a batch, a number for each window or epoch.
+        ramp_samples: Seconds a batch of each window of the ramp.
+        batches_per_sample: The number of batches in a window or an epoch.
+        start_batches: The number of batches of the stream before the first sample.
+        epoch_batches: The number of batches in one pass over the data; 0 if unknown.
         foreign_share: The share of all processors' time that other processes and guests
-            took while windows were timed; None where it was not looked at.
+            took while windows were timed; None if not measured.
         phases: Seconds of `adapt`, `offline`, `build`, `trace`, `first_batch`, `fill`,
-            `calibrate`, `ramp`, `steady`; of `train`, `export`, `load` before serving.
-        phase_work: The same phases less the time in which the process only waited for
-            a processor.
+            `calibrate`, `ramp`, `steady`; before serving, of `train`, `export`, `load`.
+        phase_work: Seconds of the same phases, less the time in which the process only
+            waited for a processor.
         overhead: Seconds outside the workload's own work: `fork`, `tensorflow`,
             `inputs`, `check`, `graph`, and the `rest`, such as the process's end.
-        cpu_seconds_per_example: CPU time of the process over the steady phase.
+        cpu_seconds_per_example: CPU time an example in the steady phase.
         process_cpu_seconds: CPU time of the whole run.
-        peak_resident_bytes: The most memory the process held while it was timed.
-        start_resident_bytes: What it held before it loaded anything of the workload.
-        flags: `ramp_cut` and the names of `bench.flags`; `inputs_changed` is added when
+        peak_resident_bytes: The most memory of the process while windows were timed.
+        start_resident_bytes: The memory of the process before it loaded the workload.
+        flags: `ramp_cut` and the names of `bench.flags`. `inputs_changed` is added when
             runs are read.
-        facts: Figures that only some workloads or axes have, by name with unit.
+        facts: Values that only some workloads or axes have; a name ends with its unit.
         graph: The nodes of the tf.data graph that ran, source first.
-        spans: Of traced training steps, `(name, start, end)` in seconds from their
-            start; `read`, `map`, `wait` or `train`.
-        device: Where the model ran, as TensorFlow names it.
-        input_fingerprint: Of the made inputs.
-        input_parts: Their `features` and, where there are some, their `labels`.
-        output_fingerprint: Of the checked batches, where the layers are deterministic.
+        spans: Parts of traced training steps as `(name, start, end)`, in seconds from
+            the first step; a name is `read`, `map`, `wait` or `train`.
+        device: The device of the model, by TensorFlow's name.
+        input_fingerprint: A digest of the inputs.
+        input_parts: The `features` of the inputs and, if they have some, the `labels`.
+        output_fingerprint: A digest of the checked batches; empty for random layers.
     """
 
     samples: list[float] = field(default_factory=list)
@@ -225,24 +343,24 @@ class Measured:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One process measuring one trial: a line of `runs.jsonl`.
+    """A run is one process that measures one trial: a line of `runs.jsonl`.
 
     Attributes:
         schema: The number of this record's form; see results/README.md.
-        key: The trial's spelled identity.
-        trial: The whole trial.
-        sweep: The sweep it was run for.
-        round: Which round of the sweep, from 0.
-        position: Which place in the round's random order, from 0.
-        seed: The seed of the order.
-        effort: How much was measured.
-        started: When, in UTC, ISO 8601.
-        seconds: The whole run, from asking for a process to its end.
-        machine: What identifies the machine and the versions.
-        conditions: Load and other processes' CPU around the run.
-        measured: What came back.
-        repeat: 0, or 1 where it was measured once more in its round, since the run
-            before it stood beside heavy foreign load; both are kept.
+        key: The key of the trial.
+        trial: The trial.
+        sweep: The name of the sweep.
+        round: The number of the round in the sweep, from 0.
+        position: The place in the random order of the round, from 0.
+        seed: The seed of that order.
+        effort: The amount of measuring.
+        started: The start of the run; UTC, ISO 8601.
+        seconds: The duration of the run, from the request for a process to its end.
+        machine: The facts that identify the machine and the versions.
+        conditions: Load and other processes' CPU time around the run.
+        measured: The results of the worker.
+        repeat: 1 if this run repeats the previous one, which met heavy foreign load;
+            else 0. Both runs are stored.
     """
 
     schema: int = SCHEMA

@@ -1,4 +1,4 @@
-"""Synthetic runs with known effects, for tests of everything behind the store."""
+"""Synthetic runs with known effects, for tests of everything that reads runs."""
 
 from collections.abc import Sequence
 
@@ -33,7 +33,7 @@ PHASES = {
 
 
 def trial(strategy: str = "naive", workload: str = "prose", **settings) -> Trial:
-    """A trial of a named strategy; `settings` are fields of Trial or of Pipeline."""
+    """Return a trial of a strategy; `settings` are fields of Trial or Pipeline."""
     own = {n: settings.pop(n) for n in ("consumer", "unit", "data") if n in settings}
     axes = {**STRATEGIES[strategy], **settings}
     return Trial(workload=workload, pipeline=Pipeline(**axes), **own)
@@ -50,7 +50,7 @@ def run(
     sweep: str = "quick",
     **measured,
 ) -> Run:
-    """One run; `measured` are fields of Measured."""
+    """Return a run; `measured` are fields of Measured."""
     if error is None:
         facts = {
             "samples": [float(sample) for sample in samples],
@@ -90,23 +90,24 @@ def runs(
     seed: int = 0,
     **fields,
 ) -> list[Run]:
-    """Runs of several trials whose true seconds a batch are known.
+    """Return runs of several trials whose true seconds a batch are known.
 
     Args:
-        seconds: True seconds a batch of each trial.
-        rounds: Runs of each trial.
-        samples: Samples of each run.
-        run_noise: Standard deviation between runs, relative.
-        round_noise: The same between rounds, shared by all trials of a round.
-        seed: Of the noise.
+        seconds: The true seconds a batch of each trial.
+        rounds: The number of runs of each trial.
+        samples: The number of samples of each run.
+        run_noise: The relative standard deviation between runs.
+        round_noise: The relative standard deviation between rounds; all trials of a
+            round share its noise.
+        seed: The seed of the noise.
         fields: Further arguments of `run`.
     """
     rng = np.random.default_rng(seed)
-    made = []
+    all_runs = []
     for round_number in range(rounds):
         drift = rng.normal(0, round_noise)
         for one, true in seconds.items():
             level = np.log(true) + drift + rng.normal(0, run_noise)
             series = np.exp(level + rng.normal(0, run_noise / 2, samples))
-            made.append(run(one, series, round=round_number, **fields))
-    return made
+            all_runs.append(run(one, series, round=round_number, **fields))
+    return all_runs

@@ -1,9 +1,9 @@
-"""Five factors, measured by this suite and by plain TensorFlow written by hand.
+"""This program compares five factors of the suite with hand-written TensorFlow.
 
-Not collected by pytest, since it measures: run `python tests/handwritten.py` on a quiet
-machine. The hand-written side shares nothing with the suite but the input arrays and
-the layers' settings; each measurement has a fresh interpreter. Exit 1 if a factor is
-off by more than 10 %.
+pytest does not collect this file, since it measures. Run `python tests/handwritten.py`
+on a quiet machine. The hand-written side shares only the input arrays and the layers'
+settings with the suite, and each measurement has a fresh interpreter. The program exits
+with 1 if a factor differs by more than 10 %.
 """
 
 import json
@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT))
 BATCH = 64
 ROUNDS = 3
 SECONDS = 1.0
-# name: workload, settings of the two trials, consumer
+# Name -> workload, settings of the two trials, consumer.
 COMPARISONS = {
     "text_vectorization: batch before map": (
         "text_vectorization",
@@ -47,7 +47,11 @@ COMPARISONS = {
 
 
 def main(part: str = "") -> int:
-    """Measure both sides in turn and print them; only names with `part` in them."""
+    """Measure both sides in turn and print the factors.
+
+    Args:
+        part: Only comparisons whose names contain this text are measured.
+    """
     from bench.pipeline import pipeline
     from bench.run.executors import executor
     from bench.run.rounds import rounds
@@ -55,11 +59,11 @@ def main(part: str = "") -> int:
 
     effort = Effort(rounds=ROUNDS, steady_seconds=SECONDS)
     trials, jobs = {}, {}
-    wanted = {name: c for name, c in COMPARISONS.items() if part in name}
-    for name, (workload, *settings, consumer) in wanted.items():
+    comparisons = {name: c for name, c in COMPARISONS.items() if part in name}
+    for name, (workload, *settings, consumer) in comparisons.items():
         for side, values in enumerate(settings):
-            made = pipeline({"batch_size": BATCH, **values})
-            trial = Trial(workload=workload, pipeline=made, consumer=consumer)
+            p = pipeline({"batch_size": BATCH, **values})
+            trial = Trial(workload=workload, pipeline=p, consumer=consumer)
             trials[trial.key] = name, side
             jobs[name, side] = trial
     ours: dict[tuple, dict] = {key: {} for key in jobs}
@@ -73,18 +77,18 @@ def main(part: str = "") -> int:
         for name, side in jobs:
             hand[name, side][number] = _by_hand(name, side)
     worst = 0.0
-    print(f"{'':44} suite   by hand   apart")
-    for name in wanted:
-        suite, plain = (_factor(found, name) for found in (ours, hand))
-        apart = suite / plain - 1
-        worst = max(worst, abs(apart))
-        print(f"{name:44} {suite:5.2f}   {plain:7.2f}   {apart:+.1%}")
+    print(f"{'':44} suite   by hand   difference")
+    for name in comparisons:
+        suite, plain = (_factor(seconds, name) for seconds in (ours, hand))
+        difference = suite / plain - 1
+        worst = max(worst, abs(difference))
+        print(f"{name:44} {suite:5.2f}   {plain:7.2f}   {difference:+.1%}")
     return 0 if worst <= 0.10 else 1
 
 
-def _factor(found: dict, name: str) -> float:
-    base, head = found[name, 0], found[name, 1]
-    return statistics.geometric_mean([base[n] / head[n] for n in base])
+def _factor(seconds: dict, name: str) -> float:
+    first, second = seconds[name, 0], seconds[name, 1]
+    return statistics.geometric_mean([first[n] / second[n] for n in first])
 
 
 def _by_hand(name: str, side: int) -> float:
@@ -94,7 +98,7 @@ def _by_hand(name: str, side: int) -> float:
 
 
 def plain(name: str, side: int) -> float:
-    """One hand-written measurement: seconds a batch."""
+    """Measure one hand-written pipeline; return seconds a batch."""
     import keras
     import tensorflow as tf
 
@@ -105,15 +109,15 @@ def plain(name: str, side: int) -> float:
     workload = COMPARISONS[name][0]
     entry = catalog.find(workload)
     module = catalog.load(entry)
-    made = inputs.prepare(entry, module, Pipeline(batch_size=BATCH))
-    layer = module.build(made.features)
+    prepared = inputs.prepare(entry, module, Pipeline(batch_size=BATCH))
+    layer = module.build(prepared.features)
     options = tf.data.Options()
     options.experimental_optimization.apply_default_optimizations = False
 
     if "training" in name:
-        data = tf.data.Dataset.from_tensor_slices((made.features, made.labels))
+        data = tf.data.Dataset.from_tensor_slices((prepared.features, prepared.labels))
         data = data.repeat().batch(BATCH, drop_remainder=True)
-        inside = keras.Input(made.features.shape[1:])
+        inside = keras.Input(prepared.features.shape[1:])
         if side == 0:
             data = data.map(lambda x, y: (layer(x), y))
             inside = keras.Input(layer.compute_output_shape((None, 84))[1:])
@@ -131,7 +135,7 @@ def plain(name: str, side: int) -> float:
             times.append((time.perf_counter() - start) / 30)
         return statistics.median(times[5:])
 
-    arrays = [a for a in (made.features, made.labels) if a is not None]
+    arrays = [a for a in (prepared.features, prepared.labels) if a is not None]
     data = tf.data.Dataset.from_tensor_slices(tuple(arrays))
 
     def mapped(features: tf.Tensor, *label: tf.Tensor) -> tuple:
@@ -148,7 +152,7 @@ def plain(name: str, side: int) -> float:
         data = data.repeat().map(mapped).batch(BATCH, drop_remainder=True)
     data = data.with_options(options)
     iterator = iter(data)
-    for _ in range(len(made.features) // BATCH + 2):  # fills the cache to its end
+    for _ in range(len(prepared.features) // BATCH + 2):  # fills the cache completely
         next(iterator)
     count, spent = 1, 0.0
     while spent < SECONDS:

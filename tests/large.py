@@ -1,4 +1,4 @@
-"""Result folders as large as asked for, and what a report on them costs.
+"""Result folders of any size, and the cost of a report on them.
 
     PYTHONPATH=. python tests/large.py     # writes results/method/report_growth.md
 
@@ -23,7 +23,7 @@ from bench import catalog, store
 from bench.trial import Trial
 
 ROUNDS = 5
-SAMPLES = 10  # of a run
+SAMPLES = 10  # in each run
 SIZES = (20, 200, 660, 2000)  # trials: 1,000 to 100,000 samples
 GROWTH = catalog.ROOT / "results" / "method" / "report_growth.md"
 NODES = ("TensorSlice", "ParallelMapV2", "BatchV2", "PrefetchV2", "Root")
@@ -42,7 +42,13 @@ importing, and the libraries in the page. CPU seconds are those of a busy machin
 
 
 def write(folder: Path, trials: int, workloads: int = 40) -> int:
-    """Write a folder of so many trials, `ROUNDS` runs each; returns its samples."""
+    """Write a folder of trials with `ROUNDS` runs each; returns the number of samples.
+
+    Args:
+        folder: The folder.
+        trials: The number of trials.
+        workloads: The number of workloads of the trials.
+    """
     rng = np.random.default_rng(0)
     chosen = list(itertools.islice(_mixed(workloads), trials))
     true = np.exp(rng.normal(np.log(0.01), 0.7, len(chosen)))
@@ -57,11 +63,11 @@ def write(folder: Path, trials: int, workloads: int = 40) -> int:
 
 
 def cost(folder: Path) -> dict[str, float]:
-    """CPU seconds, peak MiB and the page's MB of `report` in a fresh process."""
-    code = "import sys, large; large.measured(sys.argv[1])"
-    # One thread: what others start and spin would be counted as well.
+    """Measure a report in a fresh process: CPU seconds, peak MiB and the page's MB."""
+    code = "import sys, large; large.report(sys.argv[1])"
+    # One thread, because waiting threads that spin would be counted as well.
     single = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code, str(folder)],
         cwd=catalog.ROOT,
         env={**os.environ, **single, "PYTHONPATH": "tests"},
@@ -69,26 +75,26 @@ def cost(folder: Path) -> dict[str, float]:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return json.loads(done.stdout.splitlines()[-1])
+    assert process.returncode == 0, process.stderr[-2000:]
+    return json.loads(process.stdout.splitlines()[-1])
 
 
-def measured(folder: str) -> None:
-    """Report on a folder and print what this process has used as a line of JSON."""
-    from bench.measure import resources
-    from bench.report import formats  # `ru_maxrss` would be that of who forked this
+def report(folder: str) -> None:
+    """Report on a folder and print the cost of this process as a line of JSON."""
+    from bench.measure import resources  # `ru_maxrss` would be that of the parent
+    from bench.report import formats
 
     formats.write(folder, folder)
-    found = {
+    cost = {
         "cpu_seconds": time.process_time(),
         "peak_mib": resources.peak_resident_bytes() / 2**20,
         "page_mb": (Path(folder) / "report.html").stat().st_size / 1e6,
     }
-    print(json.dumps(found))
+    print(json.dumps(cost))
 
 
 def _mixed(workloads: int) -> Iterator[Trial]:
-    """Distinct trials, those of a workload together, without end."""
+    """Yield distinct trials without end, those of a workload together."""
     names = list(catalog.entries("layers"))
     names += [f"made_up_{number}" for number in range(len(names), workloads)]
     for extra in itertools.count():
@@ -157,10 +163,10 @@ def main() -> None:
     for trials in SIZES:
         with tempfile.TemporaryDirectory() as folder:
             samples = write(Path(folder), trials)
-            found = cost(Path(folder))
+            spent = cost(Path(folder))
         lines.append(
-            f"| {trials:,} | {samples:,} | {found['cpu_seconds']:.1f} | "
-            f"{found['peak_mib']:,.0f} | {found['page_mb']:.1f} |\n"
+            f"| {trials:,} | {samples:,} | {spent['cpu_seconds']:.1f} | "
+            f"{spent['peak_mib']:,.0f} | {spent['page_mb']:.1f} |\n"
         )
     GROWTH.parent.mkdir(exist_ok=True)
     GROWTH.write_text(HEAD + "".join(lines), encoding="utf-8")

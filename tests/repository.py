@@ -1,4 +1,4 @@
-"""A small git repository for tests, and what has been checked out of it."""
+"""A small git repository for tests, and its worktrees."""
 
 import subprocess
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def make(folder: Path, files: Mapping[str, str]) -> Path:
-    """A repository whose branch `main` has one commit with these files."""
+    """Create a repository whose branch `main` has one commit with these files."""
     folder.mkdir()
     git(folder, "init", "--quiet", "--initial-branch=main")
     git(folder, "config", "user.email", "a@example.org")
@@ -19,11 +19,11 @@ def make(folder: Path, files: Mapping[str, str]) -> Path:
 
 
 def worktrees(folder: Path) -> list[str]:
-    """Those besides the repository's own tree."""
+    """Return the worktrees besides the repository's own."""
     return git(folder, "worktree", "list").splitlines()[1:]
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """What git says, run in the folder."""
+    """Run git in a folder and return its output."""
     command = ["git", "-C", str(folder), *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout

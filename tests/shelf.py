@@ -1,4 +1,4 @@
-"""The shelves for tests: every layer and variant, prepared once; a trial's workload."""
+"""This module gives tests every layer and variant, and the assembly of a trial."""
 
 import functools
 from collections.abc import Callable
@@ -24,38 +24,38 @@ ENTRIES = [
 
 @functools.cache
 def module(stem: str) -> ModuleType:
-    """A file, imported once for all its variants."""
+    """Import a file, once for all its variants."""
     return catalog.load(catalog.find(stem))
 
 
 @functools.cache
 def features(stem: str) -> np.ndarray:
-    """64 raw examples, the same for all variants."""
-    made = module(stem).examples(np.random.default_rng(11), COUNT)
-    return made[0] if isinstance(made, tuple) else made
+    """Return 64 raw examples, the same for all variants."""
+    examples = module(stem).examples(np.random.default_rng(11), COUNT)
+    return examples[0] if isinstance(examples, tuple) else examples
 
 
-def work(name: str, **axes: object) -> Assembly:
-    """A trial's workload as the worker has it, before anything is traced."""
+def assembly(name: str, **axes: object) -> Assembly:
+    """Return a trial's assembly as in the worker, before anything is traced."""
     p, entry = Pipeline(**axes), catalog.find(name)
     module = catalog.load(entry)
-    made = inputs.prepare(entry, module, p)
-    built = as_layers(module.build(made.features, **entry.variant))
-    return Assembly(p, entry, module, made, built, 0, "/CPU:0")
+    prepared = inputs.prepare(entry, module, p)
+    layers = as_layers(module.build(prepared.features, **entry.variant))
+    return Assembly(p, entry, module, prepared, layers, 0, "/CPU:0")
 
 
 def layers(entry: catalog.Entry) -> list[keras.Layer]:
-    """New layers, so that no random state is shared between tests."""
+    """Build new layers, so that tests share no random state."""
     raw = features(entry.path.stem)
     return as_layers(module(entry.path.stem).build(raw, **entry.variant))
 
 
 def eager(entry: catalog.Entry) -> np.ndarray:
-    """The layers called on a batch, op by op.
+    """Call the layers on a batch, op by op.
 
-    Bytes are given as float32: called eagerly, Keras 3.15 leaves them bytes, and then
-    Resizing rounds, RandomContrast refuses and RandomBrightness wraps around. In
-    tf.data and in tf.function the layers make them float32 themselves.
+    Bytes are converted to float32 first. In eager calls Keras 3.15 does not convert
+    them, and then Resizing rounds, RandomContrast refuses and RandomBrightness wraps
+    around. In tf.data and in tf.function the layers convert them.
     """
     batch = tf.constant(features(entry.path.stem))
     batch = tf.cast(batch, tf.float32) if batch.dtype == tf.uint8 else batch
@@ -63,7 +63,7 @@ def eager(entry: catalog.Entry) -> np.ndarray:
 
 
 def map_batch(entry: catalog.Entry) -> np.ndarray:
-    """The layers in tf.data on each example, then batched."""
+    """Apply the layers in tf.data to each example, then batch."""
     built, raw = layers(entry), features(entry.path.stem)
     spec = tf.TensorSpec([None, *raw.shape[1:]], tf.constant(raw[:1]).dtype)
     traced = tf.function(functools.partial(apply_layers, built))
@@ -76,7 +76,7 @@ def map_batch(entry: catalog.Entry) -> np.ndarray:
 
 
 def batch_map(entry: catalog.Entry) -> np.ndarray:
-    """Batched, then the layers in tf.data on each batch."""
+    """Batch, then apply the layers in tf.data to each batch."""
     built, raw = layers(entry), features(entry.path.stem)
     return _only(
         tf.data.Dataset.from_tensor_slices(raw)
@@ -86,7 +86,7 @@ def batch_map(entry: catalog.Entry) -> np.ndarray:
 
 
 def in_model(entry: catalog.Entry) -> np.ndarray:
-    """The layers as the first of a functional model, in a compiled training call."""
+    """Apply the layers at the front of a functional model, in a training call."""
     batch = tf.constant(features(entry.path.stem))
     inputs = keras.Input(batch.shape[1:], dtype=batch.dtype.name)
     model = keras.Model(inputs, apply_layers(layers(entry), inputs))
@@ -95,7 +95,7 @@ def in_model(entry: catalog.Entry) -> np.ndarray:
 
 
 def inference(entry: catalog.Entry) -> np.ndarray:
-    """The layers as in `predict`, where random ones must do nothing random."""
+    """Apply the layers as in `predict`, where random layers must not draw."""
     batch = tf.constant(features(entry.path.stem))
     built = layers(entry)
     return to_numpy(
@@ -113,7 +113,7 @@ PLACES: dict[str, Callable[[catalog.Entry], np.ndarray]] = {
 
 @functools.cache
 def output(entry_name: str, place: str) -> np.ndarray:
-    """What the layers make of the 64 examples there, made once."""
+    """Return the layers' output for the 64 examples in a place, computed once."""
     return PLACES[place](catalog.find(entry_name))
 
 

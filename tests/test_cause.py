@@ -1,4 +1,4 @@
-"""The user's own error, out of what TensorFlow and Keras wrap around it."""
+"""The user's own error is found within the texts of TensorFlow and Keras."""
 
 import importlib.util
 import types
@@ -188,19 +188,19 @@ RESHAPE = (
 def test_the_first_line_has_the_innermost_message_and_the_place(
     type_: str, text: str, innermost: str, line: str
 ) -> None:
-    """Whatever is wrapped around it, and in whatever order."""
-    found = cause.read(type_, text)
-    spelled = cause.sentence(found)
-    assert (found.type, spelled.partition("\n")[0]) == (innermost, line)
+    """The wrappers and their order do not matter."""
+    result = cause.from_text(type_, text)
+    summary = cause.sentence(result)
+    assert (result.type, summary.partition("\n")[0]) == (innermost, line)
     for wrapper in ("user code", cause.GENERATED, "function_node", "{{", "[Op:"):
-        assert wrapper not in spelled
+        assert wrapper not in summary
 
 
-def test_a_cause_that_was_cut_off_is_not_made_up() -> None:
-    """An earlier version stored 4,000 characters, whatever their order."""
+def test_a_cause_that_was_cut_off_is_called_so() -> None:
+    """An earlier version stored the first 4,000 characters."""
     cut = STORED.partition("NameError")[0].rstrip()
-    assert cause.wrapped(cut)
-    assert cause.sentence(cause.read("NameError", cut)) == (
+    assert cause.is_wrapped(cut)
+    assert cause.sentence(cause.from_text("NameError", cut)) == (
         "its cause was cut off (beside.py, line 3, in scaled, called at mine.py, "
         "line 14, in decode)"
     )
@@ -223,17 +223,19 @@ def test_a_cause_that_was_cut_off_is_not_made_up() -> None:
         ),
     ],
 )
-def test_what_numpy_compared_is_in_the_first_line(text: str, line: str) -> None:
-    """Its arrays follow, where there is room for them."""
-    first, _, rest = cause.sentence(cause.read("AssertionError", text)).partition("\n")
+def test_a_comparison_of_numpy_is_in_the_first_line(text: str, line: str) -> None:
+    """The arrays follow if there is room for them."""
+    first, _, rest = cause.sentence(cause.from_text("AssertionError", text)).partition(
+        "\n"
+    )
     assert first == line
     assert "array(" in rest
 
 
-def raised(function: Callable, *given: object) -> Exception:
-    """What a function raises."""
+def raised(function: Callable, *arguments: object) -> Exception:
+    """Return the exception that a function raises."""
     try:
-        function(*given)
+        function(*arguments)
     except Exception as error:
         return error
     raise AssertionError("it raised nothing")
@@ -241,7 +243,7 @@ def raised(function: Callable, *given: object) -> Exception:
 
 @pytest.fixture
 def mine(tmp_path: Path) -> types.ModuleType:
-    """A user's file, imported."""
+    """Import a user's file."""
     path = tmp_path / "mine.py"
     path.write_text(
         "import json\n\ndef check(output):\n    assert output > 1\n\n"
@@ -253,51 +255,52 @@ def mine(tmp_path: Path) -> types.ModuleType:
     return module
 
 
-def test_an_assertion_without_words_is_its_own_text(mine: types.ModuleType) -> None:
-    """Else nothing would say what was wrong."""
-    found = cause.sentence(cause.innermost(raised(mine.check, 0)))
+def test_an_assertion_without_a_message_shows_its_line(mine: types.ModuleType) -> None:
+    """Otherwise the message would be empty."""
+    result = cause.sentence(cause.innermost(raised(mine.check, 0)))
     words = "no message: assert output > 1 (mine.py, line 4, in check, called at "
-    assert found.startswith(words)  # the caller is this file
+    assert result.startswith(words)  # the caller is this file
 
 
-def test_the_place_is_the_user_s_and_not_the_library_s(mine: types.ModuleType) -> None:
-    """The last line of the user's own that the error came through."""
+def test_the_place_is_in_the_user_s_file_and_not_in_a_library(
+    mine: types.ModuleType,
+) -> None:
+    """It is the innermost frame in the user's file."""
     error = raised(mine.parse, "{")
-    found = cause.sentence(cause.innermost(error))
-    assert "(mine.py, line 7, in parse, called at " in found
-    assert found.startswith("Expecting property name enclosed in double quotes")
+    result = cause.sentence(cause.innermost(error))
+    assert "(mine.py, line 7, in parse, called at " in result
+    assert result.startswith("Expecting property name enclosed in double quotes")
 
 
 def test_an_invalid_module_has_its_place_once() -> None:
-    """Python's own text names it."""
+    """Python's own text names the place."""
     error = raised(compile, "def f(:\n", "beside.py", "exec")
     assert (
         cause.sentence(cause.innermost(error)) == "invalid syntax (beside.py, line 1)"
     )
 
 
-def test_a_node_of_a_graph_names_its_layer_or_the_line_that_made_it() -> None:
-    """As far as either is known."""
+def test_a_node_of_a_graph_names_its_layer_or_its_line() -> None:
     error = RuntimeError(OF_AN_OP)
-    found = cause.innermost(error, ["rescaling", "category_encoding"])
-    assert found.layer == "category_encoding"
-    asked: list[str] = []
+    result = cause.innermost(error, ["rescaling", "category_encoding"])
+    assert result.layer == "category_encoding"
+    ops: list[str] = []
 
     def made(op: str) -> list[Frame]:
-        asked.append(op)
+        ops.append(op)
         return [
             Frame("/home/me/caller.py", 1, "<module>"),
             Frame(f"{ROOT}/bench/pipeline.py", 9, "both"),
             Frame("/home/me/mine.py", 8, "<lambda>"),
         ]
 
-    found = cause.sentence(cause.innermost(error, made=made))
-    assert found == "Input arr must be non-negative! (mine.py, line 8, in a lambda)"
-    assert asked == ["category_encoding_1/bincount/DenseBincount"]
+    result = cause.sentence(cause.innermost(error, made=made))
+    assert result == "Input arr must be non-negative! (mine.py, line 8, in a lambda)"
+    assert ops == ["category_encoding_1/bincount/DenseBincount"]
 
 
-def test_a_long_message_does_not_push_the_place_away() -> None:
-    """It is cut at a sentence or a word, and follows as a whole."""
+def test_a_long_message_does_not_hide_the_place() -> None:
+    """The message is cut at a sentence or a word, and its whole text follows."""
     words = "Using a tensor as a bool is not allowed. " + "You can do much. " * 50
     error = cause.Cause("E", words.strip(), (Frame("/home/me/mine.py", 8, "call"),))
     first, _, rest = cause.sentence(error).partition("\n")

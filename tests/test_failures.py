@@ -1,4 +1,4 @@
-"""Failures in words, and which of them a resumed sweep makes again."""
+"""Failures in words, and which runs a resumed sweep repeats."""
 
 import re
 import signal
@@ -11,7 +11,7 @@ from bench.trial import Failure
 
 
 def test_every_phase_has_words() -> None:
-    """A limit says what a run was doing."""
+    """The message of a limit has these words."""
     timed = {
         phase
         for path in (ROOT / "bench").rglob("*.py")
@@ -22,7 +22,7 @@ def test_every_phase_has_words() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("arguments", "message"),
     [
         (
             (120.0, "adapt", "--limit"),
@@ -40,18 +40,20 @@ def test_every_phase_has_words() -> None:
         ),
     ],
 )
-def test_a_limit_says_phase_time_and_option(given: tuple, message: str) -> None:
-    failure = failures.timeout(*given)
-    assert failure == Failure(type="Timeout", message=message, phase=given[1])
+def test_the_message_of_a_limit_has_phase_time_and_option(
+    arguments: tuple, message: str
+) -> None:
+    failure = failures.timeout(*arguments)
+    assert failure == Failure(type="Timeout", message=message, phase=arguments[1])
 
 
 @pytest.mark.parametrize(
     ("failure", "again"),
     [
-        (failures.ended_by(signal.SIGKILL, "", "adapt"), True),
-        (failures.ended_by(signal.SIGTERM, ": bye", ""), True),
-        (failures.ended_by(signal.SIGSEGV, "", "steady"), False),
-        (failures.ended_by(signal.SIGABRT, "", ""), False),
+        (failures.ended_by_signal(signal.SIGKILL, "", "adapt"), True),
+        (failures.ended_by_signal(signal.SIGTERM, ": bye", ""), True),
+        (failures.ended_by_signal(signal.SIGSEGV, "", "steady"), False),
+        (failures.ended_by_signal(signal.SIGABRT, "", ""), False),
         (Failure(type="Killed", message="ended by SIGSEGV"), False),
         (Failure(type="Killed", message="ended by SIGHUP"), True),
         (Failure(type="Lost", message="the fork server is gone"), True),
@@ -61,25 +63,25 @@ def test_a_limit_says_phase_time_and_option(given: tuple, message: str) -> None:
         (Failure(type="Timeout", message="stopped"), False),
     ],
 )
-def test_what_came_from_outside_may_go_well_next_time(
+def test_only_failures_from_outside_may_succeed_next_time(
     failure: Failure, again: bool
 ) -> None:
-    """A crash is the run's own, and would come again."""
-    assert failures.from_outside(failure) == again
+    """A crash is the run's own, and would occur again."""
+    assert failures.is_from_outside(failure) == again
 
 
 def test_a_signal_is_named_with_the_phase_that_it_ended() -> None:
-    assert failures.ended_by(signal.SIGKILL, ": log", "adapt") == Failure(
+    assert failures.ended_by_signal(signal.SIGKILL, ": log", "adapt") == Failure(
         type="Killed",
         message="ended by SIGKILL (often: out of memory): log",
         phase="adapt",
     )
-    crashed = failures.ended_by(signal.SIGSEGV, "", "steady")
+    crashed = failures.ended_by_signal(signal.SIGSEGV, "", "steady")
     assert (crashed.type, crashed.message) == ("Crashed", "crashed by SIGSEGV")
 
 
-def test_a_failure_in_one_line_or_in_all_of_them() -> None:
-    """With its phase, but for a sentence of ours, which says it all."""
+def test_a_failure_in_one_line_or_in_all_lines() -> None:
+    """The line has the phase, unless the message is a full sentence."""
     failure = Failure(type="KeyError", message="'a'\nand more", phase="build")
     assert failures.sentence(failure) == "KeyError in build: 'a'"
     whole = failures.sentence(failure, whole=True)
@@ -88,7 +90,7 @@ def test_a_failure_in_one_line_or_in_all_of_them() -> None:
     assert failures.sentence(ours) == "Leave out --data."
 
 
-def test_what_an_earlier_version_stored_is_read_with_its_cause_first() -> None:
+def test_a_failure_of_an_earlier_version_has_its_cause_first() -> None:
     stored = Failure(
         type="ValueError",
         message="in user code: (__autograph_generated_fileq.py, line 12, in tf__f)\n\n"
@@ -97,10 +99,10 @@ def test_what_an_earlier_version_stored_is_read_with_its_cause_first() -> None:
         "    ValueError: Cannot reshape",
         phase="build",
     )
-    assert failures.readable(stored) == Failure(
+    assert failures.unwrapped(stored) == Failure(
         type="ValueError",
         message="Cannot reshape (mine.py, line 15, in decode)",
         phase="build",
     )
     plain = Failure(type="ValueError", message="bad pixel", phase="build")
-    assert failures.readable(plain) is plain
+    assert failures.unwrapped(plain) is plain

@@ -1,12 +1,12 @@
-"""Latency of one warm call of every layer, in this process, by pytest-benchmark.
+"""These tests time one warm call of every layer in this process, by pytest-benchmark.
 
-Off unless asked for, since it measures for minutes:
+They are off unless requested, since they measure for minutes:
 
     pytest tests/test_latency.py --benchmark-enable --benchmark-save=base
     pytest tests/test_latency.py --benchmark-enable --benchmark-compare \
         --benchmark-compare-fail=median:10%
 
-CONTRIBUTING.md says what such a comparison can promise, and what it cannot.
+CONTRIBUTING.md explains what such a comparison can detect, and what it cannot.
 """
 
 import json
@@ -16,12 +16,12 @@ import shelf
 import tensorflow as tf
 
 from bench.catalog import ROOT
-from bench.measure.layers import alone, to_numpy
+from bench.measure.layers import graph_function, to_numpy
 
 pytestmark = pytest.mark.alone
 pytest_plugins = "pytester"
 
-NOT_ASKED = "latencies are measured only when asked for: --benchmark-enable"
+OFF = "latencies are measured only on request: --benchmark-enable"
 WORK = """
 def test_{name}(benchmark):
     benchmark(lambda: sum(range({loops})))
@@ -30,43 +30,45 @@ def test_{name}(benchmark):
 
 @pytest.mark.parametrize("entry", shelf.ENTRIES, ids=lambda entry: entry.name)
 def test_latency(entry, benchmark):
-    """A batch of 64 examples through a traced function, until its values are back."""
+    """Time a batch of 64 examples in a traced function, until its values are back."""
     if benchmark.disabled:
-        pytest.skip(NOT_ASKED)
+        pytest.skip(OFF)
     benchmark.group = f"a warm call on {shelf.COUNT} examples"
     batch = tf.constant(shelf.features(entry.path.stem))
-    called = alone(shelf.layers(entry))
-    for _ in range(3):  # traces, and fills what is filled once
-        output = to_numpy(called(batch))
+    call = graph_function(shelf.layers(entry))
+    for _ in range(3):  # traces, and fills caches
+        output = to_numpy(call(batch))
     shelf.module(entry.path.stem).check(
         shelf.features(entry.path.stem), output, **entry.variant
     )
-    benchmark(lambda: to_numpy(called(batch)))
+    benchmark(lambda: to_numpy(call(batch)))
 
 
-def test_it_is_off_unless_asked_for(request):
+def test_latencies_are_off_unless_requested(request):
     options = request.config.option
     if options.benchmark_enable:
-        pytest.skip("it was asked for")
+        pytest.skip("latencies were requested")
     assert options.benchmark_disable
 
 
-def test_a_layer_is_measured_when_asked_for(pytester):
-    """As a user starts it, but that the libraries are loaded already."""
+def test_a_layer_is_measured_on_request(pytester):
+    """The test starts as a user starts it, but with loaded libraries."""
     options = ["-c", ROOT / "pyproject.toml", "--rootdir", ROOT, "-k", "rescaling"]
-    options += ["--benchmark-enable", "--benchmark-json=told.json"]
+    options += ["--benchmark-enable", "--benchmark-json=latency.json"]
     options += ["--benchmark-max-time=0.05", "--benchmark-quiet"]
     done = pytester.runpytest_inprocess(ROOT / "tests" / "test_latency.py", *options)
     done.assert_outcomes(passed=1, deselected=len(shelf.ENTRIES) + 4)
-    (one,) = json.loads((pytester.path / "told.json").read_text())["benchmarks"]
-    assert one["name"] == "test_latency[rescaling]"
-    assert one["group"] == "a warm call on 64 examples"
-    assert one["stats"]["rounds"] >= 5
-    assert 0 < one["stats"]["median"] < 1
+    (benchmark,) = json.loads((pytester.path / "latency.json").read_text())[
+        "benchmarks"
+    ]
+    assert benchmark["name"] == "test_latency[rescaling]"
+    assert benchmark["group"] == "a warm call on 64 examples"
+    assert benchmark["stats"]["rounds"] >= 5
+    assert 0 < benchmark["stats"]["median"] < 1
 
 
 def compared(pytester, name, loops, *fails):
-    """Exit code of comparing `test_{name}` with a saved `test_work` of 1000 loops."""
+    """Return the exit code of comparing a test with a saved one of 1000 loops."""
     options = ["-p", "no:cacheprovider", "--benchmark-max-time=0.1"]
     path = pytester.path / "test_it.py"
     path.write_text(WORK.format(name="work", loops=1000))
@@ -80,10 +82,17 @@ def compared(pytester, name, loops, *fails):
     ("name", "loops", "fails", "failed"),
     [
         ("work", 20_000, ["median:100%"], True),
-        ("work", 20_000, ["median:100%", "median:99999%"], False),  # the last counts
-        ("renamed", 20_000, ["median:100%"], False),  # nothing to compare, no failure
+        (
+            "work",
+            20_000,
+            ["median:100%", "median:99999%"],
+            False,
+        ),  # the last option counts
+        ("renamed", 20_000, ["median:100%"], False),  # nothing to compare
     ],
 )
-def test_what_compare_fail_can_and_cannot_promise(pytester, name, loops, fails, failed):
-    """What CONTRIBUTING.md says of it holds for the version that is installed."""
+def test_compare_fail_detects_what_contributing_promises(
+    pytester, name, loops, fails, failed
+):
+    """CONTRIBUTING.md describes the installed version of pytest-benchmark."""
     assert (compared(pytester, name, loops, *fails) != 0) == failed

@@ -1,4 +1,4 @@
-"""Every layer and variant keeps its contract, in every place where it can run."""
+"""These tests hold every layer and variant to its contract, in every place."""
 
 import numpy as np
 import pytest
@@ -10,31 +10,31 @@ DETERMINISTIC = [entry for entry in shelf.ENTRIES if entry.deterministic]
 
 
 def named(entries: list) -> pytest.MarkDecorator:
-    """One test for each entry, under its name."""
+    """Parametrize a test by entries, under their names."""
     return pytest.mark.parametrize("entry", entries, ids=lambda entry: entry.name)
 
 
 @named(shelf.ENTRIES)
-def test_says_what_it_is(entry):
+def test_an_entry_describes_itself(entry):
     assert entry.summary.endswith("."), "the docstring's first line is a sentence"
     assert entry.kind in ("image", "structured", "text", "audio")
-    assert entry.sized == (entry.kind == "image"), "images, and only they, have a size"
+    assert entry.sized == (entry.kind == "image"), "only images have a size"
 
 
 @named(shelf.ENTRIES)
 def test_examples_follow_from_the_generator(entry):
     module = shelf.module(entry.path.stem)
-    drawn = [
+    draws = [
         module.examples(np.random.default_rng(seed), shelf.COUNT) for seed in (3, 3, 4)
     ]
-    first, again, other = (d[0] if isinstance(d, tuple) else d for d in drawn)
+    first, repeated, other = (d[0] if isinstance(d, tuple) else d for d in draws)
     assert len(first) == shelf.COUNT
-    np.testing.assert_array_equal(first, again)
+    np.testing.assert_array_equal(first, repeated)
     assert not np.array_equal(first, other), "another seed gives other examples"
 
 
 @named([entry for entry in shelf.ENTRIES if entry.sized and not entry.variant])
-def test_images_have_the_size_that_is_asked_for(entry):
+def test_images_have_the_requested_size(entry):
     module = shelf.module(entry.path.stem)
     images = module.examples(np.random.default_rng(0), 3, size=40)
     assert images.shape == (3, 40, 40, 3)
@@ -44,9 +44,9 @@ def test_images_have_the_size_that_is_asked_for(entry):
 @pytest.mark.parametrize("place", shelf.PLACES)
 @named(shelf.ENTRIES)
 def test_output_passes_its_check(entry, place):
-    made = shelf.output(entry.name, place)
+    output = shelf.output(entry.name, place)
     shelf.module(entry.path.stem).check(
-        shelf.features(entry.path.stem), made, **entry.variant
+        shelf.features(entry.path.stem), output, **entry.variant
     )
 
 

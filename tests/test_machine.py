@@ -1,4 +1,4 @@
-"""What identifies a machine, and the conditions around a run."""
+"""The identity of a machine, and the conditions around a run."""
 
 import subprocess
 import sys
@@ -11,30 +11,30 @@ from bench import catalog, machine
 
 
 class Frequency(NamedTuple):
-    """As psutil tells it."""
+    """Return a frequency as psutil does."""
 
     current: float
 
 
 def test_the_fingerprint_names_machine_and_versions() -> None:
-    """Everything that two runs must share, and it can be stored."""
-    found = machine.fingerprint()
-    assert {*machine.IDENTITY, *machine.PACKAGES, "python", "git_commit"} <= set(found)
-    assert found["cpu"]
-    assert found["cpu_count"] >= 1
-    assert found["memory_bytes"] > 2**28
-    assert found["tensorflow"].startswith("2.21")
-    assert isinstance(found["git_dirty"], bool)
-    assert msgspec.json.decode(msgspec.json.encode(found)) == found
+    """The fingerprint can be stored as JSON."""
+    facts = machine.fingerprint()
+    assert {*machine.IDENTITY, *machine.PACKAGES, "python", "git_commit"} <= set(facts)
+    assert facts["cpu"]
+    assert facts["cpu_count"] >= 1
+    assert facts["memory_bytes"] > 2**28
+    assert facts["tensorflow"].startswith("2.21")
+    assert isinstance(facts["git_dirty"], bool)
+    assert msgspec.json.decode(msgspec.json.encode(facts)) == facts
 
 
 def test_the_identity_is_of_machine_and_versions_not_of_the_commit() -> None:
-    """Results of two commits are there to be compared."""
-    found = machine.fingerprint()
-    moved = found | {"git_commit": "other", "git_dirty": True, "governor": "x"}
-    assert machine.identity(moved) == machine.identity(found)
+    """Results of two commits may be compared."""
+    facts = machine.fingerprint()
+    moved = facts | {"git_commit": "other", "git_dirty": True, "governor": "x"}
+    assert machine.identity(moved) == machine.identity(facts)
     for name in (*machine.IDENTITY, *machine.PACKAGES, "python"):
-        assert machine.identity(found | {name: "other"}) != machine.identity(found)
+        assert machine.identity(facts | {name: "other"}) != machine.identity(facts)
 
 
 CONFINED = """
@@ -54,14 +54,14 @@ print(seen == [1, 1, len(machine.PROCESSORS), len(machine.PROCESSORS)])
 
 
 def test_every_thread_is_confined_and_released() -> None:
-    """In a process of its own, which ends with it."""
+    """The test uses a process of its own."""
     run = [sys.executable, "-c", CONFINED]
     done = subprocess.run(run, capture_output=True, text=True, cwd=catalog.ROOT)
     assert (done.stdout, done.stderr) == ("True\n", "")
 
 
 def test_conditions_are_shares(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between 0 and 1; what the run itself used is not foreign."""
+    """Shares are between 0 and 1; the run's own time is not foreign."""
     monkeypatch.setattr(machine, "LEAST_SECONDS", 0.0)
     conditions = machine.Conditions()
     sum(range(3_000_000))
@@ -72,16 +72,16 @@ def test_conditions_are_shares(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 0 <= machine.Conditions().read(0.0)["foreign_cpu_share"] <= 1
 
 
-def test_a_span_of_few_ticks_tells_no_shares(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is repeated for it."""
+def test_a_span_of_few_ticks_has_no_shares(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So no run is repeated for its load."""
     monkeypatch.setattr(machine, "LEAST_SECONDS", 1e9)
     read = machine.Conditions().read(0.0)
     assert (read["steal_share"], read["foreign_cpu_share"]) == (0.0, 0.0)
     assert machine.foreign_share(read) == 0.0
 
 
-def test_what_others_took_is_processes_and_guests() -> None:
-    """Both, where both are known."""
+def test_the_foreign_share_is_that_of_processes_and_guests() -> None:
+    """It is their sum if both are known."""
     assert machine.foreign_share({"steal_share": 0.1}) == 0.1
     assert machine.foreign_share(
         {"load_at_start": 9.0, "steal_share": 0.125, "foreign_cpu_share": 0.25}
@@ -89,7 +89,7 @@ def test_what_others_took_is_processes_and_guests() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "found"),
+    ("report", "values"),
     [
         (
             "1980, 2619, 31\n345, 2619, 28",
@@ -99,24 +99,24 @@ def test_what_others_took_is_processes_and_guests() -> None:
         ("", {}),
     ],
 )
-def test_clocks_are_those_that_the_machine_tells(
-    told: str, found: dict, monkeypatch: pytest.MonkeyPatch
+def test_clocks_are_those_that_the_machine_reports(
+    report: str, values: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of the processors and of the first GPU; before and after a run."""
+    """They are those of the processors and of the first GPU, before and after a run."""
     monkeypatch.setattr(machine.psutil, "cpu_freq", lambda: Frequency(2300.0))
     monkeypatch.setattr(machine, "gpus", lambda: ["one", "two"])
-    monkeypatch.setattr(machine, "_output", lambda *command: told)
-    assert machine.clocks() == {"cpu_mhz": 2300.0, **found}
+    monkeypatch.setattr(machine, "_output", lambda *command: report)
+    assert machine.clocks() == {"cpu_mhz": 2300.0, **values}
     read = machine.Conditions().read(0.0)
     for name, value in machine.clocks().items():
         assert read[f"{name}_before"] == read[f"{name}_after"] == value
 
 
-def test_a_machine_that_tells_no_clocks_has_none(
+def test_a_machine_may_report_no_clocks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As some guests and containers."""
+    """Some guests and containers report none."""
     monkeypatch.setattr(machine, "gpus", list)
-    for told in (None, Frequency(0.0)):
-        monkeypatch.setattr(machine.psutil, "cpu_freq", lambda told=told: told)
+    for report in (None, Frequency(0.0)):
+        monkeypatch.setattr(machine.psutil, "cpu_freq", lambda report=report: report)
         assert machine.clocks() == {}

@@ -1,4 +1,4 @@
-"""Every axis is parsed, refused where it means nothing, and does what it says."""
+"""Every axis is parsed, is refused without a meaning, and has its effect."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -43,17 +43,17 @@ WORDS = {
 
 
 @pytest.mark.parametrize("name", WORDS)
-def test_a_value_that_an_axis_does_not_take_is_said_whole(name: str) -> None:
-    """What is allowed, and what was given."""
-    for given in ("x1", "-1", "2.5"):
+def test_a_bad_value_of_an_axis_gets_a_full_message(name: str) -> None:
+    """The message has the bad value and the allowed values."""
+    for text in ("x1", "-1", "2.5"):
         with pytest.raises(UsageError) as caught:
-            pipelines.parse(name, given)
-        assert str(caught.value) == f"{name} must be {WORDS[name]}, got '{given}'."
+            pipelines.parse(name, text)
+        assert str(caught.value) == f"{name} must be {WORDS[name]}, got '{text}'."
 
 
 @pytest.mark.parametrize("name", AXES)
-def test_every_axis_has_a_line_and_takes_its_own_values(name: str) -> None:
-    """Also one that was added a minute ago: its default and its words come back."""
+def test_every_axis_has_a_description_and_parses_its_own_values(name: str) -> None:
+    """This includes new axes: the default and all words come back."""
     assert AXES[name].metadata["doc"]
     words, _ = pipelines.allowed(name)
     for value in (AXES[name].default, *words):
@@ -63,15 +63,14 @@ def test_every_axis_has_a_line_and_takes_its_own_values(name: str) -> None:
 
 
 def test_values_are_parsed_from_text_and_toml() -> None:
-    """Numbers, truth values, and `none` for the number 0."""
-    given = {"prefetch": "none", "batch_size": 64, "deterministic": False, "jit": "On"}
-    assert pipelines.pipeline(given) == Pipeline(
+    """They are numbers, truth values, and `none` for the number 0."""
+    texts = {"prefetch": "none", "batch_size": 64, "deterministic": False, "jit": "On"}
+    assert pipelines.pipeline(texts) == Pipeline(
         prefetch=0, batch_size=64, deterministic=False, jit="on"
     )
 
 
 def test_an_unknown_axis_names_the_nearest() -> None:
-    """As every unknown name does."""
     with pytest.raises(UsageError) as caught:
         pipelines.parse("batchsize", "1")
     assert str(caught.value) == (
@@ -143,7 +142,7 @@ REFUSED = [
         (FILES, "drain", "window", {"interleave_cycle_length": 2}),
     ),
     (
-        "interleave: with placement=offline the files are read once, before",
+        "interleave: with placement=offline the files are read once, before timing",
         (
             FILES,
             "drain",
@@ -224,7 +223,7 @@ REFUSED = [
         (FILES, "serve", "window", {"placement": "model"}),
     ),
     (
-        "serve: requests come from clients, not from a dataset with prefetch",
+        "serve: requests come from clients, not from a dataset: leave out prefetch",
         (FILES, "serve", "window", {"prefetch": 2}),
         (FILES, "serve", "window", {"batch_size": 1}),
     ),
@@ -237,10 +236,10 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("reason", "refused", "near"), REFUSED)
-def test_what_means_nothing_is_refused_with_its_reason(
+def test_a_combination_without_a_meaning_is_refused_with_its_reason(
     reason: str, refused: tuple, near: tuple
 ) -> None:
-    """And its nearest neighbour that means something is not."""
+    """The nearest combination with a meaning is accepted."""
     entry, consumer, unit, axes = refused
     assert refusal(Pipeline(**axes), consumer, unit, entry) == reason
     entry, consumer, unit, axes = near
@@ -248,17 +247,17 @@ def test_what_means_nothing_is_refused_with_its_reason(
 
 
 def test_no_strategy_is_refused_on_a_plain_entry() -> None:
-    """They are there for every workload and layer."""
+    """Every workload and layer takes every strategy."""
     for settings in STRATEGIES.values():
         for entry in (ARRAYS, FILES):
             assert refusal(Pipeline(**settings), "drain", "window", entry) is None
 
 
 class Counted:
-    """A source of numbers with their labels, whose every step is counted."""
+    """This source yields numbers with labels, and counts the examples of every step."""
 
     def __init__(self, count: int = 8) -> None:
-        """Nothing has run."""
+        """Set all counts to 0."""
         self.counts = {
             name: tf.Variable(0, dtype=tf.int64) for name in ("read", "decode", "layer")
         }
@@ -268,7 +267,7 @@ class Counted:
         self.source = self.source.map(self.step("read"))
 
     def step(self, name: str) -> Callable:
-        """A record as it is, counted."""
+        """Count a record and return it."""
 
         def record(features: tf.Tensor, label: tf.Tensor) -> tuple:
             self.counts[name].assign_add(1)
@@ -277,13 +276,13 @@ class Counted:
         return record
 
     def layer(self, features: tf.Tensor) -> tf.Tensor:
-        """Ten times as much."""
+        """Count the numbers and return ten times as much."""
         self.ranks.append(features.shape.rank)
         self.counts["layer"].assign_add(tf.size(features, tf.int64))
         return 10 * features
 
     def build(self, decodes: bool = True, **axes: object) -> tf.data.Dataset:
-        """The pipeline with these axes, in batches of 2."""
+        """Return a dataset with these axes, in batches of 2."""
         keywords = {
             name: axes.pop(name)
             for name in ("repeat", "seed", "cache_path")
@@ -291,9 +290,9 @@ class Counted:
         }
         if sampler := axes.pop("sampler", None):
             keywords["resample"], axes["resample"] = sampler, "filter"
-        given = Pipeline(**{"batch_size": 2, **axes})
+        p = Pipeline(**{"batch_size": 2, **axes})
         return build(
-            given,
+            p,
             self.source,
             self.step("decode"),
             self.layer,
@@ -302,20 +301,20 @@ class Counted:
         )
 
     def taken(self) -> dict[str, int]:
-        """Examples that have passed each step since the last time."""
-        found = {name: int(count) for name, count in self.counts.items()}
+        """Return the examples of each step since the last call."""
+        actual = {name: int(count) for name, count in self.counts.items()}
         for count in self.counts.values():
             count.assign(0)
-        return found
+        return actual
 
 
 def epoch(dataset: tf.data.Dataset) -> list[int]:
-    """All features of a finite dataset, in order."""
+    """Return all features of a finite dataset, in order."""
     return [int(x) for batch, _ in dataset.as_numpy_iterator() for x in batch]
 
 
 def nodes(dataset: tf.data.Dataset, pulled: int = 1) -> list[dict]:
-    """The graph that ran, without its root."""
+    """Run a dataset; return its graph without the root."""
     iterator = iter(dataset)
     for _ in range(pulled):
         next(iterator)
@@ -323,12 +322,12 @@ def nodes(dataset: tf.data.Dataset, pulled: int = 1) -> list[dict]:
 
 
 def names(dataset: tf.data.Dataset) -> list[str]:
-    """The names of its nodes, from the records on: without the counting source."""
+    """Return the names of the nodes after the counting source."""
     return [str(node["name"]) for node in nodes(dataset)][2:]
 
 
 @pytest.mark.parametrize(("order", "rank"), [("map_batch", 0), ("batch_map", 1)])
-def test_order_gives_the_layers_examples_or_batches(order: str, rank: int) -> None:
+def test_order_passes_examples_or_batches_to_the_layers(order: str, rank: int) -> None:
     """The elements are the same, and labels stay beside their features."""
     counted = Counted()
     batches = list(counted.build(order=order, repeat=False).as_numpy_iterator())
@@ -344,14 +343,14 @@ def test_order_gives_the_layers_examples_or_batches(order: str, rank: int) -> No
 
 
 def test_batches_are_whole() -> None:
-    """A remainder would retrace a model; an epoch leaves it out, no repeat joins it."""
+    """A smaller last batch would retrace a model, so it is dropped."""
     dataset = Counted(7).build(batch_size=3, repeat=False)
     assert epoch(dataset) == [0, 10, 20, 30, 40, 50]
     assert dataset.element_spec[0].shape == (3,)
 
 
 def test_the_pipeline_is_endless_unless_it_is_an_epoch() -> None:
-    """Examples go on over the seam of two epochs."""
+    """A batch may have examples of two epochs."""
     batches = Counted(3).build().take(3).as_numpy_iterator()
     assert [batch[0].tolist() for batch in batches] == [[0, 10], [20, 0], [10, 20]]
 
@@ -366,7 +365,7 @@ def test_the_pipeline_is_endless_unless_it_is_an_epoch() -> None:
 def test_other_placements_map_no_layer(
     placement: str, decodes: bool, passed: dict
 ) -> None:
-    """In the model come decoded examples; offline, stored ones."""
+    """A model gets decoded examples; with offline, stored ones."""
     counted = Counted()
     dataset = counted.build(placement=placement, decodes=decodes, repeat=False)
     assert epoch(dataset) == list(range(8))
@@ -384,10 +383,10 @@ def test_other_placements_map_no_layer(
         ("mapped", {"read": 0, "decode": 0, "layer": 0}),
     ],
 )
-def test_a_cache_spares_what_is_before_it(
+def test_a_cache_spares_the_steps_before_it(
     cache: str, passed: dict, storage: str, order: str, tmp_path: Path
 ) -> None:
-    """From the second epoch on; the first makes everything once."""
+    """The first epoch runs each step once."""
     counted = Counted()
     path = str(tmp_path / "cache") if storage == "disk" else ""
     axes = {"cache": cache, "cache_storage": storage, "order": order}
@@ -402,7 +401,7 @@ def test_a_cache_spares_what_is_before_it(
 
 @pytest.mark.parametrize("order", ["map_batch", "batch_map"])
 def test_a_mapped_cache_serves_an_endless_pipeline(order: str) -> None:
-    """The repeat comes after it, or it would never be full."""
+    """The repeat comes after the cache, which is otherwise never complete."""
     counted = Counted()
     dataset = counted.build(cache="mapped", order=order)
     assert len(epoch(dataset.take(12))) == 24
@@ -410,8 +409,8 @@ def test_a_mapped_cache_serves_an_endless_pipeline(order: str) -> None:
 
 
 @pytest.mark.parametrize("cache", ["none", "raw", "decoded"])
-def test_shuffling_keeps_every_example_and_follows_the_seed(cache: str) -> None:
-    """Each epoch comes in another order; the same seed gives the same ones."""
+def test_a_shuffle_loses_no_example_and_follows_the_seed(cache: str) -> None:
+    """Each epoch has another order; the same seed gives the same orders."""
     expected = [10 * n for n in range(64)]
 
     def epochs(seed: int) -> list[list[int]]:
@@ -428,27 +427,27 @@ def test_shuffling_keeps_every_example_and_follows_the_seed(cache: str) -> None:
 
 
 def test_a_shuffle_after_a_mapped_cache_is_not_frozen() -> None:
-    """It moves examples anew in every epoch."""
+    """Every epoch has a new order."""
     dataset = Counted(64).build(shuffle_buffer=64, cache="mapped", repeat=False)
     assert epoch(dataset) != epoch(dataset)
 
 
 @pytest.mark.parametrize("calls", [1, 2])
-def test_parallel_calls_and_prefetch_are_as_asked_for(calls: int) -> None:
-    """In the graph that ran, and nothing else is in it."""
-    found = nodes(
+def test_parallel_calls_and_prefetch_are_as_set(calls: int) -> None:
+    """The graph has these nodes and no others."""
+    actual = nodes(
         Counted().build(
             decodes=False, map_parallel_calls=calls, prefetch=3, order="batch_map"
         )
     )[2:]
-    assert [node["name"] for node in found] == [
+    assert [node["name"] for node in actual] == [
         "ForeverRepeat",
         "BatchV2",
         "ParallelMapV2",
         "Prefetch",
     ]
-    assert found[2]["parallelism"] == calls
-    assert found[3]["buffer_size"] == 3
+    assert actual[2]["parallelism"] == calls
+    assert actual[3]["buffer_size"] == 3
 
 
 @pytest.mark.parametrize(
@@ -482,13 +481,13 @@ def test_parallel_calls_and_prefetch_are_as_asked_for(calls: int) -> None:
         ),
     ],
 )
-def test_the_steps_are_in_the_order_in_which_data_passes(
+def test_the_steps_are_in_the_order_of_the_data_s_path(
     axes: dict, expected: str
 ) -> None:
     assert " → ".join(map(str, steps(Pipeline(**axes)))) == expected
 
 
-def test_an_epoch_without_decoding_has_neither_step() -> None:
+def test_an_epoch_without_decoding_has_no_repeat_and_no_decode() -> None:
     names = [step.name for step in steps(Pipeline(), decodes=False, repeat=False)]
     assert names == ["read", "layers", "batch"]
 
@@ -506,39 +505,39 @@ def test_an_epoch_without_decoding_has_neither_step() -> None:
     ],
 )
 def test_without_rewrites_the_graph_is_as_written(axes: dict, expected: list) -> None:
-    """tf.data injects nothing; decode and layers on an example are one map."""
+    """tf.data adds no node; decode and layers on an example are one map."""
     assert names(Counted().build(**axes)) == expected
 
 
-def test_rewrites_are_there_where_they_are_asked_for() -> None:
-    """They fuse map and batch of a stateless map, and make it parallel."""
+def test_rewrites_change_the_graph_if_they_are_on() -> None:
+    """They fuse a stateless map with batch, and make the map parallel."""
     source = tf.data.Dataset.range(8).map(lambda x: (x, x))
 
-    def found(rewrites: str) -> list[str]:
-        given = Pipeline(batch_size=2, rewrites=rewrites)
-        dataset = build(given, source, None, lambda x: x + 1, decodes=False)
+    def node_names(rewrites: str) -> list[str]:
+        p = Pipeline(batch_size=2, rewrites=rewrites)
+        dataset = build(p, source, None, lambda x: x + 1, decodes=False)
         return [str(node["name"]) for node in nodes(dataset)]
 
-    assert found("off") == ["Range", "Map", "ForeverRepeat", "Map", "BatchV2"]
-    assert "MapAndBatch" in " ".join(found("default"))
+    assert node_names("off") == ["Range", "Map", "ForeverRepeat", "Map", "BatchV2"]
+    assert "MapAndBatch" in " ".join(node_names("default"))
 
 
-def test_every_option_is_pinned() -> None:
-    """Nothing is left to a default that moves."""
-    given = Pipeline(deterministic=False, rewrites="default", threadpool_size=3)
-    found = tf_data.options(given)
-    assert found.deterministic is False
-    assert found.experimental_optimization.apply_default_optimizations is True
-    assert found.threading.private_threadpool_size == 3
-    assert (found.experimental_slack, found.experimental_warm_start) == (False, False)
-    found = Counted().build().options()
-    assert found.deterministic is True
-    assert found.experimental_optimization.apply_default_optimizations is False
-    assert found.threading.private_threadpool_size is None
+def test_every_option_has_a_fixed_value() -> None:
+    """A default of TensorFlow may change with its version."""
+    p = Pipeline(deterministic=False, rewrites="default", threadpool_size=3)
+    actual = tf_data.options(p)
+    assert actual.deterministic is False
+    assert actual.experimental_optimization.apply_default_optimizations is True
+    assert actual.threading.private_threadpool_size == 3
+    assert (actual.experimental_slack, actual.experimental_warm_start) == (False, False)
+    actual = Counted().build().options()
+    assert actual.deterministic is True
+    assert actual.experimental_optimization.apply_default_optimizations is False
+    assert actual.threading.private_threadpool_size is None
 
 
 def test_resampling_stands_between_repeat_and_batch() -> None:
-    """It is given single records and makes them endless by itself."""
+    """Resampling takes single records and makes the stream endless itself."""
     dataset = Counted().build(
         sampler=lambda records: records.filter(lambda x, y: x % 2 == 1).repeat()
     )
@@ -550,7 +549,7 @@ OPENED = tf.Variable(0, dtype=tf.int64)
 
 @pytest.fixture
 def files() -> Iterator[tuple[tf.data.Dataset, Callable]]:
-    """Four files of three records, and how to read one; opening is counted."""
+    """Write four files of three records; return a reader that counts opened files."""
     OPENED.assign(0)
 
     def read(path: tf.Tensor, label: tf.Tensor) -> tf.data.Dataset:
@@ -570,10 +569,10 @@ def files() -> Iterator[tuple[tf.data.Dataset, Callable]]:
         (4, 1, "a0 b0 c0 d0 a1 b1 c1 d1 a2 b2 c2 d2"),
     ],
 )
-def test_interleave_opens_a_file_when_one_before_it_is_done(
+def test_interleave_opens_a_file_when_an_earlier_one_ends(
     files: tuple, cycle: int, block: int, order: str
 ) -> None:
-    """Never more than the cycle's length are open at a time."""
+    """At most the cycle length of files are open at a time."""
     axes = {"interleave_cycle_length": cycle, "interleave_block_length": block}
     dataset = interleave(Pipeline(**axes), *files)
     seen = []
@@ -586,10 +585,10 @@ def test_interleave_opens_a_file_when_one_before_it_is_done(
 
 
 def test_a_parallel_interleave_keeps_the_order_and_its_calls(files: tuple) -> None:
-    """As many at a time as were asked for."""
-    given = Pipeline(interleave_cycle_length=2, interleave_parallel_calls=2)
-    dataset = interleave(given, *files).with_options(tf_data.options(given))
+    """The node has the number of calls that the axis sets."""
+    p = Pipeline(interleave_cycle_length=2, interleave_parallel_calls=2)
+    dataset = interleave(p, *files).with_options(tf_data.options(p))
     seen = "".join(path.numpy().decode() for path, _ in dataset)
     assert seen == "abababcdcdcd"
-    found = [node for node in nodes(dataset) if "Interleave" in str(node["name"])]
-    assert [node["parallelism"] for node in found] == [2]
+    actual = [node for node in nodes(dataset) if "Interleave" in str(node["name"])]
+    assert [node["parallelism"] for node in actual] == [2]

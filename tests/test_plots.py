@@ -1,4 +1,4 @@
-"""Every figure on the shelf: drawn where its trials exist, safe with any text."""
+"""Every figure of the shelf is drawn where its trials exist, and safe with any text."""
 
 import functools
 import xml.etree.ElementTree as ElementTree
@@ -23,9 +23,9 @@ def draw(name, runs):
     return catalog.load(PLOTS[name]).draw(table.from_runs(runs, folders))
 
 
-def text_of(drawn):
+def text_of(fig):
     return " ".join(
-        element.get_text() for element in drawn.findobj(mpl.text.Text)
+        element.get_text() for element in fig.findobj(mpl.text.Text)
     ).replace("\n", " ")
 
 
@@ -51,7 +51,7 @@ GRAPH = [
 
 
 def made_for(name, workload="prose"):
-    """Runs of which this figure has something to show."""
+    """Make runs that this figure can show."""
     trial = functools.partial(factory.trial, workload=workload)
     fields = {"graph": GRAPH}
     if name == "grid":
@@ -83,15 +83,15 @@ def made_for(name, workload="prose"):
 
 @pytest.fixture
 def runs(request):
-    """What the figure named by the test's `name` can be drawn from."""
+    """Make the runs for the figure named by the test's `name`."""
     return made_for(request.node.callspec.params["name"])
 
 
 @pytest.mark.parametrize("name", PLOTS)
 def test_a_figure_where_there_are_trials(name, runs):
-    drawn = draw(name, runs)
-    assert isinstance(drawn, Figure)
-    drawn.canvas.draw()
+    fig = draw(name, runs)
+    assert isinstance(fig, Figure)
+    fig.canvas.draw()
 
 
 @pytest.mark.parametrize("name", PLOTS)
@@ -103,11 +103,11 @@ def test_no_figure_where_there_are_none(name):
 
 @pytest.mark.parametrize("name", PLOTS)
 def test_one_sample_is_enough_or_nothing_is_drawn(name):
-    drawn = draw(name, [factory.run(factory.trial(), [0.01])])
+    fig = draw(name, [factory.run(factory.trial(), [0.01])])
     if name in ("phases", "spread", "throughput"):
-        assert isinstance(drawn, Figure)
-    elif drawn is not None:
-        drawn.canvas.draw()
+        assert isinstance(fig, Figure)
+    elif fig is not None:
+        fig.canvas.draw()
 
 
 LONG = "a/folder/of/mine/with_a_workload_of_a_name_that_needs_a_second_line.py"
@@ -116,36 +116,36 @@ LONG = "a/folder/of/mine/with_a_workload_of_a_name_that_needs_a_second_line.py"
 @pytest.mark.parametrize("workload", ["prose", LONG])
 @pytest.mark.parametrize("name", PLOTS)
 def test_one_trial_has_room_for_its_names(name, workload):
-    """A layout without room is a warning, and so an error here."""
+    """A layout without room is a warning, and so an error in tests."""
     runs = made_for(name, workload)
-    drawn = draw(name, [run for run in runs if run.key == runs[0].key][:1])
+    fig = draw(name, [run for run in runs if run.key == runs[0].key][:1])
     if name in ("stages", "latency", "phases", "spread", "throughput", "timeline"):
-        assert isinstance(drawn, Figure)
-    for panel in drawn.axes if drawn else []:
-        drawn.draw_without_rendering()
-        inches = panel.get_window_extent().height / drawn.dpi
+        assert isinstance(fig, Figure)
+    for panel in fig.axes if fig else []:
+        fig.draw_without_rendering()
+        inches = panel.get_window_extent().height / fig.dpi
         assert inches > 0.3, panel.get_title()
 
 
 @pytest.mark.parametrize("name", PLOTS)
-def test_the_caption_says_how_to_read_it(name):
+def test_the_caption_has_the_length_of_a_line(name):
     assert 40 < len(PLOTS[name].summary) <= 88
 
 
 @pytest.mark.parametrize("name", PLOTS)
 def test_hostile_names_are_drawn_as_text(name, tmp_path):
     hostile = "$\\frac{</svg><script>}$ \u202e日本\x1b & \"'" + "x" * 10_000
-    made = made_for(name, hostile)
-    drawn = draw(name, made)
-    text = figure.svg(drawn, "a", hostile)
+    runs = made_for(name, hostile)
+    fig = draw(name, runs)
+    text = figure.svg(fig, "a", hostile)
     root = ElementTree.fromstring(text)
     assert not [e for e in root.iter() if e.tag.endswith("script")]
     assert len(text) < 200_000
-    png.write(figure.vector(drawn), tmp_path / "a.png")
+    png.write(figure.vector(fig), tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_figure_that_cannot_be_written_is_said_with_the_cause(tmp_path):
+def test_a_figure_that_cannot_be_written_is_an_error_with_its_cause(tmp_path):
     svg = figure.vector(draw("throughput", made_for("throughput")))
     with pytest.raises(RuntimeError) as lost, png.beside() as rasterise:
         rasterise(svg, tmp_path / "nowhere" / "a.png")
@@ -166,22 +166,22 @@ def test_drawing_leaves_the_users_style_alone(name, runs):
 
 def test_throughput_shows_every_run_and_the_factor():
     fast = factory.trial("vectorized")
-    drawn = draw("throughput", factory.runs({factory.trial(): 0.01, fast: 0.002}))
-    (axes,) = drawn.axes
+    fig = draw("throughput", factory.runs({factory.trial(): 0.01, fast: 0.002}))
+    (axes,) = fig.axes
     dots = max(len(c.get_offsets()) for c in axes.collections)
     assert dots == 10
-    assert "\u00d74.9" in text_of(drawn)
-    assert "baseline" in text_of(drawn)
+    assert "\u00d74.9" in text_of(fig)
+    assert "baseline" in text_of(fig)
     assert axes.get_xlabel() == "examples a second"
 
 
 def test_placement_is_relative_to_the_dataset_and_hatches_jit():
-    made = {
+    trials = {
         factory.trial(consumer="train"): 0.01,
         factory.trial("in_model", consumer="train"): 0.02,
         factory.trial("in_model", consumer="train", jit="on"): 0.005,
     }
-    (axes,) = draw("placement", factory.runs(made)).axes
+    (axes,) = draw("placement", factory.runs(trials)).axes
     widths = [bar.get_width() for bar in axes.patches]
     assert widths == pytest.approx([1, 0.5, 2], rel=0.05)
     assert [bool(bar.get_hatch()) for bar in axes.patches] == [False, False, True]
@@ -198,17 +198,17 @@ def test_phases_are_stacked_in_order():
 
 def test_spread_shows_every_sample_in_order():
     samples = [0.01, 0.02, 0.01, 0.01]
-    made = [factory.run(factory.trial(), samples, round=n) for n in range(2)]
-    (axes,) = (a for a in draw("spread", made).axes if a.get_visible())
+    runs = [factory.run(factory.trial(), samples, round=n) for n in range(2)]
+    (axes,) = (a for a in draw("spread", runs).axes if a.get_visible())
     dots = axes.collections[0].get_offsets()
     assert dots[:, 1].tolist() == pytest.approx([1, 2, 1, 1] * 2)
 
 
 @pytest.mark.parametrize("name", PLOTS)
 def test_axes_are_named(name, runs):
-    drawn = draw(name, runs)
-    panels = [axes for axes in drawn.axes if axes.axison]
-    assert drawn.get_supxlabel() or all(axes.get_xlabel() for axes in panels)
+    fig = draw(name, runs)
+    panels = [axes for axes in fig.axes if axes.axison]
+    assert fig.get_supxlabel() or all(axes.get_xlabel() for axes in panels)
 
 
 def test_ink_follows_the_page():
@@ -217,14 +217,14 @@ def test_ink_follows_the_page():
 
 
 def test_a_grid_is_relative_to_its_plain_cell():
-    made = {
+    trials = {
         factory.trial(map_parallel_calls=0): 0.02,
         factory.trial(map_parallel_calls=2): 0.01,
         factory.trial("vectorized"): 0.005,
         factory.trial("vectorized", map_parallel_calls=2): 0.002,
     }
-    drawn = draw("grid", factory.runs(made, run_noise=0.001))
-    (axes,) = drawn.axes
+    fig = draw("grid", factory.runs(trials, run_noise=0.001))
+    (axes,) = fig.axes
     shown = [text.get_text() for text in axes.texts if text.get_text()]
     assert shown[0] == "1"
     figures = [float(text[1:]) for text in shown if text.startswith("\u00d7")]
@@ -233,22 +233,22 @@ def test_a_grid_is_relative_to_its_plain_cell():
 
 
 def test_a_grid_needs_its_plain_cell():
-    made = {
+    trials = {
         factory.trial(map_parallel_calls=2): 0.01,
         factory.trial("vectorized"): 0.005,
         factory.trial("vectorized", map_parallel_calls=2): 0.002,
     }
-    assert draw("grid", factory.runs(made)) is None
+    assert draw("grid", factory.runs(trials)) is None
 
 
 def test_a_cell_that_may_not_be_ranked_is_left_out_of_a_grid():
-    made = {
+    trials = {
         factory.trial(): 0.02,
         factory.trial(map_parallel_calls=2): 0.01,
         factory.trial("vectorized"): 0.005,
     }
     last = factory.trial("vectorized", map_parallel_calls=2)
-    runs = factory.runs(made, run_noise=0.001)
+    runs = factory.runs(trials, run_noise=0.001)
     runs += factory.runs({last: 0.002}, run_noise=0.001, flags=["retraced"])
     (axes,) = draw("grid", runs).axes
     shown = [text.get_text() for text in axes.texts if text.get_text()]
@@ -257,19 +257,19 @@ def test_a_cell_that_may_not_be_ranked_is_left_out_of_a_grid():
 
 
 def epochs(strategy, seconds, measured=None, **settings):
-    """One run whose epochs of 20 batches take these seconds."""
+    """Make a run whose epochs of 20 batches take these seconds."""
     trial = factory.trial(strategy, unit="epoch", **settings)
     return factory.run(trial, [s / 20 for s in seconds], **(measured or {}))
 
 
-def paid(made):
-    """What is said of each cache beside the panel."""
-    return [t.get_text() for t in draw("cache", made).axes[1].get_legend().texts]
+def labels(runs):
+    """Return the label of each cache below the panel."""
+    return [t.get_text() for t in draw("cache", runs).axes[1].get_legend().texts]
 
 
 def test_a_cache_pays_where_its_total_is_below_that_of_none():
     prepared = {**factory.PHASES, "offline": 5.0}
-    made = [
+    runs = [
         epochs("naive", [1, 1, 1, 1]),
         # Costs 1 s more in its first epoch, then gains 0.4 an epoch: 4 epochs in all.
         epochs("cached_mapped", [2, 0.6, 0.6], {"facts": {"cache_bytes": 16e6}}),
@@ -277,21 +277,21 @@ def test_a_cache_pays_where_its_total_is_below_that_of_none():
         # Prepared for 5 s before, then gains 0.9 an epoch: from the sixth on.
         epochs("naive", [0.1, 0.1], {"phases": prepared}, placement="offline"),
     ]
-    said = paid(made)
-    assert "no cache" in said
-    assert "mapped in memory; 16 MB; pays from epoch 4" in said
-    assert "raw in memory; never pays" in said
-    assert "offline; pays from epoch 6" in said
+    shown = labels(runs)
+    assert "no cache" in shown
+    assert "mapped in memory; 16 MB; pays from epoch 4" in shown
+    assert "raw in memory; never pays" in shown
+    assert "offline; pays from epoch 6" in shown
 
 
-def test_a_cache_is_held_against_none_in_its_own_placement():
-    made = [
+def test_a_cache_is_compared_with_none_in_its_own_placement():
+    runs = [
         epochs("naive", [1, 1, 1]),
         epochs("naive", [9, 9, 9], placement="model"),
         epochs("cached_raw", [1.15, 0.9, 0.9]),
         epochs("cached_raw", [9.5, 8, 8], placement="model"),
     ]
-    assert set(paid(made)) == {
+    assert set(labels(runs)) == {
         "no cache",
         "in the model",
         "raw in memory; pays from epoch 3",
@@ -299,32 +299,32 @@ def test_a_cache_is_held_against_none_in_its_own_placement():
     }
 
 
-def test_a_gain_within_the_margin_never_pays_and_one_epoch_tells_nothing():
-    made = [
+def test_a_gain_within_the_margin_never_pays_and_one_epoch_gives_no_gain():
+    runs = [
         epochs("naive", [1, 1, 1]),
         epochs("cached_raw", [1.3, 0.9999, 0.9999]),
         epochs("cached_mapped", [1.2]),
     ]
-    assert set(paid(made)) == {
+    assert set(labels(runs)) == {
         "no cache",
         "raw in memory; never pays",
         "mapped in memory",
     }
-    made = [epochs("naive", [1]), epochs("cached_raw", [1.3, 0.5, 0.5])]
-    assert set(paid(made)) == {"no cache", "raw in memory"}
+    runs = [epochs("naive", [1]), epochs("cached_raw", [1.3, 0.5, 0.5])]
+    assert set(labels(runs)) == {"no cache", "raw in memory"}
 
 
 def test_resampling_shows_the_target_and_the_facts():
-    drawn = draw("resampling", made_for("resampling"))
-    share = drawn.axes[0]
+    fig = draw("resampling", made_for("resampling"))
+    share = fig.axes[0]
     assert [line.get_xdata()[0] for line in share.lines] == [0.5]
-    labels = {axes.get_xlabel() for axes in drawn.axes}
-    assert "unique positives seen" in labels and "records read for each" in labels
-    assert "0.507" in text_of(drawn) and "280" in text_of(drawn)
+    named = {axes.get_xlabel() for axes in fig.axes}
+    assert "unique positives seen" in named and "records read for each" in named
+    assert "0.507" in text_of(fig) and "280" in text_of(fig)
 
 
 def test_memory_marks_those_without_a_rival():
-    made = []
+    runs = []
     for number in range(3):  # rounds
         for strategy, seconds, megabytes in (
             ("naive", 0.02, 300),
@@ -332,7 +332,7 @@ def test_memory_marks_those_without_a_rival():
             ("parallel", 0.011, 500),
             ("prefetched", 0.005, 600),
         ):
-            made.append(
+            runs.append(
                 factory.run(
                     factory.trial(strategy),
                     [seconds],
@@ -340,22 +340,22 @@ def test_memory_marks_those_without_a_rival():
                     peak_resident_bytes=megabytes * 10**6,
                 )
             )
-    drawn = draw("memory", made)
-    listed = drawn.axes[1].texts[0].get_text().splitlines()
+    fig = draw("memory", runs)
+    listed = fig.axes[1].texts[0].get_text().splitlines()
     assert [line.split(":")[0].split()[1] for line in listed] == [
         "naive",
         "vectorized",
         "prefetched",
     ]
     assert "0.60 GB, \u00d74" in listed[-1]
-    assert drawn.axes[0].get_xlabel() == (
+    assert fig.axes[0].get_xlabel() == (
         "peak resident memory, GB (2 % apart counts as equal)"
     )
 
 
 def test_memory_that_differs_by_noise_makes_no_front():
-    held = {"naive": 332, "vectorized": 335, "parallel": 337.4}
-    made = [
+    memory = {"naive": 332, "vectorized": 335, "parallel": 337.4}
+    runs = [
         factory.run(
             factory.trial(strategy),
             [0.02 / (number + 1)],
@@ -363,24 +363,24 @@ def test_memory_that_differs_by_noise_makes_no_front():
             peak_resident_bytes=int(megabytes * 1e6),
         )
         for round_number in range(3)
-        for number, (strategy, megabytes) in enumerate(held.items())
+        for number, (strategy, megabytes) in enumerate(memory.items())
     ]
-    drawn = draw("memory", made)
-    assert drawn.axes[1].texts[0].get_text() == "1  parallel: 0.34 GB, \u00d73.0"
-    low, high = drawn.axes[0].get_xlim()
+    fig = draw("memory", runs)
+    assert fig.axes[1].texts[0].get_text() == "1  parallel: 0.34 GB, \u00d73.0"
+    low, high = fig.axes[0].get_xlim()
     assert high - low > 0.03
-    spelled = catalog.load(PLOTS["memory"])._spelled
-    assert spelled([0.33, 0.338, 0.351]) == ["0.33", "0.34", "0.35"]
-    assert spelled([0.331, 0.333]) == ["0.331", "0.333"]
+    distinct = catalog.load(PLOTS["memory"])._distinct
+    assert distinct([0.33, 0.338, 0.351]) == ["0.33", "0.34", "0.35"]
+    assert distinct([0.331, 0.333]) == ["0.331", "0.333"]
 
 
 def test_placement_compares_trials_with_the_same_cache():
-    made = {
+    trials = {
         factory.trial("cached_mapped"): 0.001,
         factory.trial("vectorized"): 0.01,
         factory.trial("offline"): 0.005,
     }
-    (axes,) = draw("placement", factory.runs(made, run_noise=0.001)).axes
+    (axes,) = draw("placement", factory.runs(trials, run_noise=0.001)).axes
     names = [text.get_text().replace("\n", " ") for text in axes.get_yticklabels()]
     assert names == ["dataset (vectorized)", "offline"]
     assert "without cache" in axes.get_xlabel()
@@ -416,8 +416,8 @@ def test_latency_shows_three_percentiles_in_milliseconds():
 
 
 def test_growth_is_cost_an_example_over_the_size():
-    made = {factory.trial(batch_size=32): 0.032, factory.trial(batch_size=256): 0.064}
-    axes = draw("growth", factory.runs(made, run_noise=0.001)).axes[0]
+    trials = {factory.trial(batch_size=32): 0.032, factory.trial(batch_size=256): 0.064}
+    axes = draw("growth", factory.runs(trials, run_noise=0.001)).axes[0]
     (line,) = axes.lines
     assert line.get_xdata().tolist() == [32, 256]
     assert line.get_ydata() == pytest.approx([1000, 250], rel=0.01)
@@ -425,16 +425,16 @@ def test_growth_is_cost_an_example_over_the_size():
 
 
 def test_growth_with_images_shows_how_pixels_grow():
-    made = {
+    trials = {
         factory.trial(image_size=16): 0.01,
         factory.trial(image_size=64): 0.04,
         factory.trial(): 0.02,
     }
-    drawn = draw("growth", factory.runs(made))
-    lines = drawn.axes[0].lines
+    fig = draw("growth", factory.runs(trials))
+    lines = fig.axes[0].lines
     assert lines[0].get_xdata().tolist() == [16, 64]
     assert lines[1].get_ydata()[1] / lines[1].get_ydata()[0] == pytest.approx(16)
-    assert "image_size" not in drawn.axes[0].get_title(loc="left")
+    assert "image_size" not in fig.axes[0].get_title(loc="left")
 
 
 def test_stages_are_busy_milliseconds_a_batch():
@@ -447,9 +447,9 @@ def test_stages_are_busy_milliseconds_a_batch():
 
 def test_the_timeline_has_the_spans_of_the_run():
     runs = made_for("timeline")
-    drawn = draw("timeline", runs)
-    assert len(drawn.axes) == 2  # the first run of each trial
-    for axes in drawn.axes:
+    fig = draw("timeline", runs)
+    assert len(fig.axes) == 2  # the first run of each trial
+    for axes in fig.axes:
         bars = [
             path.get_extents().intervalx.tolist()
             for lane in axes.collections

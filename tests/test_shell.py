@@ -1,4 +1,4 @@
-"""Commands to copy: they start with the interpreter that works, from here."""
+"""Commands that users copy, signals, and readers that end."""
 
 import os
 import signal
@@ -10,27 +10,27 @@ from pathlib import Path
 import pytest
 
 from bench import shell
-from bench.catalog import ROOT
+from bench.shell import ROOT
 
 
-def test_a_command_is_relative_where_that_is_shorter(
+def test_the_paths_of_a_command_are_relative_if_that_is_shorter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The interpreter of a virtual environment stays the link that it is."""
+    """The link to the interpreter of a virtual environment is not followed."""
     python = tmp_path / "venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
     python.symlink_to(sys.executable)
     monkeypatch.setattr(sys, "executable", str(python))
     monkeypatch.setattr(shell, "ROOT", tmp_path)
     monkeypatch.chdir(tmp_path)
-    told = shell.command("run", "--resume", Path("my results"))
-    assert told == "venv/bin/python run_bench.py run --resume 'my results'"
+    command = shell.command("run", "--resume", Path("my results"))
+    assert command == "venv/bin/python run_bench.py run --resume 'my results'"
     monkeypatch.chdir("/usr/share")
     assert shell.command() == f"{python} {tmp_path}/run_bench.py"
 
 
-def test_without_its_packages_it_says_what_to_do() -> None:
-    """An interpreter that has none of them, as the system's own."""
+def test_without_its_packages_the_program_prints_how_to_install_them() -> None:
+    """The interpreter has none of them, like that of the system."""
     done = subprocess.run(
         [sys.executable, "-S", str(ROOT / "run_bench.py"), "list"],
         cwd=ROOT,
@@ -44,29 +44,29 @@ def test_without_its_packages_it_says_what_to_do() -> None:
     )
 
 
-def test_it_can_be_started_by_its_name() -> None:
-    """As `./run_bench.py`."""
+def test_the_program_can_be_started_by_its_name() -> None:
+    """The command is `./run_bench.py`."""
     assert (ROOT / "run_bench.py").stat().st_mode & 0o111 == 0o111
 
 
-def test_a_stream_whose_reader_has_left_swallows_what_follows() -> None:
-    """And is else as the stream itself is."""
+def test_a_stream_without_a_reader_discards_the_rest() -> None:
+    """All other attributes are those of the stream."""
     reader, writer = os.pipe()
     with os.fdopen(writer, "w", buffering=1) as stream:
-        leavable = shell.PipeSafeStream(stream)
+        safe = shell.PipeSafeStream(stream)
         same = ("encoding", "fileno", "isatty", "closed")
-        assert [getattr(leavable, name) for name in same] == [
+        assert [getattr(safe, name) for name in same] == [
             getattr(stream, name) for name in same
         ]
-        print("heard", file=leavable)
-        assert os.read(reader, 99) == b"heard\n"
+        print("read", file=safe)
+        assert os.read(reader, 99) == b"read\n"
         os.close(reader)
         for _ in range(2):
-            print("not heard", file=leavable, flush=True)
+            print("not read", file=safe, flush=True)
 
 
-def test_another_fault_of_a_stream_is_not_swallowed() -> None:
-    """As of a file on a full disk."""
+def test_another_error_of_a_stream_is_raised() -> None:
+    """A full disk is such an error."""
     with Path("/dev/full").open("w") as stream:
         print("much", file=shell.PipeSafeStream(stream))
         with pytest.raises(OSError, match="No space left on device"):
@@ -74,12 +74,14 @@ def test_another_fault_of_a_stream_is_not_swallowed() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def test_the_second_interrupt_is_not_heard(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever either is, for a minute; afterwards all is handled as it was before."""
+def test_a_second_interrupt_within_a_minute_is_ignored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """This holds for each pair of signals; afterwards the old handlers are back."""
     now = 0.0
     monkeypatch.setattr(shell.time, "monotonic", lambda: now)
     before = [signal.getsignal(number) for number in shell.ENDING]
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # nohup has it ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # nohup ignores SIGINT
     with shell.interrupted_once():
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGTERM)
@@ -94,20 +96,20 @@ def test_the_second_interrupt_is_not_heard(monkeypatch: pytest.MonkeyPatch) -> N
     assert [signal.getsignal(number) for number in shell.ENDING] == before
 
 
-def test_what_is_ignored_stays_so_and_other_threads_handle_nothing() -> None:
-    """As SIGHUP by nohup."""
+def test_ignored_signals_stay_ignored_and_other_threads_change_nothing() -> None:
+    """Nohup ignores SIGHUP."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    seen = []
+    handlers = []
 
     def elsewhere() -> None:
         with shell.interrupted_once():
-            seen.append(signal.getsignal(signal.SIGTERM))
+            handlers.append(signal.getsignal(signal.SIGTERM))
 
     try:
         thread = threading.Thread(target=elsewhere)
         thread.start()
         thread.join()
-        assert seen == [signal.getsignal(signal.SIGTERM)]
+        assert handlers == [signal.getsignal(signal.SIGTERM)]
         with shell.interrupted_once():
             signal.raise_signal(signal.SIGHUP)
     finally:

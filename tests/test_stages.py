@@ -1,4 +1,4 @@
-"""Stages of an executed graph: which node is what, and how often it worked."""
+"""Stages of an executed graph: the stage of each node, and its number of passes."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from bench.stages import STAGES, seconds_per_batch
 
 
 def node(name, inputs, elements, seconds):
-    """A record as `graph.executed_graph` makes it."""
+    """Return a node as `graph.executed_graph` does."""
     return {
         "name": name,
         "inputs": inputs,
@@ -15,7 +15,7 @@ def node(name, inputs, elements, seconds):
     }
 
 
-def test_each_stage_is_by_the_batch():
+def test_stages_have_seconds_a_batch():
     graph = [
         node("TensorSlice", [], 64, 0.002),
         node("Shuffle", [0], 64, 0.004),
@@ -32,13 +32,13 @@ def test_each_stage_is_by_the_batch():
     )
 
 
-def test_a_graph_of_which_a_shuffle_has_let_go_has_no_stages():
-    """What read and decoded is not in it, and would seem to have taken no time."""
+def test_a_graph_whose_shuffle_released_its_inputs_has_no_stages():
+    """The graph lacks reading and decoding, which would seem to take no time."""
     graph = [node("Shuffle", [], 64, 0.004), node("BatchV2", [0], 2, 0.006)]
     assert seconds_per_batch(graph) == {}
 
 
-def test_what_stands_before_files_are_opened_is_the_source():
+def test_nodes_before_the_opening_of_files_are_the_source():
     graph = [
         node("TFRecord", [], 32, 0.001),
         node("FlatMap", [0], 32, 0.002),
@@ -88,5 +88,5 @@ def test_a_cache_that_serves_has_its_own_stage():
 
 
 @pytest.mark.parametrize("graph", [[], [node("Root", [], 0, 0.0)]])
-def test_without_a_graph_nothing_is_said(graph):
+def test_without_a_graph_there_are_no_stages(graph):
     assert seconds_per_batch(graph) == {}

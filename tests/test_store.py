@@ -1,9 +1,9 @@
-"""Runs as lines: nothing lost, nothing guessed, one sweep a folder."""
+"""Runs as lines: no run is lost, and a folder belongs to one sweep at a time."""
 
 import json
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import factory
@@ -15,7 +15,7 @@ from bench.trial import Failure
 
 
 def saved(folder: Path, count: int) -> list:
-    """So many runs in a folder."""
+    """Append a number of runs to a folder."""
     runs = [factory.run(factory.trial(), round=number) for number in range(count)]
     for run in runs:
         store.append(folder, run)
@@ -23,21 +23,21 @@ def saved(folder: Path, count: int) -> list:
 
 
 def error_of(folder: Path) -> str:
-    """What loading a folder says."""
-    with pytest.raises(UsageError) as caught:
+    """Return the message of the error when a folder is loaded."""
+    with pytest.raises(UsageError) as error:
         store.load(folder)
-    return str(caught.value)
+    return str(error.value)
 
 
 def test_runs_come_back_as_they_were(tmp_path: Path) -> None:
-    """All of them, in order, with every field."""
+    """All runs come back in order, with every field."""
     runs = saved(tmp_path, 3)
     assert store.load(tmp_path) == (runs, [])
     assert store.load(tmp_path / store.FILE) == (runs, [])
 
 
-def test_a_torn_last_line_is_left_out_and_said(tmp_path: Path) -> None:
-    """An interrupt loses one run at most."""
+def test_an_incomplete_last_line_is_left_out_with_a_note(tmp_path: Path) -> None:
+    """An interrupt loses at most one run."""
     runs = saved(tmp_path, 2)
     file = tmp_path / store.FILE
     file.write_bytes(file.read_bytes()[:-40])
@@ -47,8 +47,8 @@ def test_a_torn_last_line_is_left_out_and_said(tmp_path: Path) -> None:
     )
 
 
-def test_appending_cuts_a_torn_line_away_first(tmp_path: Path) -> None:
-    """Else it would break the line that follows."""
+def test_append_removes_an_incomplete_line_first(tmp_path: Path) -> None:
+    """Otherwise the incomplete line would break the next line."""
     runs = saved(tmp_path, 2)
     file = tmp_path / store.FILE
     file.write_bytes(file.read_bytes()[:-1])
@@ -56,15 +56,15 @@ def test_appending_cuts_a_torn_line_away_first(tmp_path: Path) -> None:
     assert store.load(tmp_path) == (runs, [])
 
 
-def test_a_file_that_is_one_torn_line_can_be_gone_on_with(tmp_path: Path) -> None:
-    """Nothing of it is kept."""
+def test_append_replaces_an_incomplete_only_line(tmp_path: Path) -> None:
+    """The file then has the new run alone."""
     (tmp_path / store.FILE).write_bytes(b'{"schema": 1, "ke')
     runs = saved(tmp_path, 1)
     assert store.load(tmp_path) == (runs, [])
 
 
 def test_a_broken_line_is_an_error_with_its_number(tmp_path: Path) -> None:
-    """Results are not silently fewer than they were."""
+    """A broken line does not silently reduce the number of results."""
     saved(tmp_path, 2)
     file = tmp_path / store.FILE
     lines = file.read_bytes().splitlines(keepends=True)
@@ -76,7 +76,7 @@ def test_a_broken_line_is_an_error_with_its_number(tmp_path: Path) -> None:
 
 
 def test_a_line_that_lacks_a_field_is_an_error(tmp_path: Path) -> None:
-    """With the field."""
+    """The message names the field."""
     file = tmp_path / store.FILE
     file.write_text('{"schema": 1}\n')
     assert error_of(tmp_path) == (
@@ -85,7 +85,7 @@ def test_a_line_that_lacks_a_field_is_an_error(tmp_path: Path) -> None:
 
 
 def test_another_schema_is_an_error(tmp_path: Path) -> None:
-    """With both numbers."""
+    """The message has both numbers."""
     saved(tmp_path, 1)
     file = tmp_path / store.FILE
     record = json.loads(file.read_text())
@@ -96,7 +96,7 @@ def test_another_schema_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
-    """That says what a result folder is."""
+    """The message explains what a result folder is."""
     assert error_of(tmp_path / "none") == (
         f"No results at '{tmp_path}/none': No such file or directory. A result folder "
         "holds runs.jsonl, which `run_bench.py run` writes."
@@ -104,11 +104,11 @@ def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
-    """Before anything is measured."""
+    """The error comes before anything is measured."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError) as caught, store.locked(tmp_path / "file" / "out"):
+    with pytest.raises(UsageError) as error, store.locked(tmp_path / "file" / "out"):
         pass
-    assert str(caught.value) == (
+    assert str(error.value) == (
         f"Cannot write to the result folder '{tmp_path}/file/out': Not a directory. "
         "Name another with --out."
     )
@@ -125,7 +125,7 @@ with store.locked(Path(sys.argv[1])):
 
 
 def test_a_second_process_is_refused_until_the_first_is_done(tmp_path: Path) -> None:
-    """Also when the first was killed: no lock outlives its process."""
+    """This holds too if the first process was killed: a lock ends with its process."""
     for end in ("close", "kill"):
         with subprocess.Popen(
             [sys.executable, "-c", HOLD, str(tmp_path)],
@@ -133,10 +133,10 @@ def test_a_second_process_is_refused_until_the_first_is_done(tmp_path: Path) -> 
             stdout=subprocess.PIPE,
         ) as other:
             assert other.stdout.readline() == b"held\n"
-            with pytest.raises(UsageError) as caught, store.locked(tmp_path):
+            with pytest.raises(UsageError) as error, store.locked(tmp_path):
                 pass
             other.stdin.close() if end == "close" else other.kill()
-        assert str(caught.value) == (
+        assert str(error.value) == (
             f"Another sweep is writing to '{tmp_path}'. Wait for it, or name another "
             "folder with --out."
         )
@@ -144,8 +144,8 @@ def test_a_second_process_is_refused_until_the_first_is_done(tmp_path: Path) -> 
             assert store.load(tmp_path) == ([], [])
 
 
-def test_how_a_sweep_ended_is_a_note(tmp_path: Path) -> None:
-    """From its plan; runs are read without one, and beside a broken one."""
+def test_the_end_of_a_sweep_is_a_note(tmp_path: Path) -> None:
+    """The note comes from the plan; a missing or broken plan does no harm."""
     store.append(tmp_path, factory.run(factory.trial()))
     assert store.load(tmp_path)[1] == []
     plan = tmp_path / store.PLAN
@@ -161,8 +161,8 @@ def test_how_a_sweep_ended_is_a_note(tmp_path: Path) -> None:
     ]
 
 
-def test_a_folder_in_which_nothing_was_written_is_not_left(tmp_path: Path) -> None:
-    """But one that was there before is, and one that holds a plan or a run."""
+def test_an_empty_new_folder_is_removed(tmp_path: Path) -> None:
+    """A folder that existed before stays, and so does one with a plan or a run."""
     out = tmp_path / "out"
     with store.locked(out):
         assert out.is_dir()
@@ -176,10 +176,10 @@ def test_a_folder_in_which_nothing_was_written_is_not_left(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(("first", "again", "counts"), [(0.4, 0.1, 1), (0.3, 0.5, 0)])
-def test_of_a_run_and_its_repeat_that_beside_less_load_counts(
+def test_of_a_run_and_its_repeat_the_one_with_less_load_counts(
     first: float, again: float, counts: int
 ) -> None:
-    """In each folder by itself: a second one has a round 0 too."""
+    """Each folder counts by itself: every folder has a round 0."""
     trial = factory.trial()
     pair = [
         replace(
@@ -189,14 +189,64 @@ def test_of_a_run_and_its_repeat_that_beside_less_load_counts(
     ]
     other = factory.run(trial, round=1)
     runs = [*pair, other, *pair]
-    assert store.one_a_round(runs) == [pair[counts], other, pair[counts]]
+    assert store.without_repeats(runs) == [pair[counts], other, pair[counts]]
 
 
 def test_a_repeat_that_failed_does_not_count() -> None:
     trial, lost = factory.trial(), Failure(type="Killed", message="ended by SIGKILL")
     good = factory.run(trial, conditions={"foreign_cpu_share": 0.9})
     failed = replace(factory.run(trial, error=lost), repeat=1)
-    assert store.one_a_round([good, failed]) == [good]
+    assert store.without_repeats([good, failed]) == [good]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Note:
+    schema: int = 2
+    texts: list[str] = field(default_factory=list)
+
+
+def decode(content: bytes, remedy: str = "") -> Note:
+    return store.decode(content, Note, "a.json", "a note", remedy)
+
+
+def test_a_record_is_written_with_its_schema_and_read_back(tmp_path: Path) -> None:
+    note = Note(texts=["a", "b"])
+    path = tmp_path / "a.json"
+    store.write(path, note)
+    assert json.loads(path.read_text())["schema"] == 2
+    assert decode(path.read_bytes()) == note
+    with pytest.raises(UsageError, match=r"Cannot write '.*/none/a\.json'"):
+        store.write(tmp_path / "none" / "a.json", note)
+
+
+@pytest.mark.parametrize(
+    ("content", "remedy", "message"),
+    [
+        (b"{", "", "a.json: not a note: Input data was truncated."),
+        (
+            b'{"texts": []}',
+            "",
+            "a.json: not a note: Object missing required field `schema`.",
+        ),
+        (
+            b'{"schema": 2, "texts": 3}',
+            "",
+            "a.json: not a note: Expected `array`, got `int` - at `$.texts`.",
+        ),
+        (b'{"schema": 1}', "", "a.json: schema 1, and this version reads 2."),
+        (
+            b'{"schema": 3, "texts": 3}',
+            "save it again",
+            "a.json: schema 3, and this version reads 2; save it again.",
+        ),
+    ],
+)
+def test_another_record_or_schema_is_refused_with_one_sentence(
+    content: bytes, remedy: str, message: str
+) -> None:
+    with pytest.raises(UsageError) as error:
+        decode(content, remedy)
+    assert str(error.value) == message
 
 
 OUTSIDE = Failure(type="Killed", message="ended by SIGKILL", phase="steady")
@@ -211,34 +261,34 @@ OWN = Failure(type="KeyError", message="'a'", phase="adapt")
         (OUTSIDE, 120.0, True),
         (OWN, 600.0, False),
         (LATE, 120.0, False),
-        (LATE, 600.0, True),  # with a longer limit, or after a budget cut it short
+        (LATE, 600.0, True),  # the limit is longer now, or the budget had ended it
     ],
 )
-def test_what_did_not_end_by_itself_is_made_again(
+def test_a_run_that_something_outside_ended_is_repeated(
     error: Failure | None, limit: float, again: bool
 ) -> None:
     run = factory.run(factory.trial(), error=error)
     assert run.effort.limit_seconds == 120.0
-    assert store.to_make_again(run, limit) == again
+    assert store.must_repeat(run, limit) == again
 
 
-def test_a_run_that_was_made_again_stands_for_the_one_that_failed(
+def test_the_repetition_of_a_failed_run_replaces_the_failed_run(
     tmp_path: Path,
 ) -> None:
-    """The file keeps both; on another machine the same round is another run."""
+    """The file has both runs; the same round on another machine is another run."""
     trial = factory.trial()
     lost = factory.run(trial, error=OUTSIDE)
     elsewhere = replace(lost, machine={**factory.MACHINE, "cpu": "Other CPU"})
     good = factory.run(trial)
-    kept = [factory.run(trial, round=1, error=OWN), good, replace(good, repeat=1)]
-    for run in (lost, lost, elsewhere, *kept):
+    others = [factory.run(trial, round=1, error=OWN), good, replace(good, repeat=1)]
+    for run in (lost, lost, elsewhere, *others):
         store.append(tmp_path, run)
-    assert store.load(tmp_path)[0] == [elsewhere, *kept]
+    assert store.load(tmp_path)[0] == [elsewhere, *others]
     assert (tmp_path / store.FILE).read_bytes().count(b"\n") == 6
 
 
-def test_an_error_of_an_earlier_version_is_read_with_its_cause(tmp_path: Path) -> None:
-    """And not with what was wrapped around it."""
+def test_an_error_of_an_earlier_version_is_unwrapped(tmp_path: Path) -> None:
+    """Earlier versions stored the texts that TensorFlow wraps around an error."""
     wrapped = "in user code: (__autograph_generated_filex.py, line 1, in tf__decode)"
     frames = '    File "/home/me/mine.py", line 4, in decode  *\n        x[9]'
     message = f"{wrapped}\n\n{frames}\n\n    IndexError: out of range"

@@ -1,4 +1,4 @@
-"""A trial's spelled identity and its strategy."""
+"""The key of a trial, and its strategy."""
 
 import pytest
 
@@ -6,13 +6,13 @@ from bench.pipeline import STRATEGIES, Pipeline
 from bench.trial import Trial
 
 
-def test_the_defaults_are_the_bare_name() -> None:
-    """Only what differs is spelled, so a new axis orphans no baseline."""
+def test_the_key_of_the_defaults_is_the_name() -> None:
+    """The key has no default values, so a new axis changes no stored key."""
     assert Trial(workload="prose").key == "prose"
 
 
-def test_what_differs_is_spelled_in_the_order_of_the_fields() -> None:
-    """Consumer, unit and data first; truth values in lower case."""
+def test_the_key_has_differing_values_in_the_order_of_the_fields() -> None:
+    """Consumer, unit and data come first; truth values are in lower case."""
     trial = Trial(
         workload="text_vectorization",
         pipeline=Pipeline(
@@ -32,13 +32,13 @@ def test_what_differs_is_spelled_in_the_order_of_the_fields() -> None:
 
 
 def test_trials_are_equal_where_their_keys_are() -> None:
-    """They can be put into sets."""
-    given = {Trial(workload="prose", pipeline=Pipeline(prefetch=n)) for n in (0, 2, 2)}
-    assert {trial.key for trial in given} == {"prose", "prose[prefetch=2]"}
+    """Trials can be put into sets."""
+    trials = {Trial(workload="prose", pipeline=Pipeline(prefetch=n)) for n in (0, 2, 2)}
+    assert {trial.key for trial in trials} == {"prose", "prose[prefetch=2]"}
 
 
 def test_a_strategy_is_known_whatever_the_batch_size() -> None:
-    """Each by exactly its own axes."""
+    """A strategy has exactly its own axes."""
     for name, settings in STRATEGIES.items():
         for size in (32, 256):
             pipeline = Pipeline(**{**settings, "batch_size": size})
@@ -59,5 +59,5 @@ def test_a_strategy_is_known_whatever_the_batch_size() -> None:
     ],
 )
 def test_a_label_names_the_nearest_strategy_and_the_rest(settings, label) -> None:
-    """So that a reader meets names and not a list of settings."""
+    """So a reader sees names in place of a list of settings."""
     assert Trial(workload="prices", pipeline=Pipeline(**settings)).label == label

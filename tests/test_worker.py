@@ -1,4 +1,4 @@
-"""One run by the worker itself: every placement, the gate, and its errors."""
+"""One run by the worker itself: every placement, the check, and its errors."""
 
 import re
 import subprocess
@@ -18,8 +18,9 @@ import tensorflow as tf
 
 from bench import machine, worker
 from bench.machine import cpu_seconds
-from bench.measure import page_cache, resources
+from bench.measure import measurement, page_cache, randomness, resources
 from bench.run import protocol
+from bench.run.protocol import Prepared, Request
 from bench.trial import Effort, Failure, Measured
 
 WORKLOAD = '''"""Adds one to numbers, or does something else."""
@@ -90,21 +91,21 @@ QUICK = Effort(steady_seconds=0.01, window_seconds=0.001, warmup_seconds=0.01, e
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the two user files are."""
+    """Return the folder with the two user files."""
     folder = tmp_path_factory.mktemp("workloads")
     (folder / "numbers.py").write_text(WORKLOAD)
     (folder / "lines.py").write_text(FILES)
     return folder
 
 
-def request(
+def request_for(
     folder: Path, name: str, verb: str = "measure", **settings: object
-) -> worker.Request:
-    """What the runner would ask."""
+) -> Request:
+    """Return the request that a runner would send."""
     stem, colon, variant = name.partition(":")
     settings = {"batch_size": 16, **settings}
     trial = factory.trial(workload=f"{folder}/{stem}.py{colon}{variant}", **settings)
-    return worker.Request(
+    return Request(
         verb=verb,
         trial=trial,
         effort=QUICK,
@@ -115,27 +116,27 @@ def request(
 
 
 def measured(folder: Path, name: str, **settings: object) -> Measured:
-    """One run, in this process."""
-    return worker.measure(request(folder, name, **settings), time.monotonic())
+    """Make one run in this process."""
+    return worker.measure(request_for(folder, name, **settings), time.monotonic())
 
 
-def demand_samples(found: Measured) -> None:
-    """It went well, from the first phase to the last."""
-    assert found.error is None
-    assert len(found.samples) >= 3
-    assert all(sample > 0 for sample in found.samples)
-    assert found.batches_per_sample >= 1
-    assert found.cpu_seconds_per_example >= 0
+def demand_samples(run: Measured) -> None:
+    """Demand that a run went well, from its first phase to its last."""
+    assert run.error is None
+    assert len(run.samples) >= 3
+    assert all(sample > 0 for sample in run.samples)
+    assert run.batches_per_sample >= 1
+    assert run.cpu_seconds_per_example >= 0
     # The peak begins anew after building, and so may be below the start.
-    assert found.peak_resident_bytes > 2**26
-    assert found.start_resident_bytes > 2**26
-    assert len(found.input_fingerprint) == len(found.output_fingerprint) == 16
-    assert "CPU" in found.device
+    assert run.peak_resident_bytes > 2**26
+    assert run.start_resident_bytes > 2**26
+    assert len(run.input_fingerprint) == len(run.output_fingerprint) == 16
+    assert "CPU" in run.device
 
 
 @pytest.fixture(scope="module")
 def placed(folder: Path) -> dict[str, Measured]:
-    """A run of each placement and order."""
+    """Make a run of each placement and order."""
     return {
         "naive": measured(folder, "numbers"),
         "vectorized": measured(folder, "numbers", order="batch_map"),
@@ -145,26 +146,26 @@ def placed(folder: Path) -> dict[str, Measured]:
 
 
 def test_every_placement_is_measured(placed: dict[str, Measured]) -> None:
-    """All are checked, and time goes into named phases."""
-    for found in placed.values():
-        demand_samples(found)
-        assert set(found.overhead) == {
+    """Each run is checked, and its time goes into named phases."""
+    for run in placed.values():
+        demand_samples(run)
+        assert set(run.overhead) == {
             *("fork", "tensorflow", "inputs", "check", "graph")
         }
         phases = {"adapt", "build", "trace", "first_batch", "calibrate", "steady"}
-        assert phases <= set(found.phases)
+        assert phases <= set(run.phases)
     assert "offline" in placed["offline"].phases
     assert placed["offline"].facts["stored_bytes"] > 96 * 12
 
 
 def test_every_placement_gives_the_same_output(placed: dict[str, Measured]) -> None:
-    """Of the same inputs: one fingerprint."""
-    assert len({found.output_fingerprint for found in placed.values()}) == 1
-    assert len({found.input_fingerprint for found in placed.values()}) == 1
+    """The inputs are the same, and so are the fingerprints."""
+    assert len({run.output_fingerprint for run in placed.values()}) == 1
+    assert len({run.input_fingerprint for run in placed.values()}) == 1
 
 
 def test_the_graph_that_ran_is_stored(placed: dict[str, Measured]) -> None:
-    """As it was asked for; a window of more batches than one is a shard."""
+    """The graph is as requested; a window of several batches is a shard."""
 
     def names(which: str) -> list[str]:
         nodes = [str(node["name"]) for node in placed[which].graph]
@@ -182,21 +183,21 @@ def test_the_graph_that_ran_is_stored(placed: dict[str, Measured]) -> None:
 def test_a_cache_is_filled_before_it_is_timed(
     folder: Path, cache: str, storage: str
 ) -> None:
-    """And it serves."""
-    found = measured(folder, "numbers", cache=cache, cache_storage=storage)
-    demand_samples(found)
-    assert found.facts["cache_filled"] == "yes"
-    assert found.facts["cache_bytes"] > 96 * 12
-    assert "cache_not_filled" not in found.flags
-    assert found.phases["fill"] > 0
+    """The cache then serves."""
+    run = measured(folder, "numbers", cache=cache, cache_storage=storage)
+    demand_samples(run)
+    assert run.facts["cache_filled"] == "yes"
+    assert run.facts["cache_bytes"] > 96 * 12
+    assert "cache_not_filled" not in run.flags
+    assert run.phases["fill"] > 0
 
 
 @pytest.mark.parametrize("placement", ["dataset", "model"])
 def test_training_is_measured(folder: Path, placement: str) -> None:
-    """Steps of the model, with the layers before or inside."""
-    found = measured(folder, "numbers", consumer="train", placement=placement)
-    demand_samples(found)
-    assert "retraced" not in found.flags
+    """The model makes steps, with the layers before it or inside."""
+    run = measured(folder, "numbers", consumer="train", placement=placement)
+    demand_samples(run)
+    assert "retraced" not in run.flags
 
 
 @pytest.mark.parametrize(
@@ -210,10 +211,10 @@ def test_training_is_measured(folder: Path, placement: str) -> None:
     ],
 )
 def test_epochs_are_measured(folder: Path, settings: dict) -> None:
-    """Each is a sample, of six batches."""
-    found = measured(folder, "numbers", unit="epoch", **settings)
-    demand_samples(found)
-    assert (len(found.samples), found.batches_per_sample) == (3, 6)
+    """Each epoch is a sample of six batches."""
+    run = measured(folder, "numbers", unit="epoch", **settings)
+    demand_samples(run)
+    assert (len(run.samples), run.batches_per_sample) == (3, 6)
 
 
 @pytest.mark.parametrize(
@@ -232,42 +233,42 @@ def test_epochs_are_measured(folder: Path, settings: dict) -> None:
 def test_files_are_measured(
     folder: Path, settings: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Records are read, decoded and mapped; their number is found by counting."""
+    """Records are read, decoded and mapped; counting determines their number."""
     # The temporary folder may be in memory.
     monkeypatch.setattr(page_cache, "resident_share", lambda _: 0.0)
-    found = measured(folder, "lines", **settings)
-    demand_samples(found)
+    run = measured(folder, "lines", **settings)
+    demand_samples(run)
     if "unit" in settings:
-        assert (len(found.samples), found.batches_per_sample) == (3, 6)
+        assert (len(run.samples), run.batches_per_sample) == (3, 6)
     if "read_latency_ms" in settings:
-        assert 4 * 0.25 <= min(found.samples) * 6 < 1.7 * 4 * 0.25  # once a file
+        assert 4 * 0.25 <= min(run.samples) * 6 < 1.7 * 4 * 0.25  # once a file
 
 
 @pytest.mark.parametrize("placement", ["dataset", "model", "offline"])
 @pytest.mark.parametrize("how", ["wrong", "lazy", "in_a_graph"])
-def test_wrong_work_is_not_timed(folder: Path, placement: str, how: str) -> None:
-    """The file's own check refuses it, before any clock."""
-    found = measured(folder, f"numbers:{how}", placement=placement)
-    assert found.error.type == "AssertionError"
-    assert "not one more" in found.error.message
-    assert found.error.phase == "check"
-    assert found.samples == []
-    assert "steady" not in found.phases
+def test_wrong_layers_are_not_timed(folder: Path, placement: str, how: str) -> None:
+    """The file's own check refuses the layers before any clock starts."""
+    run = measured(folder, f"numbers:{how}", placement=placement)
+    assert run.error.type == "AssertionError"
+    assert "not one more" in run.error.message
+    assert run.error.phase == "check"
+    assert run.samples == []
+    assert "steady" not in run.phases
 
 
-def test_work_that_hangs_on_the_order_is_not_timed(folder: Path) -> None:
+def test_layers_that_depend_on_the_order_are_not_timed(folder: Path) -> None:
     """The layer is right on batches, and not on bare examples."""
-    found = measured(folder, "numbers:by_rank")
-    assert found.error == Failure(
+    run = measured(folder, "numbers:by_rank")
+    assert run.error == Failure(
         type="AssertionError",
-        message=found.error.message,
+        message=run.error.message,
         phase="check",
     )
-    assert found.error.message.startswith(
+    assert run.error.message.startswith(
         "placement=dataset, order=map_batch differs from the layers themselves in "
         "100.0% of the values, most at ["
     )
-    assert found.samples == []
+    assert run.samples == []
     demand_samples(measured(folder, "numbers:by_rank", order="batch_map"))
 
 
@@ -275,7 +276,7 @@ def test_only_reproducible_operations_set_tensorflows_global_seed() -> None:
     """Keras draws the same again either way; `tf.random` in a map does not repeat."""
     drawn = []
     for reproducible in (False, True, False):
-        worker._seed(3, of_tensorflow=reproducible)
+        measurement._seed(3, of_tensorflow=reproducible)
         seeded = tf.compat.v1.random.get_seed(None)[0]
         assert seeded == (3 if reproducible else None)
         drawn.append(float(keras.random.uniform([])))
@@ -303,20 +304,20 @@ def check(batch, output):
 
 
 def test_facts_raise_flags_and_xla_gives_its_reason(folder: Path) -> None:
-    """Where jit=on is asked for, the reason is the error, before any clock."""
+    """With jit=on, the reason is the error, before any clock starts."""
     (folder / "idle.py").write_text(IDLE)
-    found = measured(folder, "idle")
-    demand_samples(found)
-    assert "output_is_input" in found.flags
+    run = measured(folder, "idle")
+    demand_samples(run)
+    assert "output_is_input" in run.flags
     assert (
-        found.facts
+        run.facts
         | {
             "supports_jit": "no",
             "jit_refusal": "XLA has no ResizeBicubic on this device",
             "unchanged_examples": 64,
             "unchanged_layers": "Normalization",
         }
-        == found.facts
+        == run.facts
     )
     assert measured(folder, "idle", placement="model").error is None
     refused = measured(folder, "idle", placement="model", jit="on")
@@ -328,15 +329,15 @@ def test_facts_raise_flags_and_xla_gives_its_reason(folder: Path) -> None:
     )
 
 
-def test_preparing_tells_traits_and_errors(folder: Path) -> None:
-    """How many examples there are; or why there are none."""
-    told = worker.prepare(request(folder, "numbers", "prepare"))
-    assert (told.examples, told.supports_jit, told.error) == (96, True, None)
+def test_preparing_answers_with_properties_or_the_error(folder: Path) -> None:
+    """The answer has the number of examples, or why there are none."""
+    prepared = worker.prepare(request_for(folder, "numbers", "prepare"))
+    assert prepared == Prepared(examples=96, supports_jit=True)
     content = WORKLOAD.replace("return Layer(how)", "raise ValueError()")
     (folder / "empty.py").write_text(content)
     line = content.splitlines().index("    raise ValueError()") + 1
-    told = worker.prepare(request(folder, "empty", "prepare"))
-    assert told.error == Failure(
+    prepared = worker.prepare(request_for(folder, "empty", "prepare"))
+    assert prepared.error == Failure(
         type="ValueError",
         message=f"no message: raise ValueError() (empty.py, line {line}, in build)",
         phase="adapt",
@@ -433,7 +434,7 @@ def check("""
             "return tf.sqrt(features) + {",
             "AssertionError",
             "check",
-            None,  # as the file's own check says
+            None,  # the message is from the file's own check
         ),
     ],
 )
@@ -446,7 +447,7 @@ def test_the_likeliest_mistakes_have_a_sentence_with_the_line(
     phase: str,
     message: str | None,
 ) -> None:
-    """The user's own file and line, or what is to be done."""
+    """The sentence has the user's own file and line, or what to do."""
     assert old in WORKLOAD
     content = WORKLOAD.replace(old, new, 1)
     if "beside" in new:
@@ -454,12 +455,12 @@ def test_the_likeliest_mistakes_have_a_sentence_with_the_line(
         content = content.replace("import keras\n", "import beside\nimport keras\n")
     (tmp_path / "broken.py").write_text(content)
     lines = content.splitlines()
-    found = measured(tmp_path, "broken", order="batch_map").error
+    failure = measured(tmp_path, "broken", order="batch_map").error
     if not type_:
-        assert found is None
+        assert failure is None
         return
-    assert (found.type, found.phase) == (type_, phase)
-    first = found.message.partition("\n")[0]
+    assert (failure.type, failure.phase) == (type_, phase)
+    first = failure.message.partition("\n")[0]
     if message is None:
         assert first.startswith("Not equal to tolerance rtol=1e-05, atol=0; not one ")
         return
@@ -470,29 +471,31 @@ def test_the_likeliest_mistakes_have_a_sentence_with_the_line(
     assert first == message
 
 
-def test_training_without_labels_says_what_to_return(tmp_path: Path) -> None:
-    """Keras says that None values are not supported."""
+def test_the_error_of_training_without_labels_states_what_to_return(
+    tmp_path: Path,
+) -> None:
+    """Keras alone reports that None values are not supported."""
     content = WORKLOAD.replace(", np.arange(count) % 2", "")
     (tmp_path / "bare.py").write_text(content)
-    found = measured(tmp_path, "bare", consumer="train").error
-    assert (found.type, found.phase) == ("UsageError", "trace")
-    assert "needs labels to be trained" in found.message
+    failure = measured(tmp_path, "bare", consumer="train").error
+    assert (failure.type, failure.phase) == ("UsageError", "trace")
+    assert "needs labels to be trained" in failure.message
 
 
 def test_the_running_phase_lies_beside_the_result(folder: Path) -> None:
-    """For the runner to read, when a limit or a signal ends the process."""
-    asked = request(folder, "numbers")
-    demand_samples(worker.measure(asked, time.monotonic()))
-    assert protocol.phase_file(Path(asked.result)).read_text() == "graph"
+    """The runner reads it when a limit or a signal ends the process."""
+    request = request_for(folder, "numbers")
+    demand_samples(worker.measure(request, time.monotonic()))
+    assert protocol.phase_file(Path(request.result)).read_text() == "graph"
 
 
 def test_the_result_is_written_whole(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Under its name only when it is complete; what is left over lies beside it."""
+    """The file has its name only once it is complete."""
     monkeypatch.setattr(tempfile, "tempdir", None)  # the worker sets it: put it back
-    asked = request(folder, "numbers")
-    worker.main(msgspec.json.encode(asked))
+    request = request_for(folder, "numbers")
+    worker.main(msgspec.json.encode(request))
     written = (folder / "result.json").read_bytes()
     demand_samples(msgspec.json.decode(written, type=Measured))
     assert not (folder / "result.partial").exists()
@@ -502,16 +505,16 @@ def test_the_result_is_written_whole(
 def test_cpu_time_of_processes_that_a_run_starts_is_its_own(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Or it would pass for load beside it; in the windows only the process counts."""
+    """Otherwise it would count as foreign load; in windows only the process counts."""
     burn = "import time\nwhile time.process_time() < 0.3: pass"
     start = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {burn!r}])"
     content = WORKLOAD.replace("return Layer(how)", f"{start}; return Layer(how)")
     (folder / "busy.py").write_text(content)
     monkeypatch.setattr(machine, "cpu_seconds", lambda: 0.0)
     before = machine.children_cpu_seconds()
-    found = measured(folder, "busy")
-    demand_samples(found)
-    assert found.process_cpu_seconds - before > 0.29
+    run = measured(folder, "busy")
+    demand_samples(run)
+    assert run.process_cpu_seconds - before > 0.29
     own = cpu_seconds()
     subprocess.run([sys.executable, "-c", burn], check=True)
     assert cpu_seconds() - own < 0.2
@@ -519,117 +522,143 @@ def test_cpu_time_of_processes_that_a_run_starts_is_its_own(
 
 @pytest.mark.parametrize("count", [32, 40])
 def test_few_examples_of_ones_own_can_be_stored(folder: Path, count: int) -> None:
-    """As many as a batch, or no whole number of batches: the gate sees the same."""
+    """The check sees the same examples, whether or not they fill whole batches."""
     content = WORKLOAD.replace("EXAMPLES = 96", f"EXAMPLES = {count}")
     (folder / f"few{count}.py").write_text(content)
     demand_samples(measured(folder, f"few{count}", batch_size=32, placement="offline"))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux forgets a peak")
-def test_what_is_read_after_the_timing_is_not_in_the_peak(
+def test_memory_that_is_used_after_the_timing_is_not_in_the_peak(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Such as the graph."""
-    read, held = worker.executed_graph, 400_000_000
+    """Reading the graph uses such memory."""
+    read, held = measurement.executed_graph, 400_000_000
 
     def hungry(iterator: object) -> list:
         np.ones(held // 8)
         return read(iterator)
 
-    monkeypatch.setattr(worker, "executed_graph", hungry)
-    found = measured(folder, "numbers")
-    demand_samples(found)
-    assert resources.peak_resident_bytes() - found.peak_resident_bytes > 0.75 * held
+    monkeypatch.setattr(measurement, "executed_graph", hungry)
+    run = measured(folder, "numbers")
+    demand_samples(run)
+    assert resources.peak_resident_bytes() - run.peak_resident_bytes > 0.75 * held
+
+
+def test_a_failed_run_keeps_the_parts_that_it_measured_before(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All but the samples, which a failed run never has."""
+
+    def unreadable(iterator: object) -> list:
+        raise RuntimeError("no graph")
+
+    monkeypatch.setattr(measurement, "executed_graph", unreadable)
+    run = measured(folder, "numbers", placement="offline", shuffle_buffer=8)
+    assert (run.error.type, run.error.phase) == ("RuntimeError", "graph")
+    assert (run.samples, run.graph) == ([], [])
+    assert run.batches_per_sample > 0 and run.cpu_seconds_per_example > 0
+    assert run.peak_resident_bytes > 2**26
+    assert {"stored_bytes", "supports_jit", "share_timed"} <= set(run.facts)
+    assert {"adapt", "offline", "build", "trace", "steady"} <= set(run.phases)
+    assert {"fork", "tensorflow", "inputs", "check"} <= set(run.overhead)
+    assert len(run.input_fingerprint) == len(run.output_fingerprint) == 16
+    refused = measured(folder, "numbers:wrong")
+    assert (refused.error.phase, refused.output_fingerprint) == ("check", "")
+    assert "CPU" in refused.device and len(refused.input_fingerprint) == 16
+    assert set(refused.input_parts) == {"features", "labels"}
 
 
 def test_a_later_run_seeks_no_facts_and_is_checked_all_the_same(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is the same in every run of a trial is found in its first one alone."""
+    """Only the first run of a trial determines facts that all its runs share."""
 
     def sought(*_: object) -> dict:
-        raise RuntimeError("facts were sought")
+        raise RuntimeError("facts are sought")
 
-    monkeypatch.setattr(worker.randomness, "facts", sought)
+    monkeypatch.setattr(randomness, "facts", sought)
     first, later, wrong = (
-        request(folder, name) for name in ("numbers", "numbers", "numbers:wrong")
+        request_for(folder, name) for name in ("numbers", "numbers", "numbers:wrong")
     )
     later.effort = wrong.effort = replace(QUICK, facts=False)
-    told = worker.measure(first, time.monotonic()).error
-    assert told.type == "RuntimeError"
-    assert told.message.startswith("facts were sought (test_worker.py, line ")
+    failure = worker.measure(first, time.monotonic()).error
+    assert failure.type == "RuntimeError"
+    assert failure.message.startswith("facts are sought (test_worker.py, line ")
     demand_samples(worker.measure(later, time.monotonic()))
     refused = worker.measure(wrong, time.monotonic()).error
     assert (refused.type, refused.phase) == ("AssertionError", "check")
 
 
-def test_only_who_takes_turns_may_be_left_unchecked(
+def test_only_a_process_that_takes_turns_may_stay_unchecked(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever measures alone is checked, whatever is asked."""
+    """A process that measures alone is checked, whatever its request states."""
 
     def no_turns(*_: object) -> None:
-        raise RuntimeError("past the gate")
+        raise RuntimeError("past the check")
 
-    monkeypatch.setattr(worker, "take_turns", no_turns)
-    asked = request(folder, "numbers:wrong")
-    asked.effort = replace(QUICK, check=False)
-    assert worker.measure(asked, time.monotonic()).error.type == "AssertionError"
-    asked.channel = "a socket"
-    found = worker.measure(asked, time.monotonic()).error
-    assert found.message.startswith("past the gate (test_worker.py, line ")
+    monkeypatch.setattr(measurement, "take_turns", no_turns)
+    request = request_for(folder, "numbers:wrong")
+    request.effort = replace(QUICK, check=False)
+    assert worker.measure(request, time.monotonic()).error.type == "AssertionError"
+    request.channel = "a socket"
+    failure = worker.measure(request, time.monotonic()).error
+    assert failure.message.startswith("past the check (test_worker.py, line ")
 
 
 def test_a_run_is_confined_to_its_processors_from_its_first_op_on(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before TensorFlow's first op, which makes its threads, and before any clock."""
-    said: list[object] = []
-    start = worker._start_tensorflow
-    monkeypatch.setattr(machine, "confine", said.append)
+    events: list[object] = []
+    start = measurement._start_tensorflow
+    monkeypatch.setattr(machine, "confine", events.append)
 
-    def started(*given: object) -> str:
-        found = start(*given)
-        said.append("op")
-        return found
+    def started(*arguments: object) -> str:
+        device = start(*arguments)
+        events.append("op")
+        return device
 
-    def taken(*_: object) -> None:
-        said.append("turns")
+    def no_turns(*_: object) -> None:
+        events.append("turns")
         raise RuntimeError("enough")
 
-    monkeypatch.setattr(worker, "_start_tensorflow", started)
-    monkeypatch.setattr(worker, "take_turns", taken)
-    asked = request(folder, "numbers", cpus=1)
-    demand_samples(worker.measure(asked, time.monotonic()))
-    assert said == [1, "op"]
-    said.clear()
-    asked.channel = "a socket"
-    worker.measure(asked, time.monotonic())
-    assert said == [1, "op", "turns"]
+    monkeypatch.setattr(measurement, "_start_tensorflow", started)
+    monkeypatch.setattr(measurement, "take_turns", no_turns)
+    request = request_for(folder, "numbers", cpus=1)
+    demand_samples(worker.measure(request, time.monotonic()))
+    assert events == [1, "op"]
+    events.clear()
+    request.channel = "a socket"
+    worker.measure(request, time.monotonic())
+    assert events == [1, "op", "turns"]
 
 
 def test_a_base_that_imported_head_s_modules_is_not_measured(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As by the import hook of an editable install."""
+    """The import hook of an editable install can cause that."""
     hooked = types.ModuleType("hooked")
     hooked.__file__ = str(tmp_path / "hooked.py")
     monkeypatch.setitem(sys.modules, "hooked", hooked)
-    asked = request(folder, "numbers")
-    asked.folder = str(folder)
-    demand_samples(worker.measure(asked, time.monotonic()))
-    asked.stands_for = str(tmp_path)
-    found = worker.measure(asked, time.monotonic())
-    assert found.samples == []
-    assert found.error.type == "UsageError"
-    assert found.error.message.startswith("base imported 'hooked' from head's ")
+    request = request_for(folder, "numbers")
+    request.folder = str(folder)
+    demand_samples(worker.measure(request, time.monotonic()))
+    request.stands_for = str(tmp_path)
+    run = worker.measure(request, time.monotonic())
+    assert run.samples == []
+    assert run.error.type == "UsageError"
+    assert run.error.message.startswith("base imported 'hooked' from head's ")
 
 
-def test_what_is_said_to_be_random_and_repeats_itself_is_refused(folder: Path) -> None:
-    """Before anything is measured: its check alone could not tell."""
+def test_layers_declared_random_that_repeat_themselves_are_refused(
+    folder: Path,
+) -> None:
+    """They are refused before any run; their check alone could not do that."""
     content = WORKLOAD.replace("EXAMPLES = 96", "EXAMPLES = 96\nDETERMINISTIC = False")
     (folder / "same.py").write_text(content)
-    assert worker.prepare(request(folder, "same", "prepare")).error == Failure(
+    assert worker.prepare(request_for(folder, "same", "prepare")).error == Failure(
         type="UsageError",
         message="DETERMINISTIC = False, but 12 calls with one batch gave the same: "
         "nothing is random.",
@@ -637,23 +666,23 @@ def test_what_is_said_to_be_random_and_repeats_itself_is_refused(folder: Path) -
     )
     old, new = "return features + {", "return features + tf.random.uniform([]) + {"
     (folder / "drawn.py").write_text(content.replace(old, new))
-    told = worker.prepare(request(folder, "drawn", "prepare"))
-    assert (told.error, told.examples) == (None, 96)
+    prepared = worker.prepare(request_for(folder, "drawn", "prepare"))
+    assert (prepared.error, prepared.examples) == (None, 96)
 
 
 def test_keras_is_as_it_is_without_a_settings_file(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Or everybody's results would hang on their own."""
+    """Otherwise results would depend on the user's settings."""
     config = "keras.src.backend.config"
     monkeypatch.setattr(f"{config}._FLOATX", "float64")
     monkeypatch.setattr(f"{config}._IMAGE_DATA_FORMAT", "channels_first")
     demand_samples(measured(folder, "numbers"))
-    found = keras.config.floatx(), keras.config.image_data_format()
-    assert found == ("float32", "channels_last")
+    settings = keras.config.floatx(), keras.config.image_data_format()
+    assert settings == ("float32", "channels_last")
 
 
-PARSED = '''"""Lines whose label is in their text: only decode knows it."""
+PARSED = '''"""Lines whose label is in their text: only decode knows the label."""
 import keras
 import numpy as np
 import tensorflow as tf
@@ -681,49 +710,51 @@ def check(batch, output):
 
 
 def test_labels_that_only_decode_knows_are_refused_before_it(tmp_path: Path) -> None:
-    """Before anything is run; behind a decoded cache they are right."""
+    """They are refused before any run; behind a decoded cache they are right."""
     (tmp_path / "parsed.py").write_text(PARSED)
-    told = worker.prepare(request(tmp_path, "parsed", "prepare", resample="split"))
-    assert told.error.type == "UsageError"
-    assert told.error.message == (
+    prepared = worker.prepare(
+        request_for(tmp_path, "parsed", "prepare", resample="split")
+    )
+    assert prepared.error.type == "UsageError"
+    assert prepared.error.message == (
         "resample=split needs labels that are 0 and 1, as whole numbers or bool, both "
         "present, one for each example: shape [count]. These are int64 [96]: 0 (96 "
         "times). Let read() return such labels, or leave resample out. decode() comes "
         "after resampling, unless cache=decoded is added."
     )
     settings = {"resample": "split", "cache": "decoded"}
-    told = worker.prepare(request(tmp_path, "parsed", "prepare", **settings))
-    assert told.error is None
-    found = measured(tmp_path, "parsed", **settings)
-    demand_samples(found)
-    assert 0.3 < found.facts["positive_share"] < 0.7
+    prepared = worker.prepare(request_for(tmp_path, "parsed", "prepare", **settings))
+    assert prepared.error is None
+    run = measured(tmp_path, "parsed", **settings)
+    demand_samples(run)
+    assert 0.3 < run.facts["positive_share"] < 0.7
 
 
 def test_a_run_refuses_such_labels_too_and_without_resampling_has_no_shares(
     tmp_path: Path,
 ) -> None:
-    """A guard makes no preparing run."""
+    """A run checks them itself, as a guard sends no request to prepare."""
     text = WORKLOAD.replace("% 2", "% 5") + "\nBINARY_LABELS = True\n"
     (tmp_path / "five.py").write_text(text)
-    found = measured(tmp_path, "five", resample="filter")
-    assert found.error.type == "UsageError" and found.error.phase == "check"
-    assert "These are int64 [96]: 0 (20 times), 1 (19 times), " in found.error.message
-    found = measured(tmp_path, "five")
-    demand_samples(found)
-    assert "positive_share" not in found.facts
+    run = measured(tmp_path, "five", resample="filter")
+    assert run.error.type == "UsageError" and run.error.phase == "check"
+    assert "These are int64 [96]: 0 (20 times), 1 (19 times), " in run.error.message
+    run = measured(tmp_path, "five")
+    demand_samples(run)
+    assert "positive_share" not in run.facts
 
 
 @pytest.mark.parametrize(
-    ("storage", "said"),
+    ("storage", "remedy"),
     [
         ("memory", "Set FEEDRATE_CACHE to a folder on a disk, or leave storage=cold "),
         ("disk", "Set TMPDIR to a folder on a disk, or leave storage=cold out."),
     ],
 )
 def test_files_that_stay_in_memory_are_known_before_the_first_run(
-    storage: str, said: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+    storage: str, remedy: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The made files, and the folder of a disk cache; a run would fail on them too."""
+    """That holds for input files and for the folder of a disk cache."""
     in_scratch = tempfile.gettempdir()
 
     def share(paths: list[Path]) -> float:
@@ -731,11 +762,13 @@ def test_files_that_stay_in_memory_are_known_before_the_first_run(
 
     monkeypatch.setattr(page_cache, "resident_share", share)
     settings = {"unit": "epoch", "storage": "cold"}
-    kept = {"cache": "raw", "cache_storage": storage}
-    told = worker.prepare(request(folder, "lines", "prepare", **settings, **kept))
-    assert told.error is None
-    assert told.warm.startswith("storage=cold: the content of '")
-    assert said in told.warm
-    found = measured(folder, "lines", **settings, **kept)
+    cache = {"cache": "raw", "cache_storage": storage}
+    prepared = worker.prepare(
+        request_for(folder, "lines", "prepare", **settings, **cache)
+    )
+    assert prepared.error is None
+    assert prepared.warm.startswith("storage=cold: the content of '")
+    assert remedy in prepared.warm
+    run = measured(folder, "lines", **settings, **cache)
     wanted = "UsageError" if storage == "memory" else None
-    assert (found.error and found.error.type) == wanted
+    assert (run.error and run.error.type) == wanted

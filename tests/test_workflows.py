@@ -1,4 +1,4 @@
-"""The workflows: what they may do, and their shell steps run as the runner would."""
+"""The workflows: their permissions, and their shell steps, run as by the runner."""
 
 import os
 import re
@@ -39,10 +39,10 @@ def check(batch, output):
 
 
 def for_users() -> str:
-    """The workflow in the README, for a user to copy."""
+    """Return the workflow that the README offers to users."""
     blocks = re.findall(r"```yaml\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
-    (found,) = [block for block in blocks if "run_bench.py guard" in block]
-    return found
+    (workflow,) = [block for block in blocks if "run_bench.py guard" in block]
+    return workflow
 
 
 WORKFLOWS = {
@@ -53,24 +53,24 @@ WORKFLOWS = {
 
 
 def steps(name):
-    """The steps of a workflow's only job."""
+    """Return the steps of a workflow's only job."""
     (job,) = yaml.safe_load(WORKFLOWS[name]())["jobs"].values()
     return job["steps"]
 
 
 def step(name, title):
-    (found,) = [one for one in steps(name) if one.get("name") == title]
-    return found
+    (match,) = [s for s in steps(name) if s.get("name") == title]
+    return match
 
 
-def shell(found, folder, **given):
+def shell(step, folder, **variables):
     """Run a step's script as GitHub's runner does, in a folder."""
-    own = {key: given.get(key, value) for key, value in found.get("env", {}).items()}
+    own = {k: variables.get(k, value) for k, value in step.get("env", {}).items()}
     assert not [value for value in own.values() if "${{" in value]
     return subprocess.run(
-        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", found["run"]],
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
         cwd=folder,
-        env=os.environ | own | {k: v for k, v in given.items() if k not in own},
+        env=os.environ | own | {k: v for k, v in variables.items() if k not in own},
         capture_output=True,
         text=True,
         timeout=600,
@@ -78,9 +78,9 @@ def shell(found, folder, **given):
 
 
 def git(folder, *arguments):
-    who = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
+    identity = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
     done = subprocess.run(
-        ["git", "-C", folder, *who, *arguments],
+        ["git", "-C", folder, *identity, *arguments],
         capture_output=True,
         text=True,
         check=True,
@@ -89,7 +89,7 @@ def git(folder, *arguments):
 
 
 def commit(folder):
-    """Everything in the folder as a commit, and its name."""
+    """Commit everything in the folder; return the name of the commit."""
     git(folder, "add", "--all")
     git(folder, "commit", "--quiet", "--allow-empty", "--message", "work")
     return git(folder, "rev-parse", "HEAD").strip()
@@ -97,7 +97,7 @@ def commit(folder):
 
 @pytest.fixture(scope="module")
 def suite(tmp_path_factory):
-    """A clone with the working tree's files and these packages, installed it seems."""
+    """Return a clone with the working tree's files, and links to these packages."""
     folder = tmp_path_factory.mktemp("scratch") / "feedrate"
     if not (ROOT / ".git").exists():
         pytest.skip("this is no git checkout, so there is nothing to clone")
@@ -120,34 +120,34 @@ def suite(tmp_path_factory):
 
 @pytest.mark.parametrize("name", WORKFLOWS)
 def test_no_text_from_outside_reaches_a_shell(name):
-    for found in steps(name):
-        assert ("run" in found) != ("uses" in found)
-        assert "${{" not in found.get("run", "")
-        for value in found.get("env", {}).values():
+    for each in steps(name):
+        assert ("run" in each) != ("uses" in each)
+        assert "${{" not in each.get("run", "")
+        for value in each.get("env", {}).values():
             assert "${{" not in value or value == BASE
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
 def test_a_workflow_ends_and_can_only_read(name):
-    found = yaml.safe_load(WORKFLOWS[name]())
-    (job,) = found["jobs"].values()
+    workflow = yaml.safe_load(WORKFLOWS[name]())
+    (job,) = workflow["jobs"].values()
     assert 0 < job["timeout-minutes"] <= 60
     if name != "test":
-        assert found["permissions"] == {"contents": "read"}
-        assert found[True] == "pull_request"  # YAML 1.1 reads `on` as true
+        assert workflow["permissions"] == {"contents": "read"}
+        assert workflow[True] == "pull_request"  # YAML 1.1 reads `on` as true
         whole = [s for s in steps(name) if s.get("with", {}).get("fetch-depth") == 0]
         assert len(whole) == 1
 
 
 @pytest.mark.parametrize("name", ["guard", "users"])
-def test_the_verdicts_are_kept_also_of_a_failed_guard(name):
-    kept = step(name, "Keep the verdicts")
-    assert kept["if"] == "always()"
-    assert f"--junit {kept['with']['path']}" in step(name, "Guard")["run"]
+def test_the_verdicts_are_uploaded_even_if_the_guard_fails(name):
+    upload = step(name, "Keep the verdicts")
+    assert upload["if"] == "always()"
+    assert f"--junit {upload['with']['path']}" in step(name, "Guard")["run"]
 
 
 @pytest.mark.parametrize(("name", "place"), [("guard", "."), ("users", "..")])
-def test_install_makes_what_guard_runs(name, place, suite):
+def test_install_creates_the_command_that_guard_runs(name, place, suite):
     folder = (suite / place).resolve()
     done = shell(step(name, "Install"), folder)
     assert done.returncode == 0, done.stderr
@@ -160,7 +160,7 @@ def test_install_makes_what_guard_runs(name, place, suite):
 
 
 def guarded(name, folder, base, tmp_path):
-    """Run the guard's step at little cost, and look at all that it leaves."""
+    """Run the guard's step at little cost, and check all its outputs."""
     summary = tmp_path / "summary.md"
     done = shell(
         step(name, "Guard"),
@@ -170,10 +170,10 @@ def guarded(name, folder, base, tmp_path):
         GITHUB_ACTIONS="true",
         GITHUB_STEP_SUMMARY=str(summary),
     )
-    told = done.stdout + done.stderr
-    # Nothing differs: held, or not settled in so little time. Never a regression.
-    assert done.returncode in (0, 3), told
-    assert "Traceback" not in told
+    output = done.stdout + done.stderr
+    # Base and head are equal, so the guard never finds a slow-down.
+    assert done.returncode in (0, 3), output
+    assert "Traceback" not in output
     assert "Guard: " in summary.read_text("utf-8")
     assert "title=Feedrate guard::Guard: " in done.stderr
     return ElementTree.parse(folder / "guard.xml").getroot()

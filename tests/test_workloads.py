@@ -1,4 +1,4 @@
-"""Every workload keeps the contract: examples, layers in every placement, model."""
+"""These tests hold every workload to its contract: examples, layers, model."""
 
 import functools
 from pathlib import Path
@@ -21,20 +21,19 @@ NAMES = [
 
 
 class Prepared:
-    """One workload with its examples made and its layers built."""
+    """A prepared workload has examples and built layers."""
 
     def __init__(self, name: str, folder: Path) -> None:
         """Make the examples, read and decode them, and build the layers."""
         self.entry = catalog.find(name)
         self.module = catalog.load(self.entry)
         if self.entry.reads_files:
-            paths, labels = made_files(self.module, folder)
+            paths, labels = write_files(self.module, folder)
             raw = paths
             source = tf.data.Dataset.from_tensor_slices((paths, labels))
             source = source.interleave(self.module.read, cycle_length=1)
         else:
-            made = self.module.examples(np.random.default_rng(0), COUNT)
-            raw, labels = made
+            raw, labels = self.module.examples(np.random.default_rng(0), COUNT)
             source = tf.data.Dataset.from_tensor_slices((raw, labels))
         built = self.module.build(raw, **self.entry.variant)
         self.layers = built if isinstance(built, list) else [built]
@@ -44,31 +43,31 @@ class Prepared:
         self.features, self.labels = next(iter(source.batch(COUNT)))
 
     def apply(self, features: tf.Tensor) -> tf.Tensor:
-        """The layers in turn, as in the worker."""
+        """Apply the layers in order, as in the worker."""
         return functools.reduce(lambda x, layer: layer(x), self.layers, features)
 
     def check(self, output: np.ndarray) -> None:
-        """The workload's own check against the decoded features."""
+        """Run the workload's own check against the decoded features."""
         self.module.check(self.features.numpy(), output, **self.entry.variant)
 
 
-def made_files(module: ModuleType, folder: Path) -> tuple[list[str], np.ndarray]:
-    """Paths of the workload's files and the place of each one's folder."""
+def write_files(module: ModuleType, folder: Path) -> tuple[list[str], np.ndarray]:
+    """Write the workload's files; return their paths and the index of each folder."""
     module.examples(np.random.default_rng(0), COUNT, folder=str(folder))
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    homes = sorted({path.parent for path in files})
-    labels = np.array([homes.index(path.parent) for path in files], dtype=np.int64)
+    folders = sorted({path.parent for path in files})
+    labels = np.array([folders.index(path.parent) for path in files], dtype=np.int64)
     return [str(path) for path in files], labels
 
 
 @pytest.fixture(scope="module", params=NAMES)
 def prepared(request: pytest.FixtureRequest, tmp_path_factory) -> Prepared:
-    """Each workload and variant, prepared once."""
+    """Prepare each workload and variant once."""
     return Prepared(request.param, tmp_path_factory.mktemp("examples"))
 
 
 def as_bytes(entry: catalog.Entry, seed: int, folder: Path) -> list[bytes]:
-    """All that `examples` makes of a seed."""
+    """Return the bytes of all examples that follow from a seed."""
     module, rng = catalog.load(entry), np.random.default_rng(seed)
     if entry.reads_files:
         module.examples(rng, COUNT, folder=str(folder))
@@ -82,16 +81,16 @@ def as_bytes(entry: catalog.Entry, seed: int, folder: Path) -> list[bytes]:
 @pytest.mark.parametrize("name", ENTRIES)
 def test_examples_follow_the_seed_alone(name: str, tmp_path: Path) -> None:
     """The same seed gives the same bytes, another seed gives others."""
-    made = [
+    contents = [
         as_bytes(ENTRIES[name], seed, tmp_path / folder)
         for folder, seed in (("a", 1), ("b", 1), ("c", 2))
     ]
-    assert made[0] == made[1]
-    assert made[0] != made[2]
+    assert contents[0] == contents[1]
+    assert contents[0] != contents[2]
 
 
-def test_features_and_labels_are_whole(prepared: Prepared) -> None:
-    """There are as many as asked for; labels are int64 and the model has room."""
+def test_features_and_labels_are_complete(prepared: Prepared) -> None:
+    """Their number is the requested one; labels are int64, below CLASSES."""
     assert len(prepared.features) == COUNT
     assert prepared.labels.dtype == tf.int64
     assert prepared.labels.shape == (COUNT,)
@@ -103,12 +102,12 @@ def test_features_and_labels_are_whole(prepared: Prepared) -> None:
 
 
 def test_called_eagerly_the_output_is_right(prepared: Prepared) -> None:
-    """The layers on one batch."""
+    """The layers get one batch."""
     prepared.check(prepared.apply(prepared.features).numpy())
 
 
 def test_an_offset_is_refused(prepared: Prepared) -> None:
-    """What is wrong by a little is not let through."""
+    """The check refuses small errors."""
     output = prepared.apply(prepared.features).numpy()
     offset = 1 if np.issubdtype(output.dtype, np.integer) else 0.1
     with pytest.raises(AssertionError):
@@ -116,7 +115,7 @@ def test_an_offset_is_refused(prepared: Prepared) -> None:
 
 
 def test_a_constant_is_refused(prepared: Prepared) -> None:
-    """Layers that lose the examples are not let through."""
+    """The check refuses layers that lose the examples."""
     output = prepared.apply(prepared.features).numpy()
     with pytest.raises(AssertionError):
         prepared.check(np.repeat(output[:1], len(output), axis=0))
@@ -124,7 +123,7 @@ def test_a_constant_is_refused(prepared: Prepared) -> None:
 
 @pytest.mark.parametrize("order", ["map_batch", "batch_map"])
 def test_in_map_the_output_is_right(prepared: Prepared, order: str) -> None:
-    """The layers in a dataset, on bare examples and on batches."""
+    """The dataset maps the layers over bare examples or over batches."""
     eager = prepared.apply(prepared.features)
     if order == "batch_map":
         dataset = prepared.source.batch(COUNT).map(lambda x, y: prepared.apply(x))
@@ -140,7 +139,7 @@ def test_in_map_the_output_is_right(prepared: Prepared, order: str) -> None:
 
 
 def bare(prepared: Prepared, example: tf.Tensor, batch_rank: int) -> tf.Tensor:
-    """The layers on one example; a rank too many is squeezed, as in the worker."""
+    """Apply the layers to one example; an extra axis is dropped, as in the worker."""
     output = prepared.apply(example)
     return output if output.shape.rank < batch_rank else tf.squeeze(output, axis=0)
 
@@ -148,7 +147,7 @@ def bare(prepared: Prepared, example: tf.Tensor, batch_rank: int) -> tf.Tensor:
 def test_in_a_model_the_output_is_right_and_a_step_is_finite(
     prepared: Prepared,
 ) -> None:
-    """The layers as the first of a functional model, which then learns from a batch."""
+    """The layers come first in a functional model, which then trains on a batch."""
     inputs = keras.Input(prepared.features.shape[1:], dtype=prepared.features.dtype)
     features = prepared.apply(inputs)
     front = keras.Model(inputs, features)

@@ -1,9 +1,10 @@
-"""What AUTOTUNE picked, and whether it beat the same pipeline without it.
+"""This module compares AUTOTUNE with the fixed settings that it replaces.
 
-An autotuned trial is compared with the trials of its scene that differ from it in
-nothing but the axes that it leaves to AUTOTUNE, pinned in these or left at none. The
-fastest of several is taken by its estimate, which favours it a little: a verdict of
-`faster` for AUTOTUNE is the surer one. Fewer than three rounds give no verdict.
+An autotuned trial is compared with the trials of its scene that differ only in the axes
+that the trial leaves to AUTOTUNE; these axes have fixed values in the other trials. The
+fastest of several such trials is chosen by its estimate, which favours it a little. So
+a verdict of `faster` for AUTOTUNE is more certain than `slower`. Fewer than three
+rounds have no verdict.
 """
 
 from __future__ import annotations
@@ -19,21 +20,23 @@ from bench.pipeline import AXES, allowed
 from bench.trial import Run
 
 TUNED = tuple(name for name in AXES if "autotune" in allowed(name)[0])
-VERDICTS = {"faster": "helped", "slower": "cost speed", "unchanged": "as fast"}
 
 
 def comparisons(
     samples: pd.DataFrame, runs: Sequence[Run], most: int | None = None
 ) -> tuple[list[dict[str, str]], int]:
-    """A row of text for each autotuned trial that has a pinned one to compare with.
+    """Compare each autotuned trial with the fastest of its fixed counterparts.
 
     Args:
-        samples: From `table.from_runs`.
-        runs: The records behind it, for the graphs that ran.
-        most: Rows to make; all if not given.
+        samples: The table from `table.from_runs`.
+        runs: The runs of the table, for the graphs that ran.
+        most: The most rows; None for all.
 
     Returns:
-        The rows, and how many more there are.
+        A row of text for each trial: `title`, `machine`, `label` of the autotuned trial
+        and `pinned` of its counterpart, `factor` (how many times as fast AUTOTUNE is,
+        with `interval`), `verdict` on AUTOTUNE and the values that AUTOTUNE `picked`;
+        and the number of further rows.
     """
     frame = samples if samples.empty else pairs.measured(samples, "strategy")
     if frame.empty:
@@ -44,20 +47,20 @@ def comparisons(
     )
     comparable = _comparable(frame)
     places = frame.groupby("group").indices
-    found = [
+    rows = [
         _compared(frame.iloc[places[group]], key, rivals)
         for group, key, rivals in comparable[:most]
     ]
-    picked = _picked(runs, {row["pair"] for row in found})
-    for row in found:
+    picked = _picked(runs, {row["pair"] for row in rows})
+    for row in rows:
         row["picked"] = picked.get(row.pop("pair"), "-")
-    return found, len(comparable) - len(found)
+    return rows, len(comparable) - len(rows)
 
 
 def _comparable(frame: pd.DataFrame) -> list[tuple[int, str, list[str]]]:
-    """Group and key of each tuned trial, and the keys of the pinned ones alike, if any.
+    """Return group and key of each autotuned trial, with the keys of its counterparts.
 
-    Alike is what leaves nothing to AUTOTUNE and is equal in all that this one fixes.
+    A counterpart leaves nothing to AUTOTUNE and equals the trial in every fixed axis.
     """
     trials = frame.drop_duplicates(["group", "key"]).sort_values("group", kind="stable")
     rows = trials[["group", "key", "tuned", *TUNED]].to_dict("records")
@@ -65,7 +68,7 @@ def _comparable(frame: pd.DataFrame) -> list[tuple[int, str, list[str]]]:
     for row in rows:
         if not row["tuned"]:
             pinned.setdefault(row["group"], []).append(row)
-    found = []
+    comparable = []
     for row in (row for row in rows if row["tuned"]):
         fixed = [name for name in TUNED if row[name] != "autotune"]
         alike = [
@@ -74,14 +77,14 @@ def _comparable(frame: pd.DataFrame) -> list[tuple[int, str, list[str]]]:
             if all(rival[name] == row[name] for name in fixed)
         ]
         if alike:
-            found.append((row["group"], row["key"], alike))
-    return found
+            comparable.append((row["group"], row["key"], alike))
+    return comparable
 
 
 def _compared(
     group: pd.DataFrame, key: str, rivals: Sequence[str]
 ) -> dict[str, object]:
-    """A tuned trial beside the fastest of its rivals."""
+    """Compare an autotuned trial with the fastest of its counterparts."""
     pinned = _fastest(group, rivals)
     first = group.drop_duplicates("key").set_index("key")
     row = first.loc[key]
@@ -89,21 +92,20 @@ def _compared(
     took = pairs.ratio(seconds[:, 1], seconds[:, 0])
     speed = pairs.ratio(seconds[:, 0], seconds[:, 1])
     values = speed.estimate, speed.low, speed.high
-    verdict = pairs.verdict(took, row["consumer"])
     return {
         "pair": (row["machine"], key),
-        "title": text.title(row),
+        "title": text.scene_title(row),
         "machine": text.visible(row["machine"]),
         "label": text.visible(row["label"], 80),
         "pinned": text.visible(first.loc[pinned, "label"], 80),
         "factor": text.figure(*values),
         "interval": text.bounds(*values),
-        "verdict": VERDICTS.get(verdict, "cannot tell"),
+        "verdict": pairs.verdict(took, row["consumer"]),
     }
 
 
 def _fastest(group: pd.DataFrame, keys: Sequence[str]) -> str:
-    """By all runs but those short ones that chose who raced, where there are others."""
+    """Return the key of the fastest trial, by its full runs where there are some."""
     own = group[group["key"].isin(keys)]
     full = own[~own["short"]]
     means = (own if full.empty else full).groupby("key")["log_seconds"].mean()
@@ -113,18 +115,18 @@ def _fastest(group: pd.DataFrame, keys: Sequence[str]) -> str:
 def _picked(
     runs: Sequence[Run], wanted: Iterable[tuple[str, str]]
 ) -> dict[tuple[str, str], str]:
-    """Parallelism and buffers of the last graph that ran, by machine and key."""
+    """Return the parallelism and buffers in the last graph, by machine and key."""
     wanted = set(wanted)
-    found = {}
+    picked = {}
     for run, label in zip(runs, machine_labels(runs), strict=True):
         pair = label, run.key
         if pair in wanted and run.measured.graph:
-            found[pair] = "; ".join(_nodes(run)) or "nothing"
-    return found
+            picked[pair] = "; ".join(_nodes(run)) or "nothing"
+    return picked
 
 
 def _nodes(run: Run) -> list[str]:
-    said = []
+    nodes = []
     for node in run.measured.graph:
         parts = [
             f"{name} {float(node[field]):g}"
@@ -132,5 +134,5 @@ def _nodes(run: Run) -> list[str]:
             if node.get(field)
         ]
         name = text.visible(node.get("name", "?"), 60)
-        said += [f"{name}: {', '.join(parts)}"] if parts else []
-    return said
+        nodes += [f"{name}: {', '.join(parts)}"] if parts else []
+    return nodes

@@ -1,8 +1,9 @@
-"""What binds training: pipeline alone, model alone, and both together.
+"""This module determines what limits training: the pipeline, the model, or both.
 
-With t_pipe the seconds a batch of the pipeline alone (drain), t_model of training steps
-on one batch held in memory (consumer `model`), t_train of both together (train), c_pipe
-and c_model the CPU seconds a batch of the first two, and P processors:
+The terms are t_pipe, the seconds a batch of the pipeline alone (drain); t_model, those
+of training steps on one batch held in memory (consumer `model`); t_train, those of both
+together (train); c_pipe and c_model, the CPU seconds a batch of the first two; and P,
+the number of processors:
 
     stall share          max(0, 1 - t_model / t_train)
     overlap efficiency   (t_pipe + t_model - t_train) / min(t_pipe, t_model)
@@ -10,40 +11,42 @@ and c_model the CPU seconds a batch of the first two, and P processors:
                          max(t_model, t_pipe)                           model on a GPU
     part of attainable   bound / t_train
 
-The stall share is the part of training that would be gone if data came at once. Overlap
-is 1 where the shorter of the two is hidden behind the longer, 0 where they take turns,
-below 0 where they are in each other's way. The bound is the bottleneck law of queueing
-(Denning and Buzen 1978): nothing is faster than its busiest resource; a model on the
-CPU shares the P processors with its pipeline. All are formed within a round, where what
-slows everything cancels, and summed up over the rounds.
+The stall share is the part of training that immediate data would save. The overlap is
+1 if the longer of the two hides the shorter, 0 if they take turns, and below 0 if they
+slow each other. The bound is the bottleneck law of queueing (Denning and Buzen 1978):
+no system is faster than its busiest resource. A model on the CPU shares the P
+processors with its pipeline. All values are computed within a round, where a slow
+machine cancels, and averaged over the rounds.
 
-What binds is what gives the largest term of the bound; (c_model + c_pipe) / P counts
-for the one of the two that takes more CPU. On the pipeline's side it is the largest of
-four parts of t_pipe, which are 1 together:
+The side with the largest term of the bound binds. The term (c_model + c_pipe) / P
+belongs to the side that uses more CPU. On the pipeline's side the largest of four parts
+of t_pipe, whose sum is 1, is named:
 
-    Python    p, the part in Python functions and generators, those that wait too
-    parsing   c q, with q the part of computing in functions, by the time of those
+    Python    p, the part in Python functions and generators, including their waiting
+    parsing   c q, with q the part of computing in functions, by the time of their
               operations that parse
     storage   w + c r, with r the part of computing in reading files
     preprocessing CPU   the rest
 
-    waiting   w = max(0, 1 - c_pipe s / t_pipe), 1 - p at most, with s = max(1, t_model
-              / c_model), how much other processes slow computing just then (s = 1 with
-              a GPU)
+    waiting   w = max(0, 1 - c_pipe s / t_pipe), at most 1 - p, with s = max(1, t_model
+              / c_model), the factor by which other processes slow computing (s = 1
+              with a GPU)
     computing c = 1 - p - w
 
-`activity.py` measures p, q and r by a profile; w, of more batches, knows better how
-often a file is opened. Records without a profile have p = q = 0, and the source nodes'
-part of the busy time as r: the runtime's nodes count reading as busy, and waiting for a
-slow server not. On the model's side it is `transfer` where moving the features to the
-GPU takes more than half of t_model, `Python` where a step of a model with one weight
-does (Python and Keras, before any work), else `model`.
+`bench.measure.activity` measures p, q and r by a profile; w covers more batches, so it
+reflects better how often a file is opened. Records without a profile have p = q = 0,
+and r is the source nodes' part of the busy time: the nodes of the runtime count reading
+as busy, but not waiting for a slow server. On the model's side `transfer` is named if
+moving the features to the GPU takes more than half of t_model; `Python` if a step of a
+model with one weight does, which is Python and Keras without work; otherwise `model`.
 
-Where the two sides' largest terms are within 5 % of each other (the margin of training)
-both are named, as they bind about equally. For runs that vary by 5 %, five rounds, the
-lesser of two that are 2 % apart is then named alone in 1 % (simulated; else in 26 %).
+If the largest terms of the two sides are within 5 % of each other (the margin of
+training), both are named, since they bind about equally. In simulations of five rounds
+whose runs vary by 5 %, with terms 2 % apart, the lesser term is then named alone in 1 %
+of cases, and without this rule in 26 %.
 
-With placement=model the layers are part of both t_pipe and t_model, so nothing is said.
+With placement=model the layers are part of both t_pipe and t_model, so such a trial has
+no row.
 """
 
 from __future__ import annotations
@@ -54,10 +57,11 @@ import numpy as np
 import pandas as pd
 
 from bench import text
-from bench.analysis import intervals, pairs, stats, verdicts
-from bench.pipeline import AXES
+from bench.analysis import decisions, intervals, pairs, stats
+from bench.pipeline import AXES, IN_MODEL
 from bench.plan.refusals import HELD
 from bench.stages import STAGES
+from bench.trial import HOLDING
 
 BINDING = (
     *("storage", "parsing", "preprocessing CPU", "Python"),  # of the pipeline
@@ -79,27 +83,27 @@ COLUMNS = (
 
 
 def attribute(table: pd.DataFrame) -> pd.DataFrame:
-    """A row for each trained pipeline whose two parts were measured in its rounds.
+    """Return a row for each trained pipeline whose two parts share rounds with it.
 
     Args:
-        table: From `table.from_runs`.
+        table: The table from `table.from_runs`.
 
     Returns:
-        `COLUMNS`: seconds a batch (geometric means over the rounds), `stall`, `overlap`
-        and `attainable` (1 is all that can be had) with 95 % intervals, and `binds`,
-        one of `BINDING`, or two with ` and ` between them.
+        `COLUMNS`: seconds a batch (geometric means over the rounds); `stall`, `overlap`
+        and `attainable` (1 is all that is attainable) with 95 % intervals; and `binds`,
+        one or two names of `BINDING`, joined by ` and `.
     """
     runs = _usable(table)
     rows = []
     for (machine, _, _), group in runs.groupby(["machine", "workload", "data"]):
-        if not (group["consumer"] == "model").any():
+        if not group["consumer"].isin(HOLDING).any():
             continue  # most tables have none
         keys = {
             (row["consumer"], _spelled(row)): row["key"]
             for _, row in group.drop_duplicates("key").iterrows()
         }
         names = sorted(set(keys.values()))
-        # By short runs, which only chose who raced, where the three share no others.
+        # Screening runs count only where the three trials share no other rounds.
         measured = [
             [
                 pd.DataFrame(pairs.seconds(some, names, column), columns=names)
@@ -108,7 +112,7 @@ def attribute(table: pd.DataFrame) -> pd.DataFrame:
             for some in (group[~group["short"]], group.assign(short=False))
         ]
         trained = group[
-            (group["consumer"] == "train") & (group["placement"] != "model")
+            (group["consumer"] == NAMES["train"]) & ~group["placement"].isin(IN_MODEL)
         ]
         for _, row in trained.drop_duplicates("key").iterrows():
             three = _three(row, keys)
@@ -118,22 +122,22 @@ def attribute(table: pd.DataFrame) -> pd.DataFrame:
                     _row(group, three, times[order], cpu[order])
                     for times, cpu in measured
                 )
-                found = next(filter(None, tried), None)
-                rows += [{**found, **_names(row, machine)}] if found else []
+                values = next(filter(None, tried), None)
+                rows += [{**values, **_names(row, machine)}] if values else []
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def model_seconds(table: pd.DataFrame) -> dict[tuple[str, str], float]:
-    """Seconds a batch of the model alone, by machine and key of what is trained."""
-    found = attribute(table)
-    names = zip(found["machine"], found["key"], strict=True)
-    return dict(zip(names, found["model_seconds"].astype(float), strict=True))
+    """Return the model's seconds a batch, by machine and key of the trained trial."""
+    rows = attribute(table)
+    names = zip(rows["machine"], rows["key"], strict=True)
+    return dict(zip(names, rows["model_seconds"].astype(float), strict=True))
 
 
 def sentence(row: Mapping[str, object]) -> str:
-    """A row of `attribute` in plain words.
+    """Describe a row of `attribute` in a sentence.
 
-    Such as: prose (naive): training waits for data 82 % of the time (80 to 84 %);
+    An example is: prose (naive): training waits for data 82 % of the time (80 to 84 %);
     preprocessing CPU binds; 91 % (88 to 94 %) of what is attainable here.
     """
     verb = "bind about equally" if BOTH in row["binds"] else "binds"
@@ -159,38 +163,38 @@ def binds(
     empty_step: float = 0.0,
     transfer: float = 0.0,
 ) -> str:
-    """What binds, by the rule at the head of this module: a name of `BINDING`, or two.
+    """Return what binds, by the rules of this module: one or two names of `BINDING`.
 
     Args:
-        seconds: `pipe` and `model` alone; seconds a batch.
-        cpu: The same in CPU seconds a batch.
-        cores: Processors.
+        seconds: The seconds a batch of `pipe` alone and of `model` alone.
+        cpu: The CPU seconds a batch of both.
+        cores: The number of processors.
         on_gpu: Whether the model runs on a GPU.
         storage_share: The part of the pipeline's time in waiting and reading, 0 to 1.
-        parsing_share: The part in functions that parse.
-        python_share: The part in Python.
-        empty_step: A step of a model with one weight; seconds.
-        transfer: Moving the features of a batch to the GPU; seconds.
+        parsing_share: The part of the pipeline's time in functions that parse.
+        python_share: The part of the pipeline's time in Python.
+        empty_step: The seconds of a step of a model with one weight.
+        transfer: The seconds to move the features of a batch to the GPU.
     """
     shared = 0.0 if on_gpu else (cpu["pipe"] + cpu["model"]) / cores
-    near = 1 + verdicts.MARGINS["train"]
+    near = 1 + decisions.MARGINS["train"]
     terms = {
         side: max(alone, shared) if cpu[side] * near >= max(cpu.values()) else alone
         for side, alone in seconds.items()
     }
-    named = {
+    names = {
         "pipe": _pipe_side(storage_share, parsing_share, python_share),
         "model": "Python" if empty_step > HALF * seconds["model"] else "model",
     }
     if on_gpu and transfer > HALF * seconds["model"]:
-        named["model"] = "transfer"
+        names["model"] = "transfer"
     largest = max(terms.values())
-    binding = [named[side] for side in named if terms[side] * near >= largest]
+    binding = [names[side] for side in names if terms[side] * near >= largest]
     return BOTH.join(dict.fromkeys(binding))  # Python may bind on both sides
 
 
 def _pipe_side(storage: float, parsing: float, python: float) -> str:
-    """The largest part of the pipeline's time; what is in no other is preprocessing."""
+    """Return the largest part of the pipeline's time; the rest is preprocessing."""
     parts = {
         "preprocessing CPU": 1 - storage - parsing - python,
         "storage": storage,
@@ -215,11 +219,11 @@ def _spelled(row: Mapping[str, object]) -> tuple:
 
 
 def _three(row: pd.Series, keys: Mapping[tuple, str]) -> dict[str, str]:
-    """The keys of a trained pipeline and its two parts; empty where one is missing."""
+    """Return the keys of a trained pipeline and its parts; empty if one is missing."""
     default = {name: axis.default for name, axis in AXES.items()}
     drained = {**row[list(AXES)], "device": "auto", "jit": "off"}
     held = {name: row[name] if name in HELD else default[name] for name in AXES}
-    held["placement"] = "dataset"  # where the batch came from no longer matters
+    held["placement"] = default["placement"]  # the origin of the batch does not matter
     return {
         "pipe": keys.get(("drain", _spelled(drained)), ""),
         "model": keys.get(("model", _spelled(held)), ""),
@@ -228,8 +232,8 @@ def _three(row: pd.Series, keys: Mapping[tuple, str]) -> dict[str, str]:
 
 
 def _names(row: pd.Series, machine: str) -> dict[str, object]:
-    kept = {name: row[name] for name in ("workload", "data", "key", "label")}
-    return {"machine": machine, **kept}
+    names = {name: row[name] for name in ("workload", "data", "key", "label")}
+    return {"machine": machine, **names}
 
 
 def _row(
@@ -254,14 +258,13 @@ def _row(
     if not on_gpu:
         computing = np.where(model_cpu > 0, model_cpu, model)
         slowed = np.fmax(1, model / computing)
-    computed = (
-        np.where(pipe_cpu > 0, pipe_cpu, pipe) * slowed
-    )  # CPU time may be unknown
+    # CPU time may be unknown.
+    computed = np.where(pipe_cpu > 0, pipe_cpu, pipe) * slowed
     waits = float(np.median(np.fmax(0, 1 - computed / pipe)))
     stalled = intervals.ratio(model, train)
     shares = 1 - np.array([stalled.estimate, stalled.high, stalled.low])
     values = {
-        "stall": np.maximum(0, shares).tolist(),  # keeps the NaN of a single round
+        "stall": np.maximum(0, shares).tolist(),  # NaN of a single round stays NaN
         "overlap": _mean((pipe + model - train) / np.fmin(pipe, model)),
         "attainable": _three_of(intervals.ratio(bound, train)),
     }
@@ -287,8 +290,8 @@ def _row(
         "transfer_seconds": other["transfer"],
         **{
             f"{name}{end}": value
-            for name, found in values.items()
-            for end, value in zip(("", "_low", "_high"), found, strict=True)
+            for name, three in values.items()
+            for end, value in zip(("", "_low", "_high"), three, strict=True)
         },
         "binds": binds(parts, used, cores, on_gpu=on_gpu, **other),
     }
@@ -298,22 +301,22 @@ def _center(values: np.ndarray) -> float:
     return intervals.geometric(values).estimate
 
 
-def _three_of(found: intervals.Interval) -> list[float]:
-    return [found.estimate, found.low, found.high]
+def _three_of(interval: intervals.Interval) -> list[float]:
+    return [interval.estimate, interval.low, interval.high]
 
 
 def _mean(values: np.ndarray) -> list[float]:
-    """Mean with Student's interval; overlap may be negative, so no logs are taken."""
-    found = intervals.geometric(np.exp(values))
-    return [float(np.log(v)) for v in _three_of(found)]
+    """Return the mean with Student's interval, of values that may be negative."""
+    interval = intervals.geometric(np.exp(values))
+    return [float(np.log(v)) for v in _three_of(interval)]
 
 
 def _pipe_shares(runs: pd.DataFrame, waits: float) -> dict[str, float]:
-    """The parts of the pipeline's time, by the rule at the head of this module.
+    """Return the parts of the pipeline's time, by the rules of this module.
 
     Args:
-        runs: Of the pipeline alone.
-        waits: The part in which it computed nothing.
+        runs: The runs of the pipeline alone.
+        waits: The part of the time in which the pipeline computes nothing.
     """
     names = ("python", "parsing", "reading", "waiting")
     python, parsing, reading, slept = (_fact(runs, f"{name}_share") for name in names)
@@ -339,12 +342,12 @@ def _source_share(runs: pd.DataFrame) -> float:
 def _fact(runs: pd.DataFrame, name: str) -> float:
     if f"fact_{name}" not in runs:
         return 0.0
-    found = runs[f"fact_{name}"].astype(float).median()
-    return float(found) if np.isfinite(found) else 0.0
+    value = runs[f"fact_{name}"].astype(float).median()
+    return float(value) if np.isfinite(value) else 0.0
 
 
 def _percent(row: Mapping[str, object], name: str) -> str:
-    """`82 % (80 to 84 %)`, or why there is no interval."""
+    """Return `82 % (80 to 84 %)`, or the reason for a missing interval."""
     value, low, high = (100 * row[f"{name}{end}"] for end in ("", "_low", "_high"))
     if not np.isfinite(low):
         return f"{value:.0f} % (one round: no interval)"

@@ -1,10 +1,10 @@
-"""What a guarantee costs: reproducible operations, and XLA where one layer refuses it.
+"""This module measures what guarantees cost: reproducible operations, and no XLA.
 
-A pair differs in one axis and in nothing else: `op_determinism` on and off; for models
-that preprocess, `jit` on and off. Where a layer cannot be compiled Keras's own choice
-switches XLA off for the whole model (`jit=auto`, flag `xla_off`): then its row shows
-that nothing is gained, and the same workload without that layer, a variant such as
-`cifar_augmentation:flip_only`, shows what was to be had.
+A pair of trials differs in one axis only: `op_determinism` on and off or, with layers
+in the model, `jit` on and off. If one layer cannot be compiled, `jit=auto` switches XLA
+off for the whole model (flag `xla_off`). The row of such a trial shows that `jit=auto`
+gains nothing. The workload without that layer, a variant such as
+`cifar_augmentation:flip_only`, shows the possible gain.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import pandas as pd
 
 from bench import text
 from bench.analysis import pairs
+from bench.pipeline import IN_MODEL
 
-# An axis, the setting that has its price, and what that is compared with.
-PRICED = (
+# An axis, the setting whose cost is measured, and the setting without this cost.
+SETTINGS = (
     ("op_determinism", "True", "False"),
     ("jit", "on", "off"),
     ("jit", "auto", "off"),
@@ -23,34 +24,35 @@ PRICED = (
 
 
 def costs(samples: pd.DataFrame, most: int | None = None) -> list[dict[str, object]]:
-    """A row of text for each pair that was measured.
+    """Return a row of text for each measured pair.
 
     Args:
-        samples: From `table.from_runs`.
-        most: Rows to make; all if not given.
+        samples: The table from `table.from_runs`.
+        most: The most rows; None for all.
 
     Returns:
-        `title`, `machine`, `label` of the plain trial, `setting`, `takes` (times as
-        long, with `interval`), `verdict`, and whether XLA was `lost`.
+        `title`, `machine`, `label` of the trial without the cost, `setting`, `takes`
+        (how many times as long the setting takes, with `interval`), `verdict` on the
+        setting, and whether XLA was `lost`.
     """
     if samples.empty:
         return []
     frame = pairs.measured(samples, "flags")
-    found: list[dict[str, object]] = []
-    for axis, dear, plain in PRICED:
+    rows: list[dict[str, object]] = []
+    for axis, dear, plain in SETTINGS:
         setting = frame[axis].astype(str)
-        wanted = setting.isin((dear, plain))
+        selected = setting.isin((dear, plain))
         if axis == "jit":
-            wanted &= frame["placement"] == "model"
-        some = frame[wanted].assign(setting=setting[wanted])
+            selected &= frame["placement"].isin(IN_MODEL)
+        some = frame[selected].assign(setting=setting[selected])
         by = pairs.all_but(axis)
         both = some.groupby(by, sort=False)["setting"].transform("nunique") == 2
         for _, group in some[both].groupby(by, sort=False):
-            if most is not None and len(found) >= most:
-                return found
+            if most is not None and len(rows) >= most:
+                return rows
             keys = group.groupby("setting")["key"].first()
-            found += _row(group, keys[dear], keys[plain], f"{axis}={dear.lower()}")
-    return found
+            rows += _row(group, keys[dear], keys[plain], f"{axis}={dear.lower()}")
+    return rows
 
 
 def _row(
@@ -60,13 +62,13 @@ def _row(
     flags = group.loc[group["key"] == dear, "flags"]
     lost = bool(flags.str.contains("xla_off").all())
     if setting == "jit=auto" and not lost:
-        return []  # Keras's own choice among what `on` and `off` show
+        return []  # the rows of `on` and `off` show the choices of Keras
     took = pairs.ratio(*pairs.seconds(group, [dear, plain]).T)
     values = took.estimate, took.low, took.high
     row = first.loc[plain]
     return [
         {
-            "title": text.title(row),
+            "title": text.scene_title(row),
             "machine": text.visible(row["machine"]),
             "label": text.visible(row["label"], 80),
             "setting": setting,

@@ -1,4 +1,4 @@
-"""Trials side by side within rounds: what belongs together in a ratio."""
+"""This module compares trials by the runs that they have in the same rounds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bench import flags
-from bench.analysis import intervals, rounds, stats, verdicts
+from bench.analysis import decisions, intervals, rounds, stats
 from bench.analysis.table import SCENE
 from bench.pipeline import AXES
 
@@ -16,50 +16,54 @@ COLUMNS = (*rounds.ROUND, "key", "label", "log_seconds", "seconds_per_batch", "s
 
 
 def measured(samples: pd.DataFrame, *more: str) -> pd.DataFrame:
-    """The timed runs of trials that may be ranked, with what tells these apart.
+    """Return the timed runs of trials that may be ranked, with scene and axes.
 
     Args:
-        samples: From `table.from_runs`.
-        more: Further columns that are wanted.
+        samples: The table from `table.from_runs`.
+        more: Further columns of the result.
     """
     frame = ranked(stats.runs(samples))
-    wanted = dict.fromkeys((*COLUMNS, *more, *SCENE, *AXES))
-    return frame.loc[frame["log_seconds"].notna(), list(wanted)]
+    columns = dict.fromkeys((*COLUMNS, *more, *SCENE, *AXES))
+    return frame.loc[frame["log_seconds"].notna(), list(columns)]
 
 
 def ranked(runs: pd.DataFrame) -> pd.DataFrame:
-    """The runs of trials of which no run has one of `flags.NOT_RANKED`.
+    """Return the runs of trials that have no flag of `flags.NOT_RANKED` in any run.
 
     Args:
-        runs: From `stats.runs`.
+        runs: The table from `stats.runs`.
     """
     flagged = stats.barred(runs["flags"])
     return runs[~flagged.groupby([runs["machine"], runs["key"]]).transform("any")]
 
 
-def barring(runs: pd.DataFrame) -> list[str]:
-    """Those of `flags.NOT_RANKED` that any run of a trial has; see `stats.runs`."""
-    told = ";".join(runs["flags"]).split(";")
-    return [flag for flag in flags.NOT_RANKED if flag in told]
+def barring_flags(runs: pd.DataFrame) -> list[str]:
+    """Return the flags of `flags.NOT_RANKED` that a run of a trial has.
+
+    Args:
+        runs: The rows of one trial in the table from `stats.runs`.
+    """
+    raised = ";".join(runs["flags"]).split(";")
+    return [flag for flag in flags.NOT_RANKED if flag in raised]
 
 
 def all_but(*axes: str) -> list[str]:
-    """What trials have in common that differ in these axes and in nothing else."""
+    """Return the columns of scene and axes without these axes."""
     return [name for name in dict.fromkeys((*SCENE, *AXES)) if name not in axes]
 
 
 def seconds(
     runs: pd.DataFrame, keys: Sequence[str], column: str = "seconds_per_batch"
 ) -> np.ndarray:
-    """Geometric means of some trials within each round, `[rounds, keys]`; NaN if none.
+    """Return geometric means of a column within each round, `[rounds, keys]`.
 
-    Short runs, which only chose who raced, count for what shares no other round with
-    the first of the keys; see `rounds`.
+    A value is NaN if the round lacks the trial. Screening runs count only for trials
+    that share no other round with the first trial; see `rounds`.
 
     Args:
-        runs: From `stats.runs`, of one machine.
-        keys: The trials' keys, first that which the others are compared with.
-        column: What to give in place of seconds a batch.
+        runs: The rows of one machine in the table from `stats.runs`.
+        keys: The keys of the trials. The others are compared with the first one.
+        column: The column to average.
     """
     codes = pd.Index(keys).get_indexer(runs["key"])
     known = codes >= 0
@@ -71,19 +75,21 @@ def seconds(
         for name in ("every", "full")
     )
     apart = np.isnan(full - full[:, :1]).all(axis=0)
-    apart[:1] = True  # where it stands beside full runs alone, only these are shared
+    # The first trial's screening runs pair only with trials that have no other runs.
+    apart[:1] = True
     return np.exp(np.where(apart, every, full))
 
 
 def ratio(values: np.ndarray, baseline: np.ndarray) -> intervals.Interval:
-    """The paired ratio over the rounds that have both; NaN where none has."""
+    """Return the paired ratio over the rounds that have both; NaN if there are none."""
     both = ~np.isnan(values + baseline)
     if not both.any():
         return intervals.Interval(np.nan, np.nan, np.nan, 0)
     return intervals.ratio(values[both], baseline[both])
 
 
-def verdict(took: intervals.Interval, consumer: str) -> str:
-    """The verdict on a ratio of seconds, which fewer than three rounds do not have."""
-    many = took.count >= verdicts.FEWEST_ROUNDS
-    return verdicts.verdict(took, verdicts.MARGINS[consumer]) if many else "unknown"
+def verdict(seconds_ratio: intervals.Interval, consumer: str) -> str:
+    """Return the verdict on a ratio of seconds; `unknown` below three rounds."""
+    enough = seconds_ratio.count >= decisions.FEWEST_ROUNDS
+    margin = decisions.MARGINS[consumer]
+    return decisions.verdict(seconds_ratio, margin) if enough else "unknown"

@@ -1,19 +1,19 @@
-"""From the windows of runs to the time a batch took: all of it, by the pipeline alone.
+"""This module computes the time of a batch from the windows of runs.
 
-A rate is examples over seconds, so a run's time is the mean of its windows: whatever
-the pipeline does only now and then is in it. The median would leave out a shuffle that
-refills once in a hundred windows and takes longer than all others together.
+A rate is examples over seconds, so the time of a run is the mean of its windows. The
+mean includes work that the pipeline does only now and then. The median would exclude a
+shuffle buffer that refills once in a hundred windows, even if the refill takes longer
+than all other windows together.
 
-What other processes took is not the pipeline's. Runs of a trial have the same windows
-at the same places of the stream, where they read the same examples in the same order.
-What is long at one place in most of them is a cost of the pipeline; what is long in one
-of them is not. So where others took a share of the processors while a run was timed,
-a window that is longer than its place in the other runs explains is replaced by what
-the place explains. A run beside which nobody worked keeps all its windows, so that
-costs which come at changing places, as of a garbage collection, are counted.
+The time that other processes took is not a cost of the pipeline. The runs of a trial
+have the same windows at the same places of the stream. A window that is long at one
+place in most runs is a cost of the pipeline; a window that is long in one run is not.
+So if other processes used the processors during a run, a window that is longer than the
+other runs explain is replaced by their explanation. A run on a quiet machine keeps all
+windows, so costs at changing places, such as a garbage collection, count.
 
-Recorded turns show what this gains (results/method/places.md), and fifteen pipelines
-with costs of a known size what it gives (results/method/lumps.md).
+results/method/places.md measures the gain on recorded turns, and
+results/method/lumps.md the result on fifteen pipelines with costs of a known size.
 """
 
 from __future__ import annotations
@@ -21,48 +21,50 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-QUIET = 0.05  # of all processors' time; the counters tell no less of a second
+from bench.trial import REQUESTING
+
+QUIET = 0.05  # of all processors' time, the least that the counters show in a second
 FEWEST_RUNS = 3  # of which most must agree on a place
-BEYOND = 1.2  # times what a place explains: more is not the jitter of a window
+BEYOND = 1.2  # times the explained length of a window; jitter is less
 LONG = 2.0  # times the usual window
-# Runs with the same of these have the same windows at the same places.
+# Runs with equal values in these columns have the same windows at the same places.
 LAYOUT = ("batches_per_sample", "start_batches", "samples", "input_fingerprint")
 
 
 def centres(windows: np.ndarray) -> np.ndarray:
-    """How long each place takes as a multiple of its run's usual window, `[places]`.
+    """Return the length of each place in usual windows of its run, `[places]`.
 
     Args:
-        windows: Seconds, `[runs, places]`.
+        windows: The seconds of each window, `[runs, places]`.
     """
     usual = np.median(windows, axis=1, keepdims=True)
     return np.median(windows / usual, axis=0)
 
 
 def without_neighbours(windows: np.ndarray, quiet: np.ndarray) -> np.ndarray:
-    """Mean seconds of each run, less what neighbours took of it, `[runs]`.
+    """Return the mean window of each run without the time of other processes, `[runs]`.
 
     Args:
-        windows: Seconds, `[runs, places]`, the same places in all runs.
-        quiet: Whether nobody else worked meanwhile, `[runs]`.
+        windows: The seconds of each window, `[runs, places]`.
+        quiet: Whether the machine was quiet during the run, `[runs]`.
     """
     if len(windows) < FEWEST_RUNS:
         return windows.mean(axis=1)
     explained = centres(windows) * np.median(windows, axis=1, keepdims=True)
-    theirs = (windows > BEYOND * explained) & ~quiet[:, None]
-    return np.where(theirs, explained, windows).mean(axis=1)
+    disturbed = (windows > BEYOND * explained) & ~quiet[:, None]
+    return np.where(disturbed, explained, windows).mean(axis=1)
 
 
 def add(runs: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
-    """Runs with what their windows say.
+    """Add the mean and the median window to each run.
 
-    Adds `seconds_per_batch`, the mean that trials are compared by, and
-    `usual_seconds_per_batch`, the median. Epochs are averaged without the first, which
-    fills caches. Calls of `serve` are latencies, of which the median stands.
+    `seconds_per_batch` is the mean, by which trials are compared;
+    `usual_seconds_per_batch` is the median. The mean of epochs excludes the first one,
+    which fills caches. Calls of `serve` are latencies, for which the median stands.
 
     Args:
-        runs: A row a run, by its number.
-        samples: A row a sample, from `table.from_runs`.
+        runs: A row for each run, indexed by its number.
+        samples: A row for each sample, from `table.from_runs`.
     """
     values = samples["seconds_per_batch"]
     whole = samples["unit"].eq("epoch") & samples["samples"].gt(1)
@@ -70,27 +72,27 @@ def add(runs: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
     grouped = counted.groupby(samples["run"])
     usual = grouped.median().reindex(runs.index)
     mean = grouped.mean().reindex(runs.index)
-    mean = mean.mask(runs["consumer"].eq("serve"), usual)
+    mean = mean.mask(runs["consumer"].isin(REQUESTING), usual)
     mean.update(_cleaned(runs, samples))
     return runs.assign(seconds_per_batch=mean, usual_seconds_per_batch=usual)
 
 
 def stalls(runs: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
-    """The longest window of each trial.
-
-    Columns: `machine` and `key`; `stall_width`, batches in a window, and `stall_epoch`,
-    in an epoch; `stall_factor`, its time as a multiple of the usual
-    one's, at the place where most runs have it; `stall_batch`, where in an epoch that
-    is, in batches; NaN where the length of an epoch is not known; `stall_windows`, how
-    many windows were timed; `stall_count`, how many took more than `LONG` times the
-    usual time.
+    """Return the longest window of each trial.
 
     Args:
-        runs: A row a run, by its number.
-        samples: A row a sample, from `table.from_runs`.
+        runs: A row for each run, indexed by its number.
+        samples: A row for each sample, from `table.from_runs`.
+
+    Returns:
+        `machine` and `key`; `stall_width` and `stall_epoch`, the batches in a window
+        and in an epoch; `stall_factor`, the length of the longest place in usual
+        windows; `stall_batch`, the batch of the epoch at which the place begins, NaN if
+        the length of an epoch is unknown; `stall_windows`, the number of timed windows;
+        `stall_count`, the number of windows above `LONG` times the usual one.
     """
     timed = runs[runs["unit"].eq("window") & runs["seconds_per_batch"].notna()]
-    timed = timed[timed["consumer"].ne("serve")]
+    timed = timed[~timed["consumer"].isin(REQUESTING)]
     values = _by_run(samples)
     rows = []
     for (machine, key), some in timed.groupby(["machine", "key"], sort=False):
@@ -109,9 +111,9 @@ def stalls(runs: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
 
 
 def _cleaned(runs: pd.DataFrame, samples: pd.DataFrame) -> pd.Series:
-    """The means of runs that stood beside others, with what these took taken out."""
+    """Return the means of disturbed runs without the time of other processes."""
     quiet = runs["foreign_share"].fillna(1.0) <= QUIET
-    timed = runs["unit"].eq("window") & runs["consumer"].ne("serve")
+    timed = runs["unit"].eq("window") & ~runs["consumer"].isin(REQUESTING)
     placed = runs[timed & _in_place(runs) & runs["error"].eq("")]
     values = _by_run(samples) if not quiet[placed.index].all() else {}
     means = [pd.Series(dtype=float)]
@@ -126,17 +128,17 @@ def _cleaned(runs: pd.DataFrame, samples: pd.DataFrame) -> pd.Series:
 
 
 def _in_place(runs: pd.DataFrame) -> pd.Series:
-    """Whether each run meets the same examples at the same places as others do.
+    """Return whether each run has the same examples at the same places as others.
 
-    A shuffle draws anew for each iterator, and the first run, which lays the windows,
-    makes more of them than those that lay theirs alike.
+    A shuffle draws anew for each iterator. The first run of a trial, which sets the
+    places of the windows for the later runs, makes more iterators than these.
     """
     shuffled = runs["shuffle_buffer"].gt(0) & ~runs["laid_alike"]
     return runs["epoch_batches"].gt(0) & runs["deterministic"] & ~shuffled
 
 
 def _by_run(samples: pd.DataFrame) -> dict[int, np.ndarray]:
-    """Seconds a batch of each run's samples, by its number."""
+    """Return the seconds a batch of each run's samples, by the number of the run."""
     values = samples["seconds_per_batch"].to_numpy()
     indices = samples.groupby("run", sort=False).indices
     return {run: values[rows] for run, rows in indices.items()}

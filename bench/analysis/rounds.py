@@ -1,13 +1,14 @@
-"""Rounds: the runs that are compared, who was in how many, and what two trials share.
+"""This module compares trials within rounds, even if they have different rounds.
 
-A round belongs to a sweep in a folder. Trials need not have the same ones: a race puts
-trials out, a sweep was cut short, several folders are reported together. Matrices have
-a row a round and a column a trial, NaN where a round lacks a trial.
+A round belongs to a sweep in a folder. Trials have different rounds if a race excludes
+trials, if a sweep is cut short, or if a report covers several folders. Matrices have a
+row for each round and a column for each trial, and NaN where a round lacks a trial.
 
-A race of a large scene begins with short runs, which choose who goes on; see
-`screening`. Of what went on they say too much good, just because they chose it. So they
-count only where there is nothing else: of what was left behind, and between that and
-what went on. That last ratio flatters what went on, and rests on few rounds.
+A race of a large scene begins with short screening runs, which select the trials that
+race; see `bench.plan.screening`. Screening runs overstate the trials that remained,
+because they selected these trials. So screening runs count only where there are no
+others: for an excluded trial, and between an excluded and a remaining trial. The ratio
+of such a pair favours the remaining trial and rests on few rounds.
 """
 
 from __future__ import annotations
@@ -17,18 +18,21 @@ import pandas as pd
 
 ROUND = ["folder", "sweep", "round"]
 SWEEP = ROUND[:2]
-LEAST_SHARE = 0.5  # of its rounds: what was in fewer was left behind
-# Twice the standard deviation of the log-ratio of two runs that vary by 10 %, which is
-# where `stats` begins to call them unstable.
+LEAST_SHARE = 0.5  # of the rounds; a race excluded the trials that have fewer
+# Twice the standard deviation of the log-ratio of two runs that vary by 10 %, from
+# which `stats` calls a trial unstable.
 LUCK = 2 * 2**0.5 * 0.10
 
 
 def short(runs: pd.DataFrame, scene: np.ndarray) -> np.ndarray:
-    """Whether each run was given less time than others that went well, `[runs]`.
+    """Return whether each run is a screening run, `[runs]`.
+
+    A screening run has less effort than a successful run of the same folder, sweep and
+    scene.
 
     Args:
-        runs: From `stats.runs`; compared are those of one folder, sweep and scene.
-        scene: The number of each run's scene.
+        runs: The table from `stats.runs`.
+        scene: The number of each run's scene, `[runs]`.
     """
     effort = runs["effort_seconds"]
     by = [*(runs[name] for name in SWEEP), scene]
@@ -39,13 +43,13 @@ def short(runs: pd.DataFrame, scene: np.ndarray) -> np.ndarray:
 def within_rounds(
     frame: pd.DataFrame, trial: np.ndarray, trials: int, column: str = "log_seconds"
 ) -> np.ndarray:
-    """Means of a column, `[rounds, trials]`; NaN where a round lacks a trial.
+    """Return the means of a column, `[rounds, trials]`; NaN if a round lacks a trial.
 
     Args:
-        frame: From `stats.runs`.
-        trial: The trial's number of each row.
-        trials: How many there are.
-        column: What to average where a round has a trial more than once.
+        frame: The table from `stats.runs`.
+        trial: The number of each row's trial, `[runs]`.
+        trials: The number of trials.
+        column: The column to average; a round may have a trial more than once.
     """
     rounds = frame.groupby(ROUND).ngroup().to_numpy()
     values = frame[column].to_numpy(float)
@@ -58,86 +62,90 @@ def within_rounds(
 
 
 def shares(runs: pd.DataFrame, logs: np.ndarray, scene: np.ndarray) -> np.ndarray:
-    """In which share of the rounds that it could be in each trial was, `[trials]`.
+    """Return the share of possible rounds that each trial has, `[trials]`.
 
-    It could be in those that have any trial of its scene, in the folders and sweeps
-    that have it: to be in fewer folders than another is not to be left behind.
+    A round is possible for a trial if the round has any trial of the scene and belongs
+    to a folder and sweep that have the trial. So a trial that is missing from a whole
+    folder does not count as excluded by a race.
 
     Args:
-        runs: From `stats.runs`.
-        logs: Log seconds an example, from `within_rounds`.
-        scene: The number of each trial's scene.
+        runs: The table from `stats.runs`.
+        logs: Log seconds an example, `[rounds, trials]`, from `within_rounds`.
+        scene: The number of each trial's scene, `[trials]`.
     """
     known = ~np.isnan(logs)
     sweep = np.zeros(len(known), int)
     sweep[runs.groupby(ROUND).ngroup().to_numpy()] = runs.groupby(SWEEP).ngroup()
     there = np.zeros((scene.max() + 1, len(known)), int)
     np.add.at(there, scene, known.T.astype(int))
-    made = np.zeros((sweep.max() + 1, len(scene)), int)
-    np.add.at(made, sweep, known.astype(int))
-    held = np.zeros((len(made), len(there)), int)
-    np.add.at(held, sweep, (there > 0).T.astype(int))
-    could = np.where(made > 0, held[:, scene], 0).sum(axis=0)
-    return made.sum(axis=0) / np.maximum(could, 1)
+    actual = np.zeros((sweep.max() + 1, len(scene)), int)
+    np.add.at(actual, sweep, known.astype(int))
+    of_scene = np.zeros((len(actual), len(there)), int)
+    np.add.at(of_scene, sweep, (there > 0).T.astype(int))
+    possible = np.where(actual > 0, of_scene[:, scene], 0).sum(axis=0)
+    return actual.sum(axis=0) / np.maximum(possible, 1)
 
 
 def levels(logs: np.ndarray, scene: np.ndarray) -> np.ndarray:
-    """Each trial's log time with what its rounds have in common taken out, `[trials]`.
+    """Return each trial's log time without the effects of rounds, `[trials]`.
 
-    Least squares of trial + round within a scene: the intra-block analysis of
-    incomplete blocks (Yates 1936). Trials in the same rounds differ by their paired
-    ratio, others by way of those that they share rounds with. What no chain of shared
-    rounds joins differs by its means, and by whatever changed in between.
+    The values are a least-squares fit of trial + round within a scene: the intra-block
+    analysis of incomplete blocks (Yates 1936). Trials in the same rounds differ by
+    their paired ratio. Other trials are compared through trials that share rounds with
+    both. Trials that no chain of shared rounds connects differ by their means, which
+    include changes of the machine.
 
     Args:
         logs: Log seconds an example, `[rounds, trials]`.
-        scene: The number of each trial's scene.
+        scene: The number of each trial's scene, `[trials]`.
     """
     known = ~np.isnan(logs)
     count = known.sum(axis=0)
-    found = np.where(count > 0, np.nansum(logs, axis=0) / np.maximum(count, 1), np.nan)
+    level = np.where(count > 0, np.nansum(logs, axis=0) / np.maximum(count, 1), np.nan)
     for number in range(scene.max() + 1):
         own = np.flatnonzero((scene == number) & (count > 0))
         rows = known[:, own].any(axis=1)
         has = known[np.ix_(rows, own)].astype(float)
-        left = np.nansum(logs[np.ix_(rows, own)] - found[own], axis=1)
-        # The normal equations of the rounds, with each trial's own mean taken out.
+        left = np.nansum(logs[np.ix_(rows, own)] - level[own], axis=1)
+        # The normal equations of the rounds, after subtracting each trial's mean.
         joint = np.diag(has.sum(axis=1)) - (has / count[own]) @ has.T
         effects = np.linalg.lstsq(joint, left, rcond=1e-9)[0]
-        found[own] -= effects @ has / count[own]
-    return found
+        level[own] -= effects @ has / count[own]
+    return level
 
 
 def ratios(logs: np.ndarray, full: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Log of each trial's time over another's, `[rounds, trials]`.
+    """Return the log-ratio of each trial's time to another trial's, `[rounds, trials]`.
+
+    Screening runs count only for two trials that share no other round.
 
     Args:
         logs: Log seconds an example, `[rounds, trials]`.
-        full: The same without short runs; they count where two share nothing else.
-        others: The number of each trial's other.
+        full: The same values without screening runs, `[rounds, trials]`.
+        others: The number of the trial that each trial is compared with, `[trials]`.
     """
-    found = full - full[:, others]
-    return np.where(np.isnan(found).all(axis=0), logs - logs[:, others], found)
+    paired = full - full[:, others]
+    return np.where(np.isnan(paired).all(axis=0), logs - logs[:, others], paired)
 
 
 def standing(
     logs: np.ndarray, full: np.ndarray, share: np.ndarray, scene: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What orders trials from the best on, `[trials]` each, the second one first.
+    """Return the two keys that order trials from the best on, `[trials]` each.
 
-    What a race left behind is not the best by the luck of few rounds: what has nothing
-    but short runs comes last, and what was in few of its rounds leads only by more than
-    luck explains.
+    A trial that a race excluded must not be the best by the luck of few rounds. So
+    trials with screening runs only come last, and a trial with few of its possible
+    rounds is first only if it is faster by more than luck explains.
 
     Args:
         logs: Log seconds an example, `[rounds, trials]`.
-        full: The same without short runs.
-        share: From `shares`.
-        scene: The number of each trial's scene.
+        full: The same values without screening runs, `[rounds, trials]`.
+        share: The share of possible rounds that each trial has, from `shares`.
+        scene: The number of each trial's scene, `[trials]`.
 
     Returns:
-        The level, of which less is better, with luck added where few rounds tell it;
-        and whether short runs alone do.
+        The level, where less is better, plus `LUCK` for a trial with few rounds; and
+        whether a trial has screening runs only, which is the primary key.
     """
     level = levels(full, scene)
     screened = np.isnan(level)

@@ -1,31 +1,31 @@
-"""Which trials still need a round: those that could be the best, until it is known.
+"""This module decides which trials of a race need another round.
 
-A race (Maron and Moore 1994, Hoeffding races) by blocks and with paired t intervals:
-the tNo-Race of Birattari (2004), whose F-Race tests Friedman's ranks. A block is a
-round. Nothing is corrected for the number of rivals or of rounds. After each round
+The race (Maron and Moore 1994, Hoeffding races) uses paired t intervals by blocks: the
+tNo-Race of Birattari (2004), whose F-Race tests Friedman's ranks. A block is a round.
+No value is corrected for the number of rivals or rounds. After each round
 
-- the best of a scene is the trial with the least time, compared within rounds;
-- a rival is out when the whole interval of its log-ratio to the best lies beyond the
-  margin; what is out gets no further round;
-- a rival is settled when half of that interval is within the precision, and the best
-  when half the interval of its own time is; what is settled rests;
-- all others run again, and with them the best, which they are compared with.
+- the best trial of a scene is the one with the least time, compared within rounds;
+- a rival is out if the whole interval of its log-ratio to the best is beyond the
+  margin; a rival that is out gets no further round;
+- a rival is settled if half of that interval is within the precision, and the best
+  trial if half the interval of its own time is; a settled trial pauses;
+- all other trials get another round, and so does the best, their reference.
 
-Nothing is remembered between rounds: a trial comes back when later rounds call for it.
-Two rounds say little of a spread, so what one rival's variance lacks is borrowed from
-the typical one of its scene (Smyth 2004, moderated t): v = (b V + d v) / (b + d) with
-b + d degrees of freedom, for d = rounds - 1 and V the median over the rivals. A rival
-that is noisier than that by an F test borrows nothing: else a noisy best one that had
-bad luck at first would seem known to be slow.
+Each decision uses all earlier rounds, so a trial that was out or settled can return.
+Two rounds give a poor estimate of a variance. So the variance of a rival is combined
+with the typical variance of the scene (Smyth 2004, moderated t): v = (b V + d v) / (b +
+d) with b + d degrees of freedom, where d = rounds - 1 and V is the median over the
+rivals. A rival whose variance is larger by an F test is not combined. Otherwise a noisy
+trial with bad luck in its first rounds would be out too early.
 
-A race stops where intervals happen to be narrow, so those of 95 % that a report shows
-of one cover 92 to 95 % (simulated: 8 trials, 2 to 5 least rounds), and those of the
-best's lead among near equals 86 to 90 %, as it is chosen by the same rounds.
+A race stops when intervals happen to be narrow. So 95 % intervals in its report cover
+92 to 95 % (simulated: 8 trials, 2 to 5 least rounds). Intervals of the lead among near
+equals cover 86 to 90 %, since the same rounds select the best.
 
-A large scene begins with short runs, of which only the best quarter goes on; see
-`screening`. They choose who races, and are no evidence in the race, nor in a report
-beside full ones; see `rounds`. The plain pipeline goes on too, into the first rounds of
-the race: a report compares all others with it.
+A large scene begins with screening runs, after which the best quarter remains; see
+`bench.plan.screening`. Screening runs select the trials that race. They are no evidence
+in the race, nor in a report beside full runs; see `rounds`. The plain pipeline always
+remains until the first rounds of the race, since a report compares the others with it.
 """
 
 from __future__ import annotations
@@ -37,32 +37,33 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2, f, t
 
-from bench.analysis import intervals, pairs, stats, table, verdicts
+from bench.analysis import decisions, intervals, pairs, stats, table
 from bench.machine import identity
 from bench.plan import screening
 from bench.trial import Effort, Run, Trial
 
-BORROWED_DEGREES = 4
+BORROWED_DEGREES = 4  # of freedom, from the typical variance of the scene
 TINY = np.finfo(float).tiny
-DOUBT = 0.10  # p of the F test, below which a rival borrows nothing
+DOUBT = 0.10  # p of the F test, below which a variance is not combined
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How the race stands in one scene, before a round.
+    """The state of a race in one scene, before a round.
 
     Attributes:
-        name: The scene's, short.
-        trials: How many it has.
+        name: The short name of the scene.
+        trials: The number of trials in the scene.
         wanted: The effort of each trial that needs the round, by key.
-        best: The key of the best so far; empty where nothing has been measured.
-        label: The best in words.
-        open: Keys of what is not settled.
-        half_width: Half the widest interval of these, relative; infinite at first.
-        screened: How many were left behind after the short first rounds.
-        out: How many the intervals put out.
-        rival: The key of what comes next to the best, out or not; empty for nothing.
-        rival_label: That in words.
+        best: The key of the best trial; empty before the first measurement.
+        label: The label of the best trial.
+        open: The keys of the trials that are not settled.
+        half_width: Half the widest interval of the open trials, relative; infinite
+            before an interval exists.
+        screened: The number of trials that screening excluded.
+        out: The number of trials that are out by their intervals.
+        rival: The key of the runner-up, out or not; empty if there is none.
+        rival_label: The label of the runner-up.
     """
 
     name: str
@@ -78,11 +79,11 @@ class Standing:
     rival_label: str = ""
 
     def __str__(self) -> str:
-        """What is being settled, for the progress line."""
+        """Return a line on the state of the scene, for the progress display."""
         if self.open and np.isfinite(self.half_width):
             return (
                 f"settling {self.name}: {len(self.open)} of {self.trials} left, best "
-                f"{self.label}, {_spoken(self.half_width)}"
+                f"{self.label}, {_half_width(self.half_width)}"
             )
         best = f", best {self.label}" if self.label else ""
         return f"racing {self.name}: {len(self.wanted)} of {self.trials} left{best}"
@@ -95,14 +96,15 @@ def standings(
     precision: float,
     number: int,
 ) -> list[Standing]:
-    """How each scene stands before the round of this number.
+    """Return the state of each scene before a round.
 
     Args:
-        trials: All of the sweep.
-        runs: What was measured so far; later rounds than this one are left out.
-        effort: Of a run; its `rounds` are what each trial of a small scene gets.
-        precision: Half the width that is aimed at, relative.
-        number: Of the round, from 0.
+        trials: All trials of the sweep.
+        runs: The runs so far; runs of this round and later ones are ignored.
+        effort: The effort of a run; its `rounds` are the least rounds of each trial in
+            a small scene.
+        precision: The half-width of an interval that settles a trial, relative.
+        number: The number of the round, from 0.
     """
     logs = log_seconds([run for run in runs if run.round < number])
     return [
@@ -119,8 +121,7 @@ def _standing(
     number: int,
 ) -> Standing:
     first = scene[0]
-    name = first.workload.rpartition("/")[2]
-    name = name if first.consumer == "drain" else f"{name} {first.consumer}"
+    name = screening.scene_name(first)
     large = len(scene) > screening.LARGE
     begin = screening.ROUNDS if large else 0
     least = begin + screening.RACED_ROUNDS if large else effort.rounds
@@ -134,7 +135,7 @@ def _standing(
     if raced.empty:
         efforts = efforts if number < least else {}
         return Standing(name, len(scene), efforts, screened=screened)
-    margin = verdicts.MARGINS[first.consumer]
+    margin = decisions.MARGINS[first.consumer]
     best, open_, out = judge(raced, margin, precision)
     if number >= least:
         again = {*open_, best} if open_ else set()
@@ -159,12 +160,16 @@ def _standing(
 def judge(
     logs: pd.DataFrame, margin: float, precision: float
 ) -> tuple[str, dict[str, float], int]:
-    """The best of a scene, what is not settled with half its width, and how many out.
+    """Compare the trials of one scene.
 
     Args:
-        logs: Log seconds an example; a row a round, a column a trial.
-        margin: A rival is out beyond it, relative.
-        precision: Half a width that is narrow enough, relative.
+        logs: Log seconds an example; a row for each round, a column for each trial.
+        margin: The relative difference beyond which a rival is out.
+        precision: The half-width of an interval that settles a trial, relative.
+
+    Returns:
+        The key of the best trial, the half-widths of the open trials by key, and the
+        number of trials that are out.
     """
     most = logs.count()
     longest = logs.loc[:, most == most.max()].mean().idxmin()
@@ -182,37 +187,37 @@ def judge(
 
 
 def runner_up(logs: pd.DataFrame, best: str) -> str:
-    """What took least longer than the best, compared within rounds; empty if nothing.
+    """Return the key of the second-best trial, within rounds; empty if there is none.
 
     Args:
-        logs: Log seconds an example; a row a round, a column a trial.
-        best: Its column.
+        logs: Log seconds an example; a row for each round, a column for each trial.
+        best: The column of the best trial.
     """
     gaps = logs.sub(logs[best], axis=0).drop(columns=best).mean().dropna()
     return str(gaps.idxmin()) if len(gaps) else ""
 
 
 def half_widths(gaps: pd.DataFrame) -> pd.Series:
-    """Half the interval of each column's mean, with variance borrowed from the others.
+    """Return half the interval of each column's mean, by moderated variances.
 
     Args:
-        gaps: Log-ratios to the best; a row a round, a column a rival.
+        gaps: Log-ratios to the best; a row for each round, a column for each rival.
     """
     count = gaps.count().to_numpy()
     variance = gaps.var().fillna(0).to_numpy()
     degrees = np.maximum(count - 1, 0)
-    told = degrees > 0
+    known = degrees > 0
     half = np.full(len(count), np.inf)
-    if not told.any():
+    if not known.any():
         return pd.Series(half, gaps.columns)
-    count, variance, degrees = count[told], variance[told], degrees[told]
+    count, variance, degrees = count[known], variance[known], degrees[known]
     # The median of a chi-squared variable is below its mean, most so with few degrees.
     common = np.median(variance * degrees / chi2.ppf(0.5, degrees))
     noisier = f.sf(variance / max(common, TINY), degrees, degrees.sum()) <= DOUBT
-    borrowed = np.where(noisier, 0, min(BORROWED_DEGREES, told.sum() - 1))
+    borrowed = np.where(noisier, 0, min(BORROWED_DEGREES, known.sum() - 1))
     total = degrees + borrowed
     squares = degrees * variance + borrowed * common
-    half[told] = t.ppf((1 + intervals.CONFIDENCE) / 2, total) * np.sqrt(
+    half[known] = t.ppf((1 + intervals.CONFIDENCE) / 2, total) * np.sqrt(
         squares / total / count
     )
     return pd.Series(half, gaps.columns)
@@ -221,30 +226,31 @@ def half_widths(gaps: pd.DataFrame) -> pd.Series:
 def survivors(
     keys: list[str], logs: pd.DataFrame, rounds: int, spared: set[str]
 ) -> list[str]:
-    """The trials that so many short rounds leave, in the order that they had.
+    """Return the keys that remain after screening rounds, in their order.
 
     Args:
-        keys: Of all trials.
-        logs: As `log_seconds` gives them.
-        rounds: How many.
-        spared: What stays in any case.
+        keys: The keys of all trials.
+        logs: The table from `log_seconds`.
+        rounds: The number of screening rounds.
+        spared: The keys that always remain.
     """
     for number in range(rounds):
         means = logs[logs.index <= number].reindex(columns=keys).mean().dropna()
-        left = spared | set(means.nsmallest(screening.kept(len(keys))).index)
+        left = spared | set(means.nsmallest(screening.remaining(len(keys))).index)
         keys = [key for key in keys if key in left]
     return keys
 
 
 def notes(standings: Sequence[Standing], precision: float, cut: str) -> list[str]:
-    """How the race ended, for the terminal and the report.
+    """Return sentences on how the race ended, for the terminal and the report.
 
     Args:
-        standings: At its end.
-        precision: What was aimed at.
-        cut: What ended it before its time, `by ...`; empty if nothing did.
+        standings: The standings at the end of the race.
+        precision: The precision of the race, relative.
+        cut: The reason for an early end, such as `by the budget in round 3`; empty if
+            the race was settled.
     """
-    said = []
+    lines = []
     aim = f"±{100 * precision:.3g} %"
     for standing in standings:
         parts = []
@@ -253,31 +259,32 @@ def notes(standings: Sequence[Standing], precision: float, cut: str) -> list[str
         if standing.out:
             parts.append(f"{standing.out} as slower beyond the margin")
         if parts:
-            said.append(
+            lines.append(
                 f"{standing.name}: of {standing.trials} trials the race put out "
                 f"{' and '.join(parts)}; their figures rest on fewer rounds."
             )
         if cut and (standing.wanted or standing.open):
             best = f" (best {standing.label})" if standing.label else ""
             left = len(standing.open) or len(standing.wanted)
-            said.append(
+            lines.append(
                 f"{standing.name}: cut short {cut}: {left} of {standing.trials} trials "
                 f"are not settled to {aim}{best}; the widest interval is "
-                f"{_spoken(standing.half_width)}."
+                f"{_half_width(standing.half_width)}."
             )
-    return said
+    return lines
 
 
-def _spoken(width: float) -> str:
+def _half_width(width: float) -> str:
     if not np.isfinite(width):
         return "not known yet"
     return f"±{100 * width:.2g} %" if width <= 1 else "beyond ±100 %"
 
 
 def log_seconds(runs: Sequence[Run]) -> pd.DataFrame:
-    """Log seconds an example; a row a round, a column a trial that may be ranked.
+    """Return log seconds an example; a row for each round, a column for each trial.
 
-    Of a run and its repeat that beside less foreign load counts; only this machine.
+    Trials that may not be ranked are left out. Only the machine of the last run counts.
+    Of a run and its repeat, the run with less load from other processes counts.
     """
     if not runs:
         return pd.DataFrame()

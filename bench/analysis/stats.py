@@ -29,10 +29,10 @@ import pandas as pd
 from scipy import stats as distributions
 
 from bench.analysis import rates, rounds
+from bench.analysis.decisions import FEWEST_ROUNDS, MARGINS, joint
 from bench.analysis.intervals import bounds, moments
 from bench.analysis.rounds import ROUND, within_rounds
 from bench.analysis.table import CONDITIONS, SCENE
-from bench.analysis.verdicts import FEWEST_ROUNDS, MARGINS, joint
 from bench.flags import NOT_RANKED
 
 COSTS = ("cpu_seconds_per_example", "peak_resident_bytes", "offline_seconds")

@@ -1,6 +1,6 @@
-"""Records as one long table: a row a sample, a column an axis.
+"""This module makes a table of stored runs: a row a sample, a column an axis.
 
-    from bench import table
+    from bench.analysis import table
     samples = table.load("results/reference/quick")
 
 The columns and their units are documented in results/README.md.
@@ -17,46 +17,26 @@ import pandas as pd
 from bench import stages
 from bench.machine import identity
 from bench.pipeline import AXES, allowed, differences
-from bench.trial import Run, Trial
+from bench.plan import screening
+from bench.trial import Run, Trial, phases_of
 
-PHASES = (
-    "adapt",
-    "offline",
-    "build",
-    "trace",
-    "first_batch",
-    "fill",
-    "calibrate",
-    "ramp",
-    "steady",
-)
-OVERHEAD = ("fork", "tensorflow", "inputs", "check", "graph", "rest")
+PHASES, OVERHEAD = phases_of("once", "window"), phases_of("overhead")
 STAGE_COLUMNS = tuple(f"stage_{name}_seconds_per_batch" for name in stages.STAGES)
 CONDITIONS = ("load_at_start", "steal_share", "foreign_cpu_share")
 
-# What two trials must share before it means anything to ask which is faster.
-SCENE = (
-    "machine",
-    "workload",
-    "consumer",
-    "unit",
-    "data",
-    "image_size",
-    "storage",
-    "read_latency_ms",
-)
+SCENE = ("machine", *screening.SCENE)  # the columns that identify a scene
 
 
 class Spans(dict):
-    """Traced spans by run number; pandas copies what it keeps beside a table deeply."""
+    """Traced spans by run number, which pandas does not copy with the table."""
 
     def __deepcopy__(self, memo: dict) -> Spans:
-        """Itself: nothing changes it."""
+        """Return the same object, since nothing changes it."""
         return self
 
 
 def load(*folders: str | Path) -> pd.DataFrame:
-    """The samples of one or more result folders; see `from_runs`.
+    """Return the samples of one or more result folders; see `from_runs`.
 
     Raises:
         UsageError: A folder cannot be read, or a line in it is broken.
@@ -66,33 +46,33 @@ def load(*folders: str | Path) -> pd.DataFrame:
 
 
 def read(folders: Iterable[str | Path]) -> tuple[list[Run], list[str], list[str]]:
-    """Runs of result folders, the folder of each, and the notes of reading them."""
+    """Return the runs of result folders, the folder of each run, and notes on both."""
     from bench import store
     from bench.data import identity
 
     runs, names, notes = [], [], []
     folders = [Path(folder) for folder in folders]
     for folder in folders:
-        found, said = store.load(folder)
-        runs += found
-        names += [str(folder)] * len(found)
-        notes += [f"{folder}: {note}" for note in said] if folders[1:] else said
-    alike = identity.alike(runs)
+        stored, remarks = store.load(folder)
+        runs += stored
+        names += [str(folder)] * len(stored)
+        notes += [f"{folder}: {n}" for n in remarks] if folders[1:] else remarks
+    alike = identity.runs_with_equal_inputs(runs)
     return alike.runs, [names[n] for n in alike.numbers], [*notes, *alike.notes]
 
 
 def from_runs(
     runs: Sequence[Run], folders: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """A row a sample; a failed run is one row with NaN seconds and its error.
+    """Return a row for each sample; a failed run is one row with NaN and its error.
 
     Args:
-        runs: The records, in file order.
-        folders: The result folder of each run, where there are several.
+        runs: The runs in file order.
+        folders: The result folder of each run, if there are several folders.
 
     Returns:
-        The columns of `runs_frame` repeated for each sample, and `sample` (from 0),
-        `seconds_per_batch` and `examples_per_second`.
+        The columns of `runs_frame`, repeated for each sample of the run, and the
+        columns `sample` (from 0), `seconds_per_batch` and `examples_per_second`.
     """
     frame = runs_frame(runs, folders)
     counts = np.maximum(frame["samples"].to_numpy(int), 1)
@@ -100,7 +80,7 @@ def from_runs(
     rows = rows.reset_index(drop=True)
     values = [run.measured.samples or [np.nan] for run in runs]
     seconds = np.concatenate([np.empty(0), *values]).astype(float)
-    seconds[~(seconds > 0)] = np.nan  # no clock gives these: nothing was timed
+    seconds[~(seconds > 0)] = np.nan  # such a value is no measured time
     starts = np.repeat(np.cumsum(counts) - counts, counts)
     added = pd.DataFrame(
         {
@@ -118,11 +98,11 @@ def from_runs(
 def runs_frame(
     runs: Sequence[Run], folders: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """A row a run: the trial, the phases, the costs, the conditions, the error.
+    """Return a row for each run: its trial, phases, costs, conditions and error.
 
     Args:
-        runs: The records, in file order.
-        folders: The result folder of each run, where there are several.
+        runs: The runs in file order.
+        folders: The result folder of each run, if there are several folders.
     """
     trials: dict[Trial, dict[str, object]] = {}
     labels = machine_labels(runs)
@@ -179,16 +159,16 @@ def runs_frame(
             }
         )
     frame = pd.DataFrame(rows, columns=None if rows else _columns())
-    # Text as Arrow keeps it is slow to take rows of, and that is most of what we do.
+    # Rows of Arrow text are slow to select, and selecting rows is most of the work.
     return frame.astype(dict.fromkeys(frame.select_dtypes("str"), object)).copy()
 
 
 def machine_labels(runs: Sequence[Run]) -> list[str]:
-    """The name of each run's machine and set of versions; other ones, another name."""
-    known = [identity(run.machine) for run in runs]
+    """Return a label for each run, different for each machine and set of versions."""
+    identities = [identity(run.machine) for run in runs]
     labels: dict[tuple, str] = {}
-    for found, run in zip(known, runs, strict=True):
-        if found in labels:
+    for name, run in zip(identities, runs, strict=True):
+        if name in labels:
             continue
         machine = run.machine
         gpus = machine.get("gpus") or []
@@ -201,18 +181,18 @@ def machine_labels(runs: Sequence[Run]) -> list[str]:
         ]
         label = ", ".join(parts)
         twins = sum(other.startswith(label) for other in labels.values())
-        labels[found] = f"{label} (no. {twins + 1})" if twins else label
-    return [labels[found] for found in known]
+        labels[name] = f"{label} (no. {twins + 1})" if twins else label
+    return [labels[name] for name in identities]
 
 
 def _trial_columns(trial: Trial) -> dict[str, object]:
-    given = differences(trial.pipeline)
-    spelled = ",".join(f"{name}={_cell(name, v)}" for name, v in given.items())
+    changed = differences(trial.pipeline)
+    spelled = ",".join(f"{name}={_cell(name, v)}" for name, v in changed.items())
     strategy = trial.strategy or spelled
     return {
         "workload": trial.workload,
         "strategy": strategy,
-        # The strategy's name says nothing of the batch size; a row's name must.
+        # The name of a strategy lacks the batch size; the label of a row has it.
         "label": trial.label,
         "consumer": trial.consumer,
         "unit": trial.unit,
@@ -222,7 +202,7 @@ def _trial_columns(trial: Trial) -> dict[str, object]:
 
 
 def _cell(name: str, value: object) -> object:
-    """Axes that take words and numbers are text throughout: one type a column."""
+    """Return an axis value; an axis of words and numbers is text in every row."""
     words, numbers = allowed(name)
     return str(value) if words and numbers else value
 

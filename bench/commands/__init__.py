@@ -1,1 +1,1 @@
-"""The verbs of the command line: the options and the main function of each."""
+"""Each module here has the options and the main function of a verb."""

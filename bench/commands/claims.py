@@ -1,4 +1,4 @@
-"""The verb `claims`: the field's claims, judged by result folders."""
+"""This module is the verb `claims`: it compares published claims with results."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from bench.errors import Exit
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `claims`."""
-    parser.add_argument("--markdown", action="store_true", help="a table in Markdown")
+    parser.add_argument("--markdown", action="store_true", help="print Markdown")
     parser.add_argument("folders", nargs="+", type=Path, help="result folders")
 
 
 def main(options: argparse.Namespace) -> int:
-    """Print every claim with its verdict; returns the exit code.
+    """Print every claim with its verdict; return the exit code.
 
     Raises:
         UsageError: A folder cannot be read.
     """
     from bench.analysis import table
-    from bench.analysis.judge import judge
+    from bench.analysis.claim_verdicts import evaluate
     from bench.report import claims
 
-    judged = judge(table.load(*options.folders))
+    verdicts = evaluate(table.load(*options.folders))
     if options.markdown:
-        print(claims.markdown(judged))
+        print(claims.markdown(verdicts))
     elif options.json:
-        print(json.dumps(json.loads(judged.to_json(orient="records")), indent=2))
+        print(json.dumps(json.loads(verdicts.to_json(orient="records")), indent=2))
     else:
-        claims.show(judged)
+        claims.show(verdicts)
     return Exit.OK

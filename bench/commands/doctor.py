@@ -1,4 +1,4 @@
-"""The verb `doctor`: is this machine fit to measure on? What does TensorFlow see?"""
+"""This module is the verb `doctor`: it checks whether this machine can measure well."""
 
 import argparse
 import json
@@ -14,7 +14,7 @@ import psutil
 
 from bench import machine, shell
 from bench.commands import values
-from bench.errors import UsageError
+from bench.errors import Exit, UsageError
 from bench.measure import timing
 
 REINSTALL = "install again: rm -r .venv, then make bench."
@@ -26,19 +26,19 @@ ASK_TENSORFLOW = """
 import json, tensorflow as tf
 gpus = tf.config.list_physical_devices("GPU")
 names = [tf.config.experimental.get_device_details(g).get("device_name") for g in gpus]
-print("FOUND" + json.dumps({"built": tf.test.is_built_with_cuda(), "gpus": names}))
+print("DEVICES" + json.dumps({"built": tf.test.is_built_with_cuda(), "gpus": names}))
 """
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """A finding is the result of one check.
 
     Attributes:
-        name: What.
-        found: What was seen, with units.
-        fit: Whether it lets one measure; None where that is not told.
-        remedy: What to do where it does not.
+        name: The subject of the check.
+        found: The result, with units.
+        fit: Whether the machine passes; None if the result is unknown.
+        remedy: What to do if the machine does not pass.
     """
 
     name: str
@@ -50,19 +50,21 @@ class Finding:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `doctor`."""
     parser.add_argument(
-        "--selftest", action="store_true", help="inject slow-downs and look for them"
+        "--selftest",
+        action="store_true",
+        help="inject slow-downs and test whether they are detected",
     )
     parser.add_argument(
         "--minutes",
         type=values.minutes,
         default=30.0,
-        help="to compare for; about ten more follow; default 30",
+        help="minutes of comparisons; about ten more follow; default 30",
     )
-    parser.add_argument("--out", type=Path, help="write each comparison as JSON")
+    parser.add_argument("--out", type=Path, help="file for its comparisons, as JSON")
 
 
 def main(options: argparse.Namespace) -> int:
-    """Examine the machine, or run the self-test; returns the exit code.
+    """Examine the machine, or run the self-test; return the exit code.
 
     Raises:
         UsageError: `--out` without `--selftest`.
@@ -72,27 +74,27 @@ def main(options: argparse.Namespace) -> int:
 
         return selftest.main(options.minutes, options.out, as_json=options.json)
     if options.out:
-        raise UsageError("Leave out --out, which keeps what --selftest compared.")
+        raise UsageError("Leave out --out, which stores the comparisons of --selftest.")
     return report(as_json=options.json)
 
 
 def report(*, as_json: bool) -> int:
-    """Print the findings; returns 1 if something is unfit."""
+    """Print the findings; return the exit code, 1 if a check fails."""
     findings = [*examine(), *tensorflow_sees()]
     if as_json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
         show(findings)
-    return 1 if any(finding.fit is False for finding in findings) else 0
+    return Exit.NO if any(finding.fit is False for finding in findings) else Exit.OK
 
 
 def show(findings: list[Finding]) -> None:
-    """The findings as a table, remedies below."""
+    """Print the findings as a table, and the remedies below."""
     from rich.table import Table
 
     console = shell.console()
     grid = Table(box=None, pad_edge=False)
-    for column in ("", "looked at", "found"):
+    for column in ("", "check", "result"):
         grid.add_column(column, overflow="fold")
     for finding in findings:
         grid.add_row(MARKS[finding.fit], finding.name, finding.found)
@@ -103,42 +105,42 @@ def show(findings: list[Finding]) -> None:
 
 
 def examine(seconds: float = 1.0) -> list[Finding]:
-    """Load, clocks, memory, disk, and how evenly the processor runs.
+    """Check load, clocks, memory, disk, and how evenly the processor runs.
 
     Args:
-        seconds: How long to watch the other processes, and then the processor.
+        seconds: How long to observe other processes, and then the processor.
     """
     conditions = machine.Conditions()
     time.sleep(seconds)
-    seen = conditions.read(0.0)
-    told = machine.fingerprint()
-    governor = str(told["governor"])
+    shares = conditions.read(0.0)
+    facts = machine.fingerprint()
+    governor = str(facts["governor"])
     free = psutil.virtual_memory().available
     disk = shutil.disk_usage(Path.cwd()).free
     spread = processor_spread(seconds)
     return [
-        Finding("processor", f"{told['cpu']}, {told['cpu_count']} usable", True),
+        Finding("processor", f"{facts['cpu']}, {facts['cpu_count']} usable", True),
         Finding(
             "other processes",
-            f"{seen['foreign_cpu_share']:.0%} of the processors' time",
-            seen["foreign_cpu_share"] < QUIET_SHARE,
-            "end what else runs here, or expect wide intervals.",
+            f"{shares['foreign_cpu_share']:.0%} of the processors' time",
+            shares["foreign_cpu_share"] < QUIET_SHARE,
+            "end other programs, or expect wide intervals.",
         ),
         Finding(
             "stolen by other machines",
-            f"{seen['steal_share']:.0%} of the processors' time",
-            seen["steal_share"] < QUIET_SHARE,
+            f"{shares['steal_share']:.0%} of the processors' time",
+            shares["steal_share"] < QUIET_SHARE,
             "the host is shared: measure at another time, or add rounds.",
         ),
         Finding(
             "evenness",
-            f"the same work varied by {spread:.1%} (quartiles over median)",
+            f"equal work varied by {spread:.1%} (quartiles over median)",
             spread < STEADY_SPREAD,
-            "clocks or neighbours move: add rounds, and believe only ratios.",
+            "clocks or other processes vary: add rounds, and use ratios only.",
         ),
         Finding(
             "governor",
-            governor or "not told by this system",
+            governor or "not reported by this system",
             governor == "performance" if governor else None,
             "sudo cpupower frequency-set --governor performance",
         ),
@@ -158,7 +160,7 @@ def examine(seconds: float = 1.0) -> list[Finding]:
 
 
 def processor_spread(seconds: float) -> float:
-    """Interquartile range over median of the time of one piece of work."""
+    """Return the interquartile range of the time of equal work, over its median."""
 
     def work() -> None:
         sum(range(100_000))
@@ -170,40 +172,38 @@ def processor_spread(seconds: float) -> float:
 
 
 def tensorflow_sees() -> list[Finding]:
-    """TensorFlow's devices, asked in a process of its own since it starts CUDA."""
+    """Check TensorFlow's devices, in another process since TensorFlow starts CUDA."""
     done = subprocess.run(
         [sys.executable, "-c", ASK_TENSORFLOW], capture_output=True, text=True
     )
-    _, found, answer = done.stdout.partition("FOUND")
+    _, mark, answer = done.stdout.partition("DEVICES")
     versions = {k: machine.fingerprint()[k] for k in machine.PACKAGES}
-    spelled = ", ".join(f"{name} {version}" for name, version in versions.items())
-    if not found:
+    text = ", ".join(f"{name} {version}" for name, version in versions.items())
+    if not mark:
         last = (done.stderr.strip().splitlines() or ["no output"])[-1]
         return [
-            Finding(
-                "TensorFlow", f"{spelled}: does not start: {last}", False, REINSTALL
-            )
+            Finding("TensorFlow", f"{text}: does not start: {last}", False, REINSTALL)
         ]
-    told = json.loads(answer)
-    present = machine.gpus()
-    seen = ", ".join(map(str, told["gpus"])) or "none"
-    findings = [Finding("TensorFlow", spelled, True)]
-    if not present:
-        what = "no NVIDIA driver answers; rows that need one are not testable here"
-        return [*findings, Finding("GPU", what, True)]
+    devices = json.loads(answer)
+    by_driver = machine.gpus()
+    by_tensorflow = ", ".join(map(str, devices["gpus"])) or "none"
+    findings = [Finding("TensorFlow", text, True)]
+    if not by_driver:
+        missing = "no NVIDIA driver answers; rows that need a GPU are not testable here"
+        return [*findings, Finding("GPU", missing, True)]
     return [
         *findings,
         Finding(
             "GPU",
-            f"driver sees {'; '.join(present)}; TensorFlow sees {seen}",
-            bool(told["gpus"]),
-            missing_libraries(done.stderr, told["built"]),
+            f"driver sees {'; '.join(by_driver)}; TensorFlow sees {by_tensorflow}",
+            bool(devices["gpus"]),
+            missing_libraries(done.stderr, devices["built"]),
         ),
     ]
 
 
 def missing_libraries(log: str, built_with_cuda: bool) -> str:
-    """Which library keeps TensorFlow from the GPU, from what it logged at start."""
+    """Return the libraries that TensorFlow lacks for the GPU, from its log."""
     if not built_with_cuda:
         return "this TensorFlow is built without CUDA: install requirements-gpu.txt."
     lines = [
@@ -212,4 +212,4 @@ def missing_libraries(log: str, built_with_cuda: bool) -> str:
         if "dlopen" in line or "Could not load" in line or "Cannot" in line
     ]
     listed = " | ".join(lines) or "TensorFlow named none"
-    return f"install requirements-gpu.txt; what could not be loaded: {listed}"
+    return f"install requirements-gpu.txt; not loaded: {listed}"

@@ -1,4 +1,4 @@
-"""The verb `guard`: what is compared with what, and in which forms it is told."""
+"""This module is the verb `guard`: it tests for slow-downs and prints the verdicts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench import catalog, shell
 from bench.commands import values
@@ -16,26 +17,29 @@ from bench.plan import sweeps
 from bench.run.progress import plural
 from bench.trial import CONSUMERS
 
+if TYPE_CHECKING:  # `guard --help` starts without SciPy
+    from bench.guard.baseline import Baseline
+    from bench.guard.record import GuardResult
+
 LIVE = ("against_ref", "against_python")
 MODES = (*LIVE, "baseline", "save_baseline")
 BUDGET = "5m"
-# By mode, the options that would change nothing, and why.
+# By mode: the options that have no effect in it, and the reason.
 REFUSED = {
     "baseline": (
         ("strategy", "axis", "consumer", "data", "history"),
-        "--baseline FILE, whose trials are those that were saved, and which has no "
-        "figures for a history",
+        "--baseline FILE, which fixes the trials and has no figures for a history",
     ),
     "folders": (
         ("workload", "strategy", "axis", "consumer", "data", "history", "limit"),
-        "two result folders A B, where all was measured before",
+        "two result folders A B, which are measured already",
     ),
     "save_baseline": (
         (
             *("json", "out", "junit", "history"),
             *("threshold", "metric", "config", "unknown_passes"),
         ),
-        "--save-baseline FILE, which gives no verdicts",
+        "--save-baseline FILE, which has no verdicts",
     ),
 }
 
@@ -44,11 +48,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `guard`."""
     add = parser.add_argument
     add("folders", nargs="*", type=Path, help="two result folders: is B slower than A?")
-    add("--against-ref", metavar="REF", help="a revision, live, taking turns")
+    add("--against-ref", metavar="REF", help="a git revision")
     add("--repo", type=Path, default=Path(), help="the repository; default here")
-    add("--against-python", metavar="PATH", help="another interpreter, live")
+    add(
+        "--against-python",
+        metavar="PATH",
+        help="another interpreter",
+    )
     add("--baseline", type=Path, metavar="FILE", help="a stored baseline")
-    add("--save-baseline", type=Path, metavar="FILE", help="measure and store one")
+    add(
+        "--save-baseline",
+        type=Path,
+        metavar="FILE",
+        help="measure and store a baseline",
+    )
     for name, text in (
         ("workload", "a workload or layer, name:variant, or your own file's path"),
         ("strategy", "a named strategy"),
@@ -58,7 +71,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         add(f"--{name}", action="append", default=[], help=text)
     add("--consumer", choices=CONSUMERS, help="what pulls the batches")
     add("--data", default="", help="your own data: a name or a path")
-    add("--threshold", help="what counts: 3%%, the default; not of phases")
+    add(
+        "--threshold",
+        help="default 3%%; not for phases",
+    )
     add("--config", type=Path, help="TOML with thresholds; default pyproject.toml")
     add(
         "--budget",
@@ -67,18 +83,22 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="default 5m",
     )
     add("--limit", type=values.duration, default=0.0, help=values.LIMIT)
-    add("--seed", type=int, default=0, help="of the processes")
-    add("--unknown-passes", action="store_true", help="exit 0 where it cannot tell")
+    add("--seed", type=int, default=0, help="seed of the order of processes")
+    add(
+        "--unknown-passes",
+        action="store_true",
+        help="exit with 0 if a verdict is unknown",
+    )
     add("--junit", type=Path, metavar="FILE", help="write JUnit XML")
     add("--history", type=Path, metavar="FILE", help="append to this history")
     add("--out", type=Path, metavar="FILE", help="write the whole record as JSON")
 
 
 def main(options: argparse.Namespace) -> int:
-    """Compare, tell, and return the exit code.
+    """Compare, print the verdicts, and return the exit code.
 
     Raises:
-        UsageError: Not one thing to compare with, or bad input.
+        UsageError: The options name no base or several, or the input is bad.
     """
     mode = _mode(options)
     for path in (options.junit, options.history, options.out):
@@ -88,7 +108,7 @@ def main(options: argparse.Namespace) -> int:
     from bench.guard import settings as guard_settings
 
     if mode not in LIVE:
-        from bench.guard import stored  # SciPy, which a live guard imports later
+        from bench.guard import stored  # imports SciPy, which a live guard needs later
 
     settings = guard_settings.load(
         _config(options),
@@ -99,9 +119,9 @@ def main(options: argparse.Namespace) -> int:
         live=mode in LIVE,
     )
     if mode == "folders":
-        found = stored.folders(*options.folders, settings.thresholds)
-        return _told(settings.noted(found), options)
-    wanted = live.Wanted(
+        result = stored.folders(*options.folders, settings.thresholds)
+        return _report(settings.note_unused_overrides(result), options)
+    wanted = live.GuardRequest(
         sweep=_sweep(options),
         named=bool(options.workload),
         thresholds=settings.thresholds,
@@ -109,44 +129,48 @@ def main(options: argparse.Namespace) -> int:
         seed=options.seed,
         data=options.data,
         reference=options.history is not None,
-        said=_say,
+        said=_print,
     )
-    folder = store.new_folder(scope.GUARD)  # of what is measured without taking turns
+    folder = store.new_folder(scope.GUARD)  # for runs that do not take turns
     if mode == "save_baseline":
-        return _saved(*stored.save(options.save_baseline, wanted, folder), options)
+        return _report_saved(
+            *stored.save(options.save_baseline, wanted, folder), options
+        )
     try:
         if mode == "against_ref":
-            found = live.against_ref(options.repo, options.against_ref, wanted)
+            result = live.against_ref(options.repo, options.against_ref, wanted)
         elif mode == "against_python":
-            found = live.against_python(options.against_python, wanted)
+            result = live.against_python(options.against_python, wanted)
         else:
-            found = stored.against_baseline(options.baseline, wanted, folder)
+            result = stored.against_baseline(options.baseline, wanted, folder)
     except record.Interrupted as stopped:
-        _say("Interrupted: what was not settled is unknown, and no history is written.")
-        return _told(settings.noted(stopped.found), options, interrupted=True)
-    return _told(settings.noted(found), options)
+        _print("Interrupted: open verdicts are unknown, and no history is written.")
+        return _report(
+            settings.note_unused_overrides(stopped.found), options, interrupted=True
+        )
+    return _report(settings.note_unused_overrides(result), options)
 
 
 def _mode(options: argparse.Namespace) -> str:
-    given = [mode for mode in MODES if getattr(options, mode)]
-    given += ["folders"] if options.folders else []
-    if len(given) != 1:
+    modes = [mode for mode in MODES if getattr(options, mode)]
+    modes += ["folders"] if options.folders else []
+    if len(modes) != 1:
         raise UsageError(
             "guard takes one of --against-ref REF, --against-python PATH, --baseline "
             "FILE, --save-baseline FILE, or two result folders A B; got "
-            f"{' and '.join(mode.replace('_', '-') for mode in given) or 'none'}."
+            f"{' and '.join(mode.replace('_', '-') for mode in modes) or 'none'}."
         )
     if options.folders and len(options.folders) != 2:
         raise UsageError(
             f"guard compares two result folders, A and B; got {len(options.folders)}."
         )
-    names, why = REFUSED.get(given[0], ((), ""))
+    names, why = REFUSED.get(modes[0], ((), ""))
     refused = [
         f"--{name.replace('_', '-')}" for name in names if getattr(options, name)
     ]
     if refused:
         raise UsageError(f"Leave out {' and '.join(refused)} with {why}.")
-    return given[0]
+    return modes[0]
 
 
 def _sweep(options: argparse.Namespace) -> sweeps.Sweep:
@@ -172,76 +196,84 @@ def _config(options: argparse.Namespace) -> Path | None:
     return None
 
 
-def _saved(kept, failed: Mapping[str, str], options: argparse.Namespace) -> int:
-
+def _report_saved(
+    baseline: Baseline, failed: Mapping[str, str], options: argparse.Namespace
+) -> int:
+    """Print what was saved, or the first failure; return the exit code."""
     if failed:
         key, why = next(iter(failed.items()))
-        _complain(f"'{key}' failed, so no baseline is saved: {why}")
+        _print_error(f"'{key}' failed, so no baseline is saved: {why}")
         return Exit.MISSING
-    print(f"Baseline of {plural(len(kept.trials), 'trial')}: {options.save_baseline}")
+    trials = plural(len(baseline.trials), "trial")
+    print(f"Baseline of {trials}: {options.save_baseline}")
     return Exit.OK
 
 
-def _told(found, options: argparse.Namespace, *, interrupted: bool = False) -> int:
-    """Write and print the record; returns the exit code, that of the verdicts.
+def _report(
+    result: GuardResult, options: argparse.Namespace, *, interrupted: bool = False
+) -> int:
+    """Write and print a result; return the exit code of its verdicts.
 
-    What cannot be written is said after them, and makes bad use only of what held.
+    Errors of writing are printed after the verdicts. They change the exit code only if
+    no trial is slower, missing or unknown.
     """
     from bench.guard import output, record
 
     passes = options.unknown_passes and not interrupted
-    code = record.exit_code(found, unknown_passes=passes)
+    code = record.exit_code(result, unknown_passes=passes)
     code = Exit.INTERRUPTED if interrupted else code
-    faults = _written(found, code, options, passes)
+    errors = _write_files(result, code, options, passes)
     try:
         if options.json:
-            print(output.as_json(found, code), flush=True)
+            print(output.as_json(result, code), flush=True)
         else:
-            output.terminal(found, code)
-    except OSError as error:  # the verdict stays, and so does what is written below
-        shell.reader_left(sys.stdout)
+            output.terminal(result, code)
+    except OSError as error:  # the exit code and the other outputs stay
+        shell.discard_output(sys.stdout)
         if not isinstance(error, BrokenPipeError):
-            faults.append(f"Cannot write to standard output: {error.strerror}.")
-    output.github(found, code, os.environ)
-    if options.history and not interrupted:  # too short to be a level of its own
+            errors.append(f"Cannot write to standard output: {error.strerror}.")
+    output.github(result, code, os.environ)
+    if options.history and not interrupted:  # an interrupted guard has too few trios
         from bench.guard import history
 
         try:
-            history.append(options.history, found)
+            history.append(options.history, result)
         except UsageError as error:
-            faults.append(str(error))
-    for fault in faults:
-        _complain(fault)
-    return Exit.BAD_USE if faults and code == Exit.OK else code
+            errors.append(str(error))
+    for text in errors:
+        _print_error(text)
+    return Exit.BAD_USE if errors and code == Exit.OK else code
 
 
-def _written(found, code: int, options: argparse.Namespace, passes: bool) -> list[str]:
-    """Write the record's files; returns what was wrong, a line a file."""
+def _write_files(
+    result: GuardResult, code: int, options: argparse.Namespace, passes: bool
+) -> list[str]:
+    """Write the files of a result; return a line for each file that failed."""
     from bench.guard import output
 
     contents: list[tuple[Path, bytes]] = []
     if options.out:
-        contents.append((options.out, output.as_json(found, code).encode()))
+        contents.append((options.out, output.as_json(result, code).encode()))
     if options.junit:
-        junit = output.junit(found, unknown_passes=passes)
+        junit = output.junit(result, unknown_passes=passes)
         contents.append((options.junit, junit))
-    faults = []
+    errors = []
     for path, content in contents:
         try:
             path.write_bytes(content)
         except OSError as error:
-            faults.append(f"Cannot write '{path}': {error.strerror}.")
-    return faults
+            errors.append(f"Cannot write '{path}': {error.strerror}.")
+    return errors
 
 
-def _complain(text: str) -> None:
+def _print_error(text: str) -> None:
     from bench.guard import output
 
-    _say(f"error: {text}")
+    _print(f"error: {text}")
     output.annotate("error", "Feedrate", text, os.environ)
 
 
-def _say(line: str) -> None:
-    from bench.guard.sentences import one_line  # a CI runner reads standard error too
+def _print(line: str) -> None:
+    from bench.guard.sentences import one_line  # CI runners read standard error too
 
     print(one_line(line), file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""A history of guards, on the terminal and as a figure: what `report FILE` prints."""
+"""The command `report FILE` shows a history of guards, as text and as a figure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from bench import catalog
-from bench.errors import UsageError
+from bench.errors import Exit, UsageError
 from bench.guard import history
 from bench.report import figure, png
 from bench.text import visible
@@ -21,49 +21,51 @@ def show(
 
     Args:
         path: The file.
-        out: The folder of the figure; that of the file if not given.
+        out: The folder of the figure; the folder of the file by default.
         as_json: Print every row and change as JSON, and draw nothing.
 
+    Returns:
+        The exit code.
+
     Raises:
-        UsageError: The file cannot be read, or the figure not be written.
+        UsageError: The file cannot be read, or the figure cannot be written.
     """
     guards, notes = history.read(path)
     frame = history.to_frame(guards)
-    found = history.changes(frame)
+    changes = history.changes(frame)
     if as_json:
-        rows = {"history": frame, "changes": found}
-        spelled = {
-            name: json.loads(rows[name].to_json(orient="records", date_format="iso"))
-            for name in rows
+        rows = {
+            name: json.loads(own.to_json(orient="records", date_format="iso"))
+            for name, own in (("history", frame), ("changes", changes))
         }
-        print(json.dumps(spelled | {"notes": notes}, indent=2))
-        return 0
-    for line in [*notes, *_said(frame, found, len(guards))]:
+        print(json.dumps(rows | {"notes": notes}, indent=2))
+        return Exit.OK
+    for line in [*notes, *_summary(frame, changes, len(guards))]:
         print(line)
-    drawn = catalog.load(catalog.entries("plots")["history"]).draw_guards(frame)
-    if drawn is not None:
+    fig = catalog.load(catalog.entries("plots")["history"]).draw_guards(frame)
+    if fig is not None:
         target = Path(out or Path(path).parent) / "history.png"
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            png.write(figure.vector(drawn), target)
+            png.write(figure.vector(fig), target)
         except OSError as error:
             raise UsageError(
                 f"Cannot write '{target}': {error.strerror}. Name another folder with "
                 "--out."
             ) from error
         print(f"Figure: {target}")
-    return 0
+    return Exit.OK
 
 
-def _said(frame: pd.DataFrame, found: pd.DataFrame, guards: int) -> list[str]:
-    """A line of what there is, and one a change."""
+def _summary(frame: pd.DataFrame, changes: pd.DataFrame, guards: int) -> list[str]:
+    """Return a line that counts guards, figures and changes, and a line a change."""
     known = frame[frame["ratio"] > 0]
     trials = known.groupby(["machine", "key"]).ngroups
     lines = [
         f"{guards} guard runs; {len(known)} figures of {trials} trials over a "
-        f"reference; {len(found)} changes of level."
+        f"reference; {len(changes)} changes of level."
     ]
-    for change in found.to_dict("records"):
+    for change in changes.to_dict("records"):
         lines.append(
             f"{visible(change['key'], 160)}: {100 * change['change']:+.1f} % from "
             f"{change['started']:%Y-%m-%d} on, {visible(change['head'], 80)} first; "

@@ -1,4 +1,4 @@
-"""The verb `list`: layers, workloads, strategies, axes, sweeps and plots, by name."""
+"""This module is the verb `list`: it prints all names that options take."""
 
 import argparse
 import gc
@@ -16,12 +16,12 @@ MOST_COLUMNS = 80
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `list`, which has none of its own."""
+    """Add no option: `list` has none of its own."""
 
 
 def main(options: argparse.Namespace) -> int:
-    """Print every shelf with its names and their lines; returns the exit code."""
-    gc.disable()  # 50 files are parsed: looking for cycles takes a seventh of the time
+    """Print every shelf with its names and descriptions; return the exit code."""
+    gc.disable()  # garbage collection would take a seventh of the time
     try:
         return _show(as_json=options.json)
     finally:
@@ -50,16 +50,16 @@ def _show(*, as_json: bool) -> int:
 
 
 def _print(shelves: Mapping[str, Mapping[str, str]]) -> None:
-    """Names in one column, their lines wrapped beside it."""
+    """Print the names in one column, and their descriptions beside it."""
     column = 2 + max(len(name) for entries in shelves.values() for name in entries)
     for shelf, entries in shelves.items():
         print(f"{shelf}:")
         for name, summary in entries.items():
-            room = MOST_COLUMNS - column - 1
-            spaced = summary.replace("|", " | ")
-            wrapped = textwrap.wrap(spaced, room, break_on_hyphens=False) or [""]
-            print(f"  {name:<{column - 2}} {wrapped[0]}")
-            for line in wrapped[1:]:
+            width = MOST_COLUMNS - column - 1
+            text = summary.replace("|", " | ")
+            first, *rest = textwrap.wrap(text, width, break_on_hyphens=False) or [""]
+            print(f"  {name:<{column - 2}} {first}")
+            for line in rest:
                 print(" " * column, line)
 
 
@@ -69,8 +69,8 @@ def _shelf(shelf: str) -> dict[str, str]:
         lines[entry.name] = entry.summary
         for variant in entry.variants:
             arguments = entry.constants["VARIANTS"][variant]
-            spelled = ", ".join(f"{name}={value}" for name, value in arguments.items())
-            lines[f"{entry.name}:{variant}"] = f"the same with {spelled}"
+            settings = ", ".join(f"{name}={value}" for name, value in arguments.items())
+            lines[f"{entry.name}:{variant}"] = f"{entry.name} with {settings}"
     return lines
 
 

@@ -1,4 +1,4 @@
-"""The verb `report`: result folders as a terminal table and files."""
+"""The verb `report` shows result folders as a terminal table and as files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import gc
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.errors import Exit, check_folder, unknown
+from bench.errors import Exit, check_folder
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -18,26 +18,26 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default="html,md,csv,png",
         help="any of html,md,csv,png,parquet,json,pytest-benchmark",
     )
-    parser.add_argument("--out", type=Path, help="where to write; default the first")
+    parser.add_argument(
+        "--out", type=Path, help="the folder of the files; default: the first folder"
+    )
 
 
 def main(options: argparse.Namespace) -> int:
-    """Report result folders, or the history of a guard; returns the exit code.
+    """Report result folders or the history of a guard, and return the exit code.
 
     Raises:
         UsageError: No such format, or a folder that cannot be read or written to.
     """
     from bench.guard.history import holds_guards
-    from bench.report.formats import FORMATS
+    from bench.report import formats
 
     if len(options.folders) == 1 and holds_guards(options.folders[0]):
         from bench.commands import history
 
         return history.show(options.folders[0], out=options.out, as_json=options.json)
     names = options.format.split(",")
-    for name in names:
-        if name not in FORMATS:
-            raise unknown("report format", name, FORMATS)
+    formats.check(names)
     out = options.out or options.folders[0]
     if not options.json:
         check_folder(out)
@@ -54,17 +54,17 @@ def show(
         folders: Result folders.
         out: The folder of the files.
         names: The formats of the files.
-        as_json: Print JSON, and write no file.
+        as_json: Print JSON and write no file.
 
     Returns:
         Whether any of the runs went well.
     """
-    from bench.report import formats
+    from bench.report import exports, formats
 
-    gc.disable()  # the end is near: looking for cycles takes a sixth of the time
+    gc.disable()  # the process ends soon; collecting takes a sixth of the time
     report = formats.gather(folders)
     if as_json:
-        print(formats.as_json(report))
+        print(exports.report_json(report))
     else:
         formats.terminal(report, formats=names)
         show_files(formats.write(report, out, names))
@@ -78,5 +78,5 @@ def show_files(paths: Sequence[Path]) -> None:
         print(f"Figures: {path}")
     for path in paths:
         if path not in figures:
-            reads = path.suffix in (".html", ".md")
-            print(f"{'Report' if reads else 'Written'}: {path}")
+            kind = "Report" if path.suffix in (".html", ".md") else "Written"
+            print(f"{kind}: {path}")

@@ -1,16 +1,16 @@
-"""The values that options take: durations, precisions, minutes and counts."""
+"""This module parses the values of options: durations, shares, minutes and counts."""
 
 import argparse
 import re
 
-LIMIT = "stop a run that takes longer, as 10m; default 2m"
+LIMIT = "stop a run that takes longer, such as 10m; default 2m"
 
 
 def duration(text: str) -> float:
-    """Seconds of `90s`, `10m`, `1h` or a plain number of seconds.
+    """Return the seconds of `90s`, `10m`, `1h` or a plain number of seconds.
 
     Raises:
-        ArgumentTypeError: It is no duration above 0.
+        ArgumentTypeError: The text is no duration above 0.
     """
     matched = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)?", text)
     if not matched or not float(matched[1]):
@@ -20,10 +20,10 @@ def duration(text: str) -> float:
 
 
 def precision(text: str) -> float:
-    """The share that `2%` or `0.02` means, from 0.1 % to 50 %.
+    """Return the share of `2%` or `0.02`, from 0.1 % to 50 %.
 
     Raises:
-        ArgumentTypeError: It is no share within these bounds.
+        ArgumentTypeError: The text is no share within these bounds.
     """
     matched = re.fullmatch(r"(\d+(?:\.\d+)?)(%)?", text)
     share = float(matched[1]) / (100 if matched[2] else 1) if matched else 0.0
@@ -35,10 +35,10 @@ def precision(text: str) -> float:
 
 
 def minutes(text: str) -> float:
-    """A number of minutes above 0.
+    """Return a number of minutes above 0.
 
     Raises:
-        ArgumentTypeError: It is no such number.
+        ArgumentTypeError: The text is no such number.
     """
     try:
         number = float(text)
@@ -50,10 +50,10 @@ def minutes(text: str) -> float:
 
 
 def count(text: str) -> int:
-    """A whole number from 1.
+    """Return a whole number from 1.
 
     Raises:
-        ArgumentTypeError: It is no such number.
+        ArgumentTypeError: The text is no such number.
     """
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"a whole number from 1, got '{text}'")

@@ -1,1 +1,1 @@
-"""What is measured on: made inputs, the user's own data, and what identifies both."""
+"""This room provides the inputs of trials: generated inputs and the user's own data."""

@@ -1,4 +1,4 @@
-"""What identifies a trial's inputs, and in what two inputs differ."""
+"""This module identifies the inputs of trials and describes how two inputs differ."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ ASPECTS = ("count", "shape", "dtype", "content")
 
 @dataclass(frozen=True)
 class InputIdentity:
-    """What identifies the inputs of one process.
+    """The identity of the inputs that one process measured.
 
     Attributes:
-        fingerprint: The digest of the whole content; empty where it is unknown.
+        fingerprint: The digest of the whole content; empty if unknown.
         parts: The features and the labels by name; empty in older records.
     """
 
@@ -27,49 +27,49 @@ class InputIdentity:
 
 
 def input_identity(measured: Measured) -> InputIdentity:
-    """The identity of the inputs that a process measured with."""
+    """Return the identity of the inputs that a process measured."""
     return InputIdentity(measured.input_fingerprint, measured.input_parts)
 
 
 def difference(
     base: InputIdentity, head: InputIdentity, names: tuple[str, str] = ("base", "head")
 ) -> str:
-    """In what two inputs differ, in words; empty where they agree or one is unknown.
+    """Describe how two inputs differ; empty if they agree or one is unknown.
 
     Args:
-        base: One of the two inputs.
-        head: The other one.
-        names: What the sentence calls the two sides.
+        base: The first inputs.
+        head: The second inputs.
+        names: The names of the two sides in the description.
     """
     if not (base.fingerprint and head.fingerprint):
         return ""
     if not (base.parts and head.parts):
         return "" if base.fingerprint == head.fingerprint else "the inputs differ"
-    said: dict[str, list[str]] = {aspect: [] for aspect in ASPECTS}
+    details: dict[str, list[str]] = {aspect: [] for aspect in ASPECTS}
     for name in dict.fromkeys((*base.parts, *head.parts)):
         ours, theirs = base.parts.get(name), head.parts.get(name)
         if ours is None or theirs is None:
-            said["content"].append(f"{name} exist only in {names[ours is None]}")
+            details["content"].append(f"{name} exist only in {names[ours is None]}")
         elif aspects := _aspects(ours, theirs):
-            said[aspects[0]].append(_sentence(name, ours, theirs, names))
+            details[aspects[0]].append(_sentence(name, ours, theirs, names))
             for aspect in aspects[1:]:
-                said[aspect].append("")
-    found = [aspect for aspect in ASPECTS if said[aspect]]
-    if not found:
+                details[aspect].append("")
+    differing = [aspect for aspect in ASPECTS if details[aspect]]
+    if not differing:
         return ""
-    details = "; ".join(filter(None, (text for some in said.values() for text in some)))
-    return f"the inputs differ in {' and '.join(found)}: {details}"
+    sentences = filter(None, (text for some in details.values() for text in some))
+    return f"the inputs differ in {' and '.join(differing)}: {'; '.join(sentences)}"
 
 
 def _aspects(base: InputPart, head: InputPart) -> list[str]:
-    """In which of `ASPECTS` two parts differ; content counts where all else agrees."""
+    """Return the `ASPECTS` in which two parts differ; `content` only on its own."""
     differing = {
         "count": base.shape[:1] != head.shape[:1],
         "shape": base.shape[1:] != head.shape[1:],
         "dtype": base.dtype != head.dtype,
     }
-    found = [aspect for aspect, differs in differing.items() if differs]
-    return found or ["content"] * (base.digest != head.digest)
+    aspects = [aspect for aspect, differs in differing.items() if differs]
+    return aspects or ["content"] * (base.digest != head.digest)
 
 
 def _sentence(
@@ -82,12 +82,14 @@ def _sentence(
 
 @dataclass(frozen=True)
 class AlikeRuns:
-    """The runs that measured the inputs of the first run of their trial.
+    """The runs whose inputs are those of the first run of their trial.
 
     Attributes:
-        numbers: The place of each such run among all runs.
-        runs: These runs; those of a trial whose data changed have the flag `CHANGED`.
-        changes: By key of a trial, which of its runs had other inputs, and in what.
+        numbers: The index of each such run among all runs.
+        runs: These runs. The runs of a trial whose inputs changed have the flag
+            `CHANGED`.
+        changes: A sentence by key of a trial: which runs had other inputs, and how
+            these inputs differ.
     """
 
     numbers: list[int]
@@ -96,7 +98,7 @@ class AlikeRuns:
 
     @property
     def notes(self) -> list[str]:
-        """A line for each trial whose data changed, at most `MOST_NOTES`."""
+        """A line for each trial whose inputs changed, at most `MOST_NOTES`."""
         lines = [
             f"{key}: its data changed between rounds, so it is not ranked. {change}"
             for key, change in list(self.changes.items())[:MOST_NOTES]
@@ -105,14 +107,14 @@ class AlikeRuns:
         return lines + [f"The data of {more} more trials changed as well."] * (more > 0)
 
 
-def alike(runs: Sequence[Run]) -> AlikeRuns:
-    """Leave out the runs that measured other inputs than the first run of their trial.
+def runs_with_equal_inputs(runs: Sequence[Run]) -> AlikeRuns:
+    """Exclude the runs whose inputs differ from the first run of their trial.
 
-    Rounds on several inputs have no common time, so the trial gets the flag `CHANGED`,
-    which bars it from ranking.
+    Times on different inputs cannot be averaged, so the trial gets the flag `CHANGED`,
+    which excludes it from ranking.
 
     Args:
-        runs: Runs in file order, of any number of folders.
+        runs: The runs in file order, from any number of folders.
     """
     trials = [(run.key, identity(run.machine)) for run in runs]
     first: dict[tuple, Run] = {}
@@ -142,7 +144,7 @@ def _change(first: Run, run: Run) -> str:
 
 
 def _changes(first: Run, odd: Sequence[Run]) -> str:
-    """Which runs had other inputs, as a sentence."""
+    """Return a sentence on the runs that had other inputs."""
     rounds = list(dict.fromkeys(str(run.round) for run in odd))
     many = len(rounds) > 1
     return (

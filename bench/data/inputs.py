@@ -1,4 +1,4 @@
-"""A workload's inputs: made once into a cache folder, whole or not at all."""
+"""This module generates the inputs of workloads once, into a cache folder."""
 
 import contextlib
 import hashlib
@@ -25,11 +25,11 @@ from bench.trial import InputPart
 
 SEED = 20
 DEFAULT_EXAMPLES = 1024
-CHECKED_EXAMPLES = 64  # the gate looks at so many, and chance is to play on no fewer
+CHECKED_EXAMPLES = 64  # the least that the check of the outputs needs
 MAKING = ".making-"
-OWN = ".own-"  # of a user's file; of use to one start of the program
+OWN = ".own-"  # inputs from a user's file, which serve one start of the program
 PARTS = "parts.json"
-ABANDONED_SECONDS = 3600.0  # no run may last nearly as long
+ABANDONED_SECONDS = 3600.0  # far longer than a run may last
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ class Inputs:
     """Raw examples, in memory or as files.
 
     Attributes:
-        features: `[count, ...]`, or the paths of the files.
-        labels: `[count]`, one for each example or file; None where there are none.
-        fingerprint: Of the content, 16 hexadecimal digits.
-        count: How many examples an epoch has; of made files, how many were asked for.
-        parts: What identifies the features and the labels.
+        features: The features, `[count, ...]`, or the paths of the files, `[files]`.
+        labels: A label for each example or file; None if there are no labels.
+        fingerprint: The digest of the content, 16 hexadecimal digits.
+        count: The examples of an epoch; for generated files the number requested.
+        parts: The identity of the features and of the labels, by name.
     """
 
     features: np.ndarray
@@ -52,15 +52,15 @@ class Inputs:
 
 
 def root() -> Path:
-    """The folder of made inputs; `FEEDRATE_CACHE` names another."""
+    """Return the folder of generated inputs; `FEEDRATE_CACHE` names another cache."""
     default = platformdirs.user_cache_path("feedrate")
     return Path(os.environ.get("FEEDRATE_CACHE", default)) / "inputs"
 
 
 def count_for(entry: Entry, pipeline: Pipeline) -> int:
-    """How many examples to make: two batches at least.
+    """Return the number of examples to generate: at least two batches.
 
-    Fewer of larger images, but no fewer than are checked.
+    Larger images are fewer, but at least as many as the check needs.
     """
     count = int(entry.constants.get("EXAMPLES", DEFAULT_EXAMPLES))
     if pipeline.image_size > 64:
@@ -70,24 +70,23 @@ def count_for(entry: Entry, pipeline: Pipeline) -> int:
 
 
 def prepare(entry: Entry, module: ModuleType, p: Pipeline, data: str = "") -> Inputs:
-    """The inputs of a trial, made first if they are not there yet.
+    """Return the inputs of a trial, and generate them if the cache lacks them.
 
     Args:
         entry: The workload or layer.
-        module: The same, imported.
-        p: The pipeline, for the image and batch size.
-        data: The user's own data, a name or a path, in place of the made ones.
+        module: The imported module of the entry.
+        p: The pipeline, which sets the image size and the batch size.
+        data: The user's data, a name or a path; empty for generated inputs.
 
     Raises:
-        UsageError: The user's data cannot be used, with the file or row; or what
-            `examples` made cannot.
+        UsageError: The user's data or the result of `examples` cannot be used.
     """
     if data:
-        return _own(entry, data)
+        return _user_data(entry, data)
     count = count_for(entry, p)
     folder = root() / _name(entry, count, p.image_size)
-    if not _there(folder):
-        _make(entry, module, count, p.image_size, folder)
+    if not _exists(folder):
+        _generate(entry, module, count, p.image_size, folder)
     if entry.reads_files:
         return _files(_listed(folder), count)
     with np.load(folder / "examples.npz", allow_pickle=False) as arrays:
@@ -104,13 +103,13 @@ def prepare(entry: Entry, module: ModuleType, p: Pipeline, data: str = "") -> In
 
 
 def _name(entry: Entry, count: int, size: int) -> str:
-    """The folder's: by the text that makes the inputs, their number, size and seed.
+    """Return the folder's name, from the entry's text and the number, size and seed.
 
-    What a user's file makes may hang on more than its text, such as a file that it
-    reads or a module beside it: each start of the program makes it anew, and so does
-    each tree, folder, import path and interpreter.
+    The inputs from a user's file may depend on more than its text, such as a file that
+    it reads or a module beside it. So each start of the program generates them anew,
+    and so does each tree, folder, import path and interpreter.
     """
-    # What a file shares with its neighbours is in their private modules.
+    # Files of a shelf share code in private modules beside them.
     sources = [entry.path, *sorted(entry.path.parent.glob("_*.py"))]
     source = b"".join(path.read_bytes() for path in sources)
     identity = hashlib.sha256(source + f"{count} {size} {SEED} {PARTS}".encode())
@@ -122,8 +121,8 @@ def _name(entry: Entry, count: int, size: int) -> str:
     return f"{prefix}{entry.path.stem}-{identity.hexdigest()[:16]}"
 
 
-def _there(folder: Path) -> bool:
-    """Whether it is made; one of a user's file is marked as in use."""
+def _exists(folder: Path) -> bool:
+    """Return whether the folder exists; a user's folder is marked as in use."""
     if not folder.name.startswith(OWN):
         return folder.is_dir()
     try:
@@ -133,7 +132,7 @@ def _there(folder: Path) -> bool:
     return True
 
 
-def _make(
+def _generate(
     entry: Entry, module: ModuleType, count: int, size: int, folder: Path
 ) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -144,7 +143,7 @@ def _make(
         try:
             scratch.rename(folder)
         except OSError:
-            if not folder.is_dir():  # else another process made them first
+            if not folder.is_dir():  # otherwise another process was faster
                 raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -153,10 +152,10 @@ def _make(
 def _fill(
     entry: Entry, module: ModuleType, count: int, size: int, folder: Path
 ) -> None:
-    """Have the examples made into an empty folder.
+    """Generate the examples of an entry into an empty folder.
 
     Raises:
-        UsageError: They cannot be measured with.
+        UsageError: The examples cannot be used as inputs.
     """
     arguments = {"size": size} if size else {}
     rng = np.random.default_rng(SEED)
@@ -177,13 +176,13 @@ def _fill(
     (folder / PARTS).write_bytes(msgspec.json.encode(_parts(arrays)))
 
 
-def _arrays(made: object) -> dict[str, np.ndarray]:
-    """What `examples` returned, by name.
+def _arrays(result: object) -> dict[str, np.ndarray]:
+    """Return the result of `examples` as arrays by name.
 
     Raises:
-        UsageError: It is not one array or two, with a row for each example.
+        UsageError: The result is not one array or two with a row for each example.
     """
-    parts = made if isinstance(made, tuple) else (made,)
+    parts = result if isinstance(result, tuple) else (result,)
     plain = all(
         isinstance(part, np.ndarray) and part.ndim > 0 and not part.dtype.hasobject
         for part in parts
@@ -191,53 +190,54 @@ def _arrays(made: object) -> dict[str, np.ndarray]:
     paired = len(parts) in (1, 2) and plain and len(parts[0]) == len(parts[-1])
     if not (paired and len(parts[0])):
         raise UsageError(
-            f"examples() returned {_told(made)}. It must return features [count, ...] "
-            "or (features, labels): NumPy arrays of one length, not empty and not of "
-            "objects (strings as bytes, or with .astype(str))."
+            f"examples() returned {_description(result)}. It must return features "
+            "[count, ...] or (features, labels): NumPy arrays of one length, not empty "
+            "and not of objects (strings as bytes, or with .astype(str))."
         )
     return dict(zip(("features", "labels"), parts, strict=False))
 
 
-def _told(made: object) -> str:
-    """An object in words: arrays by type and shape, others by their class."""
-    if isinstance(made, tuple):
-        return f"({', '.join(map(_told, made))})"
-    if isinstance(made, np.ndarray):
-        return f"{made.dtype}{list(made.shape)}"
-    return type(made).__name__
+def _description(value: object) -> str:
+    """Describe an array by its type and shape, another object by its class."""
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_description, value))})"
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype}{list(value.shape)}"
+    return type(value).__name__
 
 
 def _clear(folder: Path) -> None:
-    """Remove what was left half made, as by a killed process, or is of no more use."""
+    """Remove old folders: those of killed processes, and unused inputs of users."""
     for path in [*folder.glob(f"{MAKING}*"), *folder.glob(f"{OWN}*")]:
-        with contextlib.suppress(OSError):  # another process was quicker, or owns it
+        with contextlib.suppress(OSError):  # another process removed or owns the folder
             if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
                 shutil.rmtree(path)
 
 
-def look(entry: Entry, data: str) -> None:
-    """Refuse the user's data where a look at its names tells; no content is read.
+def check_user_data(entry: Entry, data: str) -> None:
+    """Refuse unsuitable data of the user by its names; no content is read.
 
     Raises:
-        UsageError: The workload takes none, or it is not there, or not in its form.
+        UsageError: The workload takes no data, or the data is missing or has another
+            form.
     """
     from bench.data import user
 
-    user.look(data, *_taken(entry))
+    user.check(data, *_accepted(entry))
 
 
-def _taken(entry: Entry) -> tuple[str, int]:
-    """What the user's data must be, and of how many classes at most."""
+def _accepted(entry: Entry) -> tuple[str, int]:
+    """Return the kind of data that a workload accepts, and its most classes."""
     accepts = str(entry.constants.get("ACCEPTS", ""))
     if not accepts:
         raise UsageError(f"'{entry.name}' takes no --data: it declares no ACCEPTS.")
     return accepts, int(entry.constants.get("CLASSES", 0))
 
 
-def _own(entry: Entry, data: str) -> Inputs:
+def _user_data(entry: Entry, data: str) -> Inputs:
     from bench.data import user
 
-    loaded = user.load(data, *_taken(entry))
+    loaded = user.load(data, *_accepted(entry))
     if isinstance(loaded, tuple):
         features, labels = loaded
         parts = _parts({"features": features, "labels": labels})
@@ -247,7 +247,7 @@ def _own(entry: Entry, data: str) -> Inputs:
 
 
 def _listed(folder: Path) -> list[Path]:
-    """The files in a folder and below, sorted; hidden ones are left out."""
+    """Return the files in a folder and below, sorted, without hidden files."""
     return sorted(
         path
         for path in folder.rglob("*")
@@ -256,9 +256,9 @@ def _listed(folder: Path) -> list[Path]:
 
 
 def _files(paths: list[Path], count: int) -> Inputs:
-    """Files in one random order, as users read them.
+    """Return files as inputs, in one random order, as users read them.
 
-    Sorted, they come class by class, and a second of them is of the first class alone.
+    In sorted order the first second of a run would meet the first class alone.
     """
     classes = sorted({path.parent.name for path in paths})
     digest = hashlib.sha256()
@@ -266,8 +266,8 @@ def _files(paths: list[Path], count: int) -> Inputs:
         digest.update(path.name.encode() + path.read_bytes())
     fingerprint = digest.hexdigest()[:16]
     order = np.random.default_rng(SEED).permutation(len(paths))
-    every = [classes.index(path.parent.name) for path in paths]
-    labels = np.array(every, dtype=np.int64)[order]
+    numbers = [classes.index(path.parent.name) for path in paths]
+    labels = np.array(numbers, dtype=np.int64)[order]
     files = InputPart(dtype="file", shape=[len(paths)], digest=fingerprint)
     return Inputs(
         features=np.array([str(path) for path in paths])[order],
@@ -279,7 +279,7 @@ def _files(paths: list[Path], count: int) -> Inputs:
 
 
 def _parts(arrays: Mapping[str, np.ndarray | None]) -> dict[str, InputPart]:
-    """What identifies each array; a missing one has no part."""
+    """Return the identity of each array; a missing array has none."""
     return {
         name: InputPart(
             dtype=str(array.dtype), shape=list(array.shape), digest=_digest(array)

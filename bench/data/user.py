@@ -1,18 +1,18 @@
-"""The user's own data in place of a workload's: data sets of Keras, folders, CSV."""
+"""This module loads the user's own data: data sets of Keras, folders, CSV files."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from bench.data import user_files, user_table
+from bench.data import user_files
 from bench.errors import UsageError, unknown
 
 Arrays = tuple[np.ndarray, np.ndarray]
 
 _FOLDER = "a folder that holds one folder of {} for each class"
 _PICTURES = _FOLDER.format("JPEG or PNG files")
-_CSV = f"a CSV file with a header and a column '{user_table.LABEL}', or FILE.csv:COLUMN"
+_CSV = f"a CSV file with a header and a column '{user_files.LABEL}', or FILE.csv:COLUMN"
 TAKES = {
     "images": _PICTURES,
     "images_of_one_size": f"{_PICTURES}, all of one size",
@@ -26,13 +26,13 @@ TAKES = {
 DOWNLOADS = {"image_arrays": "cifar10", "flat_images": "cifar10", "text": "imdb"}
 
 
-def look(name_or_path: str, accepts: str, classes: int = 0) -> None:
-    """Refuse at once what `load` would refuse by its name or its folders.
+def check(name_or_path: str, accepts: str, classes: int = 0) -> None:
+    """Check the names and folders of the data, so that bad data is refused at once.
 
     Args:
-        name_or_path: As for `load`.
-        accepts: The same.
-        classes: The same.
+        name_or_path: The data; see `load`.
+        accepts: The kind of data; see `load`.
+        classes: The most classes; see `load`.
 
     Raises:
         UsageError: The data cannot be used.
@@ -42,29 +42,28 @@ def look(name_or_path: str, accepts: str, classes: int = 0) -> None:
     if _is_download(name_or_path, accepts):
         return
     if accepts in ("csv", "rows"):
-        user_table.find(name_or_path, TAKES[accepts])
+        user_files.find_table(name_or_path, TAKES[accepts])
     else:
         _listed(name_or_path, accepts, classes)
 
 
 def load(name_or_path: str, accepts: str, classes: int = 0) -> Arrays | list[str]:
-    """Examples of the user's, checked so far as a look at every file or row tells.
+    """Load the user's data and check every file or row.
 
     Args:
-        name_or_path: `cifar10`, `imdb`, a folder, or a CSV file, with `:COLUMN` where
-            the label's column is not named `label`.
-        accepts: What the workload takes, its `ACCEPTS`: a key of `TAKES`.
-        classes: The most classes that the workload tells apart, its `CLASSES`; 0 is
-            any number.
+        name_or_path: `cifar10`, `imdb`, a folder, or a CSV file; `FILE:COLUMN` names
+            the column of the label if it is not `label`.
+        accepts: The kind of data that the workload accepts, a key of `TAKES`.
+        classes: The most classes that the workload distinguishes; 0 for any number.
 
     Returns:
-        For `images`, `images_of_one_size` and `wav` the paths of the files, sorted.
-        Else features and labels, int64 `[n]`: `image_arrays` are uint8
+        The sorted paths of the files for `images`, `images_of_one_size` and `wav`.
+        Otherwise features and labels, int64 `[n]`: `image_arrays` are uint8
         `[n, height, width, 3]`, `flat_images` float32 `[n, height * width * 3]`,
         `text` bytes `[n]`, `csv` lines as bytes `[n]`, `rows` float32 `[n, columns]`.
 
     Raises:
-        UsageError: The data cannot be used; it names the file or line.
+        UsageError: The data cannot be used; the message names the file or line.
     """
     if accepts not in TAKES:
         raise unknown("kind of data", accepts, TAKES)
@@ -72,10 +71,10 @@ def load(name_or_path: str, accepts: str, classes: int = 0) -> Arrays | list[str
         features, labels = (_imdb if accepts == "text" else _cifar10)()
         _demand_classes(name_or_path, len(np.unique(labels)), classes)
     elif accepts in ("csv", "rows"):
-        table, labels, what = user_table.load(name_or_path, TAKES[accepts])
+        table, labels, what = user_files.load_table(name_or_path, TAKES[accepts])
         _demand_classes(what, len(np.unique(labels)), classes)
         rows = accepts == "rows"
-        features = table.to_numpy(np.float32) if rows else user_table.as_lines(table)
+        features = table.to_numpy(np.float32) if rows else user_files.csv_lines(table)
     else:
         files = _files(name_or_path, accepts, classes)
         if accepts in ("images", "images_of_one_size", "wav"):
@@ -89,23 +88,23 @@ def load(name_or_path: str, accepts: str, classes: int = 0) -> Arrays | list[str
 
 
 def _is_download(name: str, accepts: str) -> bool:
-    """Whether a data set of Keras is meant.
+    """Return whether the name is a data set of Keras.
 
     Raises:
-        UsageError: It could be a path as well.
+        UsageError: A path has this name too.
     """
     if name != DOWNLOADS.get(accepts):
         return False
     if Path(name).exists():
         raise UsageError(
-            f"'{name}' is a data set of Keras, and also a path here. Give ./{name} for "
-            "the path, or rename it to have the data set."
+            f"'{name}' is a data set of Keras and also a path here. Use ./{name} for "
+            "the path, or rename the path to use the data set."
         )
     return True
 
 
 def _listed(root: str, accepts: str, classes: int) -> list[Path]:
-    """The files of all classes, sorted; nothing is opened."""
+    """Return the files of all classes, sorted, without opening one."""
     takes = f"This workload takes {TAKES[accepts]}."
     folder = Path(root)
     if not folder.exists():
@@ -131,14 +130,14 @@ def _files(root: str, accepts: str, classes: int) -> list[Path]:
 
 
 def _cifar10() -> Arrays:
-    import keras  # several seconds, which a look at a folder should not take
+    import keras  # late: it takes seconds, which checking a folder should not
 
     (images, labels), _ = _downloaded("cifar10", keras.datasets.cifar10.load_data)
     return images, labels.ravel().astype(np.int64)
 
 
 def _imdb() -> Arrays:
-    """Reviews as text again: Keras gives word ranks, 3 too high, after a start mark."""
+    """Return the reviews as text: Keras has word ranks plus 3, after a start mark."""
     import keras
 
     (reviews, labels), _ = _downloaded("imdb", keras.datasets.imdb.load_data)
@@ -155,7 +154,7 @@ def _reviews(reviews: np.ndarray, words: dict[int, str]) -> Iterator[bytes]:
 def _downloaded(name: str, fetch: Callable[[], object]) -> object:
     try:
         return fetch()
-    except Exception as error:  # Keras raises plain ones where there is no network
+    except Exception as error:  # Keras raises Exception itself without a network
         raise UsageError(
             f"'{name}' could not be loaded: {error}. Keras downloads it once into "
             "~/.keras/datasets: connect to a network, or copy that folder from "
@@ -163,13 +162,11 @@ def _downloaded(name: str, fetch: Callable[[], object]) -> object:
         ) from error
 
 
-def _demand_classes(what: str, found: int, most: int) -> None:
-    if found < 2:
+def _demand_classes(what: str, count: int, most: int) -> None:
+    if count < 2:
+        raise UsageError(f"'{what}' has only 1 class. At least 2 are needed.")
+    if most and count > most:
         raise UsageError(
-            f"'{what}' has only 1 class. There must be 2 at least, to be told apart."
-        )
-    if most and found > most:
-        raise UsageError(
-            f"'{what}' has {found} classes; this workload tells {most} apart. Remove "
-            f"{found - most}, or use another workload."
+            f"'{what}' has {count} classes; this workload takes at most {most}. Remove "
+            f"{count - most}, or use another workload."
         )

@@ -1,1 +1,1 @@
-"""Is head slower than base?"""
+"""The guard answers one question: is head slower than base?"""

@@ -2,7 +2,7 @@
 
 The two sides were measured at different times. Whatever changed on the machine in
 between is in the ratio and not in the interval, so the live guard sees far smaller
-changes. `bench.analysis.verdicts` decides, as for `compare A B`.
+changes. `bench.analysis.decisions` decides, as for `compare A B`.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import msgspec
 import numpy as np
 
 from bench import store
-from bench.analysis import stats, table, verdicts
-from bench.analysis.verdicts import Comparison, Obstacle, Side
-from bench.data.identity import CHANGED, InputIdentity, alike
-from bench.errors import UsageError, write_whole
-from bench.guard.metrics import METRICS, PHASES, existing, find
-from bench.guard.record import Row, differ, figure
+from bench.analysis import decisions, stats, table, verdicts
+from bench.analysis.decisions import Comparison, Obstacle, Side
+from bench.data.identity import CHANGED, InputIdentity, runs_with_equal_inputs
+from bench.errors import UsageError, write_atomically
+from bench.guard.metrics import METRICS, PHASES, applicable, find
+from bench.guard.record import Row, none_if_nan, outputs_differ
 from bench.machine import identity
 from bench.trial import InputPart, Run, Trial
 
@@ -101,7 +101,7 @@ def from_runs(runs: Iterable[Run]) -> Stored:
     Raises:
         UsageError: There are no runs, or the runs are of more than one machine.
     """
-    known = alike(store.one_a_round(runs))
+    known = runs_with_equal_inputs(store.without_repeats(runs))
     if not known.runs:
         raise UsageError("There are no runs, so there is nothing to compare or save.")
     if len({identity(run.machine) for run in known.runs}) > 1:
@@ -115,7 +115,7 @@ def from_runs(runs: Iterable[Run]) -> Stored:
     trials, sides = {}, {}
     for key, own in numbers.items():
         trial_runs = [known.runs[number] for number in own]
-        sides[key] = verdicts.side(trial_runs, known.changes.get(key, ""))
+        sides[key] = decisions.side(trial_runs, known.changes.get(key, ""))
         if not sides[key].failure:
             trials[key] = _trial(trial_runs, list(seconds[own]), sides[key])
     first = known.runs[0]
@@ -159,7 +159,7 @@ def figures(run: Run, seconds_per_batch: float) -> dict[str, float]:
         "peak_resident_bytes": measured.peak_resident_bytes,
         **{
             name: METRICS[name].elapsed(measured)
-            for name in existing(dict.fromkeys(PHASES, 0.0), run.trial)
+            for name in applicable(dict.fromkeys(PHASES, 0.0), run.trial)
         },
     }
     return {name: value for name, value in values.items() if value}
@@ -171,7 +171,7 @@ def save(baseline: Baseline, path: Path) -> None:
     Raises:
         UsageError: The file cannot be written.
     """
-    write_whole(path, msgspec.json.format(msgspec.json.encode(baseline)) + b"\n")
+    write_atomically(path, msgspec.json.format(msgspec.json.encode(baseline)) + b"\n")
 
 
 def load(path: Path) -> Stored:
@@ -227,13 +227,13 @@ def judge(
     for key in dict.fromkeys((*base.sides, *head.sides, *named)):
         sides = [stored.sides.get(key) for stored in (base, head)]
         trials = [stored.baseline.trials.get(key) for stored in (base, head)]
-        obstacle = verdicts.obstacle(*sides)
+        obstacle = decisions.obstacle(*sides)
         for metric, threshold in _limits(key, sides, trials, thresholds).items():
             pairs.append((key, metric, trials))
             comparisons.append(_comparison(trials, metric, threshold, obstacle))
-    decisions = verdicts.judge(comparisons)
+    judged = decisions.judge(comparisons)
     rows = []
-    for pair, comparison, decision in zip(pairs, comparisons, decisions, strict=True):
+    for pair, comparison, decision in zip(pairs, comparisons, judged, strict=True):
         (key, metric, trials), ratio = pair, decision.ratio
         compared = decision.verdict in verdicts.VERDICTS
         rows.append(
@@ -243,11 +243,12 @@ def judge(
                 threshold=comparison.margin,
                 verdict=decision.verdict,
                 cause=decision.reason,
-                ratio=figure(ratio.estimate),
-                low=figure(ratio.low),
-                high=figure(ratio.high),
+                ratio=none_if_nan(ratio.estimate),
+                low=none_if_nan(ratio.low),
+                high=none_if_nan(ratio.high),
                 count=ratio.count,
-                output_changed=compared and differ(*(one.outputs for one in trials)),
+                output_changed=compared
+                and outputs_differ(*(one.outputs for one in trials)),
             )
         )
     return rows
@@ -261,8 +262,8 @@ def _limits(
 ) -> Mapping[str, float]:
     """Return a trial's thresholds, for those metrics that its pipeline has."""
     trial = next((one.trial for one in reversed(sides) if one), None)
-    limits = thresholds(key, trial and verdicts.MARGINS[trial.consumer])
-    return existing(limits, trial) if any(trials) else limits
+    limits = thresholds(key, trial and decisions.MARGINS[trial.consumer])
+    return applicable(limits, trial) if any(trials) else limits
 
 
 def _comparison(

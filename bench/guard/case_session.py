@@ -1,4 +1,4 @@
-"""One case of a live guard while it is being settled, or why it cannot be."""
+"""A case session guards one trial live, trio by trio, until its verdicts settle."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ from bench.guard.settings import Settings
 from bench.guard.trio import Side, Trio
 from bench.run import turns
 
-# To flag, to confirm, and again where a burst spoilt it: turns get shorter for these.
+# To flag, to confirm, and to confirm again after a burst: turns get shorter for these.
 ENOUGH_TRIOS = estimate.LEAST_TRIOS + 2 * CONFIRMING
-ENOUGH_FOR_PHASES = 12  # a trio tells a phase by one figure, however long its turns
+ENOUGH_FOR_PHASES = 12  # a trio has one figure of a phase, however long its turns
 LEAST_TURN_SECONDS = 0.7  # of each trio of processes
 FIRST_TURN_SECONDS = 1.5
-FIRST_SHARE = 0.1  # at most, of the time: in little of it three trios are to fit
+FIRST_SHARE = 0.1  # of the time, at most: three trios are to fit into little time
 MOST_TURN_SECONDS = 4.0
-# Before a case is called unchanged, so many trios meet at least so many batches, or an
-# epoch, at the same places: what comes once in 2,000 batches is then met by each.
+# Before a case is called unchanged, so many trios meet an epoch, or at least so many
+# batches, at the same places: each trio then meets what comes once in 2,000 batches.
 COVERING_TRIOS = 4
 COVERING_BATCHES = 2000
-MOST_COVERING_SECONDS = 12.0  # of each
-REACHING = 1.1  # times what a trio should need to come to a place
+MOST_COVERING_SECONDS = 12.0  # of each trio
+REACHING = 1.1  # times the seconds that a trio should need to reach a place
 COVERING_SHARE = 0.9  # of the time that is left
-NEARLY = 0.9  # of the rounds that are wanted
-RESTLESS_SHARE = 0.1  # of the turns: what fewer disturbed is not in their middle fifth
-RESTLESS = "a process did not become quiet between turns"
+NEARLY = 0.9  # of the rounds, or of the time, that a trio should have
+DISTURBED_SHARE = 0.1  # of the turns: fewer are outside the middle fifth
+DISTURBED = "a process did not become quiet between turns"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One trial to be guarded.
+    """A case is one trial to be guarded.
 
     Attributes:
-        key: The trial's spelled identity, on head.
-        base: Where it runs on base; None if it is not there.
-        head: Where it runs on head; None if it is not there.
-        thresholds: By metric, the relative change from which it counts.
+        key: The trial's spelled identity on head.
+        base: Where the trial runs on base; None if base lacks the trial.
+        head: Where the trial runs on head; None if head lacks the trial.
+        thresholds: By metric, the relative change from which a slow-down counts.
     """
 
     key: str
@@ -59,203 +59,238 @@ class Case:
 
 
 class CaseSession:
-    """One case while it is being settled: its watches, or why it cannot be."""
+    """A session of one case holds the tests of its metrics and plans its trios.
+
+    Attributes:
+        case: The case.
+        tests: The tests of its metrics; without those that ended without a verdict.
+        warmed: How the first trio prepared itself, for later trios to repeat.
+        head_seconds: The seconds a batch of head's turns.
+        cpu_seconds: CPU seconds of all processes.
+    """
 
     def __init__(self, case: Case, alpha: float) -> None:
-        """Nothing heard yet; alpha is each of its rows' share."""
+        """Start without any trio; alpha is the share of each row of turns."""
         self.case = case
-        self.ended = _absent(case)  # by metric
+        self._ended = _absent(case)  # rows without a test, by metric
         shared = case.base is None or case.base.control in (None, case.base.server)
-        apart = 0.0 if shared else estimate.SERVERS
-        wanted = {n: v for n, v in case.thresholds.items() if n not in self.ended}
-        self.watches: list[RowTest | PhaseTest] = [
+        apart = 0.0 if shared else estimate.BETWEEN_SERVERS
+        self.tests: list[RowTest | PhaseTest] = [
             PhaseTest(case.key, name, threshold)
             if METRICS[name].phases
             else RowTest(case.key, name, threshold, alpha, apart, placed=_placed(case))
-            for name, threshold in wanted.items()
+            for name, threshold in case.thresholds.items()
+            if name not in self._ended
         ]
-        self.setup = 0.0
-        self.turn_lengths: list[float] = []
+        self.warmed: dict[str, dict] = {}
         self.head_seconds: list[float] = []
         self.cpu_seconds = 0.0
-        self.turns = self.restless = 0
-        self.met: list[int] = []  # batches that a process of each trio met
-        self.covering = 0  # trios that met their goal, or had their share of the time
-        self.round_seconds = 0.0  # of its first one
-        self.goal = 0  # rounds that trios are to have; 0 before it is known
-        self.warmed: dict[str, dict] = {}  # how its first trio got ready
-        self.inputs: InputIdentity | None = None  # of base, in its first trio
+        self._setup_seconds = 0.0  # of the latest trio, besides its turns
+        self._turn_seconds: list[float] = []  # of each trio
+        self._turns = self._disturbed_turns = 0
+        self._batches_met: list[int] = []  # by a process of each trio
+        self._covering_trios = 0  # that met the goal, or had their share of the time
+        self._goal_rounds = 0  # that a trio is to take; 0 before the first trio
+        self._round_seconds = 0.0  # of the first trio
+        self._inputs: InputIdentity | None = None  # of base, in the first trio
 
     @property
     def open(self) -> bool:
-        """Whether more trios are wanted."""
-        return any(watch.open for watch in self.watches)
+        """Whether the case needs more trios."""
+        return any(test.open for test in self.tests)
 
     @property
-    def checks(self) -> bool:
-        """Whether the outputs of its next trio are checked: of its first one."""
+    def checks_next(self) -> bool:
+        """Whether the next trio checks its outputs.
+
+        The first trio does. All do if a side has a harness that checks each process.
+        """
         sides = (self.case.base, self.case.head)
         each = any(side.server.protocol == turns.CHECKS_EACH for side in sides)
-        return each or not self.turn_lengths
+        return each or not self._turn_seconds
 
     @property
-    def lasts(self) -> float:
-        """How long one more trio takes at the least; seconds.
+    def least_seconds(self) -> float:
+        """How many seconds one more trio takes at least.
 
-        Two say nothing, so that the third may run over the end of the budget: then 0.
+        Two trios give no verdict, so the first trio and the third may run over the end
+        of the budget: for them it is 0.
         """
-        if len(self.turn_lengths) in (0, estimate.LEAST_TRIOS - 1):
+        if len(self._turn_seconds) in (0, estimate.LEAST_TRIOS - 1):
             return 0.0
-        return self.setup + LEAST_TURN_SECONDS
+        return self._setup_seconds + LEAST_TURN_SECONDS
 
     def turn_seconds(self, share: float) -> float:
-        """How long the next trio takes turns, within this case's share of the time."""
-        if not self.turn_lengths:
+        """Return how many seconds the next trio takes turns.
+
+        Args:
+            share: This case's share of the time that is left, in seconds.
+        """
+        if not self._turn_seconds:
             return max(LEAST_TURN_SECONDS, min(FIRST_TURN_SECONDS, FIRST_SHARE * share))
-        taken = float(np.mean(self.turn_lengths))
-        by_turns = [one for one in self._by_turns() if one.open]
-        if not by_turns:  # the phases alone are open, and are over before the turns
+        open_tests = self._open_row_tests()
+        if not open_tests:  # phases alone are open, and are over before the turns
             return LEAST_TURN_SECONDS
-        ratios = by_turns[0].ratios
-        if len(ratios) >= estimate.LEAST_TRIOS and self._covers():
+        ratios = open_tests[0].ratios
+        if len(ratios) >= estimate.LEAST_TRIOS and self._needs_covering():
             return max(LEAST_TURN_SECONDS, self._covering_seconds(share))
-        reaching = self._reaching_seconds()
-        wanted = estimate.best_turn_seconds(ratios, taken, self.setup)
+        mean = float(np.mean(self._turn_seconds))
+        best = estimate.best_turn_seconds(ratios, mean, self._setup_seconds)
         enough = ENOUGH_FOR_PHASES if self.judges_phases else ENOUGH_TRIOS
-        few = share / max(1, enough - len(ratios)) - self.setup
-        wanted = min(wanted, few, MOST_TURN_SECONDS)
-        return max(LEAST_TURN_SECONDS, wanted, min(reaching, share - self.setup))
+        missing = max(1, enough - len(ratios))
+        affordable = share / missing - self._setup_seconds
+        wanted = min(best, affordable, MOST_TURN_SECONDS)
+        reaching = min(self._reaching_seconds(), share - self._setup_seconds)
+        return max(LEAST_TURN_SECONDS, wanted, reaching)
 
     @property
     def judges_phases(self) -> bool:
-        """Whether a phase is not settled yet."""
-        return any(one.open and isinstance(one, PhaseTest) for one in self.watches)
+        """Whether the test of a phase is open."""
+        return any(test.open and isinstance(test, PhaseTest) for test in self.tests)
 
-    def hear(self, trio: Trio, turns: float, setup: float) -> None:
-        """Take in one trio, its turns' length and what it took besides; seconds."""
-        self.setup = max(setup, 0.001)
+    def add(self, trio: Trio, turn_seconds: float, setup_seconds: float) -> None:
+        """Add one trio to all open tests, or end the case if the trio cannot count.
+
+        Args:
+            trio: The trio.
+            turn_seconds: How many seconds the trio was to take turns.
+            setup_seconds: How many seconds the trio took besides.
+        """
+        self._setup_seconds = max(setup_seconds, 0.001)
         self.warmed = self.warmed or trio.warmed
-        self.turn_lengths.append(turns)
+        self._turn_seconds.append(turn_seconds)
         self.cpu_seconds += sum(one.process_cpu_seconds for one in trio.measured)
-        why = _why_ended(trio, self.inputs)
-        if why:
-            self.end(*why)
+        if end := _why_ended(trio, self._inputs):
+            self.end(*end)
             return
-        self.inputs = self.inputs or identity.input_identity(trio.measured[0])
+        self._inputs = self._inputs or identity.input_identity(trio.measured[0])
         self.head_seconds += [row[2].seconds for row in trio.turns]
-        self._cover(trio, turns)
+        self._count_coverage(trio, turn_seconds)
         quiet = [turn.quiet for row in trio.turns for turn in row]
-        self.turns += len(quiet)
-        self.restless += quiet.count(False)
-        for watch in self.watches:
-            if watch.open:
-                watch.add(trio)
+        self._turns += len(quiet)
+        self._disturbed_turns += quiet.count(False)
+        for test in self.tests:
+            if test.open:
+                test.add(trio)
 
-    def _covers(self) -> bool:
-        """Whether the next trio is to meet many places, and not only to be compared."""
-        watches = [watch for watch in self._by_turns() if watch.open]
-        return any(not (watch.flagged or watch.covered) for watch in watches)
+    def _row_tests(self) -> list[RowTest]:
+        return [test for test in self.tests if isinstance(test, RowTest)]
+
+    def _open_row_tests(self) -> list[RowTest]:
+        return [test for test in self._row_tests() if test.open]
+
+    def _needs_covering(self) -> bool:
+        """Return whether the next trio should meet many places, not only compare."""
+        tests = self._open_row_tests()
+        return any(not (test.flagged or test.covered) for test in tests)
 
     def _reaching_seconds(self) -> float:
-        """How long a trio takes to the last place that is long, where one is flagged.
+        """Return how long a trio takes to the last long place of a flagged row.
 
-        Shorter ones would not confirm it.
+        A shorter trio could not confirm the flag.
         """
-        flagged = [w for w in self._by_turns() if w.open and w.flagged]
-        last = max((watch.last_long_place for watch in flagged), default=-1)
-        return REACHING * (last + 1) * self.round_seconds
-
-    def _by_turns(self) -> list[RowTest]:
-        return [watch for watch in self.watches if isinstance(watch, RowTest)]
+        flagged = [test for test in self._open_row_tests() if test.flagged]
+        last = max((test.last_long_place for test in flagged), default=-1)
+        return REACHING * (last + 1) * self._round_seconds
 
     def _covering_seconds(self, share: float) -> float:
-        """How long the next trio takes turns to meet its goal, within this share."""
-        left = COVERING_TRIOS - self.covering
-        most = COVERING_SHARE * share / max(1, left) - self.setup
-        return min(self.goal * self.round_seconds, most, MOST_COVERING_SECONDS)
+        """Return how long the next trio takes to meet its goal, within this share."""
+        missing = max(1, COVERING_TRIOS - self._covering_trios)
+        affordable = COVERING_SHARE * share / missing - self._setup_seconds
+        goal = self._goal_rounds * self._round_seconds
+        return min(goal, affordable, MOST_COVERING_SECONDS)
 
-    def _cover(self, trio: Trio, seconds: float) -> None:
-        """Take note of how many places a trio met; its turns took these seconds."""
+    def _count_coverage(self, trio: Trio, seconds: float) -> None:
+        """Count the places that a trio met, and note when enough trios met enough.
+
+        Args:
+            trio: The trio.
+            seconds: How many seconds it was to take turns.
+        """
         head, rounds = trio.measured[2], len(trio.turns)
-        self.met.append(rounds * head.batches_per_sample)
-        # Slow batches take longer than was asked: whole rounds are taken.
-        every = sum(turn.seconds for row in trio.turns for turn in row)
-        taken = min(trio.seconds, every * head.batches_per_sample)
-        if not self.goal:
-            self.round_seconds = max(seconds, taken) / rounds
+        self._batches_met.append(rounds * head.batches_per_sample)
+        # Slow batches take longer than planned, because rounds are taken whole.
+        total = sum(turn.seconds for row in trio.turns for turn in row)
+        seconds = max(seconds, min(trio.seconds, total * head.batches_per_sample))
+        if not self._goal_rounds:
+            self._round_seconds = seconds / rounds
             batches = max(COVERING_BATCHES, head.epoch_batches)
-            self.goal = -int(-batches // max(1, head.batches_per_sample))
-        wanted = min(self.goal * self.round_seconds, MOST_COVERING_SECONDS)
-        had_time = max(seconds, taken) >= NEARLY * wanted
-        self.covering += had_time or rounds >= NEARLY * self.goal
-        if self.covering >= COVERING_TRIOS:
-            for watch in self._by_turns():
-                watch.cover()
+            self._goal_rounds = -int(-batches // max(1, head.batches_per_sample))
+        goal = min(self._goal_rounds * self._round_seconds, MOST_COVERING_SECONDS)
+        had_time = seconds >= NEARLY * goal
+        self._covering_trios += had_time or rounds >= NEARLY * self._goal_rounds
+        if self._covering_trios >= COVERING_TRIOS:
+            for test in self._row_tests():
+                test.cover()
 
     @property
     def batches_met(self) -> int:
-        """Batches that three trios met, among which stalls show; 0 if fewer ran."""
-        longest = sorted(self.met, reverse=True)
+        """How many batches three trios met, so that stalls show; 0 if fewer ran."""
+        longest = sorted(self._batches_met, reverse=True)
         enough = len(longest) >= estimate.LEAST_TRIOS
         return longest[estimate.LEAST_TRIOS - 1] if enough else 0
 
     def end(self, verdict: Verdict, cause: str) -> None:
-        """What is still open cannot be settled; what is settled stands."""
+        """End all open tests with this verdict; settled verdicts stand."""
         case = self.case
-        every = without_figures(case.key, case.thresholds, verdict, cause)
-        ending = [watch.metric for watch in self.watches if watch.open]
-        self.ended |= {metric: every[metric] for metric in ending}
-        self.watches = [watch for watch in self.watches if not watch.open]
+        rows = without_figures(case.key, case.thresholds, verdict, cause)
+        self._ended |= {t.metric: rows[t.metric] for t in self.tests if t.open}
+        self.tests = [test for test in self.tests if not test.open]
 
     def close(self) -> None:
-        """No more trios: the last look at what there is."""
-        for watch in self.watches:
-            watch.finish()
+        """Take the last look at all tests; no more trios follow."""
+        for test in self.tests:
+            test.finish()
 
     def interrupt(self) -> None:
-        """No more trios, and no last look: who stops may do so for what he saw."""
-        for watch in self.watches:
-            watch.interrupt()
+        """Stop all tests without a last look.
+
+        A user who interrupts may do so because of the figures so far.
+        """
+        for test in self.tests:
+            test.interrupt()
 
     def rows(self) -> list[Row]:
-        """Its rows as they stand; without verdicts if turns disturbed one another."""
-        rows = {watch.metric: watch.row() for watch in self.watches}
-        if self.restless > RESTLESS_SHARE * self.turns:
-            told = {"verdict": "unknown", "cause": RESTLESS}
-            rows |= {n: replace(rows[n], **told) for n in rows if METRICS[n].turn}
-        rows |= self.ended
+        """Return the rows as they stand: `unknown` if too many turns were disturbed."""
+        rows = {test.metric: test.row() for test in self.tests}
+        if self._disturbed_turns > DISTURBED_SHARE * self._turns:
+            rows |= {
+                metric: replace(row, verdict="unknown", cause=DISTURBED)
+                for metric, row in rows.items()
+                if METRICS[metric].turn
+            }
+        rows |= self._ended
         shown = (name for name in self.case.thresholds if name not in self.left_out)
         return [rows[name] for name in shown]
 
     @property
     def left_out(self) -> dict[str, str]:
         """By metric, why a phase has no row."""
-        phases = (watch for watch in self.watches if isinstance(watch, PhaseTest))
-        return {watch.metric: watch.left_out for watch in phases if watch.left_out}
+        tests = (test for test in self.tests if isinstance(test, PhaseTest))
+        return {test.metric: test.left_out for test in tests if test.left_out}
 
     def progress(self) -> str:
-        """Where it stands, one line."""
-        if self.ended:
-            row = next(iter(self.ended.values()))
+        """Return one line on how far the case is."""
+        if self._ended:
+            row = next(iter(self._ended.values()))
             return f"{self.case.key}: {row.verdict}, {row.cause}"
-        return next(
-            (one for one in self.watches if one.open), self.watches[0]
-        ).progress()
+        test = next((test for test in self.tests if test.open), self.tests[0])
+        return test.progress()
 
     def seconds_per_example(self) -> float:
-        """The median of head's turns, for the history."""
+        """Return the median of head's turns, for the history."""
         size = self.case.head.trial.pipeline.batch_size
         return float(np.median(self.head_seconds)) / size
 
 
 def _placed(case: Case) -> bool:
-    """Whether both sides meet the same examples in the same rounds of every trio."""
+    """Return whether both sides meet the same examples in the same rounds of a trio."""
     sides = (case.base, case.head)
     return not any(side and side.server.protocol in turns.UNPLACED for side in sides)
 
 
 def _absent(case: Case) -> dict[str, Row]:
-    """Rows by metric of a case that is on one side only."""
+    """Return the rows by metric of a case that only one side has."""
     rows = partial(without_figures, case.key, case.thresholds)
     if case.head is None:
         return rows("missing", "it is in base and not in head")
@@ -264,12 +299,12 @@ def _absent(case: Case) -> dict[str, Row]:
     return {}
 
 
-def _why_ended(trio: Trio, earlier: InputIdentity | None) -> tuple[Verdict, str] | None:
-    """Verdict and cause of a case that its trio shows not to be comparable.
+def _why_ended(trio: Trio, first: InputIdentity | None) -> tuple[Verdict, str] | None:
+    """Return the verdict and the cause if a trio shows that its case cannot go on.
 
     Args:
         trio: The latest trio.
-        earlier: The inputs of the first trio; None if this one is the first.
+        first: The inputs of the first trio; None if the latest trio is the first.
     """
     if "head" in trio.failures:
         return "failed", failures.sentence(trio.failures["head"])
@@ -277,11 +312,13 @@ def _why_ended(trio: Trio, earlier: InputIdentity | None) -> tuple[Verdict, str]
         failure = next(iter(trio.failures.values()))
         return "not_comparable", f"base failed: {failures.sentence(failure)}"
     base, control, head = map(identity.input_identity, trio.measured)
-    if changed := identity.difference(
-        base, control, ("one process of base", "another one")
-    ) or identity.difference(earlier or base, base, ("the first trio", "a later trio")):
+    within = ("one process of base", "another process of base")
+    since = ("the first trio", "a later trio")
+    if changed := identity.difference(base, control, within) or identity.difference(
+        first or base, base, since
+    ):
         return "not_comparable", f"the data changed while it was measured: {changed}"
     if differing := identity.difference(base, head):
-        remedy = "let both sides make the same ones, or measure both on one --data"
+        remedy = "make the same inputs on both sides, or measure both on one --data"
         return "not_comparable", f"{differing}; {remedy}"
     return None

@@ -1,8 +1,8 @@
-"""From turns to a verdict: what trios of live processes say of a ratio.
+"""This module estimates the ratio of head to base from trios of live processes.
 
-The unit of evidence is a trio of processes, not a turn: turns of one trio share memory
-layout and neighbours, so a test over all turns pooled finds differences where there are
-none. Each trio gives one log-ratio; the interval is over trios.
+The unit of evidence is a trio, not a turn. All turns of a trio share memory layout and
+neighbours, so a test over pooled turns finds differences where none exist. Each trio
+gives one log-ratio, and the interval is over trios.
 """
 
 from __future__ import annotations
@@ -17,219 +17,237 @@ from bench.guard import metrics
 from bench.guard.places import Places, blocks, compare, longest
 from bench.guard.trio import Trio
 
+# The measurements behind these constants are in results/method/README.md.
 LEAST_TRIOS = 3
-# From each end: the middle fifth is left. A virtual core is fast or slow for tens of
-# milliseconds, so differences of turns are near their centre or far from it: images,
-# on one processor, scatter from trio to trio by about 0.85 of what the middle half
-# leaves. On several processors they scatter by 1.03 of it, texts by 0.96 to 1.09.
+# From each end, which leaves the middle fifth: a virtual core is fast or slow for tens
+# of milliseconds, so differences of turns are near their centre or far from it.
 TRIMMED = 0.4
-BLOCK_ROUNDS = 3  # about as long as what bends turns lasts: 20 to 40 ms
+BLOCK_ROUNDS = 3  # about as long as a disturbance lasts: 20 to 40 ms
 LEAST_BLOCKS = 3
 RESAMPLES = 100
-# Of what a trio's own turns say of its variance; the rest is said by all trios. In 97
-# comparisons the square of base against base grew 8-fold where this grew 16-fold.
-OWN = 0.75
-BETWEEN = 0.006  # from process to process: 0.3 (images) to 0.8 % (text) was measured
-LAYOUT = 0.003  # the least to believe of it, however alike the trios look
-# From server to server, whatever their processes do: twelve guards of an interpreter
-# against itself varied by 0.52 % (prose), where their trios said 0.36. Servers that
-# begin anew with each trio put it into the trios; so much is allowed for all the same.
-SERVERS = 0.004
+OWN_SHARE = 0.75  # of a trio's variance from its own turns; the rest from all trios
+BETWEEN_PROCESSES = 0.006  # standard deviation from process to process
+LEAST_SPREAD = 0.003  # the same, at the least, however alike the trios look
+BETWEEN_SERVERS = 0.004  # standard deviation from server to server
 CONTROL_SHARE = 0.75  # Var(head - (base + control) / 2) over Var(control - base)
-DOUBT = 0.10
+CONTRADICTION_ALPHA = 0.10
+
+LogRatio = tuple[float, float]  # of one trio, and its error within the trio
 
 
-def head(trio: Trio, metric: str) -> tuple[float, float]:
-    """Log-ratio of head to both bases, and its error within the trio.
+def head_log_ratio(trio: Trio, metric: str) -> LogRatio:
+    """Return the log-ratio of head to both bases in a trio, with its error.
 
-    The mean of two trimmed means, head against each base: the difference of two turns
-    is as skewed to either side if nothing changed, so that its centre is 0, but head
-    less the mean of two bases is not. By that text seemed 0.2 to 0.3 % faster.
+    The log-ratio is the mean of two trimmed means, head against each base. A difference
+    of two equal turns is symmetric about 0. A turn less the mean of two turns is not,
+    and its centre made unchanged text seem 0.2 to 0.3 % faster.
     """
     logs = turn_logs(trio, metric)
-    return _of_head(logs), CONTROL_SHARE**0.5 * error(logs)
+    return head_centre(logs), CONTROL_SHARE**0.5 * bootstrap_error(logs)
 
 
-def control(trio: Trio, metric: str) -> tuple[float, float]:
-    """Log-ratio of one base to the other, which ought to be nothing; and its error."""
+def control_log_ratio(trio: Trio, metric: str) -> LogRatio:
+    """Return the log-ratio of the control to base in a trio, with its error.
+
+    The true log-ratio is 0.
+    """
     logs = turn_logs(trio, metric)
-    return _of_control(logs), error(logs)
+    return _of_control(logs), bootstrap_error(logs)
 
 
-def over_trios(
+def trio_log_ratios(
     logs: Sequence[np.ndarray],
     errors: Sequence[float],
     metric: str,
     *,
     placed: bool = True,
-) -> tuple[list[tuple[float, float]], list[tuple[float, float]], Places | None]:
-    """Log-ratios of head and of the control in each trio, with their errors.
+) -> tuple[list[LogRatio], list[LogRatio], Places | None]:
+    """Estimate the log-ratios of head and of the control in each trio of a case.
 
-    All trios of a case are needed: what is long at the same place in nearly all of
-    them is a cost of the pipeline and counts; see `places`.
+    All trios are needed at once. A turn that is long at the same place in nearly all
+    trios is a cost of the pipeline and counts; see `places`.
 
     Args:
-        logs: Of each trio, from `turn_logs`.
-        errors: Of each of them, from `error`; a bootstrap, which long places do not
-            move.
-        metric: Of the guard.
+        logs: The logs of turns of each trio, from `turn_logs`.
+        errors: The error of each trio, from `error`. It is a bootstrap error, which
+            long places do not move.
+        metric: A name of `metrics.METRICS`.
         placed: Whether all trios meet the same examples in the same rounds.
 
     Returns:
-        Head's, the control's, and what the places have in common; None where a metric
-        has no turns, or only their percentile.
+        The log-ratios of head, those of the control, and what the trios have in common
+        place by place. The last is None for a metric without turns or of which only a
+        percentile counts.
     """
-    known_metric = metrics.find(metric)
-    if known_metric.longest:
+    row = metrics.find(metric)
+    if row.longest:
         logs, errors = longest(logs), [0.0] * len(logs)
-    if not (known_metric.by_place and placed):
-        both = list(zip(logs, errors, strict=True))
-        heads = [(_of_head(one), CONTROL_SHARE**0.5 * known) for one, known in both]
-        return heads, [(_of_control(one), known) for one, known in both], None
+    if not (row.by_place and placed):
+        pairs = list(zip(logs, errors, strict=True))
+        heads = [(head_centre(one), CONTROL_SHARE**0.5 * own) for one, own in pairs]
+        return heads, [(_of_control(one), own) for one, own in pairs], None
     common = compare(logs)
     heads, controls = [], []
     for number, one in enumerate(logs):
-        own = one[~common.long[: len(one)]]
-        summed = blocks(own if len(own) else one, common.block)
-        known = errors[number] if common.block == 1 else error(summed)
-        ratio = _of_head(summed) + float(common.head[number])
-        heads.append((ratio, CONTROL_SHARE**0.5 * known))
-        same = _of_control(summed) + float(common.control[number])
-        controls.append((same, known))
+        even = one[~common.long[: len(one)]]
+        summed = blocks(even if len(even) else one, common.block)
+        own = errors[number] if common.block == 1 else bootstrap_error(summed)
+        ratio = head_centre(summed) + float(common.head[number])
+        heads.append((ratio, CONTROL_SHARE**0.5 * own))
+        ratio = _of_control(summed) + float(common.control[number])
+        controls.append((ratio, own))
     return heads, controls, common
 
 
 def centre(values: np.ndarray, axis: int = 0) -> np.ndarray:
-    """The mean of the middle fifth along an axis: the centre of turns' differences."""
+    """Return the mean of the middle fifth along an axis."""
     return distributions.trim_mean(values, TRIMMED, axis=axis)
 
 
 def interval(
-    found: Sequence[tuple[float, float]],
+    log_ratios: Sequence[LogRatio],
     alpha: float,
-    controls: Sequence[tuple[float, float]] = (),
+    controls: Sequence[LogRatio] = (),
     apart: float = 0.0,
 ) -> Interval:
-    """The ratio over trios with its interval: weighted, and by a moderated t.
+    """Estimate the ratio over trios: a weighted mean with a moderated t interval.
 
-    Of k trios' log-ratios r with errors e within each, the weights are w = 1 / (e^2 +
-    `BETWEEN`^2), e^2 being drawn a quarter of the way to the trios' median (see
-    `_weighed`): one that met a burst tells less. With m = sum(w r) / sum(w) the bounds
-    are m -+ t(d0 + k - 1) * sqrt(Q / sum(w)), where Q = (d0 q0 + (k - 1) q) / (d0 + k -
-    1) corrects the weights' scale: q = sum(w (r - m)^2) / (k - 1) is what the trios
-    themselves say of it. With three trios q alone is as often far too small as far too
-    large. What to expect is told by the controls c of the same trios,
-    base against base, whose mean is known to be 0: q0 = mean(v c^2) with d0 = k degrees
-    and v = 1 / (e_c^2 + 4/3 `BETWEEN`^2), as one base against one varies 4/3 times as
-    much as head against two. Where q contradicts q0 (F test at 10 %), head varies more
-    than base does: then d0 = 0. No interval is narrower than one of variance `LAYOUT`^2
-    a trio. Sources: Hartung and Knapp (2001), q and t of a mean weighted as in a
+    A trio has log-ratio r and error e. Its weight is w = 1 / (e^2 +
+    `BETWEEN_PROCESSES`^2), so a trio that met a burst counts less. Before that, e^2 is
+    drawn a quarter of the way to the median of the trios: see `_weighted`.
+
+    With k trios and m = sum(w r) / sum(w) the bounds are m -+ t(d0 + k - 1) *
+    sqrt(Q / sum(w)). Q = (d0 q0 + (k - 1) q) / (d0 + k - 1) corrects the scale of the
+    weights. It pools two estimates of that scale:
+
+    - q = sum(w (r - m)^2) / (k - 1) comes from the scatter of the trios. With three
+      trios q alone is as often far too small as far too large.
+    - q0 = mean(v c^2) comes from the log-ratios c of the controls, with d0 = k degrees
+      of freedom, because their mean is known to be 0. Here v = 1 / (e_c^2 + 4/3
+      `BETWEEN_PROCESSES`^2). A ratio of two processes varies 4/3 times as much as a
+      ratio of one process to the mean of two.
+
+    If q contradicts q0 (F test at 10 %), head varies more than base does, and d0 = 0.
+    No interval is narrower than that of trios with variance `LEAST_SPREAD`^2.
+
+    Sources: Hartung and Knapp (2001), for q and t of a weighted mean as in a
     meta-analysis; Smyth (2004), Linear models and empirical Bayes methods, section 3,
-    pooling with d0 degrees, which here are the controls' own and not estimated.
+    for pooling with d0 degrees, which here are those of the controls and not estimated.
 
     Args:
-        found: Log-ratio and error of each trio.
-        alpha: What the interval may miss, both sides together.
-        controls: The same of base against base; without them d0 = 0.
-        apart: Standard deviation of what all trios have alike and is not to be told,
-            which no number of them averages out: `SERVERS` where each side has its own.
+        log_ratios: The log-ratio of head and its error, of each trio.
+        alpha: The probability that the interval may miss, both sides together.
+        controls: The log-ratio of the control and its error, of each trio; without
+            them d0 = 0.
+        apart: The standard deviation of a difference that all trios share, which no
+            number of trios averages out: `BETWEEN_SERVERS` where each side has its own
+            server.
     """
-    ratios, weights = _weighed(found, BETWEEN**2)
-    count, own = len(ratios), len(ratios) - 1
+    ratios, weights = _weighted(log_ratios, BETWEEN_PROCESSES**2)
+    count, degrees = len(ratios), len(ratios) - 1
     if not count or np.isnan(ratios).any():
         return Interval(np.nan, np.nan, np.nan, count)
     mean = float(np.average(ratios, weights=weights))
     if count < LEAST_TRIOS:
         return Interval(float(np.exp(mean)), np.nan, np.nan, count)
-    scale, expected, prior = float(weights @ (ratios - mean) ** 2) / own, 0.0, 0
+    scale = float(weights @ (ratios - mean) ** 2) / degrees
+    prior_scale, prior_degrees = 0.0, 0
     if controls:
-        same, told_by = _weighed(controls, BETWEEN**2 / CONTROL_SHARE)
-        told = max(float(np.mean(told_by * same**2)), LAYOUT**2 * weights.sum() / count)
-        if distributions.f.sf(scale / told, own, len(same)) > DOUBT:
-            expected, prior = told, len(same)
-    scale = (prior * expected + own * scale) / (prior + own)
-    error = np.sqrt(max(scale / weights.sum(), LAYOUT**2 / count))
-    half = distributions.t.ppf(1 - alpha / 2, prior + own) * np.hypot(error, apart)
+        same, same_weights = _weighted(controls, BETWEEN_PROCESSES**2 / CONTROL_SHARE)
+        expected = max(
+            float(np.mean(same_weights * same**2)),
+            LEAST_SPREAD**2 * weights.sum() / count,
+        )
+        p_value = distributions.f.sf(scale / expected, degrees, len(same))
+        if p_value > CONTRADICTION_ALPHA:
+            prior_scale, prior_degrees = expected, len(same)
+    scale = prior_degrees * prior_scale + degrees * scale
+    degrees += prior_degrees
+    variance = max(scale / degrees / weights.sum(), LEAST_SPREAD**2 / count)
+    quantile = distributions.t.ppf(1 - alpha / 2, degrees)
+    half = quantile * np.hypot(np.sqrt(variance), apart)
     bounds = mean + np.array([0.0, -half, half])
     return Interval(*(float(value) for value in np.exp(bounds)), count)
 
 
-def foreseen(
-    found: Sequence[tuple[float, float]], alpha: float, apart: float = 0.0
+def expected_half_width(
+    log_ratios: Sequence[LogRatio], alpha: float, apart: float = 0.0
 ) -> float:
-    """Half the width that the interval should have, by the errors within trios alone.
+    """Predict half the width of the interval from the errors within trios alone.
 
-    It tells nothing of where the ratios lie or how they scatter, so looks may be timed
-    by it. Infinite below `LEAST_TRIOS`.
+    The prediction ignores where the ratios lie and how they scatter, so looks may be
+    timed by it. It is infinite for fewer than `LEAST_TRIOS` trios.
     """
-    count = len(found)
+    count = len(log_ratios)
     if count < LEAST_TRIOS:
         return float("inf")
-    weights = _weighed(found, BETWEEN**2)[1]
+    weights = _weighted(log_ratios, BETWEEN_PROCESSES**2)[1]
     quantile = distributions.t.ppf(1 - alpha / 2, 2 * count - 1)
     return float(quantile * np.hypot(1 / np.sqrt(weights.sum()), apart))
 
 
 def best_turn_seconds(
-    found: Sequence[tuple[float, float]], taken: float, setup: float
+    log_ratios: Sequence[LogRatio], turn_seconds: float, setup_seconds: float
 ) -> float:
-    """How long a trio best takes turns, for the narrowest interval in a given time.
+    """Return the seconds of turns a trio that give the narrowest interval in all.
 
-    sqrt(c * w / b): setting a trio up takes c seconds, one second of turns leaves the
-    variance w within it, and b is the variance between trios, which few of them do not
-    tell: it is taken for at least `BETWEEN`^2. Source: optimum allocation in two-stage
-    sampling, Cochran (1977), section 10.6.
+    The optimum is sqrt(c * w / b). Preparing a trio takes c seconds, one second of
+    turns leaves the variance w within a trio, and b is the variance between trios. Few
+    trios estimate b badly, so b is at least `BETWEEN_PROCESSES`^2. Source: optimum
+    allocation in two-stage sampling, Cochran (1977), section 10.6.
 
     Args:
-        found: Log-ratio and error of each trio so far.
-        taken: Seconds of turns in each, on average.
-        setup: Seconds of each besides its turns.
+        log_ratios: The log-ratio and the error of each trio so far.
+        turn_seconds: The seconds of turns in a trio so far, on average.
+        setup_seconds: The seconds of a trio besides its turns.
     """
-    ratios, errors = np.array(found, float).reshape(-1, 2).T
+    ratios, errors = np.array(log_ratios, float).reshape(-1, 2).T
     known = errors[~np.isnan(errors)]
-    if not known.size:  # too few rounds to tell: the longer the better
+    if not known.size:  # too few rounds for an error: the longer the better
         return float("inf")
     within = float(np.mean(known**2))
     between = float(ratios.var(ddof=1)) - within if len(ratios) > 1 else 0.0
-    return float(np.sqrt(setup * within * taken / max(between, BETWEEN**2)))
+    between = max(between, BETWEEN_PROCESSES**2)
+    return float(np.sqrt(setup_seconds * within * turn_seconds / between))
 
 
-def _weighed(
-    found: Sequence[tuple[float, float]], between: float
+def _weighted(
+    log_ratios: Sequence[LogRatio], between: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Log-ratios and their weights.
+    """Return the log-ratios and their weights.
 
-    A few dozen turns tell an error badly, so by each one's own alone one trio could
-    outweigh all others. Where it is not known it is taken for the median.
+    A few dozen turns estimate an error badly, so with errors of its own alone one trio
+    could outweigh all others. An unknown error counts as the median.
     """
-    ratios, errors = np.array(found, float).reshape(-1, 2).T
+    ratios, errors = np.array(log_ratios, float).reshape(-1, 2).T
     known = errors[~np.isnan(errors)] ** 2
     typical = np.median(known) if known.size else 0.0
     own = np.where(np.isnan(errors), typical, errors**2)
-    return ratios, 1 / (OWN * own + (1 - OWN) * typical + between)
+    return ratios, 1 / (OWN_SHARE * own + (1 - OWN_SHARE) * typical + between)
 
 
 def turn_logs(trio: Trio, metric: str) -> np.ndarray:
-    """Logs of base, control and head, `[rounds, 3]`; one row for what has no turns."""
-    known = metrics.find(metric)
-    if known.turn:
-        values = [[getattr(turn, known.turn) for turn in row] for row in trio.turns]
+    """Return the logs of a trio's figures, `[rounds, 3]`: base, control and head.
+
+    A metric without turns has one row.
+    """
+    row = metrics.find(metric)
+    if row.turn:
+        figures = [[getattr(turn, row.turn) for turn in turns] for turns in trio.turns]
     else:
-        values = [[known.figure(one) or np.nan for one in trio.measured]]
-    values = np.array(values, float)
-    if known.percentile:
-        values = np.percentile(values, known.percentile, axis=0, keepdims=True)
-    return np.log(values) - np.log(_sizes(trio, metric))
+        figures = [[row.figure(one) or np.nan for one in trio.measured]]
+    figures = np.array(figures, float)
+    if row.percentile:
+        figures = np.percentile(figures, row.percentile, axis=0, keepdims=True)
+    logs = np.log(figures)
+    if row.per_example:
+        sizes = trio.batch_sizes
+        logs -= np.log([sizes["base"], sizes["base"], sizes["head"]])
+    return logs
 
 
-def _sizes(trio: Trio, metric: str) -> np.ndarray:
-    """Examples a batch of each, for what is told by the example."""
-    if not metrics.find(metric).per_example:
-        return np.ones(3)
-    return np.array([trio.batch_sizes[role] for role in ("base", "base", "head")])
-
-
-def _of_head(logs: np.ndarray) -> float:
+def head_centre(logs: np.ndarray) -> float:
+    """Return the log-ratio of head to both bases, from the logs of turns."""
     return float(centre(logs[:, [2, 2]] - logs[:, :2]).mean())
 
 
@@ -237,12 +255,19 @@ def _of_control(logs: np.ndarray) -> float:
     return float(centre(logs[:, 1] - logs[:, 0]))
 
 
-def error(logs: np.ndarray) -> float:
-    """The error of the centre of two processes' differences, by a block bootstrap.
+def bootstrap_error(logs: np.ndarray) -> float:
+    """Return the error of the centre of two processes' differences.
 
-    Neighbouring rounds are alike, so they are drawn by the block; the last is followed
-    by the first. All three pairs tell it together: whose turns a burst met must not
-    matter for weights. Source: Politis and Romano (1992), the circular block bootstrap.
+    The error is a circular block bootstrap: neighbouring rounds are alike, so rounds
+    are drawn in blocks, and the first round follows the last one. All three pairs of
+    processes count alike, because a weight must not depend on whose turns a burst met.
+    Source: Politis and Romano (1992).
+
+    Args:
+        logs: The logs of turns, `[rounds, 3]`.
+
+    Returns:
+        The standard error of a log-ratio; 0 for a single round, NaN for too few rounds.
     """
     count = len(logs)
     if count == 1:

@@ -1,14 +1,12 @@
-"""The guard's history: a line a guard run, and where a trial's time changed for good.
+"""A history file has one line a guard; this module finds where a trial's time changed.
 
-What is followed is a trial's seconds an example over those of a pinned reference
-workload that was measured in the same run. The machine's own drift is in both and
-cancels; raw times hide a 5 % step in it for weeks.
+It follows a trial's seconds an example, divided by those of a pinned reference workload
+that the same guard measured. Both contain the machine's own drift, so the ratio does
+not. Raw times hide a step of 5 % in that drift for weeks.
 
-A change is a level that differs for good, told from noise and not from a slow drift. In
-simulations a 5 % step was found within 3 runs in 99 % where runs vary by 1 %, and in
-about 60 % where they vary by 2 % (90 % within 8). Of 30 runs that wander by 0.5 % from
-run to run, with 1 % of noise, 63 % got a change though none was a step: look at the
-figure before looking for a commit.
+A change is a new level that lasts, and not noise. A slow drift may still look like a
+change: look at the figure before you look for a commit. How often steps are detected,
+and how often none was there, is in results/method/README.md.
 """
 
 from __future__ import annotations
@@ -35,13 +33,12 @@ COLUMNS += ("reference_seconds_per_example", "ratio")
 CHANGES = ("machine", "key", "started", "head", "before", "after", "change", "runs")
 CHANGES += ("place",)
 
-LEAST_RUNS = 8  # fewer do not tell a change from noise
-LEAST_SEGMENT = 3  # runs on a level; what lasts shorter is a disturbance
-# Twice Schwarz's 2 log n for a change in mean (Yao 1988), since the noise is estimated
-# too, from few runs. Of series of pure noise 4 % get a change at 8 runs, 2 % at 20,
-# under 1 % at 50; Schwarz's own penalty gives 18 %, 17 % and 12 %.
+LEAST_RUNS = 8  # fewer runs do not separate a change from noise
+LEAST_SEGMENT = 3  # runs on a level; a shorter one is a disturbance
+# Twice Schwarz's 2 log n for a change in mean (Yao 1988), because the noise is
+# estimated too, from few runs.
 PENALTY_LOGS = 4.0
-LEAST_NOISE = 0.002  # of a log-ratio: no run is known better
+LEAST_NOISE = 0.002  # of a log-ratio: no run is more exact
 LEAST_CHANGE = 0.01  # two builds of the same code differ by up to this
 
 
@@ -55,7 +52,7 @@ class _Version(msgspec.Struct):
 
 
 def holds_guards(path: str | Path) -> bool:
-    """Whether this is a history file, by its first whole line."""
+    """Return whether a file is a history, by its first whole line."""
     path = Path(path)
     if not path.is_file():
         return False
@@ -64,10 +61,11 @@ def holds_guards(path: str | Path) -> bool:
 
 
 def append(path: str | Path, guarded: GuardResult) -> None:
-    """Add one guard to a history file, on disk when this returns.
+    """Append one guard to a history file; it is on disk when this function returns.
 
-    One write at the file's end, so guards that end at the same time do not mix. A line
-    that an earlier write left cut off is closed and stays, to be passed over by `read`.
+    The guard is one write at the end of the file, so guards that end at the same time
+    do not mix. A line that an earlier write left incomplete is closed and stays; `read`
+    skips it.
 
     Raises:
         UsageError: The file cannot be written.
@@ -79,7 +77,7 @@ def append(path: str | Path, guarded: GuardResult) -> None:
             if file.seek(0, os.SEEK_END):
                 file.seek(-1, os.SEEK_END)
                 line = line if file.read(1) == b"\n" else b"\n" + line
-            if file.write(line) < len(line):  # as a disk does that is nearly full
+            if file.write(line) < len(line):  # as on a disk that is nearly full
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(file.fileno())
     except OSError as error:
@@ -90,11 +88,11 @@ def append(path: str | Path, guarded: GuardResult) -> None:
 
 
 def read(path: str | Path) -> tuple[list[GuardResult], list[str]]:
-    """Every guard of a history file in file order, and notes on what was odd.
+    """Read the guards of a history file in file order, and notes on skipped lines.
 
     Raises:
-        UsageError: There is no such file, or a whole line in it is not a guard of this
-            schema, with its number.
+        UsageError: There is no such file, or a whole line is not a guard of this
+            schema.
     """
     path = Path(path)
     try:
@@ -104,7 +102,7 @@ def read(path: str | Path) -> tuple[list[GuardResult], list[str]]:
             f"No history at '{path}': {error.strerror}. `run_bench.py guard --history "
             "FILE` writes one."
         ) from error
-    found, notes = [], []
+    guards, notes = [], []
     for number, line in enumerate(lines, 1):
         if not line:
             continue
@@ -115,31 +113,32 @@ def read(path: str | Path) -> tuple[list[GuardResult], list[str]]:
                 f"{path}, line {number}: cut off (an interrupted write); left out."
             )
         else:
-            found.append(_decode(line, number, path))
-    return found, notes
+            guards.append(_decode(line, number, path))
+    return guards, notes
 
 
-def beside(folders: Sequence[str | Path]) -> tuple[list[GuardResult], list[str]]:
-    """Guards and notes of the history files that lie in result folders."""
-    found, notes = [], []
+def read_folders(folders: Sequence[str | Path]) -> tuple[list[GuardResult], list[str]]:
+    """Read the guards and the notes of all history files in result folders."""
+    guards, notes = [], []
     for folder in folders:
         path = Path(folder) / FILE
         if path.is_file():
-            own, said = read(path)
-            found, notes = found + own, notes + said
-    return found, notes
+            file_guards, file_notes = read(path)
+            guards += file_guards
+            notes += file_notes
+    return guards, notes
 
 
 def to_frame(guards: Sequence[GuardResult]) -> pd.DataFrame:
-    """A row a guard run and trial, oldest first within a machine and trial.
+    """Return a row a guard and trial, oldest first within a machine and trial.
 
     Args:
-        guards: From `read`; those that ran nothing live have no rows.
+        guards: The guards, from `read`; stored comparisons have no rows.
 
     Returns:
         `machine`, `key`, `started` (UTC), `base`, `head`, `seconds_per_example` and
-        `reference_seconds_per_example` of head, and `ratio`, the one over the other;
-        NaN where no reference was measured.
+        `reference_seconds_per_example` of head, and `ratio`, the former over the
+        latter; NaN if no reference was measured.
     """
     rows = [
         (
@@ -161,20 +160,20 @@ def to_frame(guards: Sequence[GuardResult]) -> pd.DataFrame:
 
 
 def changes(frame: pd.DataFrame) -> pd.DataFrame:
-    """Where a trial's level changed and stayed, on one machine.
+    """Find where the level of a trial on one machine changed and stayed changed.
 
     Args:
-        frame: From `table`.
+        frame: The guards, from `to_frame`.
 
     Returns:
-        A row a change: `machine`, `key`, `started` and `head` of the first run after
-        it, the levels `before` and `after` as ratios to the reference, the relative
-        `change`, `runs`, how many the new level has, and `place`, which of the trial's
-        runs with a ratio is the first after it, from 0.
+        A row a change. `started` and `head` are those of the first run at the new
+        level. `before` and `after` are the levels as ratios to the reference, `change`
+        is the relative change, `runs` is how many runs the new level has. `place` is
+        the number of its first run among the trial's runs with a ratio, from 0.
     """
     rows = []
-    known = frame[frame["ratio"] > 0]
-    for (machine, key), series in known.groupby(["machine", "key"], sort=False):
+    with_ratio = frame[frame["ratio"] > 0]
+    for (machine, key), series in with_ratio.groupby(["machine", "key"], sort=False):
         logs = np.log(series["ratio"].to_numpy(float))
         starts = change_points(logs)
         edges = [0, *starts, len(logs)]
@@ -183,17 +182,17 @@ def changes(frame: pd.DataFrame) -> pd.DataFrame:
             before, after = np.exp(levels[number : number + 2])
             first = series.iloc[start]
             runs = edges[number + 2] - start
-            told = (first["started"], first["head"], before, after)
-            rows.append((machine, key, *told, after / before - 1, runs, start))
+            row = (machine, key, first["started"], first["head"], before, after)
+            rows.append((*row, after / before - 1, runs, start))
     return pd.DataFrame(rows, columns=list(CHANGES))
 
 
 def change_points(logs: np.ndarray) -> list[int]:
-    """Indices at which a new level begins, by penalized least squares.
+    """Return the indices at which a new level begins, by penalized least squares.
 
-    The segmentation that minimizes squared deviations plus a penalty a change, found
-    exactly by PELT (Killick 2012) in `ruptures`. The noise is taken from successive
-    differences, which a step hardly touches (von Neumann 1941).
+    PELT (Killick 2012) in `ruptures` finds the exact segmentation that minimizes the
+    squared deviations plus a penalty a change. The noise is estimated from successive
+    differences, which a step hardly affects (von Neumann 1941).
 
     Args:
         logs: Log-ratios in the order of time, `[runs]`.

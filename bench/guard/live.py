@@ -1,4 +1,7 @@
-"""The two sides of a live guard: a base revision, or another interpreter, and head."""
+"""A live guard compares two sides: another revision, or another interpreter, and head.
+
+This module checks out base, starts the servers of both sides, and calls a session.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ import msgspec
 from bench import catalog
 from bench.errors import UsageError
 from bench.guard import metrics, revisions, scope
+from bench.guard.metrics import METRICS
 from bench.guard.record import BUDGET_SECONDS, GuardResult, Interrupted
 from bench.guard.scope import GUARD, Trees
 from bench.guard.settings import Settings
@@ -25,9 +29,9 @@ from bench.pipeline import Pipeline
 from bench.plan import plan, sweeps
 from bench.plan.sweeps import Sweep
 from bench.run.executors import executor
-from bench.run.protocol import Executor, Home
+from bench.run.protocol import Executor, Harness
 from bench.run.turns import check_protocol
-from bench.trial import Effort, Measured, Trial
+from bench.trial import CONSUMER_ROWS, Effort, Measured, Trial
 
 REFERENCE = catalog.ROOT / "bench" / "reference.py"
 REFERENCE_EFFORT = Effort(steady_seconds=1.0, warmup_seconds=0.5, facts=False)
@@ -35,18 +39,19 @@ EDITED = "the working tree changed while it was measured"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """What is to be guarded, and how strictly.
+class GuardRequest:
+    """A request to the guard: what to compare, how strictly, and for how long.
 
     Attributes:
-        sweep: The trials; a workload's path is as the user gave it.
-        named: Whether the user named the workloads, or the sweep did.
-        thresholds: A trial's key to its thresholds by metric.
-        budget_seconds: When to stop, counted from when this was made.
-        seed: Of the processes.
-        data: The user's data in place of the workloads' own.
-        reference: Whether to measure the pinned reference workload too, for a history.
-        said: Told what is being settled.
+        sweep: The trials; a workload's path is as the user typed it.
+        named: Whether the user named the workloads; else they are those of the sweep.
+        thresholds: Returns a trial's thresholds by metric, from its key.
+        budget_seconds: When to stop, counted from `start`.
+        seed: The seed of the processes.
+        data: The user's data in place of the workloads' own; empty for none.
+        reference: Whether to measure the pinned reference workload, for a history.
+        start: When the request was made, by `time.monotonic`.
+        said: Receives one line of progress at a time.
     """
 
     sweep: Sweep
@@ -56,78 +61,85 @@ class Wanted:
     seed: int = 0
     data: str = ""
     reference: bool = False
-    began: float = field(default_factory=time.monotonic)
+    start: float = field(default_factory=time.monotonic)
     said: Callable[[str], None] = field(default=lambda line: None)
 
 
-def wanted(workloads: Sequence[str] = (), **settings: object) -> Wanted:
-    """The guard's own sweep, or these workloads in its place."""
+def guard_request(workloads: Sequence[str] = (), **settings: object) -> GuardRequest:
+    """Return a request for these workloads, or for the guard's own sweep if none.
+
+    Args:
+        workloads: Names or paths.
+        settings: Other fields of the request.
+    """
     sweep = sweeps.narrow(sweeps.find(GUARD), workloads=workloads)
-    return Wanted(sweep=sweep, named=bool(workloads), **settings)
+    return GuardRequest(sweep=sweep, named=bool(workloads), **settings)
 
 
-def demand_turns(sweep: Sweep) -> None:
-    """Refuse what cannot take turns, before anything is started.
+def check_takes_turns(sweep: Sweep) -> None:
+    """Check that all trials of a sweep can take turns, before anything starts.
 
     Raises:
-        UsageError: A block is served, or timed by the epoch.
+        UsageError: A block serves, or times whole epochs.
     """
     for block in sweep.blocks:
-        given = {"consumer": block.consumer, "unit": block.unit}
-        for name, value in given.items():
-            if value in ("serve", "epoch"):
-                raise UsageError(
-                    f"{name}={value} cannot be guarded live: only windows of drain, "
-                    "train and model take turns. Compare stored figures: guard "
-                    "--save-baseline FILE and later --baseline FILE, or two result "
-                    "folders A B."
-                )
+        refused = f"unit={block.unit}" if block.unit != "window" else ""
+        if not CONSUMER_ROWS[block.consumer].takes_turns:
+            refused = f"consumer={block.consumer}"
+        if refused:
+            taking = [name for name, row in CONSUMER_ROWS.items() if row.takes_turns]
+            raise UsageError(
+                f"{refused} cannot be guarded live: only windows of "
+                f"{', '.join(taking[:-1])} and {taking[-1]} take turns. Compare stored "
+                "figures: guard --save-baseline FILE and later --baseline FILE, or two "
+                "result folders A B."
+            )
 
 
-def against_ref(repo: str | Path, ref: str, wanted: Wanted) -> GuardResult:
+def against_ref(repo: str | Path, ref: str, request: GuardRequest) -> GuardResult:
     """Compare a repository's working tree with one of its refs, live.
 
-    Workloads given by path are the repository's own: each side has its file. In this
-    suite's own repository each side has its whole tree, harness included.
+    Each side has its own file of a workload that is given by path. In this suite's own
+    repository each side has its whole tree, harness included.
 
     Args:
         repo: A folder of the repository.
-        ref: What is compared with: a branch, tag or commit.
-        wanted: What is to be guarded.
+        ref: The base: a branch, tag or commit.
+        request: What to compare, how strictly, and for how long.
 
     Raises:
         UsageError: No such repository, ref or workload, or nothing to compare.
-        Interrupted: Ctrl-C, with what was known by then.
+        Interrupted: The user pressed Ctrl-C; it holds the verdicts until then.
     """
-    demand_turns(wanted.sweep)
+    check_takes_turns(request.sweep)
     # Each side works in its own tree, where a relative path would lead elsewhere.
-    wanted = replace(wanted, data=scope.anywhere(wanted.data))
+    request = replace(request, data=scope.absolute_data(request.data))
     top = revisions.repository(Path(repo))
     ours = top == catalog.ROOT
     with revisions.checked_out(top, ref) as base:
-        both = Trees(top, base.tree, ours)
-        trials, lost, refused = scope.trials(
-            both,
-            wanted.sweep,
-            named=wanted.named,
-            seed=wanted.seed,
-            data=wanted.data,
+        trees = Trees(top, base.tree, ours)
+        trials, only_in_base, refused = scope.trials(
+            trees,
+            request.sweep,
+            named=request.named,
+            seed=request.seed,
+            data=request.data,
         )
-        notes, commit = plan.left_out(refused), revisions.commit_of(top, "HEAD")
+        notes, commit = plan.refusal_lines(refused), revisions.commit_of(top, "HEAD")
         if revisions.is_dirty(top):
             notes.append("Head has changes that are not committed; they are measured.")
         if empty := revisions.submodules(base.tree):
             notes.append(
-                f"Submodules are empty in base: {', '.join(empty)}. What is in them is "
-                "not compared, and what needs them fails there."
+                f"Submodules are empty in base: {', '.join(empty)}. Their content is "
+                "not compared, and a workload that needs it fails there."
             )
-        content = revisions.content(top, commit)
-        judged = partial(_judged, top=top, commit=commit, content=content)
-        homes = [Home(root=base.tree) if ours else Home(), Home()]
-        with _servers(*homes) as (base_server, control, head_server):
+        digest = revisions.content_digest(top, commit)
+        unless_edited = partial(_unless_edited, top=top, commit=commit, digest=digest)
+        homes = [Harness(root=base.tree) if ours else Harness(), Harness()]
+        with _started_servers(*homes) as (base_server, control, head_server):
 
             def base_side(trial: Trial) -> Side | None:
-                if not both.has(trial.workload, base.tree):
+                if not trees.has(trial.workload, base.tree):
                     return None
                 return Side(
                     base_server, trial, str(base.tree), str(top), control=control
@@ -136,175 +148,182 @@ def against_ref(repo: str | Path, ref: str, wanted: Wanted) -> GuardResult:
             sides = {
                 trial.key: (base_side(trial), Side(head_server, trial, str(top)))
                 for trial in trials
-            } | {trial.key: (base_side(trial), None) for trial in lost}
-            about = {"base": base.name, "head": f"working tree ({commit[:10]})"}
+            } | {trial.key: (base_side(trial), None) for trial in only_in_base}
+            names = {"base": base.name, "head": f"working tree ({commit[:10]})"}
             try:
-                return judged(
-                    _guarded(sides, wanted, head_server, notes=notes, **about)
-                )
-            except Interrupted as stopped:
-                raise Interrupted(judged(stopped.found)) from stopped
+                result = _guard(sides, request, head_server, notes=notes, **names)
+            except Interrupted as interrupt:
+                raise Interrupted(unless_edited(interrupt.found)) from interrupt
+            return unless_edited(result)
 
 
-def _judged(found: GuardResult, top: Path, commit: str, content: str) -> GuardResult:
-    """The record, without verdicts if head was edited meanwhile and so was not one.
+def _unless_edited(
+    result: GuardResult, top: Path, commit: str, digest: str
+) -> GuardResult:
+    """Return the result; without verdicts if head was edited while it was measured.
 
     Args:
-        found: The record.
+        result: The result.
         top: Head's tree.
-        commit: With what its content was compared.
-        content: What `revisions.content` said of it before.
+        commit: The commit that the digest refers to.
+        digest: The value of `revisions.content_digest` before the guard.
     """
     try:
-        same = revisions.content(top, commit) == content
+        edited = revisions.content_digest(top, commit) != digest
     except UsageError as error:
-        return replace(found, notes=[*found.notes, str(error)])
-    if same:
-        return found
-    told = {"verdict": "unknown", "cause": EDITED}
+        return replace(result, notes=[*result.notes, str(error)])
+    if not edited:
+        return result
     rows = [
-        replace(row, **told)
+        replace(row, verdict="unknown", cause=EDITED)
         if row.verdict in ("slower", "faster", "unchanged")
         else row
-        for row in found.rows
+        for row in result.rows
     ]
-    note = f"{EDITED.capitalize()}, so that head was not one code: measure again."
-    return replace(found, rows=rows, notes=[*found.notes, note])
+    note = f"{EDITED.capitalize()}, so head was not one revision: measure again."
+    return replace(result, rows=rows, notes=[*result.notes, note])
 
 
-def against_python(python: str, wanted: Wanted) -> GuardResult:
+def against_python(python: str, request: GuardRequest) -> GuardResult:
     """Compare this interpreter with another one, live: is the upgrade slower?
 
     Args:
         python: The other interpreter, which is the base.
-        wanted: What is to be guarded.
+        request: What to compare, how strictly, and for how long.
 
     Raises:
-        UsageError: It does not run, or lacks a package.
-        Interrupted: Ctrl-C, with what was known by then.
+        UsageError: The interpreter does not run, or lacks a package.
+        Interrupted: The user pressed Ctrl-C; it holds the verdicts until then.
     """
-    demand_turns(wanted.sweep)
-    theirs, ours = revisions.versions(python), revisions.versions(Home().python)
-    trials, refused = sweeps.trials(wanted.sweep, wanted.data)
+    check_takes_turns(request.sweep)
+    theirs, ours = revisions.versions(python), revisions.versions(Harness().python)
+    trials, refused = sweeps.trials(request.sweep, request.data)
     differing = [name for name in ours if ours[name] != theirs[name]]
     notes = [
         f"{name}: {theirs[name]} in base, {ours[name]} in head." for name in differing
     ] or ["Both interpreters have the same versions of Python and of all packages."]
-    notes += plan.left_out(refused)
-    with _servers(Home(python=python), Home()) as (base, control, head):
+    notes += plan.refusal_lines(refused)
+    with _started_servers(Harness(python=python), Harness()) as (base, control, head):
         sides = {
             trial.key: (Side(base, trial, control=control), Side(head, trial))
             for trial in trials
         }
-        named = ("tensorflow", "keras")
-        spelled = [
-            ", ".join(f"{name} {found[name]}" for name in named)
-            for found in (theirs, ours)
-        ]
-        return _guarded(
+        base_versions, head_versions = (
+            ", ".join(f"{name} {versions[name]}" for name in ("tensorflow", "keras"))
+            for versions in (theirs, ours)
+        )
+        return _guard(
             sides,
-            wanted,
+            request,
             head,
-            base=f"{python} ({spelled[0]})",
-            head=f"this interpreter ({spelled[1]})",
+            base=f"{python} ({base_versions})",
+            head=f"this interpreter ({head_versions})",
             notes=notes,
         )
 
 
-def _guarded(
+def _guard(
     sides: Mapping[str, tuple[Side | None, Side | None]],
-    wanted: Wanted,
+    request: GuardRequest,
     server: Executor,
-    **about: object,
+    **names: object,
 ) -> GuardResult:
-    """The guard; before and after it, where wanted, the pinned reference workload.
+    """Guard the sides; measure the reference workload before and after if requested.
 
     Args:
-        sides: A trial's key to where it runs on base and on head; None if it does not.
-        wanted: What is to be guarded.
-        server: Of head, started.
-        about: Further arguments of `guard.live`.
+        sides: By a trial's key, where it runs on base and on head; None if it does not.
+        request: What to compare, how strictly, and for how long.
+        server: The server of head, started.
+        names: The base, the head and the notes, for `session.live`.
     """
-    from bench.guard import case_session, session  # late: see `_servers`
+    from bench.guard import case_session, session  # late: see `_started_servers`
 
     cases = [
         case_session.Case(
             key=key,
             base=base,
             head=head,
+            # A trial on one side only is missing, whatever metrics it would have.
             thresholds=(
-                metrics.existing(wanted.thresholds(key), head.trial)
+                metrics.applicable(request.thresholds(key), head.trial)
                 if base and head
-                else wanted.thresholds(key)  # it is missing, whatever it would have
+                else request.thresholds(key)
             ),
         )
         for key, (base, head) in sides.items()
     ]
     if cases and not any(case.thresholds for case in cases):
-        asked = ", ".join(wanted.thresholds(cases[0].key))
-        raise UsageError(
-            f"No trial here has {asked}. Name metrics that its pipeline has: "
-            "fill_seconds needs a cache (--axis cache=mapped), offline_seconds --axis "
-            "placement=offline."
-        )
-    reference = [_reference(server)] if wanted.reference else []
-    found = session.live(
+        raise _no_metric(request.thresholds(cases[0].key))
+    references = [_reference(server)] if request.reference else []
+    limit = request.sweep.effort.limit_seconds
+    result = session.live(
         cases,
-        budget_seconds=wanted.budget_seconds - (time.monotonic() - wanted.began),
-        effort=replace(session.EFFORT, limit_seconds=wanted.sweep.effort.limit_seconds),
-        seed=wanted.seed,
-        said=wanted.said,
-        **about,
+        budget_seconds=request.budget_seconds - (time.monotonic() - request.start),
+        effort=replace(session.EFFORT, limit_seconds=limit),
+        seed=request.seed,
+        said=request.said,
+        **names,
     )
-    if not wanted.reference:
-        return found
+    if not request.reference:
+        return result
     try:
-        reference.append(_reference(server))
-    except KeyboardInterrupt as stopped:
-        raise Interrupted(found) from stopped
+        references.append(_reference(server))
+    except KeyboardInterrupt as interrupt:
+        raise Interrupted(result) from interrupt
     except (UsageError, OSError) as error:
-        note = f"{str(error).rstrip('.')}. So this guard has no ratio in a history."
-        return replace(found, notes=[*found.notes, note])
-    return replace(found, reference=geometric_mean(reference))
+        reason = str(error).rstrip(".")
+        note = f"{reason}. So this guard has no ratio in a history."
+        return replace(result, notes=[*result.notes, note])
+    return replace(result, reference=geometric_mean(references))
+
+
+def _no_metric(names: Mapping[str, float]) -> UsageError:
+    """Return the error for metrics that no trial has, with what each metric needs."""
+    needs = [f"{name} needs {METRICS[name].needs}" for name in names]
+    return UsageError(
+        f"No trial here has {', '.join(names)}. Name metrics that its pipeline has: "
+        f"{'; '.join(needs)}."
+    )
 
 
 def _reference(server: Executor) -> float:
-    """Seconds an example of the pinned reference workload, on this machine now.
+    """Measure the pinned reference workload, in seconds an example.
 
     Raises:
-        UsageError: It failed, so that there is nothing to put into a history.
+        UsageError: The workload failed, so the history gets no ratio.
     """
     trial = Trial(workload=str(REFERENCE), pipeline=Pipeline(batch_size=256))
     outcome = server.execute("measure", trial, REFERENCE_EFFORT, 0)
-    found = outcome.failure
-    if not found:
+    failure = outcome.failure
+    if not failure:
         measured = msgspec.json.decode(outcome.result, type=Measured)
-        found = measured.error
-    if found:
-        message = found.message.rstrip(".")
+        failure = measured.error
+    if failure:
+        message = failure.message.rstrip(".")
         raise UsageError(f"The reference workload failed: {message}.")
     return median(measured.samples) / trial.pipeline.batch_size
 
 
 @contextlib.contextmanager
-def _servers(base: Home, head: Home) -> Iterator[tuple[Executor, Executor, Executor]]:
-    """Started servers of base, its control and head; one for all if homes are the same.
+def _started_servers(
+    base: Harness, head: Harness
+) -> Iterator[tuple[Executor, Executor, Executor]]:
+    """Start the servers of base, control and head: one for all if homes are the same.
 
-    Else the control has one of its own, as head does: with base's, head was slower in
-    all twelve guards of one interpreter against itself, by 1.0 % on average (prose).
+    Otherwise the control has its own server, as head has: processes of one server warm
+    each other's caches, which made head seem slower (results/method/README.md).
     """
     homes = [base] if base == head else [base, base, head]
-    started = [executor(home) for home in homes]
+    servers = [executor(home) for home in homes]
     try:
-        with ThreadPoolExecutor() as all_at_once:
-            starting = all_at_once.map(lambda server: server.start(), started)
-            importlib.import_module(
-                "bench.guard.session"
-            )  # SciPy, pandas: while they start
+        with ThreadPoolExecutor() as pool:
+            starting = pool.map(lambda server: server.start(), servers)
+            # Import SciPy and pandas while the servers start.
+            importlib.import_module("bench.guard.session")
             list(starting)
-        for server, home in zip(started, homes, strict=True):
+        for server, home in zip(servers, homes, strict=True):
             check_protocol(server.protocol, home.root)
-        yield started[0], started[len(started) // 2], started[-1]
+        yield servers[0], servers[len(servers) // 2], servers[-1]
     finally:
-        for server in started:
+        for server in servers:
             server.stop()

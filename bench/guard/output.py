@@ -1,6 +1,6 @@
-"""What a guard found, in each form it is read in: terminal, Markdown, JSON, JUnit, CI.
+"""This module writes a guard's result: terminal, Markdown, JSON, JUnit and GitHub.
 
-The text itself is made in `guard_words`, safe to show; here it gets its form.
+`sentences` makes the text, safe to show; this module gives the text its form.
 """
 
 from __future__ import annotations
@@ -14,33 +14,24 @@ from pathlib import Path
 import msgspec
 
 from bench import shell
+from bench.analysis.verdicts import OUTCOMES
 from bench.errors import EXITS, Exit
 from bench.guard import sentences
 from bench.guard.record import GuardResult, Row
 from bench.text import markdown as escaped
 from bench.text import visible
 
-STYLES = {
-    **dict.fromkeys(("failed", "missing", "slower"), "red"),
-    **dict.fromkeys(("not_comparable", "unknown"), "yellow"),
-    "faster": "green",
-    "unchanged": "",
-}
-LEVELS = {
-    **dict.fromkeys(("failed", "missing", "slower"), "error"),
-    **dict.fromkeys(("not_comparable", "unknown"), "warning"),
-}
 MOST_ROWS = 500  # a job summary may have 1 MiB; the JSON has them all
 MOST_ANNOTATIONS = 10  # GitHub shows no more of a level for each step
 
 
 def terminal(guarded: GuardResult, code: int, console: object = None) -> None:
-    """Print it: the outcome, a table, and one line a cause.
+    """Print the outcome, a table, and one line a cause.
 
     Args:
-        guarded: The record.
-        code: The exit code that it makes.
-        console: A console of `shell.console`; standard output if not given.
+        guarded: The result.
+        code: The exit code of the result.
+        console: A console of `shell.console`; standard output if None.
     """
     from rich.table import Table
     from rich.text import Text
@@ -55,55 +46,67 @@ def terminal(guarded: GuardResult, code: int, console: object = None) -> None:
     if guarded.rows:
         grid = Table(box=None, pad_edge=False, header_style="dim")
         grid.add_column("trial", overflow="fold", ratio=1)
-        for name in sentences.columns(guarded):
-            left = name == "verdict"
-            grid.add_column(name, justify="left" if left else "right", no_wrap=True)
-        for row in sentences.worst_first(guarded.rows):
+        columns = sentences.columns(guarded)
+        verdict = columns.index("verdict")
+        for column in columns:
+            justify = "left" if column == "verdict" else "right"
+            grid.add_column(column, justify=justify, no_wrap=True)
+        for row in sentences.gravest_first(guarded.rows):
             cells = [Text(cell) for cell in sentences.cells(row)]
-            cells[3].stylize(STYLES[row.verdict])
+            cells[verdict].stylize(_colour(row))
             grid.add_row(Text(sentences.name(row)), *cells)
         console.print(grid)
     for line in sentences.lines(guarded):
         console.print(Text(line), soft_wrap=True)
 
 
+def _colour(row: Row) -> str:
+    """Return the verdict's colour; faster with other outputs is a warning."""
+    doubtful = row.verdict == "faster" and row.output_changed
+    return OUTCOMES["unknown" if doubtful else row.verdict].style
+
+
 def markdown(guarded: GuardResult, code: int) -> str:
-    """The same as GitHub's Markdown, for a job summary or a comment."""
-    lines = [
+    """Return the result as GitHub's Markdown, for a job summary or a comment."""
+    parts = [
         f"## {escaped(sentences.title(guarded, code))}",
         "",
         escaped(sentences.compared(guarded)),
     ]
     if guarded.rows:
-        lines += ["", f"| trial | {' | '.join(sentences.columns(guarded))} |"]
-        lines += ["| --- | --: | --: | --: | --- | --: |"]
-        for row in sentences.worst_first(guarded.rows)[:MOST_ROWS]:
+        parts += ["", f"| trial | {' | '.join(sentences.columns(guarded))} |"]
+        parts += ["| --- | --: | --: | --: | --- | --: |"]
+        for row in sentences.gravest_first(guarded.rows)[:MOST_ROWS]:
             cells = (sentences.name(row), *sentences.cells(row))
-            lines.append(f"| {' | '.join(escaped(cell) for cell in cells)} |")
+            parts.append(f"| {' | '.join(escaped(cell) for cell in cells)} |")
         if len(guarded.rows) > MOST_ROWS:
-            lines += ["", f"... and {len(guarded.rows) - MOST_ROWS} more."]
-    said = sentences.lines(guarded, MOST_ROWS)
-    return "\n".join([*lines, "", *(f"- {escaped(line)}" for line in said)]) + "\n"
+            parts += ["", f"... and {len(guarded.rows) - MOST_ROWS} more."]
+    parts += ["", *(f"- {escaped(t)}" for t in sentences.lines(guarded, MOST_ROWS))]
+    return "\n".join(parts) + "\n"
 
 
 def as_json(guarded: GuardResult, code: int) -> str:
-    """The whole record with its exit code and what that means."""
-    found = {"exit_code": code, "outcome": EXITS[Exit(code)].guard}
-    text = json.dumps(found | msgspec.to_builtins(guarded), indent=2)
+    """Return the whole result with its exit code and the outcome in words."""
+    outcome = {"exit_code": code, "outcome": EXITS[Exit(code)].guard}
+    text = json.dumps(outcome | msgspec.to_builtins(guarded), indent=2)
     return text.replace("##[", "##\\u005b")  # a CI runner obeys this anywhere in a line
 
 
 def junit(guarded: GuardResult, *, unknown_passes: bool = False) -> bytes:
-    """JUnit XML: a test case a trial and metric, never green where nothing was judged.
+    """Return JUnit XML: one test case a row, which passes only if it has a verdict.
 
-    Slower is a failure; failed, missing and not comparable are errors; unknown is a
-    failure, or skipped where it may pass. Figures are in each case's properties.
+    `slower` and `unknown` are failures; `failed`, `missing` and `not comparable` are
+    errors. Figures are in the properties of each case.
+
+    Args:
+        guarded: The result.
+        unknown_passes: Whether `unknown` is skipped and no failure.
     """
     cases = [_case(row, unknown_passes) for row in guarded.rows]
     if not cases:
-        nothing = ElementTree.Element("testcase", classname="guard", name="guard")
-        _outcome(nothing, "error", "nothing", "nothing was compared")
-        cases = [nothing]
+        empty = ElementTree.Element("testcase", classname="guard", name="guard")
+        _add_outcome(empty, "error", "nothing", "nothing was compared")
+        cases = [empty]
     counts = {
         "tests": str(len(cases)),
         "failures": str(sum(case.find("failure") is not None for case in cases)),
@@ -117,21 +120,21 @@ def junit(guarded: GuardResult, *, unknown_passes: bool = False) -> bytes:
     suite.set("timestamp", _xml(guarded.started))
     facts = {"base": guarded.base, "head": guarded.head, "how": guarded.how}
     facts |= {"false_alarms": guarded.false_alarms, "seed": guarded.seed}
-    _properties(suite, facts)
+    _add_properties(suite, facts)
     suite.extend(cases)
-    said = ElementTree.SubElement(suite, "system-out")
-    said.text = "\n".join(sentences.lines(guarded))
+    log = ElementTree.SubElement(suite, "system-out")
+    log.text = "\n".join(sentences.lines(guarded))
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
 
 
 def github(guarded: GuardResult, code: int, environment: Mapping[str, str]) -> None:
-    """On GitHub's runners: annotations on standard error, and the job summary.
+    """Write annotations to standard error, and the job summary, on GitHub's runners.
 
     Args:
-        guarded: The record.
-        code: The exit code that it makes.
-        environment: `os.environ`; nothing is done unless GITHUB_ACTIONS is `true`.
+        guarded: The result.
+        code: The exit code of the result.
+        environment: `os.environ`; nothing is written unless GITHUB_ACTIONS is `true`.
     """
     for level, title, text in _annotations(guarded, code):
         annotate(level, title, text, environment)
@@ -147,14 +150,15 @@ def github(guarded: GuardResult, code: int, environment: Mapping[str, str]) -> N
 
 
 def annotate(level: str, title: str, text: str, environment: Mapping[str, str]) -> None:
-    """One annotation on GitHub's runners, nothing elsewhere.
+    """Write one annotation on GitHub's runners, and nothing elsewhere.
 
-    The runner reads both streams; on standard output it would be within the JSON.
+    The runner reads both streams; on standard output an annotation would be in the
+    JSON.
 
     Args:
         level: `error`, `warning` or `notice`.
         title: A few words.
-        text: What is to be read, in as many lines as it has.
+        text: The message, of any number of lines.
         environment: `os.environ`.
     """
     if environment.get("GITHUB_ACTIONS") != "true":
@@ -165,23 +169,28 @@ def annotate(level: str, title: str, text: str, environment: Mapping[str, str]) 
 
 
 def _annotations(guarded: GuardResult, code: int) -> Iterator[tuple[str, str, str]]:
-    """Level, title and text of each, no more of a level than GitHub shows."""
-    found: dict[str, list[tuple[str, str]]] = {"error": [], "warning": [], "notice": []}
+    """Return level, title and text of each annotation, as many as GitHub shows."""
+    levels: dict[str, list[tuple[str, str]]] = {
+        "error": [],
+        "warning": [],
+        "notice": [],
+    }
     outcome = ("Feedrate guard", sentences.title(guarded, code))
-    found["notice" if code == Exit.OK else "error"].append(outcome)
-    for row in sentences.worst_first(guarded.rows):
-        if row.verdict in LEVELS:
-            title = f"Feedrate: {sentences.verdict_words(row.verdict)}"
-            found[LEVELS[row.verdict]].append((title, sentences.cause(row)))
+    levels["notice" if code == Exit.OK else "error"].append(outcome)
+    for row in sentences.gravest_first(guarded.rows):
+        verdict = OUTCOMES[row.verdict]
+        if verdict.annotation:
+            title = f"Feedrate: {verdict.text}"
+            levels[verdict.annotation].append((title, sentences.cause(row)))
         if row.output_changed:
-            text = sentences.different(row.key)
-            found["warning"].append(("Feedrate: outputs changed", text))
-    for level, texts in found.items():
-        kept = texts[:MOST_ANNOTATIONS]
+            text = sentences.outputs_changed(row.key)
+            levels["warning"].append(("Feedrate: outputs changed", text))
+    for level, texts in levels.items():
+        shown = texts[:MOST_ANNOTATIONS]
         if len(texts) > MOST_ANNOTATIONS:
             more = len(texts) - MOST_ANNOTATIONS + 1
-            kept[-1] = ("Feedrate guard", f"and {more} more, in the job summary")
-        yield from ((level, *text) for text in kept)
+            shown[-1] = ("Feedrate guard", f"and {more} more, in the job summary")
+        yield from ((level, *text) for text in shown)
 
 
 def _case(row: Row, unknown_passes: bool) -> ElementTree.Element:
@@ -190,21 +199,24 @@ def _case(row: Row, unknown_passes: bool) -> ElementTree.Element:
     )
     figures = ("ratio", "low", "high", "threshold", "count", "turns", "output_changed")
     facts = {name: getattr(row, name) for name in figures}
-    _properties(case, {"verdict": row.verdict, **facts})
-    kinds = {"slower": "failure", "unchanged": "", "faster": ""}
-    kinds["unknown"] = "skipped" if unknown_passes else "failure"
-    kind = kinds.get(row.verdict, "error")
+    _add_properties(case, {"verdict": OUTCOMES[row.verdict].text, **facts})
+    skipped = unknown_passes and row.verdict == "unknown"
+    kind = "skipped" if skipped else OUTCOMES[row.verdict].junit
     if kind:
-        _outcome(case, kind, row.verdict, sentences.cause(row))
+        _add_outcome(case, kind, OUTCOMES[row.verdict].text, sentences.cause(row))
     return case
 
 
-def _outcome(case: ElementTree.Element, kind: str, type_: str, message: str) -> None:
-    told = {"message": message} | ({"type": type_} if kind != "skipped" else {})
-    ElementTree.SubElement(case, kind, told).text = message
+def _add_outcome(
+    case: ElementTree.Element, kind: str, verdict: str, message: str
+) -> None:
+    attributes = {"message": message}
+    if kind != "skipped":
+        attributes["type"] = verdict
+    ElementTree.SubElement(case, kind, attributes).text = message
 
 
-def _properties(parent: ElementTree.Element, facts: Mapping[str, object]) -> None:
+def _add_properties(parent: ElementTree.Element, facts: Mapping[str, object]) -> None:
     properties = ElementTree.SubElement(parent, "properties")
     for name, value in facts.items():
         if value is not None:

@@ -1,10 +1,10 @@
-"""One phase of a guarded trial: adapting, the first batch, filling, offline work.
+"""A phase test decides one phase of a guarded trial, such as adapting or filling.
 
 A phase happens once a process, so a trio gives one figure of base, control and head.
-The figure is the time in which the process worked or waited for something else than a
-processor: beside other work, ratios of the plain seconds varied by 30 to 60 % from trio
-to trio, and these by 12 to 15 %. Seconds by the clock are a second witness: a head that
-lost its parallelism works as much, and takes longer.
+The figure is the time in which the process worked, or waited for something else than a
+processor. Plain seconds scatter far more beside other work: see
+results/method/README.md. Seconds by the clock are a second criterion, because a head
+that lost its parallelism works as much as before, and takes longer.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from scipy import stats as distributions
 from bench.analysis.intervals import Interval
 from bench.guard import estimate
 from bench.guard.metrics import FLOOR_SECONDS, find
-from bench.guard.record import Row, figure
+from bench.guard.record import Row, none_if_nan
 from bench.guard.trio import Trio
 from bench.run.progress import plural
 
 LEAST_TRIOS = 5
-LOOKS = 1.4  # each look has so many times as many trios as the one before
+LOOKS = 1.4  # a look has so many times the trios of the look before
 # Of one look, both sides together. A false alarm takes the whole interval beyond a
-# limit that is as far away as the interval is wide: 0 of 300 equal pairs had one.
+# limit that is as far away as the interval is wide.
 ALPHA = 0.01
 
 Figures = list[list[float]]  # seconds of base, control and head, a row a trio
@@ -32,12 +32,12 @@ Figures = list[list[float]]  # seconds of base, control and head, a row a trio
 
 @dataclass(frozen=True)
 class Look:
-    """What the trios so far say of a phase.
+    """A look holds the estimates over all trios so far, and the limit.
 
     Attributes:
         work: The ratio of head to base, by seconds less waits for a processor.
-        elapsed: The same by the clock.
-        control: The ratio of base to itself.
+        elapsed: The ratio of head to base, by the clock.
+        control: The ratio of base to itself, by seconds less waits.
         limit: The relative change that counts, as the scatter of the control allows.
     """
 
@@ -48,12 +48,12 @@ class Look:
 
 
 class PhaseTest:
-    """One phase of one case, while it is being settled.
+    """A test of one phase of one case, trio by trio, until its verdict is settled.
 
-    The limit is from half the threshold, where the control scatters little, up to the
-    whole of it; and no less than `FLOOR_SECONDS`. Head is slower where the whole
-    interval is beyond the limit and both halves of the trios say so. Head holds where
-    the interval excludes such a slow-down, however far it goes to the other side.
+    The limit goes from half the threshold, where the control scatters little, up to
+    the whole threshold, and is at least `FLOOR_SECONDS`. Head is slower if the whole
+    interval is beyond the limit and both halves of the trios agree. Head is unchanged
+    if the interval excludes such a slow-down, however far it reaches to the other side.
     """
 
     def __init__(self, key: str, metric: str, threshold: float) -> None:
@@ -62,52 +62,52 @@ class PhaseTest:
         self.work: Figures = []
         self.elapsed: Figures = []
         self.verdict, self.settled, self.closed = "unknown", False, False
-        self.due = LEAST_TRIOS
-        self.absent = ""
+        self.due = LEAST_TRIOS  # trios of the next look
+        self.unmeasured = ""  # why there is no figure
         self.cause = f"the budget ended before {LEAST_TRIOS} trios of processes had run"
         self.look: Look | None = None
 
     def add(self, trio: Trio) -> None:
-        """Take in one trio, and look at all of them if a look is due."""
+        """Add one trio, and look at all trios if a look is due."""
         metric = find(self.metric)
         work = [metric.figure(one) for one in trio.measured]
         elapsed = [metric.elapsed(one) for one in trio.measured]
         if None in work or None in elapsed:
-            self.absent, self.closed = "not every process measured it", True
+            self.unmeasured, self.closed = "not every process measured it", True
             return
         self.work.append(work)
         self.elapsed.append(elapsed)
         if len(self.work) >= self.due:
             self.due = int(np.ceil(LOOKS * self.due))
-            self._judge()
+            self._look()
 
     @property
     def open(self) -> bool:
-        """Whether more trios are wanted."""
+        """Whether the test needs more trios."""
         return not (self.settled or self.closed)
 
     @property
     def controls(self) -> list:
-        """The trios, each of which has a control."""
+        """The trios, each of which has a control; empty if there is no row."""
         return self.work if self.look and not self.left_out else []
 
     @property
     def left_out(self) -> str:
-        """Why nothing is said of this phase; empty where there is a row."""
-        if self.absent or not self.work:
-            return self.absent
+        """Why this phase has no row; empty if it has one."""
+        if self.unmeasured or not self.work:
+            return self.unmeasured
         if np.median(self.work, axis=0).max() < FLOOR_SECONDS:
             return f"it takes less than {1000 * FLOOR_SECONDS:g} ms on both sides"
         return ""
 
     def finish(self) -> None:
-        """Take the last look, when time is up."""
+        """Take the last look when the time is up."""
         if self.open and len(self.work) >= LEAST_TRIOS:
-            self._judge()
+            self._look()
         self.closed = True
 
     def interrupt(self) -> None:
-        """Close without a look: what is not settled stays unknown."""
+        """Stop without a last look: a row that is not settled stays unknown."""
         if self.open:
             count = plural(len(self.work), "trio")
             self.cause = (
@@ -116,76 +116,75 @@ class PhaseTest:
             self.closed = True
 
     def row(self) -> Row:
-        """The row of this phase as it stands."""
+        """Return the row of this phase as it stands."""
         if self.look is None:
             return self._row("unknown", Interval(*[np.nan] * 3, 0), self.threshold)
-        shown = self.look.elapsed if self._by_the_clock() else self.look.work
+        shown = self.look.elapsed if self._only_elapsed_grew() else self.look.work
         return self._row(self.verdict, shown, self.look.limit)
 
     def control_row(self) -> Row:
-        """The row of base against base; beyond half the limit it is no control."""
-        found = self.look.control
-        verdict = "unchanged"
-        if self._wandered():
-            verdict = "slower" if found.estimate > 1 else "faster"
-        return self._row(verdict, found, self.look.limit / 2)
+        """Return the row of base against base, with half the limit as its limit."""
+        control, verdict = self.look.control, "unchanged"
+        if self._control_differs():
+            verdict = "slower" if control.estimate > 1 else "faster"
+        return self._row(verdict, control, self.look.limit / 2)
 
     def progress(self) -> str:
-        """Where it stands, in one line."""
-        state = self.verdict if self.settled else "going on"
+        """Return one line on how far the test is."""
+        state = self.verdict if self.settled else "in progress"
         count = plural(len(self.work), "trio")
         return f"{self.key}: {find(self.metric).short}, {count}, {state}"
 
-    def _row(self, verdict: str, shown: Interval, threshold: float) -> Row:
+    def _row(self, verdict: str, interval: Interval, threshold: float) -> Row:
         return Row(
             key=self.key,
             metric=self.metric,
             verdict=verdict,
-            ratio=figure(shown.estimate),
-            low=figure(shown.low),
-            high=figure(shown.high),
+            ratio=none_if_nan(interval.estimate),
+            low=none_if_nan(interval.low),
+            high=none_if_nan(interval.high),
             threshold=threshold,
             count=len(self.work),
-            log_ratios=[float(one) for one in _ratios(self.work)],
+            log_ratios=[float(log_ratio) for log_ratio in _log_ratios(self.work)],
             cause=self.cause if verdict == "unknown" else "",
         )
 
-    def _judge(self) -> None:
-        """Look at all trios, and settle what they settle."""
-        self.look = look = _look(self.work, self.elapsed, self.threshold)
+    def _look(self) -> None:
+        """Look at all trios; settle the verdict, or record why it is still unknown."""
+        self.look = look = _estimates(self.work, self.elapsed, self.threshold)
         edge = 1 + look.limit
-        if self._wandered():
+        if self._control_differs():
             self.cause = (
-                "too noisy to blame anybody: base against itself differs by "
+                "the machine is too noisy: base differs from itself by "
                 f"{100 * (look.control.estimate - 1):+.1f} %"
             )
-        elif self._grew(look.work, self.work) or self._by_the_clock():
+        elif self._grew(look.work, self.work) or self._only_elapsed_grew():
             self.verdict, self.settled = "slower", True
         elif look.work.high < 1 / edge:
             self.verdict, self.settled = "faster", True
-        elif look.work.high <= edge and not _suspicious(look.elapsed, edge):
+        elif look.work.high <= edge and not _may_have_grown(look.elapsed, edge):
             self.verdict, self.settled = "unchanged", True
         else:
             self.cause = (
-                f"not settled: a slow-down of {100 * look.limit:.3g} % is neither "
-                "certain nor excluded"
+                f"a slow-down of {100 * look.limit:.3g} % is neither certain nor "
+                "excluded"
             )
 
-    def _by_the_clock(self) -> bool:
-        """Whether the clock alone shows that head is slower."""
+    def _only_elapsed_grew(self) -> bool:
+        """Return whether the clock alone shows that head is slower."""
         look = self.look
         grew = self._grew(look.elapsed, self.elapsed)
         return grew and not self._grew(look.work, self.work)
 
-    def _grew(self, found: Interval, figures: Figures) -> bool:
-        """Whether head is slower by some figures: all trios, and each half of them."""
+    def _grew(self, interval: Interval, figures: Figures) -> bool:
+        """Return whether head is slower by all trios and by each half of them."""
         edge = 1 + self.look.limit
-        ratios, half = _ratios(figures), len(figures) // 2
-        halves = (ratios[:half].mean(), ratios[half:].mean())
-        return found.low > edge and min(halves) > np.log(edge)
+        log_ratios, half = _log_ratios(figures), len(figures) // 2
+        halves = (log_ratios[:half].mean(), log_ratios[half:].mean())
+        return interval.low > edge and min(halves) > np.log(edge)
 
-    def _wandered(self) -> bool:
-        """Whether base differs from itself by half the limit, and not by chance."""
+    def _control_differs(self) -> bool:
+        """Return whether base differs from itself by half the limit, not by chance."""
         control, edge = self.look.control, 1 + self.look.limit / 2
         return bool(
             (control.estimate > edge and control.low > 1)
@@ -193,41 +192,41 @@ class PhaseTest:
         )
 
 
-def _look(
-    work: list[list[float]], elapsed: list[list[float]], threshold: float
-) -> Look:
-    """Intervals over trios, and the limit that the control's scatter allows."""
-    controls = _controls(work)
+def _estimates(work: Figures, elapsed: Figures, threshold: float) -> Look:
+    """Return the intervals over trios, and the limit that the control allows."""
+    controls = _control_log_ratios(work)
     scatter = float(np.sqrt(np.mean(controls**2) * estimate.CONTROL_SHARE / len(work)))
     width = np.expm1(distributions.t.ppf(1 - ALPHA / 2, len(work)) * scatter)
     relative = float(np.clip(2 * width, threshold / 2, threshold))
     usual = float(np.median(np.array(work)[:, :2]))
     return Look(
-        work=_interval(_ratios(work), controls),
-        elapsed=_interval(_ratios(elapsed), _controls(elapsed)),
+        work=_interval(_log_ratios(work), controls),
+        elapsed=_interval(_log_ratios(elapsed), _control_log_ratios(elapsed)),
         control=_interval(controls, controls),
         limit=max(relative, FLOOR_SECONDS / max(usual, 1e-9)),
     )
 
 
-def _suspicious(elapsed: Interval, edge: float) -> bool:
-    """Whether the clock shows some slow-down, and rather one beyond the limit."""
+def _may_have_grown(elapsed: Interval, edge: float) -> bool:
+    """Return whether the clock shows some slow-down, more likely beyond the limit."""
     return elapsed.low > 1 and elapsed.estimate > edge
 
 
-def _ratios(figures: Figures) -> np.ndarray:
-    """Log-ratios of head to the mean of both bases, one a trio."""
+def _log_ratios(figures: Figures) -> np.ndarray:
+    """Return the log-ratios of head to the mean of both bases, one a trio."""
     logs = np.log(np.array(figures, float).reshape(-1, 3) + 1e-9)
     return logs[:, 2] - logs[:, :2].mean(axis=1)
 
 
-def _controls(figures: Figures) -> np.ndarray:
-    """Log-ratios of control to base, one a trio."""
+def _control_log_ratios(figures: Figures) -> np.ndarray:
+    """Return the log-ratios of control to base, one a trio."""
     logs = np.log(np.array(figures, float).reshape(-1, 3) + 1e-9)
     return logs[:, 1] - logs[:, 0]
 
 
-def _interval(ratios: np.ndarray, controls: np.ndarray) -> Interval:
-    """The mean of log-ratios with its moderated t interval; see `evidence.interval`."""
-    found, same = ([(float(one), 0.0) for one in logs] for logs in (ratios, controls))
-    return estimate.interval(found, ALPHA, same)
+def _interval(log_ratios: np.ndarray, controls: np.ndarray) -> Interval:
+    """Return the mean of log-ratios with the interval of `estimate.interval`."""
+    pairs, same = (
+        [(float(one), 0.0) for one in logs] for logs in (log_ratios, controls)
+    )
+    return estimate.interval(pairs, ALPHA, same)

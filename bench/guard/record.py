@@ -1,4 +1,4 @@
-"""The nouns of the guard: a row a trial and metric, and the record of a whole guard."""
+"""A record of a guard holds a row for each trial and metric, and how they compare."""
 
 from __future__ import annotations
 
@@ -7,40 +7,41 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from bench.analysis.verdicts import GRAVEST_FIRST, OUTCOMES
 from bench.errors import Exit
 
 BUDGET_SECONDS = 300.0  # of a live guard
 
 Verdict = Literal[
+    "failed",
+    "missing",
     "slower",
+    "not_comparable",
+    "unknown",
     "faster",
     "unchanged",
-    "unknown",
-    "not_comparable",
-    "missing",
-    "failed",
 ]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One trial and metric, judged. More is worse for every metric.
+    """A row is the verdict on one trial and one metric.
 
     Attributes:
         key: The trial's spelled identity.
-        metric: A name of `guard_metrics.METRICS`.
-        verdict: Of head against base.
-        ratio: Head over base; None where there is none.
-        low: Of its interval, as wide as the verdict needs; None with fewer than two.
-        high: The same.
+        metric: A name of `metrics.METRICS`.
+        verdict: The verdict on head against base.
+        ratio: Head over base, more than 1 where head is worse; None if unknown.
+        low: The lower bound of the ratio's interval, which is as wide as the verdict
+            needs; None if there is no interval.
+        high: The upper bound.
         threshold: The relative change from which a slow-down counts, such as 0.03.
-        count: Pairs of processes (or of runs) behind the ratio.
-        turns: Pairs of turns behind them, 0 where there were none.
-        log_ratios: One a pair of processes, in the order in which they ran.
+        count: How many trios of processes, or runs of a side, the ratio comes from.
+        turns: How many rounds of turns the ratio comes from; 0 for stored figures.
+        log_ratios: The log-ratio of each trio, in the order in which the trios ran.
         output_changed: Whether a deterministic trial's outputs differ.
-        cause: Why the verdict is what it is, one line; empty where figures say it.
-        stalls: What takes long only now and then, one line; empty where time flows
-            evenly.
+        cause: Why the verdict is what it is, one line; empty if the figures show it.
+        stalls: How much time stalls take, one line; empty if time flows evenly.
     """
 
     key: str
@@ -60,27 +61,28 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class GuardResult:
-    """A whole guard: what was compared, how, and each verdict.
+    """A guard's result holds what was compared, how, and each verdict.
 
     Attributes:
-        base: What was compared with, such as `ref 1a2b3c4`, a file, or a folder.
-        head: What was judged.
-        how: `lockstep` of live processes, or `stored`.
-        rows: One a trial and metric.
-        control: The A/A control: base against base, by the same turns, a row a trial
-            that was its control; empty where nothing ran live.
+        base: What head was compared with, such as `ref 1a2b3c4`, a file, or a folder.
+        head: What was under test.
+        how: `lockstep` for live processes that took turns, or `stored`.
+        rows: The rows, one a trial and metric.
+        control: The rows of the A/A control, base against base by the same turns;
+            empty if nothing ran live.
         reference: Seconds an example of the pinned reference workload, measured in the
-            same run; None where it was not.
-        seconds_per_example: Of head by key, for the history; empty where not live.
-        false_alarms: Expected false alarms of the whole family, as a rate; None for
-            stored figures, where none is known.
-        started: When, UTC, ISO 8601.
-        seconds: How long it took.
-        seed: Of the processes.
+            same run; None if it was not measured.
+        seconds_per_example: Head's seconds an example by key, for the history; empty
+            for stored figures.
+        false_alarms: The expected rate of false alarms of all rows together; None for
+            stored figures, where the rate is unknown.
+        started: When the guard started, UTC, ISO 8601.
+        seconds: How long the guard took.
+        seed: The seed of the processes.
         machine: What identifies the machine and the versions.
-        conditions: Load, steal and other processes' CPU during it.
+        conditions: Load, steal and other processes' CPU during the guard.
         notes: What a reader has to know, one line each.
-        not_looked_at: What the verdicts say nothing of, one line each.
+        not_looked_at: What the verdicts do not cover, one line each.
     """
 
     base: str
@@ -101,14 +103,15 @@ class GuardResult:
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C in the middle of a guard, with what was known by then.
+    """A guard was interrupted by Ctrl-C, with the verdicts until then.
 
     Attributes:
-        found: The record; what was not settled is `unknown`, and its cause says why.
+        found: The result; a row without a verdict until then is `unknown`, and its
+            cause is the interrupt.
     """
 
     def __init__(self, found: GuardResult) -> None:
-        """With the record."""
+        """Store the result."""
         super().__init__("the guard was interrupted")
         self.found = found
 
@@ -116,7 +119,7 @@ class Interrupted(KeyboardInterrupt):
 def without_figures(
     key: str, thresholds: Mapping[str, float], verdict: Verdict, cause: str
 ) -> dict[str, Row]:
-    """A trial's rows by metric where there is nothing to compare, with the cause."""
+    """Return the rows, by metric, of a trial that was not compared, with the cause."""
     return {
         metric: Row(
             key=key, metric=metric, verdict=verdict, threshold=threshold, cause=cause
@@ -125,29 +128,30 @@ def without_figures(
     }
 
 
-def figure(value: float) -> float | None:
-    """A row's figure; None for NaN, which JSON does not have."""
+def none_if_nan(value: float) -> float | None:
+    """Return a row's figure: None in place of NaN, which JSON does not have."""
     return None if math.isnan(value) else float(value)
 
 
-def differ(base: str, head: str) -> bool:
-    """Whether two outputs' fingerprints differ; random or unchecked ones have none."""
+def outputs_differ(base: str, head: str) -> bool:
+    """Return whether two fingerprints of outputs differ; False if one is empty.
+
+    Random and unchecked outputs have an empty fingerprint.
+    """
     return bool(base and head) and base != head
 
 
 def exit_code(guarded: GuardResult, *, unknown_passes: bool = False) -> Exit:
-    """The worst of the rows; nothing judged is never a pass.
+    """Return the exit code of the gravest verdict; a guard without rows never passes.
 
-    Missing or failed (5) comes before all, since such a guard did not look; then a
-    regression (1), not comparable (4), could not tell (3), held (0).
+    Args:
+        guarded: The result.
+        unknown_passes: Whether `unknown` counts as `unchanged`.
     """
     verdicts = {row.verdict for row in guarded.rows}
-    if not verdicts or verdicts & {"missing", "failed"}:
+    if not verdicts:
         return Exit.MISSING
-    if "slower" in verdicts:
-        return Exit.NO
-    if "not_comparable" in verdicts:
-        return Exit.NOT_COMPARABLE
-    if "unknown" in verdicts and not unknown_passes:
-        return Exit.COULD_NOT_TELL
-    return Exit.OK
+    if unknown_passes:
+        verdicts -= {"unknown"}
+    gravest = next((one for one in GRAVEST_FIRST if one in verdicts), "unchanged")
+    return OUTCOMES[gravest].exit

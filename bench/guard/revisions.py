@@ -1,4 +1,4 @@
-"""Where the two sides of a guard come from: a revision, an interpreter."""
+"""This module provides the sides of a guard: a checked-out revision, an interpreter."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from bench import shell
 from bench.errors import UsageError
 
 GIT_SECONDS = 120
-MOST_SAID = 300
+LONGEST_REASON = 300
 NEEDED = ("tensorflow", "keras", "numpy", "msgspec", "psutil", "platformdirs")
-# Metadata alone: importing TensorFlow to ask for its version takes seconds.
-ASKED = """
+# Metadata alone: to import TensorFlow for its version takes seconds.
+VERSIONS_SCRIPT = """
 import importlib.metadata as m, json, platform, sys
-found = {"python": platform.python_version()}
+versions = {"python": platform.python_version()}
 for name in sys.argv[1:]:
     try:
-        found[name] = m.version(name)
+        versions[name] = m.version(name)
     except m.PackageNotFoundError:
-        found[name] = ""
-print(json.dumps(found))
+        versions[name] = ""
+print(json.dumps(versions))
 """
 
 
 @dataclass(frozen=True)
 class Revision:
-    """A commit, checked out by itself.
+    """A revision is a commit in a worktree of its own.
 
     Attributes:
-        name: As it was asked for, with the commit.
+        name: The ref as the user typed it, with the commit.
         tree: The folder of its files.
     """
 
@@ -46,22 +46,22 @@ class Revision:
 
 
 def repository(folder: Path) -> Path:
-    """The top folder of the repository that a folder is in.
+    """Return the top folder of the repository that a folder is in.
 
     Raises:
-        UsageError: It is in none, or there is no git, or it refuses.
+        UsageError: The folder is in no repository, or git is missing or refuses.
     """
     try:
         return Path(_git(folder, "rev-parse", "--show-toplevel"))
     except subprocess.CalledProcessError as error:
         raise UsageError(
-            f"git finds no repository at '{folder}': {_said(error)}. Name yours with "
+            f"git finds no repository at '{folder}': {_reason(error)}. Name yours with "
             "--repo DIR."
         ) from error
 
 
 def commit_of(repo: Path, ref: str) -> str:
-    """The commit of a ref, 40 hexadecimal digits.
+    """Return the commit of a ref, 40 hexadecimal digits.
 
     Raises:
         UsageError: The repository has no such ref.
@@ -79,51 +79,52 @@ def commit_of(repo: Path, ref: str) -> str:
 
 
 def is_dirty(repo: Path) -> bool:
-    """Whether the working tree differs from its commit; untracked files count.
+    """Return whether the working tree differs from its commit; untracked files count.
 
     Raises:
-        UsageError: git cannot tell, with what it said.
+        UsageError: git fails, with its message.
     """
     try:
         return bool(_git(repo, "status", "--porcelain"))
     except subprocess.CalledProcessError as error:
-        raise _untold(repo, error) from error
+        raise _undetermined(repo, error) from error
 
 
-def content(repo: Path, commit: str) -> str:
-    """A digest of what a working tree holds, to tell whether it was edited meanwhile.
+def content_digest(repo: Path, commit: str) -> str:
+    """Return a digest of a working tree, which changes if the code is edited.
 
-    What git knows is told by its content, so that committing it changes nothing, and
-    other Python files, which may be imported, by their times and sizes. What else git
-    does not know, as a log, may have been written by what is measured.
+    Files that git tracks count by their content, so that a commit of them changes
+    nothing. Other Python files, which may be imported, count by their times and sizes.
+    Other untracked files, such as a log, do not count: the workload may write them.
 
     Args:
         repo: The repository's top folder.
-        commit: One that stays the same; the fewer files differ the faster it is.
+        commit: The commit to compare with, the same each time. The fewer files differ
+            from it, the faster the digest is.
 
     Raises:
-        UsageError: git cannot tell, with what it said.
+        UsageError: git fails, with its message.
     """
     try:
-        known = _git(
+        tracked = _git(
             repo, "diff", "--full-index", "--no-ext-diff", "--no-textconv",
             "--ignore-submodules=untracked", commit,
         )  # fmt: skip
-        others = _git(
+        untracked = _git(
             repo, "ls-files", "--others", "--exclude-standard", "-z", "--", "*.py"
         )
     except subprocess.CalledProcessError as error:
-        raise _untold(repo, error) from error
-    told = [known]
-    for name in filter(None, others.split("\0")):
+        raise _undetermined(repo, error) from error
+    parts = [tracked]
+    for name in filter(None, untracked.split("\0")):
         with contextlib.suppress(OSError):  # gone by now
-            found = (repo / name).stat()
-            told.append(f"{name} {found.st_mtime_ns} {found.st_size}")
-    return hashlib.sha256("\0".join(told).encode(errors="surrogateescape")).hexdigest()
+            status = (repo / name).stat()
+            parts.append(f"{name} {status.st_mtime_ns} {status.st_size}")
+    return hashlib.sha256("\0".join(parts).encode(errors="surrogateescape")).hexdigest()
 
 
 def submodules(tree: Path) -> list[str]:
-    """The folders of its submodules, which a checked-out tree has empty."""
+    """Return the folders of a tree's submodules, which are empty in a worktree."""
     file = tree / ".gitmodules"
     text = file.read_text("utf-8", errors="replace") if file.is_file() else ""
     return re.findall(r"^\s*path\s*=\s*(.+?)\s*$", text, re.MULTILINE)
@@ -131,28 +132,28 @@ def submodules(tree: Path) -> list[str]:
 
 @contextlib.contextmanager
 def checked_out(repo: Path, ref: str) -> Iterator[Revision]:
-    """A ref in a clean worktree, which is gone afterwards, whatever happens.
+    """Check a ref out into a clean worktree, which is removed whatever happens.
 
     Args:
         repo: The repository's top folder.
-        ref: Branch, tag or commit.
+        ref: A branch, tag or commit.
 
     Raises:
-        UsageError: No such ref, or git cannot check it out, with what git said.
+        UsageError: No such ref, or git cannot check it out, with its message.
     """
     commit = commit_of(repo, ref)
     scratch = Path(tempfile.mkdtemp(prefix="feedrate-base-"))
     tree = scratch / "tree"
     try:
         try:
-            # No hooks: they are the user's, and may install, fetch or ask.
+            # No hooks: the user's hooks may install, fetch or ask questions.
             _git(
                 repo, "-c", "core.hooksPath=/dev/null",
                 "worktree", "add", "--quiet", "--detach", str(tree), commit,
             )  # fmt: skip
         except subprocess.CalledProcessError as error:
             raise UsageError(
-                f"git cannot check out '{ref}': {_said(error)}."
+                f"git cannot check out '{ref}': {_reason(error)}."
             ) from error
         yield Revision(f"{ref} ({commit[:10]})", tree)
     finally:
@@ -162,77 +163,75 @@ def checked_out(repo: Path, ref: str) -> Iterator[Revision]:
 
 
 def _remove(repo: Path, tree: Path) -> None:
-    """Take a worktree away, and nothing of the user's own others, as pruning would.
+    """Remove a worktree, and none of the user's own, as pruning would.
 
-    Twice forced: it may be changed, and is still locked where adding it was cut short.
-    Without its files, which need not be whole then, git asks nothing of them.
+    `--force` twice: the worktree may have changes, and stays locked if adding it was
+    interrupted. Its files go first, because they may be incomplete then.
     """
     shutil.rmtree(tree, ignore_errors=True)
     with contextlib.suppress(subprocess.CalledProcessError, UsageError):
-        # It fails where nothing was added.
+        # git fails if no worktree was added.
         _git(repo, "worktree", "remove", "--force", "--force", str(tree))
 
 
 def versions(python: str) -> dict[str, str]:
-    """Python's and the packages' versions under an interpreter.
+    """Return the versions of Python and of the packages of an interpreter, by name.
 
     Raises:
-        UsageError: It does not run, or lacks what a measured process needs.
+        UsageError: The interpreter does not run, or lacks a package.
     """
     try:
-        done = subprocess.run(
-            [python, "-c", ASKED, *NEEDED],
+        process = subprocess.run(
+            [python, "-c", VERSIONS_SCRIPT, *NEEDED],
             capture_output=True,
             text=True,
             timeout=60,
             check=True,
         )
-        found = json.loads(done.stdout)
+        installed = json.loads(process.stdout)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         raise UsageError(f"'{python}' does not run as a Python interpreter.") from error
-    missing = [name for name in NEEDED if not found[name]]
+    missing = [name for name in NEEDED if not installed[name]]
     if missing:
         raise UsageError(
             f"'{python}' lacks {', '.join(missing)}. A measured process needs "
             f"{', '.join(NEEDED)}: install them there."
         )
-    return found
+    return installed
 
 
-def _untold(repo: Path, error: subprocess.CalledProcessError) -> UsageError:
-    said = _said(error)
-    return UsageError(f"git cannot tell whether {repo} is changed: {said}.")
+def _undetermined(repo: Path, error: subprocess.CalledProcessError) -> UsageError:
+    reason = _reason(error)
+    return UsageError(f"git cannot determine whether {repo} is changed: {reason}.")
 
 
-def _said(error: subprocess.CalledProcessError) -> str:
-    """What git gave as its reason, in one line: what follows its last `fatal:`."""
+def _reason(error: subprocess.CalledProcessError) -> str:
+    """Return git's reason in one line: the text after its last `fatal:`."""
     lines = (error.stderr or "").strip().splitlines() or ["no message"]
     fatal = [number for number, line in enumerate(lines) if line.startswith("fatal:")]
     start = fatal[-1] if fatal else len(lines) - 1
-    said = " ".join(" ".join(lines[start:]).split())[:MOST_SAID]
-    return said.removeprefix("fatal: ").rstrip(".")
+    reason = " ".join(" ".join(lines[start:]).split())[:LONGEST_REASON]
+    return reason.removeprefix("fatal: ").rstrip(".")
 
 
 def _git(folder: Path, *arguments: str) -> str:
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             ["git", "-C", str(folder), *arguments],
             capture_output=True,
             text=True,
             timeout=GIT_SECONDS,
             check=True,
             errors="surrogateescape",  # names and contents may be in any encoding
-            env={
-                **shell.environment_outside_hooks(),
-                "LC_ALL": "C",
-            },  # for its `fatal:`
+            # English messages, for `fatal:`.
+            env={**shell.environment_outside_hooks(), "LC_ALL": "C"},
         )
     except FileNotFoundError as error:
         raise UsageError("There is no git here, which --against-ref needs.") from error
     except subprocess.TimeoutExpired as error:
-        spelled = " ".join(arguments)
+        command = " ".join(arguments)
         raise UsageError(
-            f"`git {spelled}` did not end within {GIT_SECONDS} s in {folder}. Try it "
-            "there by hand: it may wait for a lock, a filter or a slow disk."
+            f"`git {command}` did not end within {GIT_SECONDS} s in {folder}. Try it "
+            "there by hand: git may wait for a lock, a filter or a slow disk."
         ) from error
-    return done.stdout.strip()
+    return process.stdout.strip()

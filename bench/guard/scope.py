@@ -1,4 +1,4 @@
-"""Which trials a guard of two revisions means, and in which tree their files are."""
+"""The scope of a guard is its trials, and in which tree the files of each one are."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from bench.plan import plan, sweeps
 from bench.plan.sweeps import Sweep
 from bench.trial import Trial
 
-GUARD = "guard"  # the sweep that is guarded where no workload is named
+GUARD = "guard"  # the sweep that is guarded if no workload is named
 
 
 @dataclass(frozen=True)
 class Trees:
-    """A repository at two revisions.
+    """The trees of a repository at two revisions.
 
     Attributes:
-        head: Its own working tree.
-        base: The other revision's.
-        ours: Whether it is this suite's own, so that each side has its own shelves.
+        head: The repository's own working tree.
+        base: The tree of the other revision.
+        ours: Whether the repository is this suite's own, so that each side has its own
+            shelves.
     """
 
     head: Path
@@ -33,90 +34,100 @@ class Trees:
     ours: bool
 
     def has(self, workload: str, tree: Path) -> bool:
-        """Whether a workload's file is in one of the two."""
+        """Return whether a workload's file is in one of the two trees."""
         return _path(workload, tree, self.ours).is_file()
 
 
 def trials(
     trees: Trees, sweep: Sweep, *, named: bool, seed: int, data: str
 ) -> tuple[list[Trial], list[Trial], dict[str, str]]:
-    """Trials on head, those that only base has, and by key why others are left out.
-
-    Paths are relative to the repository.
+    """Return the trials on head, those that only base has, and the refused ones.
 
     Args:
-        trees: The repository.
-        sweep: What is wanted; a workload's path is as the user gave it.
-        named: Whether the user named the workloads, or the sweep did.
-        seed: Of the plan.
-        data: The user's data in place of the workloads' own.
+        trees: The two trees of the repository.
+        sweep: The trials; a workload's path is as the user typed it.
+        named: Whether the user named the workloads; else they are those of the sweep.
+        seed: The seed of the plan.
+        data: The user's data in place of the workloads' own; empty for none.
+
+    Returns:
+        The trials on head and those that only base has, with workloads' paths relative
+        to the repository; and by key why other trials are left out.
 
     Raises:
-        UsageError: A workload is nowhere, or is the same at every ref, or an axis is
-            unknown to base.
+        UsageError: A workload is in neither tree or the same at every ref, or base has
+            no such axis.
     """
     top, ours = trees.head, trees.ours
     if not ours and not named:
         raise UsageError(
-            f"Nothing of {top} was named. Give your workload's file: "
+            f"No workload of {top} is named. Give your workload's file: "
             "--workload path/to/yours.py."
         )
-    here, gone = [], []
+    on_head: list[tuple[str, str]] = []  # where it is now, and in the repository
+    only_in_base: list[str] = []
     names = [name for block in sweep.blocks for name in block.workloads]
     for name in names:
-        spelled = _relative(name, top, ours)
-        if trees.has(spelled, top):
-            here.append((str(top / spelled) if ".py" in spelled else spelled, spelled))
-        elif trees.has(spelled, trees.base):
-            gone.append(spelled)
+        relative = _relative(name, top, ours)
+        if trees.has(relative, top):
+            path = str(top / relative) if ".py" in relative else relative
+            on_head.append((path, relative))
+        elif trees.has(relative, trees.base):
+            only_in_base.append(relative)
         else:
-            catalog.find(name)  # raises: it says what there is
+            catalog.find(name)  # raises: its error lists the workloads
             raise UsageError(f"No workload file '{name}', neither in base nor in head.")
     if ours and not named:
-        gone += [name for name in _base_names(trees.base) if name not in names]
-    found: list[Trial] = []
+        only_in_base += [n for n in _base_names(trees.base) if n not in names]
+    head_trials: list[Trial] = []
     refused: dict[str, str] = {}
-    for name, spelled in here:
-        alone = sweeps.narrow(sweep, workloads=[name])
-        made = plan.plan_sweep(alone, alone.effort, seed, 0.0, data)
-        found += [replace(trial, workload=spelled) for trial in made.trials]
-        refused |= {k.replace(name, spelled, 1): r for k, r in made.refused.items()}
+    for path, relative in on_head:
+        narrowed = sweeps.narrow(sweep, workloads=[path])
+        planned = plan.plan_sweep(narrowed, narrowed.effort, seed, 0.0, data)
+        head_trials += [replace(trial, workload=relative) for trial in planned.trials]
+        refused |= {
+            key.replace(path, relative, 1): reason
+            for key, reason in planned.refused.items()
+        }
     if ours:
-        _demand_axes(found, trees.base)
-    lost = [Trial(workload=name, data=data) for name in gone]
-    return found, lost, refused
+        _check_axes(head_trials, trees.base)
+    base_trials = [Trial(workload=name, data=data) for name in only_in_base]
+    return head_trials, base_trials, refused
 
 
-def _demand_axes(trials: Iterable[Trial], base: Path) -> None:
-    """Refuse axes that base's own harness lacks: it would measure their defaults.
+def _check_axes(trials: Iterable[Trial], base: Path) -> None:
+    """Check that base's own harness has all axes; else it would measure defaults.
 
     Raises:
-        UsageError: It lacks one that is set.
+        UsageError: A trial sets an axis that base lacks.
     """
     path = base / "bench" / "pipeline.py"
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    known = {n.target.id for n in ast.walk(tree) if isinstance(n, ast.AnnAssign)}
+    axes = {n.target.id for n in ast.walk(tree) if isinstance(n, ast.AnnAssign)}
     for trial in trials:
         for name in differences(trial.pipeline):
-            if name not in known:
+            if name not in axes:
                 raise UsageError(
                     f"'{trial.key}': base has no axis '{name}' yet, and would measure "
                     "something else. Leave it out, or compare with a later base."
                 )
 
 
-def anywhere(data: str) -> str:
-    """The user's data, a path or `FILE.csv:COLUMN`, as found from any folder."""
+def absolute_data(data: str) -> str:
+    """Return the user's data, a path or `FILE.csv:COLUMN`, with an absolute path.
+
+    A name of data, or nothing, stays as it is.
+    """
     path, _, column = data.rpartition(":")
     if data and Path(data).exists():
         return str(Path(data).absolute())
     if path and Path(path).exists():
         return f"{Path(path).absolute()}:{column}"
-    return data  # a name, or nothing
+    return data
 
 
 def _relative(name: str, top: Path, ours: bool) -> str:
-    """A workload as the repository knows it: a path from its top, or a name."""
+    """Return a workload's path from the top of the repository, or its name."""
     stem, colon, variant = name.partition(":")
     if not stem.endswith(".py"):
         if not ours:
@@ -125,8 +136,8 @@ def _relative(name: str, top: Path, ours: bool) -> str:
                 "Give your workload's file: --workload path/to/yours.py."
             )
         return name
-    given = Path(stem)
-    path = given.resolve() if given.is_file() else (top / given).resolve()
+    path = Path(stem)
+    path = path.resolve() if path.is_file() else (top / path).resolve()
     if not path.is_relative_to(top):
         raise UsageError(
             f"'{stem}' is not in the repository {top}, so it has no other revision. "
@@ -136,17 +147,17 @@ def _relative(name: str, top: Path, ours: bool) -> str:
 
 
 def _path(workload: str, tree: Path, ours: bool) -> Path:
-    """Where a workload's file is in a tree, there or not."""
+    """Return where a workload's file is in a tree, or would be."""
     stem = workload.partition(":")[0]
     if stem.endswith(".py"):
         return tree / stem
-    places = [tree / "bench" / "workloads", tree / "layers"]
-    found = [place / f"{stem}.py" for place in places]
-    return next((path for path in found if path.is_file()), found[0])
+    shelves = [tree / "bench" / "workloads", tree / "layers"]
+    paths = [shelf / f"{stem}.py" for shelf in shelves]
+    return next((path for path in paths if path.is_file()), paths[0])
 
 
 def _base_names(tree: Path) -> Iterable[str]:
-    """The workloads of the base's own guard sweep; none if it had no such sweep."""
+    """Return the workloads of base's own guard sweep; none if it has no such sweep."""
     path = tree / "bench" / "sweeps" / f"{GUARD}.toml"
     if not path.is_file():
         return []

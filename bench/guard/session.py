@@ -1,11 +1,11 @@
-"""Verdicts from live processes: is head slower than base? Both take turns.
+"""A session guards trials live: is head slower than base? Processes of both take turns.
 
-Each trial gets trios of processes (see `lockstep`) until its verdict is settled or the
-time is up. `slower` needs the whole interval beyond the threshold, and two sets of
-trios that agree; a control that wanders makes it `unknown`, which blames nobody.
-Intervals hold jointly: alpha is shared among the rows of turns (Bonferroni; Dunn 1961),
-and within a row over its looks (`watch.Watch`). What happens once a process has rows of
-its own (`phase_watch.PhaseWatch`), which add next to nothing to false alarms.
+Each trial gets trios of processes (see `trio`) until its verdict is settled or the time
+is up. `slower` needs the whole interval beyond the threshold, and two sets of trios
+that agree. A control that differs from base makes the verdict `unknown`. Intervals hold
+jointly: the rows of turns share alpha (Bonferroni; Dunn 1961), and each row shares its
+part among its looks (`sequential_test.RowTest`). Phases happen once a process and have
+rows of their own (`phase_test.PhaseTest`), which hardly raise the rate of false alarms.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from bench import machine
-from bench.guard import metrics
-from bench.guard import trio as lockstep
+from bench.guard import metrics, trio
 from bench.guard.case_session import Case, CaseSession
 from bench.guard.metrics import METRICS
 from bench.guard.record import BUDGET_SECONDS, GuardResult, Interrupted
@@ -41,129 +40,131 @@ def live(
     effort: Effort = EFFORT,
     seed: int = 0,
     clock: Callable[[], float] = time.monotonic,
-    trio: Callable[..., Trio] = lockstep.trio,
+    run_trio: Callable[..., Trio] = trio.run_trio,
     said: Callable[[str], None] = lambda line: None,
     notes: Iterable[str] = (),
 ) -> GuardResult:
     """Guard cases by processes that take turns.
 
     Args:
-        cases: What to compare; their servers are started.
-        base: What is compared with, in words.
-        head: What is judged, in words.
-        budget_seconds: When to stop, settled or not.
-        effort: Of calibration and warm-up.
-        seed: Of the processes.
-        clock: Seconds, monotonic.
-        trio: Makes one trio; `lockstep.trio` but in tests.
-        said: Told what is being settled.
-        notes: To put on the record.
+        cases: The cases, whose servers are started.
+        base: A description of base.
+        head: A description of head.
+        budget_seconds: When to stop, whether or not the verdicts are settled.
+        effort: Calibration and warm-up.
+        seed: The seed of the processes.
+        clock: The monotonic clock, in seconds.
+        run_trio: Runs one trio; tests replace it.
+        said: Receives one line after each trio.
+        notes: Lines for the result's notes.
 
     Returns:
-        The record. A case that failed, or is on one side only, is a row as well; so is
-        what is open when processes cannot be had any more.
+        The result. A case that failed or that only one side has is a row as well. So is
+        a case that is open when no more processes can be started.
 
     Raises:
-        Interrupted: Ctrl-C, with the record as it stands.
+        Interrupted: The user pressed Ctrl-C; it holds the result as it stands.
     """
     conditions, start = machine.Conditions(), clock()
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     cases = list(cases)
-    shared = sum(not METRICS[name].phases for case in cases for name in case.thresholds)
-    alpha = FALSE_ALARMS / max(1, shared)
-    hearings = [CaseSession(case, alpha) for case in cases]
+    rows = sum(not METRICS[name].phases for case in cases for name in case.thresholds)
+    alpha = FALSE_ALARMS / max(1, rows)
+    sessions = [CaseSession(case, alpha) for case in cases]
     interrupted = False
     try:
-        _hear(hearings, trio, effort, seed, start + budget_seconds, clock, said)
-    except (CannotStart, OSError) as error:  # as for want of disk, memory or files
-        for hearing in hearings:
-            hearing.end("failed", str(error))
+        _run_trios(
+            sessions, run_trio, effort, seed, start + budget_seconds, clock, said
+        )
+    except (CannotStart, OSError) as error:  # such as too little disk or memory
+        for session in sessions:
+            session.end("failed", str(error))
     except KeyboardInterrupt:
         interrupted = True
-        for hearing in hearings:
-            hearing.interrupt()
-    watches = [watch for hearing in hearings for watch in hearing.watches]
-    found = GuardResult(
+        for session in sessions:
+            session.interrupt()
+    tests = [test for session in sessions for test in session.tests]
+    result = GuardResult(
         base=base,
         head=head,
         how="lockstep",
-        rows=[row for hearing in hearings for row in hearing.rows()],
-        control=[watch.control_row() for watch in watches if watch.controls],
+        rows=[row for session in sessions for row in session.rows()],
+        control=[test.control_row() for test in tests if test.controls],
         seconds_per_example={
-            hearing.case.key: hearing.seconds_per_example()
-            for hearing in hearings
-            if hearing.head_seconds
+            session.case.key: session.seconds_per_example()
+            for session in sessions
+            if session.head_seconds
         },
         false_alarms=FALSE_ALARMS,
         started=started,
         seconds=clock() - start,
         seed=seed,
         machine=machine.fingerprint(),
-        conditions=conditions.read(sum(hearing.cpu_seconds for hearing in hearings)),
+        conditions=conditions.read(sum(session.cpu_seconds for session in sessions)),
         notes=list(notes),
-        not_looked_at=_left_out(hearings),
+        not_looked_at=_not_covered(sessions),
     )
     if interrupted:
-        raise Interrupted(found)
-    return found
+        raise Interrupted(result)
+    return result
 
 
-def _left_out(hearings: Sequence[CaseSession]) -> list[str]:
-    """What the verdicts say nothing of: other metrics, and phases without a row."""
-    cases = [hearing.case for hearing in hearings if hearing.case.head]
+def _not_covered(sessions: Sequence[CaseSession]) -> list[str]:
+    """Return what no verdict covers: other metrics, rare costs, phases with no row."""
+    cases = [session.case for session in sessions if session.case.head]
     trials = [case.head.trial for case in cases]
-    looked_at = {name for case in cases for name in case.thresholds}
-    names = metrics.left_out(trials, looked_at)
+    compared = {name for case in cases for name in case.thresholds}
+    names = metrics.not_compared(trials, compared)
     lines = [f"{', '.join(names)}; --metric adds them."] if names else []
-    without = [h.case.key for h in hearings if not h.case.thresholds]
+    without = [s.case.key for s in sessions if not s.case.thresholds]
     if without:
-        lines.append(f"{', '.join(without)}: no metric that was asked for is there.")
+        lines.append(f"{', '.join(without)}, which has none of the metrics named.")
     met = [
-        f"{hearing.batches_met:,} batches of {hearing.case.key}"
-        for hearing in hearings
-        if hearing.batches_met
+        f"{session.batches_met:,} batches of {session.case.key}"
+        for session in sessions
+        if session.batches_met
     ]
     if met:
-        lines.append(f"what comes less than once in {', or in '.join(met)}.")
-    for hearing in hearings:
-        for name, why in hearing.left_out.items():
-            lines.append(f"{METRICS[name].short} of {hearing.case.key}: {why}.")
+        lines.append(f"costs that come less than once in {', or in '.join(met)}.")
+    for session in sessions:
+        for name, why in session.left_out.items():
+            lines.append(f"{METRICS[name].short} of {session.case.key}: {why}.")
     return lines
 
 
-def _hear(
-    hearings: Sequence[CaseSession],
-    trio: Callable[..., Trio],
+def _run_trios(
+    sessions: Sequence[CaseSession],
+    run_trio: Callable[..., Trio],
     effort: Effort,
     seed: int,
     deadline: float,
     clock: Callable[[], float],
     said: Callable[[str], None],
 ) -> None:
-    """Trios of each in turn until all are settled or the time is up, then the end."""
+    """Run a trio of each open case in turn until all are settled or the time is up."""
     for number in range(MOST_TRIOS):
-        pending = [hearing for hearing in hearings if hearing.open]
-        for place, hearing in enumerate(pending):
+        pending = [session for session in sessions if session.open]
+        for place, session in enumerate(pending):
             left = deadline - clock()
-            share = left / (len(pending) - place)
-            if left < hearing.lasts:
-                hearing.close()
+            if left < session.least_seconds:
+                session.close()
                 continue
-            begun, seconds = clock(), hearing.turn_seconds(share)
-            one = trio(
-                hearing.case.base,
-                hearing.case.head,
+            start = clock()
+            seconds = session.turn_seconds(left / (len(pending) - place))
+            result = run_trio(
+                session.case.base,
+                session.case.head,
                 replace(
                     effort,
-                    check=effort.check and hearing.checks,
-                    phases=hearing.judges_phases,
+                    check=effort.check and session.checks_next,
+                    phases=session.judges_phases,
                 ),
                 seconds=seconds,
                 seed=seed,
                 number=number,
-                warmed=hearing.warmed,
+                warmed=session.warmed,
             )
-            hearing.hear(one, seconds, clock() - begun - seconds)
-            said(hearing.progress())
-    for hearing in hearings:
-        hearing.close()
+            session.add(result, seconds, clock() - start - seconds)
+            said(session.progress())
+    for session in sessions:
+        session.close()

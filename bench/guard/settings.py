@@ -1,32 +1,42 @@
-"""How strict the guard is: thresholds by trial and metric, from TOML and options."""
+"""The guard's settings are thresholds by trial and metric, from TOML and options."""
 
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bench.errors import UsageError, unknown
-from bench.guard.metrics import DEFAULTS, METRICS, WITHOUT_PHASES, find, named
+import msgspec
+
+from bench.errors import UsageError
+from bench.guard.metrics import DEFAULTS, METRICS, WITHOUT_PHASES, expanded, find
 from bench.guard.record import GuardResult
+from bench.plan import toml
 
 TABLE = "tool.feedrate.guard"
-KEYS = ("threshold", "metrics", "thresholds")
 LEAST, MOST = 0.01, 1.0
+Threshold = str | float
+
+
+class SettingsForm(msgspec.Struct):
+    """The keys that the guard's table may have; README explains them."""
+
+    threshold: Threshold | None = None
+    metrics: list[str] = []
+    thresholds: dict[str, Threshold | dict[str, Threshold]] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How strict the guard is.
+    """The settings decide which metrics are compared, and which change counts.
 
     Attributes:
         threshold: The relative change from which a slow-down counts, of all metrics
-            but phases; where None, each metric's own.
-        metrics: What is guarded.
-        overrides: By trial key, or by workload for all its trials, the thresholds by
-            metric.
+            but phases; None for each metric's own.
+        metrics: The names of the metrics that are compared.
+        overrides: Thresholds by metric, by a trial's key or by a workload for all its
+            trials.
     """
 
     threshold: float | None = None
@@ -34,7 +44,7 @@ class Settings:
     overrides: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def thresholds(self, key: str, margin: float | None = None) -> dict[str, float]:
-        """A trial's thresholds by metric.
+        """Return a trial's thresholds by metric.
 
         Args:
             key: The trial's key.
@@ -48,19 +58,23 @@ class Settings:
         if self.threshold is not None:
             general = (name for name in limits if not METRICS[name].phases)
             limits |= dict.fromkeys(general, self.threshold)
-        return limits | dict(self.overrides.get(self._named(key), {}))
+        return limits | dict(self.overrides.get(self._override(key), {}))
 
-    def noted(self, found: GuardResult) -> GuardResult:
-        """The record with a note on overrides that were of none of its trials."""
-        used = {self._named(row.key) for row in found.rows}
+    def note_unused_overrides(self, guarded: GuardResult) -> GuardResult:
+        """Return the result with a note on overrides that apply to none of its trials.
+
+        Args:
+            guarded: The result of a guard with these settings.
+        """
+        used = {self._override(row.key) for row in guarded.rows}
         unused = [name for name in self.overrides if name not in used]
         if not unused:
-            return found
+            return guarded
         note = f"No trial here for [{TABLE}.thresholds]: {', '.join(unused)}."
-        return replace(found, notes=[*found.notes, note])
+        return replace(guarded, notes=[*guarded.notes, note])
 
-    def _named(self, key: str) -> str:
-        """The override for a trial: its own, or else its workload's."""
+    def _override(self, key: str) -> str:
+        """Return the name of a trial's override: its key, or else its workload."""
         return key if key in self.overrides else key.partition("[")[0]
 
 
@@ -71,72 +85,61 @@ def load(
     metrics: Sequence[str] = (),
     live: bool = True,
 ) -> Settings:
-    """The settings of a TOML file, with what the command line says in their place.
+    """Load the settings of a TOML file; arguments override the file.
 
     Args:
-        path: A `pyproject.toml`, with a table `[tool.feedrate.guard]`, or a file that
-            holds only that table's keys; None for no file.
-        threshold: In place of the file's.
-        metrics: In place of the file's.
-        live: Whether processes take turns. Stored figures are not looked at for phases
-            unless these are named: few runs tell too little of them.
+        path: A `pyproject.toml` with a table `[tool.feedrate.guard]`, or a file with
+            only the keys of that table; None for no file.
+        threshold: The threshold in place of the file's.
+        metrics: The metrics in place of the file's.
+        live: Whether processes take turns. Stored figures are compared by phases only
+            if the metrics name them, because few runs estimate phases badly.
 
     Raises:
-        UsageError: Not TOML, a key or value that means nothing.
+        UsageError: The file is not TOML, or a key or a value is not allowed.
     """
-    table = _table(path) if path else {}
-    where = f"'{path}', [{TABLE}]"
-    for key in table:
-        if key not in KEYS:
-            raise UsageError(f"{where}: {unknown('key', key, KEYS)}")
-    usual = DEFAULTS if live else WITHOUT_PHASES
-    asked = named(metrics or _metrics(table, where) or usual)
+    form, where = SettingsForm(), ""
+    if path:
+        table = TABLE if path.name == "pyproject.toml" else ""
+        form, where = toml.read(path, SettingsForm, table), f"'{path}', [{TABLE}]"
+    defaults = DEFAULTS if live else WITHOUT_PHASES
+    names = expanded(metrics or form.metrics or defaults)
     if threshold is not None:
         general = checked(threshold)
     else:
-        general = parse_share(table["threshold"]) if "threshold" in table else None
-    overrides = _overrides(table, asked, where)
-    return Settings(threshold=general, metrics=asked, overrides=overrides)
-
-
-def _metrics(table: dict, where: str) -> list[str]:
-    given = table.get("metrics", [])
-    if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
-        raise UsageError(
-            f"{where}: metrics is a list of names, such as "
-            f'["seconds_per_example"], got {given!r}.'
-        )
-    return given
+        general = None if form.threshold is None else parse_share(form.threshold)
+    overrides = _overrides(form.thresholds, names, where)
+    return Settings(threshold=general, metrics=names, overrides=overrides)
 
 
 def _overrides(
-    table: dict, asked: Sequence[str], where: str
+    thresholds: Mapping[str, Threshold | dict[str, Threshold]],
+    metrics: Sequence[str],
+    where: str,
 ) -> dict[str, dict[str, float]]:
-    given = _dict(table.get("thresholds", {}), f"{where}: thresholds")
-    found = {}
-    for key, value in given.items():
-        general = [name for name in asked if not METRICS[name].phases]
+    """Return the thresholds by metric of each key of `thresholds`.
+
+    A single number holds for all metrics but phases.
+    """
+    general = [name for name in metrics if not METRICS[name].phases]
+    overrides: dict[str, dict[str, float]] = {}
+    for key, value in thresholds.items():
         limits = value if isinstance(value, dict) else dict.fromkeys(general, value)
-        found[key] = {}
+        overrides[key] = {}
         for name, limit in limits.items():
             try:
-                found[key] |= dict.fromkeys(named([name]), parse_share(limit))
+                names, share = expanded([name]), parse_share(limit)
             except UsageError as error:
                 raise UsageError(f"{where}: {error}") from error
-    return found
-
-
-def _dict(value: object, what: str) -> dict:
-    if not isinstance(value, dict):
-        raise UsageError(f"{what} must be a table, got {value!r}.")
-    return value
+            overrides[key] |= dict.fromkeys(names, share)
+    return overrides
 
 
 def parse_share(text: object) -> float:
-    """A relative change from `3%` or 0.03.
+    """Parse a relative change such as `3%` or 0.03.
 
     Raises:
-        UsageError: It is neither, or not from 1 % to 100 %.
+        UsageError: The text is neither, or not from 1 % to 100 %.
     """
     matched = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(%?)\s*", str(text))
     if not matched or isinstance(text, bool):
@@ -145,28 +148,14 @@ def parse_share(text: object) -> float:
 
 
 def checked(value: float) -> float:
-    """A threshold that means something.
+    """Return a threshold that is from 1 % to 100 %.
 
     Raises:
-        UsageError: It is not from 1 % to 100 %.
+        UsageError: The threshold is not in that range.
     """
     if not LEAST <= value <= MOST:
         raise UsageError(
-            f"A threshold is from 1 % to 100 %, got {100 * value:g} %: below 1 % it "
-            "is chance where memory lies that decides."
+            f"A threshold is from 1 % to 100 %, got {100 * value:g} %. Below 1 % two "
+            "equal sides differ by where their memory lies."
         )
     return value
-
-
-def _table(path: Path) -> dict:
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"Cannot read '{path}': {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"'{path}' is not valid TOML: {error}.") from error
-    if path.name != "pyproject.toml":
-        return content
-    for name in TABLE.split("."):
-        content = _dict(content.get(name, {}), f"'{path}': {name} of [{TABLE}]")
-    return content

@@ -12,7 +12,7 @@ from bench import machine, store
 from bench.errors import UsageError, check_writable
 from bench.guard import baseline, metrics
 from bench.guard.baseline import Baseline, Stored, Thresholds
-from bench.guard.live import Wanted
+from bench.guard.live import GuardRequest
 from bench.guard.record import GuardResult
 from bench.plan import plan
 from bench.run import progress, rounds
@@ -23,7 +23,7 @@ LEAST_ROUNDS = 3
 
 
 def save(
-    path: Path, wanted: Wanted, folder: Path
+    path: Path, wanted: GuardRequest, folder: Path
 ) -> tuple[Baseline, Mapping[str, str]]:
     """Measure the wanted trials and write them as a baseline, unless one failed.
 
@@ -43,7 +43,7 @@ def save(
         wanted.sweep, wanted.sweep.effort, wanted.seed, wanted.budget_seconds,
         wanted.data,
     )  # fmt: skip
-    for line in plan.left_out(planned.refused):
+    for line in plan.refusal_lines(planned.refused):
         wanted.said(line)
     measured = baseline.from_runs(_measured(planned.trials, wanted, folder))
     failures = measured.failures | {
@@ -56,7 +56,7 @@ def save(
     return measured.baseline, failures
 
 
-def against_baseline(path: Path, wanted: Wanted, folder: Path) -> GuardResult:
+def against_baseline(path: Path, wanted: GuardRequest, folder: Path) -> GuardResult:
     """Run a baseline's trials now, and compare.
 
     On another machine nothing is measured, as no trial would be comparable.
@@ -152,7 +152,7 @@ def _result(
         for key in stored.baseline.trials
         if key in stored.sides
     ]
-    left_out = metrics.left_out(trials, {row.metric for row in rows})
+    left_out = metrics.not_compared(trials, {row.metric for row in rows})
     return GuardResult(
         base=names[0],
         head=names[1],
@@ -169,7 +169,7 @@ def _result(
     )
 
 
-def _measured(trials: Sequence[Trial], wanted: Wanted, folder: Path) -> list[Run]:
+def _measured(trials: Sequence[Trial], wanted: GuardRequest, folder: Path) -> list[Run]:
     """Return the runs of as many rounds as the budget allows, and of three at least."""
     deadline = time.monotonic() + wanted.budget_seconds
     count, total = 0, len(trials) * wanted.sweep.effort.rounds
@@ -196,7 +196,7 @@ def _measured(trials: Sequence[Trial], wanted: Wanted, folder: Path) -> list[Run
                 wanted.said(f"[{count}/{total}] {progress.run_line(run)}")
         except KeyboardInterrupt:
             if runs:
-                counted = progress.counted(runs)
+                counted = progress.run_count(runs)
                 wanted.said(
                     f"{counted} stored in {folder}; for guard A B, and for report."
                 )

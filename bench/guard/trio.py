@@ -1,10 +1,9 @@
-"""Two trials compared live: processes that take turns on the same machine.
+"""A trio is three live processes that take turns on one machine: base, control, head.
 
-Three processes are alive at a time: base, base once more as the control, and head. A
-round of turns gives two log-ratios, head against the mean of both bases, and the
-control against base, which ought to be nothing. One trio of processes gives one figure
-of each; the evidence is in the trios, since what is built first may be favoured by
-where its memory lies. So the roles rotate from trio to trio.
+The control runs base once more. Each round of turns gives two log-ratios: head against
+both bases, and the control against base, whose true value is 0. One trio gives one
+estimate of each. Evidence comes from several trios, because a process may be favoured
+by its place in memory or in the order. So the roles rotate from trio to trio.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from pathlib import Path
 import msgspec
 
 from bench.run import turns
-from bench.run.executors import Begun, Executor, Outcome, Place
+from bench.run.executors import Executor, Outcome, PendingRequest, Place
 from bench.trial import Effort, Failure, Measured, Trial
 
 ROLES = ("base", "control", "head")
@@ -27,15 +26,16 @@ ROLES = ("base", "control", "head")
 
 @dataclass(frozen=True)
 class Side:
-    """One of those compared: where it runs, and what.
+    """A side is base or head: a trial, and the server and folder that it runs in.
 
     Attributes:
-        server: Started; several sides may share one.
-        trial: What it measures.
-        folder: The folder it works in, which is also on its module path.
+        server: Starts the processes; it is started, and several sides may share it.
+        trial: The trial that is measured.
+        folder: The working folder of the processes, also on their import path.
         stands_for: The tree of which `folder` is another revision; empty on head.
-        control: A server of its own for base's control, where head has one of its own:
-            processes of one server share memory, and so warm each other's caches.
+        control: The server of base's control; None if the control shares base's.
+            Processes of one server share memory, and so warm each other's caches:
+            where head has its own server, the control needs one as well.
     """
 
     server: Executor
@@ -47,15 +47,17 @@ class Side:
 
 @dataclass(frozen=True)
 class Trio:
-    """What one trio of processes gave.
+    """A trio is the record of three processes that took turns.
 
     Attributes:
-        turns: Of base, control and head, a round of turns each; empty if one failed.
-        measured: What each brought back, in the same order; empty if one failed.
-        failures: Why there are no turns, by role.
-        batch_sizes: Examples a batch of base and head.
-        seconds: How long the trio took, from its forks to its end.
-        warmed: How each got ready, by role: for the next trio to repeat.
+        turns: The turns of base, control and head, one tuple a round; empty if a
+            process failed.
+        measured: The records of the three processes in the same order; empty if one
+            failed.
+        failures: By role, why a process failed.
+        batch_sizes: By `base` and `head`, how many examples a batch has.
+        seconds: How long the trio took, from its first fork to its end.
+        warmed: By role, how a process prepared itself, for the next trio to repeat.
     """
 
     turns: list[tuple[turns.Turn, ...]]
@@ -66,7 +68,24 @@ class Trio:
     warmed: dict[str, dict] = field(default_factory=dict)
 
 
-def trio(
+@dataclass(frozen=True)
+class _Taken:
+    """The processes of a trio as they ended, in the order in which they were started.
+
+    Attributes:
+        rounds: The turns of each round.
+        outcomes: How each process ended.
+        preparations: How each process prepared itself; fewer if one was lost.
+        late: Whether each process exceeded its limit.
+    """
+
+    rounds: list[tuple[turns.Turn, ...]]
+    outcomes: list[Outcome]
+    preparations: list[dict]
+    late: list[bool]
+
+
+def run_trio(
     base: Side,
     head: Side,
     effort: Effort,
@@ -76,172 +95,186 @@ def trio(
     number: int,
     warmed: Mapping[str, dict] | None = None,
 ) -> Trio:
-    """One trio of processes, taking turns.
+    """Run one trio of processes that take turns.
 
     Args:
-        base: What is compared with.
-        head: What is compared.
+        base: The side that head is compared with.
+        head: The side under test.
         effort: Calibration, ramp and limits.
-        seconds: Of turns.
-        seed: Of the first trio; each has another, the same for its three processes.
-        number: Which trio of its case, from 0.
-        warmed: How an earlier trio of the case got ready; without it this one
+        seconds: How long the processes take turns.
+        seed: The seed of the first trio; a later trio adds its number.
+        number: The number of the trio within its case, from 0.
+        warmed: How an earlier trio of the case prepared itself; without it this trio
             calibrates and ramps.
 
     Raises:
-        UsageError: A process cannot be had, or takes turns by another protocol.
+        UsageError: A process cannot be started, or takes turns by another protocol.
     """
     start = time.monotonic()
     control = replace(base, server=base.control or base.server)
     sides = dict(zip(ROLES, (base, control, head), strict=True))
-    _begin_anew([side.server for side in sides.values()])
+    _restart([side.server for side in sides.values()])
     order = rotated(number)
-    placed = [sides[role] for role in order]
-    likes = [(warmed or {}).get(role, {}) for role in order]
-    taken, outcomes, readied, late = _take(
-        placed, likes, effort, seconds, seed + number
+    taken = _take_turns(
+        [sides[role] for role in order],
+        [(warmed or {}).get(role, {}) for role in order],
+        effort,
+        seconds,
+        seed + number,
     )
-    found, failures = {}, {}
-    for role, outcome, was_late in zip(order, outcomes, late, strict=False):
-        measured, failure = _read(outcome)
-        if was_late and (failure is None or failure.type == "Dismissed"):
+    records: dict[str, Measured | None] = {}
+    failures: dict[str, Failure] = {}
+    for role, outcome, late in zip(order, taken.outcomes, taken.late, strict=False):
+        records[role], failure = _read(outcome)
+        if late and (failure is None or failure.type == "Dismissed"):
             limit = f"its limit of {effort.limit_seconds:g} s"
             message = f"not ready for its turn within {limit}; raise it with --limit"
             failure = Failure(type="Timeout", message=message)
-        found[role] = measured
         if failure:
             failures[role] = failure
-    culprits = {r: f for r, f in failures.items() if f.type != "Dismissed"}
-    failures = culprits or failures
-    if not failures and not taken:
+    causes = {role: f for role, f in failures.items() if f.type != "Dismissed"}
+    failures = causes or failures
+    if not failures and not taken.rounds:
         lost = Failure(type="Lost", message="a process ended before its turns")
         failures = dict.fromkeys(ROLES, lost)
-    at = [order.index(role) for role in ROLES]
+    places = [order.index(role) for role in ROLES]
     return Trio(
-        turns=[] if failures else [tuple(row[i] for i in at) for row in taken],
-        measured=[] if failures else [found[role] for role in ROLES],
+        turns=[]
+        if failures
+        else [tuple(row[place] for place in places) for row in taken.rounds],
+        measured=[] if failures else [records[role] for role in ROLES],
         failures=failures,
         batch_sizes={
             name: side.trial.pipeline.batch_size
             for name, side in (("base", base), ("head", head))
         },
         seconds=time.monotonic() - start,
-        warmed=dict(zip(order, map(_repeatable, readied), strict=False)),
+        warmed=dict(zip(order, map(_repeatable, taken.preparations), strict=False)),
     )
 
 
-def _begin_anew(servers: Sequence[Executor]) -> None:
-    """Servers that are not one for all are others for each trio.
+def _restart(servers: Sequence[Executor]) -> None:
+    """Start the servers anew for this trio, unless one server serves all sides.
 
-    How a server lies in memory is drawn when it starts, and all its processes share it:
-    of three that flipped images one was 4 to 8 % slower in three of eight guards of an
-    interpreter against itself, in every trio alike. So it differs from trio to trio.
+    All processes of a server share its memory layout, which is drawn when it starts.
+    With servers that lived for all trios, one was slower in every trio alike: see
+    results/method/README.md.
     """
     if len(set(servers)) > 1:
-        with ThreadPoolExecutor() as all_at_once:
-            list(all_at_once.map(lambda server: server.start(), set(servers)))
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda server: server.start(), set(servers)))
 
 
-def _repeatable(ready: dict) -> dict:
-    """How a process got ready, with steps for the windows that only calibrating made.
+def _repeatable(preparation: dict) -> dict:
+    """Return a preparation that replaces calibrating windows by single batches.
 
     So the next trio begins its turns at the same place of the stream.
     """
-    batches = ready["batches"]
+    batches = preparation["batches"]
     pulled = [
         [size, pulls] if size in (0, batches) else [0, size * pulls]
-        for size, pulls in ready["pulled"]
+        for size, pulls in preparation["pulled"]
     ]
     return {"batches": batches, "pulled": pulled}
 
 
 def rotated(number: int) -> tuple[str, ...]:
-    """Who is built and goes first in this trio.
+    """Return the roles in the order in which a trio of this number starts them.
 
-    Each role is in each place once in three trios, and base is before control in as
-    many of six as after it.
+    In three trios each role has each place once. In six trios base comes before the
+    control as often as after it.
     """
     base, control, head = ROLES
     roles = ROLES if number // 3 % 2 == 0 else (control, base, head)
     return roles[number % 3 :] + roles[: number % 3]
 
 
-def _take(
+def _take_turns(
     sides: Sequence[Side],
-    likes: Sequence[dict],
+    earlier: Sequence[dict],
     effort: Effort,
     seconds: float,
     seed: int,
-) -> tuple[list[tuple[turns.Turn, ...]], list[Outcome], list[dict], list[bool]]:
-    """The turns; how each process ended, got ready, and was waited for in vain."""
+) -> _Taken:
+    """Start a process a side, let them take turns, and read how each ended.
+
+    Args:
+        sides: The sides in the order in which their processes start.
+        earlier: How each side prepared itself in an earlier trio; empty if unknown.
+        effort: Calibration, ramp and limits.
+        seconds: How long the processes take turns.
+        seed: The seed of all three processes.
+    """
     with turns.socket_folder() as folder:
         callers = [turns.TurnCaller(Path(folder), str(n)) for n in range(len(sides))]
-        taken: list[tuple[turns.Turn, ...]] = []
-        readied: list[dict] = []
+        rounds: list[tuple[turns.Turn, ...]] = []
+        preparations: list[dict] = []
         try:
-            begun, came = _begun(sides, callers, effort, seed)
-            if came:
+            begun, all_arrived = _begin(sides, callers, effort, seed)
+            if all_arrived:
                 for side, caller in zip(sides, callers, strict=True):
                     turns.check_protocol(caller.protocol, side.folder)
-                    side.server.protocol = caller.protocol  # a spawned one's: only now
-                for side, caller, like in zip(sides, callers, likes, strict=True):
-                    first = readied[0] if readied and _alike(side, sides[0]) else {}
-                    ready = caller.ready(like or first)
-                    if ready is None:
+                    # A spawned process reports its protocol only now.
+                    side.server.protocol = caller.protocol
+                for side, caller, repeat in zip(sides, callers, earlier, strict=True):
+                    if not repeat and preparations and _same_pulls(side, sides[0]):
+                        repeat = preparations[0]
+                    preparation = caller.ready(repeat)
+                    if preparation is None:
                         break
-                    readied.append(ready)
+                    preparations.append(preparation)
                 else:
-                    taken = turns.take(callers, seconds, time.monotonic)
+                    rounds = turns.take_rounds(callers, seconds, time.monotonic)
         finally:
             for caller in callers:
                 caller.close()
         # Not after an interrupt: stopping the server ends what is being built.
         outcomes = [
-            side.server.finish(one, effort)
-            for side, one in zip(sides, begun, strict=False)
+            side.server.finish(process, effort)
+            for side, process in zip(sides, begun, strict=False)
         ]
-    return taken, outcomes, readied, [caller.late for caller in callers]
+    return _Taken(rounds, outcomes, preparations, [caller.late for caller in callers])
 
 
-def _begun(
+def _begin(
     sides: Sequence[Side],
     callers: Sequence[turns.TurnCaller],
     effort: Effort,
     seed: int,
-) -> tuple[list[Begun], bool]:
-    """The processes that were begun, and whether all have come to their sockets, built.
+) -> tuple[list[PendingRequest], bool]:
+    """Begin the processes, and return whether all are built and at their sockets.
 
-    Where phases are judged, none may be timed while another process works, so that each
-    is begun when the one before has come or has ended.
+    A phase may only be timed while no other process works. So where phases are judged,
+    a process begins when the one before it has arrived or ended.
     """
-    begun: list[Begun] = []
-    came: list[bool] = []
+    begun: list[PendingRequest] = []
+    arrivals: list[bool] = []
 
-    def come() -> bool:
-        number = len(came)
+    def next_arrives() -> bool:
+        number = len(arrivals)
         ended = partial(sides[number].server.ended, begun[number])
-        came.append(callers[number].arrived(effort.limit_seconds, ended))
-        return came[-1]
+        arrivals.append(callers[number].arrived(effort.limit_seconds, ended))
+        return arrivals[-1]
 
     for side, caller in zip(sides, callers, strict=True):
         place = Place(caller.path, side.folder, side.stands_for)
         begun.append(side.server.begin("measure", side.trial, effort, seed, place))
-        if effort.phases and not come() and caller.late:
+        if effort.phases and not next_arrives() and caller.late:
             return begun, False
-    while len(came) < len(begun) and come():
+    while len(arrivals) < len(begun) and next_arrives():
         pass
-    return begun, len(came) == len(sides) and all(came)
+    return begun, len(arrivals) == len(sides) and all(arrivals)
 
 
-def _alike(one: Side, other: Side) -> bool:
-    """Whether one can repeat the other's pulls, batch for batch.
+def _same_pulls(side: Side, other: Side) -> bool:
+    """Return whether a side can repeat the other's pulls, batch for batch.
 
-    Of two pipelines each finds its own window: as many batches as fill that of the
-    slower one may take the faster less time than waking up does.
+    Two different pipelines calibrate their own windows. The batches that fill a window
+    of the slower pipeline may take the faster one less time than waking up does.
     """
-    return (one.trial.consumer, one.trial.pipeline) == (
-        other.trial.consumer,
-        other.trial.pipeline,
+    names = ("workload", "consumer", "pipeline")
+    return all(
+        getattr(side.trial, name) == getattr(other.trial, name) for name in names
     )
 
 

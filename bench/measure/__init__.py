@@ -1,1 +1,1 @@
-"""The measuring process: the only room that imports TensorFlow and Keras."""
+"""This room is the measuring process, which alone imports TensorFlow and Keras."""

@@ -1,9 +1,9 @@
-"""What a pipeline's threads work on: reading, parsing or Python, from a short profile.
+"""This module divides a pipeline's time into reading, parsing, Python and waiting.
 
-A node of the executed graph does not say what its function does: a map in `read` may
+A node of the executed graph does not show what its function does: a map in `read` may
 parse, and a map over records may wait for Python. TensorFlow's profiler records each
-call of a function, and those of its operations that are not cheap. What a call without
-such operations does is read from the function's graph.
+call of a function and its expensive operations. For a call without such operations the
+module reads the function's graph.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from bench.pipeline import Pipeline
 
-# By the first letters of an operation's name; the first kind that fits.
+# Kinds by the beginning of an operation's name; the first kind that fits counts.
 OPERATIONS = {
     "python": ("PyFunc", "EagerPyFunc"),
     "parsing": ("Parse", "DecodeCSV", "DecodeJSON", "DecodeProto", "StringToNumber"),
     "reading": ("ReadFile",),
 }
-# By the first letters of an iterator's name.
+# Kinds by the beginning of an iterator's name.
 ITERATORS = {
     "reading": ("TFRecord", "TextLine", "FixedLength", "Snapshot", "Load"),
     "waiting": ("Sleep",),
@@ -36,15 +36,15 @@ KINDS = (*OPERATIONS, "waiting")
 CALL = "InstantiatedCapturedFunction::Run"
 WORK = "ExecutorState::Process"
 MOST_BATCHES = 1000  # in a profile
-LEAST_SECONDS = 0.2  # of a profile, where it comes to fewer batches
+LEAST_SECONDS = 0.2  # of a profile with fewer batches
 ITERATOR = "Iterator::"
-OPERATION = re.compile("[^:]+:[^:]+")  # its node's name, and its own
+OPERATION = re.compile("[^:]+:[^:]+")  # the names of its node and of itself
 WITH_FUNCTION = re.compile("FlatMap|Interleave|Filter|Generator|Map|Scan")
-Path_ = tuple[str, ...]  # of nodes that call functions, from the root
+NodePath = tuple[str, ...]  # names of nodes that call functions, from the root
 
 
 class Event(NamedTuple):
-    """One event of a profile: its thread, times in picoseconds, name and call."""
+    """An event of a profile has a thread, times in picoseconds, a name and a call."""
 
     thread: int
     start: int
@@ -54,34 +54,34 @@ class Event(NamedTuple):
 
 
 class Call(NamedTuple):
-    """A call of a function, and the path of the node that made it."""
+    """A call of a function has times in picoseconds and its calling node's path."""
 
     start: int
     end: int
-    path: Path_
+    path: NodePath
 
 
 def shares(
     p: Pipeline, window: Callable[[], object], batches: int, dataset: tf.data.Dataset
 ) -> dict[str, float]:
-    """The part of a pipeline's time by kind, while windows are pulled.
+    """Return the share of each kind in a pipeline's time while windows are pulled.
 
-    Several, where one is short: not every batch opens a file.
+    Short windows are repeated, since not every batch opens a file.
 
     Args:
         p: The pipeline.
-        window: Pulls some batches, in the runtime.
-        batches: How many a window has.
-        dataset: The dataset that they come from.
+        window: Pulls some batches in the runtime.
+        batches: Batches in a window.
+        dataset: The dataset of these batches.
 
     Returns:
-        `python_share`, `parsing_share`, `reading_share` and `waiting_share` (for added
-        latency), each from 0 to 1. Nothing where layers run in the model, where a
-        window has too many events to read, or where another profile is being made.
+        `python_share`, `parsing_share`, `reading_share` and `waiting_share` (waiting
+        for added latency), each from 0 to 1. Empty where layers run in the model, where
+        a window has too many events, or where another profile is running.
     """
-    if p.placement == "model" or batches > MOST_BATCHES:
+    if p.place.in_model or batches > MOST_BATCHES:
         return {}
-    if not _has_any_kind(dataset):  # then no profile is needed, which takes a second
+    if not _has_any_kind(dataset):  # saves the second that a profile takes
         return {f"{kind}_share": 0.0 for kind in KINDS}
     level = tf.profiler.experimental.ProfilerOptions(
         host_tracer_level=2, python_tracer_level=0, device_tracer_level=0
@@ -89,7 +89,7 @@ def shares(
     with tempfile.TemporaryDirectory(prefix="profile-") as folder:
         try:
             tf.profiler.experimental.start(folder, level)
-        except tf.errors.AlreadyExistsError:  # the user's own file has started one
+        except tf.errors.AlreadyExistsError:  # of the user's own file
             return {}
         try:
             begun, spent, pulled = time.perf_counter(), 0.0, 0
@@ -106,21 +106,21 @@ def shares(
 
 
 def seconds_by_kind(
-    profile: Iterable[Event], functions: Mapping[Path_, set[str]]
+    profile: Iterable[Event], functions: Mapping[NodePath, set[str]]
 ) -> dict[str, float]:
-    """Seconds of all threads together in each of `KINDS` and in `other` functions.
+    """Return the seconds of all threads in each of `KINDS` and in `other` functions.
 
-    A call lasts from its start to its end, or to that of its operations, whichever is
-    later: some calls are only started, and end in another thread. It is divided among
-    the kinds by the time of its operations.
+    A call lasts from its start to its end or to the end of its operations, whichever is
+    later: some calls only start work, which ends in another thread. The time of a call
+    is divided among the kinds by the time of its operations.
 
     Args:
-        profile: What happened.
-        functions: The names of all operations of the functions, from `operations`.
+        profile: The events of the profile.
+        functions: The names of each function's operations, from `operations`.
     """
     calls: dict[int, Call] = {}
-    kinds: dict[int, dict[str, int]] = {}  # of a call's operations, their time
-    found = dict.fromkeys((*KINDS, "other"), 0.0)
+    kinds: dict[int, dict[str, int]] = {}  # time of a call's operations
+    seconds = dict.fromkeys((*KINDS, "other"), 0.0)
     work: list[Event] = []
     thread, closed, opened, until = 0, "", [], 0  # iterators of this thread
     for event in sorted(profile, key=lambda e: (e.thread, e.start, -e.end)):
@@ -131,12 +131,11 @@ def seconds_by_kind(
         if event.name.startswith(ITERATOR):
             opened.append(event)
             last = event.name.rpartition("::")[2]
-            for kind in (
-                k for k, begins in ITERATORS.items() if last.startswith(begins)
-            ):
-                found[kind] += (event.end - event.start) / 1e12
+            for kind, begins in ITERATORS.items():
+                if last.startswith(begins):
+                    seconds[kind] += (event.end - event.start) / 1e12
         elif event.name.startswith(CALL):
-            # A parallel map calls after its input's iterator has come back.
+            # A parallel map calls after its input's iterator has returned.
             caller = opened[-1].name if opened else closed.rpartition("::")[0]
             calls[event.call] = Call(event.start, event.end, _path(caller))
         elif event.name == WORK:
@@ -147,48 +146,50 @@ def seconds_by_kind(
             own = kinds.setdefault(work[-1].call, {})
             kind = _kind([event.name.rpartition(":")[2]])
             own[kind] = own.get(kind, 0) + max(1, event.end - event.start)
-    for event in work:  # of one call there may be several, in several threads
+    for event in work:  # a call may have several events, in several threads
         if event.call in calls:
-            began = calls[event.call]
-            calls[event.call] = began._replace(end=max(began.end, event.end))
+            call = calls[event.call]
+            calls[event.call] = call._replace(end=max(call.end, event.end))
     for number, call in calls.items():
         parts = kinds.get(number) or {_kind(functions.get(call.path, ())): 1}
         for kind, part in parts.items():
             share = part / sum(parts.values())
-            found[kind] += (call.end - call.start) / 1e12 * share
-    return found
+            seconds[kind] += (call.end - call.start) / 1e12 * share
+    return seconds
 
 
-def operations(dataset: tf.data.Dataset) -> dict[Path_, set[str]]:
-    """The operations of each function of a dataset, by the path of the calling node."""
+def operations(dataset: tf.data.Dataset) -> dict[NodePath, set[str]]:
+    """Return the operations of a dataset's functions, by the calling node's path."""
     graph = _graph(dataset)
     library = {f.signature.name: f for f in graph.library.function}
-    found: dict[Path_, set[str]] = {}
+    by_path: dict[NodePath, set[str]] = {}
     (root,) = (node for node in graph.node if node.op == "_Retval")
     waiting = [("", {node.name: node for node in graph.node}, root, ())]
-    seen: set[tuple[str, str, Path_]] = set()  # a node may be an input of many others
+    # A node may be an input of many others.
+    seen: set[tuple[str, str, NodePath]] = set()
     while waiting:
-        place, nodes, node, path = waiting.pop()
-        if (place, node.name, path) in seen:
+        scope, nodes, node, path = waiting.pop()
+        if (scope, node.name, path) in seen:
             continue
-        seen.add((place, node.name, path))
+        seen.add((scope, node.name, path))
         below = (*path, *_path(node.op)) if node.op.find("Dataset") > 0 else path
         called = [library[name] for name in _called(node)]
         if called and below != path:
-            found[below] = found.get(below, set()) | _all_operations(called, library)
+            names = _all_operations(called, library)
+            by_path[below] = by_path.get(below, set()) | names
             for function in called:
                 own = {inner.name: inner for inner in function.node_def}
                 ends = (_name(end) for end in function.ret.values())
                 name = function.signature.name
                 waiting += [(name, own, own[end], below) for end in ends if end in own]
-        inputs = (_name(given) for given in node.input)
-        given_here = (nodes[given] for given in inputs if given in nodes)
-        waiting += [(place, nodes, given, below) for given in given_here]
-    return found
+        sources = (_name(reference) for reference in node.input)
+        inputs = (nodes[name] for name in sources if name in nodes)
+        waiting += [(scope, nodes, each, below) for each in inputs]
+    return by_path
 
 
-def _node_names(dataset: tf.data.Dataset) -> set[str]:
-    """The names of the operations of all nodes of a dataset and of its functions."""
+def _operation_names(dataset: tf.data.Dataset) -> set[str]:
+    """Return the operations' names of all nodes of a dataset and of its functions."""
     graph = _graph(dataset)
     inner = (node for function in graph.library.function for node in function.node_def)
     return {node.op for node in (*graph.node, *inner)}
@@ -199,20 +200,20 @@ def _graph(dataset: tf.data.Dataset) -> graph_pb2.GraphDef:
 
 
 def _has_any_kind(dataset: tf.data.Dataset) -> bool:
-    """Whether anything in a dataset is of one of `KINDS`, by the names of its nodes."""
+    """Whether any operation of a dataset belongs to one of `KINDS`, by its name."""
     kinds = (*OPERATIONS.values(), *ITERATORS.values())
-    names = _node_names(dataset)
+    names = _operation_names(dataset)
     return any(name.startswith(begins) for name in names for begins in kinds)
 
 
 def runs_python(dataset: tf.data.Dataset) -> bool:
-    """Whether any function of a dataset calls Python, as a generator's does."""
+    """Whether any function of a dataset calls Python, as a generator does."""
     begins = OPERATIONS["python"]
-    return any(name.startswith(begins) for name in _node_names(dataset))
+    return any(name.startswith(begins) for name in _operation_names(dataset))
 
 
 def events(content: bytes) -> Iterator[Event]:
-    """The events of a profile in the form that TensorFlow writes."""
+    """Yield the events of a profile from the bytes of TensorFlow's file."""
     thread = 0
     for plane in xplane_pb2.XSpace.FromString(content).planes:
         names = {number: m.name for number, m in plane.event_metadata.items()}
@@ -227,14 +228,14 @@ def events(content: bytes) -> Iterator[Event]:
 
 
 def _inside(event: Event, work: list[Event], until: int) -> bool:
-    """Whether an operation is of the call at work, and in no other operation."""
+    """Whether an operation belongs to the current call and to no other operation."""
     if not work or work[-1].thread != event.thread:
         return False
     return until <= event.start and event.end <= work[-1].end
 
 
-def _path(name: str) -> Path_:
-    """The nodes that call functions, of an iterator's or a dataset's name."""
+def _path(name: str) -> NodePath:
+    """Return the nodes that call functions from an iterator's or a dataset's name."""
     return tuple(
         match.group()
         for part in name.split("::")
@@ -250,13 +251,13 @@ def _kind(names: Iterable[str]) -> str:
     return "other"
 
 
-def _name(given: str) -> str:
-    """The node of an input such as `^node` or `node:handle:0`."""
-    return given.lstrip("^").partition(":")[0]
+def _name(reference: str) -> str:
+    """Return the node's name of an input such as `^node` or `node:handle:0`."""
+    return reference.lstrip("^").partition(":")[0]
 
 
 def _called(node: object) -> list[str]:
-    """The names of the functions in a node's attributes."""
+    """Return the names of the functions in a node's attributes."""
     return [
         function.name
         for value in node.attr.values()
@@ -266,14 +267,14 @@ def _called(node: object) -> list[str]:
 
 
 def _all_operations(functions: list, library: Mapping[str, object]) -> set[str]:
-    """Of functions and of all that they call; not of the datasets that they make."""
-    found, seen, waiting = set(), set(), list(functions)
+    """Return the operations of functions and their callees, without inner datasets'."""
+    names, seen, waiting = set(), set(), list(functions)
     while waiting:
         function = waiting.pop()
         if function.signature.name not in seen:
             seen.add(function.signature.name)
             for node in function.node_def:
-                found.add(node.op)
+                names.add(node.op)
                 if node.op.find("Dataset") < 0:
                     waiting += [library[name] for name in _called(node)]
-    return found
+    return names

@@ -1,4 +1,4 @@
-"""One trial's workload in its process: data, layers and model, put together."""
+"""This module puts a trial's data, layers and model together in its process."""
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -11,8 +11,13 @@ import tensorflow as tf
 
 from bench.catalog import Entry
 from bench.data.inputs import CHECKED_EXAMPLES, Inputs
-from bench.measure import check, class_labels, consumers, resampling, sources
-from bench.measure.layers import alone, apply_layers, as_written, supports_jit
+from bench.measure import check, consumers, resampling, sources, trainable_labels
+from bench.measure.layers import (
+    apply_layers,
+    as_written,
+    graph_function,
+    supports_jit,
+)
 from bench.measure.rhythm import Rhythm, rhythm, scattered
 from bench.measure.tf_data import build
 from bench.pipeline import Pipeline
@@ -20,19 +25,19 @@ from bench.pipeline import Pipeline
 
 @dataclass
 class Assembly:
-    """What a trial works on; lives as long as its process.
+    """An assembly holds what a trial works on, and lives as long as its process.
 
     Attributes:
-        pipeline: Every axis.
-        entry: The workload or layer.
-        module: The same, imported.
+        pipeline: The value of every axis.
+        entry: The catalog's entry of the workload or layer.
+        module: The imported file of that entry.
         inputs: Raw examples.
-        layers: Built, and adapted where they keep state.
-        seed: Of shuffling.
-        device: Where the model runs.
-        rank: Of the layers' output for a bare example; None until it is asked for.
-        stored: The preprocessed examples, with placement=offline.
-        kept: Folders of what the pipeline keeps on disk.
+        layers: Layers as built, and adapted where they keep state.
+        seed: The seed of shuffling.
+        device: The device on which the model runs, such as `/CPU:0`.
+        rank: The rank of the layers' output for a bare example; None until it is known.
+        preprocessed: The stored outputs of the layers, for `placement=offline`.
+        folders: Folders of the files that the pipeline writes to disk.
     """
 
     pipeline: Pipeline
@@ -43,24 +48,24 @@ class Assembly:
     seed: int
     device: str
     rank: int | None = None
-    stored: tf.data.Dataset | None = None
-    kept: list[Path] = field(default_factory=list)
+    preprocessed: tf.data.Dataset | None = None
+    folders: list[Path] = field(default_factory=list)
 
     @cached_property
-    def reference(self) -> tf.types.experimental.PolymorphicFunction:
-        """The layers by themselves, batch to batch; traced once for all who ask."""
-        return alone(self.layers)
+    def layers_function(self) -> tf.types.experimental.PolymorphicFunction:
+        """The layers as a graph function of a batch, traced once for all callers."""
+        return graph_function(self.layers)
 
     @cached_property
     def class_labels(self) -> np.ndarray | None:
-        """The labels as resampling meets them, one a record; None without labels.
+        """The labels as resampling gets them, one a record; None without labels.
 
         Records of files and decoded records are read once for their labels.
         """
         decoded = resamples_decoded(self.pipeline, self.entry)
         if not (decoded or self.entry.reads_files):
             return self.inputs.labels
-        records = self._source(self._bare(self.pipeline))
+        records = self._source(_without_buffers(self.pipeline))
         if decoded:
             records = records.map(self.module.decode)
         return resampling.labels_of(records)
@@ -69,7 +74,7 @@ class Assembly:
         """Refuse to resample labels that are not 0 and 1.
 
         Raises:
-            UsageError: The labels are others, with their values and counts.
+            UsageError: There are other labels; the message lists values and counts.
         """
         if self.pipeline.resample == "none":
             return
@@ -83,19 +88,19 @@ class Assembly:
 
     @as_written
     def call(self, features: tf.Tensor) -> tf.Tensor:
-        """The layers on a batch."""
+        """Apply the layers to a batch."""
         return apply_layers(self.layers, features)
 
-    def known_rank(self, example: tf.Tensor) -> int:
-        """The output's rank for a bare example, from tracing a batch, without a run.
+    def output_rank(self, example: tf.Tensor) -> int:
+        """Return the output's rank for a bare example, from a trace without a run.
 
         Args:
-            example: What the layers take, in the map that asks.
+            example: The layers' input, in the map function that needs the rank.
         """
         if self.rank is None:
             shape = [self.pipeline.batch_size, *example.shape]
-            with tf.init_scope(), tf.device(self.device):  # out of that map
-                traced = self.reference.get_concrete_function(
+            with tf.init_scope(), tf.device(self.device):  # out of that map function
+                traced = self.layers_function.get_concrete_function(
                     tf.TensorSpec(shape, example.dtype)
                 )
             self.rank = traced.structured_outputs.shape.rank - 1
@@ -104,121 +109,132 @@ class Assembly:
     def rhythm(
         self, *, held: bool = False, counting: float = 0.0, epoch: float = 0.0
     ) -> Rhythm:
-        """When the pipeline's costs recur.
+        """Return when the pipeline's costs recur.
 
         Args:
-            held: Whether one batch in memory is all that is asked for.
-            counting: How long to count the records of files, whose number only reading
-                tells; seconds. What takes longer has as many as it was asked to make.
+            held: Whether the consumer needs only one batch, which stays in memory.
+            counting: Seconds that counting the records of files may take; their number
+                is known only after reading. A longer count is replaced by the number of
+                examples that was requested.
             epoch: Batches in an epoch where an earlier run has counted them.
         """
         rare, spread, files, count = 0, False, 0, self.inputs.count
         if self.pipeline.resample != "none":
             labels = self.class_labels
-            known = np.bincount(labels, minlength=2)
-            count, rare = len(labels), int(known.min())
-            places = np.flatnonzero(labels == known.argmin()).tolist()
-            spread = scattered(places, count)
+            sizes = np.bincount(labels, minlength=2)
+            count, rare = len(labels), int(sizes.min())
+            positions = np.flatnonzero(labels == sizes.argmin()).tolist()
+            spread = scattered(positions, count)
         elif epoch:
             count = round(epoch * self.pipeline.batch_size)
         if self.entry.reads_files:
             files = len(self.inputs.features)
             counting = 0.0 if held else counting
-            raw = self._source(self._bare(self.pipeline)) if counting else None
-            count = (raw and sources.records(raw, counting)) or count
+            raw = self._source(_without_buffers(self.pipeline)) if counting else None
+            count = (raw and sources.count_records(raw, counting)) or count
         return rhythm(
             self.pipeline, count, rare=rare, scattered=spread, files=files, held=held
         )
 
     @property
-    def meets_examples(self) -> bool:
-        """Whether the layers meet bare examples; the output's rank may be asked for."""
+    def maps_examples(self) -> bool:
+        """Whether the dataset maps the layers over bare examples, and not batches."""
         p = self.pipeline
-        return p.placement == "dataset" and p.order == "map_batch"
+        return p.place.maps_layers and p.order == "map_batch"
 
-    def alone(self, batch: tf.Tensor) -> tf.Tensor:
-        """What the layers make of a batch by themselves."""
+    def reference_output(self, batch: tf.Tensor) -> tf.Tensor:
+        """Return what the layers make of a batch outside of any pipeline or model."""
         with tf.device(self.device):
-            return self.reference(batch)
+            return self.layers_function(batch)
 
     def store(self, scratch: Path, facts: dict[str, float | str]) -> None:
-        """Preprocess every example once and keep them on disk."""
-        self.kept.append(scratch / "stored")
-        self.stored, held = sources.store(self._mapped_once(), self.kept[-1])
-        facts["stored_bytes"] = held
+        """Preprocess every example once and write the outputs to disk."""
+        self.folders.append(scratch / "stored")
+        batches = self._preprocessed_once()
+        self.preprocessed, size = sources.store(batches, self.folders[-1])
+        facts["stored_bytes"] = size
 
-    def kept_files(self) -> list[Path]:
-        """The files in these folders now."""
+    def files_on_disk(self) -> list[Path]:
+        """Return the files that the pipeline has on disk now."""
         return [
-            path for folder in self.kept for path in folder.rglob("*") if path.is_file()
+            path
+            for folder in self.folders
+            for path in folder.rglob("*")
+            if path.is_file()
         ]
 
-    def witness(
+    def raw_and_outputs(
         self, timed: tf.data.Dataset | None = None
     ) -> list[tuple[tf.Tensor, tf.Tensor]]:
-        """Raw batches with what this placement makes of them.
+        """Return raw batches, each with the output of this placement for that batch.
 
         Args:
-            timed: The pipeline that will be timed, without end: where its batches come
-                as raw ones do, it is asked itself, and not another one that is traced
-                for this only.
+            timed: The endless pipeline that will be timed. Where its batches come in
+                the order of the raw ones, the outputs are taken from it. Otherwise a
+                second pipeline is traced for the check only.
         """
         p = self.pipeline
         examples = CHECKED_EXAMPLES
-        if p.placement == "offline":
+        if p.place.stores_outputs:
             # As raw batches come: the next epoch fills up what the last one left.
-            timed = self.stored.repeat().batch(p.batch_size, drop_remainder=True)
-        if p.placement == "offline" or (timed is not None and self._keeps_step()):
+            timed = self.preprocessed.repeat().batch(p.batch_size, drop_remainder=True)
+        if p.place.stores_outputs or (timed is not None and self._batches_in_order()):
             raw = self.raw_batches(examples)  # as many, if layers change the rows
-            return list(
-                zip(raw, (made[0] for made in timed.take(len(raw))), strict=True)
-            )
-        if p.placement == "model":
+            outputs = (batch[0] for batch in timed.take(len(raw)))
+            return list(zip(raw, outputs, strict=True))
+        if p.place.in_model:
             call = (
-                tf.function(self.call, jit_compile=True) if self.jit() else self.alone
+                tf.function(self.call, jit_compile=True)
+                if self.jit()
+                else self.reference_output
             )
             with tf.device(self.device):
                 return [(raw, call(raw)) for raw in self.raw_batches(examples)]
 
         @as_written
-        def beside(features: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return features, self._on_any(features)
+        def input_and_output(features: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return features, self._apply_in_map(features)
 
-        dataset = self._build(self._bare(p), self._source(self._bare(p)), beside)
+        p = _without_buffers(p)
+        dataset = self._build(p, self._source(p), input_and_output)
         return [batch[0] for batch in check.first_batches(dataset, examples)]
 
     def dataset(self, scratch: Path, *, repeat: bool) -> tf.data.Dataset:
-        """The pipeline that is timed."""
+        """Build the pipeline that is timed."""
         p = self.pipeline
         path = ""
         if p.cache_storage == "disk":
-            self.kept.append(scratch / "cache")
-            self.kept[-1].mkdir()
-            path = str(self.kept[-1] / "cache")
-        if p.placement == "offline":
-            return self._build(p, self.stored, _identity, False, path, repeat)
-        layers = _identity if p.placement == "model" else self._on_any
+            self.folders.append(scratch / "cache")
+            self.folders[-1].mkdir()
+            path = str(self.folders[-1] / "cache")
+        if p.place.stores_outputs:
+            return self._build(p, self.preprocessed, _identity, False, path, repeat)
+        layers = _identity if p.place.in_model else self._apply_in_map
         return self._build(p, self._source(p), layers, None, path, repeat)
 
     def consumer(self, dataset: tf.data.Dataset, name: str) -> consumers.Consumer:
-        """What pulls the batches, ready to trace."""
+        """Return the consumer of that name, ready to trace."""
         if name in ("train", "model"):
             first = next(iter(dataset))
             if name == "model":
                 dataset = dataset.take(1).cache().repeat()
-            return consumers.train(dataset, self.model(first), first, self.device)
-        if self.pipeline.placement == "model":
-            return consumers.drain_model(
+            return consumers.Train(dataset, self.model(first), first, self.device)
+        if self.pipeline.place.in_model:
+            return consumers.DrainModel(
                 dataset, self.call, jit=self.jit(), device=self.device
             )
-        return consumers.drain(dataset)
+        return consumers.Drain(dataset)
 
     def model(self, batch: tuple) -> keras.Model:
-        """The workload's model, compiled; the layers in front with placement=model."""
-        class_labels.demand(batch)
+        """Compile the workload's model; with `placement=model` the layers come first.
+
+        Args:
+            batch: (features, labels) as the pipeline gives them.
+        """
+        trainable_labels.demand(batch)
         with tf.device(self.device):
             features = keras.Input(batch[0].shape[1:], dtype=batch[0].dtype.name)
-            in_model = self.pipeline.placement == "model"
+            in_model = self.pipeline.place.in_model
             inside = apply_layers(self.layers, features) if in_model else features
             model = keras.Model(features, self.module.model(inside))
             constants = self.entry.constants
@@ -230,47 +246,50 @@ class Assembly:
         return model
 
     def raw_batches(self, examples: int) -> list[tf.Tensor]:
-        """The first raw batches, decoded, so many that they hold these examples."""
+        """Return the first raw batches, decoded, that hold at least these examples."""
         return [batch[0] for batch in check.first_batches(self._raw(), examples)]
 
-    def raw_again(self) -> list[tf.Tensor]:
-        """The checked raw batches once more; none where nothing could change them."""
-        could = self.entry.decodes or self.entry.reads_files
-        return self.raw_batches(CHECKED_EXAMPLES) if could else []
+    def reread_raw_batches(self) -> list[tf.Tensor]:
+        """Read the checked raw batches again; none where nothing can change them."""
+        could_change = self.entry.decodes or self.entry.reads_files
+        return self.raw_batches(CHECKED_EXAMPLES) if could_change else []
 
     def raw_batch(self) -> tuple:
-        """The first raw batch, decoded, with its labels."""
+        """Return the first raw batch, decoded, with its labels."""
         return next(iter(self._raw()))
 
-    def twice(self, records: int) -> tf.data.Dataset:
-        """The first records two times, as this placement's dataset maps them in turn.
+    def repeated_dataset(self, records: int) -> tf.data.Dataset:
+        """Return the first records twice in a row, as the trial's dataset maps them.
 
         Args:
-            records: How many; an even number, as batches have two.
+            records: How many records; an even number, since batches have two.
         """
         p = replace(
-            self._bare(self.pipeline), batch_size=2, map_parallel_calls=0, prefetch=0
+            _without_buffers(self.pipeline),
+            batch_size=2,
+            map_parallel_calls=0,
+            prefetch=0,
         )
         p = replace(p, resample="none", interleave_parallel_calls=0)
         source = self._source(p).take(records).cache().repeat(2)
-        layers = self._on_any if p.placement == "dataset" else _identity
+        layers = self._apply_in_map if p.place.maps_layers else _identity
         return self._build(p, source, layers, None, "", False, drop=False)
 
-    def applied(self, examples: tf.Tensor) -> tf.Tensor:
-        """What this placement's layers make of decoded examples.
+    def placement_output(self, examples: tf.Tensor) -> tf.Tensor:
+        """Return what this placement's layers make of decoded examples.
 
         Args:
             examples: `[count, ...]`, of the shape and type of the workload's own.
         """
-        if not self.meets_examples:
-            return self.alone(examples)
-        dataset = tf.data.Dataset.from_tensor_slices(examples).map(self._on_any)
+        if not self.maps_examples:
+            return self.reference_output(examples)
+        dataset = tf.data.Dataset.from_tensor_slices(examples).map(self._apply_in_map)
         return next(iter(dataset.batch(len(examples))))
 
     def inference_dataset(self) -> tf.data.Dataset:
-        """Batches with the layers in the dataset and augmentation off, in order."""
+        """Return batches in order, with the layers in the dataset, augmentation off."""
         p = replace(
-            self._bare(self.pipeline),
+            _without_buffers(self.pipeline),
             placement="dataset",
             order="map_batch",
             resample="none",
@@ -278,46 +297,43 @@ class Assembly:
 
         def outside_training(features: tf.Tensor) -> tf.Tensor:
             return apply_layers(
-                self.layers, features, rank=self.known_rank, training=False
+                self.layers, features, rank=self.output_rank, training=False
             )
 
         return self._build(p, self._source(p), outside_training)
 
     def _raw(self) -> tf.data.Dataset:
-        p = replace(self._bare(self.pipeline), placement="model", resample="none")
+        """Return decoded batches: with `placement=model` the dataset maps no layers."""
+        p = _without_buffers(self.pipeline)
+        p = replace(p, placement="model", resample="none")
         return self._build(p, self._source(p), _identity)
 
     @as_written
-    def _on_any(self, features: tf.Tensor) -> tf.Tensor:
-        if not self.meets_examples:
+    def _apply_in_map(self, features: tf.Tensor) -> tf.Tensor:
+        """Apply the layers to what the dataset's map gets: an example or a batch."""
+        if not self.maps_examples:
             return apply_layers(self.layers, features)
-        return apply_layers(self.layers, features, rank=self.known_rank)
+        return apply_layers(self.layers, features, rank=self.output_rank)
 
     def jit(self) -> bool:
-        """Whether the layers are compiled with XLA where a model has them."""
+        """Whether XLA compiles the layers where a model has them."""
         if self.pipeline.jit == "auto":  # as Keras does: all or nothing, never on CPU
             return supports_jit(self.layers) and "GPU" in self.device
         return self.pipeline.jit == "on"
 
     def _source(self, p: Pipeline) -> tf.data.Dataset:
-        return sources.source(p, self.entry, self.module, self.inputs)
+        return sources.raw_records(p, self.entry, self.module, self.inputs)
 
-    def _keeps_step(self) -> bool:
-        """Whether the first batches are those of the first examples, at no cost."""
+    def _batches_in_order(self) -> bool:
+        """Whether the timed batches are those of the first examples, at no cost."""
         p = self.pipeline
-        first = replace(self._bare(p), prefetch=p.prefetch, resample="none")
-        return p.placement == "dataset" and p.deterministic and first == p
+        plain = replace(_without_buffers(p), prefetch=p.prefetch, resample="none")
+        return p.place.maps_layers and p.deterministic and plain == p
 
-    def _bare(self, p: Pipeline) -> Pipeline:
-        """Without what only moves or keeps batches: the gate wants the first ones."""
-        defaults = Pipeline()
-        names = ("cache", "cache_storage", "prefetch", "shuffle_buffer", "storage")
-        kept = {name: getattr(defaults, name) for name in (*names, "read_latency_ms")}
-        return replace(p, **kept)
-
-    def _mapped_once(self) -> tf.data.Dataset:
+    def _preprocessed_once(self) -> tf.data.Dataset:
+        """Return the layers' output for every example, in order."""
         p = replace(
-            self._bare(self.pipeline),
+            _without_buffers(self.pipeline),
             placement="dataset",
             order="batch_map",
             resample="none",
@@ -356,7 +372,18 @@ class Assembly:
 
 def resamples_decoded(p: Pipeline, entry: Entry) -> bool:
     """Whether records are decoded before their classes are resampled."""
-    return entry.decodes and (p.cache == "decoded" or p.placement == "offline")
+    return entry.decodes and (p.cache == "decoded" or p.place.stores_outputs)
+
+
+def _without_buffers(p: Pipeline) -> Pipeline:
+    """Return the pipeline without cache, shuffling, prefetch and slow storage.
+
+    These steps only move or keep batches; the check needs the first examples.
+    """
+    defaults = Pipeline()
+    names = ("cache", "cache_storage", "prefetch", "shuffle_buffer", "storage")
+    names = (*names, "read_latency_ms")
+    return replace(p, **{name: getattr(defaults, name) for name in names})
 
 
 def _identity(features: tf.Tensor) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""The gate: the work is proved right before any clock starts."""
+"""This module checks the outputs of a trial before any clock starts."""
 
 from collections.abc import Callable
 from functools import partial
@@ -10,27 +10,27 @@ import tensorflow as tf
 from bench.catalog import Entry
 from bench.data.inputs import CHECKED_EXAMPLES
 from bench.errors import UsageError
-from bench.measure.equality import close, demand_equal
-from bench.measure.layers import CALLS, fingerprint, same, to_numpy
+from bench.measure.equality import demand_equal, is_close
+from bench.measure.layers import CALLS, arrays_equal, fingerprint, to_numpy
 from bench.pipeline import Pipeline
 
 
 def first_batches(dataset: tf.data.Dataset, examples: int = CHECKED_EXAMPLES) -> list:
-    """The first batches, so many that they hold this number of examples."""
-    batches, seen = [], 0
+    """Return the first batches that together hold at least this many examples."""
+    batches, count = [], 0
     for batch in dataset:
         batches.append(batch)
-        seen += int(tf.nest.flatten(batch)[0].shape[0])
-        if seen >= examples:
+        count += int(tf.nest.flatten(batch)[0].shape[0])
+        if count >= examples:
             break
     return batches
 
 
-def joined(values: list[tf.Tensor]) -> np.ndarray:
-    """Batches as one array.
+def concatenate(values: list[tf.Tensor]) -> np.ndarray:
+    """Concatenate batches to one array.
 
     Raises:
-        AssertionError: Examples of one batch have another shape than those of another.
+        AssertionError: The shapes of examples differ between batches.
     """
     arrays = [to_numpy(value) for value in values]
     shapes = list(dict.fromkeys(array.shape[1:] for array in arrays))
@@ -49,66 +49,70 @@ def check(
     pipeline: Pipeline,
     pairs: list[tuple[tf.Tensor, tf.Tensor]],
     reference: Callable[[tf.Tensor], tf.Tensor],
-    again: Callable[[], list[tf.Tensor]] = list,
+    reread: Callable[[], list[tf.Tensor]] = list,
 ) -> str:
-    """Refuse outputs that are not what the layers must make of the raw batches.
+    """Refuse wrong outputs of the layers.
 
     Args:
-        entry: The workload or layer.
-        module: The same, imported; its `check` raises if the output is wrong.
-        pipeline: For the words of an error.
-        pairs: Raw batches with the outputs that this placement made of them.
-        reference: The layers by themselves, for deterministic ones.
-        again: Makes the raw batches once more, where decoding could be random.
+        entry: The catalog's entry of the workload or layer.
+        module: The imported file of that entry; its `check` raises if an output is
+            wrong.
+        pipeline: The pipeline, for error messages.
+        pairs: Raw batches, each with the output of this placement for that batch.
+        reference: Function that applies the layers alone; deterministic layers must
+            give the same in the placement.
+        reread: Function that reads the raw batches once more, where decoding could be
+            random.
 
     Returns:
-        The fingerprint of the outputs of deterministic layers; empty for random ones.
+        The fingerprint of the outputs of deterministic layers; empty for random layers.
 
     Raises:
         AssertionError: The output is wrong.
-        UsageError: The file says something of itself that is not so.
+        UsageError: The file declares something that is not true.
     """
     batches = [batch for batch, _ in pairs]
-    demand_rows(batches, [made for _, made in pairs])
-    raw, output = joined(batches), joined([made for _, made in pairs])
+    outputs = [output for _, output in pairs]
+    demand_rows(batches, outputs)
+    raw, output = concatenate(batches), concatenate(outputs)
     if entry.deterministic:
-        made_alone = [reference(batch) for batch in batches]
-        demand_rows(batches, made_alone)
+        expected = [reference(batch) for batch in batches]
+        demand_rows(batches, expected)
         tolerance = float(entry.constants.get("TOLERANCE", 1e-5))
-        once_more = partial(_repeats, reference, batches[0], made_alone[0], tolerance)
-        _demand_declared(entry, once_more(calls=1))
+        repeats = partial(_repeats, reference, batches[0], expected[0], tolerance)
+        _demand_declared(entry, repeats(calls=1))
         what = f"placement={pipeline.placement}, order={pipeline.order}"
         try:
-            demand_equal(joined(made_alone), output, tolerance, what)
+            demand_equal(concatenate(expected), output, tolerance, what)
         except AssertionError:
-            _demand_declared(entry, once_more(calls=CALLS))
-            _demand_same_records(entry, batches, again())
+            _demand_declared(entry, repeats(calls=CALLS))
+            _demand_same_records(entry, batches, reread())
             raise
     demand_nothing(module.check(raw, output, **entry.variant))
     return fingerprint(output) if entry.deterministic else ""
 
 
-def demand_rows(batches: list[tf.Tensor], made: list[tf.Tensor]) -> None:
-    """Refuse layers that make another number of rows than they get.
+def demand_rows(batches: list[tf.Tensor], outputs: list[tf.Tensor]) -> None:
+    """Refuse layers that change the number of rows.
 
     Raises:
         UsageError: An output has more or fewer rows than its batch.
     """
-    for batch, output in zip(batches, made, strict=False):
+    for batch, output in zip(batches, outputs, strict=False):
         rows, examples = (_rows(value) for value in (output, batch))
         if rows != examples:
             raise UsageError(
-                f"The layers make {rows} rows of {examples} examples, and each example "
-                "must stay one row. Let examples() or read() give as many examples as "
-                "there shall be rows, and the layers keep their number."
+                f"The layers return {rows} rows for {examples} examples, but each "
+                "example must stay one row. Let examples() or read() return one "
+                "example for each row, and let the layers keep the number of rows."
             )
 
 
 def demand_nothing(returned: object) -> None:
-    """Refuse a `check` that returns its verdict, which nobody reads.
+    """Refuse a `check` that returns its result instead of raising an error.
 
     Raises:
-        UsageError: It returned something other than None and True.
+        UsageError: `check` returned something other than None or True.
     """
     if returned is None or (isinstance(returned, (bool, np.bool_)) and returned):
         return
@@ -127,16 +131,18 @@ def _repeats(
     tolerance: float,
     calls: int,
 ) -> bool:
-    """Whether further calls with a batch give what the first one gave."""
-    made = to_numpy(first)
-    return all(close(made, to_numpy(reference(batch)), tolerance) for _ in range(calls))
+    """Whether further calls with a batch give the same output as the first call."""
+    output = to_numpy(first)
+    return all(
+        is_close(output, to_numpy(reference(batch)), tolerance) for _ in range(calls)
+    )
 
 
 def _demand_declared(entry: Entry, repeats: bool) -> None:
     """Refuse random layers in a file that does not declare them.
 
     Raises:
-        UsageError: The layers do not repeat themselves.
+        UsageError: Two calls of the layers with one batch differ.
     """
     if not repeats:
         raise UsageError(
@@ -146,15 +152,15 @@ def _demand_declared(entry: Entry, repeats: bool) -> None:
 
 
 def _demand_same_records(
-    entry: Entry, batches: list[tf.Tensor], anew: list[tf.Tensor]
+    entry: Entry, batches: list[tf.Tensor], reread: list[tf.Tensor]
 ) -> None:
-    """Refuse randomness before the layers, where a check cannot follow it.
+    """Refuse randomness before the layers, since a check cannot reproduce it.
 
     Raises:
-        UsageError: Reading or decoding gives other examples in another pass.
+        UsageError: Two passes of reading and decoding give different examples.
     """
-    pairs = zip(batches, anew, strict=False)
-    if not all(same(to_numpy(one), to_numpy(other)) for one, other in pairs):
+    pairs = zip(batches, reread, strict=False)
+    if not all(arrays_equal(to_numpy(one), to_numpy(other)) for one, other in pairs):
         raise UsageError(
             "Reading or decoding is random: two passes over the same records differ in "
             f"{entry.path.name}. Move what is random out of read() and decode() into a "

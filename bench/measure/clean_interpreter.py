@@ -1,4 +1,4 @@
-"""A clean interpreter, without the training code, that loads what was exported."""
+"""This module loads exported models in an interpreter without the training code."""
 
 import json
 import os
@@ -8,28 +8,33 @@ from pathlib import Path
 
 import numpy as np
 
-# Started by its path, not imported: it must not need anything of ours.
+# The interpreter starts this file by its path, since it must not import our code.
 LOADER = Path(__file__).with_name("load_export.py")
 
 
 class CleanInterpreter:
-    """A clean interpreter that waits, with TensorFlow imported, for something to load.
+    """A clean interpreter imports TensorFlow and then waits for a model to load.
 
-    It starts while the model is trained and exported, since importing takes seconds.
+    The process starts before the model is trained, since importing takes seconds.
     """
 
     def __init__(self, scratch: Path, device: str) -> None:
-        """Start one; with a GPU each job gets its own, as CUDA survives no fork."""
+        """Start a process; with a GPU each job has its own, as CUDA survives no fork.
+
+        Args:
+            scratch: The folder of the log.
+            device: The device on which the model runs.
+        """
         self._log = scratch / "fresh.log"
         self._forks = "GPU" not in device
         self._processes = [self._start()]
 
     def __enter__(self) -> "CleanInterpreter":
-        """Itself."""
+        """Return the interpreter."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Whatever still runs is ended."""
+        """Kill all processes that still run."""
         for process in self._processes:
             process.kill()
             process.communicate()
@@ -41,25 +46,25 @@ class CleanInterpreter:
         front: str,
         requests: list[np.ndarray],
     ) -> dict[str, dict]:
-        """Load each of the folder's files and answer all requests.
+        """Load each of the folder's files and predict all requests.
 
         Args:
-            folder: Where the files are, and where the answers go: `{job}.answers.npy`.
-            jobs: File or folder by the job's name.
-            front: The file of layers to call first; empty for none.
+            folder: The folder of the files and of the answers, `{job}.answers.npy`.
+            jobs: Job name -> file or folder to load.
+            front: The file of layers to call first; may be empty.
             requests: Raw batches.
 
         Returns:
-            What was told, by the job's name; see bench/measure/load_export.py.
+            Job name -> report; see bench/measure/load_export.py.
 
         Raises:
-            RuntimeError: The process ended without telling.
+            RuntimeError: The process ended without a report.
         """
         raw = np.concatenate(requests)
         np.save(
             folder / "requests.npy", raw.astype("S") if raw.dtype == object else raw
         )
-        asked = [
+        tasks = [
             {
                 "model": str(folder / file),
                 "front": str(folder / front) if front else "",
@@ -70,7 +75,7 @@ class CleanInterpreter:
             }
             for job, file in jobs.items()
         ]
-        for group in [asked] if self._forks else [[one] for one in asked]:
+        for group in [tasks] if self._forks else [[task] for task in tasks]:
             process = self._processes[-1]
             if process.returncode is not None:
                 process = self._start()
@@ -78,12 +83,12 @@ class CleanInterpreter:
             process.stdin.write(json.dumps(group).encode() + b"\n")
             process.stdin.flush()
             process.wait()
-        told = {job: folder / f"{job}.json" for job in jobs}
-        for job, path in told.items():
+        reports = {job: folder / f"{job}.json" for job in jobs}
+        for job, path in reports.items():
             if not path.is_file():
                 log = self._log.read_text(errors="replace").strip()[-600:]
                 raise RuntimeError(f"the clean process died loading the {job}: {log}")
-        return {job: json.loads(path.read_text()) for job, path in told.items()}
+        return {job: json.loads(path.read_text()) for job, path in reports.items()}
 
     def _start(self) -> subprocess.Popen:
         hidden = {"CUDA_VISIBLE_DEVICES": "-1"} if self._forks else {}

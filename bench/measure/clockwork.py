@@ -1,16 +1,17 @@
-"""Work of a known length inside a graph, and what the self-test measures with it.
+"""This module makes work of a known length in a graph, for the self-test.
 
     python -m bench.measure.clockwork drain MICROSECONDS PAIRS
     python -m bench.measure.clockwork operation MICROSECONDS PAIRS LEAST
 
-`nothing` looks at the clock until the time has passed. A look takes 7 us in a hot loop,
-and more where its code is no longer in the caches, so a length would be rounded up to
-whole looks. `SPREAD_MICROSECONDS` more, drawn by the clock itself, make any two lengths
-differ on average by what they are apart.
+`busy_wait` reads the clock until the time has passed. A reading takes 7 us in a hot
+loop, and longer where its code has left the caches. Lengths would therefore be rounded
+up to whole readings, so `busy_wait` adds a random time of up to `SPREAD_MICROSECONDS`,
+taken from the clock. Then any two lengths differ on average by their nominal
+difference.
 
 The commands print a line of JSON with one ratio for each pair of turns. `drain`
-compares the suite's drain with `skip(n)` on the same pipeline. `operation` compares how
-much longer the longer of two batches takes with how much longer it was asked to take.
+compares the suite's drain with `skip(n)` on the same pipeline. `operation` compares the
+measured difference of two batches with their nominal difference.
 """
 
 import gc
@@ -29,12 +30,13 @@ BATCH = 4
 WINDOW_SECONDS = 0.04  # of the drain
 
 
-def nothing(like: tf.Tensor, microseconds: float) -> tf.Tensor:
-    """0, after so many microseconds, and on average half of the spread and a look.
+def busy_wait(like: tf.Tensor, microseconds: float) -> tf.Tensor:
+    """Return 0 after a time of work.
 
     Args:
-        like: Numbers of any shape, at least one; it begins when they are there.
-        microseconds: On the clock.
+        like: At least one number, of any shape; the work begins when it is computed.
+        microseconds: The time by the clock. On average half of the spread and one
+            reading of the clock are added.
 
     Returns:
         A scalar of the tensor's type.
@@ -45,101 +47,103 @@ def nothing(like: tf.Tensor, microseconds: float) -> tf.Tensor:
     more = tf.math.floormod(1e6 * start, SPREAD_MICROSECONDS)
     stop = start + 1e-6 * (microseconds + more)
 
-    def again(now: tf.Tensor) -> tuple[tf.Tensor]:
+    def read_clock(now: tf.Tensor) -> tuple[tf.Tensor]:
         with tf.control_dependencies([now]):
             return (tf.timestamp(),)
 
-    (last,) = tf.while_loop(lambda now: now < stop, again, (start,))
+    (last,) = tf.while_loop(lambda now: now < stop, read_clock, (start,))
     return tf.cast(tf.minimum(last, 0.0), like.dtype)
 
 
 def dataset(microseconds: float) -> tf.data.Dataset:
-    """An endless pipeline that does nothing else for each of its small batches.
+    """Return an endless pipeline whose small batches do nothing for that time.
 
-    As it is written: a rewrite would put a prefetch behind it, which works meanwhile.
+    tf.data's rewrites are off, since a rewrite would add a prefetch at the end.
     """
     options = tf.data.Options()
     options.experimental_optimization.apply_default_optimizations = False
 
     def busy(numbers: tf.Tensor) -> tf.Tensor:
-        return numbers + nothing(numbers, microseconds)
+        return numbers + busy_wait(numbers, microseconds)
 
     return tf.data.Dataset.range(2**40).batch(BATCH).map(busy).with_options(options)
 
 
 def drain(microseconds: float, pairs: int) -> dict[str, object]:
-    """Compare the suite's drain with a loop written by hand, in turns.
+    """Compare the suite's drain with a hand-written loop, in turns.
 
-    The hand-written iterators are kept alive: destroying one takes time, which would
-    fall into the next window.
+    The hand-written iterators stay alive, since destroying one would take time in the
+    next window.
 
     Args:
-        microseconds: The length of a batch that is aimed at.
-        pairs: How many pairs of windows are timed.
+        microseconds: The intended time of a batch.
+        pairs: How many pairs of windows to time.
 
     Returns:
-        `microseconds`, how long a batch really takes, and `ratios`, ours to the
-        hand-written loop's, a ratio a pair.
+        `microseconds`, the real time of a batch, and `ratios`, for each pair the time
+        of the suite's drain over the time of the hand-written loop.
     """
-    batches_of_length, seconds = _dataset(microseconds * 1e-6)
+    stream, seconds = _calibrated_dataset(microseconds * 1e-6)
     batches = max(2, round(WINDOW_SECONDS / seconds))
-    ours = consumers.drain(batches_of_length).window(batches)
+    ours = consumers.Drain(stream).window(batches)
     ours()
     alive = []
 
     def by_hand() -> float:
-        iterator = iter(batches_of_length.skip(batches - 1))
+        iterator = iter(stream.skip(batches - 1))
         alive.append(iterator)
-        return _timed(lambda: next(iterator))
+        return _seconds_of(lambda: next(iterator))
 
     gc.disable()
     ratios = []
     for number in range(pairs):
-        sides = [lambda: ("ours", _timed(ours)), lambda: ("hand", by_hand())]
-        taken = dict(side() for side in (sides if number % 2 else sides[::-1]))
-        ratios.append(taken["ours"] / taken["hand"])
+        sides = [lambda: ("ours", _seconds_of(ours)), lambda: ("hand", by_hand())]
+        seconds_by_side = dict(
+            side() for side in (sides if number % 2 else sides[::-1])
+        )
+        ratios.append(seconds_by_side["ours"] / seconds_by_side["hand"])
     return {"microseconds": 1e6 * seconds, "ratios": ratios}
 
 
 def operation(microseconds: float, pairs: int, least: float) -> dict[str, object]:
-    """Compare the time that `nothing` takes with the time it was asked to take.
+    """Compare the real difference of two batches' times with the nominal difference.
 
     Args:
-        microseconds: By how much one batch is longer than the other.
-        pairs: How many pairs are timed; as many go before, untimed.
+        microseconds: The nominal difference.
+        pairs: How many pairs to time, after as many untimed pairs.
         least: Microseconds of the shorter batch.
 
     Returns:
-        `ratios`, the measured difference to `microseconds`, a ratio a pair.
+        `ratios`, for each pair the measured difference over `microseconds`.
     """
     short, long = iter(dataset(least)), iter(dataset(least + microseconds))
     ratios = []
     for _ in range(2 * pairs):
-        less = _timed(lambda: next(short))
-        ratios.append(1e6 * (_timed(lambda: next(long)) - less) / microseconds)
+        shorter = _seconds_of(lambda: next(short))
+        ratios.append(1e6 * (_seconds_of(lambda: next(long)) - shorter) / microseconds)
     return {"ratios": ratios[pairs:]}
 
 
-def _dataset(wanted: float) -> tuple[tf.data.Dataset, float]:
-    """A pipeline whose batches take about `wanted` seconds, and how long they take."""
-    made = dataset(1e6 * max(0.0, wanted - _batch_seconds(dataset(0.0))))
-    return made, _batch_seconds(made)
+def _calibrated_dataset(seconds: float) -> tuple[tf.data.Dataset, float]:
+    """Return a pipeline whose batches take about that long, and their real time."""
+    stream = dataset(1e6 * max(0.0, seconds - _batch_seconds(dataset(0.0))))
+    return stream, _batch_seconds(stream)
 
 
 def _batch_seconds(batches: tf.data.Dataset) -> float:
-    window = consumers.drain(batches).window(50)
+    window = consumers.Drain(batches).window(50)
     window()
-    return min(_timed(window) for _ in range(5)) / 50
+    return min(_seconds_of(window) for _ in range(5)) / 50
 
 
-def _timed(work: Callable[[], object]) -> float:
+def _seconds_of(call: Callable[[], object]) -> float:
     start = time.perf_counter()
-    work()
+    call()
     return time.perf_counter() - start
 
 
 if __name__ == "__main__":
-    machine.confine(1)  # one processor is steadier, and all it needs
+    machine.confine(1)  # one processor is enough, and steadier
     measure = {"drain": drain, "operation": operation}[sys.argv[1]]
     microseconds, pairs, *least = sys.argv[2:]
     print(json.dumps(measure(float(microseconds), int(pairs), *map(float, least))))

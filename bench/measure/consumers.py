@@ -1,121 +1,241 @@
-"""What pulls batches: the runtime itself, a model's training step, an inference call.
+"""Consumers pull batches: the runtime alone, a model's training step, the layers.
 
-Every consumer has the same four verbs, so that the worker and the timed loop know none
-of them: `trace` pays the one-time costs, `step` pulls one batch, `window(n)` makes a
-function that pulls n batches and returns when the last one has come back.
+All consumers have one interface, so that the worker and the timed loop depend on none
+of them.
 """
 
 import statistics
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 
 import keras
 import tensorflow as tf
 
 
-@dataclass
-class Consumer:
-    """What pulls the batches of one dataset.
+class Consumer(ABC):
+    """A consumer pulls the batches of one dataset."""
 
-    Attributes:
-        trace: Trace, compile, start the device; called once, before `step`.
-        step: Pull one batch, from Python; for the first batch, filling, calibrating.
-        window: Batches to a function that pulls so many; with `start`, it begins no
-            earlier than at this batch of the stream.
-        epoch: Pull from a fresh iterator to its end; the number of batches, 0 where
-            only counting them would tell. The next `step` starts afresh: an iterator
-            at its end has lost its graph.
-        iterator: The iterator that was made last, whose graph is the one that ran.
-        traces: How often the consumer's function has been traced.
-        batches: Count the batches of an epoch.
-        prebuild: Make the variables that tracing makes on its way, as `fit` does it,
-            at the price of a second trace; where nobody reads how long that takes.
-        pulled: Batches that have been pulled of the iterator made last.
-    """
+    @abstractmethod
+    def trace(self) -> None:
+        """Trace, compile and start the device; called once, before the first `step`."""
 
-    trace: Callable[[], None]
-    step: Callable[[], None]
-    window: Callable[..., Callable[[], None]]
-    epoch: Callable[[], int]
-    iterator: Callable[[], object]
-    traces: Callable[[], int] = lambda: 0
-    batches: Callable[[], int] = lambda: 0
-    prebuild: Callable[[], None] = lambda: None
-    pulled: Callable[[], int] = lambda: 0
+    @abstractmethod
+    def step(self) -> None:
+        """Pull one batch from Python, for the first batch, filling and calibrating."""
+
+    @abstractmethod
+    def window(self, batches: int, start: int = 0) -> Callable[[], None]:
+        """Return a function that pulls batches, and returns when the last has come.
+
+        Args:
+            batches: The number of batches in a window.
+            start: The batch of the stream with which the first window begins, at the
+                earliest.
+        """
+
+    @abstractmethod
+    def epoch(self) -> int:
+        """Pull from a fresh iterator to its end; the next `step` starts afresh.
+
+        An iterator at its end has lost its graph.
+
+        Returns:
+            The number of batches; 0 where only counting them would determine it.
+        """
+
+    @abstractmethod
+    def iterator(self) -> object:
+        """Return the last iterator, whose graph is the one that ran."""
+
+    @abstractmethod
+    def pulled(self) -> int:
+        """Return the number of batches that were pulled of the last iterator."""
+
+    def traces(self) -> int:
+        """Return how often the consumer's function has been traced."""
+        return 0
+
+    def batches(self) -> int:
+        """Count the batches of an epoch."""
+        return 0
+
+    def prebuild(self) -> None:  # noqa: B027  most consumers have no variables
+        """Create the variables that tracing would create, as `fit` does.
+
+        This saves a second trace, and is for runs whose trace is not recorded.
+        """
 
 
-def drain(dataset: tf.data.Dataset) -> Consumer:
+class Drain(Consumer):
     """The runtime pulls: `shard(n, n - 1)` skips n - 1 batches and returns the last.
 
     One Python call costs 50 to 120 microseconds, so a window makes only one. Skipped
-    batches are made in full: `tests/test_consumers.py` counts the map calls.
+    batches are made in full: `tests/measure/test_consumers.py` counts the map calls.
     """
-    state = {"pulled": 0, "each": 1}
 
-    def single() -> Iterator:
-        if "single" not in state:
-            state["single"] = state["iterator"] = iter(dataset)
-            state.update(pulled=0, each=1)
-        return state["single"]
+    def __init__(self, dataset: tf.data.Dataset) -> None:
+        """Pull from this dataset."""
+        self._dataset = dataset
+        self._iterator: Iterator | None = None
+        self._single: Iterator | None = None  # the iterator of single batches
+        self._pulled = 0
+        self._batches = 1  # of one element of the last iterator
 
-    def step() -> None:
-        next(state["iterator"] if "iterator" in state else single())
-        state["pulled"] += state["each"]
+    def trace(self) -> None:
+        """Do nothing: the runtime has nothing to trace."""
 
-    def window(batches: int, start: int = 0) -> Callable[[], None]:
+    def step(self) -> None:
+        """Pull one element of the last iterator."""
+        next(self._single_batches() if self._iterator is None else self._iterator)
+        self._pulled += self._batches
+
+    def window(self, batches: int, start: int = 0) -> Callable[[], None]:
+        """Return one call of one iterator; several batches need an iterator anew."""
         if batches > 1:
-            state.pop("single", None)
-            later = dataset.skip(start) if start else dataset
-            several = later.shard(batches, batches - 1)
-            state["iterator"] = iter(several)
-            state.update(pulled=start, each=batches)
-            iterator = state["iterator"]
+            self._single = None
+            later = self._dataset.skip(start) if start else self._dataset
+            iterator = self._iterator = iter(later.shard(batches, batches - 1))
+            self._pulled, self._batches = start, batches
         else:
-            iterator = single()
-            while state["pulled"] < start:
-                step()
+            iterator = self._single_batches()
+            while self._pulled < start:
+                self.step()
 
         def pull() -> None:
             next(iterator)
-            state["pulled"] += batches
+            self._pulled += batches
 
         return pull
 
-    def epoch() -> int:
-        # No element has this index: everything is made, nothing handed to Python. The
-        # kernel keeps it in 32 bits.
+    def epoch(self) -> int:
+        """Pull every batch in the runtime, without handing any to Python."""
+        # No element has this index, which the kernel keeps in 32 bits.
         beyond = 2**31 - 1
-        for _ in dataset.shard(beyond, beyond - 1):
+        for _ in self._dataset.shard(beyond, beyond - 1):
             raise RuntimeError(f"an epoch of more than {beyond} batches")
-        for name in ("iterator", "single"):
-            state.pop(name, None)
-        return max(0, int(dataset.cardinality()))
+        self._iterator = self._single = None
+        return max(0, int(self._dataset.cardinality()))
 
-    def batches() -> int:
-        return int(dataset.reduce(tf.constant(0, tf.int64), lambda n, *_: n + 1))
+    def iterator(self) -> Iterator | None:
+        """Return the last iterator."""
+        return self._iterator
 
-    return Consumer(
-        lambda: None,
-        step,
-        window,
-        epoch,
-        lambda: state["iterator"],
-        batches=batches,
-        pulled=lambda: state["pulled"],
-    )
+    def pulled(self) -> int:
+        """Return the number of batches that were pulled of the last iterator."""
+        return self._pulled
+
+    def batches(self) -> int:
+        """Count the batches of an epoch in the runtime."""
+        zero = tf.constant(0, tf.int64)
+        return int(self._dataset.reduce(zero, lambda count, *_: count + 1))
+
+    def _single_batches(self) -> Iterator:
+        if self._single is None:
+            self._single = self._iterator = iter(self._dataset)
+            self._pulled, self._batches = 0, 1
+        return self._single
 
 
-def drain_model(
-    dataset: tf.data.Dataset, call: Callable, *, jit: bool | None, device: str
-) -> Consumer:
-    """The runtime pulls and calls the layers on the model's device, in one graph.
+class Stepping(Consumer):
+    """A consumer that makes all its calls on one iterator, which goes on."""
+
+    def __init__(self, dataset: tf.data.Dataset) -> None:
+        """Pull from this dataset."""
+        self._dataset = dataset
+        self._iterator: Iterator | None = None
+        self._pulled = 0
+
+    @abstractmethod
+    def _call(self) -> tf.Tensor:
+        """Consume one batch of the iterator, and return a value without waiting."""
+
+    @abstractmethod
+    def _pull(self, batches: int) -> None:
+        """Consume batches of the iterator, and wait for the last value."""
+
+    def step(self) -> None:
+        """Pull one batch."""
+        self._pull(1)
+
+    def window(self, batches: int, start: int = 0) -> Callable[[], None]:
+        """Return a function that pulls batches of the iterator, which goes on."""
+        if self._pulled < start:
+            self._pull(start - self._pulled)
+        return partial(self._pull, batches)
+
+    def epoch(self) -> int:
+        """Make a call for each batch, and wait for the last value only."""
+        self._iterator = iter(self._dataset)
+        batches = 0
+        while True:
+            try:
+                last = self._call()
+            except (StopIteration, tf.errors.OutOfRangeError):
+                self._iterator = None
+                if batches:
+                    last.numpy()
+                return batches
+            batches += 1
+
+    def iterator(self) -> Iterator | None:
+        """Return the iterator."""
+        return self._iterator
+
+    def pulled(self) -> int:
+        """Return the number of batches that were pulled of the iterator."""
+        return self._pulled
+
+    def _begin(self) -> None:
+        self._iterator, self._pulled = iter(self._dataset), 0
+
+
+class DrainModel(Stepping):
+    """The runtime pulls and calls the layers on the model's device, in one graph."""
+
+    def __init__(
+        self,
+        dataset: tf.data.Dataset,
+        call: Callable,
+        *,
+        jit: bool | None,
+        device: str,
+    ) -> None:
+        """Compile nothing yet.
+
+        Args:
+            dataset: Batches of (features, label).
+            call: The layers, from a batch of features to a batch.
+            jit: Whether XLA compiles the layers.
+            device: The device of the layers.
+        """
+        super().__init__(dataset)
+        self._loop = _loop(tf.function(call, jit_compile=jit or None), device)
+
+    def trace(self) -> None:
+        """Trace by a first batch."""
+        self._pull(1)
+
+    def traces(self) -> int:
+        """Return how often the loop has been traced."""
+        return self._loop.experimental_get_tracing_count()
+
+    def _call(self) -> tf.Tensor:
+        return self._loop(self._iterator, tf.constant(1))
+
+    def _pull(self, batches: int) -> None:
+        if self._iterator is None:
+            self._begin()
+        self._loop(self._iterator, tf.constant(batches)).numpy()
+        self._pulled += batches
+
+
+def _loop(compiled: Callable, device: str) -> Callable:
+    """Return a graph function that calls the layers on so many batches.
 
     The last output is carried through the loop, so that no call can be pruned away.
     """
-    state = {"pulled": 0}
-    compiled = tf.function(call, jit_compile=jit or None)
 
     @tf.function
     def loop(iterator: object, batches: tf.Tensor) -> tf.Tensor:
@@ -127,88 +247,63 @@ def drain_model(
                     shape_invariants=[(output, shape)]
                 )
                 output = compiled(next(iterator)[0])
-            # One value, so that waiting for it moves no batch between devices.
+            # A single value, so that waiting for it moves no batch between devices.
             return tf.reshape(output, [-1])[0]
 
-    def pull(batches: int) -> None:
-        if "iterator" not in state:
-            state.update(iterator=iter(dataset), pulled=0)
-        loop(state["iterator"], tf.constant(batches)).numpy()
-        state["pulled"] += batches
-
-    def step() -> tf.Tensor:
-        return loop(state["iterator"], tf.constant(1))
-
-    return Consumer(
-        trace=lambda: pull(1),
-        step=lambda: pull(1),
-        window=partial(_window, pull, state),
-        epoch=lambda: _python_epoch(dataset, state, step),
-        iterator=lambda: state["iterator"],
-        traces=loop.experimental_get_tracing_count,
-        pulled=lambda: state["pulled"],
-    )
+    return loop
 
 
-def train(
-    dataset: tf.data.Dataset, model: keras.Model, first: tuple, device: str
-) -> Consumer:
-    """Training steps of a compiled model, one Python call each, as `fit` makes them.
+class Train(Stepping):
+    """A compiled model makes training steps, one Python call each, as in `fit`."""
 
-    Args:
-        dataset: Batches of (features, label).
-        model: Compiled.
-        first: A batch to trace with, so that tracing is apart from the pipeline.
-        device: Where the model runs.
-    """
-    state = {"traces": 0, "pulled": 0}
-    train_step = model.train_step
+    def __init__(
+        self, dataset: tf.data.Dataset, model: keras.Model, first: tuple, device: str
+    ) -> None:
+        """Count the traces of the model from now on.
 
-    def counted(data: object) -> object:
-        state["traces"] += 1  # runs only while tracing
-        return train_step(data)
+        Args:
+            dataset: Batches of (features, label).
+            model: The compiled model.
+            first: A batch to trace with, so that tracing is apart from the pipeline.
+            device: The device of the model.
+        """
+        super().__init__(dataset)
+        self._model, self._first, self._device = model, first, device
+        self._traces = 0
+        train_step = model.train_step
 
-    model.train_step = counted
+        def counted(data: object) -> object:
+            self._traces += 1  # runs only while tracing
+            return train_step(data)
 
-    def prebuild() -> None:
-        with tf.device(device):
-            model.optimizer.build(model.trainable_variables)
+        model.train_step = counted
 
-    def trace() -> None:
-        with tf.device(device):
-            model.fit(tf.data.Dataset.from_tensors(first), shuffle=False, verbose=0)
+    def trace(self) -> None:
+        """Let `fit` make one step on the first batch."""
+        first = tf.data.Dataset.from_tensors(self._first)
+        with tf.device(self._device):
+            self._model.fit(first, shuffle=False, verbose=0)
 
-    def step() -> tf.Tensor:
-        with tf.device(device):
-            return model.train_function(state["iterator"])["loss"]
+    def traces(self) -> int:
+        """Return how often the training step has been traced."""
+        return self._traces
 
-    def pull(batches: int) -> None:
-        if "iterator" not in state:
-            state.update(iterator=iter(dataset), pulled=0)
+    def prebuild(self) -> None:
+        """Create the optimizer's variables."""
+        with tf.device(self._device):
+            self._model.optimizer.build(self._model.trainable_variables)
+
+    def _call(self) -> tf.Tensor:
+        with tf.device(self._device):
+            return self._model.train_function(self._iterator)["loss"]
+
+    def _pull(self, batches: int) -> None:
+        if self._iterator is None:
+            self._begin()
         for _ in range(batches):
-            loss = step()
-        state["pulled"] += batches
+            loss = self._call()
+        self._pulled += batches
         float(loss)  # device work is asynchronous until a value comes back
-
-    return Consumer(
-        trace=trace,
-        step=lambda: pull(1),
-        window=partial(_window, pull, state),
-        epoch=lambda: _python_epoch(dataset, state, step),
-        iterator=lambda: state["iterator"],
-        traces=lambda: state["traces"],
-        prebuild=prebuild,
-        pulled=lambda: state["pulled"],
-    )
-
-
-def _window(
-    pull: Callable[[int], None], state: dict, batches: int, start: int = 0
-) -> Callable[[], None]:
-    """A function that pulls so many batches, of an iterator that goes on."""
-    if state["pulled"] < start:
-        pull(start - state["pulled"])
-    return partial(pull, batches)
 
 
 def step_facts(
@@ -217,59 +312,42 @@ def step_facts(
     optimizer: str = "adam",
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, float]:
-    """What a training step costs besides the model's own work; seconds a batch.
+    """Measure what a training step costs besides the model's own work.
 
     Args:
         batch: Features and label, on the CPU.
-        device: Where the model runs.
-        optimizer: The workload's.
-        clock: Seconds, monotonic.
+        device: The device of the model.
+        optimizer: The name of the workload's optimizer.
+        clock: Returns seconds; monotonic.
 
     Returns:
-        `empty_step_seconds_per_batch`, a step of a model with one weight, which is
-        what Python and Keras take before a model does anything, and on a GPU
-        `transfer_seconds_per_batch`, the features' way there; medians.
+        Medians in seconds a batch. `empty_step_seconds_per_batch` is the step of a
+        model with one weight: the time that Python and Keras take before a model does
+        anything. On a GPU `transfer_seconds_per_batch` is the features' way there.
     """
     held = (tf.ones([1, 1]), tf.ones([1, 1]))
     with tf.device(device):
         empty = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
         empty.compile(optimizer=optimizer, loss="mse", jit_compile=False)
-    steps = train(tf.data.Dataset.from_tensors(held).repeat(), empty, held, device)
+    steps = Train(tf.data.Dataset.from_tensors(held).repeat(), empty, held, device)
     steps.trace()
-    found = {"empty_step_seconds_per_batch": _median(steps.window(20), clock) / 20}
+    facts = {"empty_step_seconds_per_batch": _median(steps.window(20), clock) / 20}
     if "GPU" in device and batch[0].dtype != tf.string:
 
-        def moved() -> None:
+        def transfer() -> None:
             with tf.device(device):
-                there = tf.identity(batch[0])
-                tf.reshape(there, [-1])[0].numpy()  # comes back when all is there
+                copy = tf.identity(batch[0])
+                tf.reshape(copy, [-1])[0].numpy()  # comes back when all has arrived
 
-        found["transfer_seconds_per_batch"] = _median(moved, clock)
-    return found
+        facts["transfer_seconds_per_batch"] = _median(transfer, clock)
+    return facts
 
 
 def _median(function: Callable[[], object], clock: Callable[[], float]) -> float:
-    """Median seconds of 15 calls, after some that are not counted."""
+    """Return the median seconds of 15 calls, after five that do not count."""
     seconds = []
     for _ in range(20):
         start = clock()
         function()
         seconds.append(clock() - start)
     return statistics.median(seconds[5:])
-
-
-def _python_epoch(
-    dataset: tf.data.Dataset, state: dict, step: Callable[[], tf.Tensor]
-) -> int:
-    """One epoch, a call a batch; as in a window, only the last value is waited for."""
-    state["iterator"] = iter(dataset)
-    batches = 0
-    while True:
-        try:
-            last = step()
-        except (StopIteration, tf.errors.OutOfRangeError):
-            del state["iterator"]
-            if batches:
-                last.numpy()
-            return batches
-        batches += 1

@@ -1,30 +1,32 @@
-"""Whether a placement gives what the layers give by themselves; if not, in words."""
+"""This module compares a placement's output with the output of the layers alone."""
 
 import math
 
 import numpy as np
 
-ROUNDING = 0.1  # a tolerance above it is no rounding, and so is not proposed
+ROUNDING = 0.1  # a larger tolerance would hide more than rounding; none is proposed
 
 
 def demand_equal(
     reference: np.ndarray, output: np.ndarray, tolerance: float, what: str
 ) -> None:
-    """Refuse an output that differs from what the layers make by themselves.
+    """Refuse an output that differs from the output of the layers alone.
 
     NaN is equal to NaN in the same place, and infinity to infinity.
 
     Args:
-        reference: What the layers make by themselves.
-        output: What the placement makes of the same examples.
-        tolerance: How far numbers may differ, absolute and relative.
-        what: The placement, for the words of an error.
+        reference: The output of the layers alone.
+        output: The placement's output for the same examples.
+        tolerance: The largest difference of numbers, absolute and relative.
+        what: The placement in words, for error messages.
 
     Raises:
         AssertionError: Shape, type or values differ.
     """
-    given, wanted = _told(output), _told(reference)
-    assert given == wanted, f"{what} gives {given}, the layers themselves {wanted}"
+    actual, expected = _type_and_shape(output), _type_and_shape(reference)
+    assert actual == expected, (
+        f"{what} gives {actual}, the layers themselves {expected}"
+    )
     if np.issubdtype(reference.dtype, np.inexact):
         _demand_same_nan(reference, output, what)
     if np.issubdtype(reference.dtype, np.number):
@@ -36,8 +38,8 @@ def demand_equal(
     assert equal.all(), _difference(reference, output, equal, tolerance, what)
 
 
-def close(one: np.ndarray, other: np.ndarray, tolerance: float) -> bool:
-    """Whether two outputs are equal but for the tolerance."""
+def is_close(one: np.ndarray, other: np.ndarray, tolerance: float) -> bool:
+    """Whether two outputs are equal within the tolerance."""
     try:
         demand_equal(one, other, tolerance, "")
     except AssertionError:
@@ -45,19 +47,20 @@ def close(one: np.ndarray, other: np.ndarray, tolerance: float) -> bool:
     return True
 
 
-def _told(array: np.ndarray) -> str:
+def _type_and_shape(array: np.ndarray) -> str:
     return f"{array.dtype}{list(array.shape)}"
 
 
 def _demand_same_nan(reference: np.ndarray, output: np.ndarray, what: str) -> None:
-    ours, theirs = np.isnan(output), np.isnan(reference)
-    made, lost = int((ours & ~theirs).sum()), int((theirs & ~ours).sum())
+    actual, expected = np.isnan(output), np.isnan(reference)
+    extra = int((actual & ~expected).sum())
+    missing = int((expected & ~actual).sum())
     of = f"of {output.size:,} values"
-    assert not made, (
-        f"{what} gives NaN in {made:,} {of} where the layers themselves give numbers"
+    assert not extra, (
+        f"{what} gives NaN in {extra:,} {of} where the layers themselves give numbers"
     )
-    assert not lost, (
-        f"{what} gives numbers in {lost:,} {of} where the layers themselves give NaN"
+    assert not missing, (
+        f"{what} gives numbers in {missing:,} {of} where the layers themselves give NaN"
     )
 
 
@@ -68,18 +71,18 @@ def _difference(
     tolerance: float,
     what: str,
 ) -> str:
-    """How many values differ, which one the most, and what may be done."""
+    """Return how many values differ, which value most, and a remedy."""
     share = 1 - equal.mean()
     needed = _needed(reference, output, equal)
-    place = np.unravel_index(int(np.argmax(needed)), needed.shape)
-    values = f"{_value(output[place])} in place of {_value(reference[place])}"
+    position = np.unravel_index(int(np.argmax(needed)), needed.shape)
+    values = f"{_value(output[position])} in place of {_value(reference[position])}"
     words = (
         f"{what} differs from the layers themselves in {share:.1%} of the values, most "
-        f"at {[int(index) for index in place]}: {values}"
+        f"at {[int(index) for index in position]}: {values}"
     )
     if not np.issubdtype(reference.dtype, np.number):
         return words
-    least = float(needed[place])
+    least = float(needed[position])
     if least <= ROUNDING:
         return (
             f"{words}. If that is rounding, set TOLERANCE = {_rounded_up(least):g} in "
@@ -92,13 +95,13 @@ def _difference(
 
 
 def _needed(reference: np.ndarray, output: np.ndarray, equal: np.ndarray) -> np.ndarray:
-    """The tolerance that each value needs; 0 where it is equal."""
+    """Return the tolerance that each value needs; 0 where values are equal."""
     if not np.issubdtype(reference.dtype, np.number):
         return (~equal).astype(float)
     wide = np.complex128 if np.iscomplexobj(reference) else np.float64
-    one, other = output.astype(wide), reference.astype(wide)
-    with np.errstate(invalid="ignore"):  # infinity less infinity, which is equal
-        needed = np.abs(one - other) / (1 + np.abs(other))
+    actual, expected = output.astype(wide), reference.astype(wide)
+    with np.errstate(invalid="ignore"):  # infinity less infinity is NaN
+        needed = np.abs(actual - expected) / (1 + np.abs(expected))
     needed = np.where(np.isnan(needed), np.inf, needed)
     return np.where(equal, 0.0, needed)
 
@@ -108,6 +111,6 @@ def _value(value: object) -> str:
 
 
 def _rounded_up(value: float) -> float:
-    """To one digit, upwards, so that the value itself is allowed."""
+    """Round up to one digit, so that the tolerance allows the value itself."""
     unit = 10.0 ** math.floor(math.log10(value))
     return float(f"{math.ceil(value / unit * 1.01) * unit:.1g}")

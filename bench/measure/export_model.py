@@ -1,8 +1,8 @@
-"""A model trained, exported with its layers in front, and proved to predict the same.
+"""This module exports a trained model and checks that its predictions stay the same.
 
-With placement=model the exported model takes raw input. With placement=dataset the
-model is exported as it was trained, and the client applies the layers, re-made from
-their saved configuration and state, before each call.
+With `placement=model` the exported model includes the layers and takes raw input. With
+`placement=dataset` the model is exported as it was trained. The client then restores
+the layers from their saved configuration and state, and applies them before each call.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from bench.pipeline import Pipeline
 STEPS = 3
 TRAINING_BATCH = 32
 LEAST_TOLERANCE = 1e-4  # float32 through a recurrent or convolutional network
-REASON_LENGTH = 200
+REASON_LENGTH = 200  # characters of a reason that a fact stores
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written for the server, and for its client.
+    """An export is the set of files that were written for the server and its client.
 
     Attributes:
-        folder: Holds `saved_model/`, `model.keras`, and `client.keras` where the client
-            applies the layers.
-        in_front: Whether the layers are inside the model.
+        folder: The folder with `saved_model/`, `model.keras`, and `client.keras` where
+            the client applies the layers.
+        in_front: Whether the exported model begins with the layers.
         keras_file: `yes`, or why there is no `.keras` file of the model.
-        client_file: `yes`, or why there is none of the client's layers.
+        client_file: `yes`, or why there is no file of the client's layers.
     """
 
     folder: Path
@@ -44,103 +44,118 @@ class Exported:
     client_file: str = "yes"
 
 
-def trained(work: Assembly, scratch: Path) -> keras.Model:
-    """The workload's model after a few steps, with the layers in the dataset."""
-    batch = min(TRAINING_BATCH, work.inputs.count)
-    p = Pipeline(batch_size=batch, image_size=work.pipeline.image_size)
-    training = replace(work, pipeline=p)
+def train_model(assembly: Assembly, scratch: Path) -> keras.Model:
+    """Train the workload's model for a few steps, with the layers in the dataset."""
+    batch = min(TRAINING_BATCH, assembly.inputs.count)
+    p = Pipeline(batch_size=batch, image_size=assembly.pipeline.image_size)
+    training = replace(assembly, pipeline=p)
     batches = list(training.dataset(scratch, repeat=True).take(STEPS))
     model = training.model(batches[0])
     model.run_eagerly = True  # a graph takes longer to trace than these steps to run
-    with tf.device(work.device):
+    with tf.device(assembly.device):
         for features, labels in batches:
             model.train_on_batch(features, labels)
     model.run_eagerly = False
     return model
 
 
-def end_to_end(work: Assembly, model: keras.Model) -> keras.Model:
-    """The inference model: raw input, layers outside training, the trained model."""
-    raw, prepared = _front(work)
+def inference_model(assembly: Assembly, model: keras.Model) -> keras.Model:
+    """Return the trained model with the layers in front, for raw input."""
+    raw, prepared = _front(assembly)
     return keras.Model(raw, model(prepared, training=False))
 
 
-def save(work: Assembly, model: keras.Model, folder: Path) -> Exported:
-    """Write the SavedModel and the Keras file, and the layers that a client applies."""
+def save(assembly: Assembly, model: keras.Model, folder: Path) -> Exported:
+    """Write the SavedModel, the Keras file, and the layers that a client applies."""
     folder.mkdir()
-    in_front = work.pipeline.placement == "model"
-    shipped = end_to_end(work, model) if in_front else model
+    in_front = assembly.pipeline.place.in_model
+    shipped = inference_model(assembly, model) if in_front else model
     shipped.export(folder / "saved_model", verbose=False)
-    keras_file = _saved(shipped, folder / "model.keras")
+    keras_file = _save_keras(shipped, folder / "model.keras")
     client_file = "yes"
     if not in_front:
-        client_file = _saved(keras.Model(*_front(work)), folder / "client.keras")
+        client_file = _save_keras(
+            keras.Model(*_front(assembly)), folder / "client.keras"
+        )
     return Exported(folder, in_front, keras_file, client_file)
 
 
-def sizes(exported: Exported) -> dict[str, float | str]:
-    """Bytes on disk of what was written."""
+def size_facts(exported: Exported) -> dict[str, float | str]:
+    """Return the facts on the sizes of the written files, in bytes."""
     folder = exported.folder
-    found: dict[str, float | str] = {
-        "saved_model_bytes": folder_bytes(folder / "saved_model")
+    files = {"keras_file_bytes": "model.keras", "client_layers_bytes": "client.keras"}
+    return {
+        "saved_model_bytes": folder_bytes(folder / "saved_model"),
+        **{
+            fact: (folder / name).stat().st_size
+            for fact, name in files.items()
+            if (folder / name).is_file()
+        },
     }
-    for name in ("model.keras", "client.keras"):
-        if (folder / name).is_file():
-            fact = (
-                "keras_file_bytes" if name == "model.keras" else "client_layers_bytes"
-            )
-            found[fact] = (folder / name).stat().st_size
-    return found
 
 
 def training_predictions(
-    work: Assembly, model: keras.Model, batches: int
+    assembly: Assembly, model: keras.Model, batches: int
 ) -> np.ndarray:
-    """What the model predicts of the first batches with the layers in the dataset.
+    """Return predictions for the first batches of the training pipeline.
 
-    As in evaluation: the training pipeline, with augmentation off.
+    The layers run in the dataset with augmentation off, as in evaluation.
     """
-    dataset = work.inference_dataset().take(batches)
-    with tf.device(work.device):
+    dataset = assembly.inference_dataset().take(batches)
+    with tf.device(assembly.device):
         return model.predict(dataset.map(lambda features, *label: features), verbose=0)
 
 
-def tolerance(work: Assembly) -> float:
-    """How far predictions may differ, absolute and relative."""
-    return max(float(work.entry.constants.get("TOLERANCE", 0.0)), LEAST_TOLERANCE)
+def tolerance(assembly: Assembly) -> float:
+    """Return the largest difference of predictions, absolute and relative."""
+    return max(float(assembly.entry.constants.get("TOLERANCE", 0.0)), LEAST_TOLERANCE)
 
 
-def demand_same(
-    expected: np.ndarray, answers: np.ndarray, limit: float, what: str
+def demand_same_predictions(
+    expected: np.ndarray, predictions: np.ndarray, limit: float, what: str
 ) -> float:
-    """The largest difference of two predictions.
+    """Return the largest absolute difference of two arrays of predictions.
+
+    Args:
+        expected: Predictions of the training-time pipeline.
+        predictions: Predictions of the exported model.
+        limit: The largest difference allowed, absolute and relative.
+        what: The exported model in words, for error messages.
 
     Raises:
-        AssertionError: Shapes differ, or a value by more than the limit.
+        AssertionError: Shapes differ, or values differ by more than the limit.
     """
-    assert answers.shape == expected.shape, (
-        f"{what} predicts {answers.shape}, the training-time pipeline {expected.shape}"
+    assert predictions.shape == expected.shape, (
+        f"{what} predicts {predictions.shape}, the training-time pipeline "
+        f"{expected.shape}"
     )
-    difference = float(np.abs(answers - expected).max())
-    assert np.allclose(answers, expected, rtol=limit, atol=limit), (
+    difference = float(np.abs(predictions - expected).max())
+    assert np.allclose(predictions, expected, rtol=limit, atol=limit), (
         f"{what} differs from the training-time pipeline by {difference:.3g} "
         f"(tolerance {limit:g})"
     )
     return difference
 
 
-def fresh_facts(
+def clean_process_facts(
     fresh: CleanInterpreter,
     exported: Exported,
     requests: list[np.ndarray],
     expected: np.ndarray,
     limit: float,
 ) -> dict[str, float | str]:
-    """What a process without the training code makes of the files.
+    """Load the files in a process without the training code; return facts on them.
+
+    Args:
+        fresh: The process.
+        exported: The files.
+        requests: Raw batches.
+        expected: Predictions of the training-time pipeline for these batches.
+        limit: The largest difference of predictions, absolute and relative.
 
     Raises:
-        AssertionError: It predicts something else, or it could see the training code.
-        RuntimeError: It cannot load the SavedModel.
+        AssertionError: Predictions differ, or the process can import the training code.
+        RuntimeError: The process cannot load the SavedModel.
     """
     facts: dict[str, float | str] = {}
     jobs = {"saved_model": "saved_model"}
@@ -153,43 +168,47 @@ def fresh_facts(
         facts["keras_file_loads"] = exported.keras_file
     front = "" if exported.in_front else "client.keras"
     differences = []
-    for job, told in fresh.answer(exported.folder, jobs, front, requests).items():
-        assert not told["training_code_found"], (
-            f"the clean process could import {told['training_code_found']}"
+    for job, report in fresh.answer(exported.folder, jobs, front, requests).items():
+        assert not report["training_code_found"], (
+            f"the clean process could import {report['training_code_found']}"
         )
-        loads = _shortened(told["loads"])
+        loads = _shortened(report["loads"])
         if loads == "yes":
-            answers = np.load(exported.folder / f"{job}.answers.npy")
+            predictions = np.load(exported.folder / f"{job}.answers.npy")
             what = f"the {job} in a clean process"
-            differences.append(demand_same(expected, answers, limit, what))
+            differences.append(
+                demand_same_predictions(expected, predictions, limit, what)
+            )
         if job == "keras_file":
             facts["keras_file_loads"] = loads
         elif front:
             facts["client_layers_load"] = loads
         elif loads != "yes":
-            raise RuntimeError(f"the SavedModel does not load: {told['loads']}")
+            raise RuntimeError(f"the SavedModel does not load: {report['loads']}")
         if job == "saved_model" and loads == "yes":
-            facts["cold_start_seconds"] = told["cold_start_seconds"]
+            facts["cold_start_seconds"] = report["cold_start_seconds"]
     if differences:
         facts["export_max_difference"] = max(differences)
     return facts
 
 
-def _front(work: Assembly) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-    (batch,) = work.raw_batches(1)[:1]
+def _front(assembly: Assembly) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    """Return a raw input and the layers' output for it, outside training."""
+    (batch,) = assembly.raw_batches(1)[:1]
     raw = keras.Input(batch.shape[1:], dtype=batch.dtype.name)
-    return raw, apply_layers(work.layers, raw, training=False)
+    return raw, apply_layers(assembly.layers, raw, training=False)
 
 
-def _saved(model: keras.Model, path: Path) -> str:
+def _save_keras(model: keras.Model, path: Path) -> str:
+    """Write a Keras file; return `yes`, or why that failed."""
     try:
         model.save(path)
-    except Exception as error:  # a custom layer may raise anything; it is the answer
+    except Exception as error:  # a custom layer may raise any error
         path.unlink(missing_ok=True)
         return _shortened(f"no: cannot be saved: {' '.join(str(error).split())}")
     return "yes"
 
 
 def _shortened(reason: str) -> str:
-    whole = len(reason) <= REASON_LENGTH
-    return reason if whole else reason[: REASON_LENGTH - 3] + "..."
+    short = len(reason) <= REASON_LENGTH
+    return reason if short else reason[: REASON_LENGTH - 3] + "..."

@@ -1,4 +1,4 @@
-"""The tf.data graph that really ran, as the runtime tells it."""
+"""This module reads the tf.data graph that ran, from the runtime."""
 
 import time
 from pathlib import Path
@@ -7,22 +7,22 @@ import tensorflow as tf
 
 from bench.measure.sources import folder_bytes
 from bench.pipeline import Pipeline
-from bench.stages import let_go
+from bench.stages import shuffle_released_inputs
 
-SETTLED_SECONDS = 0.05
+SETTLED_SECONDS = 0.05  # without a new node, after which a graph counts as complete
 STRING_BYTES = 24  # of a string's handle, which tf.data counts beside its characters
 
 
 def executed_graph(iterator: object) -> list[dict[str, object]]:
-    """The nodes of an iterator's graph, source first.
+    """Return the nodes of an iterator's graph, source first.
 
-    Each has a name, its `inputs` by index, `parallelism` and `buffer_size` as they
-    were set or as AUTOTUNE chose them, `elements`, `processing_seconds` spent in the
-    node itself, and `buffered_bytes`.
+    A node has `name`, `inputs` (indices of nodes), `elements`, `buffered_bytes`, and
+    `processing_seconds` spent in the node itself. `parallelism` and `buffer_size` are
+    present where they were set or where AUTOTUNE chose them.
     """
     model = _model(iterator)
     numbers = sorted(model.nodes, reverse=True)  # the runtime numbers the root first
-    index = {number: place for place, number in enumerate(numbers)}
+    index = {number: position for position, number in enumerate(numbers)}
     nodes = []
     for number in numbers:
         node = model.nodes[number]
@@ -41,22 +41,22 @@ def executed_graph(iterator: object) -> list[dict[str, object]]:
 
 
 def _model(iterator: object) -> object:
-    """The runtime's model of an iterator, whole: the fullest of several.
+    """Return the runtime's model of an iterator: the largest of several readings.
 
-    At an epoch's end a repeat drops what is upstream, node by node, and makes it anew
-    while other threads go on: whoever asks then is told of a part. No name tells that a
-    part is one, so it is asked again until for a while there was nothing more. Without
-    other threads nothing moves while it is asked.
+    At the end of an epoch a repeat drops the nodes upstream and creates them again, one
+    by one, while other threads run. A reading in that time has only a part of the
+    nodes, and nothing marks it as a part. Therefore the function reads until no new
+    node has appeared for a while. Without other threads the first reading is complete.
     """
-    found = tf.data.experimental.get_model_proto(iterator)
-    parameters = [p for node in found.nodes.values() for p in node.parameters]
+    model = tf.data.experimental.get_model_proto(iterator)
+    parameters = [p for node in model.nodes.values() for p in node.parameters]
     since = time.monotonic()
     while parameters and time.monotonic() - since < SETTLED_SECONDS:
         time.sleep(0.002)
-        again = tf.data.experimental.get_model_proto(iterator)
-        if len(again.nodes) > len(found.nodes):
-            found, since = again, time.monotonic()
-    return found
+        reading = tf.data.experimental.get_model_proto(iterator)
+        if len(reading.nodes) > len(model.nodes):
+            model, since = reading, time.monotonic()
+    return model
 
 
 def cache_facts(
@@ -65,42 +65,46 @@ def cache_facts(
     scratch: Path,
     dataset: tf.data.Dataset,
 ) -> dict[str, float | str]:
-    """Whether the cache was filled and served, and the bytes that it holds.
+    """Return whether the cache was filled and served, and its size in bytes.
 
-    A cache that serves has nothing upstream of it in the executed graph. The runtime
-    counts only the handles of sparse and ragged tensors: for such elements one more
-    pass counts the bytes. The fact is left out where no figure is known: where a
-    shuffle behind a cache in memory let go of it, or where elements are datasets.
+    A cache that serves has no node upstream in the executed graph. The runtime counts
+    only the handles of sparse and ragged tensors; for these one more pass counts the
+    bytes. `cache_bytes` is absent where the size is unknown: where a shuffle has
+    released a cache in memory, or where elements are datasets.
 
     Args:
         p: The pipeline.
         graph: The nodes that ran, from `executed_graph`.
-        scratch: The folder that has the files of a cache on disk.
+        scratch: The folder with the files of a cache on disk.
         dataset: The pipeline's dataset.
     """
     if p.cache == "none":
         return {}
     caches = [node for node in graph if "Cache" in str(node["name"])]
-    above = [str(graph[i]["name"]) for node in caches for i in node["inputs"]]
-    serving = all("Cache" in name for name in above) if caches else let_go(graph)
+    upstream = [str(graph[i]["name"]) for node in caches for i in node["inputs"]]
+    serving = (
+        all("Cache" in name for name in upstream)
+        if caches
+        else shuffle_released_inputs(graph)
+    )
     cached = _cached(dataset)
     if p.cache_storage == "disk":
         folder = scratch / "cache"
         serving = serving and not list(folder.glob("*.lockfile"))
-        held = [folder_bytes(folder)]
+        sizes = [folder_bytes(folder)]
     elif _dense(cached.element_spec):
-        held = [int(node["buffered_bytes"]) for node in caches]
+        sizes = [int(node["buffered_bytes"]) for node in caches]
     else:
-        held = [elements_bytes(cached)] if serving and _countable(cached) else []
-    known = {"cache_bytes": max(held)} if held else {}
-    return {"cache_filled": "yes" if serving else "no", **known}
+        sizes = [elements_bytes(cached)] if serving and _countable(cached) else []
+    size = {"cache_bytes": max(sizes)} if sizes else {}
+    return {"cache_filled": "yes" if serving else "no", **size}
 
 
 def elements_bytes(dataset: tf.data.Dataset) -> int:
-    """The bytes of all elements of a finite dataset, from one pass over them.
+    """Return the bytes of all elements of a finite dataset, from one pass over them.
 
-    A sparse tensor counts by its indices, values and shape, a ragged one by its values
-    and row splits, a string by its characters and its handle.
+    A sparse tensor counts by its indices, values and shape, a ragged tensor by its
+    values and row splits, a string by its characters and its handle.
     """
 
     def add(total: tf.Tensor, *element: object) -> tf.Tensor:
@@ -110,13 +114,13 @@ def elements_bytes(dataset: tf.data.Dataset) -> int:
 
 
 def _cached(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """The dataset of the `cache` axis: of several caches the one nearest the source."""
-    found, waiting = dataset, [dataset]
+    """Return the dataset of the `cache` axis: the cache that is nearest the source."""
+    nearest, waiting = dataset, [dataset]
     while waiting:
-        here = waiting.pop(0)
-        found = here if type(here).__name__ == "CacheDataset" else found
-        waiting += here._inputs()
-    return found
+        node = waiting.pop(0)
+        nearest = node if type(node).__name__ == "CacheDataset" else nearest
+        waiting += node._inputs()
+    return nearest
 
 
 def _components(element: object) -> list:

@@ -1,7 +1,7 @@
-"""The modules of another revision: where head's tree is on the path, base's is meant.
+"""This module makes a process import base's modules in place of head's.
 
-The path of a measured process comes from where the guard was started, from PYTHONPATH
-and from editable installs, and all of these name head's tree.
+The import path of a measured process comes from the folder in which the guard was
+started, from PYTHONPATH and from editable installs. All of these name head's tree.
 """
 
 from __future__ import annotations
@@ -15,60 +15,63 @@ from types import ModuleType
 from bench.errors import UsageError
 from bench.shell import ROOT
 
-# Not of the revision: a virtual environment in the tree, and this harness.
-KEPT = (sys.prefix, str(ROOT))
+# These belong to no revision: a virtual environment in the tree, and this harness.
+SHARED = (sys.prefix, str(ROOT))
 
 
-def rerooted(
-    paths: Iterable[str], tree: str, folder: str, kept: Iterable[str] = KEPT
+def reroot(
+    paths: Iterable[str], tree: str, folder: str, shared: Iterable[str] = SHARED
 ) -> list[str]:
-    """An import path on which another revision's folder stands for a tree.
+    """Return the import path with another revision's folders in place of a tree's.
 
     Args:
-        paths: As `sys.path` is.
-        tree: Whose folders are replaced, by the same ones of the other revision; those
-            that it does not have, or has empty as a submodule is, are left out.
+        paths: Entries of `sys.path`.
+        tree: The tree whose folders are replaced by the same folders of the other
+            revision. A folder that the other revision lacks, or has empty (as with a
+            submodule), is left out.
         folder: The other revision of the tree.
-        kept: Folders in the tree that are not of its revision, and so stay.
+        shared: Folders in the tree that belong to no revision, and so stay.
 
     Returns:
         The path, in the same order.
     """
-    own, found = _inside(tree, (*kept, folder)), []
+    exempt, rerooted_paths = _inside(tree, (*shared, folder)), []
     for path in paths:
-        inner = _within(path, tree, own)
+        inner = _within(path, tree, exempt)
         if inner is None:
-            found.append(path)
-        elif _holds_something(moved := Path(folder, inner)):
-            found.append(str(moved))
-    return found
+            rerooted_paths.append(path)
+        elif _has_content(replacement := Path(folder, inner)):
+            rerooted_paths.append(str(replacement))
+    return rerooted_paths
 
 
-def demand(
+def demand_base_modules(
     modules: Mapping[str, ModuleType],
     tree: str,
     folder: str,
-    kept: Iterable[str] = KEPT,
+    shared: Iterable[str] = SHARED,
 ) -> None:
-    """Refuse modules that came out of the tree for which another revision stands.
+    """Refuse modules that were imported from the replaced tree.
 
     Args:
-        modules: As `sys.modules` is.
-        tree: As in `rerooted`, like what follows.
-        folder: The same.
-        kept: The same.
+        modules: Module names and modules, from `sys.modules`.
+        tree: The tree that was replaced.
+        folder: The other revision of the tree.
+        shared: Folders in the tree that belong to no revision.
 
     Raises:
-        UsageError: There is one, since an import hook, say, asks no path.
+        UsageError: There is such a module; an import hook, for example, ignores the
+            import path.
     """
-    own = _inside(tree, (*kept, folder))
-    folders: dict[str, tuple[str, str]] = {}  # one of each: there are 5000 modules
+    exempt = _inside(tree, (*shared, folder))
+    # One module a folder is enough: there are 5000 modules.
+    folders: dict[str, tuple[str, str]] = {}
     for name, module in list(modules.items()):
         file = getattr(module, "__file__", None)
         if isinstance(file, str):
             folders.setdefault(file.rpartition(os.sep)[0], (name, file))
     for path, (name, file) in folders.items():
-        if _within(path, tree, own) is not None:
+        if _within(path, tree, exempt) is not None:
             raise UsageError(
                 f"base imported '{name}' from head's {file}, so head would be compared "
                 "with itself. The import hook of an editable install does that: "
@@ -76,26 +79,26 @@ def demand(
             )
 
 
-def _holds_something(path: Path) -> bool:
+def _has_content(path: Path) -> bool:
     return path.is_file() or (path.is_dir() and any(path.iterdir()))
 
 
-def _inside(tree: str, kept: Iterable[str]) -> list[str]:
-    """What is kept and in the tree; in /usr, say, the tree may itself be in it."""
-    return [one for one in kept if _inner(one, tree) is not None]
+def _inside(tree: str, folders: Iterable[str]) -> list[str]:
+    """Return the folders inside the tree; others, as /usr, may contain the tree."""
+    return [folder for folder in folders if _inner(folder, tree) is not None]
 
 
-def _within(path: str, tree: str, own: Iterable[str]) -> Path | None:
-    """Where in the tree a path is; None if it is elsewhere, or in what is kept."""
-    if any(_inner(path, one) is not None for one in own):
+def _within(path: str, tree: str, exempt: Iterable[str]) -> Path | None:
+    """Return the path relative to the tree; None if outside or in an exempt folder."""
+    if any(_inner(path, folder) is not None for folder in exempt):
         return None
     return _inner(path, tree)
 
 
 def _inner(path: str, folder: str) -> Path | None:
-    """Where in a folder a path is, as they are spelled or as their links lead."""
-    for spelled in (os.path.abspath, os.path.realpath):
-        whole, top = Path(spelled(path)), Path(spelled(folder))
+    """Return the path relative to a folder, with or without links resolved, or None."""
+    for resolve in (os.path.abspath, os.path.realpath):
+        whole, top = Path(resolve(path)), Path(resolve(folder))
         if whole.is_relative_to(top):
             return whole.relative_to(top)
     return None

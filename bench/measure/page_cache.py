@@ -1,7 +1,7 @@
-"""The page cache of files: dropping their pages, and whether they are gone.
+"""This module drops files from the page cache and checks that their pages are gone.
 
-A file system in memory has no other place for them, and some keep a cache of their own.
-There a file is never cold, whatever was asked of the kernel.
+A file system in memory has no other place for pages, and some file systems have their
+own cache. There a file is never cold, even after the kernel was asked to drop it.
 """
 
 import ctypes
@@ -12,8 +12,8 @@ from pathlib import Path
 
 from bench.errors import UsageError
 
-OWN_CACHE = ("zfs",)  # its pages are in no page cache, so `mincore` does not see them
-MOST_LEFT = 0.05  # of the pages; single ones may be in use by another process
+OWN_CACHE = ("zfs",)  # pages are not in the page cache, so `mincore` misses them
+MOST_LEFT = 0.05  # of the pages; another process may use some of them
 TRIES = 3
 MOUNTS = Path("/proc/self/mounts")
 
@@ -29,12 +29,12 @@ def drop(paths: Iterable[str | Path]) -> None:
             os.close(descriptor)
 
 
-def stays(paths: Iterable[str | Path], remedy: str) -> str:
-    """Why the files cannot be cold, or nothing if their pages are gone.
+def reason_not_cold(paths: Iterable[str | Path], remedy: str) -> str:
+    """Drop the files' pages; return why the files cannot be cold, or an empty text.
 
     Args:
-        paths: Files; their pages are dropped, whatever comes of it.
-        remedy: A sentence about the folder that they are in.
+        paths: The files.
+        remedy: A sentence about their folder, for the end of the reason.
     """
     paths = [path for path in map(Path, paths) if path.stat().st_size]
     if not paths:
@@ -59,48 +59,48 @@ def demand_dropped(paths: Iterable[str | Path]) -> None:
     """Drop the files' pages, and refuse to go on where they stay.
 
     Raises:
-        UsageError: More than a few of them are still in memory.
+        UsageError: More than `MOST_LEFT` of the pages are still in memory.
     """
-    if reason := stays(paths, "Use files on a disk, or storage=warm."):
+    if reason := reason_not_cold(paths, "Use files on a disk, or storage=warm."):
         raise UsageError(reason)
 
 
 def resident_share(paths: Iterable[str | Path]) -> float:
-    """The part of the files' pages that are in memory, from 0 to 1.
+    """Return the share of the files' pages that are in memory, from 0 to 1.
 
-    Of a file that belongs to somebody else, and is not to be written, the kernel says
-    that all pages are in memory. Such files count as dropped.
+    The kernel reports every page as resident for a file of another user without write
+    permission. Such files count as dropped.
     """
     resident = pages = 0
     for path in map(Path, paths):
-        about = path.stat()
+        status = path.stat()
         with path.open("rb") as file:
-            held = _resident(file.fileno(), about.st_size)
-        known = os.access(path, os.W_OK) or about.st_uid == os.geteuid()
-        resident += sum(held) if known else 0
-        pages += len(held)
+            states = _resident(file.fileno(), status.st_size)
+        trusted = os.access(path, os.W_OK) or status.st_uid == os.geteuid()
+        resident += sum(states) if trusted else 0
+        pages += len(states)
     return resident / pages if pages else 0.0
 
 
 def file_system(path: str | Path, mounts: Path = MOUNTS) -> str:
-    """The type of the file system that a file is on, such as `ext4` or `tmpfs`."""
+    """Return the type of a file's file system, such as `ext4` or `tmpfs`."""
     real = Path(path).resolve()
     types = {}
     for line in mounts.read_text().splitlines():
-        _, where, kind, *_ = line.split(" ")
-        types[Path(where.encode().decode("unicode_escape"))] = kind
-    near = [folder for folder in (real, *real.parents) if folder in types]
-    return types[near[0]] if near else "unknown"
+        _, mount, kind, *_ = line.split(" ")
+        types[Path(mount.encode().decode("unicode_escape"))] = kind
+    mounted = [folder for folder in (real, *real.parents) if folder in types]
+    return types[mounted[0]] if mounted else "unknown"
 
 
 def _resident(descriptor: int, size: int) -> list[int]:
-    """1 for each page of an open file that is in memory, else 0."""
+    """Return 1 for each page of an open file that is in memory, else 0."""
     if not size:
         return []
     libc = ctypes.CDLL(None, use_errno=True)
     count = -(-size // mmap.PAGESIZE)
     states = (ctypes.c_ubyte * count)()
-    # Copied on write, since ctypes has no address of a map that is only read.
+    # Copy on write, since ctypes gives no address of a read-only map.
     with mmap.mmap(descriptor, size, access=mmap.ACCESS_COPY) as mapped:
         first = ctypes.c_char.from_buffer(mapped)
         address = ctypes.c_void_p(ctypes.addressof(first))

@@ -1,10 +1,11 @@
-"""The phases of one run in its process, each timed apart."""
+"""The phases of one run in its process: the first batch, filling, calibration, windows.
 
-import statistics
+Each function returns the part of `Measured` that it measured.
+"""
+
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,370 +14,245 @@ from bench.machine import cpu_seconds
 from bench.measure import page_cache, resources, rhythm, timing
 from bench.measure.assembly import Assembly
 from bench.measure.consumers import Consumer
+from bench.measure.phase_recorder import Stopwatch
 from bench.measure.rhythm import Rhythm, WindowLayout
-from bench.pipeline import prepared
-from bench.run import turns
-from bench.trial import Effort
+from bench.trial import Effort, Measured
 
-# A whole epoch may take so many times as long as the steady phase should. A buffer of
-# 80,000 records that is filled in three seconds is then timed whole in any sweep.
+# A whole epoch may take so many times as long as the steady phase should. Any sweep
+# then times a buffer of 80,000 records whole, which is filled in three seconds.
 WHOLE = 8
-LEAST_WHOLE_SECONDS = 5.0  # short runs, which choose who races, time whole epochs too
-GUESSING = 32  # steps, before the first window is tried
+LEAST_WHOLE_SECONDS = 5.0  # short runs, which screen trials, time whole epochs too
+GUESSING = 32  # steps before the first window is tried
 
 
-class Stopwatch:
-    """Seconds by phase, and which phase is running."""
+@dataclass(frozen=True)
+class _Mark:
+    """The state of a run between its ramp and its steady phase."""
 
-    def __init__(self) -> None:
-        """Nothing measured yet."""
-        self.seconds: dict[str, float] = {}
-        self.work: dict[str, float] = {}  # the same less waits for a processor
-        self.phase = "start"
-
-    @contextmanager
-    def time(self, phase: str) -> Iterator[None]:
-        """Add the block's time to a phase."""
-        before = machine.processor_use()
-        self.phase, start = phase, time.perf_counter()
-        yield
-        spent = time.perf_counter() - start
-        work = machine.work_seconds(spent, before)
-        self.seconds[phase] = self.seconds.get(phase, 0.0) + spent
-        self.work[phase] = self.work.get(phase, 0.0) + work
+    cpu: float
+    traces: int
+    start: int
+    conditions: machine.Conditions
 
 
 def time_windows(
     consumer: Consumer,
-    work: Assembly,
+    assembly: Assembly,
     effort: Effort,
     clock: Stopwatch,
-    found: dict[str, object],
     *,
     held: bool = False,
-) -> None:
-    """First batch, filling of caches, calibration, ramp and steady windows.
+) -> Measured:
+    """Measure the first batch, filling of caches, calibration, ramp and steady windows.
 
     Args:
-        consumer: What pulls the batches, traced.
-        work: The trial's workload.
+        consumer: The consumer, traced.
+        assembly: The trial's workload.
         effort: How much to measure.
         clock: Takes the phases' seconds.
-        found: Takes the samples and flags.
         held: Whether the consumer works on one batch held in memory.
     """
-    p, flags = work.pipeline, found["flags"]
     earlier = effort.windows
     with clock.time("check"):
         if earlier:
-            beat = work.rhythm(held=held, epoch=earlier.epoch)
+            beat = assembly.rhythm(held=held, epoch=earlier.epoch)
         else:
-            beat = work.rhythm(held=held, counting=effort.steady_seconds)
-    _first_and_fill(consumer, work, clock)
+            beat = assembly.rhythm(held=held, counting=effort.steady_seconds)
+    first_and_fill(consumer, assembly, clock)
     with clock.time("calibrate"):
-        laying, extent = _laid(consumer, beat, effort)
-        window = consumer.window(laying.batches, laying.start)
+        layout, extent = _lay_out(consumer, beat, effort)
+        window = consumer.window(layout.batches, layout.start)
         if not effort.warmup_seconds:
-            window()  # what a new iterator does first is no part of an epoch
-    mark = {}
+            window()  # a new iterator's start-up is no part of an epoch
+    marks: list[_Mark] = []
 
     def between() -> None:
-        mark.update(cpu=cpu_seconds(), traces=consumer.traces())
-        mark.update(start=consumer.pulled())
-        mark.update(conditions=machine.Conditions(clocked=False))
+        cpu, traces, start = cpu_seconds(), consumer.traces(), consumer.pulled()
+        marks.append(_Mark(cpu, traces, start, machine.Conditions(clocked=False)))
 
-    series = timing.measure(window, laying.batches, time.perf_counter, extent, between)
-    spent = cpu_seconds() - mark["cpu"]
-    others = mark["conditions"].read(0.0)
-    examples = laying.batches * p.batch_size * len(series.steady)
-    if consumer.traces() != mark["traces"]:
+    series = timing.measure(window, layout.batches, time.perf_counter, extent, between)
+    (mark,) = marks
+    cpu = cpu_seconds() - mark.cpu
+    conditions = mark.conditions.read(0.0)
+    batches = layout.batches * len(series.steady)
+    clock.set(ramp=series.ramp_seconds, steady=series.steady_seconds)
+    flags = []
+    if consumer.traces() != mark.traces:
         flags.append("retraced")
     if not series.settled:
         flags.append("ramp_cut")
-    clock.seconds |= {"ramp": series.ramp_seconds, "steady": series.steady_seconds}
-    found |= {
-        "samples": series.steady,
-        "ramp_samples": series.ramp,
-        "batches_per_sample": laying.batches,
-        "cpu_seconds_per_example": spent / examples,
-        "start_batches": mark["start"],
-        "epoch_batches": beat.epoch,
-        "foreign_share": machine.foreign_share(others),
-    }
-    _say_what_was_timed(beat, laying.batches * len(series.steady), found)
+    hidden = beat.hidden(mark.start, batches)
+    if hidden:
+        flags.append("partly_timed")
+    return Measured(
+        samples=series.steady,
+        ramp_samples=series.ramp,
+        batches_per_sample=layout.batches,
+        cpu_seconds_per_example=cpu / (batches * assembly.pipeline.batch_size),
+        start_batches=mark.start,
+        epoch_batches=beat.epoch,
+        foreign_share=machine.foreign_share(conditions),
+        flags=flags,
+        facts=_coverage_facts(beat, batches, hidden),
+    )
 
 
-def _say_what_was_timed(beat: Rhythm, batches: int, found: dict[str, object]) -> None:
-    """The share of an epoch that was timed, and what was not and counts."""
-    facts = found["facts"]
+def _coverage_facts(beat: Rhythm, batches: int, hidden: str) -> dict[str, float | str]:
+    """Return the share of an epoch that was timed, and what recurs or was not timed.
+
+    Args:
+        beat: The rhythm of the pipeline.
+        batches: The number of timed batches.
+        hidden: The costs that were not timed, in words; may be empty.
+    """
+    facts: dict[str, float | str] = {}
     if beat.epoch:
         facts["share_timed"] = min(1.0, batches / beat.epoch)
     if beat.recurs:
         facts["recurs"] = beat.recurs
-    hidden = beat.hidden(found["start_batches"], batches)
     if hidden:
         facts["not_timed"] = hidden
-        found["flags"].append("partly_timed")
+    return facts
 
 
 def time_epochs(
-    consumer: Consumer,
-    work: Assembly,
-    effort: Effort,
-    clock: Stopwatch,
-    found: dict[str, object],
-) -> None:
-    """Whole epochs, each from a fresh iterator; arguments as in `time_windows`."""
+    consumer: Consumer, assembly: Assembly, effort: Effort, clock: Stopwatch
+) -> Measured:
+    """Measure whole epochs, each from a fresh iterator.
+
+    Args:
+        consumer: The consumer, traced.
+        assembly: The trial's workload.
+        effort: How much to measure.
+        clock: Takes the phases' seconds.
+    """
     before = cpu_seconds()
-    seconds, batches = [], []
+    seconds: list[float] = []
+    batches: list[int] = []
     for number in range(effort.epochs):
         if number == 1:
             resources.forget_peak()
-        if work.pipeline.storage == "cold":
-            page_cache.demand_dropped([*work.inputs.features, *work.kept_files()])
-        spent, counted = timing.measure_epochs(consumer.epoch, 1, time.perf_counter)
-        seconds += spent
-        batches += counted
-    spent_cpu = cpu_seconds() - before
+        if assembly.pipeline.storage == "cold":
+            paths = [*assembly.inputs.features, *assembly.files_on_disk()]
+            page_cache.demand_dropped(paths)
+        elapsed, counts = timing.measure_epochs(consumer.epoch, 1, time.perf_counter)
+        seconds += elapsed
+        batches += counts
+    cpu = cpu_seconds() - before
     with clock.time("graph"):
         consumer.step()  # so that there is a graph to read
     batches = [count or consumer.batches() for count in batches[:1]] * len(batches)
-    examples = sum(batches) * work.pipeline.batch_size
-    found |= {
-        "samples": [s / n for s, n in zip(seconds, batches, strict=True)],
-        "batches_per_sample": batches[0],
-        "cpu_seconds_per_example": spent_cpu / examples,
-    }
-    clock.seconds["steady"] = sum(seconds)
+    clock.set(steady=sum(seconds))
+    return Measured(
+        samples=[s / n for s, n in zip(seconds, batches, strict=True)],
+        batches_per_sample=batches[0],
+        cpu_seconds_per_example=cpu / (sum(batches) * assembly.pipeline.batch_size),
+    )
 
 
-def take_turns(
-    consumer: Consumer,
-    work: Assembly,
-    effort: Effort,
-    channel: str,
-    clock: Stopwatch,
-    found: dict[str, object],
-) -> None:
-    """Windows in turn with another process; see `turns`.
-
-    The process that is ready first calibrates and ramps; the other one repeats its
-    pulls one for one, so that both are as warm and have the same examples before them.
-
-    Args:
-        consumer: What pulls the batches, traced.
-        work: The trial's workload.
-        effort: How much to measure; how long it goes on is the other side's to say.
-        channel: The socket to wait at.
-        clock: Takes the phases' seconds.
-        found: Takes the samples.
-    """
-    seat = turns.TurnWorker(channel)
-    told = seat.told()
-    consumer, pulled = _recorded(consumer)
-    if told:
-        window = _repeated(consumer, told["pulled"], _filling(work), clock)
-        batches, ramp = told["batches"], []
-    else:
-        _first_and_fill(consumer, work, clock)
-        with clock.time("calibrate"):
-            least = 2 * work.rhythm().together
-            batches, _ = _calibrated(consumer, effort.window_seconds, least, 0)
-            window = consumer.window(batches)
-        with clock.time("ramp"):
-            ramp = _ramped(window, batches, effort.warmup_seconds)
-    flushes = -(-prepared(work.pipeline) // batches)
-
-    def flush() -> None:
-        for _ in range(flushes):
-            window()
-
-    lane = turns.TurnWork(flush if flushes else None, window, batches, pulled())
-    with clock.time("steady"):
-        taken = seat.serve(lane, time.perf_counter)
-    size = work.pipeline.batch_size
-    found |= {
-        "samples": [turn.seconds for turn in taken],
-        "ramp_samples": ramp,
-        "batches_per_sample": batches,
-        "epoch_batches": work.rhythm().epoch,
-    }
-    if taken:
-        spent = statistics.fmean(turn.cpu_seconds for turn in taken)
-        found["cpu_seconds_per_example"] = spent / size
-
-
-def _ramped(
-    window: Callable[[], None], batches: int, limit_seconds: float
-) -> list[float]:
-    """Windows until they have settled, or for so long; seconds a batch.
-
-    No steady windows follow, as in `timing.measure`: the turns are those.
-    """
-    samples, deadline = [], time.perf_counter() + limit_seconds
-    while time.perf_counter() < deadline and not timing.settled(samples):
-        samples.append(_seconds(window) / batches)
-    return samples
-
-
-def _recorded(consumer: Consumer) -> tuple[Consumer, Callable[[], list]]:
-    """The consumer, and what has been pulled of it: `(batches a pull, pulls)`.
-
-    A pull of 0 batches stands for a `step`; a drain's window of more than one batch
-    begins a new iterator.
-    """
-    pulled: list[list] = []
-
-    def counted(batches: int, pull: Callable[[], None]) -> Callable[[], None]:
-        entry = [batches, 0]
-        pulled.append(entry)
-
-        def counting() -> None:
-            entry[1] += 1
-            pull()
-
-        return counting
-
-    def step() -> None:
-        if not pulled or pulled[-1][0]:
-            pulled.append([0, 0])
-        pulled[-1][1] += 1
-        consumer.step()
-
-    def window(batches: int) -> Callable[[], None]:
-        return counted(batches, consumer.window(batches))
-
-    recorded = replace(consumer, step=step, window=window)
-    return recorded, lambda: [tuple(entry) for entry in pulled]
-
-
-def _repeated(
-    consumer: Consumer, pulled: list, filling: int, clock: Stopwatch
-) -> Callable[[], None]:
-    """Pull what another process pulled; its last window, to go on with.
-
-    Args:
-        consumer: What pulls the batches.
-        pulled: `(batches a pull, pulls)` of the other process; single steps come first.
-        filling: How many of these steps fill the caches.
-        clock: Takes the seconds of the phases.
-    """
-    window = consumer.step
-    (_, steps), *rest = pulled
-    later = [(0, steps - 1 - filling), *rest]
-    phases = {"first_batch": [(0, 1)], "fill": [(0, filling)], "ramp": later}
-    for phase, entries in phases.items():
-        if phase == "fill" and not filling:
-            continue
-        with clock.time(phase):
-            for batches, pulls in entries:
-                window = consumer.window(batches) if batches else consumer.step
-                for _ in range(pulls):
-                    window()
-    return window
-
-
-def _filling(work: Assembly) -> int:
-    """How many batches after the first fill the caches; 0 where nothing is kept."""
-    p = work.pipeline
-    kept = work.inputs.count if p.cache != "none" else 0
-    if p.resample == "split":  # it keeps the rare class, half of what it gives
-        kept = 2 * int(np.bincount(work.class_labels).min())
-    # To its end and one past it, or it is thrown away.
-    return kept // p.batch_size + 2 if kept else 0
-
-
-def _first_and_fill(consumer: Consumer, work: Assembly, clock: Stopwatch) -> None:
-    """The first batch, and full caches."""
+def first_and_fill(consumer: Consumer, assembly: Assembly, clock: Stopwatch) -> None:
+    """Pull the first batch, and then as many as fill the caches."""
     with clock.time("first_batch"):
         consumer.step()
-    resources.forget_peak()  # the last copies made by building go with the first batch
-    if filling := _filling(work):
+    resources.forget_peak()  # the first batch frees the last copies made by building
+    if steps := filling_steps(assembly):
         with clock.time("fill"):
-            for _ in range(filling):
+            for _ in range(steps):
                 consumer.step()
 
 
-def _laid(
+def filling_steps(assembly: Assembly) -> int:
+    """Return how many batches after the first fill the caches; 0 without a cache."""
+    p = assembly.pipeline
+    examples = assembly.inputs.count if p.cache != "none" else 0
+    if p.resample == "split":  # it stores the rare class, which is half of its output
+        examples = 2 * int(np.bincount(assembly.class_labels).min())
+    # One step past the end, or the runtime discards the cache.
+    return examples // p.batch_size + 2 if examples else 0
+
+
+def _lay_out(
     consumer: Consumer, beat: Rhythm, effort: Effort
 ) -> tuple[WindowLayout, timing.Extent]:
-    """How windows are laid, and how long they go on: as in an earlier run, or by now.
+    """Lay out windows as in an earlier run or else by calibration, with their extent.
 
     Runs with the same windows at the same places of the stream can be compared place by
-    place: what is long there in all of them is the pipeline's, and not a neighbour's.
+    place. A place that is long in all of them is the pipeline's doing, not a
+    neighbour's.
     """
     most = max(LEAST_WHOLE_SECONDS, WHOLE * effort.steady_seconds)
     earlier = effort.windows
     if earlier:
-        laying = WindowLayout(earlier.batches, 0, earlier.start)
-        counts = {"ramp_windows": earlier.ramp, "steady_windows": earlier.steady}
-        return laying, timing.Extent(
+        layout = WindowLayout(earlier.batches, 0, earlier.start)
+        return layout, timing.Extent(
             warmup_seconds=effort.warmup_seconds,
             steady_seconds=effort.steady_seconds,
             most_seconds=most,
-            **counts,
+            ramp_windows=earlier.ramp,
+            steady_windows=earlier.steady,
         )
-    least, seconds = _calibrated(
+    least, seconds = calibrate(
         consumer, effort.window_seconds, 2 * beat.together, beat.ahead
     )
-    laying = rhythm.lay(least, beat.epoch)
-    fits = seconds * max(beat.epoch, laying.batches) <= most
+    layout = rhythm.lay_windows(least, beat.epoch)
+    fits = seconds * max(beat.epoch, layout.batches) <= most
     if not fits:
-        laying = WindowLayout(least, 0)
-    return laying, timing.Extent(
+        layout = WindowLayout(least, 0)
+    return layout, timing.Extent(
         warmup_seconds=effort.warmup_seconds,
         steady_seconds=effort.steady_seconds,
-        per_epoch=laying.per_epoch,
+        per_epoch=layout.per_epoch,
         most_seconds=most,
     )
 
 
-def _calibrated(
+def calibrate(
     consumer: Consumer, window_seconds: float, least: int, ahead: int
 ) -> tuple[int, float]:
-    """Batches of a window of at least the wanted length, and seconds a batch.
+    """Find the number of batches that fill a window.
 
-    What stood ready is pulled before, and two windows are timed: the first pull after a
-    pause is of what was prepared meanwhile. Single steps tell where to begin, since
-    each new window may begin with a shuffle buffer that has to be filled.
+    Batches that stand ready are pulled before, and two windows are timed, as the first
+    pull after a pause takes what was prepared meanwhile. Single steps give the first
+    guess, since each new window may begin by filling a shuffle buffer.
 
     Args:
-        consumer: What pulls the batches.
+        consumer: The consumer, traced.
         window_seconds: The least length of a window.
-        least: Batches that a window must have: those of whole rounds of what arrives
-            together.
-        ahead: Batches that may stand ready.
+        least: The least number of batches in a window: whole rounds of batches that
+            arrive together.
+        ahead: The number of batches that may stand ready.
 
     Returns:
-        The batches, and the seconds a batch of the quicker window: the other one may
-        have had a refill.
+        The batches in a window, and the seconds a batch of the quicker window: the
+        other window may have had a refill.
     """
-    batches = max(least, _guessed(consumer, window_seconds, ahead))
+    batches = max(least, _guess(consumer, window_seconds, ahead))
     while True:
         window = consumer.window(batches)
         for _ in range(max(1, -(-ahead // batches))):
             window()
-        one, other = _seconds(window), _seconds(window)
-        spent = (one + other) / 2
-        if spent >= 0.8 * window_seconds:
-            return batches, min(one, other) / batches
-        growth = min(1000.0, max(1.5, window_seconds / max(spent, 1e-9)))
+        pair = elapsed(window), elapsed(window)
+        mean = sum(pair) / 2
+        if mean >= 0.8 * window_seconds:
+            return batches, min(pair) / batches
+        growth = min(1000.0, max(1.5, window_seconds / max(mean, 1e-9)))
         batches = max(batches + 1, round(batches * growth))
 
 
-def _guessed(consumer: Consumer, window_seconds: float, ahead: int) -> int:
-    """Batches that fit into half a window, by steps from Python; one at least."""
+def _guess(consumer: Consumer, window_seconds: float, ahead: int) -> int:
+    """Return how many batches fit into half a window, by single steps; at least one."""
     for _ in range(ahead):
         consumer.step()
     steps, start = 0, time.perf_counter()
     while steps < GUESSING and time.perf_counter() - start < window_seconds:
         consumer.step()
         steps += 1
-    spent = time.perf_counter() - start
-    return max(1, int(steps * window_seconds / (2 * spent)))
+    seconds = time.perf_counter() - start
+    return max(1, int(steps * window_seconds / (2 * seconds)))
 
 
-def _seconds(window: Callable[[], None]) -> float:
+def elapsed(window: Callable[[], None]) -> float:
+    """Return the seconds that a window takes."""
     start = time.perf_counter()
     window()
     return time.perf_counter() - start

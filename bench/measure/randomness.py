@@ -1,4 +1,4 @@
-"""What is random about layers: their draws, seeds, epochs, and inference."""
+"""This module finds what is random about layers: draws, seeds, epochs, inference."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,15 +8,13 @@ import numpy as np
 import tensorflow as tf
 
 from bench.errors import UsageError
-from bench.measure import check, epoch_draws
-from bench.measure import draws as drawing
+from bench.measure import check, epoch_repetition, random_draws
 from bench.measure.assembly import Assembly
-from bench.measure.draws import distinct
 from bench.measure.layers import (
     CALLS,
-    alone,
     apply_layers,
     as_layers,
+    graph_function,
     repeats,
     to_numpy,
 )
@@ -24,118 +22,128 @@ from bench.measure.tf_data import build
 from bench.pipeline import Pipeline
 
 COPIES = 64
-SHARING = 8  # copies in each of as many calls, which show what a batch shares
-EXAMPLES = 16  # one alone may by chance be drawn the same three times
+SHARED_COPIES = 8  # in each of as many calls, which show what a batch shares
+EXAMPLES = 16  # a single one may by chance be drawn the same three times
 SMALL_BATCH = 2  # so that the copies make many calls, which may overtake each other
-TRIES = 4  # of a parallel map, which may by chance repeat itself
-ALIKE = 1e-5
+RUNS = 4  # of a parallel map, which may by chance repeat itself
+TOLERANCE = 1e-5
 
 
-def facts(work: Assembly, consumer: str) -> dict[str, float | str]:
-    """Facts on draws for layers, on inference for models; the same in every run.
+def facts(assembly: Assembly, consumer: str) -> dict[str, float | str]:
+    """Return facts on the draws of layers and on their inference.
+
+    They are the same in every run.
 
     Args:
-        work: The trial's workload.
-        consumer: What pulls the batches.
+        assembly: The trial's assembly.
+        consumer: The name of the consumer.
 
     Returns:
-        For a random layer `draws`, `distinct_draws` and, with placement=dataset,
-        `reproducible`; `epochs_repeat` where the dataset draws; for a model with random
-        layers `identity_outside_training`, and the layers that are not.
+        For a random layer `draws`, `distinct_draws` and, where the dataset maps the
+        layers, `reproducible`; `epochs_repeat` where the dataset draws. For a model
+        with random layers the facts of `outside_training`.
     """
-    ours = work.entry.shelf == "workloads"
-    if work.entry.deterministic:
-        return {} if ours else epoch_draws.facts(work)
-    found: dict[str, float | str] = {}
-    batch = tf.concat(work.raw_batches(EXAMPLES), axis=0)[:EXAMPLES]
-    if not ours:
-        met = batch[0] if work.meets_examples else _copies(batch[0], SHARING)
-        traced = drawing.traced(work.layers, met)
-        found |= draws(work, batch, frozen=traced.frozen)
-        found |= epoch_draws.facts(work, begins_again=traced.begins_again)
-        if found.get("epochs_repeat") == "yes":
-            found["reproducible"] = epoch_draws.EVERY
+    shipped = assembly.entry.shelf == "workloads"
+    if assembly.entry.deterministic:
+        return {} if shipped else epoch_repetition.facts(assembly)
+    facts: dict[str, float | str] = {}
+    batch = tf.concat(assembly.raw_batches(EXAMPLES), axis=0)[:EXAMPLES]
+    if not shipped:
+        features = batch[0]
+        if not assembly.maps_examples:
+            features = _copies(features, SHARED_COPIES)
+        traces = random_draws.compare_traces(assembly.layers, features)
+        facts |= draw_facts(assembly, batch, frozen=traces.frozen)
+        facts |= epoch_repetition.facts(assembly, begins_again=traces.begins_again)
+        if facts.get("epochs_repeat") == "yes":
+            facts["reproducible"] = epoch_repetition.REPRODUCIBLE
     if consumer in ("train", "model", "serve"):
-        found |= outside_training(work.layers, batch)
-    return found
+        facts |= outside_training(assembly.layers, batch)
+    return facts
 
 
-def demand(layers: Sequence[keras.Layer], features: np.ndarray) -> None:
-    """Refuse layers that are said to be random and are not.
+def demand_random(layers: Sequence[keras.Layer], features: np.ndarray) -> None:
+    """Refuse layers that are declared random and are not.
 
     Args:
-        layers: Applied in turn.
+        layers: Layers, applied in order.
         features: Raw examples, which need no reading and decoding.
 
     Raises:
-        UsageError: Of one batch they make the same again and again.
+        UsageError: All calls with one batch give the same output.
     """
     try:
-        same = repeats(alone(layers), tf.constant(features[:COPIES]))
-    except Exception:  # they may take bare examples alone: what is wrong, the gate says
+        batch = tf.constant(features[:COPIES])
+        same = repeats(graph_function(layers), batch)
+    except Exception:  # they may take only bare examples; the check reports real errors
         return
     if not same:
         return
-    why = "nothing is random."
-    if drawing.traced(layers, tf.constant(features[:COPIES])).frozen:
-        why = (
-            "what is random is drawn while the layers are traced, and never again. "
-            "Draw by keras.random or tf.random, not by Python's or NumPy's random."
+    reason = "nothing is random."
+    if random_draws.compare_traces(layers, batch).frozen:
+        reason = (
+            "the layers draw only while they are traced. Draw by keras.random or "
+            "tf.random, not by Python's or NumPy's random."
         )
     raise UsageError(
-        f"DETERMINISTIC = False, but {CALLS} calls with one batch gave the same: {why}"
+        f"DETERMINISTIC = False, but {CALLS} calls with one batch gave the same: "
+        f"{reason}"
     )
 
 
-def draws(
-    work: Assembly, batch: tf.Tensor, *, frozen: bool = False
+def draw_facts(
+    assembly: Assembly, batch: tf.Tensor, *, frozen: bool = False
 ) -> dict[str, float | str]:
-    """What shares a draw, and whether a seed repeats the draws.
+    """Return what shares a draw, and whether a seed repeats the draws.
 
-    With placement=dataset and order=map_batch the layers meet bare examples, so each
-    has a draw of its own whatever the layer; otherwise they meet the copies as a batch.
+    Where the dataset maps the layers over bare examples, each example has its own draw
+    with any layer. Otherwise the layers get the copies as a batch.
 
     Args:
-        work: Made anew from the same seeds, to see whether a run repeats.
-        batch: Raw examples, decoded; the first is the one that is copied.
+        assembly: The trial's assembly; its layers are built again from the same seeds,
+            to see whether a run repeats.
+        batch: Raw examples, decoded; the first example is copied.
         frozen: Whether a choice is drawn while the layers are traced.
 
     Returns:
-        `draws`, in words such as `per example and per batch`; `distinct_draws`, how
-        many of 64 copies come out different; with placement=dataset `reproducible`.
+        `draws`, in words such as `per example and per batch`; `distinct_draws`, the
+        number of different outputs for 64 copies; `reproducible` where the dataset maps
+        the layers.
     """
-    p, example = work.pipeline, batch[0]
-    found: dict[str, float | str] = {}
-    if p.placement == "dataset":
-        drawn = repeated(_made_anew(work), example)
+    p, example = assembly.pipeline, batch[0]
+    facts: dict[str, float | str] = {}
+    if p.place.maps_layers:
+        output = pipeline_output(_rebuilt(assembly), example)
         others = (
-            repeated(_made_anew(work), example)
-            for _ in range(TRIES - 1 if p.map_parallel_calls else 1)
+            pipeline_output(_rebuilt(assembly), example)
+            for _ in range(RUNS - 1 if p.map_parallel_calls else 1)
         )
-        same = all(np.array_equal(drawn, other) for other in others)
-        found["reproducible"] = "yes" if same else "no"
-    if not work.meets_examples:
-        drawn = to_numpy(work.alone(_copies(example, COPIES)))
-    count = distinct(drawn)
-    levels = _levels(work, batch[0], count) + ["trace"] * frozen
-    if not levels:  # copies show no draws, so that they are the same proves nothing
-        found = {}
-    return {"draws": _spelled(work, batch, levels), "distinct_draws": count, **found}
+        same = all(np.array_equal(output, other) for other in others)
+        facts["reproducible"] = "yes" if same else "no"
+    if not assembly.maps_examples:
+        output = to_numpy(assembly.reference_output(_copies(example, COPIES)))
+    count = random_draws.count_distinct(output)
+    levels = _levels(assembly, example, count) + ["trace"] * frozen
+    if not levels:  # copies show no draws, so equal outputs prove nothing
+        facts = {}
+    words = _words(assembly, batch, levels)
+    return {"draws": words, "distinct_draws": count, **facts}
 
 
-def _levels(work: Assembly, example: tf.Tensor, count: int) -> list[str]:
-    """What has a draw of its own; `count` copies of the example came out different."""
-    if work.meets_examples:
+def _levels(assembly: Assembly, example: tf.Tensor, count: int) -> list[str]:
+    """Return what has its own draw; copies of the example had `count` outputs."""
+    if assembly.maps_examples:
         return ["example"] if count > 1 else []
-    copies = _copies(example, SHARING)
-    return drawing.levels([to_numpy(work.alone(copies)) for _ in range(SHARING)])
+    copies = _copies(example, SHARED_COPIES)
+    calls = [to_numpy(assembly.reference_output(copies)) for _ in range(SHARED_COPIES)]
+    return random_draws.levels(calls)
 
 
-def _spelled(work: Assembly, batch: tf.Tensor, levels: Sequence[str]) -> str:
+def _words(assembly: Assembly, batch: tf.Tensor, levels: Sequence[str]) -> str:
     if levels:
         return " and ".join(f"per {level}" for level in levels)
-    # What mixes examples makes of copies the same again, whatever it draws.
-    mixes = not work.meets_examples and not repeats(work.alone, batch)
+    # Layers that mix examples return equal copies for equal copies, whatever they draw.
+    mixes = not assembly.maps_examples and not repeats(assembly.reference_output, batch)
     return "among the examples of a batch" if mixes else "none"
 
 
@@ -143,13 +151,13 @@ def _copies(example: tf.Tensor, count: int) -> tf.Tensor:
     return tf.repeat(example[None], count, axis=0)
 
 
-def repeated(work: Assembly, example: tf.Tensor) -> np.ndarray:
-    """What the placement's own pipeline makes of 64 copies, from its first batch on."""
+def pipeline_output(assembly: Assembly, example: tf.Tensor) -> np.ndarray:
+    """Return the output of the trial's own map for 64 copies of an example."""
     p = replace(
         Pipeline(),
         batch_size=SMALL_BATCH,
         **{
-            name: getattr(work.pipeline, name)
+            name: getattr(assembly.pipeline, name)
             for name in (
                 "order",
                 "map_parallel_calls",
@@ -159,65 +167,69 @@ def repeated(work: Assembly, example: tf.Tensor) -> np.ndarray:
             )
         },
     )
-    rank = work.known_rank if p.order == "map_batch" else None
+    rank = assembly.output_rank if p.order == "map_batch" else None
     dataset = build(
         p,
         tf.data.Dataset.from_tensors((example,)).repeat(COPIES),
         lambda *record: record,
-        lambda features: apply_layers(work.layers, features, rank=rank),
+        lambda features: apply_layers(assembly.layers, features, rank=rank),
         decodes=False,
         repeat=False,
     )
-    return check.joined([batch[0] for batch in dataset])
+    return check.concatenate([batch[0] for batch in dataset])
 
 
 def outside_training(layers: Sequence[keras.Layer], batch: tf.Tensor) -> dict[str, str]:
-    """What random layers do in `evaluate` and `predict`, which call them so.
+    """Return what random layers do outside training, as in `evaluate` and `predict`.
 
     Args:
-        layers: Applied in turn; those that repeat themselves are not random.
+        layers: Layers, applied in order; layers that repeat their output are not
+            random.
         batch: Raw examples.
 
     Returns:
-        `identity_outside_training`: `yes`; `deterministic` where one of them does
-        something to the examples, but always the same; `no` where one still draws.
-        `not_identity_outside_training` names those. `shape_outside_training` where an
-        example leaves a layer in another shape than in training, as RandomCrop's does
+        `identity_outside_training`: `yes`; `deterministic` where a layer changes the
+        examples, but always in the same way; `no` where a layer still draws.
+        `not_identity_outside_training` names these layers. `shape_outside_training`
+        has the layers whose output shape differs from training, as RandomCrop's does
         (keras #21868).
     """
-    verdict, named, shapes = "yes", [], []
+    identity, names, shapes = "yes", [], []
     for layer in layers:
         before = batch
-        trained, served = alone([layer]), alone([layer], training=False)
-        outside = to_numpy(served(before))
+        training = graph_function([layer])
+        inference = graph_function([layer], training=False)
+        outside = to_numpy(inference(before))
         batch = tf.constant(outside)
-        if repeats(trained, before):
+        if repeats(training, before):
             continue
         name = type(layer).__name__
-        shape, in_training = outside.shape[1:], trained(before).shape[1:]
+        shape, in_training = outside.shape[1:], training(before).shape[1:]
         if shape != in_training:
             shapes.append(f"{name}: {shape}, in training {tuple(in_training)}")
-        if not repeats(served, before):
-            verdict = "no"
-        elif _alike(to_numpy(before), outside):
+        if not repeats(inference, before):
+            identity = "no"
+        elif _is_close(to_numpy(before), outside):
             continue
-        elif verdict == "yes":
-            verdict = "deterministic"
-        named.append(name)
-    found = {"identity_outside_training": verdict}
-    if named:
-        found["not_identity_outside_training"] = ", ".join(named)
+        elif identity == "yes":
+            identity = "deterministic"
+        names.append(name)
+    facts = {"identity_outside_training": identity}
+    if names:
+        facts["not_identity_outside_training"] = ", ".join(names)
     if shapes:
-        found["shape_outside_training"] = "; ".join(shapes)
-    return found
+        facts["shape_outside_training"] = "; ".join(shapes)
+    return facts
 
 
-def _made_anew(work: Assembly) -> Assembly:
-    layers = as_layers(work.module.build(work.inputs.features, **work.entry.variant))
-    return replace(work, layers=layers)
+def _rebuilt(assembly: Assembly) -> Assembly:
+    features, variant = assembly.inputs.features, assembly.entry.variant
+    return replace(
+        assembly, layers=as_layers(assembly.module.build(features, **variant))
+    )
 
 
-def _alike(before: np.ndarray, after: np.ndarray) -> bool:
+def _is_close(before: np.ndarray, after: np.ndarray) -> bool:
     return before.shape == after.shape and np.allclose(
-        before.astype(after.dtype), after, rtol=ALIKE, atol=ALIKE
+        before.astype(after.dtype), after, rtol=TOLERANCE, atol=TOLERANCE
     )

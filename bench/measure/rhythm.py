@@ -1,8 +1,8 @@
-"""How often the costs of a pipeline recur, and windows that cover them whole.
+"""This module finds how often a pipeline's costs recur, and lays windows over epochs.
 
-Everything that a pipeline does only now and then comes back after one pass over the
-data at the latest: the shuffle buffer fills, the next file opens, the long example
-passes. So an epoch is the longest period, and a rate is true for whole epochs.
+Every occasional cost recurs after at most one pass over the data: the shuffle buffer
+fills, the next file opens, a long example passes. An epoch is thus the longest period,
+and a rate is correct over whole epochs.
 """
 
 from __future__ import annotations
@@ -15,26 +15,27 @@ from bench.machine import PROCESSORS
 from bench.pipeline import Calls, Pipeline
 
 MOST_WINDOWS = 1000  # in an epoch: more would only fill the record
-NEARLY = 0.005  # of an epoch: so much windows may miss it by
+NEARLY = 0.005  # of an epoch: windows may miss its length by this much
 FURTHER_EPOCHS = 20  # tried for a whole number of batches
-FEW_FILES = 10  # below so many, the files met say little of the others
-FEW_SEARCHES = 50
-SCATTERED = 20  # times the mean gap; of 500 at random positions the largest is 6 times
+FEW_FILES = 10  # fewer timed files do not represent the others
+FEW_SEARCHES = 50  # fewer timed searches do not represent the others
+SCATTERED = 20  # times the mean gap; among 500 random positions the largest is 6 times
 
 
 @dataclass(frozen=True)
 class Rhythm:
-    """When the costs of a pipeline recur; all in batches.
+    """A rhythm describes when a pipeline's costs recur; all lengths are in batches.
 
     Attributes:
-        epoch: One pass over the data; 0 where it is not known.
-        together: Batches that may arrive at once, as parallel calls end together.
-        ahead: Batches that may stand ready when nobody pulls.
-        buffer: Examples in the shuffle buffer, as batches.
+        epoch: The length of one pass over the data; 0 where it is unknown.
+        together: Batches that may arrive at once, since parallel calls end together.
+        ahead: Batches that may be ready while nobody pulls.
+        buffer: The length of the shuffle buffer.
         files: Batches in one file; 0 where the examples are arrays.
-        recurs: What comes once an epoch besides the data, in words; may be empty.
-        search: Batches for which resampling finds one rare example, where these are
-            scattered over the data; else 0.
+        recurs: The cost that comes once an epoch besides the data, in words; may be
+            empty.
+        search: Batches per search for one rare example, where resampling searches the
+            rare class and its examples are scattered over the data; else 0.
     """
 
     epoch: float
@@ -46,25 +47,25 @@ class Rhythm:
     search: float = 0.0
 
     def hidden(self, start: float, batches: float) -> str:
-        """What was not timed and does not take its usual share of the time, in words.
+        """Return the cost, in words, that the timed part does not represent, if any.
 
-        A shuffle buffer fills at the start of an epoch, and at its end gives without
-        reading. In between each example given is one read, so that this part alone has
-        the rate of the whole. Many searches of scattered examples stand for all, and
-        few files or searches do not.
+        A shuffle buffer fills at the start of an epoch, and at the end supplies
+        examples without reading. In between, each example costs one read, so that part
+        has the rate of the whole epoch. Many files, or many searches for scattered
+        examples, represent all; few do not.
 
         Args:
-            start: Where the timed part began in the epoch.
-            batches: How long it was.
+            start: The batch of the stream with which the timed part begins.
+            batches: The length of the timed part.
         """
         if not self.epoch or batches >= self.epoch * (1 - NEARLY):
             return ""
-        place = start % self.epoch
-        filled = place >= 1 and place + batches <= self.epoch - self.buffer
+        position = start % self.epoch
+        filled = position >= 1 and position + batches <= self.epoch - self.buffer
         if self.buffer and not filled:
             return self.recurs
-        searched = self.search and batches >= FEW_SEARCHES * self.search
-        if not self.buffer and self.recurs and not searched:
+        many_searches = self.search and batches >= FEW_SEARCHES * self.search
+        if not self.buffer and self.recurs and not many_searches:
             return self.recurs
         if self.files and batches < FEW_FILES * self.files:
             return "the next file opens"
@@ -73,14 +74,14 @@ class Rhythm:
 
 @dataclass(frozen=True)
 class WindowLayout:
-    """How windows cover an epoch.
+    """A window layout describes how windows cover epochs.
 
     Attributes:
-        batches: In a window.
-        per_epoch: After so many windows whole epochs have passed; 0 where the length
-            of an epoch is not known.
-        start: The batch of the stream with which windows begin, so that an epoch does
-            not begin where two of them meet.
+        batches: Batches in a window.
+        per_epoch: The number of windows after which whole epochs have passed; 0 where
+            the length of an epoch is unknown.
+        start: The batch of the stream with which windows begin, so that no epoch begins
+            where two windows meet.
     """
 
     batches: int
@@ -97,15 +98,16 @@ def rhythm(
     files: int = 0,
     held: bool = False,
 ) -> Rhythm:
-    """The rhythm of a pipeline.
+    """Return the rhythm of a pipeline.
 
     Args:
-        p: Every axis.
-        count: Examples in a pass over the data; 0 where it is not known.
+        p: The pipeline.
+        count: Examples in a pass over the data; 0 where the number is unknown.
         rare: Examples of the rarer class, where the pipeline resamples.
-        scattered: Whether these lie all over the data, from `scattered`.
-        files: How many files the examples come from; 0 for arrays.
-        held: Whether the consumer works on one batch held in memory.
+        scattered: Whether the rare examples are scattered over the data, from the
+            function `scattered`.
+        files: The number of files that hold the examples; 0 for arrays.
+        held: Whether the consumer works on one batch in memory.
     """
     if held:
         return Rhythm(epoch=1.0)
@@ -122,7 +124,7 @@ def rhythm(
         epoch, buffer = 2 * rare / size, 0.0
         recurs = f"resample={p.resample} searches the rare class"
         search = 2 / size if scattered else 0.0
-    reads = files and p.cache == "none" and p.placement != "offline"
+    reads = files and p.cache == "none" and not p.place.stores_outputs
     return Rhythm(
         epoch=epoch,
         together=together(p),
@@ -135,11 +137,11 @@ def rhythm(
 
 
 def scattered(positions: Sequence[int], count: int) -> bool:
-    """Whether no gap between positions is far longer than the mean one.
+    """Whether no gap between positions is far longer than the mean gap.
 
     Args:
-        positions: Of the rare examples, rising; one at least.
-        count: Of all examples; after the last one the first comes again.
+        positions: Positions of the rare examples, ascending; at least one.
+        count: The number of all examples; after the last one the first follows.
     """
     ends = [*positions[1:], positions[0] + count]
     largest = max(end - start for start, end in zip(positions, ends, strict=True))
@@ -147,21 +149,21 @@ def scattered(positions: Sequence[int], count: int) -> bool:
 
 
 def together(p: Pipeline) -> int:
-    """Batches that may arrive at once: of all parallel calls, or of all open files."""
+    """Return how many batches may arrive at once, from parallel calls or open files."""
     calls = _number(p.map_parallel_calls, p.cpus or len(PROCESSORS))
-    batch_by_batch = p.order == "batch_map" and p.placement == "dataset"
+    batch_by_batch = p.order == "batch_map" and p.place.maps_layers
     in_maps = calls if batch_by_batch else -(-calls // p.batch_size)
     records = p.interleave_cycle_length * p.interleave_block_length
     of_files = -(-records // p.batch_size) if p.interleave_cycle_length > 1 else 1
     return max(1, in_maps, of_files)
 
 
-def lay(least: int, epoch: float) -> WindowLayout:
-    """Windows of at least so many batches that cover whole epochs.
+def lay_windows(least: int, epoch: float) -> WindowLayout:
+    """Return the layout of windows that cover whole epochs.
 
     Args:
-        least: Batches that a window must have.
-        epoch: Batches in an epoch, not always a whole number; 0 if it is not known.
+        least: The fewest batches that a window may have.
+        epoch: Batches in an epoch, not always a whole number; 0 if unknown.
     """
     if not epoch:
         return WindowLayout(least, 0)

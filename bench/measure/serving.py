@@ -1,13 +1,10 @@
 """Serving: an exported model answers single calls, from raw input, one at a time."""
 
-from __future__ import annotations
-
 import gc
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -19,101 +16,109 @@ from bench.measure.assembly import Assembly
 from bench.measure.clean_interpreter import CleanInterpreter
 from bench.measure.export_model import Exported
 from bench.measure.layers import apply_layers, supports_jit, to_numpy
-from bench.trial import Effort
-
-if TYPE_CHECKING:
-    from bench.measure.phases import Stopwatch
+from bench.measure.phase_recorder import Stopwatch
+from bench.trial import Effort, Measured
 
 CALLS = 2000  # settle a 99th percentile; more would only fill the record
 PERCENTILES = (50, 95, 99)
+Call = Callable[[np.ndarray], np.ndarray]
 
 
 def measure(
-    work: Assembly, scratch: Path, effort: Effort, clock: Stopwatch, found: dict
-) -> None:
+    assembly: Assembly, scratch: Path, effort: Effort, clock: Stopwatch
+) -> Iterator[Measured]:
     """Train, export, load in a clean process and here, check, then time single calls.
 
     Args:
-        work: The trial's workload, past its gate.
+        assembly: The trial's workload, past its check.
         scratch: A folder for this run.
-        effort: How much measuring.
-        clock: Seconds by phase.
-        found: Fields of `Measured`, to be added to; a sample is one call.
+        effort: How much to measure.
+        clock: Takes the phases' seconds.
+
+    Yields:
+        Parts of `Measured`, as soon as they are known; a sample is one call.
 
     Raises:
         AssertionError: A loaded model predicts other than the training-time pipeline.
         RuntimeError: A clean process cannot load the SavedModel.
     """
-    facts = found["facts"]
-    with CleanInterpreter(scratch, work.device) as fresh:
+    tolerance = export_model.tolerance(assembly)
+    with CleanInterpreter(scratch, assembly.device) as fresh:
         with clock.time("train"):
-            model = export_model.trained(work, scratch)
+            model = export_model.train_model(assembly, scratch)
         with clock.time("export"):
-            exported = export_model.save(work, model, scratch / "export")
+            exported = export_model.save(assembly, model, scratch / "export")
         with clock.time("check"):
-            facts |= export_model.sizes(exported)
-            requests = [to_numpy(batch) for batch in work.raw_batches(CHECKED_EXAMPLES)]
-            expected = export_model.training_predictions(work, model, len(requests))
-            facts |= export_model.fresh_facts(
-                fresh, exported, requests, expected, export_model.tolerance(work)
+            sizes = export_model.size_facts(exported)
+        yield Measured(facts=sizes)
+        with clock.time("check"):
+            requests = [to_numpy(raw) for raw in assembly.raw_batches(CHECKED_EXAMPLES)]
+            expected = export_model.training_predictions(assembly, model, len(requests))
+            fresh_facts = export_model.clean_process_facts(
+                fresh, exported, requests, expected, tolerance
             )
+        yield Measured(facts=fresh_facts)
     with clock.time("load"):
-        call = loaded(work, exported, facts)
+        call, client_facts = loaded(assembly, exported)
+    yield Measured(facts=client_facts)
     with clock.time("first_batch"):
         call(requests[0])
     with clock.time("check"):
         answers = np.concatenate([call(batch) for batch in requests])
-        here = export_model.demand_same(
-            expected, answers, export_model.tolerance(work), "the loaded model"
+        difference = export_model.demand_same_predictions(
+            expected, answers, tolerance, "the loaded model"
         )
-        facts["export_max_difference"] = max(
-            here, float(facts.get("export_max_difference", 0.0))
-        )
+        elsewhere = float(fresh_facts.get("export_max_difference", 0.0))
         resources.forget_peak()
-    _time_calls(work, call, requests, effort, clock, found)
+    yield Measured(facts={"export_max_difference": max(difference, elsewhere)})
+    yield _time_calls(assembly, call, requests, effort, clock)
 
 
-def loaded(
-    work: Assembly, exported: Exported, facts: dict[str, float | str]
-) -> Callable[[np.ndarray], np.ndarray]:
-    """What answers one request: raw batch in, predictions out, both NumPy arrays.
+def loaded(assembly: Assembly, exported: Exported) -> tuple[Call, dict[str, str]]:
+    """Load the exported model, with the client's layers in front where it has none.
 
-    The fact `client_layers` says whether a client's layers are `remade` from their
-    file, or had to be `the training code's own`.
+    Returns:
+        A function from a raw batch to predictions, both NumPy arrays; and the fact
+        `client_layers`: whether the client's layers are `remade` from their file, or
+        had to be `the training code's own`. There is no such fact if the layers are in
+        the model.
     """
     model = tf.saved_model.load(exported.folder / "saved_model")
     served = model.serve
-    if _jit(work, exported):
+    if _jit(assembly, exported):
         served = tf.function(served, jit_compile=True)
-    prepare = _identity if exported.in_front else _client(work, exported, facts)
+    prepare, facts = _identity, {}
+    if not exported.in_front:
+        prepare, origin = _client(assembly, exported)
+        facts = {"client_layers": origin}
 
-    def call(batch: np.ndarray, held: object = model) -> np.ndarray:
+    def call(batch: np.ndarray, model: object = model) -> np.ndarray:  # keeps it alive
         with tf.device("/CPU:0"):
             features = prepare(tf.constant(batch))
-        with tf.device(work.device):
+        with tf.device(assembly.device):
             return served(features).numpy()
 
-    return call
+    return call, facts
 
 
 def _time_calls(
-    work: Assembly,
-    call: Callable[[np.ndarray], np.ndarray],
+    assembly: Assembly,
+    call: Call,
     requests: list[np.ndarray],
     effort: Effort,
     clock: Stopwatch,
-    found: dict,
-) -> None:
+) -> Measured:
+    """Time single calls, without Python's garbage collection in the steady phase."""
     following = itertools.cycle(requests)
     start = time.perf_counter()
     for batch in itertools.islice(following, 20):
         call(batch)
     enough = CALLS * (time.perf_counter() - start) / 20
-    mark = {}
+    cpu_at_start: list[float] = []
 
     def between() -> None:
         gc.disable()
-        mark["cpu"] = time.process_time()
+        cpu_at_start.append(time.process_time())
 
     series = timing.measure(
         lambda: call(next(following)),
@@ -125,48 +130,51 @@ def _time_calls(
         ),
         between,
     )
-    examples = len(series.steady) * work.pipeline.batch_size
-    found["cpu_seconds_per_example"] = (time.process_time() - mark["cpu"]) / examples
+    cpu = time.process_time() - cpu_at_start[0]
     gc.enable()
-    if not series.settled:
-        found["flags"].append("ramp_cut")
-    clock.seconds |= {"ramp": series.ramp_seconds, "steady": series.steady_seconds}
-    found |= {
-        "samples": series.steady,
-        "ramp_samples": series.ramp,
-        "batches_per_sample": 1,
-    }
-    for percent in PERCENTILES:
-        latency = float(np.percentile(series.steady, percent))
-        found["facts"][f"latency_p{percent}_seconds"] = latency
+    clock.set(ramp=series.ramp_seconds, steady=series.steady_seconds)
+    return Measured(
+        samples=series.steady,
+        ramp_samples=series.ramp,
+        batches_per_sample=1,
+        cpu_seconds_per_example=cpu
+        / (len(series.steady) * assembly.pipeline.batch_size),
+        flags=[] if series.settled else ["ramp_cut"],
+        facts={
+            f"latency_p{percent}_seconds": float(np.percentile(series.steady, percent))
+            for percent in PERCENTILES
+        },
+    )
 
 
 def _client(
-    work: Assembly, exported: Exported, facts: dict[str, float | str]
-) -> Callable[[tf.Tensor], tf.Tensor]:
-    """The client's layers in a graph, re-made if their class says how it is made."""
-    known = {
-        name: made
-        for name, made in vars(work.module).items()
-        if isinstance(made, type) and issubclass(made, keras.layers.Layer)
+    assembly: Assembly, exported: Exported
+) -> tuple[Callable[[tf.Tensor], tf.Tensor], str]:
+    """Return the client's layers in a graph, and where they come from.
+
+    They are remade from their file if their classes support that.
+    """
+    own_layers = {
+        name: value
+        for name, value in vars(assembly.module).items()
+        if isinstance(value, type) and issubclass(value, keras.layers.Layer)
     }
     try:
         front = keras.saving.load_model(
-            exported.folder / "client.keras", compile=False, custom_objects=known
+            exported.folder / "client.keras", compile=False, custom_objects=own_layers
         )
-    except (TypeError, ValueError):  # no such file, or no `get_config` to make it from
-        facts["client_layers"] = "the training code's own"
-        layers = work.layers
-        return tf.function(lambda raw: apply_layers(layers, raw, training=False))
-    facts["client_layers"] = "remade"
-    return tf.function(lambda raw: front(raw, training=False))
+    except (TypeError, ValueError):  # no such file, or a class without `get_config`
+        layers = assembly.layers
+        apply = tf.function(lambda raw: apply_layers(layers, raw, training=False))
+        return apply, "the training code's own"
+    return tf.function(lambda raw: front(raw, training=False)), "remade"
 
 
-def _jit(work: Assembly, exported: Exported) -> bool:
-    if work.pipeline.jit == "auto":  # as Keras does: all or nothing, never on CPU
-        compiles = not exported.in_front or supports_jit(work.layers)
-        return compiles and "GPU" in work.device
-    return work.pipeline.jit == "on"
+def _jit(assembly: Assembly, exported: Exported) -> bool:
+    if assembly.pipeline.jit == "auto":  # as in Keras: all or nothing, never on a CPU
+        compiles = not exported.in_front or supports_jit(assembly.layers)
+        return compiles and "GPU" in assembly.device
+    return assembly.pipeline.jit == "on"
 
 
 def _identity(features: tf.Tensor) -> tf.Tensor:

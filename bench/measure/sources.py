@@ -1,4 +1,4 @@
-"""Where raw records come from: arrays, files with their latency, a stored result."""
+"""This module makes datasets of raw records: arrays, files, stored outputs."""
 
 import time
 from pathlib import Path
@@ -12,13 +12,13 @@ from bench.data.inputs import Inputs
 from bench.measure.tf_data import interleave
 from bench.pipeline import Pipeline
 
-COUNTED = 16  # records at a time
+COUNTED = 16  # records that are counted at a time
 
 
-def source(
+def raw_records(
     p: Pipeline, entry: Entry, module: ModuleType, inputs: Inputs
 ) -> tf.data.Dataset:
-    """Raw records in order, (features, label) where there are labels."""
+    """Return raw records in order, as (features, label) where there are labels."""
     if inputs.labels is None:
         arrays: tuple = (inputs.features,)
     else:
@@ -33,29 +33,29 @@ def source(
         # tf.data's own sleeping dataset waits outside Python, as a disk would.
         opened = tf.data.Dataset.from_tensors(0)
         opened = opened.apply(testing.sleep(1000 * p.read_latency_ms))
-        opened = opened.take(1)  # or it would sleep once more, to say that it has ended
+        opened = opened.take(1)  # or it would sleep once more before it ends
         return opened.flat_map(lambda _: module.read(path, label))
 
     return interleave(p, dataset, slow)
 
 
-def records(dataset: tf.data.Dataset, seconds: float) -> int:
-    """How many records a pass has, counted in the runtime; 0 where it takes longer.
+def count_records(dataset: tf.data.Dataset, seconds: float) -> int:
+    """Count the records of one pass in the runtime; 0 where counting takes too long.
 
     Args:
         dataset: Raw records, finite.
-        seconds: How long counting may take.
+        seconds: The time that counting may take.
     """
     count, deadline = 0, time.monotonic() + seconds
-    for some in dataset.map(lambda *_: 0).batch(COUNTED):
-        count += int(some.shape[0])
+    for group in dataset.map(lambda *_: 0).batch(COUNTED):
+        count += int(group.shape[0])
         if time.monotonic() > deadline:
             return 0
     return count
 
 
 def store(dataset: tf.data.Dataset, folder: Path) -> tuple[tf.data.Dataset, int]:
-    """Write a dataset to disk; the dataset that reads it back, and the bytes held."""
+    """Write a dataset to disk; return the dataset that reads it, and its bytes."""
     dataset.save(str(folder))
     # One file, read in order: the default reader would interleave as AUTOTUNE likes.
     stored = tf.data.Dataset.load(
@@ -65,5 +65,5 @@ def store(dataset: tf.data.Dataset, folder: Path) -> tuple[tf.data.Dataset, int]
 
 
 def folder_bytes(folder: Path) -> int:
-    """The size of all files of a folder."""
+    """Return the size of all files of a folder, in bytes."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -1,4 +1,4 @@
-"""A pipeline in tf.data: the steps of `pipeline.steps`, built one after the other."""
+"""This module builds a pipeline in tf.data, step by step as `pipeline.steps` lists."""
 
 from __future__ import annotations
 
@@ -23,19 +23,22 @@ def build(
     drop_remainder: bool = True,
     resample: Callable | None = None,
 ) -> tf.data.Dataset:
-    """Build a pipeline: one loop over its steps.
+    """Build the dataset of a pipeline in one loop over its steps.
 
     Args:
         p: The pipeline.
         source: A dataset of raw records, already interleaved over its files.
-        decode: Record to (features, label), one example at a time.
-        layers: Features to preprocessed features; the identity in the model.
+        decode: Function from a record to (features, label), for one example at a time.
+        layers: Function from features to preprocessed features; the identity where the
+            dataset does not map the layers.
         decodes: Whether `decode` does anything.
         cache_path: The file prefix of a disk cache; empty for memory.
         seed: The seed of the shuffle.
-        repeat: Endless for a steady state; once for an epoch.
-        drop_remainder: A remainder would retrace a model and bend a batch's time.
-        resample: Finite dataset to an endless one of equal class shares.
+        repeat: Whether the dataset is endless, as for a steady state, or one epoch.
+        drop_remainder: Whether to drop an incomplete last batch, which would retrace a
+            model and distort the time of a batch.
+        resample: Function from a finite dataset to an endless one with equal class
+            shares.
 
     Returns:
         A dataset of (features, label) batches.
@@ -73,7 +76,7 @@ def build(
 
 
 def options(p: Pipeline) -> tf.data.Options:
-    """The `tf.data.Options` of a pipeline; nothing is left to a default that moves."""
+    """Return the `tf.data.Options` of a pipeline, with no setting left to a default."""
     options = tf.data.Options()
     options.deterministic = p.deterministic
     options.experimental_optimization.apply_default_optimizations = (
@@ -87,12 +90,12 @@ def options(p: Pipeline) -> tf.data.Options:
 
 
 def interleave(p: Pipeline, files: tf.data.Dataset, read: Callable) -> tf.data.Dataset:
-    """Records of many files.
+    """Interleave the records of many files.
 
     Args:
         p: The pipeline.
         files: A dataset of (path, label).
-        read: `read(path, label)` gives the dataset of one file.
+        read: Function from (path, label) to the dataset of one file.
     """
     calls = _calls(p.interleave_parallel_calls)
     return files.interleave(
@@ -105,7 +108,7 @@ def interleave(p: Pipeline, files: tf.data.Dataset, read: Callable) -> tf.data.D
 
 
 def _as_tuple(decoded: object) -> tuple:
-    """What `decode` returned: a record without a label may be its features alone."""
+    """Return a decoded record as a tuple; without a label it may be bare features."""
     return decoded if isinstance(decoded, tuple) else (decoded,)
 
 

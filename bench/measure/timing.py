@@ -1,4 +1,4 @@
-"""The only timed loop. The clock is an argument, so tests never sleep."""
+"""The only timed loop; its clock is an argument, so that tests never sleep."""
 
 import statistics
 from collections.abc import Callable
@@ -7,19 +7,19 @@ from dataclasses import dataclass, field
 RAMP_WINDOWS = 4
 RAMP_TOLERANCE = 0.05
 FEWEST_WINDOWS = 3
-LATE = 3  # times as long as it may take: then a run no longer waits for its windows
+LATE = 3  # times its usual limit: then a run no longer waits for its windows
 
 
 @dataclass
 class Series:
-    """The windows of one run, seconds a batch.
+    """A series is the windows of one run, in seconds a batch.
 
     Attributes:
-        ramp: Windows before the ramp was over.
-        steady: Windows after it.
-        settled: Whether the ramp ended by its test and not by its limit.
-        ramp_seconds: How long the ramp took.
-        steady_seconds: How long the steady windows took.
+        ramp: The windows of the ramp.
+        steady: The windows after the ramp.
+        settled: Whether the ramp ended because windows had settled, not by its limit.
+        ramp_seconds: The length of the ramp.
+        steady_seconds: The length of the steady phase.
     """
 
     ramp: list[float] = field(default_factory=list)
@@ -30,9 +30,9 @@ class Series:
 
 
 def settled(samples: list[float]) -> bool:
-    """The ramp's test: two neighbouring groups of windows have the same median.
+    """Return whether the last four windows and the four before have the same median.
 
-    The medians of the last four windows and of the four before them are within 5 %.
+    The medians may differ by 5 %.
     """
     if len(samples) < 2 * RAMP_WINDOWS:
         return False
@@ -43,17 +43,18 @@ def settled(samples: list[float]) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Extent:
-    """How long to measure.
+    """An extent states how long to measure.
 
     Attributes:
-        warmup_seconds: The most that the ramp may take.
-        steady_seconds: Steady windows go on until this much time is measured.
-        per_epoch: After so many windows whole epochs have passed; steady windows end
-            only then. 0 where the length of an epoch is not known.
-        most_seconds: Where whole epochs take longer than this, they are not waited for.
-        ramp_windows: So many windows are the ramp, as in an earlier run of the same
-            trial; 0 lets it settle.
-        steady_windows: So many are steady, for the same reason; 0 goes by the time.
+        warmup_seconds: The longest ramp.
+        steady_seconds: The least length of the steady phase.
+        per_epoch: The number of windows that cover whole epochs; the steady phase ends
+            only after a multiple of it. 0 where the length of an epoch is unknown.
+        most_seconds: The longest wait for the end of an epoch.
+        ramp_windows: The number of windows in the ramp, as in an earlier run of the
+            same trial; 0 lets the ramp settle.
+        steady_windows: The number of windows in the steady phase, as in an earlier run;
+            0 goes by the time.
     """
 
     warmup_seconds: float
@@ -64,20 +65,20 @@ class Extent:
     steady_windows: int = 0
 
     def warm(self, series: Series) -> bool:
-        """Whether the ramp is over: as an earlier one, settled, or at its limit."""
+        """Return whether the ramp is over: as long as before, settled, or too long."""
         if self.ramp_windows and series.ramp_seconds < LATE * self.warmup_seconds:
             return len(series.ramp) >= self.ramp_windows
         return series.settled or series.ramp_seconds >= self.warmup_seconds
 
     def enough(self, series: Series) -> bool:
-        """Whether the steady phase is over.
+        """Return whether the steady phase is over.
 
-        What lies behind whole epochs counts each of their costs as often as it comes:
-        three windows of ten would count a refill three times too often, or not at all.
+        The phase covers whole epochs, so that each of their costs has its own weight.
+        Three windows of ten would count a refill three times too often, or not at all.
         """
         count, seconds = len(series.steady), series.steady_seconds
         late = self.per_epoch == 1 and count and seconds / count > self.most_seconds / 2
-        if count < FEWEST_WINDOWS and not late:  # one window may be an epoch, and long
+        if count < FEWEST_WINDOWS and not late:  # a window may be an epoch, and long
             return False
         if self.steady_windows and seconds < LATE * self.most_seconds:
             return count >= self.steady_windows
@@ -95,11 +96,11 @@ def measure(
     """Time windows: first the ramp until it settles, then the steady phase.
 
     Args:
-        window: Pulls `batches` batches and returns when the last has come back.
-        batches: Batches in a window.
-        clock: Seconds, monotonic.
-        extent: How long.
-        between: Called once, between ramp and steady phase.
+        window: Pulls `batches` batches, and returns when the last has come.
+        batches: The number of batches in a window.
+        clock: Returns seconds; monotonic.
+        extent: How long to measure.
+        between: Called once, between the ramp and the steady phase.
     """
     series = Series()
 
@@ -127,12 +128,12 @@ def measure_epochs(
     """Time whole epochs, each from a fresh iterator to its end.
 
     Args:
-        epoch: Runs one epoch and returns the number of its batches.
-        epochs: How many.
-        clock: Seconds, monotonic.
+        epoch: Runs one epoch, and returns the number of its batches.
+        epochs: The number of epochs.
+        clock: Returns seconds; monotonic.
 
     Returns:
-        Seconds and batches of each epoch.
+        The seconds and the batches of each epoch.
     """
     seconds, batches = [], []
     for _ in range(epochs):

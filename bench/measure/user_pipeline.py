@@ -18,7 +18,7 @@ from bench.machine import cpu_seconds
 from bench.measure import (
     consumers,
     graph,
-    origin,
+    node_origin,
     recorder,
     stage_times,
     user_examples,
@@ -26,6 +26,7 @@ from bench.measure import (
 from bench.measure.resources import peak_resident_bytes
 from bench.measure.user_function import make_dataset
 from bench.run import turns
+from bench.run.protocol import Request
 from bench.run.user_pipeline import (
     PipelineComparison,
     PipelineReading,
@@ -42,6 +43,16 @@ LOOKS = 3  # windows of each side in a first look
 FEW_ELEMENTS = 16
 MOST_AHEAD = 32  # batches that are pulled before a turn at the most
 EPOCHS_OF_WINDOWS = 4  # a window is made of whole epochs where one is that short
+
+
+def answer(request: Request) -> PipelineReading | PipelineComparison | Measured:
+    """Do what a request with one of `VERBS` asks for."""
+    if request.verb == "read_pipeline":
+        return read_pipeline(request.trial)
+    if request.verb == "compare_pipelines":
+        return compare_pipelines(request.trial)
+    seconds = request.effort.window_seconds
+    return drain_pipeline(request.trial, request.channel, seconds)
 
 
 def read_pipeline(trial: Trial) -> PipelineReading:
@@ -125,14 +136,15 @@ def drain_pipeline(trial: Trial, channel: str, window_seconds: float) -> Measure
     try:
         drained = _Drain(make_dataset(task.path, task.source, task.call))
         drained.first()
-        seat = turns.TurnWorker(channel)
-        example = seat.told()
+        worker = turns.TurnWorker(channel)
+        example = worker.example()
         drained.fill(task.fill)
-        batches = (example or {}).get("batches") or drained.window_batches(
-            window_seconds, task.epoch
-        )
+        if example:
+            batches = example.batches
+        else:
+            batches = drained.window_batches(window_seconds, task.epoch)
         window = drained.window(batches)
-        pulls = _warm(window, (example or {}).get("pulled"))
+        pulls = _warm(window, int(example.pulled[0][1]) if example else 0)
         ahead = _ahead(graph.executed_graph(drained.iterator()))
         flushes = -(-ahead // batches)
 
@@ -143,7 +155,7 @@ def drain_pipeline(trial: Trial, channel: str, window_seconds: float) -> Measure
         work = turns.TurnWork(
             flush if flushes else None, window, batches, [(batches, pulls)]
         )
-        taken = seat.serve(work, time.perf_counter)
+        taken = worker.serve(work, time.perf_counter)
         return Measured(
             samples=[turn.seconds for turn in taken],
             batches_per_sample=batches,
@@ -177,7 +189,7 @@ class _Drain:
         if injects and "Prefetch" not in _last(dataset):
             dataset = dataset.prefetch(tf.data.AUTOTUNE)
         endless = dataset.repeat() if self.finite else dataset
-        self._consumer = consumers.drain(endless.with_options(options))
+        self._consumer = consumers.Drain(endless.with_options(options))
         self._dataset = endless
 
     def first(self) -> int:
@@ -223,7 +235,7 @@ class _Drain:
         """Seconds a batch in the steady state, and the batches that were timed."""
         batches = self.window_batches(SHORT_WINDOW_SECONDS, epoch)
         window = self.window(batches)
-        _warm(window, None, seconds / 2)
+        _warm(window, 0, seconds / 2)
         start, count = time.perf_counter(), 0
         while time.perf_counter() - start < seconds or count < 2:
             window()
@@ -242,19 +254,18 @@ def failure(error: Exception) -> Failure:
     """The failure of a user's pipeline, with the file and the line of the cause."""
     if isinstance(error, UsageError):
         return Failure(type="UsageError", message=str(error))
-    known = cause.innermost(error, (), origin.frames)
+    known = cause.innermost(error, (), node_origin.frames)
     return Failure(type=known.type, message=cause.sentence(known))
 
 
 def _warm(
-    window: Callable[[], None], pulled: list | None, seconds: float = WARM_SECONDS
+    window: Callable[[], None], pulls: int, seconds: float = WARM_SECONDS
 ) -> int:
     """Pull windows until AUTOTUNE has had its time, or as often as another process."""
-    if pulled:
-        count = int(pulled[0][1])
-        for _ in range(count):
-            window()
-        return count
+    for _ in range(pulls):
+        window()
+    if pulls:
+        return pulls
     deadline, count = time.perf_counter() + seconds, 0
     while time.perf_counter() < deadline or not count:
         window()
@@ -271,7 +282,7 @@ def _first_look(base: _Drain, head: _Drain, fill: int) -> float:
         side.fill(fill)
         batches = side.window_batches(SHORT_WINDOW_SECONDS)
         window = side.window(batches)
-        _warm(window, None, WARM_SECONDS / 2)
+        _warm(window, 0, WARM_SECONDS / 4)
         windows.append((window, batches))
     for _, (side, (window, batches)) in itertools.product(
         range(LOOKS), enumerate(windows)

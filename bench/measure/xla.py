@@ -1,4 +1,4 @@
-"""Whether XLA compiles the layers: this module compiles them to see."""
+"""This module compiles layers with XLA and returns why that fails."""
 
 import re
 from collections.abc import Sequence
@@ -8,15 +8,15 @@ import tensorflow as tf
 
 from bench.measure.layers import apply_layers, as_written, supports_jit
 
-LONGEST = 200  # characters of XLA's own first sentence
+LONGEST = 200  # characters of XLA's own message that are shown
 
 
 def refusal(layers: Sequence[keras.Layer], batch: tf.Tensor) -> str:
-    """Why XLA does not compile the layers; empty where it does.
+    """Return why XLA does not compile the layers; empty where it does.
 
     Args:
-        layers: Applied in turn.
-        batch: One batch, as the layers meet it in a model.
+        layers: Layers, applied in order.
+        batch: One batch, as the layers get it in a model.
 
     Returns:
         A clause such as `XLA has no ResizeBicubic on this device`. The function does
@@ -29,7 +29,7 @@ def refusal(layers: Sequence[keras.Layer], batch: tf.Tensor) -> str:
     def call(features: tf.Tensor) -> tf.Tensor:
         return apply_layers(layers, features)
 
-    # Apart, as what fails here is no fault of XLA's.
+    # Outside the `try`, since an error in tracing is not XLA's.
     traced = tf.function(call, jit_compile=True).get_concrete_function(batch)
     try:
         traced(batch)
@@ -39,23 +39,23 @@ def refusal(layers: Sequence[keras.Layer], batch: tf.Tensor) -> str:
 
 
 def reason(message: str) -> str:
-    """Shorten XLA's refusal: no names of its graph, no places in Keras's code.
+    """Shorten XLA's message, without names of graph nodes or lines of Keras's code.
 
     Args:
-        message: Of the error that TensorFlow raises.
+        message: The message of the error that TensorFlow raises.
     """
     missing = re.findall(r"No registered '(\w+)' OpKernel for XLA", message)
     if missing:
         return f"XLA has no {', '.join(dict.fromkeys(missing))} on this device"
-    first = message.strip().partition("\n")[0] or "no reason given"
+    first = message.strip().partition("\n")[0] or "no reason"
     shape = re.match(r"(Input \d+) to node `\S+` with op (\w+) must be a comp", first)
     if shape:
         return f"{shape[1]} of {shape[2]} changes from call to call, and XLA fixes it"
-    return f"XLA says: {first[:LONGEST]}"
+    return f"XLA reports: {first[:LONGEST]}"
 
 
 def _declared(layers: Sequence[keras.Layer]) -> list[str]:
-    """The layers, nested ones too, that declare themselves as not compilable."""
+    """Return the layers, nested ones too, that declare supports_jit=False."""
     parts = (part for layer in layers for part in layer._flatten_layers())
     names = [type(part).__name__ for part in parts if not part.supports_jit]
     return list(dict.fromkeys(names))

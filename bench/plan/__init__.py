@@ -1,1 +1,1 @@
-"""What will be run: sweeps, claims, refused combinations, the plan, screening."""
+"""This room decides what will be run: sweeps, claims, refusals, plans, screening."""

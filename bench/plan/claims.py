@@ -1,58 +1,56 @@
-"""A claim of the field: what it says, who says it, and which trials would show it.
+"""This module reads claims about preprocessing from `claims.toml`.
 
-A claim is one entry of `claims.toml`, whose head explains the keys. This module reads
-them; `bench.commands.claims` judges them.
+A claim is a sentence with its source and the trials that would show it. The comments at
+the head of `claims.toml` explain the keys. `analysis/claim_verdicts.py` tests claims.
 """
 
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from bench import catalog
 from bench.errors import UsageError, unknown
 from bench.pipeline import pipeline
+from bench.plan import toml
 from bench.trial import CONSUMERS, Trial
 
 FILE = catalog.ROOT / "bench" / "claims.toml"
 SIDES = ("fastest", "slowest", "sum")
-KEYS = (
-    *("id", "sentence", "source", "sweep", "trial", "than", "workloads"),
-    *("measure", "predict", "scale", "error", "counted", "needs", "refuted_by"),
-)
-REQUIRED = ("id", "sentence", "source", "sweep", "trial", "predict")
 
 
 @dataclass(frozen=True)
 class Side:
-    """One side of a comparison: a trial, or several taken together.
+    """A side of a comparison is one trial, or several trials combined.
 
     Attributes:
-        trials: What must have been measured.
-        how: `fastest` or `slowest` of them, or the `sum` of their seconds.
+        trials: The trials that must have been measured.
+        how: How several trials are combined: the `fastest` or the `slowest` of them,
+            or the `sum` of their seconds.
     """
 
     trials: tuple[Trial, ...]
     how: Literal["fastest", "slowest", "sum"] = "fastest"
 
     def __str__(self) -> str:
-        """The trials' keys, with what is made of them where they are several."""
+        """Return the keys of the trials, and how several are combined."""
         keys = [trial.key for trial in self.trials]
         return keys[0] if len(keys) == 1 else f"{self.how} of {', '.join(keys)}"
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a claim predicts: a number within bounds, or a word.
+    """A prediction is a number within bounds, or a word.
 
     Attributes:
-        low: The least that the claim allows.
-        high: The most.
-        word: What a fact must say, where it is no number.
+        low: The least value that the claim allows.
+        high: The largest value that the claim allows.
+        word: The word that a fact must be; empty where the prediction is a number.
     """
 
     low: float = -math.inf
@@ -60,7 +58,7 @@ class Prediction:
     word: str = ""
 
     def __str__(self) -> str:
-        """As in the file."""
+        """Return the prediction as the file spells it."""
         if self.word:
             return self.word
         if self.high == math.inf:
@@ -73,12 +71,13 @@ class Prediction:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A claim for one workload.
+    """A case is a claim about one workload.
 
     Attributes:
-        workload: Its name.
-        trial: What the claim praises.
-        than: What it is compared with; None where a run speaks for itself.
+        workload: The name of the workload.
+        trial: The side that the claim favours.
+        than: The side that `trial` is compared with; None where the claim is about the
+            value of one trial.
     """
 
     workload: str
@@ -87,27 +86,27 @@ class Case:
 
     @property
     def trials(self) -> tuple[Trial, ...]:
-        """Everything that must have been measured."""
+        """All trials that must have been measured."""
         return self.trial.trials + (self.than.trials if self.than else ())
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """Something that is said of preprocessing, in a form that can be judged.
+    """A claim about preprocessing, in a form that measurements can test.
 
     Attributes:
-        id: Its name.
-        sentence: What it says, in our words.
-        source: Who says it.
-        sweep: The named sweep with all its trials.
-        cases: One for each workload.
-        measure: What is compared; see `claims.toml`.
-        predict: What the claim predicts of it.
-        scale: The factor is multiplied by this, such as pixels an example.
-        error: The column of the standard error of a counted value.
-        counted: Whether the value is counted and not timed, so that one run tells.
+        id: The name of the claim.
+        sentence: The claim in our words.
+        source: Who makes the claim.
+        sweep: The named sweep that has all trials of the claim.
+        cases: A case for each workload.
+        measure: The quantity that is compared; see `claims.toml`.
+        predict: The value that the claim predicts.
+        scale: The factor by which the value is multiplied, such as pixels an example.
+        error: The column with the standard error of a counted value.
+        counted: Whether the value is counted and not timed, so that one run is enough.
         needs: `gpu`, or empty.
-        refuted_by: What the error says of a run that found the claim untrue.
+        refuted_by: A part of the error message of a run that refutes the claim.
     """
 
     id: str
@@ -124,34 +123,56 @@ class Claim:
     refuted_by: str = ""
 
 
+class ClaimForm(msgspec.Struct):
+    """A `[[claim]]` of the file, as its author writes it."""
+
+    id: str
+    sentence: str
+    source: str
+    sweep: str
+    trial: str | dict[str, list[str]]
+    predict: str | int | float
+    than: str | dict[str, list[str]] | None = None
+    workloads: tuple[str, ...] = ("",)
+    measure: str = Claim.measure
+    scale: float = Claim.scale
+    error: str = Claim.error
+    counted: bool = Claim.counted
+    needs: str = Claim.needs
+    refuted_by: str = Claim.refuted_by
+
+
+class ClaimsForm(msgspec.Struct):
+    """A claims file, as its author writes it."""
+
+    claim: list[ClaimForm] = []
+
+
 def names() -> dict[str, str]:
-    """Every claim's sentence by its id."""
+    """Return the sentence of every claim, by the claim's id."""
     return {claim.id: claim.sentence for claim in load()}
 
 
 def load(path: Path = FILE) -> list[Claim]:
-    """The claims of a file, in its order.
+    """Read the claims of a file, in the order of the file.
 
     Raises:
-        UsageError: Not TOML, an unknown key or value, or two claims of one id.
+        UsageError: The file is not TOML, has an unknown key or value, or has two claims
+            of one id.
     """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"Claims file '{path}' cannot be read: {error}.") from error
-    claims = [_claim(entry) for entry in content.get("claim", [])]
+    claims = [_claim(form) for form in toml.read(path, ClaimsForm).claim]
     ids = [claim.id for claim in claims]
     for name in ids:
         if ids.count(name) > 1:
-            raise UsageError(f"Claims file '{path}' has two claims of the id '{name}'.")
+            raise UsageError(f"'{path}' has two claims of the id '{name}'.")
     return claims
 
 
 def trial(key: str) -> Trial:
-    """The trial that a key spells: `text_lstm[batch_size=256,order=batch_map]`.
+    """Return the trial of a key, such as `text_lstm[batch_size=256,order=batch_map]`.
 
     Raises:
-        UsageError: An unknown workload, axis or value, or a bracket that is not closed.
+        UsageError: A workload, an axis or a value is unknown, or a bracket is open.
     """
     name, bracket, inside = key.partition("[")
     if bracket and not inside.endswith("]"):
@@ -160,19 +181,19 @@ def trial(key: str) -> Trial:
     settings = dict(
         part.strip().split("=", 1) for part in inside[:-1].split(",") if "=" in part
     )
-    consumer = settings.pop("consumer", "drain")
+    consumer = settings.pop("consumer", Trial.consumer)
     if consumer not in CONSUMERS:
         raise unknown("consumer", consumer, CONSUMERS)
     return Trial(
         workload=name,
         consumer=consumer,
-        unit=settings.pop("unit", "window"),
+        unit=settings.pop("unit", Trial.unit),
         pipeline=pipeline(settings),
     )
 
 
 def prediction(text: str) -> Prediction:
-    """`> 1.05`, `< 0.95`, `0.9 to 1.1`, `2`, or a word such as `yes`."""
+    """Parse `> 1.05`, `< 0.95`, `0.9 to 1.1`, `2`, or a word such as `yes`."""
     text = text.strip()
     try:
         if text.startswith(">"):
@@ -185,27 +206,28 @@ def prediction(text: str) -> Prediction:
         return Prediction(word=text)
 
 
-def _claim(entry: Mapping[str, object]) -> Claim:
-    name = entry.get("id", "without an id")
-    for key in entry:
-        if key not in KEYS:
-            raise UsageError(f"Claim '{name}': {unknown('key', key, KEYS)}")
-    missing = [key for key in REQUIRED if key not in entry]
-    if missing:
-        raise UsageError(f"Claim '{name}' needs {', '.join(missing)}.")
-    given = {k: v for k, v in entry.items() if k not in ("trial", "than", "workloads")}
-    cases = []
-    for workload in entry.get("workloads", [""]):
-        first = _side(entry["trial"], workload)
-        than = _side(entry["than"], workload) if "than" in entry else None
-        cases.append(Case(workload=first.trials[0].workload, trial=first, than=than))
-    given["predict"] = prediction(str(given["predict"]))
-    return Claim(cases=tuple(cases), **given)
+def _claim(form: ClaimForm) -> Claim:
+    values = msgspec.structs.asdict(form)
+    sides = values.pop("trial"), values.pop("than")
+    cases = [_case(*sides, workload) for workload in values.pop("workloads")]
+    predict = prediction(str(values.pop("predict")))
+    return Claim(cases=tuple(cases), predict=predict, **values)
 
 
-def _side(given: str | Mapping[str, list[str]], workload: str) -> Side:
-    spelled = {"fastest": [given]} if isinstance(given, str) else dict(given)
-    (how, keys), *others = spelled.items()
+def _case(
+    trial: str | Mapping[str, list[str]],
+    than: str | Mapping[str, list[str]] | None,
+    workload: str,
+) -> Case:
+    side = _side(trial, workload)
+    other = _side(than, workload) if than else None
+    return Case(workload=side.trials[0].workload, trial=side, than=other)
+
+
+def _side(keys: str | Mapping[str, list[str]], workload: str) -> Side:
+    """Return the side that one key, or the keys under one way to combine, spell."""
+    combined = {"fastest": [keys]} if isinstance(keys, str) else dict(keys)
+    (how, several), *others = combined.items()
     if others or how not in SIDES:
         raise unknown("way to take trials together", how, SIDES)
-    return Side(tuple(trial(key.replace("{w}", workload)) for key in keys), how)
+    return Side(tuple(trial(key.replace("{w}", workload)) for key in several), how)

@@ -1,4 +1,4 @@
-"""What a sweep will do, said before it does it: trials, runs, and time."""
+"""A plan states what a sweep will do before it starts: trials, runs and time."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -8,36 +8,36 @@ from pathlib import Path
 import msgspec
 
 from bench import catalog, machine
-from bench.errors import UsageError, replace_whole
+from bench.errors import UsageError, replace_atomically
 from bench.plan import screening
 from bench.plan.sweeps import Sweep, trials
 from bench.store import PLAN as FILE
 from bench.trial import Effort, Run, Trial
 
-# Seen on 2 shared cores: everything of a run that is not ramp or steady phase, and a
-# round's server. They only make the first estimate; progress corrects it.
+# Measured on 2 shared cores: the part of a run outside ramp and steady phase, and the
+# start of a round's server. Both serve the first estimate only; progress corrects it.
 RUN_SECONDS = 1.0
 ROUND_SECONDS = 5.0
 LEAST_STEADY_SECONDS = 0.25
-MOST_LEFT_OUT = 5  # named one by one where a sweep leaves combinations out
-MOST_ROUNDS = 30  # of a race; it ends there though not everything is settled
+MOST_LEFT_OUT = 5  # refused combinations that are listed one by one
+MOST_ROUNDS = 30  # of a race, which then ends even if trials are not settled
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Everything a sweep will run; stored beside its results so that it can go on.
+    """A plan lists everything that a sweep will run, so that the sweep can be resumed.
 
     Attributes:
-        sweep: Its name.
-        trials: What to run.
-        refused: Combinations that mean nothing, with the reason.
-        effort: How much measuring each trial gets; in a race, at the least.
-        seed: Of the random orders.
-        budget_seconds: When to stop; 0 for never.
-        precision: Half the width, relative, to which a race brings the intervals of
-            what could still be the best of its scene; 0 for no race.
-        most_rounds: Where a race ends.
-        notes: How the race ended, for the report.
+        sweep: The name of the sweep.
+        trials: The trials to run.
+        refused: The reason for each refused combination, by key.
+        effort: The effort of each trial; in a race, the least effort.
+        seed: The seed of the random orders.
+        budget_seconds: The time after which the sweep stops; 0 for no limit.
+        precision: The half-width, relative, that a race aims at for the intervals of
+            the trials that could be the best of their scene; 0 for no race.
+        most_rounds: The number of rounds after which a race ends.
+        notes: Sentences on how the race ended, for the report.
     """
 
     sweep: str
@@ -52,23 +52,23 @@ class Plan:
 
     @property
     def runs(self) -> int:
-        """How many runs it makes; a race, at the least."""
+        """The number of runs; in a race, the least number."""
         return sum(len(efforts) for efforts in self._rounds)
 
     @property
     def seconds(self) -> float:
-        """How long they should take."""
+        """The expected time of all runs; seconds."""
         runs = [run_seconds(effort) for efforts in self._rounds for effort in efforts]
         return len(self._rounds) * ROUND_SECONDS + sum(runs)
 
-    def seconds_left(self, kept: Sequence[Run]) -> float:
-        """How long what is missing should take, by what the runs there took."""
-        made = [run.seconds for run in kept if not run.repeat]
-        left = max(0, self.runs - len(made))
-        if not made:
+    def seconds_left(self, stored: Sequence[Run]) -> float:
+        """Return the expected seconds of the missing runs, by the stored runs."""
+        seconds = [run.seconds for run in stored if not run.repeat]
+        left = max(0, self.runs - len(seconds))
+        if not seconds:
             return self.seconds
         servers = ROUND_SECONDS * left / max(1, len(self.trials))
-        return left * statistics.median(made) + servers
+        return left * statistics.median(seconds) + servers
 
     @property
     def _rounds(self) -> list[list[Effort]]:
@@ -78,17 +78,17 @@ class Plan:
 
 
 def run_seconds(effort: Effort) -> float:
-    """Seconds that a run should take."""
+    """Return the expected seconds of a run."""
     return RUN_SECONDS + 0.6 * effort.warmup_seconds + effort.steady_seconds
 
 
 def estimate(count: int, effort: Effort) -> float:
-    """Seconds that so many trials should take."""
+    """Return the expected seconds of `count` trials with all their rounds."""
     return effort.rounds * (ROUND_SECONDS + count * run_seconds(effort))
 
 
 def fit_to_budget(effort: Effort, count: int, budget_seconds: float) -> Effort:
-    """The effort cut down to a budget: fewer rounds first, then shorter runs."""
+    """Reduce an effort to a budget: by fewer rounds first, then by shorter runs."""
     while effort.rounds > 1 and estimate(count, effort) > budget_seconds:
         effort = replace(effort, rounds=effort.rounds - 1)
     while (
@@ -106,25 +106,32 @@ def fit_to_budget(effort: Effort, count: int, budget_seconds: float) -> Effort:
 def plan_sweep(
     sweep: Sweep, effort: Effort, seed: int, budget_seconds: float, data: str
 ) -> Plan:
-    """The plan of a sweep, from names and values alone.
+    """Make the plan of a sweep without starting a process.
+
+    Args:
+        sweep: The sweep.
+        effort: The effort of each trial.
+        seed: The seed of the random orders.
+        budget_seconds: The time after which the sweep stops; 0 for no limit.
+        data: The user's data, a name or a path; empty for the workloads' own.
 
     Raises:
-        UsageError: Something unknown, or nothing is left to run.
+        UsageError: A name or value is unknown, the data cannot be used, or nothing is
+            left to run.
     """
-    wanted, refused = trials(sweep, data)
+    accepted, refused = trials(sweep, data)
     if data:
-        _look(wanted, data)
-    has_gpu = bool(machine.gpus())
-    if not has_gpu:
-        for trial in wanted:
+        _check_data(accepted, data)
+    if not machine.gpus():
+        for trial in accepted:
             if trial.pipeline.device == "gpu":
                 refused[trial.key] = "device=gpu: no NVIDIA GPU here, not testable"
-    kept = [trial for trial in wanted if trial.key not in refused]
-    if not kept:
+    remaining = [trial for trial in accepted if trial.key not in refused]
+    if not remaining:
         raise UsageError("device=gpu: no NVIDIA driver answers here; see doctor.")
     return Plan(
         sweep=sweep.name,
-        trials=kept,
+        trials=remaining,
         refused=refused,
         effort=effort,
         seed=seed,
@@ -132,22 +139,23 @@ def plan_sweep(
     )
 
 
-def _look(wanted: Sequence[Trial], data: str) -> None:
+def _check_data(planned: Sequence[Trial], data: str) -> None:
     from bench.data import inputs  # late: it needs NumPy
 
-    for name in dict.fromkeys(trial.workload for trial in wanted):
+    for name in dict.fromkeys(trial.workload for trial in planned):
         try:
-            inputs.look(catalog.find(name), data)
+            inputs.check_user_data(catalog.find(name), data)
         except UsageError as error:
             raise UsageError(f"'{name}' cannot be prepared: {error}") from error
 
 
-def left_out(refused: Mapping[str, str], where: str = "") -> list[str]:
-    """A line each for what is not run and why, at most `MOST_LEFT_OUT`.
+def refusal_lines(refused: Mapping[str, str], where: str = "") -> list[str]:
+    """Return a line for each refused combination, at most `MOST_LEFT_OUT`.
 
     Args:
-        refused: By key, the reason.
-        where: What is added to how many more there are, such as where they are listed.
+        refused: The reasons by key.
+        where: Text after the number of combinations that are not listed, such as the
+            name of a file that lists them.
     """
     items = list(refused.items())
     lines = [f"left out: {key}: {reason}" for key, reason in items[:MOST_LEFT_OUT]]
@@ -156,20 +164,21 @@ def left_out(refused: Mapping[str, str], where: str = "") -> list[str]:
 
 
 def save(plan: Plan, folder: Path) -> None:
-    """Store the plan beside its results, whole or not at all: `--resume` needs it.
+    """Store the plan beside its results, where `--resume` reads it.
 
     Raises:
-        OSError: It cannot be written; one that was there is as it was.
+        OSError: The plan cannot be written. An earlier plan stays as it was.
     """
     content = msgspec.json.format(msgspec.json.encode(plan))
-    replace_whole(folder / FILE, content)
+    replace_atomically(folder / FILE, content)
 
 
 def load(folder: Path) -> Plan:
-    """The plan of a result folder.
+    """Read the plan of a result folder.
 
     Raises:
-        UsageError: There is none, or it is not a plan.
+        UsageError: The folder has no plan, the plan is not valid, or a workload of the
+            plan no longer exists.
     """
     try:
         content = (folder / FILE).read_bytes()

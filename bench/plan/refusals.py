@@ -1,27 +1,34 @@
-"""Combinations that mean nothing: refused with the reason, not silently run."""
+"""This module refuses combinations of axes that mean nothing, with the reason."""
 
 from bench.catalog import Entry
 from bench.machine import PROCESSORS
 from bench.pipeline import Pipeline, differences
 
-# What an inference call has; every other axis belongs to a dataset.
+# The axes of an inference call; every other axis belongs to a dataset.
 SERVED = (
     "placement", "device", "batch_size", "cpus", "jit", "op_determinism", "image_size"
 )  # fmt: skip
 
-# What a step on a held batch still depends on; the rest is how batches are made.
+# The axes that a step on one batch in memory depends on; others prepare batches.
 HELD = SERVED
 
 
 def refusal(p: Pipeline, consumer: str, unit: str, entry: Entry) -> str | None:
-    """Why this combination means nothing, or None. Each line is one reason."""
-    given = differences(p)
+    """Return the reason why a combination means nothing, or None.
+
+    Args:
+        p: The pipeline.
+        consumer: The consumer.
+        unit: The unit of a sample.
+        entry: The workload or layer.
+    """
+    changed = differences(p)
     in_model = p.placement == "model"
     has_model = in_model or consumer != "drain"
-    interleaves = any(name.startswith("interleave") for name in given)
+    interleaves = any(name.startswith("interleave") for name in changed)
     maps = not in_model and p.placement != "offline"
-    not_served = [name for name in given if name not in SERVED]
-    not_held = [name for name in given if name not in HELD]
+    not_served = [name for name in changed if name not in SERVED]
+    not_held = [name for name in changed if name not in HELD]
     reasons = {
         f"'{entry.name}' has no model to train: use --consumer drain": (
             consumer != "drain" and not entry.trains
@@ -51,7 +58,7 @@ def refusal(p: Pipeline, consumer: str, unit: str, entry: Entry) -> str | None:
         f"interleave needs files, and '{entry.name}' is made of arrays": (
             interleaves and not entry.reads_files
         ),
-        "interleave: with placement=offline the files are read once, before": (
+        "interleave: with placement=offline the files are read once, before timing": (
             interleaves and p.placement == "offline"
         ),
         "interleave_block_length needs interleave_cycle_length above 1": (
@@ -96,17 +103,17 @@ def refusal(p: Pipeline, consumer: str, unit: str, entry: Entry) -> str | None:
         "placement=dataset (in the client) or placement=model": (
             consumer == "serve" and p.placement == "offline"
         ),
-        f"serve: requests come from clients, not from a dataset with "
+        f"serve: requests come from clients, not from a dataset: leave out "
         f"{', '.join(not_served)}": consumer == "serve" and bool(not_served),
         "serve has no epochs: use unit=window": (
             consumer == "serve" and unit == "epoch"
         ),
-        f"model: its one batch is held in memory, whatever made it; leave out "
+        f"model: its one batch is held in memory, whatever prepared it; leave out "
         f"{', '.join(not_held)}": consumer == "model" and bool(not_held),
-        "model: a held batch is the same from any dataset: use placement=dataset": (
+        "model: its one batch is the same from any dataset: use placement=dataset": (
             consumer == "model" and p.placement == "offline"
         ),
-        "model has no epochs, its batch never ends: use unit=window": (
+        "model has no epochs: its one batch repeats: use unit=window": (
             consumer == "model" and unit == "epoch"
         ),
     }

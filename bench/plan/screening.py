@@ -1,8 +1,9 @@
-"""Short first rounds for large scenes: how many trials they leave, and how short.
+"""This module groups trials into scenes and plans the short first rounds of a race.
 
-Successive halving (Jamieson and Talwalkar 2016; Li et al. 2018 keep a quarter, as is
-done here): every trial gets a little effort, and the best quarter gets more. What is
-left then races; see `racing`.
+A scene is a set of trials that may be compared with one another. The trials of a large
+scene are screened by successive halving (Jamieson and Talwalkar 2016; Li et al. 2018):
+every trial gets a short run, and the best quarter gets more. The remaining trials race;
+see `bench.analysis.standings`.
 """
 
 from __future__ import annotations
@@ -11,39 +12,54 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
+from bench.pipeline import AXES
 from bench.trial import Effort, Trial
 
-LARGE = 32  # trials of a scene; a smaller one races without screening
+# Two trials may be compared where these fields and axes are equal, on one machine.
+SCENE = (
+    *("workload", "consumer", "unit", "data"),  # fields of a trial
+    *("image_size", "storage", "read_latency_ms"),  # axes of its pipeline
+)
+LARGE = 32  # trials of a scene; a smaller scene races without screening
 ROUNDS = 2
-KEPT_SHARE = 0.25
-KEPT_LEAST = 8
+REMAINING_SHARE = 0.25
+REMAINING_LEAST = 8
 LEAST_STEADY_SECONDS = 0.2
-RACED_ROUNDS = 3  # of what is left, before an interval can put anything out
-SHARED = ("workload", "consumer", "unit", "data")
-SHARED_AXES = ("image_size", "storage", "read_latency_ms")
+RACED_ROUNDS = 3  # of the remaining trials, before an interval can exclude one
 
 
 def scene(trial: Trial) -> tuple:
-    """What a trial shares with those that it may be compared with, on one machine."""
-    axes = (getattr(trial.pipeline, name) for name in SHARED_AXES)
-    return (*(getattr(trial, name) for name in SHARED), *axes)
+    """Return the values of `SCENE` for a trial, which identify its scene."""
+    return tuple(
+        getattr(trial.pipeline if name in AXES else trial, name) for name in SCENE
+    )
+
+
+def scene_name(trial: Trial) -> str:
+    """Return a short name of a trial's scene, such as `prose train unit=epoch`."""
+    parts = [trial.workload.rpartition("/")[2]]
+    usual = scene(Trial(workload=trial.workload))
+    for name, value, default in zip(SCENE, scene(trial), usual, strict=True):
+        if value != default:
+            parts.append(str(value) if name == "consumer" else f"{name}={value}")
+    return " ".join(parts)
 
 
 def scenes(trials: Sequence[Trial]) -> list[list[Trial]]:
-    """The trials, scene by scene, in their order."""
+    """Group trials by scene; scenes and trials stay in their order."""
     groups: dict[tuple, list[Trial]] = {}
     for trial in trials:
         groups.setdefault(scene(trial), []).append(trial)
     return list(groups.values())
 
 
-def kept(count: int) -> int:
-    """How many of so many trials a screening round leaves."""
-    return min(count, max(KEPT_LEAST, round(KEPT_SHARE * count)))
+def remaining(count: int) -> int:
+    """Return how many of `count` trials remain after a screening round."""
+    return min(count, max(REMAINING_LEAST, round(REMAINING_SHARE * count)))
 
 
 def short(effort: Effort) -> Effort:
-    """The effort of a screening run: a quarter of the windows, half of the warm-up."""
+    """Return a screening run's effort: a quarter of the windows, half the warm-up."""
     steady = max(LEAST_STEADY_SECONDS, effort.steady_seconds / 4)
     return replace(
         effort,
@@ -55,17 +71,17 @@ def short(effort: Effort) -> Effort:
 
 
 def rounds(trials: Sequence[Trial], effort: Effort) -> list[list[Effort]]:
-    """The efforts of the runs in each round that a race makes at the least."""
-    found: list[list[list[Effort]]] = []
+    """Return the efforts of the runs in each round that a race makes at least."""
+    by_scene: list[list[list[Effort]]] = []
     for group in scenes(trials):
         count = len(group)
         if count <= LARGE:
-            found.append([[effort] * count] * effort.rounds)
+            by_scene.append([[effort] * count] * effort.rounds)
             continue
         counts = [count]
         for _ in range(ROUNDS):
-            counts.append(kept(counts[-1]))
+            counts.append(remaining(counts[-1]))
         screened = [[short(effort)] * some for some in counts[:-1]]
-        found.append(screened + [[effort] * counts[-1]] * RACED_ROUNDS)
-    merged = itertools.zip_longest(*found, fillvalue=())
+        by_scene.append(screened + [[effort] * counts[-1]] * RACED_ROUNDS)
+    merged = itertools.zip_longest(*by_scene, fillvalue=())
     return [[one for some in row for one in some] for row in merged]

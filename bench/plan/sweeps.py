@@ -1,54 +1,90 @@
-"""Sweeps as data: named ones in `bench/sweeps/*.toml`, a user's in a file of its own.
+"""This module reads sweeps from TOML and expands them into trials.
 
-A sweep is a list of blocks; a block is workloads x strategies x axes, seen by one
-consumer. `include` takes in the blocks of other named sweeps, `claims = true` the
-trials of every claim.
+Named sweeps are in `bench/sweeps/*.toml`; a user's sweep is a file of his own. A sweep
+is a list of blocks. A block is the product of workloads, strategies and axes for one
+consumer. `include` adds the blocks of other sweeps, and `claims = true` adds the trials
+of every claim.
 """
 
 import itertools
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Annotated
+
+import msgspec
 
 from bench import catalog
 from bench.errors import UsageError, unknown
 from bench.pipeline import STRATEGIES, Pipeline, differences, parse, with_axes
-from bench.plan import sweep_form
+from bench.plan import toml
 from bench.plan.refusals import refusal
-from bench.plan.sweep_form import BlockForm
-from bench.trial import Effort, Trial
+from bench.trial import CONSUMERS, UNITS, Effort, Trial
 
 FOLDER = catalog.ROOT / "bench" / "sweeps"
+MAY_BE_ZERO = ("warmup_seconds", "trace_steps")
+
+# The numbers of an effort: its words and flags are for the program alone.
+EffortForm = msgspec.defstruct(
+    "EffortForm",
+    [
+        (one.name, type(one.default), one.default)
+        for one in fields(Effort)
+        if type(one.default) in (int, float)
+    ],
+    frozen=True,
+)
+
+
+class BlockForm(msgspec.Struct):
+    """A `[[block]]` of the file, with its axes as the user spells them."""
+
+    workloads: Annotated[list[str], msgspec.Meta(min_length=1)]
+    strategies: list[str] = []
+    axes: dict[str, object] = {}
+    consumer: str = Trial.consumer
+    unit: str = Trial.unit
+
+
+class SweepForm(msgspec.Struct):
+    """A sweep's file, as the user writes it."""
+
+    description: str = ""
+    include: list[str] = []
+    claims: bool = False
+    effort: EffortForm = EffortForm()
+    block: list[BlockForm] = []
 
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """Workloads x strategies x axes, seen by one consumer.
+    """A block is the product of workloads, strategies and axes for one consumer.
 
     Attributes:
-        workloads: Names or paths; `layers:*` is a whole shelf, `layers:image` a kind.
-        strategies: Names; none means the plain pipeline with its axes.
-        axes: Values by axis; an axis given here overrides a strategy's.
-        consumer: What pulls the batches.
-        unit: What a sample covers.
+        workloads: Names or paths; `layers:*` is a whole shelf, `layers:image` all
+            entries of one kind on the shelf.
+        strategies: Names of strategies; empty for the plain pipeline with the axes.
+        axes: Values by axis. An axis here overrides the axis of a strategy.
+        consumer: The consumer of every trial in the block.
+        unit: The unit of a sample.
     """
 
     workloads: tuple[str, ...]
     strategies: tuple[str, ...] = ()
     axes: Mapping[str, tuple] = field(default_factory=dict)
-    consumer: str = "drain"
-    unit: str = "window"
+    consumer: str = Trial.consumer
+    unit: str = Trial.unit
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """What to run: blocks, and how much effort each trial gets.
+    """A sweep states which trials to run and how much effort each one gets.
 
     Attributes:
-        name: The stem of its file.
-        description: What it answers.
+        name: The stem of the sweep's file.
+        description: The question that the sweep answers.
         blocks: The trials, as products.
-        effort: How much measuring.
+        effort: The effort of each trial.
     """
 
     name: str
@@ -58,20 +94,21 @@ class Sweep:
 
 
 def names() -> dict[str, str]:
-    """Every named sweep with its description."""
+    """Return the description of every named sweep, by name."""
     files = sorted(FOLDER.glob("*.toml"))
-    return {file.stem: sweep_form.toml(file).get("description", "") for file in files}
+    return {file.stem: toml.read(file, SweepForm).description for file in files}
 
 
 def find(name: str, within: tuple[Path, ...] = ()) -> Sweep:
-    """The named sweep, or the user's own where the name is a path.
+    """Return the sweep of this name, or of this file.
 
     Args:
-        name: Of a sweep, or the path of a TOML file.
-        within: The files that are including it.
+        name: The name of a sweep, or the path of a TOML file.
+        within: The files that include this sweep, outermost first.
 
     Raises:
-        UsageError: No such sweep, not TOML, or a key or value that means nothing.
+        UsageError: The sweep does not exist, is not TOML, or has an invalid key or
+            value.
     """
     if name.endswith(".toml"):
         path = Path(name)
@@ -84,16 +121,19 @@ def find(name: str, within: tuple[Path, ...] = ()) -> Sweep:
 
 
 def trials(sweep: Sweep, data: str = "") -> tuple[list[Trial], dict[str, str]]:
-    """Every trial once, and the reason for each combination that means nothing.
+    """Expand a sweep into its trials.
 
     Args:
-        sweep: What to run.
-        data: The user's data in place of the workloads' own.
+        sweep: The sweep.
+        data: The user's data, a name or a path, in place of the workloads' own.
+
+    Returns:
+        Each trial once; and by key the reason why a combination is refused.
 
     Raises:
-        UsageError: An unknown name or value, or nothing is left to run.
+        UsageError: A name or value is unknown, or every combination is refused.
     """
-    found: dict[str, Trial] = {}
+    accepted: dict[str, Trial] = {}
     refused: dict[str, str] = {}
     for block in sweep.blocks:
         for workload in _expand(block.workloads):
@@ -110,13 +150,13 @@ def trials(sweep: Sweep, data: str = "") -> tuple[list[Trial], dict[str, str]]:
                 if reason:
                     refused[trial.key] = reason
                 else:
-                    found[trial.key] = trial
-    if not found:
-        listed = "\n".join(f"  {key}: {reason}" for key, reason in refused.items())
+                    accepted[trial.key] = trial
+    if not accepted:
+        reasons = "\n".join(f"  {key}: {reason}" for key, reason in refused.items())
         raise UsageError(
-            f"Nothing is left to run; every combination is refused:\n{listed}"
+            f"Nothing is left to run; every combination is refused:\n{reasons}"
         )
-    return list(found.values()), refused
+    return list(accepted.values()), refused
 
 
 def narrow(
@@ -128,7 +168,16 @@ def narrow(
     consumer: str = "",
     unit: str = "",
 ) -> Sweep:
-    """The sweep with what the command line says in place of its own."""
+    """Replace parts of every block by what the command line states.
+
+    Args:
+        sweep: The sweep.
+        workloads: Replace the workloads of every block, if not empty.
+        strategies: Replace the strategies likewise.
+        axes: Are added to the axes of every block and override them.
+        consumer: Replaces the consumer, if not empty.
+        unit: Replaces the unit, if not empty.
+    """
     changes: dict[str, object] = {}
     if workloads:
         changes["workloads"] = tuple(workloads)
@@ -138,19 +187,16 @@ def narrow(
         changes["consumer"] = consumer
     if unit:
         changes["unit"] = unit
-    blocks = []
+    blocks: list[Block] = []
     for block in sweep.blocks:
-        merged = {**block.axes, **(axes or {})}
-        blocks.append(replace(block, **changes, axes=merged))
-    unique: list[Block] = []
-    for block in blocks:
-        if block not in unique:
-            unique.append(block)
-    return replace(sweep, blocks=tuple(unique))
+        narrowed = replace(block, **changes, axes={**block.axes, **(axes or {})})
+        if narrowed not in blocks:
+            blocks.append(narrowed)
+    return replace(sweep, blocks=tuple(blocks))
 
 
 def parse_axis(text: str) -> tuple[str, tuple]:
-    """`name=v1,v2` as the axis and its values."""
+    """Parse `name=value,value` into the axis and its values."""
     name, equals, values = text.partition("=")
     if not equals or not values:
         raise UsageError(f"--axis takes name=value,value, got '{text}'.")
@@ -169,7 +215,7 @@ def _pipelines(block: Block) -> list[Pipeline]:
 
 
 def _expand(workloads: Iterable[str]) -> list[str]:
-    """Names as they are; `layers:*` is a whole shelf, `layers:image` one kind of it."""
+    """Replace `layers:*` by all entries of the shelf, `layers:image` by one kind."""
     expanded = []
     for name in workloads:
         shelf, _, wanted = name.partition(":")
@@ -189,31 +235,36 @@ def _expand(workloads: Iterable[str]) -> list[str]:
 def _sweep(path: Path, within: tuple[Path, ...] = ()) -> Sweep:
     if path in within:
         raise UsageError(f"Sweep file '{path.name}' includes itself.")
-    form, effort = sweep_form.read(path)
+    form = toml.read(path, SweepForm)
+    effort = msgspec.structs.asdict(form.effort)
+    for name, value in effort.items():
+        if value < 0 or (value == 0 and name not in MAY_BE_ZERO):
+            raise UsageError(
+                f"'{path}', [effort]: {name} must be above 0, got {value}."
+            )
     blocks = [
         block for name in form.include for block in find(name, (*within, path)).blocks
     ]
-    blocks += _of_claims() if form.claims else []
+    blocks += _claim_blocks() if form.claims else []
     blocks += [_block(block) for block in form.block]
     if not blocks:
-        raise UsageError(
-            f"Sweep file '{path.name}' has no [[block]], so there is nothing to run."
-        )
+        raise UsageError(f"'{path}' has no [[block]], so there is nothing to run.")
     return Sweep(
         name=path.stem,
         description=form.description,
         blocks=tuple(blocks),
-        effort=effort,
+        effort=Effort(**effort),
     )
 
 
-def _of_claims() -> list[Block]:
+def _claim_blocks() -> list[Block]:
+    """Return a block for each trial that a claim compares."""
     from bench.plan import claims  # late: `list` and `--help` need no claims
 
-    wanted = {
+    claimed = {
         trial.key: trial
-        for one in claims.load()
-        for case in one.cases
+        for claim in claims.load()
+        for case in claim.cases
         for trial in case.trials
     }
     return [
@@ -223,11 +274,15 @@ def _of_claims() -> list[Block]:
             consumer=trial.consumer,
             unit=trial.unit,
         )
-        for trial in wanted.values()
+        for trial in claimed.values()
     ]
 
 
 def _block(form: BlockForm) -> Block:
+    if form.consumer not in CONSUMERS:
+        raise unknown("consumer", form.consumer, CONSUMERS)
+    if form.unit not in UNITS:
+        raise unknown("unit", form.unit, UNITS)
     axes = {
         name: tuple(
             parse(name, v) for v in (values if isinstance(values, list) else [values])
@@ -243,9 +298,9 @@ def _block(form: BlockForm) -> Block:
     )
 
 
-def _checked_strategies(given: Iterable[str]) -> tuple[str, ...]:
-    given = tuple(given)
-    for name in given:
+def _checked_strategies(strategies: Iterable[str]) -> tuple[str, ...]:
+    strategies = tuple(strategies)
+    for name in strategies:
         if name not in STRATEGIES:
             raise unknown("strategy", name, STRATEGIES)
-    return given
+    return strategies

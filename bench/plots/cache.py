@@ -1,8 +1,9 @@
-"""Seconds of each epoch by what is cached: the first one fills, the later ones gain.
+"""Lines are the seconds of each epoch; the first fills the cache, later ones gain.
 
-Labels give the bytes held, and from which epoch on the total is below that of no cache,
-what `offline` prepares before included; steady epochs are carried on beyond the last,
-and must be shorter by more than the margin.
+Labels give the cache's bytes and the epoch from which the total is below that without a
+cache. The total includes the preparation of `offline`. Beyond the measured epochs each
+epoch counts the median of the steady epochs, which must be shorter by more than the
+margin.
 """
 
 import numpy as np
@@ -12,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from bench import text
-from bench.analysis import stats, verdicts
-from bench.pipeline import AXES
+from bench.analysis import decisions, stats
+from bench.pipeline import AXES, PLACEMENTS
 from bench.report import figure
 
 MOST_PANELS = 5
@@ -32,7 +33,7 @@ FURTHEST = 10_000  # epochs; nobody trains for longer
 
 @figure.styled
 def draw(table: pd.DataFrame) -> Figure | None:
-    """Epochs of each cache, a panel for each pipeline that was cached.
+    """Draw the epochs of each cache, a panel for each pipeline that was cached.
 
     Args:
         table: From `table.from_runs`.
@@ -43,40 +44,40 @@ def draw(table: pd.DataFrame) -> Figure | None:
     grouped = epochs.groupby(by, sort=False)
     several = grouped["key"].transform("nunique") > 1
     several &= grouped["sample"].transform("max") > 0
-    found = [group for _, group in epochs[several].groupby(by, sort=False)]
-    if not found:
+    pipelines = [group for _, group in epochs[several].groupby(by, sort=False)]
+    if not pipelines:
         return None
-    groups = found[: figure.most(MOST_PANELS, len(found))]
+    groups = pipelines[: figure.panel_count(MOST_PANELS, len(pipelines))]
     counts = [len(group[list(PLACES)].drop_duplicates()) for group in groups]
     heights = [h for count in counts for h in (2.2, 0.15 + 0.19 * count)]
-    drawn, axes = figure.panels(heights)
-    figure.note(drawn, len(groups), len(found))
+    fig, axes = figure.panels(heights)
+    figure.note_cut(fig, len(groups), len(pipelines))
     for panel, below, group in zip(axes[::2], axes[1::2], groups, strict=True):
         _panel(panel, below, group)
-    return drawn
+    return fig
 
 
 def _panel(panel: Axes, below: Axes, group: pd.DataFrame) -> None:
     seconds = group.assign(
         seconds=group["seconds_per_batch"] * group["batches_per_sample"]
     )
-    margin = verdicts.MARGINS[group["consumer"].iloc[0]]
+    margin = decisions.MARGINS[group["consumer"].iloc[0]]
     for number, ((cache, storage, placement), part) in enumerate(
         seconds.groupby(list(PLACES), sort=True)
     ):
-        found = _epochs(part)
-        name, paid = _name(cache, storage, placement), ""
-        if cache != "none" or placement == "offline":
+        own = _epochs(part)
+        name, gain = _name(cache, storage, placement), ""
+        if cache != "none" or PLACEMENTS[placement].stores_outputs:
             without = _without(seconds, placement)
-            paid = _pays(found, without, _before(part), margin)
+            gain = _gain(own, without, _preparation(part), margin)
         panel.plot(
-            np.arange(len(found)) + 1,
-            found,
+            np.arange(len(own)) + 1,
+            own,
             marker=MARKS[number % len(MARKS)],
             markersize=5,
-            color=COLORS[placement if placement != "dataset" else cache],
+            color=COLORS[cache if PLACEMENTS[placement].maps_layers else placement],
             linestyle="--" if storage == "disk" else "-",
-            label="; ".join(p for p in (name, _held(part), paid) if p),
+            label="; ".join(p for p in (name, _size(part), gain) if p),
         )
     low, high = panel.dataLim.intervaly
     if high > 10 * low > 0:
@@ -88,7 +89,7 @@ def _panel(panel: Axes, below: Axes, group: pd.DataFrame) -> None:
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel.set_xlabel("epoch")
     panel.set_ylabel("seconds an epoch")
-    figure.title(panel, text.title(group.iloc[0]))
+    figure.title(panel, text.scene_title(group.iloc[0]))
     below.axis("off")
     below.legend(
         *panel.get_legend_handles_labels(), loc="center", frameon=False, fontsize=8
@@ -96,13 +97,13 @@ def _panel(panel: Axes, below: Axes, group: pd.DataFrame) -> None:
 
 
 def _epochs(part: pd.DataFrame) -> np.ndarray:
-    """The median over the runs of each epoch's seconds."""
+    """Return the seconds of each epoch, the median over the runs."""
     return part.groupby("sample")["seconds"].median().to_numpy(float)
 
 
 def _name(cache: str, storage: str, placement: str) -> str:
-    parts = ["offline"] if placement == "offline" else []
-    parts += ["in the model"] if placement == "model" else []
+    place = PLACEMENTS[placement]
+    parts = [] if place.maps_layers else [place.where if place.in_model else placement]
     parts += (
         []
         if cache == "none"
@@ -111,29 +112,31 @@ def _name(cache: str, storage: str, placement: str) -> str:
     return ", ".join(parts) or "no cache"
 
 
-def _held(part: pd.DataFrame) -> str:
+def _size(part: pd.DataFrame) -> str:
     names = [n for n in ("fact_cache_bytes", "fact_stored_bytes") if n in part]
-    held = part[names].astype(float).sum(axis=1).median() if names else 0.0
-    return f"{text.figure(held / 1e6)} MB" if held > 0 else ""
+    size = part[names].astype(float).sum(axis=1).median() if names else 0.0
+    return f"{text.figure(size / 1e6)} MB" if size > 0 else ""
 
 
-def _before(part: pd.DataFrame) -> float:
+def _preparation(part: pd.DataFrame) -> float:
+    """Return the seconds that `offline` spends beforehand."""
     return stats.runs(part)["offline_seconds"].fillna(0).median()
 
 
 def _without(seconds: pd.DataFrame, placement: str) -> np.ndarray | None:
-    """The epochs of this placement with no cache, of the dataset for `offline`."""
+    """Return the epochs without cache of this placement (dataset for `offline`)."""
     place = "dataset" if placement == "offline" else placement
     plain = seconds[(seconds["cache"] == "none") & (seconds["placement"] == place)]
     return _epochs(plain) if len(plain) else None
 
 
-def _pays(
-    found: np.ndarray, without: np.ndarray | None, before: float, margin: float
+def _gain(
+    own: np.ndarray, without: np.ndarray | None, preparation: float, margin: float
 ) -> str:
-    if without is None or min(len(found), len(without)) < 2:
+    """Return the epoch from which a cache saves time, in words; empty if not known."""
+    if without is None or min(len(own), len(without)) < 2:
         return ""
-    both = found, without
+    both = own, without
     steady = [np.median(s[1:]) for s in both]
     if steady[0] * (1 + margin) >= steady[1]:
         return "never pays"
@@ -142,7 +145,7 @@ def _pays(
         np.cumsum(np.where(count < len(s), np.resize(s, FURTHEST), rest))
         for s, rest in zip(both, steady, strict=True)
     ]
-    late = np.flatnonzero(totals[0] + before >= totals[1])
+    late = np.flatnonzero(totals[0] + preparation >= totals[1])
     if not len(late):
         return "pays from epoch 1"
     return (

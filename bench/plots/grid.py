@@ -1,8 +1,8 @@
-"""Figures in the cells are speeds against the plain cell, marked 1; brighter is faster.
+"""Cells have the speed against the plain cell, which is 1; brighter is faster.
 
-Rows and columns are two settings that work together; everything else is equal within a
-panel. Small figures are 95 % intervals, paired within rounds; empty cells were not run,
-or may not be ranked.
+Rows and columns are two settings that work together; all else is equal within a panel.
+Small figures are 95 % intervals, paired within rounds. Empty cells were not measured or
+may not be ranked.
 """
 
 import itertools
@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from bench import text as words
+from bench import text
 from bench.analysis import intervals, pairs, stats
 from bench.pipeline import AXES
 from bench.report import figure
@@ -28,7 +28,7 @@ PLAIN = {name: axis.default for name, axis in AXES.items()}
 
 @figure.styled
 def draw(table: pd.DataFrame) -> Figure | None:
-    """Order by parallel calls, and open files by parallel reads, as heat maps.
+    """Draw order by parallel calls, and open files by parallel reads, as heat maps.
 
     Args:
         table: From `table.from_runs`.
@@ -40,39 +40,39 @@ def draw(table: pd.DataFrame) -> Figure | None:
         for rows, column in GRIDS.items()
         for group in _groups(runs, [*rows, column])
     ]
-    found = (
+    drawable = (
         (group.iloc[0], rows, column, cells)
         for group, rows, column in candidates
         if (cells := _cells(group, rows, column)) and len(_lines(cells, rows)) > 1
     )
-    grids = list(itertools.islice(found, MOST_PANELS))  # a grid's cells take a while
+    grids = list(itertools.islice(drawable, MOST_PANELS))  # cells take a while
     if not grids:
         return None
     heights = [1.1 + 0.42 * len({line for line, _ in g[3]}) for g in grids]
-    drawn, axes = figure.panels(heights)
+    fig, axes = figure.panels(heights)
     if len(grids) == MOST_PANELS:
-        figure.note(drawn, len(grids), len(candidates))
+        figure.note_cut(fig, len(grids), len(candidates))
     for panel, (one, rows, column, cells) in zip(axes, grids, strict=True):
         _panel(panel, cells, [_line(line, rows) for line in _lines(cells, rows)], rows)
         panel.set_xlabel(f"{column} (calls at a time)")
         size = f", batches of {one['batch_size']}"
-        figure.title(panel, words.title(one) + size, 48)
-    return drawn
+        figure.title(panel, text.scene_title(one) + size, 48)
+    return fig
 
 
 def _groups(runs: pd.DataFrame, free: list[str]) -> list[pd.DataFrame]:
-    """Runs that differ in nothing but the free axes."""
+    """Return groups of runs that differ in nothing but the free axes."""
     fixed = [name for name in AXES if name not in free]
     by = ["machine", "workload", "consumer", "unit", "data", *fixed]
     trials = runs.groupby(by, sort=False)["key"].transform("nunique")
-    several = runs[trials > 2]  # fewer are no grid, and most trials are in none
+    several = runs[trials > 2]  # two trials are no grid, and most trials are in none
     return [group for _, group in several.groupby(by, sort=False)]
 
 
 def _cells(
     group: pd.DataFrame, rows: tuple[str, ...], column: str
 ) -> dict[tuple[tuple, str], intervals.Interval]:
-    """The speed against the plain cell of each (row's values, column's value)."""
+    """Return speeds against the plain cell by (values of the row, of the column)."""
     keys = {
         (tuple(values[:-1]), str(values[-1])): part["key"].iloc[0]
         for values, part in group.groupby([*rows, column], sort=False)
@@ -80,13 +80,13 @@ def _cells(
     plain = _plain(rows, column)
     if plain not in keys or len({name for _, name in keys}) < 2:
         return {}
-    keys = {plain: keys.pop(plain), **keys}  # what the others are compared with
+    keys = {plain: keys.pop(plain), **keys}  # the first key is the baseline
     seconds = pairs.seconds(group, list(keys.values()))
-    found = {
+    speeds = {
         place: pairs.ratio(seconds[:, 0], seconds[:, number])
         for number, place in enumerate(keys)
     }
-    return {place: v for place, v in found.items() if np.isfinite(v.estimate)}
+    return {place: v for place, v in speeds.items() if np.isfinite(v.estimate)}
 
 
 def _plain(rows: tuple[str, ...], column: str) -> tuple[tuple, str]:
@@ -116,15 +116,15 @@ def _panel(panel: Axes, cells: dict, names: list[str], rows: tuple[str, ...]) ->
     for place, interval in cells.items():
         across, down = columns.index(place[1]) + 0.5, lines.index(place[0])
         values = interval.estimate, interval.low, interval.high
-        text = "1" if place == plain else f"\u00d7{words.figure(*values)}"
-        bounds = "" if place == plain else words.bounds(*values)
-        drawn = {
+        factor = "1" if place == plain else f"\u00d7{text.figure(*values)}"
+        bounds = "" if place == plain else text.bounds(*values)
+        style = {
             "color": "white" if norm(interval.estimate) < 0.5 else figure.GREY_INK,
             "ha": "center",
             "va": "center",
         }
-        panel.text(across, down + (0.36 if bounds else 0.5), text, **drawn)
-        panel.text(across, down + 0.74, bounds, fontsize=6.5, **drawn)
+        panel.text(across, down + (0.36 if bounds else 0.5), factor, **style)
+        panel.text(across, down + 0.74, bounds, fontsize=6.5, **style)
     panel.grid(False)
     panel.invert_yaxis()
     panel.tick_params(length=0)
@@ -137,5 +137,5 @@ def _line(values: tuple, rows: tuple[str, ...]) -> str:
     if rows == ORDER:
         return str(values[0])
     files, block = values
-    named = f"{files} file{'s' if files > 1 else ''} open"
-    return named if block == 1 else f"{named},\nblocks of {block}"
+    name = f"{files} file{'s' if files > 1 else ''} open"
+    return name if block == 1 else f"{name},\nblocks of {block}"

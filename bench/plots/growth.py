@@ -1,8 +1,8 @@
-"""Microseconds an example as batches or images grow: flat is a fixed cost each.
+"""Lines show microseconds an example over batch or image size; flat is a fixed cost.
 
-A falling line has a cost a batch that larger batches share; for images, the dotted grey
-line grows as the number of pixels does. Bars are 95 % intervals; both scales are
-logarithmic.
+A falling line has a cost for each batch, which more examples share in larger batches.
+For images the dotted grey line grows with the number of pixels. Bars are 95 %
+intervals; both scales are logarithmic.
 """
 
 import numpy as np
@@ -26,34 +26,34 @@ SIZES = {
 
 @figure.styled
 def draw(table: pd.DataFrame) -> Figure | None:
-    """Cost over size, a panel for each workload and kind of size.
+    """Draw the cost over the size, a panel for each workload and kind of size.
 
     Args:
         table: From `table.from_runs`.
     """
     trials = stats.trials(table)
     trials = trials[trials["runs"] > 0]
-    found = [(size, group) for size in SIZES for _, group in _scenes(trials, size)]
-    if not found:
+    scenes = [(size, group) for size in SIZES for _, group in _scenes(trials, size)]
+    if not scenes:
         return None
     panels = [
         (size, _lines(group, size))
-        for size, group in found[: figure.most(MOST_PANELS, len(found))]
+        for size, group in scenes[: figure.panel_count(MOST_PANELS, len(scenes))]
     ]
     heights = [h for _, ls in panels for h in (2.1, 0.15 + 0.19 * len(ls))]
-    drawn, axes = figure.panels(heights)
-    figure.note(drawn, len(panels), len(found))
+    fig, axes = figure.panels(heights)
+    figure.note_cut(fig, len(panels), len(scenes))
     for panel, below, (size, lines) in zip(axes[::2], axes[1::2], panels, strict=True):
         _panel(panel, lines, size)
         below.axis("off")
         below.legend(
             *panel.get_legend_handles_labels(), loc="center", frameon=False, fontsize=8
         )
-    return drawn
+    return fig
 
 
 def _scenes(trials: pd.DataFrame, size: str) -> object:
-    known = trials[trials[size] > 0]  # the entry's own image size is not told
+    known = trials[trials[size] > 0]  # image_size=0 is the entry's own, unknown size
     by = ["machine", "workload", "consumer", "unit", "data"]
     by += ["storage", "read_latency_ms", *(s for s in SIZES if s != size)]
     line = [*by, *(name for name in AXES if name not in (*SIZES, *by))]
@@ -62,14 +62,14 @@ def _scenes(trials: pd.DataFrame, size: str) -> object:
 
 
 def _lines(group: pd.DataFrame, size: str) -> list[pd.DataFrame]:
-    """Trials that differ in the size alone, smallest first; the longest lines."""
+    """Return the longest lines of trials that differ in the size alone, by size."""
     others = [name for name in AXES if name not in SIZES]
-    found = [
+    lines = [
         line.sort_values(size)
         for _, line in group.groupby(others, sort=False)
         if line[size].nunique() > 1
     ]
-    return sorted(found, key=len, reverse=True)[:MOST_LINES]
+    return sorted(lines, key=len, reverse=True)[:MOST_LINES]
 
 
 def _panel(panel: Axes, lines: list[pd.DataFrame], size: str) -> None:
@@ -105,13 +105,13 @@ def _panel(panel: Axes, lines: list[pd.DataFrame], size: str) -> None:
     panel.set_xlabel(SIZES[size])
     panel.set_ylabel("\u00b5s an example")
     one = lines[0].iloc[0].copy()
-    if size == "image_size":  # the axis says it
+    if size == "image_size":  # the axis shows it
         one["image_size"] = AXES[size].default
-    figure.title(panel, text.title(one))
+    figure.title(panel, text.scene_title(one))
 
 
 def _name(row: pd.Series) -> str:
-    """The settings, without the size that the axis shows."""
+    """Return the settings without the size, which the axis shows."""
     parts = [
         p for p in str(row["label"]).split(",") if p.partition("=")[0] not in SIZES
     ]

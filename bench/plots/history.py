@@ -1,11 +1,11 @@
-"""Each trial over time, as a multiple of what was measured beside it: level is good.
+"""Lines show each trial over time, relative to a baseline beside it; level is good.
 
-Result folders, oldest first, show a trial's speed over that of the folder's own
-baseline, the first folder's being 1; bars are 95 % intervals, up is better. Guard runs
-show seconds over those of the pinned reference workload: down is better, and a line
-with a figure is a change of level that stayed. A slow drift is often drawn as steps,
-and of series of pure noise 4 % get one at 8 runs; a 5 % step shows within 3 runs where
-runs vary by 1 %, and in about 60 % of cases where they vary by 2 %.
+Panels of result folders show a trial's speed over the folder's baseline, relative to
+the first folder, oldest first; bars are 95 % intervals, and up is better. Panels of
+guard runs show seconds over those of the pinned reference workload; down is better. A
+line with a figure is a lasting change of level. A slow drift often appears as steps.
+Pure noise gets a step in 4 % of series of 8 runs. A 5 % step appears within 3 runs if
+runs vary by 1 %, and in about 60 % of cases if runs vary by 2 %.
 """
 
 import itertools
@@ -27,14 +27,14 @@ MOST_PANELS = 8
 MOST_LINES = 6
 MOST_TICKS = 8
 MARKS = "osD^vP"
-WIDEST = 2  # two rounds' intervals are wider and would hide the rest
-NARROWEST = 0.1  # the axis spans at least 1 -+ this, so that calm trials look calm
+WIDEST = 2  # times the factor; intervals of two rounds are wider and would hide others
+NARROWEST = 0.1  # the axis spans at least 1 -+ this, so that small noise looks small
 SCENE_OVER_TIME = [name for name in SCENE if name != "machine"]
 
 
 @figure.styled
 def draw(table: pd.DataFrame) -> Figure | None:
-    """Result folders and guard runs over time, a panel for each scene or trial.
+    """Draw result folders and guard runs over time, a panel for each scene or trial.
 
     Args:
         table: From `table.from_runs` with several folders; `table.attrs["history"]` may
@@ -46,7 +46,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
 
 @figure.styled
 def draw_guards(frame: pd.DataFrame) -> Figure | None:
-    """The guard runs alone.
+    """Draw the guard runs alone.
 
     Args:
         frame: From `bench.guard.history.to_frame`.
@@ -57,29 +57,29 @@ def draw_guards(frame: pd.DataFrame) -> Figure | None:
 def _figure(panels: list[tuple[Callable[[Axes], None], int]]) -> Figure | None:
     if not panels:
         return None
-    found, panels = len(panels), panels[:MOST_PANELS]
+    count, panels = len(panels), panels[:MOST_PANELS]
     heights = [h for _, lines in panels for h in (2.2, 0.15 + 0.19 * lines)]
-    drawn, axes = figure.panels(heights)
-    figure.note(drawn, len(panels), found)
+    fig, axes = figure.panels(heights)
+    figure.note_cut(fig, len(panels), count)
     for above, below, (paint, _) in zip(axes[::2], axes[1::2], panels, strict=True):
         paint(above)
         below.axis("off")
         handles = above.get_legend_handles_labels()
         if handles[0]:
             below.legend(*handles, loc="center", frameon=False, fontsize=8)
-    return drawn
+    return fig
 
 
 def _folder_panels(table: pd.DataFrame) -> list[tuple[Callable[[Axes], None], int]]:
-    """A panel for each scene that several folders have measured."""
+    """Return a panel for each scene that several folders have measured."""
     if table["folder"].nunique() < 2:
         return []
     folders = []
     for name, own in table.groupby("folder", sort=False):
-        found = stats.trials(own)
-        machine = found["machine"].str.partition(", TensorFlow ")[0]  # versions change
+        trials = stats.trials(own)
+        machine = trials["machine"].str.partition(", TensorFlow ")[0]  # versions change
         started = pd.Timestamp(own["started"].min())
-        folders.append(found.assign(folder=name, since=started, hardware=machine))
+        folders.append(trials.assign(folder=name, since=started, hardware=machine))
     trials = pd.concat(folders, ignore_index=True)
     trials = trials[(trials["pairs"] > 0) & ~trials["is_baseline"]]
     panels = []
@@ -127,18 +127,18 @@ def _folders(
         panel.set_ylabel("over baseline, first = 1")
         step = -(-len(names) // MOST_TICKS)
         ticks = range(0, len(names), step)
-        said = [f"{since[n]:%Y-%m-%d}\n{_short(names[n])}" for n in ticks]
-        panel.set_xticks(list(ticks), said, fontsize=7)
+        dated = [f"{since[n]:%Y-%m-%d}\n{_short(names[n])}" for n in ticks]
+        panel.set_xticks(list(ticks), dated, fontsize=7)
         panel.set_xlim(-0.5, len(names) - 0.5 + 0.06 * len(lines))
         row = lines[0].iloc[0]
-        base = f"{text.title(row)}; baseline {text.visible(row['baseline'], 40)}"
+        base = f"{text.scene_title(row)}; baseline {text.visible(row['baseline'], 40)}"
         figure.title(panel, base)
 
     return paint
 
 
 def _then_and_now(line: pd.DataFrame) -> str:
-    first, last = (text.triple(line.iloc[n], "factor")[0] for n in (0, -1))
+    first, last = (text.rounded_with_bounds(line.iloc[n], "factor")[0] for n in (0, -1))
     return f"{line['label'].iloc[0]}: \u00d7{first}, now \u00d7{last}"
 
 
@@ -151,17 +151,17 @@ def _guard_panels(guards: list) -> list[tuple[Callable[[Axes], None], int]]:
 
 
 def _series_panels(frame: pd.DataFrame) -> list[tuple[Callable[[Axes], None], int]]:
-    """A panel for each trial on one machine, those that changed most first."""
+    """Return a panel for each trial on one machine, the largest change first."""
     changes = history.changes(frame)
-    found = []
+    ordered = []
     for (machine, key), series in frame[frame["ratio"] > 0].groupby(
         ["machine", "key"], sort=False
     ):
         own = changes[(changes["machine"] == machine) & (changes["key"] == key)]
         if len(series) > 1:
-            found.append((own["change"].abs().max(), series, own))
-    found.sort(key=lambda one: -np.nan_to_num(one[0]))
-    return [(_series(series, own), 0) for _, series, own in found]
+            ordered.append((own["change"].abs().max(), series, own))
+    ordered.sort(key=lambda panel: -np.nan_to_num(panel[0]))
+    return [(_series(series, own), 0) for _, series, own in ordered]
 
 
 def _series(series: pd.DataFrame, changes: pd.DataFrame) -> Callable[[Axes], None]:
@@ -173,8 +173,8 @@ def _series(series: pd.DataFrame, changes: pd.DataFrame) -> Callable[[Axes], Non
         for first, end in itertools.pairwise(edges):
             level = np.exp(np.log(ratio[first:end]).mean())
             panel.hlines(level, first - 0.4, end - 0.6, colors=figure.INK, linewidth=1)
-        told = zip(starts, changes["change"], changes["head"], strict=True)
-        for start, change, head in told:
+        columns = zip(starts, changes["change"], changes["head"], strict=True)
+        for start, change, head in columns:
             panel.axvline(start - 0.5, color=figure.VERMILION, linewidth=1)
             panel.annotate(
                 figure.label(f"{100 * change:+.1f} %: {head}", 30, 1),

@@ -1,8 +1,9 @@
-"""Milliseconds a request: ring 50 %, square 95 %, triangle 99 % of requests are faster.
+"""Marks are milliseconds a request, by 50 % (ring), 95 % (square), 99 % (triangle).
 
-Rows say where the layers run, in the client or in the model, and what a request holds.
-Left is better; a long bar means that some clients wait much longer than most. Marks are
-medians over the runs of one process each, dots the 50 % of every run.
+A ring has 50 % of the requests to its left, a square 95 % and a triangle 99 %. Rows
+name where the layers run, in the client or in the model, and the examples of a request.
+Left is better. A long bar means that some clients wait much longer than most.
+Marks are medians over runs (one process each); dots are the 50 % of every run.
 """
 
 import numpy as np
@@ -12,18 +13,20 @@ from matplotlib.figure import Figure
 
 from bench import text
 from bench.analysis import stats
+from bench.pipeline import PLACEMENTS
 from bench.report import figure
+from bench.trial import REQUESTING
 
 MOST_SCENES = 8
 MOST_ROWS = 12
 PERCENTILES = {"p50": "o", "p95": "s", "p99": "^"}
 COLORS = {"dataset": figure.BLUE, "model": figure.VERMILION}
-WHERE = {"dataset": "client", "model": "model"}
+WHERE = {name: place.server for name, place in PLACEMENTS.items() if place.server}
 
 
 @figure.styled
 def draw(table: pd.DataFrame) -> Figure | None:
-    """Latency percentiles by placement and batch, a panel for each workload.
+    """Draw latency percentiles by placement and batch, a panel for each workload.
 
     Args:
         table: From `table.from_runs`.
@@ -32,27 +35,27 @@ def draw(table: pd.DataFrame) -> Figure | None:
     if any(name not in table for name in names):
         return None
     runs = stats.runs(table)
-    runs = runs[(runs["consumer"] == "serve") & runs[names].notna().all(axis=1)]
+    runs = runs[runs["consumer"].isin(REQUESTING) & runs[names].notna().all(axis=1)]
     if runs.empty:
         return None
     by = ["machine", "workload", "data", "image_size"]
-    found = [group for _, group in runs.groupby(by, sort=False)]
-    groups = found[: figure.most(MOST_SCENES, len(found))]
+    scenes = [group for _, group in runs.groupby(by, sort=False)]
+    groups = scenes[: figure.panel_count(MOST_SCENES, len(scenes))]
     counts = [min(MOST_ROWS, group["key"].nunique()) for group in groups]
-    drawn, axes = figure.panels([0.85 + 0.32 * count for count in counts])
-    figure.note(drawn, len(groups), len(found))
+    fig, axes = figure.panels([0.85 + 0.32 * count for count in counts])
+    figure.note_cut(fig, len(groups), len(scenes))
     for panel, group in zip(axes, groups, strict=True):
         _panel(panel, group, names)
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend_below(drawn, handles, labels)
-    return drawn
+    figure.legend_below(fig, handles, labels)
+    return fig
 
 
 def _panel(panel: Axes, group: pd.DataFrame, names: list[str]) -> None:
     first = group.drop_duplicates("key").sort_values(
         ["batch_size", "placement", "device", "jit"]
     )[:MOST_ROWS]
-    places = figure.rows(panel, [_name(row) for _, row in first.iterrows()])
+    places = figure.name_rows(panel, [_name(row) for _, row in first.iterrows()])
     medians = 1e3 * group.groupby("key")[names].median().loc[first["key"]]
     colors = [COLORS[placement] for placement in first["placement"]]
     panel.hlines(
@@ -91,7 +94,7 @@ def _panel(panel: Axes, group: pd.DataFrame, names: list[str]) -> None:
             va="center",
             fontsize=7,
         )
-    figure.title(panel, text.title(first.iloc[0]))
+    figure.title(panel, text.scene_title(first.iloc[0]))
 
 
 def _name(row: pd.Series) -> str:

@@ -1,8 +1,8 @@
-"""Speed against peak memory: up and left is better, numbered rings have no rival.
+"""Dots are speed over peak memory; up and left is better, numbered rings are unbeaten.
 
-The stepped line is the Pareto front: whoever is below or right of it is beaten in both.
-Memory that is within 2 % of a faster trial's counts as the same. It is the most that
-the process held while it was timed, TensorFlow and the inputs included.
+The stepped line is the Pareto front: a trial below or right of it is beaten in both
+speed and memory. Memory within 2 % counts as equal. Peak memory is the resident memory
+of the process while it was timed, with TensorFlow and the inputs.
 """
 
 import numpy as np
@@ -17,13 +17,13 @@ from bench.report import figure
 
 MOST_SCENES = 5
 MOST_NAMES = 8
-SAME = 1.02  # memory within this factor of another's is the same: processes differ so
-NARROWEST = 0.05  # the axis reaches at least so far to both sides, so noise looks small
+SAME = 1.02  # memory within this factor counts as equal: processes differ so much
+NARROWEST = 0.05  # share by which the axis exceeds the data, so that noise looks small
 
 
 @figure.styled
 def draw(table: pd.DataFrame) -> Figure | None:
-    """Speed over memory of all trials of a scene, a panel for each.
+    """Draw speed over memory, a panel for each scene.
 
     Args:
         table: From `table.from_runs`.
@@ -34,34 +34,35 @@ def draw(table: pd.DataFrame) -> Figure | None:
     trials = trials.assign(gigabytes=trials["peak_resident_bytes"] / 1e9)
     trials = trials[trials["ranked"] & (trials["gigabytes"] > 0)]
     trials = trials[trials["factor"].notna()]
-    found = [s for _, s in trials.groupby("scene", sort=False) if len(s) > 1]
-    scenes = found[: figure.most(MOST_SCENES, len(found))]
+    several = [s for _, s in trials.groupby("scene", sort=False) if len(s) > 1]
+    scenes = several[: figure.panel_count(MOST_SCENES, len(several))]
     if not scenes:
         return None
-    scenes = [scene.assign(name=figure.names(scene["label"])) for scene in scenes]
+    scenes = [scene.assign(name=figure.short_names(scene["label"])) for scene in scenes]
     fronts = [front(scene).head(MOST_NAMES) for scene in scenes]
     heights = [h for some in fronts for h in (2.3, 0.2 + 0.19 * len(some))]
-    drawn, axes = figure.panels(heights)
-    figure.note(drawn, len(scenes), len(found))
+    fig, axes = figure.panels(heights)
+    figure.note_cut(fig, len(scenes), len(several))
     for panel, below, scene, best in zip(
         axes[::2], axes[1::2], scenes, fronts, strict=True
     ):
         _panel(panel, scene, best)
         _names(below, best)
-    return drawn
+    return fig
 
 
 def front(scene: pd.DataFrame) -> pd.DataFrame:
-    """The trials than which no other is as fast with less memory, or faster with it.
+    """Return the Pareto front: trials that no other trial beats in speed and memory.
 
-    Memory within `SAME` of a faster trial's is no less.
+    Args:
+        scene: Trials with the columns `factor` and `gigabytes`. Memory within the
+            factor `SAME` counts as equal.
     """
     order = scene.sort_values(["gigabytes", "factor"], ascending=[True, False])
     before = order["factor"].cummax().shift(fill_value=-np.inf)
     order = order[order["factor"] > before]  # each is faster than all before it
     after = order["gigabytes"].shift(-1, fill_value=np.inf)
-    kept = order["gigabytes"] * SAME < after
-    return order[kept]
+    return order[order["gigabytes"] * SAME < after]
 
 
 def _panel(panel: Axes, scene: pd.DataFrame, best: pd.DataFrame) -> None:
@@ -108,26 +109,26 @@ def _panel(panel: Axes, scene: pd.DataFrame, best: pd.DataFrame) -> None:
     panel.set_xlabel("peak resident memory, GB (2 % apart counts as equal)")
     baseline = scene["baseline"].iloc[0]
     panel.set_ylabel(figure.label(f"times as fast as {baseline}", 26))
-    figure.title(panel, text.title(scene.iloc[0]))
+    figure.title(panel, text.scene_title(scene.iloc[0]))
 
 
 def _names(below: Axes, best: pd.DataFrame) -> None:
     below.axis("off")
     lines = []
-    memory = _spelled(list(best["gigabytes"]))
-    for number, (held, (_, row)) in enumerate(
-        zip(memory, best.iterrows(), strict=True), start=1
+    sizes = _distinct(list(best["gigabytes"]))
+    for number, (size, (_, row)) in enumerate(
+        zip(sizes, best.iterrows(), strict=True), start=1
     ):
-        value, _ = text.triple(row, "factor")
+        value, _ = text.rounded_with_bounds(row, "factor")
         name = figure.label(row["name"], 44, 1)
-        lines.append(f"{number}  {name}: {held} GB, \u00d7{value}")
+        lines.append(f"{number}  {name}: {size} GB, \u00d7{value}")
     below.text(0, 1, "\n".join(lines), va="top", fontsize=8, transform=below.transAxes)
 
 
-def _spelled(gigabytes: list[float]) -> list[str]:
-    """With as many digits as tell them apart, from two to four."""
+def _distinct(gigabytes: list[float]) -> list[str]:
+    """Write numbers with the digits that distinguish them, from two to four."""
     for digits in (2, 3, 4):
-        spelled = [f"{value:.{digits}f}" for value in gigabytes]
-        if len(set(spelled)) == len(spelled):
+        texts = [f"{value:.{digits}f}" for value in gigabytes]
+        if len(set(texts)) == len(texts):
             break
-    return spelled
+    return texts

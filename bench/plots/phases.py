@@ -1,7 +1,8 @@
-"""Seconds spent once before the steady state, by phase, stacked; median over the runs.
+"""Bars stack the seconds spent once before the steady state, by phase (run medians).
 
-A long bar costs short jobs dearly and long ones little. `offline` is the preparation of
-stored examples, `fill` the first pass that fills a cache, `ramp` the time to settle.
+A long bar costs short jobs much and long jobs little. `offline` is the preparation of
+stored examples, `fill` the first pass that fills a cache, and `ramp` the time until the
+speed is steady.
 """
 
 import numpy as np
@@ -26,7 +27,7 @@ PHASES = {
 
 @figure.styled
 def draw(table: pd.DataFrame) -> Figure | None:
-    """Phases by trial.
+    """Draw the phases of each trial.
 
     Args:
         table: From `table.from_runs`.
@@ -41,12 +42,12 @@ def draw(table: pd.DataFrame) -> Figure | None:
     names = trials.first().loc[medians.index]
     order = np.argsort(-medians.sum(axis=1).to_numpy(), kind="stable")[:MOST_ROWS]
     rows, names = medians.iloc[order], names.iloc[order]
-    scenes = [text.title(name) for _, name in names.iterrows()]
+    scenes = [text.scene_title(name) for _, name in names.iterrows()]
     several = len(set(scenes)) > 1
     labels = _names(names["label"], scenes, several=several)
     inches = figure.row_inches(labels, 0.34)
-    drawn, (panel,) = figure.panels([0.85 + inches * len(rows)])
-    places = figure.rows(panel, labels)
+    fig, (panel,) = figure.panels([0.85 + inches * len(rows)])
+    places = figure.name_rows(panel, labels)
     left = np.zeros(len(rows))
     for name, color in PHASES.items():
         seconds = rows[f"{name}_seconds"].to_numpy(float)
@@ -69,13 +70,13 @@ def draw(table: pd.DataFrame) -> Figure | None:
         else ""
     )
     figure.title(panel, cut or ("" if several else scenes[0]))
-    figure.legend_below(drawn, *panel.get_legend_handles_labels())
-    return drawn
+    figure.legend_below(fig, *panel.get_legend_handles_labels())
+    return fig
 
 
 def _names(labels: pd.Series, scenes: list[str], *, several: bool) -> list[str]:
-    """The trials by what sets them apart in their scene."""
-    own = labels.groupby(np.array(scenes)).transform(figure.names)
+    """Name the trials by the settings in which they differ within their scene."""
+    own = labels.groupby(np.array(scenes)).transform(figure.short_names)
     return [
         f"{scene}: {name}" if several else name
         for scene, name in zip(scenes, own, strict=True)

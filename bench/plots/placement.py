@@ -1,8 +1,8 @@
-"""Bars: speed of each placement's best trial against the dataset's; 2 is twice as fast.
+"""Bars are speeds of each placement's best trial; the dataset's is 1, right is faster.
 
-Compared are trials with the same cache: none, where such were measured. Hatched bars
-were compiled with XLA; thin lines are 95 % intervals. Below the grey line
-at 1, moving the layers there costs speed. `offline` leaves out what it prepares once.
+Trials have the same cache, if possible none. Hatched bars were compiled with XLA; thin
+lines are 95 % intervals. Left of the grey line at 1, moving the layers there costs
+speed. `offline` leaves out its preparation.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench import text as words
+from bench import text
 from bench.analysis import pairs, stats
 from bench.report import figure
 
@@ -24,7 +24,7 @@ COLORS = {
 
 @figure.styled
 def draw(table: pd.DataFrame) -> Figure | None:
-    """Placements side by side, a panel for each workload and consumer.
+    """Draw the placements side by side, a panel for each workload and consumer.
 
     Args:
         table: From `table.from_runs`.
@@ -41,29 +41,29 @@ def draw(table: pd.DataFrame) -> Figure | None:
         _placements(
             runs, trials[(trials["scene"] == scene) & (trials["cache"] == cache)]
         )
-        for scene, cache in scenes[: figure.most(MOST_SCENES, len(scenes))]
+        for scene, cache in scenes[: figure.panel_count(MOST_SCENES, len(scenes))]
     ]
-    drawn, axes = figure.panels([1.0 + 0.36 * len(rows) for rows in chosen])
-    figure.note(drawn, len(chosen), len(scenes))
+    fig, axes = figure.panels([1.0 + 0.36 * len(rows) for rows in chosen])
+    figure.note_cut(fig, len(chosen), len(scenes))
     for panel, rows in zip(axes, chosen, strict=True):
         _panel(panel, rows)
-    return drawn
+    return fig
 
 
 def _alike(trials: pd.DataFrame) -> list[tuple[int, str]]:
-    """Each scene with several placements, and the cache that most of them have."""
-    found = trials.groupby(["scene", "cache"], sort=False)["placement"].nunique()
-    found = found[found > 1].reset_index()
-    found["plain"] = found["cache"] == "none"
-    best = found.sort_values(["placement", "plain"], ascending=False, kind="stable")
+    """Return each scene with several placements, and the cache that most share."""
+    counts = trials.groupby(["scene", "cache"], sort=False)["placement"].nunique()
+    counts = counts[counts > 1].reset_index()
+    counts["plain"] = counts["cache"] == "none"
+    best = counts.sort_values(["placement", "plain"], ascending=False, kind="stable")
     best = best.drop_duplicates("scene").sort_values("scene", kind="stable")
     return list(zip(best["scene"], best["cache"], strict=True))
 
 
 def _placements(runs: pd.DataFrame, scene: pd.DataFrame) -> pd.DataFrame:
-    """The best trial of each placement, device and jit, and its factor to the first."""
+    """Return the best trial of each placement, device and jit, with its speed."""
     by = ["placement", "ran_on", "jit"]
-    scene = scene.assign(name=figure.names(scene["label"]))
+    scene = scene.assign(name=figure.short_names(scene["label"]))
     ranked = scene.sort_values(["ranked", "examples_per_second"], ascending=False)
     best = ranked.drop_duplicates(by).sort_values(
         by, key=lambda column: column.replace({"off": "", "auto": "on "})
@@ -81,7 +81,7 @@ def _placements(runs: pd.DataFrame, scene: pd.DataFrame) -> pd.DataFrame:
 
 def _panel(panel: Axes, rows: pd.DataFrame) -> None:
     names = [_name(row, rows) for _, row in rows.iterrows()]
-    places = figure.rows(panel, names)
+    places = figure.name_rows(panel, names)
     first = rows.iloc[0]
     panel.barh(
         places,
@@ -93,7 +93,7 @@ def _panel(panel: Axes, rows: pd.DataFrame) -> None:
         linewidth=0.6,
     )
     known = rows["speed_low"].notna().to_numpy()
-    furthest = 1.5 * rows["speed"].max()  # where a hopeless interval is cut off
+    furthest = 1.5 * rows["speed"].max()  # a very wide interval is cut off here
     panel.hlines(
         places[known],
         rows["speed_low"][known],
@@ -104,16 +104,16 @@ def _panel(panel: Axes, rows: pd.DataFrame) -> None:
     panel.axvline(1, color=figure.INK, linewidth=0.8, alpha=0.5)
     ends = np.fmax(rows["speed"], np.fmin(rows["speed_high"].fillna(0), furthest))
     for place, end, (_, row) in zip(places, ends, rows.iterrows(), strict=True):
-        value, _ = words.triple(row, "speed")
-        text = "1" if place == 0 else value
+        value, _ = text.rounded_with_bounds(row, "speed")
+        value = "1" if place == 0 else value
         panel.annotate(
-            text, (end, place), (4, 0), textcoords="offset points", va="center"
+            value, (end, place), (4, 0), textcoords="offset points", va="center"
         )
     panel.set_xlim(0, 1.15 * np.nanmax(ends))
     cache = first["cache"]
     alike = "all without cache" if cache == "none" else f"all with cache={cache}"
     panel.set_xlabel(figure.label(f"times as fast as {names[0]}; {alike}", 44, 2))
-    figure.title(panel, words.title(first))
+    figure.title(panel, text.scene_title(first))
 
 
 def _name(row: pd.Series, rows: pd.DataFrame) -> str:
@@ -122,7 +122,7 @@ def _name(row: pd.Series, rows: pd.DataFrame) -> str:
         parts.append(row["ran_on"])
     if row["jit"] != "off":
         parts.append(f"jit {row['jit']}")
-    called = " ".join(parts)
-    if row["name"] not in (called, row["placement"]):
-        called += f" ({row['name']})"
-    return called if row["ranked"] else f"{called}, not ranked"
+    name = " ".join(parts)
+    if row["name"] not in (name, row["placement"]):
+        name += f" ({row['name']})"
+    return name if row["ranked"] else f"{name}, not ranked"

@@ -1,8 +1,9 @@
-"""Class share reached (line: the target), rare examples seen, speed, records read.
+"""Bars show the class share (line: target), rare examples seen, speed, records read.
 
-A good way reaches the target with many unique positives, is fast, and reads few records
-for each example it gives. Thin lines: two standard errors; both scales below are
-logarithmic. Counted on labels and positions alone, the speed on the pipeline.
+A good method reaches the target with many unique positives, is fast, and reads few
+records for each example that it returns. Thin lines are two standard errors. Both lower
+scales are logarithmic. The speed is that of the pipeline; the other figures are counted
+on labels and positions alone.
 """
 
 import numpy as np
@@ -30,29 +31,29 @@ LOG = ("examples_per_second", "fact_records_read_per_example")
 
 @figure.styled
 def draw(table: pd.DataFrame) -> Figure | None:
-    """Four figures for each way of equal shares, a block for each workload.
+    """Draw four figures for each resampling method, a block for each workload.
 
     Args:
         table: From `table.from_runs`.
     """
     if "fact_positive_share" not in table:
         return None
-    # The share is counted in a trial's first run only; its speed is in all of them.
+    # The share is counted in a trial's first run only; every run has a speed.
     shares = table.groupby(["machine", "key"])["fact_positive_share"]
     counted = table[shares.transform("count") > 0]
     if counted.empty:
         return None
     trials = stats.trials(counted)
     trials = trials[trials["runs"] > 0]
-    found = [scene for _, scene in trials.groupby("scene", sort=False)]
-    scenes = found[: figure.most(MOST_SCENES, len(found))]
+    every = [scene for _, scene in trials.groupby("scene", sort=False)]
+    scenes = every[: figure.panel_count(MOST_SCENES, len(every))]
     if not scenes:
         return None
     facts = counted.groupby(["machine", "key"])[[n for n in FACTS if n in counted]]
     medians = facts.median().drop(columns="examples_per_second")
     heights = [0.75 + 0.3 * len(s) for s in scenes for _ in range(2)]
-    drawn, axes = figure.panels(heights, columns=2)
-    figure.note(drawn, len(scenes), len(found))
+    fig, axes = figure.panels(heights, columns=2)
+    figure.note_cut(fig, len(scenes), len(every))
     for number, scene in enumerate(scenes):
         order = scene["resample"].map(HOW.index)
         rows = scene.assign(order=order).sort_values(["order", "batch_size"])
@@ -60,8 +61,8 @@ def draw(table: pd.DataFrame) -> Figure | None:
         rows = rows.join(medians, on=["machine", "key"])
         for place, name in enumerate(FACTS):
             _panel(axes[4 * number + place], rows, name, named=place % 2 == 0)
-        figure.title(axes[4 * number], text.title(rows.iloc[0]), 40)
-    return drawn
+        figure.title(axes[4 * number], text.scene_title(rows.iloc[0]), 40)
+    return fig
 
 
 def _panel(panel: Axes, rows: pd.DataFrame, name: str, *, named: bool) -> None:
@@ -71,7 +72,7 @@ def _panel(panel: Axes, rows: pd.DataFrame, name: str, *, named: bool) -> None:
         + (f", batch {row['batch_size']}" if row["batch_size"] != usual else "")
         for _, row in rows.iterrows()
     ]
-    places = figure.rows(panel, labels if named else [""] * len(rows))
+    places = figure.name_rows(panel, labels if named else [""] * len(rows))
     values = rows.get(name, pd.Series(np.nan, index=rows.index)).to_numpy(float)
     panel.set_xlabel(FACTS[name])
     if name in LOG:
@@ -120,7 +121,7 @@ def _panel(panel: Axes, rows: pd.DataFrame, name: str, *, named: bool) -> None:
 
 
 def _error(rows: pd.DataFrame) -> np.ndarray:
-    """The standard error of the share of one run's examples."""
+    """Return the standard error of the positive share in one run's examples."""
     if "fact_positive_share_error" not in rows:
         return np.full(len(rows), np.nan)
     return rows["fact_positive_share_error"].to_numpy(float)

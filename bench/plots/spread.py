@@ -1,7 +1,8 @@
-"""Every sample in the order it was timed, a colour a run: level is good, slopes drift.
+"""Dots are all samples in the order of timing, a colour a run; a slope is drift.
 
 Each panel is one trial, the most scattered first; 1.0 is the trial's median. Steps
-between colours are differences between processes, steps within one are disturbances.
+between colours are differences between processes; steps within a colour are
+disturbances.
 """
 
 import numpy as np
@@ -15,12 +16,12 @@ from bench.report import figure
 
 MOST_TRIALS = 12
 COLUMNS = 2
-NARROWEST = 0.1  # the axis spans at least 1 -+ this, so that calm trials look calm
+NARROWEST = 0.1  # the axis spans at least 1 -+ this, so that small noise looks small
 
 
 @figure.styled
 def draw(table: pd.DataFrame) -> Figure | None:
-    """Samples over their trial's median, small multiples.
+    """Draw the samples over their trial's median, a panel for each trial.
 
     Args:
         table: From `table.from_runs`.
@@ -29,26 +30,26 @@ def draw(table: pd.DataFrame) -> Figure | None:
     trials = trials[trials["runs"] > 0]
     if trials.empty:
         return None
-    called = trials.groupby("scene")["label"].transform(figure.names)
-    trials = trials.assign(name=called).sort_values(
+    names = trials.groupby("scene")["label"].transform(figure.short_names)
+    trials = trials.assign(name=names).sort_values(
         "spread", ascending=False, na_position="last"
     )
-    shown = trials.head(figure.most(MOST_TRIALS, len(trials)))
+    shown = trials.head(figure.panel_count(MOST_TRIALS, len(trials)))
     rows = -(-len(shown) // COLUMNS)
-    drawn, axes = figure.panels([1.3] * rows, COLUMNS)
-    figure.note(drawn, len(shown), len(trials))
+    fig, axes = figure.panels([1.3] * rows, COLUMNS)
+    figure.note_cut(fig, len(shown), len(trials))
     several = trials["scene"].nunique() > 1
     for panel, (_, trial) in zip(axes, shown.iterrows(), strict=False):
         own = (table["machine"] == trial["machine"]) & (table["key"] == trial["key"])
         _panel(panel, table[own & table["seconds_per_batch"].notna()])
         name = trial["name"]
-        name = f"{text.title(trial)}: {name}" if several else name
+        name = f"{text.scene_title(trial)}: {name}" if several else name
         panel.set_title(figure.label(name, 32, 3), fontsize=8)
     for panel in axes[len(shown) :]:
         panel.set_visible(False)
-    drawn.supxlabel("samples, in the order in which they were timed", fontsize=9)
-    drawn.supylabel("seconds a batch,\ntrial's median = 1", fontsize=9)
-    return drawn
+    fig.supxlabel("samples, in the order in which they were timed", fontsize=9)
+    fig.supylabel("seconds a batch,\ntrial's median = 1", fontsize=9)
+    return fig
 
 
 def _panel(panel: Axes, samples: pd.DataFrame) -> None:

@@ -1,8 +1,9 @@
-"""Bars: busy time a batch by stage, all threads together; rings: time on the clock.
+"""Bars are busy time a batch by stage, of all threads; rings are time on the clock.
 
 A ring beyond its bar waited: for a free processor, storage, Python, or the model
-(hatched, where it was measured alone). A ring short of it had stages at work side by
-side. From the graph that ran; `other` is shuffling, prefetching, handing over.
+(hatched, if it was measured alone). A ring short of its bar had stages that worked at
+the same time. The times come from the graph that ran; `other` is shuffling, prefetching
+and passing data on.
 """
 
 import numpy as np
@@ -15,6 +16,7 @@ from bench import text
 from bench.analysis import bottleneck, stats
 from bench.report import figure
 from bench.stages import STAGES
+from bench.trial import HOLDING
 
 MOST_ROWS = 12
 MOST_SCENES = 6
@@ -30,14 +32,14 @@ LABELS = {"source": "source, all of read", "map": "decode and map"}
 
 @figure.styled
 def draw(table: pd.DataFrame) -> Figure | None:
-    """Stages of each trial, a panel for each workload and consumer.
+    """Draw the stages of each trial, a panel for each workload and consumer.
 
     Args:
         table: From `table.from_runs`.
     """
     columns = [f"stage_{name}_seconds_per_batch" for name in STAGES]
     runs = stats.runs(table)
-    runs = runs[runs[columns].notna().all(axis=1) & (runs["consumer"] != "model")]
+    runs = runs[runs[columns].notna().all(axis=1) & ~runs["consumer"].isin(HOLDING)]
     if runs.empty:
         return None
     medians = runs.groupby(["machine", "key"])[[*columns, "seconds_per_batch"]].median()
@@ -46,39 +48,39 @@ def draw(table: pd.DataFrame) -> Figure | None:
     trials = trials.join(medians, on=["machine", "key"])
     by = ["machine", "workload", "consumer", "unit", "data", "image_size"]
     by += ["storage", "read_latency_ms"]
-    found = [scene for _, scene in trials.groupby(by, sort=False)]
+    every = [scene for _, scene in trials.groupby(by, sort=False)]
     scenes = [
-        scene.assign(name=figure.names(scene["label"])).sort_values(
+        scene.assign(name=figure.short_names(scene["label"])).sort_values(
             "seconds_per_batch", ascending=False
         )[:MOST_ROWS]
-        for scene in found[: figure.most(MOST_SCENES, len(found))]
+        for scene in every[: figure.panel_count(MOST_SCENES, len(every))]
     ]
     shown = {scene["workload"].iloc[0] for scene in scenes}
     alone = bottleneck.model_seconds(table[table["workload"].isin(shown)])
-    drawn, axes = figure.panels(
+    fig, axes = figure.panels(
         [
             0.85 + figure.row_inches(list(scene["name"]), 0.36) * len(scene)
             for scene in scenes
         ]
     )
-    figure.note(drawn, len(scenes), len(found))
+    figure.note_cut(fig, len(scenes), len(every))
     for panel, scene in zip(axes, scenes, strict=True):
         model = [
             alone.get((row["machine"], row["key"]), 0.0) for _, row in scene.iterrows()
         ]
         _panel(panel, scene, columns, np.array(model))
-    named = {}
+    legend = {}
     for panel in axes:
         handles, labels = panel.get_legend_handles_labels()
-        named |= dict(zip(labels, handles, strict=True))
-    figure.legend_below(drawn, list(named.values()), list(named))
-    return drawn
+        legend |= dict(zip(labels, handles, strict=True))
+    figure.legend_below(fig, list(legend.values()), list(legend))
+    return fig
 
 
 def _panel(
     panel: Axes, scene: pd.DataFrame, columns: list[str], model: np.ndarray
 ) -> None:
-    places = figure.rows(panel, list(scene["name"]))
+    places = figure.name_rows(panel, list(scene["name"]))
     left = np.zeros(len(scene))
     style = {"height": 0.6, "edgecolor": figure.INK, "linewidth": 0.4}
     for name, column in zip(STAGES, columns, strict=True):
@@ -111,4 +113,4 @@ def _panel(
     panel.set_xlim(0, 1.08 * max(left.max(), clock.max()))
     panel.xaxis.set_major_locator(MaxNLocator(6))
     panel.set_xlabel("milliseconds a batch")
-    figure.title(panel, text.title(scene.iloc[0]))
+    figure.title(panel, text.scene_title(scene.iloc[0]))

@@ -1,8 +1,9 @@
 """Rings are estimates, lines their 95 % intervals, dots single runs; right is faster.
 
-The fastest is on top, what is not ranked last. The factor at the right is its speed
-against the baseline, paired within rounds: read the factors first, since the scale
-belongs to the machine. Names leave out what all trials of a panel share.
+The fastest trial is on top; trials that are not ranked are last. The factor at the
+right is the speed against the baseline, paired within rounds. Read the factors first,
+because the scale belongs to the machine. Names leave out the settings that all trials
+share.
 """
 
 import numpy as np
@@ -17,13 +18,13 @@ from bench.report import figure
 
 MOST_ROWS = 16
 MOST_SCENES = 5
-REACH = 2.0  # intervals that go further beyond the runs leave the panel
-LOG_FROM = 20.0  # from this ratio on, a linear scale would crush the slow ones
+REACH = 2.0  # intervals beyond this many times the runs leave the panel
+LOG_FROM = 20.0  # from this ratio on, a linear scale would hide the slow trials
 
 
 @figure.styled
 def draw(table: pd.DataFrame) -> Figure | None:
-    """Examples a second by strategy, a panel for each workload and consumer.
+    """Draw examples a second by strategy, a panel for each workload and consumer.
 
     Args:
         table: From `table.from_runs`.
@@ -33,32 +34,32 @@ def draw(table: pd.DataFrame) -> Figure | None:
     if trials.empty:
         return None
     runs = stats.runs(table)
-    found = [group for _, group in trials.groupby("scene", sort=False)]
-    scenes = found[: figure.most(MOST_SCENES, len(found))]
+    every = [group for _, group in trials.groupby("scene", sort=False)]
+    scenes = every[: figure.panel_count(MOST_SCENES, len(every))]
     shown = [
-        scene.assign(name=figure.names(scene["label"]))
+        scene.assign(name=figure.short_names(scene["label"]))
         .sort_values(["ranked", "examples_per_second"], ascending=False)
         .head(MOST_ROWS)
         for scene in scenes
     ]
-    drawn, axes = figure.panels(
+    fig, axes = figure.panels(
         [
             0.8 + figure.row_inches(list(rows["name"]), 0.33) * len(rows)
             for rows in shown
         ]
     )
-    figure.note(drawn, len(scenes), len(found))
+    figure.note_cut(fig, len(scenes), len(every))
     for panel, rows, scene in zip(axes, shown, scenes, strict=True):
         _panel(panel, rows, runs)
         cut = (
             f" (fastest {len(rows)} of {len(scene)})" if len(scene) > len(rows) else ""
         )
-        figure.title(panel, text.title(rows.iloc[0]) + cut)
-    return drawn
+        figure.title(panel, text.scene_title(rows.iloc[0]) + cut)
+    return fig
 
 
 def _panel(panel: Axes, rows: pd.DataFrame, runs: pd.DataFrame) -> None:
-    places = figure.rows(panel, list(rows["name"]))
+    places = figure.name_rows(panel, list(rows["name"]))
     for place, (_, row) in zip(places, rows.iterrows(), strict=True):
         panel.annotate(
             _factor(row),
@@ -113,6 +114,6 @@ def _panel(panel: Axes, rows: pd.DataFrame, runs: pd.DataFrame) -> None:
 def _factor(row: pd.Series) -> str:
     if row["is_baseline"]:
         return "baseline"
-    value, _ = text.triple(row, "factor")
+    value, _ = text.rounded_with_bounds(row, "factor")
     mark = "" if row["ranked"] else " (not ranked)"
     return f"\u00d7{value}{mark}" if value != "-" else ""

@@ -1,8 +1,8 @@
-"""When a few traced steps read, mapped, waited and trained; overlap saves time.
+"""Bars show when a few traced steps read, mapped, waited and trained; overlap is good.
 
-Above, the pipeline; below, the consumer. With prefetch the pipeline works while a step
-trains, and the waiting shrinks. Panels of a workload share their scale, so the shorter
-is the faster; tracing itself makes all of them slower than the timed steps.
+The upper lanes are the pipeline, the lower lanes the consumer. With prefetch the
+pipeline works while a step trains, and the waiting shrinks. Panels of a workload share
+their scale, so a shorter panel is faster. Tracing makes steps slower than timed steps.
 """
 
 import pandas as pd
@@ -24,32 +24,32 @@ LANES = {
 
 @figure.styled
 def draw(table: pd.DataFrame) -> Figure | None:
-    """A panel for each trial that was traced, the first of its runs.
+    """Draw the first traced run of each trial, a panel for each.
 
     Args:
-        table: From `table.from_runs`, which keeps the spans in its `attrs`.
+        table: From `table.from_runs`, which stores the spans in the table's `attrs`.
     """
     spans = table.attrs.get("spans", {})
     traced = table[table["run"].isin(spans)].drop_duplicates("run")
     traced = traced.drop_duplicates(["machine", "key"])
     if traced.empty:
         return None
-    # Those that differ in their prefetch alone below each other.
+    # Trials that differ in prefetch alone stand below each other.
     others = [name for name in AXES if name != "prefetch"]
     order = ["machine", "workload", "data", *others, "prefetch"]
-    found = len(traced)
+    count = len(traced)
     traced = traced.sort_values(order, kind="stable")[
-        : figure.most(MOST_PANELS, len(traced))
+        : figure.panel_count(MOST_PANELS, len(traced))
     ]
-    drawn, axes = figure.panels([1.35] * len(traced))
-    figure.note(drawn, len(traced), found)
+    fig, axes = figure.panels([1.35] * len(traced))
+    figure.note_cut(fig, len(traced), count)
     ends = {run: max(end for _, _, end in spans[run]) for run in traced["run"]}
     longest = traced["run"].map(ends).groupby(traced["workload"]).max()
     for panel, (_, row) in zip(axes, traced.iterrows(), strict=True):
         _panel(panel, spans[row["run"]], 1e3 * longest[row["workload"]])
-        name = f"{text.title(row)}: {row['label']}"
+        name = f"{text.scene_title(row)}: {row['label']}"
         figure.title(panel, name)
-    return drawn
+    return fig
 
 
 def _panel(panel: Axes, spans: list[tuple[str, float, float]], longest: float) -> None:
@@ -61,7 +61,7 @@ def _panel(panel: Axes, spans: list[tuple[str, float, float]], longest: float) -
             own, (lane - 0.38, 0.76), color=color, edgecolor=figure.INK, linewidth=0.3
         )
     steps = sum(name == "train" for name, *_ in spans)
-    figure.rows(panel, list(LANES))
+    figure.name_rows(panel, list(LANES))
     panel.axhline(1.5, color=figure.INK, linewidth=0.6, alpha=0.4)
     panel.set_xlim(0, 1.02 * longest)
     waited = totals["wait"] / max(totals["wait"] + totals["train"], 1e-12)

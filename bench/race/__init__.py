@@ -1,1 +1,1 @@
-"""Which trials still deserve a round."""
+"""This room runs a race: only trials that could be the best get another round."""

@@ -1,93 +1,237 @@
-"""A race under way: which trials still need a round, and what best and next say last.
+"""This module runs a race: each round measures the trials that could still be the best.
 
-`racing.py` judges the standings, `finals.py` holds the last round.
+`bench.analysis.standings` decides which trials need another round. After the rounds
+comes a last round: the best trial of each scene and its runner-up take turns, as two
+revisions do in a guard. The runs of an ordinary round follow one another, so changes of
+the machine between two runs are part of their ratio; turns exclude such changes.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from bench.analysis import standings as racing
+import msgspec
+
+from bench.analysis import decisions, standings
+from bench.analysis.standings import Standing
+from bench.errors import write_atomically
+from bench.guard import session
+from bench.guard.case_session import Case
+from bench.guard.record import GuardResult, Interrupted, Row
+from bench.guard.trio import Side
+from bench.pipeline import prepared_batches
 from bench.plan.plan import Plan
-from bench.race import finals
-from bench.run import executors
-from bench.run.progress import Progress
-from bench.trial import Effort, Run
+from bench.plan.screening import scenes
+from bench.run.progress import Progress, plural
+from bench.run.protocol import Executor
+from bench.trial import CONSUMER_ROWS, Effort, Run, Trial
+
+LAST_ROUND = "finals.json"  # in the result folder
+METRIC = "seconds_per_example"
+LEAST_SECONDS, MOST_SECONDS = 10.0, 40.0  # of the last round, for each scene
+BUDGET_SHARE = 0.2  # the most that the last round takes of a race's budget
 
 
 class Race:
-    """Asks before each round which trials still need it, by the runs so far.
+    """A race decides before each round which trials need the round.
 
     Attributes:
-        ended: By what it ended itself; empty while it goes on.
+        ended: The reason why the race ended by itself; empty while the race goes on.
     """
 
-    def __init__(self, made: Plan, runs: list[Run], progress: Progress) -> None:
-        """Nothing has been asked.
+    def __init__(self, plan: Plan, runs: list[Run], progress: Progress) -> None:
+        """Start a race, or resume one.
 
         Args:
-            made: What is raced, and to which precision.
-            runs: What is measured; the sweep goes on adding to it.
-            progress: Shows what is being settled.
+            plan: The trials and the precision of the race.
+            runs: The runs so far. The caller appends each further run to this list.
+            progress: The display that shows which scenes are not settled.
         """
-        self._made, self._runs = made, runs
+        self._plan, self._runs = plan, runs
         self._progress, self.ended = progress, ""
 
     @property
     def last_seconds(self) -> float:
-        """How long the last round may take, best and runner-up taking turns."""
-        return finals.seconds(self._made)
+        """The most seconds that the last round may take."""
+        return last_round_seconds(self._plan)
 
     def wanted(self, number: int) -> Mapping[str, Effort]:
-        """The effort of each trial in the round of this number, by key."""
-        standings = self._standings(number)
-        efforts = {k: e for one in standings for k, e in one.wanted.items()}
-        if not efforts or number >= self._made.most_rounds:
-            limit = f"the limit of {self._made.most_rounds} rounds"
+        """Return the effort of each trial that needs this round, by key."""
+        current = self._standings(number)
+        efforts = {k: e for standing in current for k, e in standing.wanted.items()}
+        if not efforts or number >= self._plan.most_rounds:
+            limit = f"the limit of {self._plan.most_rounds} rounds"
             self.ended = limit if efforts else "settled"
             return {}
         left = efforts.keys() - {r.key for r in self._runs if r.round == number}
         if left:
-            racing = [str(one) for one in standings if one.wanted.keys() & left]
-            self._progress.begin_round(len(left), racing)
+            lines = [
+                str(standing) for standing in current if standing.wanted.keys() & left
+            ]
+            self._progress.begin_round(len(left), lines)
         return efforts
 
     def notes(self, stopped: str) -> list[str]:
-        """How it ended, for the report; `stopped` says by what if not by itself."""
-        rounds = self._rounds
-        by = self.ended or f"{stopped} in round {max(1, rounds)}"
-        cut = "" if by == "settled" else f"by {by}"
-        return racing.notes(self._standings(rounds), self._made.precision, cut)
+        """Return sentences on how the race ended, for the report.
 
-    def last_round(
-        self, folder: Path, executor: executors.Executor | None
-    ) -> list[str]:
-        """What best and runner-up taking turns say, or said if there is no executor."""
-        standings = self._standings(self._rounds)
+        Args:
+            stopped: The reason why the race stopped, if the race did not end by itself.
+        """
+        rounds = self._rounds
+        reason = self.ended or f"{stopped} in round {max(1, rounds)}"
+        cut = "" if reason == "settled" else f"by {reason}"
+        return standings.notes(self._standings(rounds), self._plan.precision, cut)
+
+    def last_round(self, folder: Path, executor: Executor | None) -> list[str]:
+        """Run the last round, print its outcome, and return the lines.
+
+        Args:
+            folder: The result folder.
+            executor: The executor of the last round; None to read the stored outcome.
+        """
+        current = self._standings(self._rounds)
         if executor:
-            notes = finals.hold(standings, self._made, executor, folder, _say)
+            notes = run_last_round(current, self._plan, executor, folder, _print)
         else:
-            notes = finals.outcome_lines(standings, folder)
+            notes = last_round_notes(current, folder)
         for note in notes:
-            _say(note)
+            _print(note)
         return notes
 
     def outdate(self, folder: Path) -> None:
-        """There is a run more: what best and runner-up said was before it."""
-        (folder / finals.FILE).unlink(missing_ok=True)
+        """Remove the outcome of an earlier last round, which lacks the newest run."""
+        (folder / LAST_ROUND).unlink(missing_ok=True)
 
     @property
     def _rounds(self) -> int:
         return 1 + max((run.round for run in self._runs), default=-1)
 
-    def _standings(self, number: int) -> list:
-        made = self._made
-        return racing.standings(
-            made.trials, self._runs, made.effort, made.precision, number
+    def _standings(self, number: int) -> list[Standing]:
+        plan = self._plan
+        return standings.standings(
+            plan.trials, self._runs, plan.effort, plan.precision, number
         )
 
 
-def _say(line: str) -> None:
+def last_round_seconds(plan: Plan) -> float:
+    """Return the most seconds of a race's last round; 0 if the budget is too short."""
+    count = sum(sum(map(_takes_turns, s)) > 1 for s in scenes(plan.trials))
+    if not plan.budget_seconds:
+        return MOST_SECONDS * count
+    seconds = min(MOST_SECONDS * count, BUDGET_SHARE * plan.budget_seconds)
+    return seconds if seconds >= LEAST_SECONDS * count else 0.0
+
+
+def run_last_round(
+    current: Sequence[Standing],
+    plan: Plan,
+    server: Executor,
+    folder: Path,
+    show: Callable[[str], None] = lambda line: None,
+) -> list[str]:
+    """Compare the best trial of each scene with its runner-up by turns.
+
+    The record is stored in the result folder. A pair is left out if one of the two
+    cannot take turns: trials of whole epochs, of serving, and trials that prepare
+    batches ahead.
+
+    Args:
+        current: The standings at the end of the race.
+        plan: The plan of the race.
+        server: The executor; it is started here and keeps running.
+        folder: The result folder.
+        show: Shows a line on the pair that is compared.
+
+    Returns:
+        A line on each pair, for the terminal and the report.
+    """
+    cases = _cases(current, plan, server)
+    budget_seconds = last_round_seconds(plan)
+    if not (cases and budget_seconds):
+        return []
+    server.start()
+    try:
+        result = session.live(
+            cases,
+            base="the runner-up of each scene",
+            head="the best of each scene",
+            budget_seconds=budget_seconds,
+            seed=plan.seed,
+            said=show,
+        )
+    except Interrupted as stopped:
+        _save(stopped.found, folder)
+        raise
+    _save(result, folder)
+    return last_round_notes(current, folder)
+
+
+def last_round_notes(current: Sequence[Standing], folder: Path) -> list[str]:
+    """Return a line on each pair that the stored last round compared."""
+    path = folder / LAST_ROUND
+    if not path.is_file():
+        return []
+    result = msgspec.json.decode(path.read_bytes(), type=GuardResult)
+    rows = {row.key: row for row in result.rows}
+    return [_note(one, rows[one.best]) for one in current if one.best in rows]
+
+
+def _cases(current: Sequence[Standing], plan: Plan, server: Executor) -> list[Case]:
+    """Return a case for each pair: its base is the runner-up, its head the best."""
+    trials = {trial.key: trial for trial in plan.trials}
+    cases = []
+    for standing in current:
+        best, rival = (trials.get(key) for key in (standing.best, standing.rival))
+        if not (best and rival and _takes_turns(best) and _takes_turns(rival)):
+            continue
+        margin = decisions.MARGINS[best.consumer]
+        sides = {"base": Side(server, rival), "head": Side(server, best)}
+        cases.append(Case(key=best.key, thresholds={METRIC: margin}, **sides))
+    return cases
+
+
+def _takes_turns(trial: Trial) -> bool:
+    """Return whether turns compare the trial fairly with another pipeline.
+
+    A pipeline that prepares batches while it waits has batches ready in a short turn.
+    Two revisions of one pipeline have this gain alike; two pipelines may not.
+    """
+    ahead = prepared_batches(trial.pipeline)
+    return (
+        not ahead
+        and trial.unit == "window"
+        and CONSUMER_ROWS[trial.consumer].takes_turns
+    )
+
+
+def _save(result: GuardResult, folder: Path) -> None:
+    write_atomically(
+        folder / LAST_ROUND, msgspec.json.format(msgspec.json.encode(result))
+    )
+
+
+def _note(standing: Standing, row: Row) -> str:
+    name, best, rival = standing.name, standing.label, standing.rival_label
+    if row.ratio is None or row.low is None:
+        return (
+            f"{name}: the last round, by turns, could not compare {best} with {rival}: "
+            f"{row.cause}."
+        )
+    figures = (
+        f"{name}: in the last round, by turns, {best} took {row.ratio:.3f} times as "
+        f"long as {rival} ({row.low:.3f} to {row.high:.3f}, "
+        f"{plural(row.count, 'trio')} of processes)"
+    )
+    margin = f"{100 * row.threshold:g} %"
+    details = {
+        "faster": "",
+        "slower": f", although the rounds put it first: take {rival}",
+        "unchanged": f" within {margin}: take the simpler one",
+    }
+    return f"{figures}: {row.verdict}{details.get(row.verdict, f', {row.cause}')}."
+
+
+def _print(line: str) -> None:
     print(line, file=sys.stderr)

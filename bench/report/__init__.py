@@ -1,1 +1,1 @@
-"""What people read: terminal, page, Markdown, figures, exports."""
+"""This room makes what people read: terminal, page, Markdown, figures and exports."""

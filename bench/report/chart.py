@@ -1,7 +1,7 @@
-"""The page's interactive chart, and the JavaScript of libraries that the page inlines.
+"""This module has the page's chart and the JavaScript libraries that the page inlines.
 
-The chart is made by Altair, a Vega-Lite specification that it validates; the libraries
-come out of installed packages, so that making a page needs no network.
+Altair makes the chart as a Vega-Lite specification and validates it. The libraries come
+from installed packages, so that making a page needs no network.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from bench.run.progress import plural
 MOST_BARS = 40  # trials of a scene that the chart shows, fastest first
 MOST_SCENES = 30
 LINE = 12  # pixels
-REACH = 2.0  # intervals are cut where they go this many times beyond all estimates
+REACH = 2.0  # intervals are cut at this many times the range of the estimates
 
 
 def specification(trials: pd.DataFrame) -> dict[str, object] | None:
-    """A chart of examples a second by trial, a scene at a time.
+    """Return a chart of examples a second by trial, which shows one scene at a time.
 
     Args:
         trials: From `stats.trials`, in the order to show.
 
     Returns:
-        The Vega specification with its data; None where nothing was measured.
+        The Vega specification with its data; None if no trial was measured.
     """
     rows = _rows(trials)
     if rows.empty:
@@ -87,32 +87,33 @@ def specification(trials: pd.DataFrame) -> dict[str, object] | None:
     )
     chart = chart.configure(background="transparent", font="sans-serif")
     spec = chart.configure_view(stroke=None).to_dict()
-    # Compiled here: in the page Vega-Lite warns of its own choices on the console.
+    # Compiled here, because Vega-Lite in the page writes warnings to the console.
     return vl_convert.vegalite_to_vega(spec)
 
 
 @functools.cache
 def vega() -> str:
-    """Vega, Vega-Lite and vega-embed as one module, which sets `vegaEmbed`.
+    """Return Vega, Vega-Lite and vega-embed as one module, which sets `vegaEmbed`.
 
-    Bundling takes seconds and gives the same for each version, so it is kept.
+    Bundling takes seconds, and the bundle depends on the version alone, so a file in
+    the user's cache holds it.
     """
     version = importlib.metadata.version("vl-convert-python")
-    kept = platformdirs.user_cache_path("feedrate") / f"vega-{version}.js"
+    cache = platformdirs.user_cache_path("feedrate") / f"vega-{version}.js"
     with contextlib.suppress(OSError):
-        return _inert(kept.read_text(encoding="utf-8"))
-    made = vl_convert.javascript_bundle()
-    with contextlib.suppress(OSError):  # a cache that cannot be written is none
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        partial = kept.with_suffix(f".{os.getpid()}")
-        partial.write_text(made, encoding="utf-8")
-        partial.replace(kept)
-    return _inert(made)
+        return _inert(cache.read_text(encoding="utf-8"))
+    bundle = vl_convert.javascript_bundle()
+    with contextlib.suppress(OSError):  # a cache that cannot be written is not used
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        partial = cache.with_suffix(f".{os.getpid()}")
+        partial.write_text(bundle, encoding="utf-8")
+        partial.replace(cache)
+    return _inert(bundle)
 
 
 @functools.cache
 def data_tables() -> tuple[str, str]:
-    """The module of DataTables, which sets `DataTable`, and its style sheet."""
+    """Return the module of DataTables, which sets `DataTable`, and its style sheet."""
     folder = importlib.resources.files("itables") / "html"
     module = (folder / "dt_bundle.js").read_text(encoding="utf-8")
     exported = re.findall(r"([\w$]+) as ITable\b", module)
@@ -126,12 +127,12 @@ def data_tables() -> tuple[str, str]:
 
 
 def _inert(script: str) -> str:
-    """A script that cannot end its own element, nor open a comment in it."""
+    """Return a script that cannot end its own element or open a comment in it."""
     return script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 
 def left_out(trials: pd.DataFrame) -> str:
-    """What the chart does not show, in a sentence; empty where it shows every trial.
+    """Return a sentence on what the chart leaves out; empty if it shows every trial.
 
     Args:
         trials: From `stats.trials`.
@@ -142,7 +143,7 @@ def left_out(trials: pd.DataFrame) -> str:
     parts = [f"{scenes} of {len(sizes)} comparisons"] if scenes > 0 else []
     if slow:
         parts.append(
-            f"{plural(slow, 'trial')} beyond the {MOST_BARS} fastest of theirs"
+            f"{plural(slow, 'trial')} beyond the {MOST_BARS} fastest of a comparison"
         )
     left = " and ".join(parts)
     return f"Left out here, but in the tables below: {left}." if parts else ""
@@ -153,19 +154,19 @@ def _measured(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def _scenes(trials: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The measured trials of the scenes that are shown, by a name of their own."""
+    """Return the measured trials of each scene in the chart, by a unique name."""
     measured = _measured(trials)
     several = len(measured) > 0 and measured["machine"].nunique() > 1
     grouped = measured.groupby("scene", sort=False)
-    found: dict[str, pd.DataFrame] = {}
+    scenes: dict[str, pd.DataFrame] = {}
     for number, scene in itertools.islice(grouped, MOST_SCENES):
-        name = text.title(scene.iloc[0])
+        name = text.scene_title(scene.iloc[0])
         if several:
             name += f" on {text.visible(scene['machine'].iloc[0])}"
-        if name in found:  # both were cut
+        if name in scenes:  # both names were cut
             name += f", scene {number}"
-        found[name] = scene
-    return found
+        scenes[name] = scene
+    return scenes
 
 
 def _rows(trials: pd.DataFrame) -> pd.DataFrame:
@@ -174,18 +175,18 @@ def _rows(trials: pd.DataFrame) -> pd.DataFrame:
         fastest = scene.sort_values(
             ["ranked", "examples_per_second"], ascending=[False, False]
         ).head(MOST_BARS)
-        called = labels.names(list(scene["label"]))
+        names = labels.names(list(scene["label"]))
         values = fastest["examples_per_second"]
         ends = values.min() / REACH, values.max() * REACH
         for row in fastest.to_dict("records"):
             value = float(row["examples_per_second"])
             low, high = row["examples_per_second_low"], row["examples_per_second_high"]
-            factor, interval = text.triple(row, "factor")
-            rate, bounds = text.triple(row, "examples_per_second")
+            factor, interval = text.rounded_with_bounds(row, "factor")
+            rate, bounds = text.rounded_with_bounds(row, "examples_per_second")
             rows.append(
                 {
                     "scene": name,
-                    "name": text.wrapped(called[row["label"]], 28),
+                    "name": text.wrapped(names[row["label"]], 28),
                     "trial": text.visible(row["label"], 80),
                     "value": _short(value),
                     "low": _short(max(low, ends[0]) if pd.notna(low) else value),

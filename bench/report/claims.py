@@ -1,4 +1,4 @@
-"""The field's claims with their verdicts, on the terminal and as Markdown."""
+"""This module shows the published claims with verdicts, as text and as Markdown."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from bench import shell, text
-from bench.analysis.judge import (
+from bench.analysis.claim_verdicts import (
     FAILS,
     HOLDS,
     UNMEASURED,
@@ -34,7 +34,7 @@ RATE = (
 
 
 def markdown(judged: pd.DataFrame) -> str:
-    """A line a claim, its workloads under their verdicts; for a README."""
+    """Return a line for each claim, with workloads by verdict; for a README."""
     lines = [
         "| what is said | predicted | holds | does not hold | not settled |",
         "| :-- | :-- | :-- | :-- | :-- |",
@@ -48,8 +48,8 @@ def markdown(judged: pd.DataFrame) -> str:
             for verdict in (HOLDS, FAILS, UNSETTLED)
         ]
         if any(cells):
-            said = f"{text.markdown(sentence)} <sub>{text.markdown(source)}</sub>"
-            lines.append(f"| {said} | {predicted} | {' | '.join(cells)} |")
+            claim = f"{text.markdown(sentence)} <sub>{text.markdown(source)}</sub>"
+            lines.append(f"| {claim} | {predicted} | {' | '.join(cells)} |")
     for verdict in (UNTESTABLE, UNMEASURED):
         count = judged.loc[judged["verdict"] == verdict, "claim"].nunique()
         if count:
@@ -58,7 +58,7 @@ def markdown(judged: pd.DataFrame) -> str:
 
 
 def _predicted(row: pd.Series) -> str:
-    """What a claim predicts, with its unit."""
+    """Return what a claim predicts, with its unit."""
     unit = UNITS.get(row["measure"], "times" if row["than"] else "")
     if row["predicted"] == "1":
         unit = unit.removesuffix("s")
@@ -66,20 +66,20 @@ def _predicted(row: pd.Series) -> str:
 
 
 def _short(row: pd.Series) -> str:
-    """A workload with its factor and interval, in Markdown."""
-    said = _spelled(row)
-    factor = f" {said['factor']}" if said["factor"] else ""
-    bounds = f" ({said['interval']})" if said["interval"] else ""
-    return text.markdown(said["workload"] + factor + bounds)
+    """Return a workload with its factor and interval, in Markdown."""
+    case = _texts(row)
+    factor = f" {case['factor']}" if case["factor"] else ""
+    bounds = f" ({case['interval']})" if case["interval"] else ""
+    return text.markdown(case["workload"] + factor + bounds)
 
 
-def _spelled(row: pd.Series) -> dict[str, str]:
-    """A judged row as text."""
-    kept = ("claim", "workload", "machine", "data", "sentence", "source", "predicted")
-    kept += ("measure", "trial", "than", "verdict", "reason")
+def _texts(row: pd.Series) -> dict[str, str]:
+    """Return a judged row as text."""
+    names = ("claim", "workload", "machine", "data", "sentence", "source", "predicted")
+    names += ("measure", "trial", "than", "verdict", "reason")
     values = row["factor"], row["low"], row["high"]
     return {
-        **{name: str(row[name]) for name in kept},
+        **{name: str(row[name]) for name in names},
         "factor": text.figure(*values) if np.isfinite(row["factor"]) else "",
         "interval": text.bounds(*values) if row["low"] < row["high"] else "",
         "rounds": str(row["rounds"]),
@@ -87,7 +87,7 @@ def _spelled(row: pd.Series) -> dict[str, str]:
 
 
 def show(judged: pd.DataFrame) -> None:
-    """Print a table of at most 80 columns; each claim's sentence above its cases."""
+    """Print tables of at most 80 columns, each claim's sentence above its cases."""
     from rich.table import Table
     from rich.text import Text
 
@@ -98,21 +98,21 @@ def show(judged: pd.DataFrame) -> None:
     ):
         console.print(Text(f"{name}: {sentence}", style="bold"))
         console.print(Text(f"  [{source}]", style="dim"))
-        shown = Table(box=None, show_header=False, padding=(0, 1), pad_edge=True)
+        grid = Table(box=None, show_header=False, padding=(0, 1), pad_edge=True)
         for ratio in (3, 3, 6):
-            shown.add_column(ratio=ratio, overflow="fold")
-        for said in (_spelled(row) for _, row in _merged(part).iterrows()):
-            where = f" on {said['machine']} {said['data']}".rstrip() if many else ""
-            factor = f"{said['factor']} ({said['interval']})" if said["factor"] else ""
+            grid.add_column(ratio=ratio, overflow="fold")
+        for case in (_texts(row) for _, row in _merged(part).iterrows()):
+            where = f" on {case['machine']} {case['data']}".rstrip() if many else ""
+            factor = f"{case['factor']} ({case['interval']})" if case["factor"] else ""
             factor = factor.replace(" ()", "")
-            detail = "; ".join(p for p in (said["reason"], factor) if p)
-            predicted = f"predicted {said['predicted']}"
-            if said["verdict"] not in (UNMEASURED, UNTESTABLE):
+            detail = "; ".join(p for p in (case["reason"], factor) if p)
+            predicted = f"predicted {case['predicted']}"
+            if case["verdict"] not in (UNMEASURED, UNTESTABLE):
                 detail = "; ".join(p for p in (detail, predicted) if p)
-            shown.add_row(
-                Text(said["workload"] + where), Text(said["verdict"]), Text(detail)
+            grid.add_row(
+                Text(case["workload"] + where), Text(case["verdict"]), Text(detail)
             )
-        console.print(shown)
+        console.print(grid)
     counts = judged["verdict"].value_counts()
     console.print(
         ", ".join(f"{counts[name]} {name}" for name in VERDICTS if name in counts)
@@ -121,7 +121,7 @@ def show(judged: pd.DataFrame) -> None:
 
 
 def _merged(part: pd.DataFrame) -> pd.DataFrame:
-    """A claim's workloads in one row, where all of them lack a verdict alike."""
+    """Merge a claim's workloads into one row where none of them has a verdict."""
     blank = part["verdict"].isin((UNMEASURED, UNTESTABLE))
     names = part["workload"].drop_duplicates()
     if not blank.all() or part["verdict"].nunique() > 1 or len(names) == 1:

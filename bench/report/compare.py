@@ -1,7 +1,7 @@
 """This module compares two result folders, trial by trial, as ratios with verdicts.
 
 The folders were measured at different times, so no rounds can be paired: a ratio is
-that of geometric means over runs, with Welch's interval. `bench.analysis.verdicts`
+that of geometric means over runs, with Welch's interval. `bench.analysis.decisions`
 decides, as for `guard A B`. Whatever changed between the two times, such as heat, is in
 the ratio: for a small effect, guard both sides live.
 """
@@ -17,8 +17,9 @@ import pandas as pd
 from markupsafe import Markup
 
 from bench import shell, store, text
-from bench.analysis import stats, table, verdicts
-from bench.analysis.verdicts import MARGINS, OUTCOMES, Comparison, Decision, Side
+from bench.analysis import decisions, stats, table
+from bench.analysis.decisions import MARGINS, Comparison, Decision, Side
+from bench.analysis.verdicts import GRAVEST_FIRST, OUTCOMES
 from bench.data import identity
 from bench.errors import UsageError
 from bench.machine import IDENTITY, PACKAGES
@@ -58,7 +59,7 @@ def comparison(a: Sequence[Run], b: Sequence[Run]) -> dict[str, object]:
     for pair in dict.fromkeys(pair for side in groups for pair in side):
         own = [side.get(pair) for side in groups]
         sides = [_side(frame, every) for frame in own]
-        obstacle = verdicts.obstacle(*sides, NAMES)
+        obstacle = decisions.obstacle(*sides, NAMES)
         if None in sides:
             only = {"only_in": NAMES[sides[0] is None], "verdict": obstacle.verdict}
             one_sided.append({"key": text.visible(pair[-1], 200), **only})
@@ -73,7 +74,7 @@ def comparison(a: Sequence[Run], b: Sequence[Run]) -> dict[str, object]:
                 obstacle=obstacle,
             )
         )
-    decided = _decided(rows, verdicts.judge(comparisons))
+    decided = _decided(rows, decisions.judge(comparisons))
     changed = decided.loc[~decided["same_input"].astype(bool), "key"]
     if len(changed):
         notes.append(
@@ -98,7 +99,7 @@ def html(compared: dict[str, object]) -> str:
         **{**compared, "rows": _spelled(compared["rows"])},
         counts=_counts(compared["rows"]),
         margins=_margins(),
-        fewest=verdicts.FEWEST_ROUNDS,
+        fewest=decisions.FEWEST_ROUNDS,
         outcomes=OUTCOMES,
         most=MOST_ONE_SIDED,
         scripts=[Markup(script) for script in scripts],
@@ -118,7 +119,7 @@ def read(folder: str | Path) -> tuple[list[Run], list[str]]:
         raise UsageError(
             f"No runs in '{folder}'. Measure first: python run_bench.py run quick."
         )
-    alike = identity.alike(store.one_a_round(runs))
+    alike = identity.runs_with_equal_inputs(store.without_repeats(runs))
     return alike.runs, [*notes, *alike.notes]
 
 
@@ -165,7 +166,7 @@ def _machine_value(run: Run, name: str) -> str:
 
 
 def _side(frame: pd.DataFrame | None, runs: Sequence[Run]) -> Side | None:
-    return None if frame is None else verdicts.side([runs[n] for n in frame["run"]])
+    return None if frame is None else decisions.side([runs[n] for n in frame["run"]])
 
 
 def _row(frames: Sequence[pd.DataFrame], sides: Sequence[Side]) -> dict[str, object]:
@@ -179,7 +180,7 @@ def _row(frames: Sequence[pd.DataFrame], sides: Sequence[Side]) -> dict[str, obj
         for flag in side.flags
     ]
     return {
-        "title": text.title(first),
+        "title": text.scene_title(first),
         "label": text.visible(first["label"], 120),
         "key": first["key"],
         "machine": text.visible(first["machine"]),
@@ -217,7 +218,7 @@ def _spelled(rows: pd.DataFrame) -> list[dict[str, object]]:
     """Return the rows as text, in their order."""
     spelled = []
     for row in rows.to_dict("records"):
-        factor, interval = text.triple(row, "factor")
+        factor, interval = text.rounded_with_bounds(row, "factor")
         outcome = OUTCOMES[row["verdict"]]
         spelled.append(
             {
@@ -236,7 +237,7 @@ def _spelled(rows: pd.DataFrame) -> list[dict[str, object]]:
 def _counts(rows: pd.DataFrame) -> str:
     """Return how many trials have each verdict, gravest first."""
     counts = rows["verdict"].value_counts()
-    ranked = sorted(counts.index, key=lambda name: OUTCOMES[name].rank)
+    ranked = sorted(counts.index, key=GRAVEST_FIRST.index)
     parts = [f"{counts[name]} {OUTCOMES[name].text}" for name in ranked]
     return f"{len(rows)} trial{'s'[: len(rows) - 1]} in both: {', '.join(parts)}."
 

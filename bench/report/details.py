@@ -1,57 +1,94 @@
-"""What stands behind a row of the report: samples, pipeline, executed graph, error."""
+"""Details are the facts behind a row: samples, pipeline, steps, graph, errors."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from bench import failures, text
+from bench import catalog, failures, text
 from bench.analysis.table import machine_labels
-from bench.pipeline import AXES, differences
-from bench.trial import Run
+from bench.errors import UsageError
+from bench.pipeline import AXES, differences, steps
+from bench.trial import REQUESTING, Run, Trial
 
-MOST_VALUES = 400  # samples of a trial that are spelled out
+MOST_VALUES = 400  # samples of a trial that are shown
+ENERGY = {  # facts of `bench.measure.energy`
+    "package_joules_per_example": "processor packages",
+    "gpu_joules_per_example": "GPUs",
+}
 
 
 def details(
     runs: Sequence[Run], wanted: Iterable[tuple[str, str]]
 ) -> dict[tuple[str, str], dict[str, object]]:
-    """The details of trials, each by its machine's label and its key.
+    """Return the details of trials by the label of the machine and the trial's key.
 
     Args:
         runs: The records.
-        wanted: Labels of machines and keys of trials, as in the table.
+        wanted: The label of the machine and the key of each trial, as in the table.
     """
-    found: dict[tuple[str, str], list[Run]] = {pair: [] for pair in wanted}
+    by_trial: dict[tuple[str, str], list[Run]] = {pair: [] for pair in wanted}
     for run, label in zip(runs, machine_labels(runs), strict=True):
         pair = label, run.key
-        if pair in found:
-            found[pair].append(run)
-    return {pair: _details(own) for pair, own in found.items() if own}
+        if pair in by_trial:
+            by_trial[pair].append(run)
+    return {pair: _details(own) for pair, own in by_trial.items() if own}
 
 
 def defaults() -> str:
-    """Every axis at its default, which the details do not repeat."""
+    """Return every axis with its default, which the details do not repeat."""
     return _settings({name: axis.default for name, axis in AXES.items()})
 
 
 def _details(runs: Sequence[Run]) -> dict[str, object]:
+    """Return the details of the runs of one trial."""
+    trial = runs[0].trial
     graphs = [run.measured.graph for run in runs if run.measured.graph]
     errors = [run.measured.error for run in runs if run.measured.error]
     facts = {n: v for run in runs for n, v in run.measured.facts.items()}
+    others = {name: value for name, value in facts.items() if name not in ENERGY}
     return {
         "key": text.visible(runs[0].key, 300),
         "samples": _samples(runs),
         "values": _values(runs),
-        "pipeline": _settings(differences(runs[0].trial.pipeline)) or "the defaults",
+        "pipeline": _settings(differences(trial.pipeline)) or "the defaults",
+        "steps": _steps(trial),
         "graph": _graph(graphs[-1]) if graphs else [],
-        "facts": text.visible(_settings(facts), 600),
+        "energy": _energy(facts),
+        "facts": text.visible(_settings(others), 600),
         "errors": [
             text.visible(failures.sentence(error, whole=True), 500)
             for error in dict.fromkeys(errors)
         ],
     }
+
+
+def _steps(trial: Trial) -> str:
+    """Return the steps of a trial's pipeline in order.
+
+    The line is empty where the workload's file is not here, so that nothing is known of
+    its decoding, and where the consumer serves requests, because no pipeline runs then.
+    """
+    if trial.consumer in REQUESTING:
+        return ""
+    try:
+        entry = catalog.find(trial.workload)
+    except (UsageError, OSError):  # OSError: the name is too long for a path
+        return ""
+    # `offline` stores decoded examples.
+    decodes = entry.decodes and not trial.pipeline.place.stores_outputs
+    names = steps(trial.pipeline, decodes=decodes, repeat=trial.unit == "window")
+    return " \u2192 ".join(map(str, names))
+
+
+def _energy(facts: Mapping[str, float | str]) -> str:
+    """Return the joules an example of the processor packages and of the GPUs."""
+    return ", ".join(
+        f"{text.figure(float(facts[name]))} joules an example in the {where}"
+        for name, where in ENERGY.items()
+        if name in facts
+    )
 
 
 def _samples(runs: Sequence[Run]) -> str:
@@ -64,24 +101,24 @@ def _samples(runs: Sequence[Run]) -> str:
 
 
 def _values(runs: Sequence[Run]) -> list[str]:
-    """Milliseconds a batch, a line a run, as many as fit."""
+    """Return milliseconds a batch, a line a run, up to `MOST_VALUES` in all."""
     lines, left = [], MOST_VALUES
     for run in runs:
         shown = run.measured.samples[:left]
         if shown:
             values = " ".join(f"{1000 * seconds:.4g}" for seconds in shown)
-            cut = " ..." if len(shown) < len(run.measured.samples) else ""
-            lines.append(f"round {run.round}: {values}{cut}")
+            lines.append(f"round {run.round}: {values}")
         left -= len(shown)
-    return lines
+    rest = sum(len(run.measured.samples) for run in runs) - MOST_VALUES
+    return [*lines, f"... and {rest} more in runs.jsonl"] if rest > 0 else lines
 
 
-def _settings(values: dict[str, object]) -> str:
+def _settings(values: Mapping[str, object]) -> str:
     return ", ".join(f"{name}={_plain(value)}" for name, value in values.items())
 
 
-def _graph(nodes: Sequence[dict[str, object]]) -> list[dict[str, str]]:
-    """Its nodes from source to root, each cell as text."""
+def _graph(nodes: Sequence[Mapping[str, object]]) -> list[dict[str, str]]:
+    """Return the nodes of a graph from source to root, each cell as text."""
     return [
         {
             "node": text.visible(node.get("name", "?"), 60),

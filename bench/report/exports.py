@@ -1,8 +1,11 @@
-"""The results for other programs: Parquet, JSON, and pytest-benchmark's own JSON."""
+"""Exports are results for other programs, such as CSV and pytest-benchmark's JSON."""
 
 from __future__ import annotations
 
+import csv as csv_text
+import io
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,14 +14,43 @@ import pandas as pd
 
 from bench import store
 from bench.analysis.table import machine_labels
+from bench.report import summary
+from bench.report.summary import Report
 from bench.trial import Run
 
-# The version whose form this is.
-PYTEST_BENCHMARK = "5.3.1"
+PYTEST_BENCHMARK = "5.3.1"  # the version whose JSON `pytest_benchmark` writes
+
+
+def csv(samples: pd.DataFrame, path: Path) -> None:
+    """Write the table; the columns that a run's samples share are converted once a run.
+
+    Args:
+        samples: From `table.from_runs`.
+        path: The file.
+    """
+    own = ["sample", "seconds_per_batch", "examples_per_second"]
+    shared = samples.drop(columns=own)
+    first = ~samples["run"].duplicated().to_numpy()
+    runs = shared[first].astype(object)
+    buffer = io.StringIO()
+    writer = csv_text.writer(buffer)  # its line end, \r\n, makes it quote both
+    starts = []
+    for row in runs.where(runs.notna(), "").itertuples(index=False, name=None):
+        buffer.seek(0)
+        buffer.truncate()
+        writer.writerow(row)
+        starts.append(buffer.getvalue()[: -len("\r\n")])
+    numbers = (first.cumsum() - 1).tolist()
+    values = zip(numbers, *(samples[name].tolist() for name in own), strict=True)
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as f:
+        csv_text.writer(f, lineterminator="\n").writerow([*shared.columns, *own])
+        for run, sample, seconds, rate in values:
+            end = "," if math.isnan(seconds) else f"{seconds!r},{rate!r}"
+            f.write(f"{starts[run]},{sample},{end}\n")
 
 
 def parquet(samples: pd.DataFrame, path: Path) -> None:
-    """Write the table with its types; a column of mixed values becomes text."""
+    """Write the table with its types; a column of mixed types becomes text."""
     columns = {
         name: column.map(str, na_action="ignore") if _mixed(column) else column
         for name, column in samples.items()
@@ -26,14 +58,32 @@ def parquet(samples: pd.DataFrame, path: Path) -> None:
     pd.DataFrame(columns).to_parquet(path, engine="pyarrow", index=False)
 
 
-def pytest_benchmark(runs: Sequence[Run]) -> str:
-    """JSON in the form of `pytest --benchmark-json`, a benchmark a trial.
+def report_json(report: Report) -> str:
+    """Return the report as JSON: scenes with their trials in full digits, no row cut.
 
-    A benchmark's data are its samples, seconds a batch; several machines are told apart
-    by the benchmark's group. Failed runs have no place in this form, nor has a run that
-    was repeated on a quieter machine.
+    Each section that has no key of its own in the content adds its rows by its name.
     """
-    runs = store.one_a_round(runs)
+    content = dict(report.content)
+    trials = content.pop("ranked")
+    content["scenes"] = [dict(scene) for scene in content["scenes"]]
+    for scene in content["scenes"]:
+        for name in ("names", "rows"):
+            scene.pop(name)
+        scene["cautions"] = [vars(caution) for caution in scene["cautions"]]
+        own = trials[trials["scene"] == scene.pop("number")]
+        scene["trials"] = json.loads(own[summary.COLUMNS].to_json(orient="records"))
+    rows = {section.name: section.rows for section in report.sections}
+    return json.dumps(rows | content, indent=2)
+
+
+def pytest_benchmark(runs: Sequence[Run]) -> str:
+    """Return JSON as `pytest --benchmark-json` writes it, a benchmark for each trial.
+
+    A benchmark's data are its samples, in seconds a batch. The benchmark's group names
+    the machine where there are several. The JSON leaves out failed runs and runs that
+    were repeated on a quieter machine.
+    """
+    runs = store.without_repeats(runs)
     labels = machine_labels(runs)
     trials: dict[tuple[str, str], list[Run]] = {}
     for run, label in zip(runs, labels, strict=True):
@@ -104,10 +154,11 @@ def _benchmark(label: str, runs: Sequence[Run], *, several: bool) -> dict[str, o
 
 
 def _statistics(data: np.ndarray, iterations: int) -> dict[str, object]:
-    """The figures that pytest-benchmark gives of the samples; seconds.
+    """Return the statistics of samples (seconds) under pytest-benchmark's names.
 
-    Outliers are beyond one standard deviation of the mean, and beyond 1.5 interquartile
-    ranges of the quartiles (Tukey 1977). Source: pytest_benchmark/stats.py.
+    Outliers are more than one standard deviation from the mean, or more than 1.5
+    interquartile ranges beyond the quartiles (Tukey 1977). Source:
+    pytest_benchmark/stats.py.
     """
     first, median, third = np.percentile(data, [25, 50, 75])
     mean, deviation = data.mean(), data.std(ddof=1) if len(data) > 1 else 0.0

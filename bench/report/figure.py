@@ -1,7 +1,7 @@
-"""One look for all figures: size, colours, text that is safe to draw, SVG to inline.
+"""This module has the common style of all figures: size, colours, safe text, SVG.
 
-Figures are made without pyplot: nothing global, nothing to close. Colours are those of
-Okabe and Ito (2008), which the colour-blind can tell apart.
+Figures do not use pyplot, so there is no global state and nothing to close. The colours
+are those of Okabe and Ito (2008), which colour-blind readers can distinguish.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.report import labels as naming
+from bench.report.labels import names
 from bench.text import visible
 
-INK = "#1b1b1a"  # becomes the page's text colour where the figure is inlined
+INK = "#1b1b1a"  # becomes the page's text colour in an inlined figure
 BLUE, ORANGE, GREEN, YELLOW, SKY, VERMILION, PURPLE = PALETTE = (
     "#0072B2",
     "#E69F00",
@@ -37,9 +37,9 @@ BLUE, ORANGE, GREEN, YELLOW, SKY, VERMILION, PURPLE = PALETTE = (
     "#CC79A7",
 )
 GREY = "#8c8c88"
-GREY_INK = "#1c1c1c"  # ink on a coloured cell, whatever the page's own
-DARK = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY)  # lines show on white too
-USUAL_NAME = 24  # characters of a line
+GREY_INK = "#1c1c1c"  # ink on a coloured cell, in a light and in a dark page
+DARK = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY)  # colours of lines on white
+USUAL_NAME = 24  # characters a line
 WIDTH = 4.8  # inches: 9 points stay legible on a screen 390 pixels wide
 LEGEND_COLUMNS = 3
 LEGEND_LINE = 0.17  # inches
@@ -77,7 +77,7 @@ STYLE = {
 
 
 def styled(draw: Callable) -> Callable:
-    """Decorator of a `draw(table)`: the house's style and no other while it runs.
+    """Decorate a `draw(table)`: while the function runs, only this style applies.
 
     A table without rows gives no figure.
     """
@@ -95,7 +95,7 @@ def styled(draw: Callable) -> Callable:
 
 
 def panels(heights: list[float], columns: int = 1) -> tuple[Figure, list[Axes]]:
-    """A figure of panels below each other, `heights` in inches, one for each row."""
+    """Make a figure of rows of panels, with the height of each row in inches."""
     figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
     grid = figure.subplots(
         len(heights), columns, squeeze=False, gridspec_kw={"height_ratios": heights}
@@ -103,26 +103,26 @@ def panels(heights: list[float], columns: int = 1) -> tuple[Figure, list[Axes]]:
     return figure, list(grid.flat)
 
 
-def most(usual: int, found: int) -> int:
-    """How many panels to draw: fewer where so many are left out that a sample will do.
+def panel_count(most: int, available: int) -> int:
+    """Return how many panels to draw: two where most panels are left out anyway.
 
-    Each takes a tenth of a second to lay out and write.
+    Each panel takes a tenth of a second to lay out and write.
     """
-    return usual if found <= 4 * usual else min(usual, 2)
+    return most if available <= 4 * most else min(most, 2)
 
 
-def note(figure: Figure, shown: int, found: int) -> None:
-    """Say above a figure that it shows some of its panels, and how to see the rest."""
-    if shown < found:
+def note_cut(figure: Figure, shown: int, available: int) -> None:
+    """Note above a figure that it shows some of its panels, and how to see the rest."""
+    if shown < available:
         figure.suptitle(
-            f"{shown} of {found} panels; for others draw a part of the table",
+            f"{shown} of {available} panels; a report on fewer trials shows others",
             x=0.01,
             ha="left",
             fontsize=8,
         )
 
 
-def rows(axes: Axes, labels: list[str]) -> np.ndarray:
+def name_rows(axes: Axes, labels: list[str]) -> np.ndarray:
     """Name the rows of a horizontal chart, first on top; returns their positions."""
     places = np.arange(len(labels))
     style = {"fontsize": 8} if _long(labels) else {}
@@ -134,14 +134,14 @@ def rows(axes: Axes, labels: list[str]) -> np.ndarray:
 
 
 def title(axes: Axes, text: str, width: int = 54) -> None:
-    """Write above a panel what it shows; further lines make the figure higher."""
-    shown = label(text, width)
-    axes.set_title(shown)
-    _grow(axes.get_figure(), TITLE_LINE * shown.count("\n"))
+    """Set a panel's title; further lines make the figure higher."""
+    lines = label(text, width)
+    axes.set_title(lines)
+    _grow(axes.get_figure(), TITLE_LINE * lines.count("\n"))
 
 
 def legend_below(figure: Figure, handles: list[Artist], labels: list[str]) -> None:
-    """Name the colours below all panels; the figure grows by the legend's height."""
+    """Add a legend below all panels; the figure grows by the legend's height."""
     figure.legend(
         handles,
         labels,
@@ -157,15 +157,15 @@ def _grow(figure: Figure, inches: float) -> None:
     figure.set_figheight(figure.get_figheight() + inches)
 
 
-def names(labels: Iterable[str]) -> list[str]:
-    """What sets each trial of a scene apart, in as few characters as that takes."""
+def short_names(labels: Iterable[str]) -> list[str]:
+    """Return the shortest names that distinguish the trials of a scene."""
     labels = list(labels)
-    called = naming.names(labels)
-    return [called[label] for label in labels]
+    by_label = names(labels)
+    return [by_label[label] for label in labels]
 
 
 def row_inches(labels: list[str], usual: float) -> float:
-    """How high a row must be for names of three lines."""
+    """Return the height of a row that holds the longest name."""
     return max(usual, 0.14 * max(text.count("\n") + 1 for text in _lines(labels)))
 
 
@@ -179,10 +179,10 @@ def _lines(labels: list[str]) -> list[str]:
 
 
 def label(text: object, width: int = 24, lines: int = 2) -> str:
-    """Text that can be drawn: wrapped, cut, no mathematics, no missing glyphs."""
+    """Return text that can be drawn: wrapped and cut, without markup, glyphs known."""
     known = _glyphs()
     shown = "".join(c if ord(c) in known else "\u25a1" for c in visible(text))
-    # Long spelled settings have no blanks: let them break after a comma.
+    # Long settings have no blanks, so lines break after a comma.
     spaced = re.sub(r",(?=\S)", ", ", shown)
     spaced = re.sub(rf"(\S{{{width - 2}}})(?=\S)", r"\1 ", spaced)
     wrapped = textwrap.wrap(spaced, width, max_lines=lines, placeholder=" ...") or [""]
@@ -190,12 +190,12 @@ def label(text: object, width: int = 24, lines: int = 2) -> str:
 
 
 def svg(figure: Figure, name: str, alternative: str) -> str:
-    """A figure as an SVG element to put into a page.
+    """Return a figure as an SVG element of a page.
 
     Args:
         figure: The figure.
-        name: A prefix that keeps its ids apart from those of other figures.
-        alternative: What a reader who cannot see it is told.
+        name: A prefix that makes the ids unique in the page.
+        alternative: The text for readers who cannot see the figure.
     """
     root = ElementTree.fromstring(vector(figure))
     for parent in root.iter():
@@ -217,16 +217,16 @@ def svg(figure: Figure, name: str, alternative: str) -> str:
 
 
 def vector(figure: Figure) -> str:
-    """A figure as matplotlib writes SVG; drawing takes long, so it is done once."""
+    """Return a figure as matplotlib's SVG; drawing is slow, so it happens once."""
     if figure not in _written:
         out = io.BytesIO()
         with (
             mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "feedrate"}),
             _laid_out(figure),
         ):
-            nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+            no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
             figure.savefig(
-                out, format="svg", transparent=True, dpi=150, metadata=nothing
+                out, format="svg", transparent=True, dpi=150, metadata=no_metadata
             )
         _written[figure] = out.getvalue().decode()
     return _written[figure]
@@ -234,7 +234,7 @@ def vector(figure: Figure) -> str:
 
 @contextlib.contextmanager
 def _laid_out(figure: Figure) -> Iterator[None]:
-    """Lay a figure out beforehand, as matplotlib would draw all of it for that."""
+    """Lay a figure out first, because matplotlib's own layout draws it once more."""
     engine = figure.get_layout_engine()
     if engine is not None:
         engine.execute(figure)

@@ -1,4 +1,4 @@
-"""What trials are called beside each other: by what sets them apart, and no more."""
+"""A short name of a trial has the settings in which the trials of a scene differ."""
 
 from __future__ import annotations
 
@@ -11,18 +11,23 @@ LONGEST = 60  # characters of a name within a sentence
 
 
 def names(labels: Sequence[str], longest: int = LONGEST) -> dict[str, str]:
-    """Each label short enough for a sentence, without what all of them share.
+    """Return a name for each label that fits into a sentence.
 
-    Of what is left those settings come first that fewest others have; those that come
-    out alike are told apart by what differs among them.
+    A name leaves out the settings that all labels share. The settings that fewest other
+    labels have come first. Labels whose names are equal get the settings in which these
+    labels differ.
+
+    Args:
+        labels: The labels of the trials, settings joined by commas.
+        longest: Characters of a name.
     """
     parts = {label: label.split(",") for label in labels}
-    held = Counter(part for some in parts.values() for part in dict.fromkeys(some))
-    shared = {p for p, n in held.items() if n == len(parts) > 1 and "=" in p}
+    counts = Counter(part for some in parts.values() for part in dict.fromkeys(some))
+    shared = {p for p, n in counts.items() if n == len(parts) > 1 and "=" in p}
     if any(shared.issuperset(some) for some in parts.values()):
-        shared = set()  # nothing would be left to call it by
+        shared = set()  # else a label would have no name
     short = {
-        label: _short([part for part in some if part not in shared], held, longest)
+        label: _short([part for part in some if part not in shared], counts, longest)
         for label, some in parts.items()
     }
     alike: dict[str, list[str]] = {}
@@ -42,15 +47,15 @@ def _joined(head: str, own: str) -> str:
     return own if own.partition(",")[0] == head else f"{head},{own}"
 
 
-def _short(parts: Sequence[str], held: Mapping[str, int], longest: int) -> str:
+def _short(parts: Sequence[str], counts: Mapping[str, int], longest: int) -> str:
     whole = ",".join(parts)
     if len(whole) <= longest:
         return visible(whole)
-    order = sorted(parts, key=lambda part: ("=" in part, held[part]))
-    kept = [visible(order[0], longest)]
+    order = sorted(parts, key=lambda part: ("=" in part, counts[part]))
+    shown = [visible(order[0], longest)]
     for part in order[1:]:
-        if len(",".join([*kept, part])) <= longest - 15:
-            kept.append(visible(part))
-    rest = len(parts) - len(kept)
+        if len(",".join([*shown, part])) <= longest - 15:
+            shown.append(visible(part))
+    rest = len(parts) - len(shown)
     more = f" and {rest} more setting{'s' if rest > 1 else ''}" if rest else ""
-    return ",".join(kept) + more
+    return ",".join(shown) + more

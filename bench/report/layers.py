@@ -1,9 +1,9 @@
-"""Layers side by side, a row each: where it is best placed, what it costs, its facts.
+"""The table of layers has the best placement, the cost and the facts of each layer.
 
-A trial that did other work, such as one that froze its draws, has no part in it.
-`supports_jit` is whether XLA compiled the layer. `draws` is whether a layer draws
-once an example, a batch or a trace, and `reproducible` whether the same seed gave the
-same outputs again.
+The table leaves out trials that did other work, such as trials with frozen draws.
+`supports_jit` is whether XLA compiles the layer. `draws` is whether a layer draws once
+for each example, batch or trace. `reproducible` is whether the same seed gives the same
+outputs again.
 """
 
 from __future__ import annotations
@@ -15,17 +15,20 @@ import pandas as pd
 
 from bench import catalog, text
 from bench.analysis.table import SCENE
+from bench.pipeline import PLACEMENTS
 from bench.report.sentences import barred
 
-PLACEMENTS = {
-    "map_batch": "dataset, map then batch",
-    "batch_map": "dataset, batch then map",
-    "model": "model",
-    "model_xla": "model with XLA",
-    "offline": "offline",
+COLUMNS = {
+    name: heading
+    for place in PLACEMENTS.values()
+    for name, heading in place.columns.items()
 }
 FACTS = ("supports_jit", "draws", "distinct_draws", "reproducible")
 GPU = "fact_peak_gpu_bytes"
+JOULES = {  # columns of the table, from `bench.measure.energy`
+    "package_joules": "fact_package_joules_per_example",
+    "gpu_joules": "fact_gpu_joules_per_example",
+}
 QUANTITIES = ("factor", "examples_per_second")
 NEEDED = [
     *("scene", "key", "label", "runs", "flags", "placement", "order", "jit", "ranked"),
@@ -38,11 +41,12 @@ Row = Mapping[str, object]
 
 
 def table_rows(trials: pd.DataFrame, samples: pd.DataFrame) -> list[dict[str, str]]:
-    """A row of text for each layer, machine and input that was measured.
+    """Return a row of text for each layer, machine and input that was measured.
 
     Args:
-        trials: From `stats.trials`; layers are told from workloads by their names.
-        samples: The table behind it, for the facts.
+        trials: From `stats.trials`. A trial belongs to a layer if its workload's name
+            is on the shelf of layers.
+        samples: The table behind the trials, for the facts.
     """
     if trials.empty:
         return []
@@ -66,33 +70,39 @@ def _kinds() -> dict[str, str]:
 
 
 def _facts(samples: pd.DataFrame) -> pd.DataFrame:
-    """The last known facts of each machine and trial."""
-    names = [*(f"fact_{name}" for name in FACTS), GPU]
+    """Return the last known facts of each machine and trial."""
+    names = [*(f"fact_{name}" for name in FACTS), GPU, *JOULES.values()]
     names = [name for name in names if name in samples]
     once = samples.drop_duplicates("run")
     return once.groupby(["machine", "key"], sort=False)[names].last()
 
 
 def placement(row: Row) -> str:
-    """Which of `PLACEMENTS` a trial is."""
-    if row["placement"] == "dataset":
+    """Return the name in `COLUMNS` of a trial's placement."""
+    place = PLACEMENTS[row["placement"]]
+    if place.maps_layers:
         return row["order"]
-    if row["placement"] == "model" and row["jit"] != "off":
-        return "model_xla"
-    return row["placement"]
+    names = tuple(place.columns)  # without and with XLA, for a model
+    return names[place.in_model and row["jit"] != "off"]
 
 
 def _row(fastest: list[Row], kinds: dict[str, str]) -> dict[str, str]:
-    each = {row["place"]: row for row in reversed(fastest)}
+    """Return a layer's row as text.
+
+    Args:
+        fastest: The layer's trials, fastest first.
+        kinds: The kind of each layer.
+    """
+    by_place = {row["place"]: row for row in reversed(fastest)}
     best = next((row for row in fastest if row["ranked"]), fastest[0])
-    factor, interval = text.triple(best, "factor")
+    factor, interval = text.rounded_with_bounds(best, "factor")
     row = {
         "layer": text.visible(best["workload"], 60),
         "kind": kinds[best["workload"].partition(":")[0]],
         "consumer": best["consumer"],
-        "conditions": text.title(best).partition(", ")[2],
+        "conditions": text.scene_title(best).partition(", ")[2],
         "machine": text.visible(best["machine"]),
-        "best": PLACEMENTS[best["place"]],
+        "best": COLUMNS[best["place"]],
         "setting": text.visible(best["label"], 80),
         "factor": "1" if best["is_baseline"] else factor,
         "interval": "" if best["is_baseline"] else interval,
@@ -100,30 +110,36 @@ def _row(fastest: list[Row], kinds: dict[str, str]) -> dict[str, str]:
         "cpu_microseconds": text.figure(1e6 * best["cpu_seconds_per_example"]),
         "memory_mib": text.figure(best["peak_resident_bytes"] / 2**20),
         "gpu_mib": _gpu(fastest),
-        **{name: _said(fastest, f"fact_{name}") for name in FACTS},
+        **{name: _figure(best.get(fact)) for name, fact in JOULES.items()},
+        **{name: _fact(fastest, f"fact_{name}") for name in FACTS},
     }
-    for name in PLACEMENTS:
+    for name in COLUMNS:
         rate = "-"
-        if name in each:
-            rate, _ = text.triple(each[name], "examples_per_second")
+        if name in by_place:
+            rate, _ = text.rounded_with_bounds(by_place[name], "examples_per_second")
         row[f"rate_{name}"] = rate
     return row
 
 
 def _gpu(rows: list[Row]) -> str:
+    """Return the most GPU memory of a layer's trials, in MiB."""
     values = [row[GPU] for row in rows if pd.notna(row.get(GPU))]
-    return text.figure(max(values) / 2**20) if values else "-"
+    return _figure(max(values) / 2**20 if values else None)
 
 
-def _said(rows: list[Row], name: str) -> str:
-    """A fact's value; where placements differ, each value with its placements."""
-    found: dict[str, dict[str, None]] = {}
+def _figure(value: float | None) -> str:
+    return "-" if pd.isna(value) else text.figure(value)
+
+
+def _fact(rows: list[Row], name: str) -> str:
+    """Return a fact; where placements differ, each value with its placements."""
+    places: dict[str, dict[str, None]] = {}
     for row in rows:
         value = row.get(name)
         if pd.notna(value):
-            spelled = f"{value:g}" if isinstance(value, float) else str(value)
-            found.setdefault(spelled, {})[row["place"]] = None
-    if len(found) < 2:
-        return text.visible(next(iter(found), "-"), 60)
-    parts = [f"{value} ({', '.join(places)})" for value, places in found.items()]
+            shown = f"{value:g}" if isinstance(value, float) else str(value)
+            places.setdefault(shown, {})[row["place"]] = None
+    if len(places) < 2:
+        return text.visible(next(iter(places), "-"), 60)
+    parts = [f"{value} ({', '.join(some)})" for value, some in places.items()]
     return text.visible("; ".join(parts), 200)

@@ -1,7 +1,8 @@
-"""What a scene's trials do only now and then, in words: lumps of time, and parts left.
+"""Cautions warn of uneven time: lumps (long windows), and parts of an epoch not timed.
 
-The rate of a trial is that of all its time. Where it differs from the usual one, the
-reader should know by what; where only a part of an epoch was timed, of which part.
+A trial's rate counts all its time. Where the rate differs from the usual rate, a
+caution gives the cause. Where only a part of an epoch was timed, a caution gives the
+share.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from bench.text import figure
 WORTH_SAYING = 1.05  # times: mean over usual seconds
 WHOLE = 0.995  # of an epoch
 NOT_WHOLE = f"Not ranked. {FLAGS['partly_timed'].remedy}"
-PART = "Each rate is that of these examples; --unit epoch times them all."
+PART = "Each rate is that of the timed examples; --unit epoch times all examples."
 NEEDED = (
     *("mean_over_usual", "usual_examples_per_second", "stall_factor", "stall_batch"),
     *("stall_windows", "stall_count", "stall_epoch", "stall_width"),
@@ -30,34 +31,38 @@ Row = Mapping[str, object]
 
 
 def cautions(rows: Sequence[Row]) -> list[Caution]:
-    """One for each trial whose time comes in lumps, or that was timed in part.
+    """Return a caution for each trial that was timed in part or whose time has lumps.
 
     Args:
-        rows: Of one scene, from `stats.trials`, with `NEEDED` where it is known.
+        rows: The rows of one scene from `stats.trials`, with `NEEDED` where known.
     """
-    called = names([row["label"] for row in rows])
-    made, parts = [], []
+    short_names = names([row["label"] for row in rows])
+    warnings, parts = [], []
     for row in rows:
-        name, share = called[row["label"]], _share(row)
+        name, share = short_names[row["label"]], _share(row)
         left = row.get("fact_not_timed")
         if isinstance(left, str) and left:
             part = f"partly timed: {share} of an epoch was timed, and not how {left}."
-            made.append(Caution(f"{name}: {part}", NOT_WHOLE))
+            warnings.append(Caution(f"{name}: {part}", NOT_WHOLE))
         elif share:
             parts.append(f"{share} ({name})")
         lump = sentence(row)
         if lump:
             usual = f"{figure(row['usual_examples_per_second'])} examples a second"
             remedy = f"The rate counts this; the usual one is {usual}."
-            made.append(Caution(f"{name}: {lump}", remedy))
+            warnings.append(Caution(f"{name}: {lump}", remedy))
     if parts:
         what = f"A part of an epoch was timed: {listed(parts)}."
-        made.append(Caution(what, PART))
-    return made
+        warnings.append(Caution(what, PART))
+    return warnings
 
 
 def sentence(row: Row) -> str:
-    """Which windows take longer than the usual one, and why; empty if none matter."""
+    """Describe the windows that take longer than usual; empty if none matters.
+
+    Args:
+        row: A trial's row from `stats.trials`, with `NEEDED` where known.
+    """
     mean = row.get("mean_over_usual")
     if not mean or pd.isna(mean) or not mean > WORTH_SAYING:
         return ""
@@ -71,7 +76,7 @@ def sentence(row: Row) -> str:
 
 
 def _why(row: Row) -> str:
-    """The place of the longest window, and what is known to happen there."""
+    """Return the place of the longest window, or what is known to happen there."""
     batch, epoch = row["stall_batch"], row["stall_epoch"]
     if pd.isna(batch) or not epoch > 1:
         return ""
@@ -88,7 +93,7 @@ def _why(row: Row) -> str:
 
 
 def _share(row: Row) -> str:
-    """The share of an epoch that was timed; empty if it was whole, or is not known."""
+    """Return the timed share of an epoch; empty if whole or not known."""
     share = row.get("fact_share_timed", np.nan)
     known = not pd.isna(share) and share < WHOLE
     return f"{100 * share:.2g} %" if known else ""

@@ -1,11 +1,11 @@
-// Tables and the chart are the libraries'; only copying is ours.
+// Libraries show the tables and the chart; this script copies commands and opens details.
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button.copy");
   if (!button) return;
   const text = document.getElementById(button.dataset.code).textContent;
-  const said = (word) => {
+  const show = (word) => {
     button.textContent = word;
     setTimeout(() => { button.textContent = "copy"; }, 1500);
   };
@@ -18,10 +18,10 @@ document.addEventListener("click", (event) => {
     area.remove();
     return done;
   };
-  if (!navigator.clipboard) { said(selected() ? "copied" : "not copied"); return; }
+  if (!navigator.clipboard) { show(selected() ? "copied" : "not copied"); return; }
   navigator.clipboard.writeText(text).then(
-    () => said("copied"),
-    () => said(selected() ? "copied" : "not copied"),
+    () => show("copied"),
+    () => show(selected() ? "copied" : "not copied"),
   );
 });
 
@@ -45,14 +45,14 @@ for (const table of document.querySelectorAll("table.sortable")) {
   });
 }
 
-const cut = () => {
+const markCut = () => {
   for (const box of document.querySelectorAll(".wide")) {
     const parts = [box, ...box.querySelectorAll("div")];
     box.classList.toggle("cut", parts.some((part) => part.scrollWidth > part.clientWidth + 1));
   }
 };
-window.addEventListener("resize", cut);
-cut();
+window.addEventListener("resize", markCut);
+markCut();
 
 const data = document.getElementById("chart-data");
 if (data) {

@@ -1,7 +1,7 @@
-"""The report as one page that needs nothing from elsewhere: figures, tables, scripts.
+"""This module makes the report as a page and as Markdown, with the same sections.
 
-The page allows just the scripts whose digests its policy names, so text in a result
-can never run; it may fetch nothing at all.
+The page needs nothing from elsewhere. It allows just the scripts whose digests its
+policy names, so text in a result can never run, and it may fetch nothing.
 """
 
 from __future__ import annotations
@@ -11,76 +11,89 @@ import functools
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jinja2
 import pandas as pd
 from markupsafe import Markup, escape
-from matplotlib.figure import Figure
 
 from bench import catalog, text
-from bench.report import chart, details, layers
-from bench.report import figure as figures
+from bench.report import chart, details, figure
+from bench.report.summary import Report
 from bench.trial import Run
 
 MOST_FIGURES = 6  # scenes with a figure of their own; each takes half a second
-MOST_ROWS = 2500
-MOST_ERRORS = 200
+MOST_ROWS = {"html": 2500, "md": 100}  # of a section, shared by its tables
+MOST_TABLES = {"html": 2500, "md": 20}  # of a section, and comparisons at the head
 MOST_DETAILS = 400  # trials whose samples, pipeline and graph are in the page
 SCRIPT = Path(__file__).with_name("page.js")
 
 
-def html(
-    content: dict[str, object],
-    runs: Sequence[Run],
-    samples: pd.DataFrame,
-    drawn: dict[str, Figure],
-) -> str:
-    """The whole page.
+def html(report: Report, whole: str) -> str:
+    """Make the whole page.
 
     Args:
-        content: From `summary.summarize`, and `source`, the folders for its last line.
-        runs: The records.
-        samples: Their table.
-        drawn: The figures of the shelf that have trials, by name.
+        report: The report.
+        whole: The place of everything that the page leaves out, as in `3 more rows are
+            in report.json`.
     """
-    _scene_figures(content["scenes"], samples)
-    most_rows = MOST_ROWS // max(len(content["scenes"]), 1) + 1
+    content = report.content
     plots = catalog.entries("plots")
-    inlined = []
-    for name, image in drawn.items():
-        if name != "throughput":
+    figures = []
+    for name, fig in report.figures():
+        if name != "throughput":  # the scenes have their own
             caption = plots[name].summary
-            svg = Markup(figures.svg(image, name, f"{name}: {caption}"))
-            inlined.append({"caption": caption, "svg": svg})
-    traced = _traced(content["scenes"], runs, most_rows)
-    spec = chart.specification(content["ranked"])
+            svg = Markup(figure.svg(fig, name, f"{name}: {caption}"))
+            figures.append({"caption": caption, "svg": svg})
+    traces = _traces(content["scenes"], report.runs)
+    spec = chart.specification(report.trials)
     data_tables, style = chart.data_tables()
     scripts = [data_tables, SCRIPT.read_text(encoding="utf-8")]
     if spec is not None:
         scripts.insert(0, chart.vega())
     return template("report.html.j2").render(
-        **content,
-        figures=inlined,
+        **_shared(report, "html", whole),
+        scene_figures=_scene_figures(content["scenes"], report.samples),
+        figures=figures,
         caption=plots["throughput"].summary,
-        most_rows=most_rows,
-        most_errors=MOST_ERRORS,
-        traced=traced,
+        traces=traces,
+        trace_numbers={trace["pair"]: n for n, trace in enumerate(traces)},
         defaults=details.defaults(),
-        placements=layers.PLACEMENTS,
         chart=Markup(island(spec)) if spec is not None else "",
+        chart_left=chart.left_out(report.trials),
         scripts=[Markup(script) for script in scripts],
         library_style=Markup(style),
         policy=policy(scripts),
     )
 
 
-def policy(scripts: Sequence[str]) -> str:
-    """The content security policy of a page with just these scripts.
+def markdown(report: Report, whole: str) -> str:
+    """Make the report as Markdown.
 
-    Vega compiles its expressions, hence 'unsafe-eval'; only the scripts named by their
-    digests can come to use it.
+    Args:
+        report: The report.
+        whole: The place of everything that the Markdown leaves out.
+    """
+    return template("report.md.j2").render(**_shared(report, "md", whole))
+
+
+def _shared(report: Report, form: str, whole: str) -> dict[str, object]:
+    """Return what both templates show."""
+    return {
+        **report.content,
+        "sections": [section for section in report.sections if section.rows],
+        "most_rows": MOST_ROWS[form],
+        "most_tables": MOST_TABLES[form],
+        "whole": whole,
+    }
+
+
+def policy(scripts: Sequence[str]) -> str:
+    """Return the content security policy of a page with just these scripts.
+
+    Vega compiles its expressions, hence 'unsafe-eval'. Only the scripts that are named
+    by their digests can use it.
     """
     digests = " ".join(
         f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'"
@@ -93,16 +106,16 @@ def policy(scripts: Sequence[str]) -> str:
 
 
 def island(value: object) -> str:
-    """JSON that is safe within an HTML script element."""
-    spelled = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    """Write JSON that is safe within an HTML script element."""
+    document = json.dumps(value, separators=(",", ":"), allow_nan=False)
     for character in "<>&":
-        spelled = spelled.replace(character, f"\\u{ord(character):04x}")
-    return spelled
+        document = document.replace(character, f"\\u{ord(character):04x}")
+    return document
 
 
 @functools.cache
 def template(name: str) -> jinja2.Template:
-    """A template of ours; HTML is escaped in those that make HTML."""
+    """Load a template of this folder; templates of HTML escape what they show."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=name.endswith(".html.j2"),
@@ -119,37 +132,49 @@ def template(name: str) -> jinja2.Template:
 
 
 def _breaking(text: str) -> Markup:
-    """Names may break after commas, an option and its value may not break."""
+    """Let names break after commas; an option and its value stay on one line."""
     shown = str(escape(text).replace(",", Markup(",<wbr>")))
     return Markup(re.sub(r"--[a-z]+ \d+", r'<code class="option">\g<0></code>', shown))
 
 
-def _scene_figures(scenes: Sequence[dict[str, object]], samples: pd.DataFrame) -> None:
+def _scene_figures(
+    scenes: Sequence[Mapping[str, object]], samples: pd.DataFrame
+) -> dict[int, Markup]:
+    """Draw the throughput of the first scenes; returns SVG by the scene's number."""
     throughput = catalog.load(catalog.entries("plots")["throughput"])
-    for number, scene in enumerate(scenes[: figures.most(MOST_FIGURES, len(scenes))]):
+    figures = {}
+    for scene in scenes[: figure.panel_count(MOST_FIGURES, len(scenes))]:
         own = pd.Series(True, index=samples.index)
         for name, value in scene["names"].items():
             own &= samples[name] == value
-        image = throughput.draw(samples[own])
-        if image is not None:
+        fig = throughput.draw(samples[own])
+        if fig is not None:
+            number = scene["number"]
             alternative = f"Speed by strategy. {scene['sentence']}"
-            scene["figure"] = Markup(figures.svg(image, f"scene{number}", alternative))
+            figures[number] = Markup(figure.svg(fig, f"scene{number}", alternative))
+    return figures
 
 
-def _traced(
-    scenes: Sequence[dict[str, object]], runs: Sequence[Run], most_rows: int
+def _traces(
+    scenes: Sequence[Mapping[str, object]], runs: Sequence[Run]
 ) -> list[dict[str, object]]:
-    """The rows that have details, each with its `trace` number; an equal share a scene.
+    """Return the details of as many trials as the page holds, an equal share a scene.
 
-    Failed trials come first: their errors are what one looks for.
+    Failed trials come first, because a reader looks for their errors.
     """
     share = max(1, MOST_DETAILS // max(len(scenes), 1))
     chosen = []
     for scene in scenes[:MOST_DETAILS]:
-        rows = sorted(scene["rows"][:most_rows], key=lambda row: not row["failed"])
+        rows = sorted(scene["rows"], key=lambda row: not row["failed"])
         chosen += [(scene, row) for row in rows[:share]]
-    found = details.details(runs, [row["pair"] for _, row in chosen])
-    for number, (scene, row) in enumerate(chosen):
-        row["trace"] = number
-        row["details"] = {"title": scene["title"], **found[row["pair"]]}
-    return [row for _, row in chosen]
+    known = details.details(runs, [row["pair"] for _, row in chosen])
+    return [
+        {
+            "pair": row["pair"],
+            "title": scene["title"],
+            "label": row["label"],
+            "command": row["command"],
+            **known[row["pair"]],
+        }
+        for scene, row in chosen
+    ]

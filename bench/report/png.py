@@ -1,9 +1,9 @@
-"""Figures as PNG: on white, 160 dots an inch, 256 colours to keep them small.
+"""This module writes figures as small PNGs: on white, 160 dots an inch, 256 colours.
 
     python -m bench.report.png  # reads [path of SVG, path of PNG], a line of JSON each
 
-Rasterising takes as long as drawing, and the library does not let go of the
-interpreter: a second process does it while the first goes on with the page.
+Rasterising takes as long as drawing, and the library holds the interpreter's lock, so
+a second process rasterises while the first process makes the page.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ from bench.catalog import ROOT
 
 @contextlib.contextmanager
 def beside() -> Iterator[Callable[[str, Path], None]]:
-    """Rasterise while the block runs, and wait for the end of it.
+    """Rasterise in a second process while the block runs; wait for it at the end.
 
     Yields:
-        What takes an SVG and the path of its PNG, and returns at once.
+        A function of an SVG and the path of its PNG, which returns at once.
 
     Raises:
-        RuntimeError: They cannot be written, with what was said.
+        RuntimeError: A PNG cannot be written; the message has the cause.
     """
-    with tempfile.TemporaryDirectory(prefix="feedrate-") as folder, _process() as told:
+    with tempfile.TemporaryDirectory(prefix="feedrate-") as folder, _process() as pipe:
 
-        def ask(svg: str, path: Path) -> None:
-            # In a file: a pipe that is full would hold us up.
-            kept = Path(folder) / path.with_suffix(".svg").name
-            kept.write_text(svg, encoding="utf-8")
-            print(json.dumps([str(kept), str(path.resolve())]), file=told, flush=True)
+        def rasterise(svg: str, path: Path) -> None:
+            # The SVG goes through a file, because a full pipe would block.
+            file = Path(folder) / path.with_suffix(".svg").name
+            file.write_text(svg, encoding="utf-8")
+            print(json.dumps([str(file), str(path.resolve())]), file=pipe, flush=True)
 
-        yield ask
+        yield rasterise
 
 
 @contextlib.contextmanager
@@ -57,20 +57,25 @@ def _process() -> Iterator[IO[str]]:
         text=True,
     )
     with process:
-        # One that failed has closed its end; what it said is the better message.
+        # A process that failed has closed its end; its own message is the better one.
         with contextlib.suppress(BrokenPipeError):
             yield process.stdin
-        _, said = process.communicate()
+        _, errors = process.communicate()
     if process.returncode:
-        last = (said.strip().splitlines() or ["no message"])[-1]
+        last = (errors.strip().splitlines() or ["no message"])[-1]
         raise RuntimeError(f"Figures could not be written as PNG: {last}")
 
 
 def write(svg: str, path: Path) -> None:
-    """One figure."""
-    _fonts()
-    drawn = vl_convert.svg_to_png(svg, scale=160 / 96)
-    with Image.open(io.BytesIO(drawn)) as image:
+    """Write a figure as PNG.
+
+    Args:
+        svg: The figure.
+        path: The file.
+    """
+    _register_fonts()
+    content = vl_convert.svg_to_png(svg, scale=160 / 96)
+    with Image.open(io.BytesIO(content)) as image:
         white = Image.new("RGBA", image.size, "white")
         flat = Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
         few = flat.quantize(method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
@@ -78,14 +83,14 @@ def write(svg: str, path: Path) -> None:
 
 
 def main() -> None:
-    """Write what standard input asks for."""
+    """Write the figures that standard input names."""
     for line in sys.stdin:
         svg, path = map(Path, json.loads(line))
         write(svg.read_text(encoding="utf-8"), path)
 
 
 @functools.cache
-def _fonts() -> None:
+def _register_fonts() -> None:
     folder = Path(mpl.get_data_path()) / "fonts" / "ttf"
     vl_convert.register_font_directory(str(folder))
 

@@ -1,10 +1,10 @@
-"""Trials that were asked for under two names and are one.
+"""This module detects trials with different names that run the same computation.
 
-Some settings mean the same on a machine: without a GPU `jit=auto` is `jit=off`, since
-Keras compiles nowhere else unless it must. Of such trials one is ranked. Others differ
-in nothing but what the tf.data graph shows: parallelism, buffers, and what rewrites
-made of it. Where rewrites make the plain pipeline parallel, or AUTOTUNE ends where a
-pinned setting is, two rows are one.
+Some settings mean the same on a machine: without a GPU `jit=auto` is `jit=off`, because
+Keras then compiles only where it must. One of such trials is ranked. Other trials have
+settings that show in the tf.data graph alone: parallelism, buffers and rewrites. Such
+trials run the same graph where rewrites make the plain pipeline parallel, or where
+AUTOTUNE ends at a pinned setting.
 """
 
 from __future__ import annotations
@@ -15,71 +15,72 @@ from bench.analysis.table import machine_labels
 from bench.pipeline import AXES, differences
 from bench.report.labels import names
 from bench.report.sentences import Caution, Row, listed
-from bench.stages import let_go
+from bench.stages import shuffle_released_inputs
 from bench.trial import Run
 
 IN_GRAPH = (
     *("map_parallel_calls", "interleave_parallel_calls", "prefetch", "rewrites"),
 )
 FIELDS = ("name", "inputs", "parallelism", "buffer_size")
-REMEDY = "Count them as one: what sets them apart is noise, or AUTOTUNE's way there."
+REMEDY = "Count them as one: their difference is noise, or AUTOTUNE's search."
 
 SAME = "are one computation on this machine, and only the first is ranked."
-SAME_REMEDY = "Take what sets them apart as the noise of measuring; leave one out."
+SAME_REMEDY = "Their difference is the noise of measuring; leave one out."
 
 
 def same(runs: Sequence[Run]) -> dict[tuple[str, str], str]:
-    """The trials that repeat another one's computation, with the label of that one.
+    """Return the trials that repeat the computation of another trial.
 
-    The one with the fewest settings is measured for all of them; no figure decides.
+    Of trials with one computation the trial with the fewest settings is ranked, so that
+    no figure decides.
 
     Returns:
-        By machine and key.
+        The label of the ranked trial, by machine and key of the repeating trial.
     """
     groups: dict[tuple, dict[tuple[str, str], Run]] = {}
     for run, label in zip(runs, machine_labels(runs), strict=True):
         if not run.measured.error:
             groups.setdefault((label, *_resolved(run)), {})[label, run.key] = run
-    found = {}
+    repeated = {}
     for group in groups.values():
         first, *others = sorted(group, key=lambda pair: _plainness(group[pair]))
-        found |= dict.fromkeys(others, group[first].trial.label)
-    return found
+        repeated |= dict.fromkeys(others, group[first].trial.label)
+    return repeated
 
 
 def same_cautions(
-    rows: Sequence[Row], found: Mapping[tuple[str, str], str]
+    rows: Sequence[Row], repeated: Mapping[tuple[str, str], str]
 ) -> list[Caution]:
-    """A caution for each trial of a scene that others repeat.
+    """Return a caution for each trial of a scene that other trials repeat.
 
     Args:
         rows: The scene's trials.
-        found: From `same`.
+        repeated: From `same`.
     """
     labels = [row["label"] for row in rows]
-    called = names(labels)
+    name_of = names(labels)
     groups: dict[str, list[str]] = {}
     for row in rows:
-        first = found.get((row["machine"], row["key"]))
-        if first in called:
+        first = repeated.get((row["machine"], row["key"]))
+        if first in name_of:
             groups.setdefault(first, [first]).append(row["label"])
     return [
-        Caution(f"{listed([called[label] for label in group])}: {SAME}", SAME_REMEDY)
+        Caution(f"{listed([name_of[label] for label in group])}: {SAME}", SAME_REMEDY)
         for group in groups.values()
     ]
 
 
 def same_graphs(runs: Sequence[Run]) -> dict[tuple[str, str], list[str]]:
-    """For each machine and key with twins, the labels of all of them, itself included.
+    """Return the labels of the trials that ran one graph, by machine and key of each.
 
     Args:
-        runs: The records; a trial's graph is that of its last run, and not that of
-            which a shuffle has let go in part.
+        runs: The records. A trial's graph is the graph of its last run. A graph that a
+            shuffle has released in part does not count.
     """
     last = {
         (label, run.key): run
         for run, label in zip(runs, machine_labels(runs), strict=True)
-        if run.measured.graph and not let_go(run.measured.graph)
+        if run.measured.graph and not shuffle_released_inputs(run.measured.graph)
     }
     alike: dict[tuple, list[tuple[tuple[str, str], str]]] = {}
     for pair, run in last.items():
@@ -94,40 +95,40 @@ def same_graphs(runs: Sequence[Run]) -> dict[tuple[str, str], list[str]]:
 
 
 def cautions(
-    rows: Sequence[Row], found: Mapping[tuple[str, str], list[str]]
+    rows: Sequence[Row], graphs: Mapping[tuple[str, str], list[str]]
 ) -> list[Caution]:
-    """A caution for each set of trials of a scene that ran one graph.
+    """Return a caution for each set of trials of a scene that ran one graph.
 
     Args:
         rows: The scene's trials.
-        found: From `of`.
+        graphs: From `same_graphs`.
     """
-    called = names([row["label"] for row in rows])
+    name_of = names([row["label"] for row in rows])
     pairs = [(row["machine"], row["key"]) for row in rows]
-    sets = dict.fromkeys(tuple(found[pair]) for pair in pairs if pair in found)
-    made = []
-    for some in sets:
-        own = [called[label] for label in some if label in called]
-        if len(own) > 1:
-            made.append(Caution(f"{listed(own)}: ran the same graph.", REMEDY))
-    return made
+    sets = dict.fromkeys(tuple(graphs[pair]) for pair in pairs if pair in graphs)
+    own = ([name_of[label] for label in some if label in name_of] for some in sets)
+    return [
+        Caution(f"{listed(some)}: ran the same graph.", REMEDY)
+        for some in own
+        if len(some) > 1
+    ]
 
 
-def one_graph(rows: Sequence[Row], found: Mapping[tuple[str, str], list[str]]) -> str:
-    """The end of a scene's sentence where its best ran the same graph as others.
+def one_graph(rows: Sequence[Row], graphs: Mapping[tuple[str, str], list[str]]) -> str:
+    """Return a sentence where the best trial of a scene ran the graph of others.
 
     Args:
         rows: The scene's trials.
-        found: From `of`.
+        graphs: From `same_graphs`.
     """
     best = next((row for row in rows if row["best"]), None)
-    called = names([row["label"] for row in rows])
-    some = found.get((best["machine"], best["key"]), []) if best else []
-    others = [n for n in some if n in called and n != best["label"]]
+    name_of = names([row["label"] for row in rows])
+    some = graphs.get((best["machine"], best["key"]), []) if best else []
+    others = [n for n in some if n in name_of and n != best["label"]]
     if not others:
         return ""
-    who = listed([called[label] for label in others])
-    return f" {called[best['label']]} ran the same graph as {who}: count them as one."
+    who = listed([name_of[label] for label in others])
+    return f" {name_of[best['label']]} ran the same graph as {who}: count them as one."
 
 
 def _plainness(run: Run) -> tuple[int, str]:
@@ -135,7 +136,7 @@ def _plainness(run: Run) -> tuple[int, str]:
 
 
 def _resolved(run: Run) -> tuple:
-    """What a trial's settings come to on its machine."""
+    """Return what a trial computes, its settings resolved for its machine."""
     trial, p = run.trial, run.trial.pipeline
     settings = {name: getattr(p, name) for name in AXES}
     settings["device"] = "gpu" if "GPU" in run.measured.device else "cpu"
@@ -144,13 +145,14 @@ def _resolved(run: Run) -> tuple:
         settings["jit"] = "off"
     if p.cpus == run.machine.get("cpu_count"):
         settings["cpus"] = 0
-    asked = (trial.workload, trial.consumer, trial.unit, trial.data)
-    return *asked, *settings.values()
+    scene = (trial.workload, trial.consumer, trial.unit, trial.data)
+    return *scene, *settings.values()
 
 
 def _signature(machine: str, run: Run) -> tuple:
+    """Return what two runs share that ran the same graph on one machine."""
     trial = run.trial
     settings = (getattr(trial.pipeline, n) for n in AXES if n not in IN_GRAPH)
     nodes = (tuple(str(node.get(f)) for f in FIELDS) for node in run.measured.graph)
-    asked = (trial.workload, trial.consumer, trial.unit, trial.data)
-    return machine, *asked, *settings, *nodes
+    scene = (trial.workload, trial.consumer, trial.unit, trial.data)
+    return machine, *scene, *settings, *nodes

@@ -1,7 +1,7 @@
-"""What a scene's trials say in plain words: who won, how sure that is, what weakens it.
+"""Sentences describe the trials of a scene: the best one, its certainty, the cautions.
 
-A trial is called by its strategy and by the settings that set it apart within the
-scene; the rows of the tables have its whole label.
+A sentence names a trial by its strategy and by the settings in which it differs within
+the scene. The rows of the tables have the whole label.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from operator import itemgetter
 
 import pandas as pd
 
+from bench.analysis.decisions import FEWEST_ROUNDS, MARGINS
 from bench.analysis.stats import UNSTABLE_SPREAD
-from bench.analysis.verdicts import FEWEST_ROUNDS, MARGINS
+from bench.analysis.verdicts import FASTER, UNCHANGED, UNKNOWN
 from bench.flags import FLAGS, NOT_RANKED
 from bench.report.labels import names
-from bench.text import figure, triple
+from bench.text import figure, rounded_with_bounds
 
 BUSY_SHARE = 0.10
 MANY_ROUNDS = 9
@@ -29,7 +30,7 @@ NEEDED = [
     *("offline_seconds", "foreign_cpu_share", "steal_share", *PAIRS.values()),
     *(f"{name}{end}" for name in QUANTITIES for end in ("", "_low", "_high")),
 ]
-ERRORS = "The errors are listed below; run the command of the row to see one again."
+ERRORS = "The errors are listed below; run the command of a row to see its error again."
 SIMPLER = "take the simpler one."
 ROUNDS = "Measure more rounds: --rounds 5."
 
@@ -38,17 +39,17 @@ Row = Mapping[str, object]
 
 @dataclass(frozen=True)
 class Caution:
-    """Something that weakens a result, and what to do about it."""
+    """A caution is something that weakens a result, with a remedy."""
 
     what: str
     remedy: str
 
 
 def sentence(rows: Sequence[Row]) -> str:
-    """Which strategy won, by what factor, against what, and how sure; plain text.
+    """Return which strategy won, by what factor over the baseline, and how sure.
 
     Args:
-        rows: The rows of `stats.trials` of one scene, with all of `NEEDED`.
+        rows: The rows of one scene from `stats.trials`, with all of `NEEDED`.
     """
     if not any(row["runs"] for row in rows):
         failed = sum(row["failed"] for row in rows)
@@ -58,23 +59,23 @@ def sentence(rows: Sequence[Row]) -> str:
     tail = f" {lost} of {len(rows)} trials failed." if lost else ""
     if best is None:
         return f"No trial here can be ranked: see the cautions.{tail}"
-    called = names([row["label"] for row in rows])
+    name_of = names([row["label"] for row in rows])
     others = [row for row in rows if row["ranked"] and not row["best"]]
     if not others:
-        return f"{_alone(best, rows, called)}{_once(best)}{tail}"
+        return f"{_alone(best, rows, name_of)}{_once(best)}{tail}"
     few = all(row["lead_pairs"] < FEWEST_ROUNDS for row in others)
-    won = _won(best, rows, called, few)
-    lead = _lead(best, others, called, compared(rows, "lead"))
+    won = _won(best, rows, name_of, few)
+    lead = _lead(best, others, name_of, compared(rows, "lead"))
     return f"{won}{lead}{_once(best)}{tail}"
 
 
 def barred(row: Row) -> bool:
-    """Whether a trial did other work than it is compared on, so has no rank."""
+    """Return whether a trial did other work than the scene compares: it has no rank."""
     return bool(row["runs"]) and not set(NOT_RANKED).isdisjoint(row["flags"].split(";"))
 
 
 def compared(rows: Sequence[Row], name: str) -> int:
-    """How many comparisons of a scene the verdicts on `factor` or `lead` count."""
+    """Return how many comparisons the joint verdicts on `factor` or `lead` count."""
     return sum(
         row[PAIRS[name]] >= FEWEST_ROUNDS and row[f"{name}_low"] < row[f"{name}_high"]
         for row in rows
@@ -82,9 +83,9 @@ def compared(rows: Sequence[Row], name: str) -> int:
 
 
 def jointly(rows: Sequence[Row]) -> str:
-    """Why an interval beside 1 has no verdict, where a row of the scene is so."""
+    """Explain why a verdict is unknown though its interval excludes 1, where so."""
     if not any(
-        row["verdict"] == "unknown"
+        row["verdict"] == UNKNOWN
         and row["pairs"] >= FEWEST_ROUNDS
         and (row["factor_low"] > 1 or row["factor_high"] < 1)
         for row in rows
@@ -97,13 +98,13 @@ def jointly(rows: Sequence[Row]) -> str:
 
 
 def cautions(rows: Sequence[Row]) -> list[Caution]:
-    """What weakens the results of a scene, gravest first, each with its remedy."""
-    called = names([row["label"] for row in rows])
-    found = []
+    """Return what weakens the results of a scene, gravest first, with remedies."""
+    name_of = names([row["label"] for row in rows])
+    warnings: list[Caution] = []
 
     def add(some: list[Row], what: str, remedy: str) -> None:
         if some:
-            found.append(Caution(f"{_names(some, called)}: {what}", remedy))
+            warnings.append(Caution(f"{_names(some, name_of)}: {what}", remedy))
 
     failed = sum(row["failed"] for row in rows)
     what = f"{failed} run{'s' if failed > 1 else ''} failed."
@@ -125,44 +126,51 @@ def cautions(rows: Sequence[Row]) -> list[Caution]:
     add(
         [row for row in rows if row["not_steady"]],
         "not steady: the samples still rose or fell while they were timed.",
-        "Warm up for longer, or look at the spread figure for what drifts.",
+        "Warm up for longer; the spread figure shows what drifts.",
     )
     add(
         [row for row in rows if row["runs"] and not row["pairs"]],
         "no round in common with the baseline, so there is no factor.",
         "Complete the sweep with --resume.",
     )
-    return found
+    return warnings
 
 
-def _alone(best: Row, rows: Sequence[Row], called: Mapping[str, str]) -> str:
-    """What is said where one trial may be ranked, and no other."""
-    name, rate = called[best["label"]], _rate(best)
+def _alone(best: Row, rows: Sequence[Row], name_of: Mapping[str, str]) -> str:
+    """Return the sentence for a scene in which just one trial may be ranked."""
+    name, rate = name_of[best["label"]], _rate(best)
     unranked = [row for row in rows if row["runs"] and not row["ranked"]]
     if not unranked:
         return f"Only {name} was measured: {rate}; there is nothing to compare it with."
     one = len(unranked) == 1
     are = "was measured too, but is" if one else "were measured too, but are"
     return (
-        f"Only {name} can be ranked: {rate}. {_names(unranked, called)} {are} not "
+        f"Only {name} can be ranked: {rate}. {_names(unranked, name_of)} {are} not "
         "ranked: see the cautions."
     )
 
 
 def _rate(row: Row) -> str:
-    rate, interval = triple(row, "examples_per_second")
+    rate, interval = rounded_with_bounds(row, "examples_per_second")
     return f"{rate} examples a second" + (f" ({interval})" if interval else "")
 
 
-def _won(best: Row, rows: Sequence[Row], called: Mapping[str, str], few: bool) -> str:
-    """Who is first by what factor; `few` if no lead has the rounds for a verdict."""
-    name = called[best["label"]]
+def _won(best: Row, rows: Sequence[Row], name_of: Mapping[str, str], few: bool) -> str:
+    """Return which trial is first, and by what factor.
+
+    Args:
+        best: The row of the best trial.
+        rows: All rows of the scene.
+        name_of: Short names by label.
+        few: Whether no lead has the rounds for a verdict.
+    """
+    name = name_of[best["label"]]
     if best["is_baseline"] and few:
-        return f"{name} was fastest (two rounds or one: a hint and not a result)."
+        return f"{name} was fastest (two rounds or one: a hint, not a result)."
     if best["is_baseline"]:
         return f"{name} won: nothing {_faster(rows)}."
-    factor, interval = triple(best, "factor")
-    against, rounds = called[best["baseline"]], int(best["pairs"])
+    factor, interval = rounded_with_bounds(best, "factor")
+    against, rounds = name_of[best["baseline"]], int(best["pairs"])
     if not rounds:
         return (
             f"{name} came first with {_rate(best)}. It shares no round with {against}, "
@@ -170,21 +178,22 @@ def _won(best: Row, rows: Sequence[Row], called: Mapping[str, str], few: bool) -
         )
     if rounds < FEWEST_ROUNDS:
         how = f"{interval} from two rounds:" if interval else "one round: no interval,"
-        how += " a hint and not a result" if few else " this factor is a hint"
+        how += " a hint, not a result" if few else " this factor is a hint"
         return f"{name} was fastest, {factor} times as fast as {against} ({how})."
     sure = f"95 % interval {interval}, {rounds} rounds"
-    if best["verdict"] == "faster":
+    if best["verdict"] == FASTER:
         return f"{name} won: {factor} times as fast as {against} ({sure})."
     count = compared(rows, "factor")
     if count > 1 and best["factor_low"] > 1 + MARGINS[best["consumer"]]:
         return (
             f"{name} came first: {factor} times as fast as {against} (95 % interval "
-            f"{interval} by itself, {rounds} rounds), not yet certain once all {count} "
-            f"comparisons are counted. More rounds settle it: --rounds {_more(rounds)}."
+            f"{interval} by itself, {rounds} rounds). With all {count} comparisons "
+            f"counted the verdict is {UNKNOWN}. More rounds settle it: --rounds "
+            f"{_more(rounds)}."
         )
     return (
-        f"{name} came first, but is not shown to be faster than {against} by more than "
-        f"{_margin(best)}: {factor} times as fast ({sure})."
+        f"{name} came first, but its verdict against {against} is {best['verdict']} "
+        f"at a margin of {_margin(best)}: {factor} times as fast ({sure})."
     )
 
 
@@ -196,56 +205,66 @@ def _faster(rows: Sequence[Row]) -> str:
 
 
 def _lead(
-    best: Row, others: Sequence[Row], called: Mapping[str, str], count: int
+    best: Row, others: Sequence[Row], name_of: Mapping[str, str], count: int
 ) -> str:
+    """Return how far the best trial leads the others."""
     met = [row for row in others if row["lead_pairs"]]
     if not met:
-        return " No other shares a round with it."
-    said = _runner_up(best, met, called, count)
-    # That it shares none with the baseline has been said.
+        return " No other trial shares a round with it."
+    lead = _runner_up(best, met, name_of, count)
+    # `_won` reports a baseline that shares no round with the best.
     apart = [o for o in others if not (o["lead_pairs"] or o["is_baseline"])]
     if apart:
-        said += f" {called[best['label']]} shares no round with "
-        said += f"{_names(apart, called)}: how far apart they are was not measured."
-    return said
+        lead += f" {name_of[best['label']]} shares no round with "
+        lead += f"{_names(apart, name_of)}: how far apart they are was not measured."
+    return lead
 
 
 def _runner_up(
-    best: Row, others: Sequence[Row], called: Mapping[str, str], count: int
+    best: Row, others: Sequence[Row], name_of: Mapping[str, str], count: int
 ) -> str:
-    """Who comes next, and who cannot be told from the best; all have a lead."""
+    """Return the second trial, or the trials that may be as fast as the best.
+
+    Args:
+        best: The row of the best trial.
+        others: Rows of trials that share a round with the best.
+        name_of: Short names by label.
+        count: How many comparisons the joint verdicts count.
+    """
     others = sorted(others, key=itemgetter("lead"))
-    # What has too few rounds for a verdict is no rival: a caution says so.
+    # A trial with too few rounds for a verdict is no rival; a caution names it.
     many = [row for row in others if row["lead_pairs"] >= FEWEST_ROUNDS]
-    rivals = [row for row in many if row["lead_verdict"] != "faster"]
+    rivals = [row for row in many if row["lead_verdict"] != FASTER]
     second = (many or others)[0]
     if second["is_baseline"]:
         second = others[0]
-    lead, interval = triple(second, "lead")
-    name = called[second["label"]]
-    known = second["is_baseline"] and second["lead_verdict"] != "unchanged"
+    lead, interval = rounded_with_bounds(second, "lead")
+    name = name_of[second["label"]]
+    known = second["is_baseline"] and second["lead_verdict"] != UNCHANGED
     if len(others) == 1 and known:
-        return ""  # that has been said
+        return ""  # `_won` compares the two
     long = f"{lead} times as long" + (f" ({interval})" if interval else "")
     if not rivals and second["lead_pairs"] < FEWEST_ROUNDS:
         if second["lead"] < 1:
-            return f" {name} took {long}, but in too few rounds to tell."
+            return f" {name} took {long}, but in too few rounds for a verdict."
         return f" The runner-up was {name}, which took {long}."
     if not rivals and second["is_baseline"]:
         return " The runner-up is the baseline itself."
     if not rivals:
         return f" The runner-up is {name}, which takes {long}."
     nearest = rivals[0]
-    name, interval = called[nearest["label"]], triple(nearest, "lead")[1]
+    name, interval = name_of[nearest["label"]], rounded_with_bounds(nearest, "lead")[1]
     takes = f"takes {interval} times as long"
-    if len(rivals) == 1 and nearest["lead_verdict"] == "unchanged":
-        return f" {name} is as fast within {_margin(best)} (it {takes}): " + SIMPLER
+    if len(rivals) == 1 and nearest["lead_verdict"] == UNCHANGED:
+        return (
+            f" Against {name} the verdict is {UNCHANGED} within {_margin(best)} "
+            f"({name} {takes}): {SIMPLER}"
+        )
     counted = nearest["lead_low"] > 1 + MARGINS[best["consumer"]] and count > 1
-    joint = f", all {count} comparisons counted," if counted else ""
-    whom = "it" if len(rivals) == 1 else name
+    joint = f", all {count} comparisons counted" if counted else ""
     return (
-        f" At a margin of {_margin(best)}{joint} it cannot be told from "
-        f"{_names(rivals, called)} ({whom} {takes})."
+        f" Against {_names(rivals, name_of)} the verdict is {UNKNOWN} at a margin of "
+        f"{_margin(best)}{joint} ({name} {takes})."
     )
 
 
@@ -257,7 +276,7 @@ def _once(best: Row) -> str:
     seconds = best["offline_seconds"]
     if not seconds > 0:
         return ""
-    return f" The {figure(seconds)} s it prepares once before are not in this."
+    return f" The {figure(seconds)} s of its preparation beforehand are not counted."
 
 
 def _more(rounds: int) -> int:
@@ -268,7 +287,7 @@ def _calm(rows: Sequence[Row]) -> str:
     foreign, steal = (_most(rows, n) for n in ("foreign_cpu_share", "steal_share"))
     if foreign > BUSY_SHARE:
         return (
-            f"Other processes took {100 * foreign:.0f} % of the CPU: stop them, "
+            f"Other processes took {100 * foreign:.0f} % of the CPU: stop them and "
             "measure again."
         )
     if steal > BUSY_SHARE / 2:
@@ -284,12 +303,12 @@ def _most(rows: Sequence[Row], name: str) -> float:
     return max((row[name] for row in rows if not pd.isna(row[name])), default=0.0)
 
 
-def _names(rows: Sequence[Row], called: Mapping[str, str]) -> str:
-    return listed([called[row["label"]] for row in rows])
+def _names(rows: Sequence[Row], name_of: Mapping[str, str]) -> str:
+    return listed([name_of[row["label"]] for row in rows])
 
 
 def listed(names: Sequence[str]) -> str:
-    """The first of several names in a sentence, and how many more there are."""
+    """Join the first names for a sentence, with the number of further names."""
     shown, rest = names[:MOST_NAMES], len(names[MOST_NAMES:])
     between = "; " if any("," in name for name in shown) else ", "
     return between.join(shown) + (f" and {rest} more" if rest else "")

@@ -1,101 +1,134 @@
-"""What every form of the report says, in plain text: scenes, rows, errors, machines."""
+"""This module sums up runs as plain text for every form of the report."""
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from operator import itemgetter
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from bench import failures, text
-from bench.analysis import autotune, bottleneck, guarantees, judge, stats, table
-from bench.report import glossary, layers, lumps, same_graph, sentences
+from bench import catalog, failures, text
+from bench.analysis import bottleneck, stats, table
+from bench.analysis.verdicts import UNKNOWN
+from bench.report import glossary, lumps, same_graph, sections, sentences
 from bench.trial import Run, Trial
 
-VERDICTS = {
-    "baseline": "baseline",
-    "faster": "faster",
-    "slower": "slower",
-    "unchanged": "as fast",
-    "unknown": "cannot tell",
-}
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 ENDS = ("", "_low", "_high")
 QUANTITIES = ("seconds_per_batch", "examples_per_second", "factor", "lead")
-MOST_AUTOTUNED = 60
-MOST_PRICES = 60
-CLAIM = ("claim", "sentence", "workload", "machine", "data", "source", "predicted")
-CLAIM += ("measure", "verdict", "reason", "rounds")
 COLUMNS = [
     *("key", "strategy", "label", "runs", "failed", "pairs", "lead_pairs", "baseline"),
-    *(f"{name}{end}" for name in QUANTITIES for end in ("", "_low", "_high")),
+    *(f"{name}{end}" for name in QUANTITIES for end in ENDS),
     *("verdict", "lead_verdict", "best", "ranked", "spread", "unstable", "not_steady"),
     *("usual_examples_per_second", "mean_over_usual", "stall_factor", "stall_batch"),
     *("stall_windows", "flags", "cpu_seconds_per_example", "peak_resident_bytes"),
 ]
-
-SHOWN = list(
+NEEDED = list(
     dict.fromkeys(
         ["scene", "key", "same_as", *table.SCENE, *sentences.NEEDED, *lumps.NEEDED]
     )
 )
 
 
+@dataclass(frozen=True)
+class Report:
+    """A report is the content of result folders, summed up once for every format.
+
+    Attributes:
+        runs: The records.
+        samples: Their table, a row a sample.
+        content: What `summarize` returns, and `source`, the folders.
+    """
+
+    runs: Sequence[Run]
+    samples: pd.DataFrame
+    content: dict[str, object]
+    _figures: dict[str, Figure | None] = field(default_factory=dict, repr=False)
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """Return the trials in the order to show them, from `ranked`."""
+        return self.content["ranked"]
+
+    @functools.cached_property
+    def sections(self) -> list[sections.Section]:
+        """Return the sections of the report, with and without rows."""
+        return list(sections.sections(self))
+
+    def figures(self) -> Iterator[tuple[str, Figure]]:
+        """Yield each figure of the shelf that has trials; draw each figure once."""
+        for name, entry in catalog.entries("plots").items():
+            if name not in self._figures:
+                self._figures[name] = catalog.load(entry).draw(self.samples)
+            if self._figures[name] is not None:
+                yield name, self._figures[name]
+
+    def located(self, title: str, machine: str) -> str:
+        """Add the machine to a title where the report has several machines."""
+        several = self.content["several_machines"]
+        return f"{title} on {machine}" if several else title
+
+
 def summarize(
     runs: Sequence[Run], samples: pd.DataFrame, notes: Sequence[str]
 ) -> dict[str, object]:
-    """Everything that the forms of the report say, as plain text and rows."""
+    """Sum up runs for every form of the report, as plain text and rows.
+
+    Args:
+        runs: The records.
+        samples: Their table, a row a sample.
+        notes: What was odd when the records were read.
+    """
     repeated = same_graph.same(runs)
     trials = _with_repeated(samples, repeated)
-    asked = {run.key: run.trial for run in runs}
-    binding = _binding(samples)
-    alike = same_graph.same_graphs(runs)
-    shown = [name for name in SHOWN if name in trials]
+    by_key = {run.key: run.trial for run in runs}
+    bottlenecks = _bottlenecks(samples)
+    graphs = same_graph.same_graphs(runs)
+    needed = [name for name in NEEDED if name in trials]
     scenes = []
-    grouped = itertools.groupby(trials[shown].to_dict("records"), itemgetter("scene"))
+    grouped = itertools.groupby(trials[needed].to_dict("records"), itemgetter("scene"))
     for number, rows in ((number, list(rows)) for number, rows in grouped):
         judged = [row for row in rows if not row["same_as"]]
         scenes.append(
             {
                 "number": number,
-                "title": text.title(rows[0]),
+                "title": text.scene_title(rows[0]),
                 "machine": text.visible(rows[0]["machine"]),
                 "sentence": sentences.sentence(judged)
-                + same_graph.one_graph(judged, alike),
+                + same_graph.one_graph(judged, graphs),
                 "jointly": sentences.jointly(judged),
                 "binding": [
-                    said
+                    bottlenecks[pair]
                     for row in rows
                     if (row["best"] or row["is_baseline"])
-                    and (said := binding.get((row["machine"], row["key"])))
+                    and (pair := (row["machine"], row["key"])) in bottlenecks
                 ],
                 "cautions": sentences.cautions(judged)
                 + lumps.cautions(judged)
                 + same_graph.same_cautions(rows, repeated)
-                + same_graph.cautions(judged, alike),
-                "rows": _rows(rows, asked, alike),
+                + same_graph.cautions(judged, graphs),
+                "rows": _rows(rows, by_key, graphs),
                 "names": {name: rows[0][name] for name in table.SCENE},
             }
         )
     scenes.sort(key=lambda scene: len(scene["rows"]) < 2)  # comparisons first
     machines = _machines(runs)
-    claims, claims_left = _claims(samples)
-    autotuned, more_autotuned = autotune.comparisons(samples, runs, MOST_AUTOTUNED)
+    joules = any(name.endswith("_joules_per_example") for name in samples)
     return {
         "scenes": scenes,
         "errors": _errors(runs),
         "machines": machines,
         "several_machines": len(machines) > 1,
         "about": text.visible(glossary.about(samples), 120),
-        "glossary": glossary.entries(trials),
+        "glossary": glossary.entries(trials, joules=joules),
         "notes": [text.visible(note) for note in notes],
-        "claims": claims,
-        "claims_left": claims_left,
-        "layers": layers.table_rows(trials, samples),
-        "autotuned": autotuned,
-        "more_autotuned": more_autotuned,
-        "prices": guarantees.costs(samples, MOST_PRICES),
         "ranked": trials,
         "runs": len(runs),
         "samples": int(samples["seconds_per_batch"].notna().sum()),
@@ -106,9 +139,10 @@ def summarize(
 def _with_repeated(
     samples: pd.DataFrame, repeated: Mapping[tuple[str, str], str]
 ) -> pd.DataFrame:
-    """The ranked trials, and behind those of each scene the ones that repeat another.
+    """Rank the trials; behind those of each scene come the repeated computations.
 
-    The column `same_as` has the label of the other one; it is empty for ranked trials.
+    The column `same_as` has the label of the trial whose computation a row repeats.
+    The column is empty for ranked trials.
     """
     pairs = list(zip(samples["machine"], samples["key"], strict=True))
     again = np.array([pair in repeated for pair in pairs], bool)
@@ -134,14 +168,21 @@ def _with_repeated(
     return joined.sort_values("scene", kind="stable", ignore_index=True)
 
 
-def _binding(samples: pd.DataFrame) -> dict[tuple[str, str], str]:
-    """What binds each trained pipeline, in words, by machine and key."""
-    found = bottleneck.attribute(samples).to_dict("records")
-    return {(row["machine"], row["key"]): bottleneck.sentence(row) for row in found}
+def _bottlenecks(samples: pd.DataFrame) -> dict[tuple[str, str], str]:
+    """Return a sentence on each trained pipeline's bottleneck, by machine and key."""
+    return {
+        (row["machine"], row["key"]): sentence
+        for row in bottleneck.attribute(samples).to_dict("records")
+        if (sentence := bottleneck.sentence(row))
+    }
 
 
 def ranked(samples: pd.DataFrame) -> pd.DataFrame:
-    """The trials of each scene, fastest first; then the barred, then the failed."""
+    """Sort the trials of each scene, fastest first; then the barred, then the failed.
+
+    Args:
+        samples: From `table.from_runs`.
+    """
     trials = stats.trials(samples)
     if trials.empty:
         return trials
@@ -154,47 +195,26 @@ def ranked(samples: pd.DataFrame) -> pd.DataFrame:
     return ordered.drop(columns="last")
 
 
-def _claims(samples: pd.DataFrame) -> tuple[list[dict[str, str]], int]:
-    """The claims that these trials judge, as text, and how many they do not."""
-    if samples.empty:
-        return [], 0
-    found = judge.judge(samples)
-    judged = found["verdict"].isin((judge.HOLDS, judge.FAILS, judge.UNSETTLED))
-    rows = [
-        {
-            **{name: text.visible(row[name]) for name in CLAIM},
-            "factor": ""
-            if pd.isna(row["factor"])
-            else text.figure(row["factor"], row["low"], row["high"]),
-            "interval": text.bounds(row["factor"], row["low"], row["high"]),
-        }
-        for row in found[judged].to_dict("records")
-    ]
-    shown = {row["claim"] for row in rows}
-    return rows, found["claim"].nunique() - len(shown)
-
-
 def _rows(
     rows: Sequence[dict[str, object]],
-    asked: dict[str, Trial],
-    alike: Mapping[tuple[str, str], list[str]],
+    by_key: Mapping[str, Trial],
+    graphs: Mapping[tuple[str, str], list[str]],
 ) -> list[dict[str, object]]:
-    baseline = next((asked[row["key"]] for row in rows if row["is_baseline"]), None)
+    """Write the rows of a scene as text, and mark rows that ran the same graph."""
+    baseline = next((by_key[row["key"]] for row in rows if row["is_baseline"]), None)
     labels = {row["label"] for row in rows if not row["same_as"]}
-    made = []
+    shown = []
     for row in rows:
-        trial = asked[row["key"]]
-        pair = row["machine"], row["key"]
-        command, alone = text.command(trial, baseline), text.command(trial)
-        made.append({**_row(row, command), "alone": command == alone})
-        if not row["same_as"] and len(labels.intersection(alike.get(pair, ()))) > 1:
-            made[-1]["marks"].append("same graph")
-    return made
+        shown.append(_row(row, text.repeat_command(by_key[row["key"]], baseline)))
+        twins = graphs.get((row["machine"], row["key"]), ())
+        if not row["same_as"] and len(labels.intersection(twins)) > 1:
+            shown[-1]["marks"].append("same graph")
+    return shown
 
 
 def _row(row: dict[str, object], command: str) -> dict[str, object]:
-    rate, rate_bounds = text.triple(row, "examples_per_second")
-    factor, factor_bounds = text.triple(row, "factor")
+    rate, rate_bounds = text.rounded_with_bounds(row, "examples_per_second")
+    factor, factor_bounds = text.rounded_with_bounds(row, "factor")
     marks = [glossary.MARKS.get(mark, mark) for mark in glossary.marks(row)]
     return {
         "pair": (row["machine"], row["key"]),
@@ -213,7 +233,7 @@ def _row(row: dict[str, object], command: str) -> dict[str, object]:
 
 
 def verdict(row: dict[str, object]) -> str:
-    """The verdict on a trial against its baseline, or why it has none, in words."""
+    """Return the verdict on a trial against its baseline, or why it has none."""
     if not row["runs"]:
         return "failed"
     if row.get("same_as"):
@@ -222,20 +242,21 @@ def verdict(row: dict[str, object]) -> str:
         return "baseline, not ranked" if sentences.barred(row) else "baseline"
     if sentences.barred(row):
         return "not ranked"
-    if row["pairs"] == 1:
-        return "one run" if row["runs"] == 1 else "one round"
-    if row["pairs"] == 2:
-        return "two runs" if row["runs"] == 2 else "two rounds"
-    return VERDICTS[row["verdict"]]
+    few = {1: "one", 2: "two"}.get(row["pairs"])
+    if few:
+        noun = "run" if row["runs"] == row["pairs"] else "round"
+        return f"{UNKNOWN} ({few} {noun}{'s' * (few == 'two')})"
+    return row["verdict"]
 
 
 def _errors(runs: Sequence[Run]) -> list[dict[str, object]]:
-    found: dict[tuple, int] = {}
-    asked = {run.key: run.trial for run in runs}
+    """Return each distinct error of a trial once, with the number of its runs."""
+    counts: dict[tuple, int] = {}
+    by_key = {run.key: run.trial for run in runs}
     for run in runs:
         if run.measured.error:
             key = run.key, run.measured.error
-            found[key] = found.get(key, 0) + 1
+            counts[key] = counts.get(key, 0) + 1
     return [
         {
             "key": text.visible(key, 120),
@@ -244,35 +265,36 @@ def _errors(runs: Sequence[Run]) -> list[dict[str, object]]:
             "first_line": text.visible(failures.sentence(failure), 600),
             "phase": text.visible(failure.phase, 40),
             "count": count,
-            "command": text.visible(text.command(asked[key]), 2000),
+            "command": text.visible(text.repeat_command(by_key[key]), 2000),
         }
-        for (key, failure), count in found.items()
+        for (key, failure), count in counts.items()
     ]
 
 
 def _machines(runs: Sequence[Run]) -> list[dict[str, object]]:
-    panels: dict[str, dict[str, object]] = {}
+    """Return each machine: its label, number of runs, first and last start, facts."""
+    machines: dict[str, dict[str, object]] = {}
     for run, label in zip(runs, table.machine_labels(runs), strict=True):
-        panel = panels.setdefault(label, {"runs": 0, "facts": {}})
-        panel["runs"] += 1
-        panel["first"] = min(panel.get("first", run.started), run.started)
-        panel["last"] = max(panel.get("last", run.started), run.started)
+        machine = machines.setdefault(label, {"runs": 0, "facts": {}})
+        machine["runs"] += 1
+        machine["first"] = min(machine.get("first", run.started), run.started)
+        machine["last"] = max(machine.get("last", run.started), run.started)
         for name, value in run.machine.items():
-            panel["facts"].setdefault(name, {})[str(value)] = value
+            machine["facts"].setdefault(name, {})[str(value)] = value
     return [
         {
             "label": text.visible(label),
-            "runs": panel["runs"],
-            "first": text.visible(panel["first"], 40),
-            "last": text.visible(panel["last"], 40),
+            "runs": machine["runs"],
+            "first": text.visible(machine["first"], 40),
+            "last": text.visible(machine["last"], 40),
             "facts": {
                 text.visible(name, 40).replace("_", " "): "; ".join(
                     _fact(name, value) for value in values.values()
                 )
-                for name, values in panel["facts"].items()
+                for name, values in machine["facts"].items()
             },
         }
-        for label, panel in panels.items()
+        for label, machine in machines.items()
     ]
 
 

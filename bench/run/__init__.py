@@ -1,1 +1,1 @@
-"""How runs come about, seen from the parent process."""
+"""The parent's side of runs: rounds, executors, protocol, turns and progress."""

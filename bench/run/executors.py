@@ -1,9 +1,8 @@
-"""Fresh processes, forked from a server that has TensorFlow, or spawned."""
+"""Executors: fresh processes, forked from a server with TensorFlow, or spawned."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import select
 import shutil
@@ -14,19 +13,22 @@ import time
 import weakref
 from pathlib import Path
 
+import msgspec
+
 from bench import machine
 from bench.run.protocol import (
-    RUNNERS,
-    Begun,
+    RUNNERS_PLACE,
     CannotStart,
     Executor,
-    Home,
+    Harness,
     Outcome,
+    PendingRequest,
     Place,
+    ServerAnswer,
     encode_request,
     environment,
     kill_run,
-    last_words,
+    last_lines,
     lost_outcome,
     read_outcome,
 )
@@ -34,25 +36,25 @@ from bench.run.turns import PROTOCOL
 from bench.trial import Effort, Trial
 
 START_SECONDS = 120.0
-GRACE_SECONDS = 10.0  # of one whose limit is over, or is nearly: to write what it has
+GRACE_SECONDS = 10.0  # the least wait for an end, for a run to write its result
 
 
 class ForkServer(Executor):
-    """Fresh processes from a server that has imported TensorFlow; about 10 ms each."""
+    """A server that has imported TensorFlow forks each process in about 10 ms."""
 
-    def __init__(self, home: Home | None = None) -> None:
-        """No server yet: one is started for each round."""
-        self._home = home or Home()
+    def __init__(self, home: Harness | None = None) -> None:
+        """Start no server yet; each round has its own."""
+        self._home = home or Harness()
         self._measured = False
         self._server: subprocess.Popen | None = None
         self._ready = False
         self._scratch = _scratch(self)
         self._log = self._scratch / "log"
-        self._log_start = 0  # where what the current run has printed begins
+        self._log_start = 0  # where the output of the current run begins
         self._requests = 0
 
     def start(self) -> None:
-        """A new server that has imported everything; one that only prepared will do."""
+        """Start a new server, unless the current one has measured nothing yet."""
         if self._lives() and not self._measured:
             return
         self.stop()
@@ -75,21 +77,21 @@ class ForkServer(Executor):
             raise _cannot_start(self._home, error.strerror) from error
         finally:
             os.close(writer)
-        self._pending, self._log_start, self._asked = b"", 0, 0
-        self._told: list[dict] = []
+        self._pending, self._log_start, self._sent = b"", 0, 0
+        self._received: list[ServerAnswer] = []
         ready = self._answer("ready", START_SECONDS)
         if ready is None:
             raise _cannot_start(self._home, self._log_tail() or "no message")
         self._ready = True
-        self.protocol = ready.get("protocol", 0)
+        self.protocol = ready.protocol
 
     def stop(self) -> None:
-        """Close the server's input: it kills what runs, and leaves."""
+        """Close the server's input, so that it kills its processes and ends."""
         if self._server is None:
             return
-        if not self._ready:  # it still imports, and listens to nothing before
+        if not self._ready:  # it still imports, and reads no input meanwhile
             self._server.kill()
-        with contextlib.suppress(BrokenPipeError):  # it was gone before
+        with contextlib.suppress(BrokenPipeError):  # the server has ended
             self._server.stdin.close()
         try:
             self._server.wait(timeout=10)
@@ -105,100 +107,111 @@ class ForkServer(Executor):
         trial: Trial,
         effort: Effort,
         seed: int,
-        place: Place = RUNNERS,
-    ) -> Begun:
-        """Start one request and return at once; several may be under way."""
-        if not self._lives():  # killed, say
+        place: Place = RUNNERS_PLACE,
+    ) -> PendingRequest:
+        """Start one request and return at once; several may be in progress."""
+        if not self._lives():  # it was killed, for instance
             self.start()
         self._measured = self._measured or verb == "measure"
         self._requests += 1
-        self._asked += 1
+        self._sent += 1
         self._log_start = self._log.stat().st_size
         result = self._scratch / f"result-{self._requests}.json"
-        content, asked = encode_request(verb, trial, effort, seed, result, place)
-        with contextlib.suppress(BrokenPipeError):  # it is gone: `finish` will tell
+        content, sent = encode_request(verb, trial, effort, seed, result, place)
+        with contextlib.suppress(BrokenPipeError):  # `finish` notices a lost server
             self._server.stdin.write(content + b"\n")
             self._server.stdin.flush()
-        return Begun(self._asked, result, asked)
+        return PendingRequest(self._sent, result, sent)
 
-    def finish(self, begun: Begun, effort: Effort) -> Outcome:
-        """Wait for the end of what was begun, or for its limit."""
-        result, asked, number = begun.result, begun.asked, begun.number
+    def finish(self, begun: PendingRequest, effort: Effort) -> Outcome:
+        """Wait until a request has ended or its limit is over."""
+        result, sent, number = begun.result, begun.sent, begun.number
         child = self._answer("pid", START_SECONDS, number)
         if child is None:
-            return lost_outcome(self._log_tail(), asked)
+            return lost_outcome(self._log_tail(), sent)
         ended = self._answer("status", _left(begun, effort), number)
         late = ended is None
         if late:
-            kill_run(child["pid"])
+            kill_run(child.pid)
             ended = self._answer("status", START_SECONDS, number)
         if ended is None:
-            return lost_outcome(self._log_tail(), asked)
-        return read_outcome(
-            late, ended["status"], result, effort, self._log_tail(), asked
-        )
+            return lost_outcome(self._log_tail(), sent)
+        return read_outcome(late, ended.status, result, effort, self._log_tail(), sent)
 
-    def ended(self, begun: Begun) -> bool:
-        """Whether what was begun has ended; at once."""
-        there = self._listen(0.0)
-        return not there or self._about("status", begun.number) is not None
+    def ended(self, begun: PendingRequest) -> bool:
+        """Return at once whether a request has ended."""
+        lives = self._listen(0.0)
+        return not lives or self._find("status", begun.number) is not None
 
     def _lives(self) -> bool:
-        """Whether there is a server, and it listens.
+        """Return whether the server runs and its channel is open.
 
-        One that was killed closes its channel a little before its status can be had.
+        A killed server closes its channel a little before the system has its status.
         """
-        there = self._server is not None and self._server.poll() is None
-        return there and self._listen(0.0)
+        runs = self._server is not None and self._server.poll() is None
+        return runs and self._listen(0.0)
 
-    def _answer(self, about: str, seconds: float, number: int = 0) -> dict | None:
-        """What the server says about a request; None when late, or when it has gone."""
+    def _answer(
+        self, field: str, seconds: float, number: int = 0
+    ) -> ServerAnswer | None:
+        """Wait for an answer, and remove it from those received.
+
+        Args:
+            field: The field of `ServerAnswer` that the answer has.
+            seconds: The longest wait.
+            number: The number of the request; 0 for the server's start.
+
+        Returns:
+            None if the answer is late, or if the server has ended.
+        """
         deadline = time.monotonic() + seconds
-        while (told := self._about(about, number)) is None:
+        while (answer := self._find(field, number)) is None:
             left = deadline - time.monotonic()
             if left < 0 or not self._listen(left):
                 return None
-        self._told.remove(told)
-        return told
+        self._received.remove(answer)
+        return answer
 
-    def _about(self, about: str, number: int) -> dict | None:
-        for told in self._told:
-            if about in told and told.get("request", 0) == number:
-                return told
+    def _find(self, field: str, number: int) -> ServerAnswer | None:
+        for answer in self._received:
+            if getattr(answer, field) is not None and answer.request == number:
+                return answer
         return None
 
     def _listen(self, seconds: float) -> bool:
-        """Take what the server has said within this time; False if it has gone."""
+        """Receive answers within this time; False if the server has ended."""
         if select.select([self._answers], [], [], seconds)[0]:
-            received = self._answers.read(65536)
-            if not received:
+            content = self._answers.read(65536)
+            if not content:
                 return False
-            *lines, self._pending = (self._pending + received).split(b"\n")
-            self._told += [json.loads(line) for line in lines]
+            *lines, self._pending = (self._pending + content).split(b"\n")
+            self._received += [
+                msgspec.json.decode(line, type=ServerAnswer) for line in lines
+            ]
         return True
 
     def _log_tail(self) -> str:
-        written = self._log.read_bytes()[self._log_start :].decode(errors="replace")
-        return last_words(written)
+        log = self._log.read_bytes()[self._log_start :].decode(errors="replace")
+        return last_lines(log)
 
 
 class Spawner(Executor):
-    """Fresh processes from nothing: for GPUs, whose state does not survive a fork."""
+    """Each process starts by itself, for GPUs, whose state does not survive a fork."""
 
     protocol = PROTOCOL
 
-    def __init__(self, home: Home | None = None) -> None:
-        """Only a folder for results."""
-        self._home = home or Home()
+    def __init__(self, home: Harness | None = None) -> None:
+        """Make a folder for results."""
+        self._home = home or Harness()
         self._scratch = _scratch(self)
         self._running: dict[int, subprocess.Popen] = {}
         self._requests = 0
 
     def start(self) -> None:
-        """Nothing is shared by the processes of a round."""
+        """Do nothing: the processes of a round share nothing."""
 
     def stop(self) -> None:
-        """Kill what still runs, as after Ctrl-C."""
+        """Kill all processes that still run, as after Ctrl-C."""
         for process in self._running.values():
             _kill(process)
         self._running.clear()
@@ -209,12 +222,12 @@ class Spawner(Executor):
         trial: Trial,
         effort: Effort,
         seed: int,
-        place: Place = RUNNERS,
-    ) -> Begun:
-        """Start one request and return at once; several may be under way."""
+        place: Place = RUNNERS_PLACE,
+    ) -> PendingRequest:
+        """Start one request and return at once; several may be in progress."""
         folder = Path(tempfile.mkdtemp(dir=self._scratch))
         result = folder / "result.json"
-        content, asked = encode_request(verb, trial, effort, seed, result, place)
+        content, sent = encode_request(verb, trial, effort, seed, result, place)
         (folder / "request.json").write_bytes(content)
         self._requests += 1
         command = [self._home.python, "-m", "bench.worker", folder / "request.json"]
@@ -222,7 +235,7 @@ class Spawner(Executor):
             with (folder / "log").open("wb") as log:
                 self._running[self._requests] = subprocess.Popen(
                     command,
-                    stdin=subprocess.PIPE,  # closes with the runner, ends the worker
+                    stdin=subprocess.PIPE,  # it closes with the runner, ends the worker
                     stdout=log,
                     stderr=log,
                     start_new_session=True,
@@ -230,14 +243,14 @@ class Spawner(Executor):
                 )
         except OSError as error:
             raise _cannot_start(self._home, error.strerror) from error
-        return Begun(self._requests, result, asked)
+        return PendingRequest(self._requests, result, sent)
 
-    def ended(self, begun: Begun) -> bool:
-        """Whether what was begun has ended; at once."""
+    def ended(self, begun: PendingRequest) -> bool:
+        """Return at once whether a request has ended."""
         return self._running[begun.number].poll() is not None
 
-    def finish(self, begun: Begun, effort: Effort) -> Outcome:
-        """Wait for the end of what was begun, or for its limit."""
+    def finish(self, begun: PendingRequest, effort: Effort) -> Outcome:
+        """Wait until a request has ended or its limit is over."""
         process = self._running[begun.number]
         late = False
         try:
@@ -248,54 +261,56 @@ class Spawner(Executor):
         del self._running[begun.number]
         code = process.returncode
         status = -code if code < 0 else code << 8
-        log = last_words(begun.result.with_name("log").read_text(errors="replace"))
-        return read_outcome(late, status, begun.result, effort, log, begun.asked)
+        log = last_lines(begun.result.with_name("log").read_text(errors="replace"))
+        return read_outcome(late, status, begun.result, effort, log, begun.sent)
 
 
-def _cannot_start(home: Home, why: str) -> CannotStart:
+def _cannot_start(home: Harness, reason: str) -> CannotStart:
     return CannotStart(
         f"The processes that measure cannot start ({home.python}, modules of "
-        f"{home.root}): {why}. See what run_bench.py doctor says."
+        f"{home.root}): {reason}. See what run_bench.py doctor says."
     )
 
 
-def _left(begun: Begun, effort: Effort) -> float:
-    """How long to wait for an end: limits count from when it was asked for; seconds.
+def _left(begun: PendingRequest, effort: Effort) -> float:
+    """Return how long to wait for the end of a request; seconds.
 
-    Else three that hang, begun together, would take three limits.
+    The limit counts from when the request was sent. Three that hang, begun together,
+    then take one limit and not three.
     """
-    left = begun.asked + effort.limit_seconds - time.monotonic()
+    left = begun.sent + effort.limit_seconds - time.monotonic()
     return max(left, min(GRACE_SECONDS, effort.limit_seconds))
 
 
 def _kill(process: subprocess.Popen) -> None:
-    """End a process with all that it has started, also where it has ended itself."""
-    with contextlib.suppress(ProcessLookupError):  # all of it has ended
+    """End a process with all that it started, even if it has ended itself."""
+    with contextlib.suppress(ProcessLookupError):  # the whole group has ended
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     process.stdin.close()
 
 
 def _scratch(owner: Executor) -> Path:
-    """A folder for results, which goes when its owner does; unlike tempfile's, quietly.
+    """Make a folder for results that is removed together with its owner.
 
-    That one warns, and in a user's tests a warning may be an error.
+    tempfile's own folder would warn at that, and a user's tests may turn warnings into
+    errors.
     """
     folder = Path(tempfile.mkdtemp(prefix="feedrate-"))
     weakref.finalize(owner, shutil.rmtree, folder, ignore_errors=True)
     return folder
 
 
-def executor(home: Home | None = None) -> Executor:
-    """The one for this machine: forking, but not where a GPU is."""
+def executor(home: Harness | None = None) -> Executor:
+    """Return the executor for this machine: it forks unless there is a GPU."""
     forks = _has_handles() and not machine.gpus()
     return ForkServer(home) if forks else Spawner(home)
 
 
 def _has_handles() -> bool:
-    """Whether there are handles of processes, by which the server sees an end.
+    """Return whether the kernel has handles of processes, which the server needs.
 
-    Old kernels and some containers' have none, whatever Python was built with.
+    Old kernels and some containers have none, even where Python has the call.
     """
     try:
         os.close(os.pidfd_open(os.getpid()))

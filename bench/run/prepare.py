@@ -1,4 +1,4 @@
-"""The inputs of a plan, made once before its first run."""
+"""The inputs of a plan are made once, before its first run."""
 
 import math
 import time
@@ -10,19 +10,23 @@ import msgspec
 from bench import failures
 from bench.errors import UsageError
 from bench.plan.plan import Plan
-from bench.run.protocol import GRACE_SECONDS, Executor, execute_within
-from bench.trial import Failure, Trial
+from bench.run.protocol import GRACE_SECONDS, Executor, Prepared, execute_within
+from bench.trial import Trial
 
 
 def prepare_inputs(plan: Plan, executor: Executor) -> Plan:
-    """Make all inputs once, and refuse what only the imported layers can refuse.
+    """Make all inputs once, and refuse trials that only the imported layers rule out.
 
-    The executor is left running, for the first round; stopping it is the caller's.
+    The executor still runs afterwards, for the first round; the caller stops it.
+
+    Returns:
+        The plan without the refused trials, which it lists with their reasons.
 
     Raises:
-        UsageError: Inputs or layers of a workload cannot be made, with the cause.
+        UsageError: The inputs or layers of a workload cannot be made, or no trial is
+            left.
     """
-    traits: dict[tuple, dict] = {}
+    answers: dict[tuple, Prepared] = {}
     refused = dict(plan.refused)
     executor.start()
     deadline = time.monotonic() + plan.budget_seconds
@@ -32,39 +36,42 @@ def prepare_inputs(plan: Plan, executor: Executor) -> Plan:
             executor, "prepare", trial, plan.effort, plan.seed,
             max(0.0, left) + GRACE_SECONDS,
         )  # fmt: skip
-        told = {} if outcome.failure else msgspec.json.decode(outcome.result)
-        error = outcome.failure
-        if told.get("error"):
-            error = msgspec.convert(told["error"], Failure)
-        if error:
-            why = failures.sentence(error, whole=True)
-            raise UsageError(f"'{trial.workload}' cannot be prepared: {why}")
-        traits[_made_once(trial)] = told
+        answer = Prepared(error=outcome.failure)
+        if not outcome.failure:
+            answer = msgspec.json.decode(outcome.result, type=Prepared)
+        if answer.error:
+            reason = failures.sentence(answer.error, whole=True)
+            raise UsageError(f"'{trial.workload}' cannot be prepared: {reason}")
+        answers[_inputs_key(trial)] = answer
     for trial in plan.trials:
-        told = traits[_made_once(trial)]
-        p = trial.pipeline
-        if p.jit == "on" and not told["supports_jit"] and p.placement == "model":
-            refused[trial.key] = (
-                "jit=on: Keras says that a layer of it does not compile with XLA"
-            )
-        if p.storage == "cold" and told.get("warm"):
-            refused[trial.key] = told["warm"]
-        if p.batch_size > told["examples"]:
-            refused[trial.key] = (
-                f"batch_size={p.batch_size} is more than its "
-                f"{told['examples']} examples"
-            )
-    kept = [trial for trial in plan.trials if trial.key not in refused]
-    if not kept:
+        reason = _refusal(trial, answers[_inputs_key(trial)])
+        if reason:
+            refused[trial.key] = reason
+    trials = [trial for trial in plan.trials if trial.key not in refused]
+    if not trials:
         listed = "\n".join(f"  {key}: {reason}" for key, reason in refused.items())
         raise UsageError(f"Nothing is left to run:\n{listed}")
-    return replace(plan, trials=kept, refused=refused)
+    return replace(plan, trials=trials, refused=refused)
 
 
-def _made_once(trial: Trial) -> tuple:
-    """What the inputs depend on, and what is known of them before the first run.
+def _refusal(trial: Trial, prepared: Prepared) -> str:
+    """Return why a trial cannot run on its prepared inputs; empty if it can."""
+    p = trial.pipeline
+    if p.batch_size > prepared.examples:
+        return (
+            f"batch_size={p.batch_size} is more than its {prepared.examples} examples"
+        )
+    if p.storage == "cold" and prepared.warm:
+        return prepared.warm
+    if p.jit == "on" and not prepared.supports_jit and p.place.in_model:
+        return "jit=on: Keras says that a layer of it does not compile with XLA"
+    return ""
 
-    That is the labels that resampling meets, and whether their files can be cold.
+
+def _inputs_key(trial: Trial) -> tuple:
+    """Return the settings that the inputs and the answer to `prepare` depend on.
+
+    The answer depends on the labels that resampling meets and on where files lie, too.
     """
     p = trial.pipeline
     labels = p.resample != "none", p.cache == "decoded", p.placement == "offline"
@@ -73,7 +80,7 @@ def _made_once(trial: Trial) -> tuple:
     return (trial.workload, trial.data, p.image_size, cold, *resampled)
 
 
-def _distinct(wanted: Sequence[Trial]) -> list[Trial]:
-    """One trial for each set of inputs, that with the largest batch."""
-    ordered = sorted(wanted, key=lambda trial: trial.pipeline.batch_size)
-    return list({_made_once(trial): trial for trial in ordered}.values())
+def _distinct(trials: Sequence[Trial]) -> list[Trial]:
+    """Return one trial for each set of inputs: the trial with the largest batch."""
+    ordered = sorted(trials, key=lambda trial: trial.pipeline.batch_size)
+    return list({_inputs_key(trial): trial for trial in ordered}.values())

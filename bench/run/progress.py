@@ -1,4 +1,4 @@
-"""How far a sweep is: trials done, time left, the last result."""
+"""The progress of a sweep: runs done, time left, the last result."""
 
 import statistics
 import sys
@@ -9,23 +9,23 @@ from contextlib import contextmanager
 from bench import failures, shell
 from bench.trial import Run
 
-LEAST_MADE = 3  # runs, before the time left is told by them
+LEAST_RUNS = 3  # before their times determine the time left
 REPEATED = "repeated, the machine was busy: "
 
 
 class Progress:
-    """A bar on a terminal; elsewhere a line for each run."""
+    """Progress is a bar on a terminal, and elsewhere a line for each run."""
 
     def __init__(
         self, total: int, seconds: float, done: int = 0, budget_seconds: float = 0.0
     ) -> None:
-        """Nothing is shown yet.
+        """Show nothing yet.
 
         Args:
-            total: Runs of the whole sweep.
-            seconds: How long they should take.
-            done: Runs that are there already.
-            budget_seconds: When they are stopped, from now; 0 for never.
+            total: The number of runs in the whole sweep.
+            seconds: The expected length of the whole sweep.
+            done: The number of runs that exist already.
+            budget_seconds: The time after which the sweep stops; 0 for no limit.
         """
         self._budget_seconds = budget_seconds
         self._total, self._done, self._first = total, done, done
@@ -35,7 +35,7 @@ class Progress:
 
     @contextmanager
     def shown(self) -> Iterator["Progress"]:
-        """Show it for the block."""
+        """Show the progress while the block runs."""
         if not sys.stderr.isatty():
             yield self
             return
@@ -56,7 +56,7 @@ class Progress:
             yield self
 
     def begin_round(self, runs: int, settling: Sequence[str]) -> None:
-        """A round of a race, with what it is to settle, a line a scene."""
+        """Add a round of a race, and show its open questions, a line for each scene."""
         self._total = max(self._total, self._done + runs)
         if self._bar is None:
             print(*settling, sep="\n", file=sys.stderr, flush=True)
@@ -65,14 +65,14 @@ class Progress:
                 self._bar.console.print(line, markup=False, soft_wrap=True)
 
     def advance(self, run: Run) -> None:
-        """One more run is done; one that was made before is shown, not counted."""
+        """Show a run; a repeat does not count as progress."""
         self._done += not run.repeat
         last = run_line(run)
         if self._bar is None:
             more = self._known() and self._done < self._total
             left = f" ({self._left()})" if more else ""
-            counted_so_far = f"[{self._done}/{self._total}]"
-            print(f"{counted_so_far} {last}{left}", file=sys.stderr, flush=True)
+            count = f"[{self._done}/{self._total}]"
+            print(f"{count} {last}{left}", file=sys.stderr, flush=True)
         else:
             self._show(last)
 
@@ -89,56 +89,58 @@ class Progress:
         )
 
     def _known(self) -> bool:
-        """Whether enough runs were made to tell how long one takes here."""
-        return self._done - self._first >= LEAST_MADE
+        """Return whether enough runs are done to estimate how long each takes here."""
+        return self._done - self._first >= LEAST_RUNS
 
     def _left(self) -> str:
-        """The time left, by what runs have taken; no more than the budget has left."""
-        passed, made = time.monotonic() - self._start, self._done - self._first
-        each = passed / made if self._known() else self._expected / max(1, self._total)
+        """Return the time left by the runs so far, at most the rest of the budget."""
+        passed, runs = time.monotonic() - self._start, self._done - self._first
+        each = passed / runs if self._known() else self._expected / max(1, self._total)
         seconds = each * (self._total - self._done)
         if self._budget_seconds and seconds > self._budget_seconds - passed:
-            return spoken(self._budget_seconds - passed) + " left of --budget"
-        return spoken(seconds) + " left"
+            return duration_text(self._budget_seconds - passed) + " left of --budget"
+        return duration_text(seconds) + " left"
 
 
 def run_line(run: Run) -> str:
-    """A run's summary, and whether it is one that was made again."""
+    """Return a run's summary, which marks a repeat."""
     return (REPEATED if run.repeat else "") + summary(run)
 
 
 def summary(run: Run) -> str:
-    """A run in one short line."""
+    """Return a run in one short line."""
     error = run.measured.error
     if error:
-        return f"{run.key}: {failures.sentence(error)}"  # NumPy's dump is the report's
+        return (
+            f"{run.key}: {failures.sentence(error)}"  # NumPy's dump is for the report
+        )
     seconds = statistics.fmean(run.measured.samples)
     rate = run.trial.pipeline.batch_size / seconds
     return f"{compact(rate)} examples/s {run.key}"
 
 
-def counted(runs: Sequence[Run]) -> str:
-    """`41 runs`, or `41 runs and 3 repeats`."""
+def run_count(runs: Sequence[Run]) -> str:
+    """Return the number of runs: `41 runs`, or `41 runs and 3 repeats`."""
     repeats = sum(run.repeat > 0 for run in runs)
-    told = plural(len(runs) - repeats, "run")
-    return f"{told} and {plural(repeats, 'repeat')}" if repeats else told
+    text = plural(len(runs) - repeats, "run")
+    return f"{text} and {plural(repeats, 'repeat')}" if repeats else text
 
 
 def plural(count: int, noun: str) -> str:
-    """`1 run`, `2 runs`."""
+    """Return a count with its noun: `1 run`, `2 runs`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def compact(number: float) -> str:
-    """Two digits, or three where they are whole, with k or M."""
+    """Return a number in three digits at most, with k or M."""
     for size, letter in ((1e6, "M"), (1e3, "k")):
         if number >= size:
             return f"{number / size:.3g} {letter}"
     return f"{number:.3g}"
 
 
-def spoken(seconds: float) -> str:
-    """A span of time in words: `45 s`, `2 min 50 s`, `1 h 5 min`."""
+def duration_text(seconds: float) -> str:
+    """Return a span of time in two units at most: `45 s`, `2 min 50 s`, `1 h 5 min`."""
     whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole} s"

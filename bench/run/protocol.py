@@ -1,4 +1,7 @@
-"""What is asked of a fresh process, how it ended, and who can make one."""
+"""The messages between a runner and its processes, and how a process ended.
+
+An older revision's harness may be at the other end, so field names never change.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -27,12 +30,82 @@ GRACE_SECONDS = 10.0  # beyond a budget that is nearly over: a run may just have
 CHATTER = re.compile(r"absl::InitializeLog|oneDNN custom op|cudart_stub|cuInit")
 
 
+class Request(msgspec.Struct, kw_only=True):
+    """A request is one job for a fresh process.
+
+    Attributes:
+        verb: `prepare` makes the inputs and examines the layers; `measure` makes one
+            run.
+        trial: The trial to prepare or to measure.
+        effort: How much to measure.
+        seed: The seed of the layers' own randomness.
+        asked: When the runner sent the request; seconds on the system-wide monotonic
+            clock.
+        result: The file for the result, as standard streams belong to the workload.
+        channel: The path of the socket at which to wait for turns; empty to measure
+            alone.
+        folder: The working folder, which is also added to the module path; empty to
+            stay in the runner's.
+        stands_for: The root of head's tree, which `folder`, another revision of that
+            tree, replaces on the module path; empty on head.
+    """
+
+    verb: Literal["prepare", "measure"]
+    trial: Trial
+    effort: Effort
+    seed: int
+    asked: float
+    result: str
+    channel: str = ""
+    folder: str = ""
+    stands_for: str = ""
+
+
+class Prepared(msgspec.Struct, kw_only=True):
+    """The answer to `prepare` states what only the imported workload determines.
+
+    Attributes:
+        supports_jit: Whether every layer compiles with XLA.
+        examples: The number of examples in an epoch.
+        warm: Why the pages of the trial's files stay in memory; empty where they can be
+            dropped, or where the trial does not need that.
+        error: Why the inputs or the layers cannot be made; None if they were made.
+    """
+
+    supports_jit: bool = False
+    examples: int = 0
+    warm: str = ""
+    error: Failure | None = None
+
+
+class ServerAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """An answer of the fork server is about its start, or about one request.
+
+    Attributes:
+        ready: The server's process number, once it is ready for requests.
+        protocol: The version of the turns' messages, which comes with `ready`.
+        request: The number of the request, from 1; 0 in the answer about the start.
+        pid: The process number of the request's child.
+        status: The wait status of the child, once the child has ended.
+    """
+
+    ready: int | None = None
+    protocol: int = 0
+    request: int = 0
+    pid: int | None = None
+    status: int | None = None
+
+    def line(self) -> bytes:
+        """Return the answer as a line of JSON."""
+        return msgspec.json.encode(self) + b"\n"
+
+
 class CannotStart(UsageError):
-    """No process can be had to measure in: its interpreter or its modules fail."""
+    """No process can measure, because its interpreter or its modules fail."""
 
 
 class Executor(Protocol):
-    """Something that runs one request in a fresh process."""
+    """An executor runs requests, each in a fresh process."""
 
     def start(self) -> None:
         """Get ready for a round."""
@@ -42,7 +115,7 @@ class Executor(Protocol):
         return self.finish(self.begin(verb, trial, effort, seed), effort)
 
     def stop(self) -> None:
-        """End the round and every process of it."""
+        """End the round and all its processes."""
 
     def begin(
         self,
@@ -51,24 +124,24 @@ class Executor(Protocol):
         effort: Effort,
         seed: int,
         place: Place = ...,
-    ) -> Begun:
-        """Start one request and return at once; several may be under way."""
+    ) -> PendingRequest:
+        """Start one request and return at once; several may be in progress."""
 
-    def ended(self, begun: Begun) -> bool:
-        """Whether what was begun has ended; at once."""
+    def ended(self, begun: PendingRequest) -> bool:
+        """Return at once whether a request has ended."""
 
-    def finish(self, begun: Begun, effort: Effort) -> Outcome:
-        """Wait for the end of what was begun, or for its limit."""
+    def finish(self, begun: PendingRequest, effort: Effort) -> Outcome:
+        """Wait until a request has ended or its limit is over."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a request ended.
+    """An outcome is how a request ended.
 
     Attributes:
-        result: What the worker wrote, JSON; empty if it wrote nothing.
-        failure: Why there is no result.
-        seconds: From asking for the process to its end.
+        result: The JSON that the worker wrote; empty if it wrote nothing.
+        failure: Why there is no result; None if there is one.
+        seconds: The time from sending the request to the end of its process.
     """
 
     result: bytes
@@ -78,13 +151,15 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a process is put.
+    """A place is where a process works; the fields go into its `Request`.
 
     Attributes:
-        channel: The socket at which to wait for turns; empty to measure alone.
-        folder: The folder to work in, also on its module path; empty for the runner's.
-        stands_for: The tree, head's, of which `folder` is another revision: on the
-            module path it is replaced; empty on head.
+        channel: The path of the socket at which to wait for turns; empty to measure
+            alone.
+        folder: The working folder, which is also added to the module path; empty to
+            stay in the runner's.
+        stands_for: The root of head's tree, which `folder`, another revision of that
+            tree, replaces on the module path; empty on head.
     """
 
     channel: str = ""
@@ -92,31 +167,31 @@ class Place:
     stands_for: str = ""
 
 
-RUNNERS = Place()
+RUNNERS_PLACE = Place()
 
 
 @dataclass(frozen=True)
-class Begun:
-    """A request that is under way.
+class PendingRequest:
+    """A request that is in progress.
 
     Attributes:
-        number: Which of its server's requests, from 1.
-        result: Where its worker will write.
-        asked: When it was asked for; seconds, monotonic.
+        number: The number of the request among those of its executor, from 1.
+        result: The file into which its worker will write.
+        sent: When the request was sent; seconds on the monotonic clock.
     """
 
     number: int
     result: Path
-    asked: float
+    sent: float
 
 
 @dataclass(frozen=True)
-class Home:
-    """Whose code processes run, with which interpreter.
+class Harness:
+    """A home is the code that processes run, with its interpreter.
 
     Attributes:
         python: The interpreter.
-        root: The tree with the harness and the shelves.
+        root: The tree with the harness, the layers and the workloads.
     """
 
     python: str = sys.executable
@@ -131,38 +206,48 @@ def encode_request(
     result: Path,
     place: Place,
 ) -> tuple[bytes, float]:
-    """What the worker reads, and when it was asked for; seconds, monotonic."""
-    asked = time.monotonic()
-    return msgspec.json.encode(
-        {
-            "verb": verb,
-            "trial": trial,
-            "effort": effort,
-            "seed": seed,
-            "asked": asked,
-            "result": str(result),
-            "channel": place.channel,
-            "folder": place.folder,
-            "stands_for": place.stands_for,
-        }
-    ), asked
+    """Return a request as JSON, and the time at which it is sent.
+
+    The time is in seconds on the monotonic clock.
+    """
+    request = Request(
+        verb=verb,
+        trial=trial,
+        effort=effort,
+        seed=seed,
+        asked=time.monotonic(),
+        result=str(result),
+        channel=place.channel,
+        folder=place.folder,
+        stands_for=place.stands_for,
+    )
+    return msgspec.json.encode(request), request.asked
 
 
 def read_outcome(
-    late: bool, status: int, result: Path, effort: Effort, log: str, asked: float
+    late: bool, status: int, result: Path, effort: Effort, log: str, sent: float
 ) -> Outcome:
-    """How a process ended, from the file that it wrote or else from its status."""
-    seconds = time.monotonic() - asked
+    """Return how a process ended, by its result file or else by its wait status.
+
+    Args:
+        late: Whether the process was killed because its limit was over.
+        status: The wait status of the process.
+        result: The file for the result, which is removed.
+        effort: The effort with the limit.
+        log: The last lines that the process printed; may be empty.
+        sent: When the request was sent; seconds on the monotonic clock.
+    """
+    seconds = time.monotonic() - sent
     log = f": {log}" if log else ""
     phase = _phase(result)
     if result.is_file():
-        written = result.read_bytes()
+        content = result.read_bytes()
         result.unlink()
-        return Outcome(written, None, seconds)
+        return Outcome(content, None, seconds)
     if late:
         failure = failures.timeout(effort.limit_seconds, phase, "--limit")
     elif os.WIFSIGNALED(status):
-        failure = failures.ended_by(os.WTERMSIG(status), log, phase)
+        failure = failures.ended_by_signal(os.WTERMSIG(status), log, phase)
     else:
         message = f"left with status {os.WEXITSTATUS(status)}{log}"
         failure = Failure(type="Died", message=message, phase=phase)
@@ -177,15 +262,16 @@ def execute_within(
     seed: int,
     seconds_left: float = math.inf,
 ) -> tuple[Outcome, Effort]:
-    """Run one request for as long as its limit allows and what is left of a budget.
+    """Run one request within its own limit and within the rest of a budget.
 
     Args:
-        executor: Where to run the request.
+        executor: The executor that runs the request.
         verb: `prepare` or `measure`.
-        trial: What is measured.
-        effort: How much; its limit holds where the budget has more time left.
-        seed: Of the process.
-        seconds_left: What is left of the budget, with its grace.
+        trial: The trial to prepare or to measure.
+        effort: How much to measure; its limit ends the request unless the budget ends
+            first.
+        seed: The seed of the process.
+        seconds_left: The rest of the budget, with its grace.
 
     Returns:
         How the request ended, and the effort with the limit that ended it.
@@ -199,55 +285,61 @@ def execute_within(
     return replace(outcome, failure=failure), within
 
 
-def last_words(log: str) -> str:
-    """The last lines that a process printed, without what TensorFlow always prints."""
+def last_lines(log: str) -> str:
+    """Return the last lines of a log, without those that TensorFlow always prints."""
     lines = [line for line in log.strip().splitlines() if not CHATTER.search(line)]
     return " | ".join(lines[-3:])[-600:]
 
 
 def phase_file(result: Path) -> Path:
-    """Where a process writes the phase that it is in, beside its result."""
+    """Return the file beside a result in which a process names its current phase."""
     return result.with_suffix(".phase")
 
 
 def _phase(result: Path) -> str:
-    """The last phase of a process that has ended; empty if it wrote none."""
+    """Read and remove the last phase of an ended process; empty if there is none."""
     try:
         phase = phase_file(result).read_text()
-    except OSError:  # it ended before its first phase, or is of an earlier version
+    except OSError:  # the process ended before its first phase, or is of an old version
         return ""
     phase_file(result).unlink()
     return phase
 
 
-def lost_outcome(message: str, asked: float) -> Outcome:
-    """The outcome of a request whose server is gone."""
+def lost_outcome(message: str, sent: float) -> Outcome:
+    """Return the outcome of a request whose server has died.
+
+    Args:
+        message: The last lines that the server printed; may be empty.
+        sent: When the request was sent; seconds on the monotonic clock.
+    """
     message = f"{failures.LOST}: {message}" if message else failures.LOST
     failure = Failure(type="Lost", message=message)
-    return Outcome(b"", failure, time.monotonic() - asked)
+    return Outcome(b"", failure, time.monotonic() - sent)
 
 
 def kill_run(child: int) -> None:
-    """Kill a run with all that it has started; it may not lead a group yet."""
+    """Kill a run with all processes that it started."""
     try:
         os.killpg(child, signal.SIGKILL)
-    except ProcessLookupError:
-        with contextlib.suppress(ProcessLookupError):  # it has ended
+    except ProcessLookupError:  # the child does not lead a group yet, or has ended
+        with contextlib.suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
 
 
-def environment(home: Home) -> dict[str, str]:
-    """A quiet TensorFlow, and the home's modules before all others.
+def environment(home: Harness) -> dict[str, str]:
+    """Return the environment of a process: a quiet TensorFlow, and the home's modules.
 
-    Python would put the working folder before them: there, in this suite's own
-    repository, is another tree of the same modules than the base's.
+    The home's root comes first on the module path. Python alone would put the working
+    folder first, and in this suite's own repository that folder has the same modules in
+    another revision.
     """
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow"}
     paths = [str(home.root), os.environ.get("PYTHONPATH", ""), str(Path.cwd())]
     path = {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONSAFEPATH": "1"}
-    # Processes may work in another folder, where a relative path would lead elsewhere.
+    # A process may work in another folder, where a relative path would lead elsewhere.
     cache = os.environ.get("FEEDRATE_CACHE")
     inputs = {"FEEDRATE_CACHE": str(Path(cache).absolute())} if cache else {}
-    given = {**os.environ, **quiet, **path, **inputs, "FEEDRATE_STARTED": STARTED}
-    given.pop("PYTHONOPTIMIZE", None)  # it would take out the assertions of the checks
-    return given
+    variables = {**os.environ, **quiet, **path, **inputs, "FEEDRATE_STARTED": STARTED}
+    variables.pop("PYTHONOPTIMIZE", None)  # it would remove the checks' assertions
+    return variables

@@ -1,4 +1,4 @@
-"""Rounds of runs, each in a fresh process; a failed run is a row."""
+"""A sweep is rounds of runs, each in a fresh process; a failed run is a row."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from bench.run.executors import Executor
 from bench.run.protocol import GRACE_SECONDS, execute_within
 from bench.trial import Effort, Measured, Run, Trial, Windows
 
-REPEAT_SHARE = 0.1  # repeats are at most this share of the runs made
+REPEAT_SHARE = 0.1  # the largest share of repeats, of all other runs
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Where in the sweep a run stands."""
+class _Position:
+    """The position of a run in its sweep; the fields are those of `Run`."""
 
     sweep: str
     seed: int
@@ -42,37 +42,37 @@ def rounds(
     seconds_left: Callable[[], float] = lambda: math.inf,
     wanted: Callable[[int], Mapping[str, Effort]] | None = None,
 ) -> Iterator[Run]:
-    """Every trial once in random order, then every trial again.
+    """Run every trial once in random order, then every trial again.
 
-    Drift of the machine then falls on all alike, and the ratio of two trials can be
-    taken within a round. Each round has a server of its own, since forked processes
-    share one layout of memory, which moves times by itself. At the end of a round,
-    runs beside heavy foreign load are made once more, the worst first.
+    Drift of the machine then affects all trials alike, and the ratio of two trials can
+    be taken within a round. Each round has a server of its own, since forked processes
+    share one layout of memory, which alone changes times. At the end of a round, runs
+    beside heavy foreign load are repeated, the most disturbed run first.
 
     Args:
-        trials: What to run.
-        executor: Where to run it.
-        effort: How many rounds and how long.
+        trials: The trials of the sweep.
+        executor: The executor that runs them.
+        effort: The number of rounds, and how much to measure.
         sweep: The name of the sweep, for the record.
-        seed: Of the random orders; stored.
-        done: Keys and rounds that are there already, when resuming.
-        time_is_up: Asked before each run.
-        earlier: Runs that are there already, whose windows later ones are laid like.
-        seconds_left: What is left of the budget, asked before each run, which may last
-            a little longer than that and no more: what hangs ends with the budget.
-        wanted: The effort of each trial that runs in a round of this number, by key;
-            empty ends the sweep. Asked when all runs before the round are handed out.
-            By default every trial in `effort.rounds` rounds.
+        seed: The seed of the random orders; stored.
+        done: The keys and rounds of runs that exist already, when resuming.
+        earlier: Runs that exist already; later runs lay out their windows alike.
+        time_is_up: Returns whether no further run may begin; called before each run.
+        seconds_left: Returns the rest of the budget; called before each run. A run may
+            exceed it by a little, so that a run that hangs ends with the budget.
+        wanted: Returns the effort of each trial in the round of this number, by key;
+            an empty mapping ends the sweep. Called once all earlier runs have been
+            yielded. By default every trial runs in `effort.rounds` rounds.
     """
     every = dict.fromkeys((trial.key for trial in trials), effort)
     wanted = wanted or (lambda number: every if number < effort.rounds else {})
-    made = repeated = 0
-    laid: dict[tuple[str, float], Windows] = {}
+    runs = repeats = 0
+    layouts: dict[tuple[str, float], Windows] = {}
     for run in earlier:
-        laid |= _laying(run)
-    longest = 0.0  # of the runs that went well; seconds
+        layouts |= _layout(run)
+    longest = 0.0  # of the successful runs; seconds
 
-    def left_for_one() -> float:
+    def run_limit() -> float:
         return max(0.0, seconds_left()) + max(GRACE_SECONDS, 2 * longest)
 
     for number in itertools.count():
@@ -92,43 +92,38 @@ def rounds(
             for trial in left:
                 if time_is_up():
                     return
-                place = _Place(sweep, seed, number, order.index(trial))
-                own = _as_laid(efforts, trial, laid)
-                run = _run(trial, executor, own, place, left_for_one())
-                if not _disturbed(run):
-                    laid |= _laying(run)
-                made += 1
+                position = _Position(sweep, seed, number, order.index(trial))
+                own = _with_layout(efforts[trial.key], trial, layouts)
+                run = _run(trial, executor, own, position, run_limit())
+                runs += 1
                 if run.measured.error is None:
                     longest = max(longest, run.seconds)
                 if _disturbed(run):
                     disturbed.append(run)
+                else:
+                    layouts |= _layout(run)
                 yield run
             disturbed.sort(key=lambda run: -machine.foreign_share(run.conditions))
-            for run in disturbed[: math.ceil(REPEAT_SHARE * made) - repeated]:
+            for run in disturbed[: math.ceil(REPEAT_SHARE * runs) - repeats]:
                 if time_is_up():
                     return
-                place = _Place(sweep, seed, number, run.position)
-                repeated += 1
-                left_seconds = left_for_one()
-                yield _run(
-                    run.trial, executor, run.effort, place, left_seconds, repeat=1
-                )
+                position = _Position(sweep, seed, number, run.position)
+                repeats += 1
+                limit = run_limit()
+                yield _run(run.trial, executor, run.effort, position, limit, repeat=1)
         finally:
             executor.stop()
 
 
-def _as_laid(
-    efforts: Mapping[str, Effort],
-    trial: Trial,
-    laid: Mapping[tuple[str, float], Windows],
+def _with_layout(
+    effort: Effort, trial: Trial, layouts: Mapping[tuple[str, float], Windows]
 ) -> Effort:
-    """The trial's effort, with the windows of an earlier run of the same length."""
-    effort = efforts[trial.key]
-    return replace(effort, windows=laid.get((trial.key, effort.steady_seconds)))
+    """Return an effort with the windows of an earlier run of the same length."""
+    return replace(effort, windows=layouts.get((trial.key, effort.steady_seconds)))
 
 
-def _laying(run: Run) -> dict[tuple[str, float], Windows]:
-    """How a run laid its windows, by its trial and effort; empty if it had none."""
+def _layout(run: Run) -> dict[tuple[str, float], Windows]:
+    """Return a run's windows by its trial and length; empty if they are unknown."""
     measured = run.measured
     if not measured.samples or not measured.epoch_batches:
         return {}
@@ -144,7 +139,7 @@ def _laying(run: Run) -> dict[tuple[str, float], Windows]:
 
 
 def _disturbed(run: Run) -> bool:
-    """Whether it is worth making once more; what failed would fail again."""
+    """Return whether a run is worth repeating; a failed run would fail again."""
     share = machine.foreign_share(run.conditions)
     return share > machine.HEAVY_SHARE and run.measured.error is None
 
@@ -153,36 +148,38 @@ def _run(
     trial: Trial,
     executor: Executor,
     effort: Effort,
-    place: _Place,
+    position: _Position,
     seconds_left: float,
     repeat: int = 0,
 ) -> Run:
-    identified = machine.fingerprint()  # first: it may start processes, once
+    """Make one run, with the conditions of the machine around it."""
+    fingerprint = machine.fingerprint()  # first: it may start processes, once
     conditions = machine.Conditions()
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    # What is slow to find and the same in every run is sought in the first round: in a
-    # repeat too, which may come to stand for it.
-    effort = replace(effort, facts=effort.facts and place.round == 0)
+    # Slow facts that all runs of a trial share are determined in the first round only,
+    # and in its repeats, which may replace the first run.
+    effort = replace(effort, facts=effort.facts and position.round == 0)
+    seed = position.seed + position.round
     outcome, effort = execute_within(
-        executor, "measure", trial, effort, place.seed + place.round, seconds_left
+        executor, "measure", trial, effort, seed, seconds_left
     )
     if outcome.failure:
         measured = Measured(error=outcome.failure)
     else:
         measured = msgspec.json.decode(outcome.result, type=Measured)
-        spent = sum(measured.phases.values()) + sum(measured.overhead.values())
-        measured.overhead["rest"] = outcome.seconds - spent
+        known = sum(measured.phases.values()) + sum(measured.overhead.values())
+        measured.overhead["rest"] = outcome.seconds - known
     return Run(
         key=trial.key,
         trial=trial,
-        sweep=place.sweep,
-        round=place.round,
-        position=place.position,
-        seed=place.seed,
+        sweep=position.sweep,
+        round=position.round,
+        position=position.position,
+        seed=position.seed,
         effort=effort,
         started=started,
         seconds=outcome.seconds,
-        machine=identified,
+        machine=fingerprint,
         conditions=conditions.read(
             None if outcome.failure else measured.process_cpu_seconds
         ),

@@ -1,60 +1,81 @@
-"""Lockstep: live processes take turns by the window, so that drift falls on all.
+"""Turns: live processes time windows one after another, so that drift falls on all.
 
-Runs that follow one another meet different seconds of a shared machine: under bursts
-of one second the ratio of two 0.4 s processes in turn spreads by 5 to 12 %, that of
+Runs that follow one another meet different seconds of a shared machine. Under bursts of
+one second the ratio of two 0.4 s processes spreads by 5 to 12 %, and the ratio of
 windows in turn by 0.1 to 0.2 %. Here all processes are alive and ready, each waits at
-its own socket, and only one works at a time. What the first did before its turns the
-others repeat, pull by pull, so that a round of turns meets the same examples.
+its own socket, and only one works at a time. The first process calibrates and warms up.
+The others repeat its pulls one by one, so that a round of turns meets the same
+examples.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import socket
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from bench.errors import UsageError
 from bench.machine import cpu_seconds
 
-PROTOCOL = 4  # of the turns; a base revision with another one cannot take part
-CHECKS_EACH = 1  # or with this one: it checks every process, so head's are checked too
-QUIET_UNTOLD = 2  # or with this one: whether it became quiet is not known
-SHUFFLED_ANEW = 3  # or with this one: each trio shuffles in another order
-UNPLACED = (CHECKS_EACH, QUIET_UNTOLD, SHUFFLED_ANEW)  # so its stalls wander
+PROTOCOL = 4  # of these messages; a base revision with another one takes no part
+CHECKS_EACH = 1  # but for this one: it checks every process, so head's are checked too
+QUIET_UNKNOWN = 2  # and this one: its turns do not state whether they became quiet
+SHUFFLED_ANEW = 3  # and this one: each trio shuffles in another order
+UNPLACED = (CHECKS_EACH, QUIET_UNKNOWN, SHUFFLED_ANEW)  # their stalls change places
 POLL_SECONDS = 0.1
 DISMISSED = "no turns were taken: another process was lost"
 QUIET_SHARE = 0.05
 QUIET_SECONDS = 0.004
-# How long to wait for it: buffers of so many windows may have to be filled again.
+# The limit of waiting for quiet: buffers of so many windows may have to be refilled.
 QUIET_WINDOWS = 20
 LEAST_QUIET_LIMIT_SECONDS, MOST_QUIET_LIMIT_SECONDS = 0.25, 5.0
-# Of six rounds of turns, over and over. Each process is twice in each place, and comes
-# three times after each other one and never after itself, when its caches are warm:
-# with every other turn like that text ran 3 to 5 % faster. A design balanced for
-# carry-over effects: Williams (1949).
+# The orders of six rounds of turns, which then repeat. Each process has each place
+# twice, follows each other process three times, and never follows itself, when its
+# caches would be warm: where every other turn did, text ran 3 to 5 % faster. The design
+# is balanced for carry-over effects: Williams (1949).
 ORDERS = ((0, 1, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0), (1, 0, 2), (0, 2, 1))
 LONGEST_PATH = 70  # of the folder; a socket's own path may have about 100 bytes
+_NOTHING = b"{}"  # the request for a turn, and for getting ready without an example
 
 
 class Dismissed(Exception):
-    """A process was sent home before its turns; the fault is another one's."""
+    """A process ends before its turns, because another process was lost."""
+
+
+class Hello(msgspec.Struct):
+    """A process sends its version of the messages first, once it is built."""
+
+    protocol: int = 0
+
+
+class Ready(msgspec.Struct):
+    """A process states what it did to get ready, for other processes to repeat.
+
+    Attributes:
+        batches: The number of batches in a timed window.
+        pulled: `(batches a pull, pulls)`, in order; 0 batches stand for a single step.
+    """
+
+    batches: int
+    pulled: list[tuple[int, int]]
 
 
 @dataclass(frozen=True)
 class Turn:
-    """One turn.
+    """A turn is one timed window; a process answers with it.
 
     Attributes:
-        seconds: On the clock, a batch.
-        cpu_seconds: Of the process's CPU, a batch.
-        quiet: Whether the process worked no more before the next turn, so that it did
-            not disturb that one.
+        seconds: Elapsed seconds a batch.
+        cpu_seconds: CPU seconds of the process a batch.
+        quiet: Whether the process stopped working before the next turn, so that it did
+            not disturb that turn.
     """
 
     seconds: float
@@ -64,14 +85,14 @@ class Turn:
 
 @dataclass(frozen=True)
 class TurnWork:
-    """A process's side of the socket: what a turn is made of.
+    """The functions of which a process makes its turns.
 
     Attributes:
         flush: Pulls what an idle pipeline had prepared, untimed; None where nothing
-            works between turns, and so nothing has to become quiet either.
+            works between turns, so that nothing has to become quiet either.
         window: Pulls the timed batches.
-        batches: Batches in the timed window.
-        pulled: What was pulled before: `(batches a pull, pulls)`, in order.
+        batches: The number of batches in the timed window.
+        pulled: The earlier pulls, as in `Ready`.
     """
 
     flush: Callable[[], None] | None
@@ -84,7 +105,10 @@ class TurnWorker:
     """The measured process's side of one socket."""
 
     def __init__(self, path: str) -> None:
-        """Connect to the runner, all built.
+        """Connect to the runner, once the pipeline is built.
+
+        Args:
+            path: The path of the socket.
 
         Raises:
             Dismissed: Nobody listens any more, as another process was lost.
@@ -95,11 +119,14 @@ class TurnWorker:
         except OSError as error:
             self._channel.close()
             raise Dismissed(DISMISSED) from error
-        self._told = self._channel.makefile("rb")
-        self._answer({"protocol": PROTOCOL})
+        self._lines = self._channel.makefile("rb")
+        self._send(Hello(PROTOCOL))
 
-    def told(self) -> dict:
-        """What the other process did before its turns; empty if this is the first.
+    def example(self) -> Ready | None:
+        """Wait until this process may get ready.
+
+        Returns:
+            What another process did to get ready; None if this one is the first.
 
         Raises:
             Dismissed: There will be no turns, as another process was lost.
@@ -108,62 +135,66 @@ class TurnWorker:
         if not line:
             self._leave()
             raise Dismissed(DISMISSED)
-        return json.loads(line)
+        if line.strip() == _NOTHING:
+            return None
+        return msgspec.json.decode(line, type=Ready)
 
-    def serve(self, lane: TurnWork, clock: Callable[[], float]) -> list[Turn]:
-        """Work when told to, until the other side leaves; a `Turn` each.
+    def serve(self, work: TurnWork, clock: Callable[[], float]) -> list[Turn]:
+        """Take turns on request, until the runner leaves.
 
         Raises:
-            Dismissed: It left before an answer, as it waited too long for one.
+            Dismissed: The runner left before an answer, which came too late.
         """
-        taken = []
-        if lane.flush:
+        turns = []
+        if work.flush:
             become_quiet(MOST_QUIET_LIMIT_SECONDS)
-        self._answer({"batches": lane.batches, "pulled": lane.pulled})
-        while self._line():  # each is a turn
-            if lane.flush:
-                lane.flush()
+        self._send(Ready(work.batches, work.pulled))
+        while self._line():  # each requests a turn
+            if work.flush:
+                work.flush()
             cpu, start = cpu_seconds(), clock()
-            lane.window()
-            spent, cpu_spent = clock() - start, cpu_seconds() - cpu
-            quiet = not lane.flush or become_quiet(_quiet_limit(spent))
-            per_batch = (spent / lane.batches, cpu_spent / lane.batches)
-            taken.append(Turn(*per_batch, quiet))
-            self._answer(asdict(taken[-1]))
+            work.window()
+            seconds, cpu_spent = clock() - start, cpu_seconds() - cpu
+            quiet = not work.flush or become_quiet(_quiet_limit(seconds))
+            turns.append(Turn(seconds / work.batches, cpu_spent / work.batches, quiet))
+            self._send(turns[-1])
         self._leave()
-        return taken
+        return turns
 
     def _line(self) -> bytes:
-        """What is said next; nothing where the other side has left.
+        """Return the next message; empty where the runner has left.
 
         Raises:
-            Dismissed: It left what this process answered unread.
+            Dismissed: The runner left without reading this process's last answer.
         """
         try:
-            return self._told.readline()
+            return self._lines.readline()
         except ConnectionError as error:
             self._leave()
             raise Dismissed(DISMISSED) from error
 
     def _leave(self) -> None:
-        self._told.close()
+        self._lines.close()
         self._channel.close()
 
-    def _answer(self, content: dict) -> None:
+    def _send(self, message: Hello | Ready | Turn) -> None:
         try:
-            self._channel.sendall(json.dumps(content).encode() + b"\n")
+            self._channel.sendall(msgspec.json.encode(message) + b"\n")
         except ConnectionError as error:
             self._leave()
             raise Dismissed(DISMISSED) from error
 
 
 def become_quiet(limit_seconds: float) -> bool:
-    """Wait until this process works no more, its buffers being full; whether it did.
+    """Wait until this process works no more, as its buffers are full.
 
-    Its threads would otherwise fill them in the other process's turn.
+    Its threads would otherwise fill them during another process's turn.
 
     Args:
-        limit_seconds: How long to wait at the most.
+        limit_seconds: The longest wait.
+
+    Returns:
+        Whether the process became quiet within the limit.
     """
     deadline = time.monotonic() + limit_seconds
     while time.monotonic() < deadline:
@@ -176,19 +207,19 @@ def become_quiet(limit_seconds: float) -> bool:
 
 
 def _quiet_limit(window_seconds: float) -> float:
-    least = max(LEAST_QUIET_LIMIT_SECONDS, QUIET_WINDOWS * window_seconds)
-    return min(MOST_QUIET_LIMIT_SECONDS, least)
+    limit = max(LEAST_QUIET_LIMIT_SECONDS, QUIET_WINDOWS * window_seconds)
+    return min(MOST_QUIET_LIMIT_SECONDS, limit)
 
 
 def check_protocol(protocol: int, tree: object) -> None:
-    """Refuse a harness of other turns.
+    """Refuse a harness whose turns cannot be compared with this one's.
 
     Args:
-        protocol: Its own.
-        tree: Where it is.
+        protocol: The version of that harness's messages.
+        tree: The root of its tree, for the message.
 
     Raises:
-        UsageError: It cannot take turns with this one.
+        UsageError: The versions do not fit.
     """
     if protocol not in (*UNPLACED, PROTOCOL):
         raise UsageError(
@@ -199,9 +230,9 @@ def check_protocol(protocol: int, tree: object) -> None:
 
 
 def socket_folder() -> tempfile.TemporaryDirectory:
-    """A folder for sockets: the user's temporary one, or /tmp where its path is long.
+    """Make a folder for sockets: in the usual place, or in /tmp if that path is long.
 
-    The system holds a socket's path in about 100 bytes (unix(7): `sun_path`).
+    The system limits a socket's path to about 100 bytes (unix(7): `sun_path`).
     """
     usual = tempfile.gettempdir()
     folder = usual if len(os.fsencode(usual)) <= LONGEST_PATH else "/tmp"
@@ -212,8 +243,8 @@ class TurnCaller:
     """The runner's side of one process's socket.
 
     Attributes:
-        late: Whether the process was waited for until its limit, in vain.
-        protocol: Of the turns, as the process told when it came; 0 if it did not.
+        late: Whether the process exceeded the limit of a wait.
+        protocol: The version of the process's messages; 0 before it has arrived.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -226,11 +257,11 @@ class TurnCaller:
         self.late, self.protocol = False, 0
 
     def arrived(self, seconds: float, gone: Callable[[], bool]) -> bool:
-        """Whether the process came, all built, within this time.
+        """Wait for the process, and return whether it arrived, built, within the limit.
 
         Args:
-            seconds: How long it, and later each of its turns, may take.
-            gone: Whether it has ended, so that nobody will come.
+            seconds: The limit of this wait, and later of each answer.
+            gone: Returns whether the process has ended, so that it will not arrive.
         """
         self._listener.settimeout(POLL_SECONDS)
         deadline = time.monotonic() + seconds
@@ -243,38 +274,43 @@ class TurnCaller:
         self._channel.settimeout(seconds)
         self._lines = self._channel.makefile("rb")
         line = self._lines.readline()
-        self.protocol = json.loads(line).get("protocol", 0) if line else 0
+        if line:
+            self.protocol = msgspec.json.decode(line, type=Hello).protocol
         return bool(line)
 
     def ready(self, like: dict) -> dict | None:
         """Let the process calibrate and warm up.
 
         Args:
-            like: What another process did to be ready, to be repeated; or empty.
+            like: The fields of another process's `Ready`, which this process repeats;
+                empty if this process is the first.
 
         Returns:
-            What it did before its turns; None if it was lost.
+            The fields of its own `Ready`; None if the process was lost.
         """
-        return self._asked(like)
+        line = self._answer(msgspec.json.encode(like))
+        if not line:
+            return None
+        return msgspec.to_builtins(msgspec.json.decode(line, type=Ready))
 
     def turn(self) -> Turn | None:
-        """One turn; None if the process is gone or hangs."""
-        answer = self._asked({})
-        return Turn(**answer) if answer else None
+        """Request one turn; None if the process was lost or is late."""
+        line = self._answer(_NOTHING)
+        return msgspec.json.decode(line, type=Turn) if line else None
 
-    def _asked(self, what: dict) -> dict | None:
+    def _answer(self, request: bytes) -> bytes:
+        """Send a request and return the answer; empty if the process was lost."""
         try:
-            self._channel.sendall(json.dumps(what).encode() + b"\n")
-            line = self._lines.readline()
+            self._channel.sendall(request + b"\n")
+            return self._lines.readline()
         except TimeoutError:
             self.late = True
-            return None
-        except OSError:  # it is gone; its result says why
-            return None
-        return json.loads(line) if line else None
+        except OSError:  # the process has ended, and its result says why
+            pass
+        return b""
 
     def close(self) -> None:
-        """Leave: the process then writes its result and ends."""
+        """Leave, so that the process writes its result and ends."""
         if self._channel:
             self._lines.close()
             self._channel.close()
@@ -282,28 +318,28 @@ class TurnCaller:
         self._listener.close()
 
 
-def take(
+def take_rounds(
     callers: Sequence[TurnCaller],
     seconds: float,
     clock: Callable[[], float],
 ) -> list[tuple[Turn, ...]]:
-    """Rounds of turns, each by the next of `ORDERS`.
+    """Request rounds of turns, each in the next of `ORDERS`.
 
     Args:
         callers: Three processes, ready.
         seconds: How long to go on.
-        clock: Seconds, monotonic.
+        clock: Returns seconds; monotonic.
 
     Returns:
-        The turns of each round in the order of the callers: whole goes through all of
-        `ORDERS`, one at least, but if a process was lost.
+        The turns of each round, in the order of the callers. All of `ORDERS` are used
+        equally often, and at least once, unless a process was lost.
     """
     rounds: list[tuple[Turn, ...]] = []
     deadline = clock() + seconds
     while clock() < deadline or not rounds or len(rounds) % len(ORDERS):
         order = ORDERS[len(rounds) % len(ORDERS)]
-        taken = {place: callers[place].turn() for place in order}
-        if None in taken.values():
+        turns = {place: callers[place].turn() for place in order}
+        if None in turns.values():
             break
-        rounds.append(tuple(taken[place] for place in range(len(callers))))
+        rounds.append(tuple(turns[place] for place in range(len(callers))))
     return rounds

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench.errors import write_whole
+from bench.errors import write_atomically
 from bench.run.protocol import RUNNERS, Begun, Executor, Outcome, Place
 from bench.trial import Effort, Failure, Trial
 
@@ -153,7 +153,7 @@ class PipelineExecutor:
 
 def write_task(task: PipelineTask, path: Path) -> Trial:
     """Write a task file; returns the trial that names it."""
-    write_whole(path, msgspec.json.encode(task))
+    write_atomically(path, msgspec.json.encode(task))
     return Trial(workload=str(path))
 
 

@@ -1,1 +1,5 @@
-"""Does the suite tell a known slow-down from none? With what results/method needs."""
+"""The programs here test the suite itself, above all whether it detects slow-downs."""
+
+from bench.shell import ROOT
+
+RESULTS = ROOT / "results" / "method"  # the folder of their results

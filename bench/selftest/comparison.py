@@ -1,7 +1,7 @@
-"""A workload beside the same one slowed down, by turns as the guard takes them.
+"""This module compares a workload with its slowed version, by turns as the guard does.
 
-What is injected is seconds a batch (see `injection`); which share of the time that is,
-the turns of base tell.
+The injected slow-down is a number of seconds a batch (see `injection`). The turns of
+base show which share of the time that is.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.catalog import ROOT
 from bench.guard import estimate, session, trio
 from bench.guard.trio import Side, Trio
 from bench.pipeline import pipeline
 from bench.run.protocol import Executor
 from bench.selftest import injection
 from bench.selftest.criteria import METRIC
+from bench.shell import ROOT
 from bench.trial import Trial
 
-TRIOS = 14  # many and short: processes differ more than the turns of one do
-TURN_SECONDS = 10 / TRIOS  # of each trio: ten seconds of turns a comparison
+TRIOS = 14  # many short trios: processes differ more than the turns of a process
+TURN_SECONDS = 10 / TRIOS  # of each trio; a comparison has ten seconds of turns
 
 
 @dataclass(frozen=True)
 class Case:
-    """A workload that is slowed down.
+    """A case is a workload that is slowed down.
 
     Attributes:
-        workload: Its name on the shelf.
-        settings: Axes of its pipeline, whose layers are called once a batch.
-        consumer: What pulls the batches.
+        workload: The name of the workload on the shelf.
+        settings: The axes of the pipeline; its layers are called once a batch.
+        consumer: The consumer of the batches.
     """
 
     workload: str
@@ -47,77 +47,78 @@ class Case:
 def compare(
     server: Executor, case: Case, change: float, folder: Path, seed: int
 ) -> dict[str, object]:
-    """Trios of base and head, after one of base alone.
+    """Compare base and head by trios.
 
-    How long a batch takes moves by a third within a minute, so what is injected into a
-    trio is a share of what a batch took in the one before.
+    The time of a batch varies by a third within a minute, so the slow-down of a trio is
+    a share of the time that a batch took in the previous trio.
 
     Args:
-        server: Started.
-        case: What is slowed down.
-        change: The share of its time that head shall take more, such as 0.05.
-        folder: For the files.
-        seed: Of the first trio.
+        server: A started executor.
+        case: The workload that is slowed down.
+        change: The share of its time that head should take more, such as 0.05.
+        folder: The folder of the workloads' files.
+        seed: The seed of the order of turns.
 
     Returns:
-        What a `bars.Comparison` keeps of it: log-ratios and errors, and the seconds.
+        The fields of a `criteria.Comparison` that are measured.
     """
     start = time.monotonic()
     base, head = (side(server, case, folder / name) for name in ("base", "head"))
     usual = batch_seconds(base) if change else 0.0
-    taken = _trios(base, head, range(TRIOS), seed)
-    trios, more = [], []
+    measured = _trios(base, head, range(TRIOS), seed)
+    trios, injected = [], []
     for _ in range(TRIOS):
-        more.append(change * usual)
-        injection.lengthen(Path(head.trial.workload), more[-1])
-        trios.append(next(taken))
+        injected.append(change * usual)
+        injection.lengthen(Path(head.trial.workload), injected[-1])
+        trios.append(next(measured))
         usual = _batch_seconds(trios[-1])
     return {
-        "shares": [share(trio, one) for trio, one in zip(trios, more, strict=True)],
-        "ratios": [estimate.head(trio, METRIC) for trio in trios],
-        "controls": [estimate.control(trio, METRIC) for trio in trios],
+        "shares": [share(*pair) for pair in zip(trios, injected, strict=True)],
+        "ratios": [estimate.head_log_ratio(trio, METRIC) for trio in trios],
+        "controls": [estimate.control_log_ratio(trio, METRIC) for trio in trios],
         "seconds": time.monotonic() - start,
     }
 
 
-def share(trio: Trio, more: float) -> float:
-    """What the log-ratio of head should be, by the turns of both bases.
+def share(trio: Trio, injected: float) -> float:
+    """Return the log-ratio that head should have, by the turns of base and control.
 
-    The centre of what log-ratios of base to base would be if one of the two had taken
-    so much longer, less what it is: it weighs fast and slow turns as the estimate does.
+    The function lengthens the turns of base, and then those of control, by the injected
+    time. The change of the centre of their log-ratios is the expected log-ratio: this
+    weighs fast and slow turns as the guard's estimate does.
 
     Args:
-        trio: Its turns.
-        more: Seconds a batch that head took longer.
+        trio: The turns.
+        injected: The seconds a batch that head takes longer.
     """
-    bases = np.array([[turn.seconds for turn in row[:2]] for row in trio.turns]).T
-    told = [
-        estimate.centre(np.log((one + more) / other))
-        - estimate.centre(np.log(one / other))
-        for one, other in (bases, bases[::-1])
+    sides = np.array([[turn.seconds for turn in row[:2]] for row in trio.turns]).T
+    changes = [
+        estimate.centre(np.log((slowed + injected) / other))
+        - estimate.centre(np.log(slowed / other))
+        for slowed, other in (sides, sides[::-1])
     ]
-    return float(np.mean(told))
+    return float(np.mean(changes))
 
 
 def batch_seconds(base: Side) -> float:
-    """How long a batch of a case takes now, by one trio."""
+    """Measure, by one trio, how long a batch of a case takes now."""
     (trio,) = _trios(base, base, range(1))
     return _batch_seconds(trio)
 
 
 def _batch_seconds(trio: Trio) -> float:
-    """Of base and its control, which ran the same."""
-    taken = [turn.seconds for turns in trio.turns for turn in turns[:2]]
-    return float(np.median(taken))
+    """Return the median turn of base and control, whose code is the same."""
+    return float(np.median([turn.seconds for row in trio.turns for turn in row[:2]]))
 
 
-def side(server: Executor, case: Case, place: Path) -> Side:
-    """A case with an operation that takes no longer than it must, until it is said.
+def side(server: Executor, case: Case, folder: Path) -> Side:
+    """Return a side of a case, whose injected operation has its shortest duration.
 
-    In folders whose names are equally long: a longer path has made text 0.3 % faster.
+    The folders of two sides need names of equal length: a longer path has made text
+    0.3 % faster.
     """
-    place.mkdir(exist_ok=True)
-    path = injection.write(case.workload, 0.0, place)
+    folder.mkdir(exist_ok=True)
+    path = injection.write(case.workload, 0.0, folder)
     trial = Trial(
         workload=str(path), pipeline=pipeline(case.settings), consumer=case.consumer
     )
@@ -126,7 +127,7 @@ def side(server: Executor, case: Case, place: Path) -> Side:
 
 @contextlib.contextmanager
 def neighbour(seed: int) -> Iterator[None]:
-    """A noisy process beside what is measured."""
+    """Run a noisy process within the block."""
     noisy = subprocess.Popen(
         [sys.executable, "-m", "bench.selftest.neighbour", "600", str(seed)],
         stdin=subprocess.PIPE,
@@ -142,10 +143,10 @@ def neighbour(seed: int) -> Iterator[None]:
 def _trios(
     base: Side, head: Side, numbers: Iterable[int], seed: int = 0
 ) -> Iterator[Trio]:
-    """Trios of these numbers, as the guard takes them; the first checks outputs."""
+    """Yield trios as the guard measures them; the trio of number 0 checks outputs."""
     warmed: dict[str, dict] = {}
     for number in numbers:
-        made = trio.trio(
+        result = trio.run_trio(
             base,
             head,
             replace(session.EFFORT, check=number == 0),
@@ -154,8 +155,8 @@ def _trios(
             number=number,
             warmed=warmed,
         )
-        if made.failures:
-            role, failure = next(iter(made.failures.items()))
+        if result.failures:
+            role, failure = next(iter(result.failures.items()))
             raise RuntimeError(f"{role} failed: {failure.type}: {failure.message}")
-        warmed = warmed or made.warmed
-        yield made
+        warmed = warmed or result.warmed
+        yield result

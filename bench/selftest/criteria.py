@@ -1,4 +1,4 @@
-"""The bars of the self-test: how often a verdict or an interval may be wrong."""
+"""This module has the bars of the self-test: how often verdicts may be wrong."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ import msgspec
 import numpy as np
 from scipy.stats import binomtest
 
-from bench import machine, shell
+from bench import machine, shell, store
 from bench.analysis.intervals import CONFIDENCE, Interval
-from bench.errors import UsageError, write_whole
+from bench.errors import UsageError, write_atomically
 from bench.guard import estimate
 from bench.guard.sequential_test import RowTest
 
 METRIC = "seconds_per_example"
-ENOUGH = 72  # comparisons from which a bar is taken as it stands
+ENOUGH = 72  # comparisons; with fewer, a bar fails only beyond chance
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """One comparison: what was injected, and what each trio said.
+    """A comparison has what was injected into head, and what each trio measured.
 
     Attributes:
-        workload: Which case.
-        change: The slow-down that was aimed at, such as 0.05.
-        neighbour: Whether a noisy one ran beside it.
-        shares: What was injected, as the log-ratio of head that it should make in each
-            trio; 0 of equal sides. See `slowed.share`.
-        ratios: Log-ratio of head and its error, a pair a trio; None where a trio had
-            too few turns to tell the error.
-        controls: The same of base against base.
-        seconds: How long it took in all.
+        workload: The name of the workload.
+        change: The intended slow-down as a share, such as 0.05.
+        neighbour: Whether a noisy neighbour ran beside the comparison.
+        shares: The log-ratio of head that the injected time should cause, a number a
+            trio; 0 for equal sides. See `comparison.share`.
+        ratios: The log-ratio of head and its error, a pair a trio. The error is None
+            where a trio had too few turns to estimate it.
+        controls: The log-ratio of control to base and its error, a pair a trio.
+        seconds: The duration of the whole comparison.
     """
 
     workload: str
@@ -48,14 +48,14 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True)
 class Bar:
-    """What must hold, and what was found.
+    """A bar is a requirement, and whether the measurements meet it.
 
     Attributes:
-        name: In words.
-        wanted: The bar, in words.
-        found: In words, with the interval of a share.
-        held: Whether it holds, or the comparisons are too few to say that it does not.
-        few: Whether it is held for that only.
+        name: What is measured, in words.
+        wanted: The requirement, in words.
+        found: The measured value, in words; a share has its interval.
+        held: Whether the bar is met, or the comparisons are too few for a failure.
+        few: Whether the bar is met only because the comparisons are few.
     """
 
     name: str
@@ -65,10 +65,18 @@ class Bar:
     few: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Record:
-    """What a self-test leaves: where it ran, each comparison, and the bars."""
+    """A record is the file of a self-test.
 
+    Attributes:
+        schema: The number of this record's form.
+        machine: What identifies the machine and the versions.
+        comparisons: All comparisons.
+        bars: All bars; empty until the last comparison is made.
+    """
+
+    schema: int = 1
     machine: dict[str, object]
     comparisons: list[Comparison]
     bars: list[Bar]
@@ -76,16 +84,16 @@ class Record:
 
 @dataclass(frozen=True)
 class Rule:
-    """A bar on a share of comparisons: of those slowed by `change`, called so.
+    """A rule limits the share of comparisons that get certain verdicts.
 
     Attributes:
-        change: Injected.
-        margin: Of the verdict.
-        neighbour: Beside a noisy one or not.
-        least: The least share that must be called so; None where `most` is.
-        most: The largest share that may be.
-        called: The verdicts that are counted.
-        name: What that is.
+        change: The injected slow-down of the comparisons that count.
+        margin: The margin of the verdicts.
+        neighbour: Whether a noisy neighbour ran beside these comparisons.
+        least: The least share that must get these verdicts; None if `most` is set.
+        most: The largest share that may get these verdicts; None if `least` is set.
+        called: The verdicts.
+        name: The name of the bar; empty for the default.
     """
 
     change: float
@@ -97,91 +105,91 @@ class Rule:
     name: str = ""
 
 
-CHANGED = {"called": ("slower", "faster"), "name": "false alarms"}
-CLEARED = {"called": ("unchanged", "faster"), "name": "5% slower called none"}
+FALSE_ALARMS = {"called": ("slower", "faster"), "name": "false alarms"}
+MISSES = {"called": ("unchanged", "faster"), "name": "5% slower called unchanged"}
 RULES = (
-    Rule(0.0, 0.03, False, most=1 / 72, **CHANGED),
+    Rule(0.0, 0.03, False, most=1 / 72, **FALSE_ALARMS),
     Rule(0.05, 0.03, False, least=70 / 72),
-    Rule(0.05, 0.03, False, most=1 / 72, **CLEARED),
-    Rule(0.0, 0.01, False, most=2 / 72, **CHANGED),
+    Rule(0.05, 0.03, False, most=1 / 72, **MISSES),
+    Rule(0.0, 0.01, False, most=2 / 72, **FALSE_ALARMS),
     Rule(0.02, 0.01, False, least=60 / 72),
     Rule(0.10, 0.03, False, least=70 / 72),
-    Rule(0.0, 0.03, True, most=2 / 72, **CHANGED),
+    Rule(0.0, 0.03, True, most=2 / 72, **FALSE_ALARMS),
     Rule(0.05, 0.03, True, least=65 / 72),
-    Rule(0.05, 0.03, True, most=1 / 72, **CLEARED),
+    Rule(0.05, 0.03, True, most=1 / 72, **MISSES),
 )
 COVERAGE = 0.90
 BESIDE = {False: "", True: " beside a noisy neighbour"}
-Judge = Callable[[Comparison, float], tuple[str, Interval]]
-Told = Sequence[tuple[Comparison, float]]  # comparisons, each with what was injected
+# Returns the verdict on a comparison at a margin, and the interval of the ratio.
+Decide = Callable[[Comparison, float], tuple[str, Interval]]
 
 
-def decide(one: Comparison, margin: float) -> tuple[str, Interval]:
-    """The verdict of the guard on a comparison, and its interval.
+def decide(comparison: Comparison, margin: float) -> tuple[str, Interval]:
+    """Return the guard's verdict on a comparison, and the interval of the ratio.
 
-    The time is up with the last trio.
+    The guard's time ends with the last trio.
     """
-    watch = RowTest(one.workload, METRIC, margin, 1 - CONFIDENCE)
-    ratios, controls = _known(one.ratios), _known(one.controls)
+    test = RowTest(comparison.workload, METRIC, margin, 1 - CONFIDENCE)
+    ratios, controls = _floats(comparison.ratios), _floats(comparison.controls)
     for pair in zip(ratios, controls, strict=True):
-        if watch.open:
-            watch.take(*pair)
-    watch.finish()
-    return watch.verdict, estimate.interval(ratios, 1 - CONFIDENCE, controls)
+        if test.open:
+            test.take(*pair)
+    test.finish()
+    return test.verdict, estimate.interval(ratios, 1 - CONFIDENCE, controls)
 
 
-def _known(found: Sequence[tuple[float, float | None]]) -> list[tuple[float, float]]:
-    return [(ratio, math.nan if error is None else error) for ratio, error in found]
+def _floats(pairs: Sequence[tuple[float, float | None]]) -> list[tuple[float, float]]:
+    return [(ratio, math.nan if error is None else error) for ratio, error in pairs]
 
 
-def bars(comparisons: Sequence[Comparison], judge: Judge = decide) -> list[Bar]:
-    """The rules on verdicts, and the coverage of intervals.
+def bars(comparisons: Sequence[Comparison], decide: Decide = decide) -> list[Bar]:
+    """Return the bars on verdicts, and those on the coverage of intervals.
 
     Args:
-        comparisons: What was compared.
-        judge: The estimator that is on trial.
+        comparisons: All comparisons.
+        decide: The estimator that is tested.
     """
-    told = [(one, injected(one)) for one in comparisons]
-    found = [_bar(rule, told, judge) for rule in RULES]
-    return found + [
-        _coverage(comparisons, judge, slowed, noisy)
+    return [_bar(rule, comparisons, decide) for rule in RULES] + [
+        _coverage(comparisons, decide, slowed, noisy)
         for slowed in (True, False)
         for noisy in (False, True)
     ]
 
 
 def _coverage(
-    comparisons: Sequence[Comparison], judge: Judge, slowed: bool, noisy: bool
+    comparisons: Sequence[Comparison], decide: Decide, slowed: bool, noisy: bool
 ) -> Bar:
-    """How often the interval holds the truth: of slow-downs, or of equal sides."""
-    covered = [
-        interval.low <= 1 <= interval.high
-        for one in comparisons
-        if (bool(one.change), one.neighbour) == (slowed, noisy)
-        for interval in [judge(unslowed(one), 0.03)[1]]
+    """Return how often intervals cover the truth, of slow-downs or of equal sides."""
+    intervals = [
+        decide(unslowed(comparison), 0.03)[1]
+        for comparison in comparisons
+        if (bool(comparison.change), comparison.neighbour) == (slowed, noisy)
     ]
+    covered = [interval.low <= 1 <= interval.high for interval in intervals]
     wanted = f"at least {COVERAGE:.0%} (nominal {CONFIDENCE:.0%})"
     which = "slow-downs cover what was injected" if slowed else "equal sides cover 1"
     name = f"intervals of {which}{BESIDE[noisy]}"
     return checked_share(name, wanted, covered, COVERAGE)
 
 
-def injected(one: Comparison) -> float:
-    """By what share head was slower on average; 0 of equal sides."""
-    return float(np.expm1(np.mean(one.shares)))
+def injected(comparison: Comparison) -> float:
+    """Return by which share head was slower on average; 0 for equal sides."""
+    return float(np.expm1(np.mean(comparison.shares)))
 
 
-def unslowed(one: Comparison) -> Comparison:
-    """The same, less what was injected: what is left of each trio ought to be 0.
+def unslowed(comparison: Comparison) -> Comparison:
+    """Return a comparison without the injected log-ratios, so the truth of each is 0.
 
-    So an interval is not excused by trios that differ as the injected did.
+    Trios with unlike slow-downs would widen the interval and hide a wrong estimate.
     """
-    pairs = zip(one.ratios, one.shares, strict=True)
-    return replace(one, ratios=[(r - share, error) for (r, error), share in pairs])
+    pairs = zip(comparison.ratios, comparison.shares, strict=True)
+    return replace(
+        comparison, ratios=[(r - share, error) for (r, error), share in pairs]
+    )
 
 
 def _spread(shares: Sequence[float]) -> str:
-    """What the slow-downs were, so that nobody trusts their names."""
+    """Return the injected slow-downs, since they differ from the intended ones."""
     if not shares:
         return ""
     low, middle, high = np.percentile(100 * np.array(shares), [5, 50, 95])
@@ -189,76 +197,72 @@ def _spread(shares: Sequence[float]) -> str:
 
 
 def read(path: Path | None) -> list[Comparison]:
-    """The comparisons that are in a file already; none if there is no file.
+    """Return the comparisons of a file; none if there is no file.
 
     Raises:
-        UsageError: It is no self-test of this machine.
+        UsageError: The file is no self-test of this machine.
     """
     if not (path and path.is_file() and path.stat().st_size):
         return []
-    try:
-        kept = msgspec.json.decode(path.read_bytes(), type=Record)
-    except msgspec.MsgspecError as error:
+    remedy = "name another file with --out"
+    record = store.decode(path.read_bytes(), Record, str(path), "a self-test", remedy)
+    if machine.identity(record.machine) != machine.identity(machine.fingerprint()):
         raise UsageError(
-            f"'{path}' is no self-test ({error}). Give another file to --out."
-        ) from error
-    if machine.identity(kept.machine) != machine.identity(machine.fingerprint()):
-        raise UsageError(
-            f"'{path}' is a self-test of another machine, or of other versions. Give "
-            "another file to --out."
+            f"'{path}' is a self-test of another machine, or of other versions. Name "
+            "another file with --out."
         )
-    return kept.comparisons
+    return record.comparisons
 
 
-def write(path: Path | None, comparisons: list[Comparison], found: list[Bar]) -> None:
-    """Everything so far, so that nothing measured is lost."""
+def write(path: Path | None, comparisons: list[Comparison], bars: list[Bar]) -> None:
+    """Write all comparisons and bars so far, a line a comparison."""
     if path:
-        record = Record(machine.fingerprint(), comparisons, found)
+        record = Record(
+            machine=machine.fingerprint(), comparisons=comparisons, bars=bars
+        )
         text = msgspec.json.encode(record).replace(b'{"workload"', b'\n{"workload"')
-        write_whole(path, text + b"\n")
+        write_atomically(path, text + b"\n")
 
 
-def show(found: Sequence[Bar]) -> None:
-    """The bars as a table."""
+def show(bars: Sequence[Bar]) -> None:
+    """Print the bars as a table."""
     from rich.table import Table
     from rich.text import Text
 
     grid = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("", "what", "wanted", "found"):
+    for column in ("", "bar", "required", "measured"):
         grid.add_column(column, overflow="fold")
-    for bar in found:
-        mark = Text("held", "green") if bar.held else Text("missed", "red")
+    for bar in bars:
+        mark = Text("met", "green") if bar.held else Text("missed", "red")
         mark = Text("too few", "yellow") if bar.few else mark
-        grid.add_row(mark, *(Text(t) for t in (bar.name, bar.wanted, bar.found)))
+        grid.add_row(mark, *(Text(cell) for cell in (bar.name, bar.wanted, bar.found)))
     shell.console(highlight=False).print(grid)
 
 
-def _bar(rule: Rule, told: Told, judge: Judge) -> Bar:
-    some = [
-        (one, share)
-        for one, share in told
-        if (one.change, one.neighbour) == (rule.change, rule.neighbour)
-    ]
-    called = [judge(one, rule.margin)[0] in rule.called for one, _ in some]
+def _bar(rule: Rule, comparisons: Sequence[Comparison], decide: Decide) -> Bar:
+    cell = (rule.change, rule.neighbour)
+    selected = [one for one in comparisons if (one.change, one.neighbour) == cell]
+    called = [decide(one, rule.margin)[0] in rule.called for one in selected]
     name = rule.name or f"{rule.change:.0%} slower caught"
     name = f"{name} at a margin of {rule.margin:.0%}{BESIDE[rule.neighbour]}"
     if rule.least is None:
         wanted = f"at most {rule.most:.1%}"
         return checked_share(name, wanted, called, rule.most, at_most=True)
     bar = checked_share(name, f"at least {rule.least:.0%}", called, rule.least)
-    return replace(bar, found=bar.found + _spread([share for _, share in some]))
+    return replace(bar, found=bar.found + _spread(list(map(injected, selected))))
 
 
 def checked_share(
-    name: str, wanted: str, said: Sequence[bool], bar: float, *, at_most: bool = False
+    name: str, wanted: str, cases: Sequence[bool], bar: float, *, at_most: bool = False
 ) -> Bar:
-    """A bar on a share; with few comparisons only what chance does not excuse misses.
+    """Return a bar on the share of cases that are true.
 
-    The interval is Clopper and Pearson's, 95 %.
+    With fewer than `ENOUGH` cases the bar fails only if the share's interval (Clopper
+    and Pearson, 95 %) lies beyond the bar.
     """
-    if not said:
+    if not cases:
         return Bar(name=name, wanted=wanted, found="no comparison", held=False)
-    count, total = sum(said), len(said)
+    count, total = sum(cases), len(cases)
     low, high = binomtest(count, total).proportion_ci()
     better = count / total <= bar if at_most else count / total >= bar
     excused = total < ENOUGH and (low <= bar if at_most else high >= bar)

@@ -1,15 +1,14 @@
-"""A slow-down of a known length, put into a workload's layers, to test the guard with.
+"""This module injects a slow-down of known length into a workload, to test the guard.
 
-The workload's own file is copied with one more layer, which looks at the clock until so
-many microseconds have passed, inside the graph, and adds 0 to the output; see `busy`.
-How many it reads from a file beside it, so that all copies are the same text and share
-their inputs.
+A copy of the workload's file has one more layer. Inside the graph, that layer reads the
+clock until a number of microseconds have passed, and adds 0 to the output; see
+`measure/clockwork.py`. The layer reads the number from a file beside the copy, so all
+copies have the same text and share their inputs.
 
-Base has `LEAST` of them: what comes right after the workload's own work finds cold
-caches, and its first looks at the clock take longer. With 5 and not 100 us in base,
-head had 15 us less beyond it than it said. What is known is seconds, so a share of the
-time is known as well as that time, which the turns themselves tell. Work of a known
-amount told it far worse: what it costs beside other work moved by a tenth in minutes.
+Base has the operation too, for `LEAST` microseconds: right after the workload's own
+work the caches are cold, and the first readings of the clock take longer. The injected
+length is seconds, because the cost of a known amount of work varies; see
+results/method/README.md.
 """
 
 from __future__ import annotations
@@ -19,50 +18,50 @@ from pathlib import Path
 from bench import catalog
 
 LEAST = 100.0  # microseconds, in base
-SUFFIX = ".microseconds"  # of the file that holds how many
+SUFFIX = ".microseconds"  # of the file that has their number
 
 BUSY = '''
 
 from pathlib import Path  # noqa: E402
 
-from bench.measure.clockwork import nothing  # noqa: E402
+from bench.measure.clockwork import busy_wait  # noqa: E402
 
 
 class Busy(keras.layers.Layer):
-    """The input, after so many microseconds."""
+    """This layer returns its input after a number of microseconds."""
 
     def call(self, inputs):
         microseconds = Path(__file__).with_suffix("{suffix}").read_text()
-        return inputs + nothing(inputs, float(microseconds))
+        return inputs + busy_wait(inputs, float(microseconds))
 
 
 _built = build
 
 
 def build(examples, **variant):
-    """The layers, and the busy one."""
+    """Return the layers of the workload, and the busy layer."""
     layers = _built(examples, **variant)
     return [*(layers if isinstance(layers, (list, tuple)) else [layers]), Busy()]
 '''
 
 
 def text(workload: str) -> str:
-    """The text of a workload's file with the busy layer behind its own.
+    """Return the text of a workload's file with the busy layer after its own layers.
 
     Args:
-        workload: A name on the shelves, whose layers give numbers.
+        workload: A workload on the shelves whose layers return numbers.
     """
     own = catalog.find(workload).path.read_text(encoding="utf-8")
     return own + BUSY.format(suffix=SUFFIX)
 
 
 def write(workload: str, seconds: float, folder: Path) -> Path:
-    """Put such a file into a folder, under the workload's name.
+    """Write the copy of a workload into a folder, under the workload's name.
 
     Args:
-        workload: A name on the shelves, whose layers give numbers.
-        seconds: How much longer a call takes than base's, whose have 0; not negative.
-        folder: Where to.
+        workload: A workload on the shelves whose layers return numbers.
+        seconds: How much longer a call takes than in base, which has 0; not negative.
+        folder: The folder, which must exist.
     """
     path = folder / f"{workload}.py"
     path.write_text(text(workload), encoding="utf-8")
@@ -71,16 +70,16 @@ def write(workload: str, seconds: float, folder: Path) -> Path:
 
 
 def lengthen(path: Path, seconds: float) -> None:
-    """Say how much longer a call takes than base's in processes that begin later.
+    """Set how much longer a call takes than in base, for processes that start later.
 
     Args:
-        path: A file that `write` has made.
-        seconds: How much; not negative.
+        path: A file from `write`.
+        seconds: How much longer a call takes; not negative.
 
     Raises:
-        ValueError: It is negative.
+        ValueError: The number is negative.
     """
     if seconds < 0:
-        raise ValueError(f"A call cannot take {seconds:g} s more than none.")
+        raise ValueError(f"A call cannot take {seconds:g} s longer than in base.")
     microseconds = LEAST + 1e6 * seconds
     path.with_suffix(SUFFIX).write_text(f"{microseconds:.3f}", encoding="utf-8")

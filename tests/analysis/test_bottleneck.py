@@ -1,4 +1,4 @@
-"""Attribution on runs whose truth is known, for each thing that can bind."""
+"""The bottleneck is correct on runs with known times, for each possible cause."""
 
 import dataclasses
 
@@ -24,11 +24,11 @@ MAP_HEAVY = [
 GPU = "/job:localhost/replica:0/task:0/device:GPU:0"
 
 
-def made(
+def three_trials(
     pipe, model, train, *, cpu=None, rounds=4, noise=0.0, graph=MAP_HEAVY,
     facts=None, shares=None, ran_on="", drift=0.0, strategy="naive", **settings
 ):  # fmt: skip
-    """Runs of the three trials, their true seconds and CPU seconds a batch given."""
+    """Return runs of three trials with these true seconds and CPU seconds a batch."""
     rng = np.random.default_rng(1)
     cpu = (pipe, model) if cpu is None else cpu
     shares = shares or {}
@@ -58,14 +58,14 @@ def made(
 
 
 def only(runs):
-    """The one row of these runs."""
-    found = attribute(table.from_runs(runs))
-    assert len(found) == 1
-    return found.iloc[0]
+    """Return the only row of these runs."""
+    rows = attribute(table.from_runs(runs))
+    assert len(rows) == 1
+    return rows.iloc[0]
 
 
 def test_taking_turns_has_no_overlap():
-    row = only(made(0.08, 0.02, 0.1))
+    row = only(three_trials(0.08, 0.02, 0.1))
     assert row["stall"] == pytest.approx(0.8)
     assert row["overlap"] == pytest.approx(0, abs=1e-9)
     assert row["bound_seconds"] == pytest.approx(0.08)
@@ -74,7 +74,7 @@ def test_taking_turns_has_no_overlap():
 
 
 def test_hidden_behind_the_longer_is_all_that_is_attainable():
-    row = only(made(0.02, 0.08, 0.08))
+    row = only(three_trials(0.02, 0.08, 0.08))
     assert row["stall"] == 0
     assert row["overlap"] == pytest.approx(1)
     assert row["attainable"] == pytest.approx(1)
@@ -83,16 +83,19 @@ def test_hidden_behind_the_longer_is_all_that_is_attainable():
 
 def test_shared_cores_raise_the_bound_on_the_cpu_alone():
     slow = {"cpu": (0.2, 0.32)}  # of 4 processors: 0.13 s a batch at best
-    row = only(made(0.05, 0.08, 0.13, **slow))
+    row = only(three_trials(0.05, 0.08, 0.13, **slow))
     assert row["bound_seconds"] == pytest.approx(0.13)
     assert row["attainable"] == pytest.approx(1)
-    row = only(made(0.05, 0.08, 0.13, **slow, ran_on=GPU))
+    row = only(three_trials(0.05, 0.08, 0.13, **slow, ran_on=GPU))
     assert row["bound_seconds"] == pytest.approx(0.08)
 
 
 def test_the_side_with_more_cpu_binds_where_cores_do():
-    assert only(made(0.05, 0.08, 0.2, cpu=(0.4, 0.1)))["binds"] == "preprocessing CPU"
-    assert only(made(0.08, 0.05, 0.2, cpu=(0.1, 0.4)))["binds"] == "model"
+    assert (
+        only(three_trials(0.05, 0.08, 0.2, cpu=(0.4, 0.1)))["binds"]
+        == "preprocessing CPU"
+    )
+    assert only(three_trials(0.08, 0.05, 0.2, cpu=(0.1, 0.4)))["binds"] == "model"
 
 
 @pytest.mark.parametrize(
@@ -105,14 +108,14 @@ def test_the_side_with_more_cpu_binds_where_cores_do():
     ],
 )
 def test_what_is_within_five_percent_binds_about_equally(case):
-    row = only(made(train=0.25, **case))
+    row = only(three_trials(train=0.25, **case))
     assert row["binds"] == "preprocessing CPU and model"
     assert "; preprocessing CPU and model bind about equally; " in sentence(row)
 
 
 @pytest.mark.parametrize(("apart", "most"), [(0.02, 0.06), (0.05, 0.02), (0.1, 0.0)])
 def test_noise_seldom_names_the_side_that_binds_less(apart, most):
-    """Runs that vary by 5 %, 5 rounds: by the larger alone 26, 6 and 0 % are wrong."""
+    """With the larger term alone 26, 6 and 0 % of these cases would be wrong."""
     rng = np.random.default_rng(0)
     wrong = 0
     for _ in range(1000):
@@ -156,7 +159,7 @@ def test_noise_seldom_names_the_side_that_binds_less(apart, most):
     ],
 )
 def test_each_cause_is_named(expected, case):
-    row = only(made(train=case["pipe"] + case["model"], **case))
+    row = only(three_trials(train=case["pipe"] + case["model"], **case))
     assert row["binds"] == expected
     assert expected in bottleneck.BINDING
     assert f"{expected} binds" in sentence(row)
@@ -169,20 +172,24 @@ NONE = {"python": 0.0, "parsing": 0.0, "reading": 0.0}
     ("expected", "shares", "cpu"),
     [
         ("Python", {"python": 0.9}, 0.1),
-        ("Python", {"python": 0.9}, 0.001),  # it waits, for a network say
+        ("Python", {"python": 0.9}, 0.001),  # it waits, for example for a network
         ("Python", {"python": 0.4, "parsing": 0.3}, 0.1),
         ("parsing", {"parsing": 0.6, "reading": 0.1}, 0.1),
         ("storage", {"parsing": 0.2, "reading": 0.7}, 0.1),
         ("storage", {"parsing": 0.2}, 0.03),  # a slow server
         ("storage", {"parsing": 0.9}, 0.03),  # no file was opened in the profile
-        ("parsing", {"parsing": 0.3, "waiting": 0.6}, 0.1),  # one was, by chance
+        (
+            "parsing",
+            {"parsing": 0.3, "waiting": 0.6},
+            0.1,
+        ),  # a file was opened by chance
         ("preprocessing CPU", {"parsing": 0.3, "python": 0.2}, 0.1),
-        ("preprocessing CPU", {}, 0.1),  # what `read` computes is not storage
+        ("preprocessing CPU", {}, 0.1),  # computing in `read` is not storage
     ],
 )
-def test_a_profile_tells_what_works_in_functions(expected, shares, cpu):
+def test_a_profile_shows_what_works_in_functions(expected, shares, cpu):
     case = {"cpu": (cpu, 0.01), "graph": SOURCE_HEAVY, "shares": NONE | shares}
-    row = only(made(0.1, 0.01, 0.11, **case))
+    row = only(three_trials(0.1, 0.01, 0.11, **case))
     assert row["binds"] == expected
     assert f"; {expected} binds; " in sentence(row)
     parts = [row[f"{name}_share"] for name in ("storage", "parsing", "python")]
@@ -191,39 +198,39 @@ def test_a_profile_tells_what_works_in_functions(expected, shares, cpu):
 
 def test_python_on_both_sides_is_named_once():
     facts = {"empty_step_seconds_per_batch": 0.09}
-    row = only(made(0.1, 0.1, 0.2, facts=facts, shares=NONE | {"python": 0.9}))
+    row = only(three_trials(0.1, 0.1, 0.2, facts=facts, shares=NONE | {"python": 0.9}))
     assert row["binds"] == "Python"
 
 
 def test_waiting_without_computing_is_storage():
     # Latency is in no node's busy time: 10 % of one processor is used.
-    row = only(made(0.1, 0.01, 0.11, cpu=(0.01, 0.01)))
+    row = only(three_trials(0.1, 0.01, 0.11, cpu=(0.01, 0.01)))
     assert row["storage_share"] == pytest.approx(0.9 + 0.1 * 0.1 / 1.01)
     assert row["binds"] == "storage"
 
 
 def test_a_machine_that_is_shared_is_not_storage():
-    # Both get 30 % of a processor: it is the neighbours, not the disk.
-    row = only(made(0.1, 0.01, 0.11, cpu=(0.03, 0.003)))
+    # Both use 30 % of a processor, because of other processes and not of the disk.
+    row = only(three_trials(0.1, 0.01, 0.11, cpu=(0.03, 0.003)))
     assert row["storage_share"] == pytest.approx(0.1 / 1.01)
     assert row["binds"] == "preprocessing CPU"
 
 
 def test_a_transfer_is_not_named_where_there_is_no_gpu():
     facts = {"transfer_seconds_per_batch": 0.09}
-    assert only(made(0.01, 0.1, 0.1, facts=facts))["binds"] == "model"
+    assert only(three_trials(0.01, 0.1, 0.1, facts=facts))["binds"] == "model"
 
 
-def test_what_slows_a_whole_round_cancels():
-    row = only(made(0.08, 0.02, 0.1, drift=0.5))
+def test_a_slow_round_cancels():
+    row = only(three_trials(0.08, 0.02, 0.1, drift=0.5))
     assert row["attainable_low"] == pytest.approx(0.8)
     assert row["attainable_high"] == pytest.approx(0.8)
     assert row["stall_high"] == pytest.approx(0.8)
 
 
 def test_intervals_hold_the_estimate_and_widen_with_noise():
-    calm = only(made(0.08, 0.02, 0.1, noise=0.01))
-    wild = only(made(0.08, 0.02, 0.1, noise=0.1))
+    calm = only(three_trials(0.08, 0.02, 0.1, noise=0.01))
+    wild = only(three_trials(0.08, 0.02, 0.1, noise=0.1))
     for row in (calm, wild):
         for name in bottleneck.VALUES:
             assert row[f"{name}_low"] <= row[name] <= row[f"{name}_high"]
@@ -232,24 +239,24 @@ def test_intervals_hold_the_estimate_and_widen_with_noise():
 
 
 def test_only_rounds_that_have_all_three_count():
-    runs = made(0.08, 0.02, 0.1)
+    runs = three_trials(0.08, 0.02, 0.1)
     one = only([run for run in runs if run.round or run.trial.consumer != "model"])
     assert one["rounds"] == 3
     assert attribute(table.from_runs(runs[:2])).empty
     assert attribute(table.from_runs([])).empty
 
 
-def test_one_round_has_no_interval_and_says_so():
-    row = only(made(0.08, 0.02, 0.1, rounds=1))
+def test_one_round_has_no_interval():
+    row = only(three_trials(0.08, 0.02, 0.1, rounds=1))
     assert np.isnan(row["attainable_low"])
     assert sentence(row).count("80 % (one round: no interval)") == 2
 
 
 def test_the_model_is_matched_by_what_a_held_batch_depends_on():
     settings = {"strategy": "autotuned", "device": "cpu", "jit": "on"}
-    row = only(made(0.02, 0.08, 0.09, **settings))
+    row = only(three_trials(0.02, 0.08, 0.09, **settings))
     assert "device=cpu" in row["key"] and "jit=on" in row["key"]
-    other = made(0.02, 0.08, 0.09, strategy="autotuned", device="cpu")
+    other = three_trials(0.02, 0.08, 0.09, strategy="autotuned", device="cpu")
     other = [
         dataclasses.replace(run, trial=factory.trial(consumer="model"))
         if run.trial.consumer == "model"
@@ -259,50 +266,54 @@ def test_the_model_is_matched_by_what_a_held_batch_depends_on():
     assert attribute(table.from_runs(other)).empty
 
 
-def test_nothing_is_said_of_layers_in_the_model():
-    assert attribute(table.from_runs(made(0.1, 0.1, 0.1, placement="model"))).empty
+def test_layers_in_the_model_have_no_row():
+    assert attribute(
+        table.from_runs(three_trials(0.1, 0.1, 0.1, placement="model"))
+    ).empty
 
 
 def test_failed_runs_are_left_out():
-    runs = made(0.08, 0.02, 0.1)
+    runs = three_trials(0.08, 0.02, 0.1)
     failure = factory.Failure(type="Timeout", message="120 s")
     runs[0] = factory.run(runs[0].trial, error=failure)
     assert only(runs)["rounds"] == 3
 
 
 def test_the_sentence_is_plain():
-    runs = made(0.08, 0.02, 0.1, noise=0.001)
-    said = sentence(only(runs))
-    assert said.startswith("prose (naive): training waits for data 80 % (")
-    assert "preprocessing CPU binds; 80 % (" in said
-    assert said.endswith("of what is attainable here.")
-    said = sentence(only(made(0.02, 0.08, 0.08)))
-    assert "does not wait for data (at most 0 % of the time); model binds" in said
-    assert said.endswith("100 % (100 to 100 %) of what is attainable here.")
+    runs = three_trials(0.08, 0.02, 0.1, noise=0.001)
+    line = sentence(only(runs))
+    assert line.startswith("prose (naive): training waits for data 80 % (")
+    assert "preprocessing CPU binds; 80 % (" in line
+    assert line.endswith("of what is attainable here.")
+    line = sentence(only(three_trials(0.02, 0.08, 0.08)))
+    assert "does not wait for data (at most 0 % of the time); model binds" in line
+    assert line.endswith("100 % (100 to 100 %) of what is attainable here.")
 
 
 def test_hostile_names_stay_on_one_line():
-    row = dict(only(made(0.08, 0.02, 0.1)), workload="a\n\u202eb" + "x" * 10_000)
+    row = dict(
+        only(three_trials(0.08, 0.02, 0.1)), workload="a\n\u202eb" + "x" * 10_000
+    )
     assert "\n" not in sentence(row) and "\u202e" not in sentence(row)
     assert len(sentence(row)) < 300
 
 
-def test_the_model_alone_by_what_is_trained():
-    runs = made(0.08, 0.02, 0.1)
-    found = bottleneck.model_seconds(table.from_runs(runs))
-    assert list(found.values()) == pytest.approx([0.02])
-    assert [key for _, key in found] == ["prose[consumer=train]"]
+def test_the_seconds_of_the_model_are_found_by_the_trained_trial():
+    runs = three_trials(0.08, 0.02, 0.1)
+    seconds = bottleneck.model_seconds(table.from_runs(runs))
+    assert list(seconds.values()) == pytest.approx([0.02])
+    assert [key for _, key in seconds] == ["prose[consumer=train]"]
 
 
 def test_pairs_are_of_one_round_and_the_quieter_repeat_stands_for_it():
     fast, slow = factory.trial("vectorized"), factory.trial()
-    made_ = [
+    repeated = [
         factory.run(fast, [0.04], round=0, conditions={"steal_share": 0.4}),
         factory.run(fast, [0.02], round=0, conditions={"steal_share": 0.1}),
         factory.run(slow, [0.1], round=0),
         factory.run(slow, [0.3], round=1),
     ]
-    runs = stats.runs(table.from_runs(made_))
+    runs = stats.runs(table.from_runs(repeated))
     seconds = pairs.seconds(runs, [slow.key, fast.key, "absent"])
     expected = np.array([[0.1, 0.02, np.nan], [0.3, np.nan, np.nan]])
     assert seconds == pytest.approx(expected, nan_ok=True)
@@ -310,13 +321,14 @@ def test_pairs_are_of_one_round_and_the_quieter_repeat_stands_for_it():
     assert pairs.ratio(seconds[:, 0], seconds[:, 2]).count == 0
 
 
-def test_short_runs_that_chose_who_raced_count_where_there_are_no_others():
+def test_screening_runs_count_only_without_other_runs():
     tried = [
         dataclasses.replace(run, effort=screening.short(run.effort))
-        for run in made(0.08, 0.02, 0.05, rounds=2)
+        for run in three_trials(0.08, 0.02, 0.05, rounds=2)
     ]
     later = [
-        dataclasses.replace(run, round=run.round + 2) for run in made(0.08, 0.02, 0.1)
+        dataclasses.replace(run, round=run.round + 2)
+        for run in three_trials(0.08, 0.02, 0.1)
     ]
     row = only([*tried, *later])
     assert (row["train_seconds"], row["rounds"]) == (pytest.approx(0.1), 4)
@@ -326,6 +338,6 @@ def test_short_runs_that_chose_who_raced_count_where_there_are_no_others():
 
 
 def test_columns_are_as_documented():
-    found = attribute(table.from_runs(made(0.08, 0.02, 0.1)))
-    assert tuple(found.columns) == bottleneck.COLUMNS
-    assert isinstance(found, pd.DataFrame)
+    rows = attribute(table.from_runs(three_trials(0.08, 0.02, 0.1)))
+    assert tuple(rows.columns) == bottleneck.COLUMNS
+    assert isinstance(rows, pd.DataFrame)

@@ -1,4 +1,4 @@
-"""What a guarantee costs is told by pairs that differ in nothing else."""
+"""The cost of a guarantee comes from pairs that differ in nothing else."""
 
 import factory
 
@@ -18,8 +18,8 @@ def in_model(jit: str, workload: str = "cifar_augmentation"):
 
 
 def rows(runs) -> list[tuple]:
-    found = guarantees.costs(table.from_runs(runs))
-    return [tuple(row[name] for name in FIELDS) for row in found]
+    costs = guarantees.costs(table.from_runs(runs))
+    return [tuple(row[name] for name in FIELDS) for row in costs]
 
 
 def test_determinism_is_compared_with_the_same_pipeline_without_it() -> None:
@@ -31,7 +31,7 @@ def test_determinism_is_compared_with_the_same_pipeline_without_it() -> None:
     assert guarantees.costs(table.from_runs([])) == []
 
 
-def test_xla_lost_gains_nothing_and_the_variant_shows_what_was_to_be_had() -> None:
+def test_lost_xla_gains_nothing_and_the_variant_shows_the_possible_gain() -> None:
     variant = "cifar_augmentation:flip_only"
     lost = factory.runs({in_model("auto"): 0.02}, rounds=8, flags=["xla_off"])
     others = {
@@ -40,8 +40,8 @@ def test_xla_lost_gains_nothing_and_the_variant_shows_what_was_to_be_had() -> No
         in_model("auto", variant): 0.01,
         in_model("on", variant): 0.005,
     }
-    found = rows([*factory.runs(others, rounds=8), *lost])
-    assert [(row[0], row[2], row[4], row[5]) for row in found] == [
+    costs = rows([*factory.runs(others, rounds=8), *lost])
+    assert [(row[0], row[2], row[4], row[5]) for row in costs] == [
         (f"{variant}, train", "jit=on", "faster", False),
         ("cifar_augmentation, train", "jit=auto", "unchanged", True),
     ]
@@ -57,7 +57,7 @@ def test_one_round_has_a_ratio_and_no_verdict() -> None:
     assert takes.startswith(("1.9", "2")) and verdict == "unknown"
 
 
-def test_a_trial_that_may_not_be_ranked_has_no_price() -> None:
+def test_a_trial_that_may_not_be_ranked_has_no_cost() -> None:
     runs = factory.runs({PLAIN: 0.01, SURE: 0.015}, rounds=8)
     assert len(rows(runs)) == 1
     assert rows([*runs, factory.run(SURE, [0.015], round=8, flags=["retraced"])]) == []
@@ -65,11 +65,11 @@ def test_a_trial_that_may_not_be_ranked_has_no_price() -> None:
 
 def test_the_forms_of_the_report_show_it(tmp_path) -> None:
     runs = factory.runs({PLAIN: 0.01, SURE: 0.015}, rounds=8)
-    found = formats.summed(runs)
-    found.content["source"] = "made up"
-    formats.write(found, tmp_path, ("html", "md"))
+    report = formats.summed(runs)
+    report.content["source"] = "synthetic runs"
+    formats.write(report, tmp_path, ("html", "md"))
     page = (tmp_path / "report.html").read_text()
     assert "<h2>What guarantees cost</h2>" in page
     assert "<td>op_determinism=true</td>" in page
     text = (tmp_path / "report.md").read_text()
-    assert "| prose, drain | naive | op_determinism=true | 1." in text
+    assert "| prose, drain | naive | op\\_determinism=true | 1." in text

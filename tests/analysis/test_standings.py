@@ -1,4 +1,4 @@
-"""The race: clear losers leave it, ties stay, and it ends when all is settled."""
+"""Clear losers leave the race, ties stay, and the race ends when all are settled."""
 
 from collections.abc import Mapping
 
@@ -30,7 +30,7 @@ def measured(
     drift: float = 0.03,
     **fields: object,
 ) -> list[Run]:
-    """A round of these trials, with noise of its own and of each run."""
+    """Return a round of these trials, with noise of the round and of each run."""
     rng = np.random.default_rng(number)
     factors = np.exp(rng.normal(0, drift) + rng.normal(0, noise, len(true)))
     return [
@@ -42,7 +42,7 @@ def measured(
 def raced(
     true: Mapping[Trial, float], precision: float, noise: float, most: int = 60
 ) -> tuple[list[Run], standings.Standing]:
-    """A whole race of one scene: its runs, and how it stood at its end."""
+    """Run a whole race of one scene; return its runs and its last standing."""
     runs: list[Run] = []
     for number in range(most):
         (standing,) = standings.standings(list(true), runs, EFFORT, precision, number)
@@ -54,39 +54,39 @@ def raced(
 
 
 def counts(runs: list[Run]) -> dict[str, int]:
-    """Runs of each trial."""
+    """Return the number of runs of each trial."""
     return pd.Series([run.key for run in runs]).value_counts().to_dict()
 
 
-def test_losers_leave_and_ties_stay_until_they_are_known() -> None:
-    """Who is three times as slow has the least rounds; two that tie have the most."""
+def test_losers_leave_and_ties_stay_until_they_are_settled() -> None:
+    """A trial that is three times as slow has the least rounds; two ties the most."""
     runs, standing = raced(TRUE, 0.02, 0.02)
-    found = counts(runs)
-    assert found[SLOW] == EFFORT.rounds
-    assert found[CLOSE] < max(found[BEST], found[TIED])
-    assert min(found[BEST], found[TIED]) > EFFORT.rounds
+    number_of = counts(runs)
+    assert number_of[SLOW] == EFFORT.rounds
+    assert number_of[CLOSE] < max(number_of[BEST], number_of[TIED])
+    assert min(number_of[BEST], number_of[TIED]) > EFFORT.rounds
     assert standing.best in (BEST, TIED)
     assert (standing.open, standing.half_width, standing.wanted) == ((), 0.0, {})
     assert standing.out == 2
 
 
 def test_a_finer_precision_takes_more_rounds() -> None:
-    """And what is precise at once ends with its least rounds."""
+    """A coarse precision needs little more than the least rounds."""
     coarse, fine = (len(raced(TRUE, precision, 0.02)[0]) for precision in (0.3, 0.02))
     assert EFFORT.rounds * len(SMALL) <= coarse < fine
 
 
 def test_drift_of_whole_rounds_does_not_hide_the_order() -> None:
-    """Ratios are paired: rounds differ by 20 %, and a rival 12 % slower is out."""
+    """Rounds differ by 20 %, and a rival that is 12 % slower is out."""
     runs = [run for number in range(5) for run in measured(TRUE, number, 0.005, 0.2)]
     (standing,) = standings.standings(SMALL, runs, EFFORT, 0.02, 5)
-    assert standing.open == (standing.best,)  # its own time is not known to 2 %
+    assert standing.open == (standing.best,)  # its own time is not precise to 2 %
     assert standing.out == 2
     assert standing.half_width > 0.05
 
 
 def test_later_rounds_are_no_evidence() -> None:
-    """So a sweep that goes on decides as it did before."""
+    """So a resumed sweep decides as before."""
     runs = [run for number in range(6) for run in measured(TRUE, number, 0.02)]
     for number in (3, 4):
         before = [run for run in runs if run.round < number]
@@ -95,27 +95,27 @@ def test_later_rounds_are_no_evidence() -> None:
         )
 
 
-def test_a_large_scene_begins_with_short_runs_of_which_the_best_go_on() -> None:
-    """100, 25, then 8 that race; the best is among them."""
+def test_a_large_scene_is_screened_and_the_best_trials_remain() -> None:
+    """Of 100 trials 25 and then 8 remain, with the best among them."""
     each = [1.02**n / 3200 for n in range(100)]  # seconds an example
     true = {t: s * t.pipeline.batch_size for t, s in zip(LARGE, each, strict=True)}
     short = screening.short(EFFORT)
     runs: list[Run] = []
-    told = []
+    rounds = []
     for number in range(4):
         (standing,) = standings.standings(LARGE, runs, EFFORT, 0.03, number)
-        told.append((len(standing.wanted), set(standing.wanted.values())))
+        rounds.append((len(standing.wanted), set(standing.wanted.values())))
         chosen = {t: s for t, s in true.items() if t.key in standing.wanted}
         runs += measured(chosen, number, 0.02)
-    assert told == [(100, {short}), (25, {short}), (8, {EFFORT}), (8, {EFFORT})]
+    assert rounds == [(100, {short}), (25, {short}), (8, {EFFORT}), (8, {EFFORT})]
     runs, standing = raced(true, 0.03, 0.02)
     assert standing.best in (LARGE[0].key, LARGE[1].key)  # 2 % apart
     assert standing.screened == 92
     assert len(runs) < 300
 
 
-def test_the_plain_pipeline_is_spared_until_the_race_puts_it_out() -> None:
-    """Reports compare with it; the slowest of 100 here."""
+def test_the_plain_pipeline_remains_until_the_race_excludes_it() -> None:
+    """Reports compare with the plain pipeline, here the slowest of 100."""
     each = [1.02 ** (99 - n) / 3200 for n in range(100)]
     true = {t: s * t.pipeline.batch_size for t, s in zip(LARGE, each, strict=True)}
     runs, standing = raced(true, 0.03, 0.02)
@@ -126,7 +126,7 @@ def test_the_plain_pipeline_is_spared_until_the_race_puts_it_out() -> None:
 
 
 def test_screening_runs_are_no_evidence_in_the_race() -> None:
-    """A trial that was lucky in a short run is judged by its long ones."""
+    """A trial that was lucky in a screening run is compared by its full runs."""
     true = dict.fromkeys(LARGE, 0.01)
     runs = measured({**true, LARGE[5]: 0.001}, 0, 0.0)
     runs += measured(dict.fromkeys(LARGE[:25], 0.01) | {LARGE[5]: 0.001}, 1, 0.0)
@@ -140,8 +140,8 @@ def test_screening_runs_are_no_evidence_in_the_race() -> None:
     assert LARGE[5].key not in {*standing.open, standing.best}
 
 
-def test_what_failed_or_did_not_do_the_work_does_not_race() -> None:
-    """It gets its least rounds, and none after them."""
+def test_failed_and_flagged_trials_do_not_race() -> None:
+    """They have their least rounds and no others."""
     runs = []
     for number in range(3):
         runs += measured({SMALL[0]: 0.01, SMALL[1]: 0.011}, number, 0.1)
@@ -158,8 +158,8 @@ def test_what_failed_or_did_not_do_the_work_does_not_race() -> None:
 
 
 @pytest.mark.parametrize("turned", [False, True])
-def test_of_a_run_and_its_repeat_the_quieter_counts(turned: bool) -> None:
-    """Whichever came first; one that failed counts for nothing."""
+def test_the_quieter_of_a_run_and_its_repeat_counts(turned: bool) -> None:
+    """The order does not matter; a failed run does not count."""
     loud, calm = ({"foreign_cpu_share": share} for share in (0.6, 0.2))
     failure = Failure(type="Timeout", message="too long")
     pair = [
@@ -175,24 +175,24 @@ def test_of_a_run_and_its_repeat_the_quieter_counts(turned: bool) -> None:
     )
 
 
-def test_only_this_machine_s_runs_are_evidence() -> None:
-    """A sweep that goes on elsewhere starts its evidence anew."""
+def test_only_runs_of_this_machine_are_evidence() -> None:
+    """A sweep that is resumed elsewhere starts without evidence."""
     elsewhere = {**factory.MACHINE, "cpu": "another"}
     runs = [r for n in range(3) for r in measured(TRUE, n, 0.01, machine=elsewhere)]
     runs += measured(TRUE, 3, 0.01)
     assert list(standings.log_seconds(runs).index) == [3]
 
 
-def test_half_widths_are_student_s_where_nothing_can_be_borrowed() -> None:
-    """One rival; and one round gives none."""
+def test_half_widths_of_one_rival_are_those_of_student() -> None:
+    """One round has no finite half-width."""
     gaps = pd.DataFrame({"a": [0.1, 0.2, 0.4]})
     expected = t.ppf(0.975, 2) * np.std([0.1, 0.2, 0.4], ddof=1) / np.sqrt(3)
     assert standings.half_widths(gaps)["a"] == pytest.approx(expected)
     assert standings.half_widths(gaps[:1])["a"] == np.inf
 
 
-def test_borrowed_variance_covers_as_it_says() -> None:
-    """At two rounds already, where a rival's own variance says nearly nothing."""
+def test_moderated_intervals_have_their_coverage() -> None:
+    """Two rounds are enough, although a variance of two values is poor."""
     rng = np.random.default_rng(1)
     inside = []
     for _ in range(300):
@@ -204,8 +204,8 @@ def test_borrowed_variance_covers_as_it_says() -> None:
     assert 0.9 < np.mean(inside) < 0.99
 
 
-def test_a_noisy_rival_borrows_no_calm_from_the_others() -> None:
-    """Its own rounds speak against it; with what it borrowed it seemed known."""
+def test_the_variance_of_a_noisy_rival_is_not_combined() -> None:
+    """With a combined variance its interval would be too narrow."""
     rng = np.random.default_rng(2)
     noise = np.full(8, 0.01)
     noise[0] = 0.08
@@ -219,8 +219,8 @@ def test_a_noisy_rival_borrows_no_calm_from_the_others() -> None:
     assert standings.half_widths(gaps)[0] == pytest.approx(own)
 
 
-def test_a_standing_says_what_is_being_settled() -> None:
-    """The scene, how many are left, the best, and the widest interval."""
+def test_a_standing_is_one_line() -> None:
+    """The line has the scene, the remaining trials, the best and the half-width."""
     standing = standings.Standing(
         name="prose",
         trials=14,
@@ -245,8 +245,8 @@ def test_a_standing_says_what_is_being_settled() -> None:
     assert str(wide) == "settling prose: 1 of 2 left, best naive, beyond ±100 %"
 
 
-def test_what_left_the_race_is_a_note() -> None:
-    """With the reason; a race that was settled says nothing else."""
+def test_excluded_trials_have_a_note() -> None:
+    """A settled race has no other note."""
     done = standings.Standing("prose", 100, {}, "a", "naive", screened=92, out=5)
     assert standings.notes([done], 0.02, "") == [
         "prose: of 100 trials the race put out 92 after short first rounds and 5 as "

@@ -1,4 +1,4 @@
-"""Runs to the table: a row a sample, a column an axis."""
+"""The table of runs has a row for each sample and a column for each axis."""
 
 import dataclasses
 
@@ -13,12 +13,12 @@ from bench.pipeline import AXES
 from bench.trial import Failure
 
 
-def test_a_row_a_sample_with_the_run_repeated():
-    made = [
+def test_each_sample_has_a_row_with_the_columns_of_its_run():
+    runs = [
         factory.run(factory.trial(batch_size=64), [0.1, 0.2], round=1),
         factory.run(factory.trial("in_model", consumer="train"), [0.5]),
     ]
-    samples = table.from_runs(made)
+    samples = table.from_runs(runs)
     assert list(samples["run"]) == [0, 0, 1]
     assert list(samples["sample"]) == [0, 1, 0]
     assert list(samples["seconds_per_batch"]) == [0.1, 0.2, 0.5]
@@ -33,8 +33,8 @@ def test_a_row_a_sample_with_the_run_repeated():
 
 def test_a_failed_run_is_one_row_with_its_error():
     failure = Failure(type="ValueError", message="no such\nlayer", phase="check")
-    made = [factory.run(factory.trial(), error=failure), factory.run(factory.trial())]
-    samples = table.from_runs(made)
+    runs = [factory.run(factory.trial(), error=failure), factory.run(factory.trial())]
+    samples = table.from_runs(runs)
     assert len(samples) == 4
     first = samples.iloc[0]
     assert np.isnan(first["seconds_per_batch"])
@@ -48,23 +48,23 @@ def test_a_failed_run_is_one_row_with_its_error():
 
 
 def test_axes_of_words_and_numbers_are_text_throughout():
-    made = [
+    runs = [
         factory.run(factory.trial("prefetched")),
         factory.run(factory.trial("autotuned")),
     ]
-    frame = table.runs_frame(made)
+    frame = table.runs_frame(runs)
     assert list(frame["prefetch"]) == ["2", "autotune"]
     assert list(frame["map_parallel_calls"]) == ["0", "autotune"]
 
 
 def test_an_unnamed_pipeline_is_spelled():
-    made = [factory.run(factory.trial(shuffle_buffer=10, deterministic=True))]
-    assert table.runs_frame(made)["strategy"][0] == "shuffle_buffer=10"
+    runs = [factory.run(factory.trial(shuffle_buffer=10, deterministic=True))]
+    assert table.runs_frame(runs)["strategy"][0] == "shuffle_buffer=10"
 
 
 def test_phases_facts_and_costs_are_columns_of_runs():
-    made = [factory.run(factory.trial(), facts={"class_share": 0.5}, flags=["a", "b"])]
-    row = table.runs_frame(made).iloc[0]
+    runs = [factory.run(factory.trial(), facts={"class_share": 0.5}, flags=["a", "b"])]
+    row = table.runs_frame(runs).iloc[0]
     assert row["adapt_seconds"] == 0.2
     assert np.isnan(row["offline_seconds"])
     assert row["effort_seconds"] == 2.0  # one of warm-up, one of windows
@@ -78,8 +78,8 @@ def test_phases_facts_and_costs_are_columns_of_runs():
 def test_machines_that_differ_have_labels_that_differ():
     other = {**factory.MACHINE, "numpy": "2.5.0"}
     gpu = {**factory.MACHINE, "gpus": ["NVIDIA H200, 570.1"]}
-    made = [factory.run(factory.trial(), machine=m) for m in (None, other, gpu)]
-    assert list(table.runs_frame(made)["machine"]) == [
+    runs = [factory.run(factory.trial(), machine=m) for m in (None, other, gpu)]
+    assert list(table.runs_frame(runs)["machine"]) == [
         "Example CPU 3.0 GHz, 4 CPUs, TensorFlow 2.21.0, Keras 3.15.1",
         "Example CPU 3.0 GHz, 4 CPUs, TensorFlow 2.21.0, Keras 3.15.1 (no. 2)",
         "Example CPU 3.0 GHz, 4 CPUs, NVIDIA H200, TensorFlow 2.21.0, Keras 3.15.1",
@@ -98,7 +98,7 @@ def test_a_time_of_zero_is_no_time():
     assert np.isnan(samples["seconds_per_batch"][0])
 
 
-def test_folders_are_loaded_and_told_apart(tmp_path):
+def test_folders_are_loaded_and_distinguished(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         store.append(tmp_path / name, factory.run(factory.trial()))

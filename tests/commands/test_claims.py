@@ -1,4 +1,4 @@
-"""Claims: every one can be run, and known effects get the verdict that they deserve."""
+"""Every claim can be run, and known effects have the right verdict."""
 
 import dataclasses
 import json
@@ -10,21 +10,20 @@ import pytest
 
 import run_bench
 from bench import catalog, flags
-from bench.analysis import judge, table
+from bench.analysis import claim_verdicts, table
 from bench.errors import UsageError
-from bench.plan import claims as claim
-from bench.plan import screening, sweeps
+from bench.plan import claims, screening, sweeps
 from bench.plan.claims import Case, Claim, Side, prediction
-from bench.report import claims
+from bench.report import claims as claims_report
 from bench.trial import Failure
 
-CLAIMS = claim.load()
-FAST, SLOW = claim.trial("prose[order=batch_map]"), claim.trial("prose")
-OTHER = claim.trial("prose[prefetch=2]")
+CLAIMS = claims.load()
+FAST, SLOW = claims.trial("prose[order=batch_map]"), claims.trial("prose")
+OTHER = claims.trial("prose[prefetch=2]")
 
 
-def made(**changes) -> Claim:
-    """A claim on two trials: FAST is more than 1.05 times as fast as SLOW."""
+def claim(**changes) -> Claim:
+    """Return the claim that FAST is more than 1.05 times as fast as SLOW."""
     predict = prediction(changes.pop("predict", "> 1.05"))
     trial = changes.pop("trial", Side((FAST,)))
     than = changes.pop("than", Side((SLOW,)))
@@ -39,17 +38,17 @@ def made(**changes) -> Claim:
     )
 
 
-def judged(one, runs):
-    """The only row of a claim."""
-    (row,) = judge.judge(table.from_runs(runs), [one]).to_dict("records")
+def row_of(one, runs):
+    """Return the only row of a claim."""
+    (row,) = claim_verdicts.evaluate(table.from_runs(runs), [one]).to_dict("records")
     return row
 
 
 @pytest.mark.parametrize("one", CLAIMS, ids=lambda one: one.id)
 def test_a_claim_refers_to_trials_of_its_sweep(one):
-    wanted, _ = sweeps.trials(sweeps.find(one.sweep))
-    found = {trial.key for trial in wanted}
-    assert {trial.key for case in one.cases for trial in case.trials} <= found
+    trials, _ = sweeps.trials(sweeps.find(one.sweep))
+    keys = {trial.key for trial in trials}
+    assert {trial.key for case in one.cases for trial in case.trials} <= keys
 
 
 @pytest.mark.parametrize("one", CLAIMS, ids=lambda one: one.id)
@@ -60,20 +59,20 @@ def test_a_claim_needs_a_gpu_exactly_when_its_trials_do(one):
 
 
 def test_no_claim_is_about_augmentation_that_was_frozen():
-    """A stored or cached result of random layers is flagged, so it is never judged."""
+    """A stored or cached result of random layers is flagged and has no verdict."""
     trials = {trial for one in CLAIMS for case in one.cases for trial in case.trials}
-    kept = {
+    stored = {
         trial.workload
         for trial in trials
         if trial.pipeline.cache == "mapped" or trial.pipeline.placement == "offline"
     }
-    assert [n for n in sorted(kept) if not catalog.find(n).deterministic] == []
-    assert "text_bigrams" in kept and not catalog.find("photographs").deterministic
+    assert [n for n in sorted(stored) if not catalog.find(n).deterministic] == []
+    assert "text_bigrams" in stored and not catalog.find("photographs").deterministic
 
 
-def test_every_claim_of_the_articles_is_there():
+def test_every_claim_of_the_articles_is_in_the_file():
     assert len(CLAIMS) >= 40
-    assert len(claim.names()) == len(CLAIMS)
+    assert len(claims.names()) == len(CLAIMS)
     assert all(one.sentence.endswith(".") for one in CLAIMS)
 
 
@@ -91,75 +90,75 @@ def test_every_claim_of_the_articles_is_there():
 )
 def test_known_effects(fast, slow, predict, verdict):
     runs = factory.runs({FAST: fast, SLOW: slow}, run_noise=0.02)
-    row = judged(made(predict=predict), runs)
+    row = row_of(claim(predict=predict), runs)
     assert row["verdict"] == verdict
     assert row["low"] < row["factor"] < row["high"]
     assert row["factor"] == pytest.approx(slow / fast, rel=0.05)
     assert row["rounds"] == 5
 
 
-def test_what_is_slow_for_a_whole_round_cancels():
+def test_a_slow_round_cancels():
     runs = factory.runs({FAST: 0.01, SLOW: 0.012}, round_noise=0.5, run_noise=0.01)
-    assert judged(made(), runs)["verdict"] == "holds"
+    assert row_of(claim(), runs)["verdict"] == "holds"
 
 
-def test_short_runs_that_chose_who_raced_count_where_there_are_no_others():
+def test_screening_runs_count_only_without_other_runs():
     tried = [
         dataclasses.replace(run, effort=screening.short(run.effort))
         for run in factory.runs({FAST: 0.001, SLOW: 0.02, OTHER: 0.02}, rounds=2)
     ]
     later = factory.runs({FAST: 0.01, SLOW: 0.02}, rounds=4)
     runs = [*tried, *(dataclasses.replace(run, round=run.round + 2) for run in later)]
-    row = judged(made(), runs)
+    row = row_of(claim(), runs)
     assert (row["factor"], row["rounds"]) == (pytest.approx(2, rel=0.1), 4)
-    row = judged(made(than=Side((OTHER,))), runs)
+    row = row_of(claim(than=Side((OTHER,))), runs)
     assert (row["factor"], row["rounds"]) == (pytest.approx(20, rel=0.1), 2)
 
 
 def test_batches_of_different_sizes_are_compared_by_the_example():
-    large = claim.trial("prose[batch_size=256]")
+    large = claims.trial("prose[batch_size=256]")
     runs = factory.runs({large: 0.04, SLOW: 0.01}, run_noise=0.001)
-    row = judged(made(trial=Side((large,))), runs)
+    row = row_of(claim(trial=Side((large,))), runs)
     assert row["factor"] == pytest.approx(2, rel=0.01)
 
 
-@pytest.mark.parametrize(("rounds", "made_of"), [(1, "1 round"), (2, "2 rounds")])
-def test_one_round_or_two_settle_nothing(rounds, made_of):
-    row = judged(made(), factory.runs({FAST: 0.01, SLOW: 0.03}, rounds=rounds))
+@pytest.mark.parametrize(("rounds", "count"), [(1, "1 round"), (2, "2 rounds")])
+def test_one_round_or_two_settle_nothing(rounds, count):
+    row = row_of(claim(), factory.runs({FAST: 0.01, SLOW: 0.03}, rounds=rounds))
     assert row["verdict"] == "not settled"
-    assert row["reason"] == f"too few to judge by: {made_of}; --rounds 5"
+    assert row["reason"] == f"too few: {count}; use --rounds 5"
     assert row["factor"] == pytest.approx(3, rel=0.1)
 
 
 def test_missing_trials_are_not_measured():
-    row = judged(made(), factory.runs({FAST: 0.01}))
+    row = row_of(claim(), factory.runs({FAST: 0.01}))
     assert row["verdict"] == "not measured"
     assert row["reason"] == "1 of 2 trials missing: run_bench.py run quick"
     assert np.isnan(row["factor"])
 
 
 def test_nothing_at_all_is_not_measured():
-    row = judged(made(), [])
+    row = row_of(claim(), [])
     assert row["verdict"] == "not measured"
 
 
 def test_rounds_that_are_not_shared_are_not_measured():
     runs = [factory.run(FAST, round=0), factory.run(SLOW, round=1)]
-    assert judged(made(), runs)["reason"] == "its trials share no round"
+    assert row_of(claim(), runs)["reason"] == "its trials share no round"
 
 
 def test_failed_runs_are_not_measured():
     failure = Failure(type="ValueError", message="no")
     runs = [*factory.runs({FAST: 0.01}), factory.run(SLOW, error=failure)]
-    row = judged(made(), runs)
+    row = row_of(claim(), runs)
     assert row["verdict"] == "not measured"
     assert row["reason"] == "every run of prose failed: ValueError"
 
 
 @pytest.mark.parametrize("flag", flags.NOT_RANKED)
-def test_runs_that_did_not_do_the_work_settle_nothing(flag):
+def test_flagged_runs_settle_nothing(flag):
     runs = factory.runs({FAST: 0.01}) + factory.runs({SLOW: 0.03}, flags=[flag])
-    row = judged(made(), runs)
+    row = row_of(claim(), runs)
     assert (row["verdict"], row["reason"]) == (
         "not settled",
         f"prose is flagged {flag}",
@@ -167,11 +166,11 @@ def test_runs_that_did_not_do_the_work_settle_nothing(flag):
 
 
 @pytest.mark.parametrize("flag", flags.NOT_RANKED)
-def test_one_run_that_did_not_do_the_work_settles_nothing(flag):
+def test_one_flagged_run_settles_nothing(flag):
     runs = factory.runs({FAST: 0.01, SLOW: 0.03})
-    assert judged(made(), runs)["verdict"] == "holds"
+    assert row_of(claim(), runs)["verdict"] == "holds"
     runs += [factory.run(SLOW, [0.03], round=5, flags=[flag])]
-    row = judged(made(), runs)
+    row = row_of(claim(), runs)
     assert (row["verdict"], row["reason"]) == (
         "not settled",
         f"prose is flagged {flag}",
@@ -180,13 +179,13 @@ def test_one_run_that_did_not_do_the_work_settles_nothing(flag):
 
 def test_without_a_gpu_a_gpu_claim_is_not_testable():
     runs = factory.runs({FAST: 0.01, SLOW: 0.02}, device="/CPU:0")
-    row = judged(made(needs="gpu"), runs)
+    row = row_of(claim(needs="gpu"), runs)
     assert (row["verdict"], row["reason"]) == (
         "not testable here",
         "no GPU: none of these runs saw one",
     )
     runs = factory.runs({FAST: 0.01, SLOW: 0.02}, device="/device:GPU:0")
-    assert judged(made(needs="gpu"), runs)["verdict"] == "holds"
+    assert row_of(claim(needs="gpu"), runs)["verdict"] == "holds"
 
 
 @pytest.mark.parametrize(
@@ -194,7 +193,7 @@ def test_without_a_gpu_a_gpu_claim_is_not_testable():
 )
 def test_several_trials_taken_together(how, factor):
     runs = factory.runs({FAST: 0.01, SLOW: 0.02, OTHER: 0.03}, run_noise=0.001)
-    row = judged(made(than=Side((SLOW, OTHER), how)), runs)
+    row = row_of(claim(than=Side((SLOW, OTHER), how)), runs)
     assert row["factor"] == pytest.approx(factor, rel=0.01)
     assert row["than"] == f"{how} of prose, prose[prefetch=2]"
 
@@ -204,7 +203,7 @@ def test_the_first_epoch_against_the_later_ones():
         factory.run(FAST, [0.04 * noise, 0.01, 0.01], round=number)
         for number, noise in enumerate((0.99, 1, 1.01))
     ]
-    row = judged(made(than=None, measure="later_over_first", predict="> 2"), runs)
+    row = row_of(claim(than=None, measure="later_over_first", predict="> 2"), runs)
     assert (row["verdict"], row["factor"]) == ("holds", pytest.approx(4, rel=0.01))
 
 
@@ -214,13 +213,13 @@ def test_later_epochs_leave_the_first_out():
         for number in range(3)
         for trial, first, rest in ((FAST, 0.1, 0.01), (SLOW, 0.01, 0.02))
     ]
-    row = judged(made(measure="later_speed"), runs)
+    row = row_of(claim(measure="later_speed"), runs)
     assert row["factor"] == pytest.approx(2)
 
 
 def test_a_scale_makes_bytes_of_examples():
     runs = factory.runs({FAST: 0.1, SLOW: 0.01}, run_noise=0.001)
-    row = judged(made(scale=100, predict="> 2"), runs)
+    row = row_of(claim(scale=100, predict="> 2"), runs)
     assert row["factor"] == pytest.approx(10, rel=0.01)
 
 
@@ -230,8 +229,8 @@ def test_a_scale_makes_bytes_of_examples():
 )
 def test_a_counted_share_has_the_error_of_counting(share, verdict):
     facts = {"positive_share": share, "positive_share_error": 0.016}
-    row = judged(
-        made(
+    row = row_of(
+        claim(
             than=None,
             measure="fact_positive_share",
             error="fact_positive_share_error",
@@ -245,27 +244,31 @@ def test_a_counted_share_has_the_error_of_counting(share, verdict):
 
 
 def test_a_counted_value_needs_one_run():
-    counted = made(
+    counted = claim(
         than=None, measure="fact_source_iterators", predict="2", counted=True
     )
     for value, verdict in ((2, "holds"), (5, "does not hold")):
         runs = [factory.run(FAST, facts={"source_iterators": value})]
-        assert judged(counted, runs)["verdict"] == verdict
+        assert row_of(counted, runs)["verdict"] == verdict
 
 
-def test_a_counted_value_has_its_range_which_is_said_to_be_no_interval():
-    counted = made(
+def test_a_counted_value_has_its_range_in_place_of_an_interval():
+    counted = claim(
         than=None, measure="fact_export_max_difference", predict="< 0.001", counted=True
     )
     runs = [
         factory.run(FAST, round=number, facts={"export_max_difference": apart})
         for number, apart in enumerate((8.2e-8, 9.4e-8, 1.06e-7))
     ]
-    row = judged(counted, runs)
+    row = row_of(counted, runs)
     assert (row["verdict"], row["low"], row["high"]) == ("holds", 8.2e-8, 1.06e-7)
-    said = claims.markdown(judge.judge(table.from_runs(runs), [counted]))
-    assert "prose 9e-08 (8.2e-08 to 1.06e-07)" in said
-    assert said.endswith("compared with nothing has the range over its rounds instead.")
+    table_text = claims_report.markdown(
+        claim_verdicts.evaluate(table.from_runs(runs), [counted])
+    )
+    assert "prose 9e-08 (8.2e-08 to 1.06e-07)" in table_text
+    assert table_text.endswith(
+        "compared with nothing has the range over its rounds instead."
+    )
 
 
 def test_counted_values_are_compared():
@@ -273,40 +276,42 @@ def test_counted_values_are_compared():
         factory.run(FAST, facts={"cache_bytes": 10.0}),
         factory.run(SLOW, facts={"cache_bytes": 3000.0}),
     ]
-    one = made(measure="fact_cache_bytes", predict="> 10", counted=True)
-    row = judged(one, runs)
+    one = claim(measure="fact_cache_bytes", predict="> 10", counted=True)
+    row = row_of(one, runs)
     assert (row["verdict"], row["factor"]) == ("holds", pytest.approx(300))
 
 
 @pytest.mark.parametrize(
-    ("said", "verdict", "reason"),
+    ("word", "verdict", "reason"),
     [("yes", "holds", ""), ("no", "does not hold", "it is: no")],
 )
-def test_a_fact_in_words(said, verdict, reason):
-    one = made(than=None, measure="fact_cache_filled", predict="yes", counted=True)
-    flags = ["cache_not_filled"] if said == "no" else []
-    row = judged(one, [factory.run(FAST, facts={"cache_filled": said}, flags=flags)])
+def test_a_fact_in_words(word, verdict, reason):
+    one = claim(than=None, measure="fact_cache_filled", predict="yes", counted=True)
+    flags = ["cache_not_filled"] if word == "no" else []
+    row = row_of(one, [factory.run(FAST, facts={"cache_filled": word}, flags=flags)])
     assert (row["verdict"], row["reason"]) == (verdict, reason)
 
 
-def test_an_error_that_says_so_refutes():
-    """An export that predicts otherwise is an error row, and no gap in the table."""
+def test_an_error_can_refute_a_claim():
+    """An export with other predictions is a failed run, which refutes the claim."""
     (one,) = (c for c in CLAIMS if c.id == "export_predicts_the_same")
     trial = one.cases[0].trial.trials[0]
     message = "the loaded model differs from the training-time pipeline by 0.2"
-    for said, verdict in ((message, "does not hold"), ("no memory", "not measured")):
-        failure = Failure(type="AssertionError", message=said, phase="check")
-        rows = judge.judge(table.from_runs([factory.run(trial, error=failure)]), [one])
+    for text, verdict in ((message, "does not hold"), ("no memory", "not measured")):
+        failure = Failure(type="AssertionError", message=text, phase="check")
+        rows = claim_verdicts.evaluate(
+            table.from_runs([factory.run(trial, error=failure)]), [one]
+        )
         assert rows["verdict"].iloc[0] == verdict
-        assert message not in said or rows["reason"].iloc[0] == message
+        assert message not in text or rows["reason"].iloc[0] == message
 
 
-def test_a_fact_that_no_run_tells_is_not_measured():
-    one = made(than=None, measure="fact_cache_filled", predict="yes", counted=True)
-    row = judged(one, [factory.run(FAST)])
+def test_a_fact_that_no_run_has_is_not_measured():
+    one = claim(than=None, measure="fact_cache_filled", predict="yes", counted=True)
+    row = row_of(one, [factory.run(FAST)])
     assert (row["verdict"], row["reason"]) == (
         "not measured",
-        "no run tells fact_cache_filled",
+        "no run has fact_cache_filled",
     )
 
 
@@ -316,24 +321,30 @@ def test_memory_is_the_peak_above_the_start():
         for n in range(3)
         for trial, peak in ((FAST, 200 + n), (SLOW, 500 + n))
     ]
-    row = judged(made(measure="resident_bytes", predict="> 1.2"), runs)
+    row = row_of(claim(measure="resident_bytes", predict="> 1.2"), runs)
     assert row["factor"] == pytest.approx(4, rel=0.02)
 
 
-def test_a_users_data_are_judged_apart():
+def test_the_users_data_has_its_own_verdicts():
     own = [dataclasses.replace(trial, data="imdb") for trial in (FAST, SLOW)]
     runs = factory.runs({FAST: 0.01, SLOW: 0.02, own[0]: 0.02, own[1]: 0.01})
-    judgements = judge.judge(table.from_runs(runs), [made()]).set_index("data")
+    judgements = claim_verdicts.evaluate(table.from_runs(runs), [claim()]).set_index(
+        "data"
+    )
     assert judgements["verdict"].to_dict() == {"": "holds", "imdb": "does not hold"}
 
 
-def test_of_the_files_claims_those_are_judged_that_were_measured():
+def test_claims_of_the_file_have_a_verdict_if_they_were_measured():
     fast, slow = (
-        claim.trial(f"prices{spelled}") for spelled in ("[order=batch_map]", "")
+        claims.trial(f"prices{spelled}") for spelled in ("[order=batch_map]", "")
     )
-    found = judge.judge(table.from_runs(factory.runs({fast: 0.01, slow: 0.02})))
-    judged = found[~found["verdict"].isin((judge.UNMEASURED, judge.UNTESTABLE))]
-    (row,) = judged.to_dict("records")
+    rows = claim_verdicts.evaluate(
+        table.from_runs(factory.runs({fast: 0.01, slow: 0.02}))
+    )
+    measured = rows[
+        ~rows["verdict"].isin((claim_verdicts.UNMEASURED, claim_verdicts.UNTESTABLE))
+    ]
+    (row,) = measured.to_dict("records")
     assert (row["claim"], row["workload"]) == ("batch_before_map_pays", "prices")
     assert row["verdict"] == "holds"
     assert row["low"] < 2 < row["high"]
@@ -341,7 +352,7 @@ def test_of_the_files_claims_those_are_judged_that_were_measured():
 
 def test_the_terminal_table_has_80_columns(tmp_path, capsys):
     fast, slow = (
-        claim.trial(f"prices{spelled}") for spelled in ("[order=batch_map]", "")
+        claims.trial(f"prices{spelled}") for spelled in ("[order=batch_map]", "")
     )
     lines = [msgspec.json.encode(run) for run in factory.runs({fast: 0.01, slow: 0.02})]
     (tmp_path / "runs.jsonl").write_bytes(b"\n".join(lines) + b"\n")
@@ -352,13 +363,13 @@ def test_the_terminal_table_has_80_columns(tmp_path, capsys):
     assert "not measured" in printed
     assert run_bench.main(["claims", "--json", str(tmp_path)]) == 0
     assert {row["claim"] for row in json.loads(capsys.readouterr().out)} == set(
-        claim.names()
+        claims.names()
     )
 
 
 def test_the_markdown_table_has_a_line_a_claim(tmp_path, capsys):
     fast, slow = (
-        claim.trial(f"prices{spelled}") for spelled in ("[order=batch_map]", "")
+        claims.trial(f"prices{spelled}") for spelled in ("[order=batch_map]", "")
     )
     lines = [msgspec.json.encode(run) for run in factory.runs({fast: 0.01, slow: 0.02})]
     (tmp_path / "runs.jsonl").write_bytes(b"\n".join(lines) + b"\n")
@@ -373,30 +384,30 @@ def test_the_markdown_table_has_a_line_a_claim(tmp_path, capsys):
     assert holds.startswith("prices 2.0")
     assert (fails, unsettled) == ("", " |")
     assert printed[-3].endswith("more: not measured.")
-    assert printed[-2:] == ["", claims.RATE]
+    assert printed[-2:] == ["", claims_report.RATE]
 
 
 def test_one_workload_on_two_machines_keeps_its_rows(capsys):
     newer = {**factory.MACHINE, "tensorflow": "2.22.0"}
     runs = factory.runs({FAST: 0.01}) + factory.runs({FAST: 0.01}, machine=newer)
-    judgements = judge.judge(table.from_runs(runs), [made()])
-    assert list(claims._merged(judgements)["workload"]) == ["prose", "prose"]
-    claims.show(judgements)
+    judgements = claim_verdicts.evaluate(table.from_runs(runs), [claim()])
+    assert list(claims_report._merged(judgements)["workload"]) == ["prose", "prose"]
+    claims_report.show(judgements)
     assert "more" not in capsys.readouterr().out
     other = judgements.assign(workload=["prose", "prices"])
-    assert list(claims._merged(other)["workload"]) == ["prose and 1 more"]
+    assert list(claims_report._merged(other)["workload"]) == ["prose and 1 more"]
 
 
-def test_the_readme_has_the_table_of_the_runs_that_are_kept():
-    kept = catalog.ROOT / "results" / "reference" / "claims"
-    made = claims.markdown(judge.judge(table.load(kept)))
-    assert made in (catalog.ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_readme_has_the_table_of_the_stored_runs():
+    folder = catalog.ROOT / "results" / "reference" / "claims"
+    text = claims_report.markdown(claim_verdicts.evaluate(table.load(folder)))
+    assert text in (folder / "README.md").read_text(encoding="utf-8")
 
 
 def test_every_number_that_is_predicted_has_a_unit():
-    for one in claim.load():
+    for one in claims.load():
         if not one.predict.word and not one.cases[0].than:
-            assert claims.UNITS[one.measure]
+            assert claims_report.UNITS[one.measure]
 
 
 def test_claims_need_a_folder():
@@ -409,17 +420,17 @@ def test_claims_need_a_folder():
     [
         (
             '[[claim]]\nid = "a"',
-            "Claim 'a' needs sentence, source, sweep, trial, predict.",
+            "entry 1 of [[claim]] needs sentence, source, sweep, trial, predict.",
         ),
-        ('[[claim]]\nid = "a"\nsay = 1', "Claim 'a': No key named 'say'."),
-        ("[[claim", "cannot be read"),
+        ('[[claim]]\nid = "a"\nsay = 1', "entry 1 of [[claim]]: No key named 'say'."),
+        ("[[claim", "is not valid TOML"),
     ],
 )
-def test_a_claims_file_that_is_wrong_says_so(tmp_path, text, message):
+def test_a_wrong_claims_file_is_an_error(tmp_path, text, message):
     path = tmp_path / "claims.toml"
     path.write_text(text)
     with pytest.raises(UsageError) as raised:
-        claim.load(path)
+        claims.load(path)
     assert message in str(raised.value)
 
 
@@ -432,19 +443,19 @@ def test_a_claims_file_that_is_wrong_says_so(tmp_path, text, message):
         ("prose[consumer=eat]", "No consumer named 'eat'."),
     ],
 )
-def test_a_trial_that_is_misspelled_says_so(key, message):
+def test_a_misspelled_trial_is_an_error(key, message):
     with pytest.raises(UsageError) as raised:
-        claim.trial(key)
+        claims.trial(key)
     assert str(raised.value).startswith(message)
 
 
 @pytest.mark.parametrize("name", ["all", "order", "placement", "interleave"])
-def test_a_key_spells_its_trial(name):
+def test_a_key_identifies_its_trial(name):
     for trial in sweeps.trials(sweeps.find(name))[0]:
-        assert claim.trial(trial.key) == trial
+        assert claims.trial(trial.key) == trial
 
 
-def test_the_verb_judges_folders(tmp_path, capsys):
+def test_the_command_tests_claims_on_folders(tmp_path, capsys):
     lines = [msgspec.json.encode(run) for run in factory.runs({FAST: 0.01, SLOW: 0.02})]
     (tmp_path / "runs.jsonl").write_bytes(b"\n".join(lines) + b"\n")
     assert run_bench.main(["claims", str(tmp_path), "--json"]) == 0

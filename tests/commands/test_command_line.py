@@ -1,4 +1,4 @@
-"""The command line: bad use fails at once, in one line, with exit code 2."""
+"""The command line: bad use fails at once, with one line and exit code 2."""
 
 import errno
 import json
@@ -25,7 +25,7 @@ from bench.plan import plan, sweeps
 from bench.report import formats
 from bench.run import executors
 from bench.run.executors import Outcome
-from bench.run.progress import spoken
+from bench.run.progress import duration_text
 from bench.trial import Effort, Failure, Measured, Trial
 
 
@@ -62,7 +62,7 @@ from bench.trial import Effort, Failure, Measured, Trial
         ),
         (
             ["run", "quick", "--resume", "no/where", "--out", "x", "--seed", "1"],
-            "--resume DIR goes on with what was planned, and takes --precision, "
+            "--resume DIR continues a stored plan and takes only --precision, "
             "--budget, --limit and --json besides; got a sweep and --seed and --out.",
         ),
         (
@@ -81,10 +81,10 @@ from bench.trial import Effort, Failure, Measured, Trial
         ),
     ],
 )
-def test_bad_names_and_values_are_one_line(
+def test_bad_names_and_values_get_one_line(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The line says what was given and what is allowed; nothing is made."""
+    """The line has the bad value and the allowed ones; no folder is created."""
     before = set((ROOT / "results").iterdir())
     assert run_bench.main(arguments) == 2
     assert capsys.readouterr() == ("", f"error: {message}\n")
@@ -113,10 +113,10 @@ def test_bad_names_and_values_are_one_line(
         ),
         *(
             (
-                ["doctor", "--selftest", "--minutes", given],
-                f"argument --minutes: minutes above 0, such as 5, got '{given}'",
+                ["doctor", "--selftest", "--minutes", value],
+                f"argument --minutes: minutes above 0, such as 5, got '{value}'",
             )
-            for given in ("-1", "0", "nan", "soon")
+            for value in ("-1", "0", "nan", "soon")
         ),
         (
             ["run", "quick", "--rounds", "0"],
@@ -124,38 +124,37 @@ def test_bad_names_and_values_are_one_line(
         ),
         *(
             (
-                ["run", "quick", "--precision", given],
+                ["run", "quick", "--precision", value],
                 "run_bench.py run: error: argument --precision: a share from 0.1% to "
-                f"50%, such as 2% or 0.02, got '{given}'\n",
+                f"50%, such as 2% or 0.02, got '{value}'\n",
             )
-            for given in ("fine", "2 %", "0", "2", "60%")
+            for value in ("fine", "2 %", "0", "2", "60%")
         ),
     ],
 )
-def test_bad_options_are_said_after_the_usage(
+def test_bad_options_are_named_after_the_usage(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As argparse does it, with the same exit code."""
+    """Argparse prints both and exits with 2."""
     with pytest.raises(SystemExit) as caught:
         run_bench.main(arguments)
     assert caught.value.code == 2
     assert message in capsys.readouterr().err
 
 
-def test_runs_of_another_sweep_are_not_taken_for_this_one_s(
+def test_a_folder_with_runs_is_refused_without_resume(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A folder that holds runs is gone on with, or left alone."""
     store.append(tmp_path, factory.run(factory.trial()))
     assert run_bench.main(["run", "quick", "--out", str(tmp_path)]) == 2
     assert capsys.readouterr().err == (
-        f"error: '{tmp_path}' holds 1 run already. Go on with them by --resume "
+        f"error: '{tmp_path}' holds 1 run already. Continue with --resume "
         f"{tmp_path}, or name another folder with --out.\n"
     )
 
 
 def test_no_traceback_comes_out_of_the_program() -> None:
-    """The whole process: one line on stderr, nothing on stdout."""
+    """The process prints one line on stderr, and nothing on stdout."""
     command = [sys.executable, "run_bench.py", "run", "quick", "--strategy", "naiv"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (
@@ -166,30 +165,30 @@ def test_no_traceback_comes_out_of_the_program() -> None:
 
 
 def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
-    """Each with a line; as text and as JSON."""
+    """Each name has a line, as text and as JSON."""
     assert run_bench.main(["list", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert {"photographs", "prose", "prices"} <= set(found["workloads"])
-    assert found["layers"]["normalization:given"] == "the same with state=given"
-    assert set(found["strategies"]) == set(STRATEGIES)
-    assert set(found["axes"]) == set(AXES)
-    assert found["sweeps"] == sweeps.names()
-    assert all(line for shelf in found.values() for line in shelf.values())
-    assert found["axes"]["jit"] == "XLA for the model (off|on|auto; off)"
+    shelves = json.loads(capsys.readouterr().out)
+    assert {"photographs", "prose", "prices"} <= set(shelves["workloads"])
+    assert shelves["layers"]["normalization:given"] == "normalization with state=given"
+    assert set(shelves["strategies"]) == set(STRATEGIES)
+    assert set(shelves["axes"]) == set(AXES)
+    assert shelves["sweeps"] == sweeps.names()
+    assert all(line for shelf in shelves.values() for line in shelf.values())
+    assert shelves["axes"]["jit"] == "XLA for the model (off|on|auto; off)"
     assert run_bench.main(["list"]) == 0
-    told = capsys.readouterr().out
-    assert all(f"  {name} " in told for shelf in found.values() for name in shelf)
-    assert max(map(len, told.splitlines())) <= 80
-    words = " ".join(told.split())
-    lines = [line for shelf in found.values() for line in shelf.values()]
+    printed = capsys.readouterr().out
+    assert all(f"  {name} " in printed for shelf in shelves.values() for name in shelf)
+    assert max(map(len, printed.splitlines())) <= 80
+    words = " ".join(printed.split())
+    lines = [line for shelf in shelves.values() for line in shelf.values()]
     assert all(line.replace("|", " | ") in words for line in lines)
 
 
 @pytest.mark.parametrize("verb", [["report"], ["compare", "results/reference/quick"]])
-def test_a_folder_that_cannot_be_written_is_said_before_anything_is_read(
+def test_a_folder_that_cannot_be_written_is_named_before_anything_is_read(
     verb: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A file stands where the folder's parent should be."""
+    """The folder's parent is a file."""
     (tmp_path / "file").touch()
     out = tmp_path / "file" / "out"
     arguments = [*verb, "results/reference/quick", "--out", str(out)]
@@ -204,7 +203,7 @@ def test_a_folder_that_cannot_be_written_is_said_before_anything_is_read(
 def test_a_folder_on_a_read_only_disk_cannot_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And one that can is left as it was."""
+    """A folder that can be written is left as it was."""
     errors.check_folder(tmp_path / "new")
     assert list(tmp_path.iterdir()) == []
 
@@ -220,7 +219,7 @@ def test_a_folder_on_a_read_only_disk_cannot_be_written(
 def test_a_report_names_the_files_it_wrote(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Of figures only the folder."""
+    """Of the plots, only the folder is named."""
     show_files([tmp_path / "plots" / "a.png", tmp_path / "plots" / "b.png"])
     show_files([tmp_path / "table.csv", tmp_path / "report.md"])
     assert capsys.readouterr().out.splitlines() == [
@@ -234,29 +233,29 @@ def test_a_report_names_the_files_it_wrote(
     ("text", "seconds"), [("90", 90), ("90s", 90), ("1.5m", 90), ("2h", 7200)]
 )
 def test_durations(text: str, seconds: float) -> None:
-    """With a unit or in seconds."""
+    """A duration has a unit, or is in seconds."""
     assert values.duration(text) == seconds
 
 
 class Interrupting:
-    """Measures without a process, until Ctrl-C comes."""
+    """This executor measures without a process, until Ctrl-C."""
 
     prepares = True
 
     def __init__(self, runs: int, error: Failure | None = None) -> None:
-        """So many runs end, well where no error is given."""
+        """Set the number of runs before Ctrl-C, and the failure of each run."""
         self.left, self.running, self.error = runs, False, error
 
     def start(self) -> None:
-        """A round begins."""
+        """Begin a round."""
         self.running = True
 
     def stop(self) -> None:
-        """A round ends."""
+        """End a round."""
         self.running = False
 
     def execute(self, verb: str, trial: Trial, effort: Effort, seed: int) -> Outcome:
-        """Traits, or three samples, or Ctrl-C."""
+        """Return facts of the layers, or three samples, or raise Ctrl-C."""
         if verb == "prepare" and not self.prepares:
             raise KeyboardInterrupt
         if verb == "prepare":
@@ -271,43 +270,44 @@ class Interrupting:
         return Outcome(msgspec.json.encode(measured), None, 1.0)
 
 
-@pytest.mark.parametrize("made", [0, 3])
-def test_ctrl_c_keeps_what_was_measured_and_says_how_to_go_on(
-    made: int,
+@pytest.mark.parametrize("count", [0, 3])
+def test_ctrl_c_stores_finished_runs_and_prints_how_to_continue(
+    count: int,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Nothing is left running, and the folder can be resumed."""
-    executor = Interrupting(made)
+    """No process is left, and the folder can be resumed."""
+    executor = Interrupting(count)
     monkeypatch.setattr(executors, "executor", lambda: executor)
     out = tmp_path / "out"
     assert run_bench.main(["run", "quick", "--out", str(out)]) == 130
     assert not executor.running
-    assert len(store.load(out)[0]) == made
+    assert len(store.load(out)[0]) == count
     planned = plan.load(out)
-    told = capsys.readouterr().err.splitlines()
-    assert told[:2] == [
+    printed = capsys.readouterr().err.splitlines()
+    assert printed[:2] == [
         "Making inputs and checking layers ...",
         f"quick: {len(planned.trials)} trials x {planned.effort.rounds} rounds = "
-        f"{planned.runs} runs, about {spoken(planned.seconds)}; results in {out}",
+        f"{planned.runs} runs, about {duration_text(planned.seconds)}; results in "
+        f"{out}",
     ]
-    assert [line.partition("]")[0] for line in told[2 : 2 + made]] == [
-        f"[{n + 1}/{planned.runs}" for n in range(made)
+    assert [line.partition("]")[0] for line in printed[2 : 2 + count]] == [
+        f"[{n + 1}/{planned.runs}" for n in range(count)
     ]
-    assert told[2 + made :] == [
+    assert printed[2 + count :] == [
         "",
-        f"Interrupted. {made} runs kept in {out}; go on with",
+        f"Interrupted. {count} runs stored in {out}; continue with",
         f"  {shell.command('run', '--resume', out)}",
     ]
 
 
-def test_ctrl_c_before_anything_is_planned_leaves_nothing_to_go_on_with(
+def test_ctrl_c_before_the_plan_leaves_no_folder(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """And says so."""
+    """The message says that nothing was measured."""
     executor = Interrupting(0)
     executor.prepares = False
     monkeypatch.setattr(executors, "executor", lambda: executor)
@@ -321,13 +321,13 @@ def test_ctrl_c_before_anything_is_planned_leaves_nothing_to_go_on_with(
     assert not out.exists()
 
 
-def test_a_server_that_still_imports_is_not_waited_for(
+def test_ctrl_c_does_not_wait_for_a_starting_server(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """TensorFlow takes seconds to import, and Ctrl-C comes within them."""
+    """Ctrl-C comes while the server imports TensorFlow, which takes seconds."""
     server = executors.ForkServer()
 
-    def interrupt(*asked: object) -> None:
+    def interrupt(*arguments: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(server, "_answer", interrupt)
@@ -338,10 +338,10 @@ def test_a_server_that_still_imports_is_not_waited_for(
     assert importing.returncode == -signal.SIGKILL  # else it would have left by itself
 
 
-def test_a_sweep_in_which_every_run_failed_ends_with_1(
+def test_the_exit_code_is_1_if_every_run_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With its report, and one that has a run that went well with 0."""
+    """There is a report all the same; with one good run the code is 0."""
     # Else a busy machine, in the instant of it, has a run repeated.
     monkeypatch.setattr(machine, "HEAVY_SHARE", math.inf)
     failed = Failure(type="ValueError", message="no")
@@ -349,22 +349,22 @@ def test_a_sweep_in_which_every_run_failed_ends_with_1(
     arguments = ["run", "quick", "--workload", "prices", "--strategy", "naive"]
     for error, code in ((failed, 1), (None, 0)):
         executor = Interrupting(1, error)
-        monkeypatch.setattr(executors, "executor", lambda made=executor: made)
-        told = [*arguments, "--rounds", "1", "--json", "--out", f"{out}{code}"]
-        assert run_bench.main(told) == code
+        monkeypatch.setattr(executors, "executor", lambda executor=executor: executor)
+        words = [*arguments, "--rounds", "1", "--json", "--out", f"{out}{code}"]
+        assert run_bench.main(words) == code
         assert json.loads(capsys.readouterr().out)["scenes" if not code else "errors"]
 
 
-def test_of_a_dump_the_terminal_shows_the_first_line(
+def test_the_terminal_shows_the_first_line_of_a_long_error(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """NumPy's has eight; the page has them."""
+    """NumPy's error has eight lines, which the page shows."""
     dump = Failure(type="AssertionError", message="Not equal\nMismatched: 512")
-    found = formats.summed([factory.run(factory.trial(), error=dump)])
-    formats.terminal(found)
-    told = capsys.readouterr().out
-    assert "prose: AssertionError: Not equal\n" in told
-    assert "Mismatched" not in told
+    content = formats.summed([factory.run(factory.trial(), error=dump)])
+    formats.terminal(content)
+    printed = capsys.readouterr().out
+    assert "prose: AssertionError: Not equal\n" in printed
+    assert "Mismatched" not in printed
 
 
 @pytest.mark.parametrize(
@@ -375,16 +375,16 @@ def test_of_a_dump_the_terminal_shows_the_first_line(
         ("5s", "A budget of 5 s leaves 1 of 4 rounds, 0.25 of 0.65 s steady a run.\n"),
     ],
 )
-def test_what_a_short_budget_cuts_is_said(
+def test_the_cut_by_a_short_budget_is_printed(
     budget: str, cut: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = ["run", "quick", "--rounds", "4", "--budget", budget]
-    run.planned(run_bench.parsed(asked))
+    arguments = ["run", "quick", "--rounds", "4", "--budget", budget]
+    run.make_plan(run_bench.parsed(arguments))
     assert capsys.readouterr().err == cut
 
 
-def test_a_reader_that_has_enough_may_leave() -> None:
-    """As `head` does: no traceback."""
+def test_the_reader_of_the_output_may_end_early() -> None:
+    """`head` does so; there is no traceback."""
     command = [sys.executable, ROOT / "run_bench.py", "list"]
     reader, writer = os.pipe()
     os.close(reader)
@@ -397,8 +397,8 @@ def test_a_reader_that_has_enough_may_leave() -> None:
     assert (done.returncode, done.stderr) == (141, "")
 
 
-def test_who_reads_the_errors_may_leave_too() -> None:
-    """The exit code stays: a line that nobody hears is no fault of the program."""
+def test_the_reader_of_the_errors_may_end_early() -> None:
+    """The exit code stays the same."""
     command = [sys.executable, "run_bench.py", "run", "quick", "--strategy", "naiv"]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE) as running:
         running.stderr.close()
@@ -406,10 +406,10 @@ def test_who_reads_the_errors_may_leave_too() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_what_would_end_the_program_interrupts_it(
+def test_signals_that_end_a_program_interrupt_it(
     number: signal.Signals, tmp_path: Path
 ) -> None:
-    """As `timeout`, or a terminal that is closed."""
+    """`timeout` and a closed terminal send such signals."""
     out = tmp_path / "out"
     command = [sys.executable, ROOT / "run_bench.py", "run", "quick", "--out", out]
     with subprocess.Popen(
@@ -420,39 +420,40 @@ def test_what_would_end_the_program_interrupts_it(
     ) as running:
         assert running.stderr.readline() == "Making inputs and checking layers ...\n"
         running.send_signal(number)
-        told = running.stderr.read()
+        printed = running.stderr.read()
     assert running.returncode == 130
-    assert told.splitlines()[-1] == "Interrupted before anything was measured."
+    assert printed.splitlines()[-1] == "Interrupted before anything was measured."
     assert not out.exists()
 
 
-def test_a_sweep_names_its_budget_and_on_resuming_what_is_left(
+def test_a_sweep_prints_its_budget_and_the_time_left_when_resumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In the first line, by what the runs there took."""
+    """The time left follows from the stored runs."""
     monkeypatch.setattr(executors, "executor", lambda: Interrupting(3))
     out = tmp_path / "out"
     run_bench.main(["run", "quick", "--budget", "145s", "--out", str(out)])
-    made = plan.load(out)
+    planned = plan.load(out)
     first = capsys.readouterr().err.splitlines()[1]
     assert first == (
-        f"quick: 21 trials x 3 rounds = 63 runs, about {spoken(made.seconds)}, at most "
-        f"2 min 25 s (--budget); results in {out}"
+        "quick: 21 trials x 3 rounds = 63 runs, about "
+        f"{duration_text(planned.seconds)}, at most 2 min 25 s (--budget); results in "
+        f"{out}"
     )
     run_bench.main(["run", "--resume", str(out), "--budget", "10m"])
     left = 60 * 1.0 + 60 / 21 * plan.ROUND_SECONDS
     assert capsys.readouterr().err.splitlines()[1] == (
-        f"quick: 21 trials x 3 rounds = 63 runs, 3 runs there, about {spoken(left)} "
-        f"more, at most 10 min (--budget); results in {out}"
+        "quick: 21 trials x 3 rounds = 63 runs, 3 runs stored, about "
+        f"{duration_text(left)} more, at most 10 min (--budget); results in {out}"
     )
 
 
-def test_a_full_disk_ends_the_sweep_and_keeps_what_is_there(
+def test_a_full_disk_ends_the_sweep_and_finished_runs_stay(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """In one line, with the way to go on; no process is left."""
+    """A line has the way to continue, and no process is left."""
     executor, append = Interrupting(9), store.append
 
     def full(folder: Path, run: object) -> None:
@@ -467,12 +468,12 @@ def test_a_full_disk_ends_the_sweep_and_keeps_what_is_there(
     assert not executor.running
     assert len(store.load(out)[0]) == 2
     assert capsys.readouterr().err.splitlines()[-1] == (
-        f"error: Cannot go on in '{out}': No space left on device. What was measured "
-        f"is kept; when that is mended, go on with --resume {out}."
+        f"error: Cannot write to '{out}': No space left on device. Finished runs are "
+        f"stored; correct this, then continue with --resume {out}."
     )
 
 
-WORKLOAD = '''"""Adds one; slowly enough to be killed in the middle."""
+WORKLOAD = '''"""Adds one, slowly enough for a kill in the middle."""
 import keras
 import numpy as np
 
@@ -487,10 +488,10 @@ def check(batch, output):
 '''
 
 
-def test_after_a_kill_nothing_runs_on_and_resume_makes_what_is_missing(
+def test_after_a_kill_no_process_is_left_and_resume_makes_missing_runs(
     tmp_path: Path,
 ) -> None:
-    """Every run once, those from before the kill untouched, and a report."""
+    """Runs from before the kill stay as they are, and there is a report."""
     (tmp_path / "mine.py").write_text(WORKLOAD)
     (tmp_path / "mine.toml").write_text(
         "[effort]\nrounds = 1\nsteady_seconds = 0.4\nwarmup_seconds = 0.1\n"

@@ -1,3 +1,5 @@
+"""The checks of the verb `doctor`, on this machine and on made-up ones."""
+
 import json
 import types
 
@@ -11,22 +13,23 @@ something else
 """
 
 
-def _answers(monkeypatch, answer):
-    asked = types.SimpleNamespace(run=lambda *arguments, **options: answer)
-    monkeypatch.setattr(doctor, "subprocess", asked)
+def set_answer(monkeypatch, answer):
+    """Let the process that asks TensorFlow return this answer."""
+    fake = types.SimpleNamespace(run=lambda *arguments, **options: answer)
+    monkeypatch.setattr(doctor, "subprocess", fake)
 
 
-def test_names_the_library_that_keeps_tensorflow_from_the_gpu():
+def test_the_remedy_names_the_library_that_tensorflow_lacks():
     remedy = doctor.missing_libraries(LOG, built_with_cuda=True)
     assert remedy == (
-        "install requirements-gpu.txt; what could not be loaded: "
+        "install requirements-gpu.txt; not loaded: "
         "2026-01-01 W gpu_device.cc:2342] Cannot dlopen some GPU libraries. | "
         "2026-01-01 W dso_loader.cc:60] Could not load dynamic library "
         "'libcudnn.so.9'"
     )
 
 
-def test_says_when_tensorflow_is_built_without_cuda():
+def test_the_remedy_for_a_tensorflow_without_cuda():
     assert doctor.missing_libraries("", built_with_cuda=False) == (
         "this TensorFlow is built without CUDA: install requirements-gpu.txt."
     )
@@ -34,9 +37,9 @@ def test_says_when_tensorflow_is_built_without_cuda():
 
 def test_a_gpu_that_tensorflow_cannot_use_is_unfit(monkeypatch):
     answer = types.SimpleNamespace(
-        stdout='noise FOUND{"built": true, "gpus": []}', stderr=LOG
+        stdout='noise DEVICES{"built": true, "gpus": []}', stderr=LOG
     )
-    _answers(monkeypatch, answer)
+    set_answer(monkeypatch, answer)
     monkeypatch.setattr(machine, "gpus", lambda: ["NVIDIA H100, 580.1"])
     gpu = doctor.tensorflow_sees()[-1]
     assert gpu.name == "GPU"
@@ -44,11 +47,11 @@ def test_a_gpu_that_tensorflow_cannot_use_is_unfit(monkeypatch):
     assert gpu.found == "driver sees NVIDIA H100, 580.1; TensorFlow sees none"
 
 
-def test_without_a_gpu_nothing_is_unfit_and_it_says_so(monkeypatch):
+def test_a_machine_without_a_gpu_passes(monkeypatch):
     answer = types.SimpleNamespace(
-        stdout='FOUND{"built": false, "gpus": []}', stderr=""
+        stdout='DEVICES{"built": false, "gpus": []}', stderr=""
     )
-    _answers(monkeypatch, answer)
+    set_answer(monkeypatch, answer)
     monkeypatch.setattr(machine, "gpus", list)
     gpu = doctor.tensorflow_sees()[-1]
     assert gpu.fit
@@ -57,14 +60,14 @@ def test_without_a_gpu_nothing_is_unfit_and_it_says_so(monkeypatch):
 
 def test_a_tensorflow_that_does_not_start_is_unfit(monkeypatch):
     answer = types.SimpleNamespace(stdout="", stderr="x\nImportError: no libc")
-    _answers(monkeypatch, answer)
+    set_answer(monkeypatch, answer)
     (finding,) = doctor.tensorflow_sees()
     assert not finding.fit
     assert finding.found.endswith("does not start: ImportError: no libc")
     assert finding.remedy == "install again: rm -r .venv, then make bench."
 
 
-def test_exit_code_and_json_tell_whether_the_machine_is_fit(monkeypatch, capsys):
+def test_exit_code_and_json_have_the_result(monkeypatch, capsys):
     fit = doctor.Finding("processor", "one", True)
     unfit = doctor.Finding("governor", "powersave", False, "set performance")
     monkeypatch.setattr(doctor, "tensorflow_sees", lambda: [fit])
@@ -74,24 +77,24 @@ def test_exit_code_and_json_tell_whether_the_machine_is_fit(monkeypatch, capsys)
     assert doctor.report(as_json=False) == 1
     assert "! governor: set performance" in capsys.readouterr().out
     doctor.report(as_json=True)
-    told = json.loads(capsys.readouterr().out)
-    assert told[0]["remedy"] == "set performance"
+    findings = json.loads(capsys.readouterr().out)
+    assert findings[0]["remedy"] == "set performance"
 
 
-def test_a_governor_that_is_not_told_is_unknown(monkeypatch, capsys):
-    told = {**machine.fingerprint(), "governor": ""}
-    monkeypatch.setattr(machine, "fingerprint", lambda: told)
+def test_a_governor_that_is_not_reported_is_unknown(monkeypatch, capsys):
+    facts = {**machine.fingerprint(), "governor": ""}
+    monkeypatch.setattr(machine, "fingerprint", lambda: facts)
     governor = next(f for f in doctor.examine(seconds=0.01) if f.name == "governor")
-    assert governor.found == "not told by this system"
+    assert governor.found == "not reported by this system"
     assert governor.fit is None
     monkeypatch.setattr(doctor, "tensorflow_sees", list)
     monkeypatch.setattr(doctor, "examine", lambda: [governor])
     assert doctor.report(as_json=False) == 0
     words = " ".join(capsys.readouterr().out.split())
-    assert words == "looked at found unknown governor not told by this system"
+    assert words == "check result unknown governor not reported by this system"
 
 
-def test_examines_this_machine_quickly():
+def test_this_machine_is_examined_quickly():
     findings = {finding.name: finding for finding in doctor.examine(seconds=0.05)}
     assert set(findings) == {
         "processor",

@@ -1,4 +1,4 @@
-"""The verb's bad uses, each with its own message and exit code 2."""
+"""Bad uses of the verb `guard`, each with its message and exit code 2."""
 
 import errno
 import json
@@ -61,28 +61,28 @@ ONE_OF = (
         ),
         (
             ["--baseline", "F", "--axis", "prefetch=1", "--data", "x"],
-            "error: Leave out --axis and --data with --baseline FILE, whose trials are "
-            "those that were saved, and which has no figures for a history.\n",
+            "error: Leave out --axis and --data with --baseline FILE, which fixes "
+            "the trials and has no figures for a history.\n",
         ),
         (
             ["a", "b", "--workload", "x", "--consumer", "train"],
             "error: Leave out --workload and --consumer with two result folders A B, "
-            "where all was measured before.\n",
+            "which are measured already.\n",
         ),
         (
             ["--save-baseline", "F", "--json", "--history", "x"],
             "error: Leave out --json and --history with --save-baseline FILE, which "
-            "gives no verdicts.\n",
+            "has no verdicts.\n",
         ),
         (
             ["--save-baseline", "F", "--threshold", "5%", "--unknown-passes"],
             "error: Leave out --threshold and --unknown-passes with --save-baseline "
-            "FILE, which gives no verdicts.\n",
+            "FILE, which has no verdicts.\n",
         ),
         (
             ["a", "b", "--history", "x"],
-            "error: Leave out --history with two result folders A B, where all was "
-            "measured before.\n",
+            "error: Leave out --history with two result folders A B, which are "
+            "measured already.\n",
         ),
         (
             ["a", "b", "--threshold", ""],
@@ -111,25 +111,27 @@ ONE_OF = (
 )
 def test_bad_use(arguments, message, capsys) -> None:
     assert run_bench.main(["guard", *arguments]) == 2
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert told.err == message
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err == message
 
 
-@pytest.mark.parametrize(("given", "limit"), [([], 120.0), (["--limit", "10m"], 600.0)])
+@pytest.mark.parametrize(
+    ("options", "limit"), [([], 120.0), (["--limit", "10m"], 600.0)]
+)
 def test_the_limit_of_a_run_can_be_set(
-    given: list[str], limit: float, monkeypatch: pytest.MonkeyPatch
+    options: list[str], limit: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """For a model that takes long to build; of no use where nothing is run."""
-    asked = []
+    """A model may take long to build; two folders are measured already."""
+    limits = []
 
-    def against(python: str, wanted: live.Wanted) -> GuardResult:
-        asked.append(wanted.sweep.effort.limit_seconds)
+    def against(python: str, wanted: live.GuardRequest) -> GuardResult:
+        limits.append(wanted.sweep.effort.limit_seconds)
         raise UsageError("enough")
 
     monkeypatch.setattr(live, "against_python", against)
-    assert run_bench.main(["guard", "--against-python", "x", *given]) == 2
-    assert asked == [limit]
+    assert run_bench.main(["guard", "--against-python", "x", *options]) == 2
+    assert limits == [limit]
     assert run_bench.main(["guard", "a", "b", "--limit", "10m"]) == 2
 
 
@@ -153,13 +155,13 @@ def test_thresholds_come_from_the_file_and_the_options(tmp_path) -> None:
         'prose = "8%"\n'
         "prices = { latency_p95 = 0.2 }\n"
     )
-    found = guard_settings.load(path)
-    assert found.thresholds("x") == {"seconds_per_example": 0.04, "latency_p95": 0.04}
-    assert found.thresholds("prose") == {
+    loaded = guard_settings.load(path)
+    assert loaded.thresholds("x") == {"seconds_per_example": 0.04, "latency_p95": 0.04}
+    assert loaded.thresholds("prose") == {
         "seconds_per_example": 0.08,
         "latency_p95": 0.08,
     }
-    assert found.thresholds("prices") == {
+    assert loaded.thresholds("prices") == {
         "seconds_per_example": 0.04,
         "latency_p95": 0.2,
     }
@@ -202,7 +204,7 @@ def test_thresholds_come_from_the_file_and_the_options(tmp_path) -> None:
         ),
     ],
 )
-def test_a_file_that_means_nothing(tmp_path, text: str, message: str) -> None:
+def test_a_file_without_meaning_is_refused(tmp_path, text: str, message: str) -> None:
     path = tmp_path / "guard.toml"
     path.write_text(text)
     with pytest.raises(UsageError) as error:
@@ -220,7 +222,7 @@ def test_a_project_whose_table_is_none(tmp_path) -> None:
     )
 
 
-def test_a_workload_s_threshold_is_that_of_all_its_trials_but_for_its_own(
+def test_a_threshold_of_a_trial_overrides_that_of_its_workload(
     tmp_path,
 ) -> None:
     path = tmp_path / "guard.toml"
@@ -236,32 +238,32 @@ def test_a_workload_s_threshold_is_that_of_all_its_trials_but_for_its_own(
         Row(key=key, metric="seconds_per_example", verdict="unchanged")
         for key in keys[1:3]
     ]
-    found = GuardResult(base="a", head="b", how="stored", rows=rows, notes=["before"])
-    assert settings.noted(found).notes == [
+    result = GuardResult(base="a", head="b", how="stored", rows=rows, notes=["before"])
+    assert settings.note_unused_overrides(result).notes == [
         "before",
         "No trial here for [tool.feedrate.guard.thresholds]: none, gone.py.",
     ]
-    assert guard_settings.Settings().noted(found) is found
+    assert guard_settings.Settings().note_unused_overrides(result) is result
 
 
 @pytest.fixture
 def of_folders(monkeypatch):
-    """A guard of two folders whose verdict is told, and what it is asked by."""
+    """Return a guard of two folders with a known verdict, and its command line."""
 
     def ended(verdict: str, *arguments: str) -> int:
         row = Row(key="x", metric="seconds_per_example", verdict=verdict)
-        found = GuardResult(base="a", head="b", how="stored", rows=[row])
-        monkeypatch.setattr(stored, "folders", lambda *_: found)
+        result = GuardResult(base="a", head="b", how="stored", rows=[row])
+        monkeypatch.setattr(stored, "folders", lambda *_: result)
         return run_bench.main(["guard", "a", "b", *arguments])
 
     return ended
 
 
 @pytest.mark.parametrize(("verdict", "code"), [("unchanged", 2), ("slower", 1)])
-def test_what_cannot_be_written_late_hides_no_verdict(
+def test_a_late_write_error_hides_no_verdict(
     verdict: str, code: int, monkeypatch, tmp_path, capsys
 ) -> None:
-    """It is printed by then; and what held is no pass."""
+    """The verdict is printed first; a pass becomes exit code 2."""
 
     def full(*_: object) -> None:
         assert "Guard: " in capsys.readouterr().out
@@ -270,34 +272,34 @@ def test_what_cannot_be_written_late_hides_no_verdict(
     monkeypatch.setattr(history, "append", full)
     history_file = str(tmp_path / "h.jsonl")
     row = Row(key="x", metric="seconds_per_example", verdict=verdict)
-    found = GuardResult(base="a", head="b", how="lockstep", rows=[row])
-    monkeypatch.setattr(live, "against_ref", lambda *_: found)
-    asked = ["guard", "--against-ref", "main", "--history", history_file]
-    assert run_bench.main(asked) == code
+    result = GuardResult(base="a", head="b", how="lockstep", rows=[row])
+    monkeypatch.setattr(live, "against_ref", lambda *_: result)
+    words = ["guard", "--against-ref", "main", "--history", history_file]
+    assert run_bench.main(words) == code
     assert capsys.readouterr().err == "error: no space for the history\n"
 
 
-def test_a_file_that_cannot_be_written_late_is_said(
+def test_a_late_write_error_is_printed(
     of_folders, monkeypatch, tmp_path, capsys
 ) -> None:
     monkeypatch.setattr(guard, "check_writable", lambda path: None)
     path = tmp_path / "gone" / "junit.xml"
     assert of_folders("slower", "--junit", str(path)) == 1
-    told = capsys.readouterr()
-    assert "regressed (exit 1)" in told.out
-    assert told.err == f"error: Cannot write '{path}': No such file or directory.\n"
+    printed = capsys.readouterr()
+    assert "regressed (exit 1)" in printed.out
+    assert printed.err == f"error: Cannot write '{path}': No such file or directory.\n"
 
 
 def test_a_verdict_that_cannot_be_printed_is_in_the_exit_code(
     of_folders, monkeypatch, tmp_path, capsys
 ) -> None:
-    """And in the files; as on a terminal that was closed."""
+    """A terminal may be closed; the files have the verdict too."""
 
     def closed(*_: object) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(output, "terminal", closed)
-    monkeypatch.setattr(shell, "reader_left", lambda stream: None)
+    monkeypatch.setattr(shell, "discard_output", lambda stream: None)
     path = tmp_path / "junit.xml"
     assert of_folders("slower", "--junit", str(path)) == 1
     assert path.exists()
@@ -309,16 +311,16 @@ def test_a_verdict_that_cannot_be_printed_is_in_the_exit_code(
 def test_on_github_json_is_all_of_standard_output(
     of_folders, monkeypatch, capsys
 ) -> None:
-    """The annotations are on the other stream."""
+    """The annotations go to standard error."""
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     assert of_folders("slower", "--json") == 1
-    told = capsys.readouterr()
-    assert json.loads(told.out)["exit_code"] == 1
-    assert told.err.startswith("::error title=Feedrate guard::Guard: regressed")
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["exit_code"] == 1
+    assert printed.err.startswith("::error title=Feedrate guard::Guard: regressed")
 
 
-def test_a_fault_of_the_program_is_no_verdict(monkeypatch, capsys) -> None:
-    """Python's own 1 would say that the trial is slower."""
+def test_an_error_in_the_program_is_no_verdict(monkeypatch, capsys) -> None:
+    """Python's own exit code 1 would mean that a trial is slower."""
 
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a fault")
@@ -334,8 +336,8 @@ def test_a_fault_of_the_program_is_no_verdict(monkeypatch, capsys) -> None:
     )
 
 
-def test_a_trial_that_fails_makes_no_baseline(monkeypatch, tmp_path, capsys) -> None:
-    """And ends with 5, as the table says, and not with bad use."""
+def test_a_failed_trial_makes_no_baseline(monkeypatch, tmp_path, capsys) -> None:
+    """The exit code is 5, and not that of bad use."""
     failed = factory.run(
         factory.trial(), error=Failure(type="ValueError", message="no")
     )

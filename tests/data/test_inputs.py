@@ -1,4 +1,4 @@
-"""Inputs are made once, whole or not at all, and anew when their maker changes."""
+"""Inputs are generated once, completely or not at all, and anew for changed files."""
 
 import os
 import sys
@@ -52,13 +52,13 @@ def check(batch, output): ...
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache folder of this test's own."""
+    """Return the folder of inputs in an empty cache."""
     monkeypatch.setenv("FEEDRATE_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache" / "inputs"
 
 
 def loaded(folder: Path, text: str) -> tuple:
-    """Entry and module of a user's file."""
+    """Return the entry and the module of a user's file with this text."""
     file = folder / "mine.py"
     file.write_text(text)
     catalog._read.cache_clear()
@@ -66,8 +66,8 @@ def loaded(folder: Path, text: str) -> tuple:
     return entry, catalog.load(entry)
 
 
-def test_arrays_are_made_once(tmp_path: Path, cache: Path) -> None:
-    """The second time they are read back, the same."""
+def test_arrays_are_generated_once(tmp_path: Path, cache: Path) -> None:
+    """The second time they are read from the cache."""
     entry, module = loaded(tmp_path, ARRAYS)
     first, second = (inputs.prepare(entry, module, Pipeline()) for _ in range(2))
     assert module.MADE == [100]
@@ -84,8 +84,8 @@ def test_arrays_are_made_once(tmp_path: Path, cache: Path) -> None:
     assert len(list(cache.iterdir())) == 1
 
 
-def test_another_maker_makes_them_anew(tmp_path: Path, cache: Path) -> None:
-    """A file that was edited does not get the old examples; nor does a larger batch."""
+def test_a_changed_file_has_new_inputs(tmp_path: Path, cache: Path) -> None:
+    """An edited file and a larger batch need other examples."""
     entry, module = loaded(tmp_path, ARRAYS)
     first = inputs.prepare(entry, module, Pipeline())
     edited = loaded(tmp_path, ARRAYS.replace("normal", "uniform"))
@@ -96,7 +96,7 @@ def test_another_maker_makes_them_anew(tmp_path: Path, cache: Path) -> None:
 
 
 def test_files_get_the_label_of_their_folder(tmp_path: Path, cache: Path) -> None:
-    """By the order of the folders' names; the fingerprint is of their content."""
+    """Labels follow the order of the folders' names."""
     entry, module = loaded(tmp_path, FILES)
     first, second = (inputs.prepare(entry, module, Pipeline()) for _ in range(2))
     assert module.MADE == [6]
@@ -114,8 +114,8 @@ def test_files_get_the_label_of_their_folder(tmp_path: Path, cache: Path) -> Non
     assert first.parts["labels"] == changed.parts["labels"]
 
 
-def test_what_fails_half_way_leaves_nothing(tmp_path: Path, cache: Path) -> None:
-    """The next time they are made from the start."""
+def test_a_failure_half_way_leaves_nothing(tmp_path: Path, cache: Path) -> None:
+    """The next time they are generated from the start."""
     entry, module = loaded(tmp_path, FILES)
     module.FAILS = True
     with pytest.raises(OSError, match="disk full"):
@@ -125,32 +125,32 @@ def test_what_fails_half_way_leaves_nothing(tmp_path: Path, cache: Path) -> None
     assert len(inputs.prepare(entry, module, Pipeline()).features) == 6
 
 
-def test_what_a_killed_process_left_half_made_is_cleared_away(
+def test_incomplete_inputs_of_a_killed_process_are_removed(
     tmp_path: Path, cache: Path
 ) -> None:
-    """But not what another one is making now."""
+    """The incomplete folder of a running process stays."""
     inputs.root().mkdir(parents=True)
-    left, made = (inputs.root() / f"{inputs.MAKING}{name}" for name in ("old", "new"))
-    for folder in (left, made):
+    left, recent = (inputs.root() / f"{inputs.MAKING}{name}" for name in ("old", "new"))
+    for folder in (left, recent):
         folder.mkdir()
         (folder / "half").touch()
     long_ago = time.time() - 2 * inputs.ABANDONED_SECONDS
     os.utime(left, (long_ago, long_ago))
     inputs.prepare(*loaded(tmp_path, ARRAYS), Pipeline())
     assert not left.exists()
-    assert (made / "half").exists()
+    assert (recent / "half").exists()
 
 
 def test_another_process_that_was_faster_is_no_error(
     tmp_path: Path, cache: Path
 ) -> None:
-    """Its inputs are taken, and those made beside them thrown away."""
+    """The inputs of the faster process are used."""
     entry, module = loaded(tmp_path, ARRAYS)
     make = module.examples
 
     def slower(rng: np.random.Generator, count: int) -> tuple:
         module.examples = make
-        inputs.prepare(entry, module, Pipeline())  # the other, in the meantime
+        inputs.prepare(entry, module, Pipeline())  # the other process, in the meantime
         return make(rng, count)
 
     module.examples = slower
@@ -159,9 +159,9 @@ def test_another_process_that_was_faster_is_no_error(
 
 
 def test_larger_images_are_fewer(tmp_path: Path) -> None:
-    """The pixels stay about as many, and there are two batches at least.
+    """The number of pixels stays about equal, with at least two batches.
 
-    Of few random draws a check could find too many alike by chance.
+    A check on few random draws could see too many equal draws by chance.
     """
     entry = catalog.find("rescaling")
     whole = inputs.count_for(entry, Pipeline())
@@ -172,7 +172,6 @@ def test_larger_images_are_fewer(tmp_path: Path) -> None:
 
 
 def test_own_data_needs_a_workload_that_takes_it(tmp_path: Path, cache: Path) -> None:
-    """It says what the file lacks."""
     entry, module = loaded(tmp_path, ARRAYS)
     with pytest.raises(UsageError) as caught:
         inputs.prepare(entry, module, Pipeline(), data="rows.csv")
@@ -181,10 +180,10 @@ def test_own_data_needs_a_workload_that_takes_it(tmp_path: Path, cache: Path) ->
     )
 
 
-def test_inputs_of_ones_own_file_are_made_once_each_time(
+def test_inputs_of_a_users_file_are_generated_once_each_time(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It may read or import what changes; what is the same has one fingerprint."""
+    """The file may read what changes; equal content has one fingerprint."""
     rows = tmp_path / "rows.npy"
     np.save(rows, np.zeros((90, 2)))
     entry, module = loaded(tmp_path, ROWS)
@@ -196,17 +195,17 @@ def test_inputs_of_ones_own_file_are_made_once_each_time(
     np.save(rows, np.zeros((90, 2)))
     monkeypatch.setattr(inputs, "STARTED", "later still")
     last = inputs.prepare(entry, module, Pipeline())
-    assert [made.features.any() for made in (first, same, later, last)] == [
+    assert [one.features.any() for one in (first, same, later, last)] == [
         *(False, False, True, False)
     ]
     assert same.fingerprint == first.fingerprint == last.fingerprint
 
 
 @pytest.mark.parametrize("change", ["folder", "import path", "interpreter"])
-def test_inputs_of_ones_own_file_are_of_one_side_alone(
+def test_inputs_of_a_users_file_belong_to_one_side_alone(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
-    """Both sides of a guard call the file by one relative path."""
+    """Both sides of a guard use one relative path."""
     for name, value in (("base", 0.0), ("head", 1.0)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "mine.py").write_text(ROWS)
@@ -216,32 +215,32 @@ def test_inputs_of_ones_own_file_are_of_one_side_alone(
         "import path": lambda name: monkeypatch.syspath_prepend(tmp_path / name),
         "interpreter": lambda name: monkeypatch.setattr(sys, "prefix", name),
     }
-    made = []
+    results = []
     monkeypatch.chdir(tmp_path / "base")
     for name in ("base", "head", "head"):
         values[change](name)
         entry = catalog.find("mine.py")
-        made.append(inputs.prepare(entry, catalog.load(entry), Pipeline()))
-    differ = made[0].fingerprint != made[1].fingerprint
+        results.append(inputs.prepare(entry, catalog.load(entry), Pipeline()))
+    differ = results[0].fingerprint != results[1].fingerprint
     assert differ == (change == "folder")
     assert len(list(cache.iterdir())) == (3 if change == "import path" else 2)
 
 
-def test_two_files_of_ones_own_with_one_text_have_inputs_each(
+def test_two_files_of_a_user_with_one_text_have_inputs_each(
     tmp_path: Path, cache: Path
 ) -> None:
-    """What they read may differ."""
+    """The files that they read may differ."""
     for name, value in (("a", 0.0), ("b", 1.0)):
         (tmp_path / name).mkdir()
         np.save(tmp_path / name / "rows.npy", np.full((90, 2), value))
-        made = inputs.prepare(*loaded(tmp_path / name, ROWS), Pipeline())
-        assert (made.features == value).all()
+        result = inputs.prepare(*loaded(tmp_path / name, ROWS), Pipeline())
+        assert (result.features == value).all()
 
 
 def test_inputs_of_the_shelves_are_kept_from_one_time_to_the_next(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Their text and their private neighbours are all that they hang on."""
+    """They depend only on the entry's text and on private modules beside it."""
     entry, module = loaded(tmp_path, ARRAYS)
     entry = replace(entry, shelf="workloads")
     inputs.prepare(entry, module, Pipeline())
@@ -250,35 +249,36 @@ def test_inputs_of_the_shelves_are_kept_from_one_time_to_the_next(
     assert module.MADE == [100]
 
 
-def test_inputs_of_ones_own_file_go_when_they_have_long_been_of_no_use(
+def test_inputs_of_a_users_file_are_removed_when_long_unused(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Using them counts, and not only making them."""
+    """Each use of the inputs makes them recent again."""
     entry, module = loaded(tmp_path, ARRAYS)
     inputs.prepare(entry, module, Pipeline())
-    (made,) = cache.iterdir()
+    (folder,) = cache.iterdir()
     long_ago = time.time() - 2 * inputs.ABANDONED_SECONDS
-    os.utime(made, (long_ago, long_ago))
+    os.utime(folder, (long_ago, long_ago))
     inputs.prepare(entry, module, Pipeline())
     monkeypatch.setattr(inputs, "STARTED", "later")
     inputs.prepare(entry, module, Pipeline())
-    assert made.exists()
-    os.utime(made, (long_ago, long_ago))
+    assert folder.exists()
+    os.utime(folder, (long_ago, long_ago))
     monkeypatch.setattr(inputs, "STARTED", "later still")
     inputs.prepare(entry, module, Pipeline())
-    assert not made.exists()
+    assert not folder.exists()
     assert len(list(cache.iterdir())) == 2
 
 
-def test_there_are_as_many_examples_as_were_made(tmp_path: Path, cache: Path) -> None:
-    """And not as many as were asked for."""
+def test_the_count_is_the_number_of_generated_examples(
+    tmp_path: Path, cache: Path
+) -> None:
     np.save(tmp_path / "rows.npy", np.zeros((5, 2)))
-    made = inputs.prepare(*loaded(tmp_path, ROWS), Pipeline(batch_size=32))
-    assert (made.count, len(made.features)) == (5, 5)
+    result = inputs.prepare(*loaded(tmp_path, ROWS), Pipeline(batch_size=32))
+    assert (result.count, len(result.features)) == (5, 5)
 
 
 @pytest.mark.parametrize(
-    ("made", "told"),
+    ("result", "description"),
     [
         ("None", "NoneType"),
         ("[1.0, 2.0]", "list"),
@@ -292,42 +292,42 @@ def test_there_are_as_many_examples_as_were_made(tmp_path: Path, cache: Path) ->
         ("()", "()"),
     ],
 )
-def test_what_examples_returns_is_looked_at(
-    tmp_path: Path, cache: Path, made: str, told: str
+def test_the_result_of_examples_is_checked(
+    tmp_path: Path, cache: Path, result: str, description: str
 ) -> None:
-    """Not left to fail in the middle of a run, nor kept."""
+    """An unusable result fails at once and is not stored."""
     returned = 'np.load(Path(__file__).with_name("rows.npy"))'
     with pytest.raises(UsageError) as caught:
-        inputs.prepare(*loaded(tmp_path, ROWS.replace(returned, made)), Pipeline())
+        inputs.prepare(*loaded(tmp_path, ROWS.replace(returned, result)), Pipeline())
     assert str(caught.value) == (
-        f"examples() returned {told}. It must return features [count, ...] or "
+        f"examples() returned {description}. It must return features [count, ...] or "
         "(features, labels): NumPy arrays of one length, not empty and not of objects "
         "(strings as bytes, or with .astype(str))."
     )
     assert list(cache.iterdir()) == []
 
 
-def test_files_are_told_from_folders_by_what_they_are(
+def test_files_and_folders_are_distinguished_without_their_names(
     tmp_path: Path, cache: Path
 ) -> None:
-    """Not by a dot in the name; hidden ones are not the user's."""
+    """A dot in a name means nothing; hidden files are ignored."""
     text = FILES.replace('("even", "odd")', '("v1.0", "v1.1")')
     text = text.replace('{n}.txt").write', '{n}").write')
     text = text.replace(
         "    if FAILS:", '    (folder / ".part").touch()\n    if FAILS:'
     )
-    made = inputs.prepare(*loaded(tmp_path, text), Pipeline())
-    names = [Path(path).name for path in made.features]
+    result = inputs.prepare(*loaded(tmp_path, text), Pipeline())
+    names = [Path(path).name for path in result.features]
     assert sorted(names) == [*"012345"]
-    assert made.labels.tolist() == [int(name) % 2 for name in names]
+    assert result.labels.tolist() == [int(name) % 2 for name in names]
 
 
 def test_files_come_in_one_order_that_mixes_their_classes(tmp_path, cache):
-    """Sorted by class, the first second would meet one class alone."""
+    """In sorted order the first second would meet one class alone."""
     entry, module = loaded(tmp_path, FILES.replace("EXAMPLES = 6", "EXAMPLES = 200"))
-    made, again = (inputs.prepare(entry, module, Pipeline()) for _ in range(2))
-    assert [*made.features] == [*again.features]
-    assert 0 < sum(made.labels[: len(made.labels) // 4]) < len(made.labels) // 4
+    result, again = (inputs.prepare(entry, module, Pipeline()) for _ in range(2))
+    assert [*result.features] == [*again.features]
+    assert 0 < sum(result.labels[: len(result.labels) // 4]) < len(result.labels) // 4
 
 
 @pytest.mark.parametrize(
@@ -348,10 +348,9 @@ def test_files_come_in_one_order_that_mixes_their_classes(tmp_path, cache):
         ),
     ],
 )
-def test_files_that_cannot_be_read_are_not_asked_for(
+def test_files_need_both_a_folder_and_a_reader(
     tmp_path: Path, cache: Path, old: str, new: str, message: str
 ) -> None:
-    """Nor are there none."""
     with pytest.raises(UsageError) as caught:
         inputs.prepare(*loaded(tmp_path, FILES.replace(old, new)), Pipeline())
     assert str(caught.value) == message

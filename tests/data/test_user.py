@@ -1,4 +1,4 @@
-"""The user's own data: what comes back, and what each fault is answered with."""
+"""The user's own data is loaded, and every fault has a message with its remedy."""
 
 import re
 import wave
@@ -19,13 +19,13 @@ CSV = user.TAKES["csv"]
 
 
 def refused(message: str, *arguments: object) -> None:
-    """Loading raises exactly this message."""
+    """Assert that loading raises exactly this message."""
     with pytest.raises(UsageError, match=f"^{re.escape(message)}$"):
         user.load(*arguments)
 
 
 def image(path: Path, size: tuple[int, int] = (8, 6), red: int = 200) -> Path:
-    """Write a plain picture."""
+    """Write a picture of one colour."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", size, (red, 0, 0)).save(path)
     return path
@@ -51,7 +51,7 @@ def text(path: Path, content: bytes) -> Path:
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
-    """Two classes: one PNG cat, two JPEG dogs."""
+    """Return a folder of two classes: one PNG cat, two JPEG dogs."""
     image(tmp_path / "dog" / "b.JPG", red=9)
     image(tmp_path / "dog" / "a.jpeg", red=9)
     image(tmp_path / "cat" / "c.png")
@@ -61,14 +61,14 @@ def pictures(tmp_path: Path) -> Path:
 
 
 def test_a_folder_of_images_gives_their_paths_in_order(pictures: Path) -> None:
-    """Other files and hidden folders are left out."""
+    """Other files and hidden folders are ignored."""
     paths = [str(pictures / name) for name in ("cat/c.png", "dog/a.jpeg", "dog/b.JPG")]
     assert user.load(str(pictures), "images") == paths
     assert user.load(str(pictures), "images_of_one_size", 2) == paths
 
 
 def test_a_folder_of_images_gives_arrays(pictures: Path) -> None:
-    """Pixels as uint8, labels by folder; flat ones as float32."""
+    """Pixels are uint8, labels follow the folders, and flat images are float32."""
     features, labels = user.load(str(pictures), "image_arrays", 10)
     assert features.shape == (3, 6, 8, 3)
     assert features.dtype == np.uint8
@@ -87,7 +87,6 @@ def test_an_unknown_kind(tmp_path: Path) -> None:
 
 
 def test_no_such_folder() -> None:
-    """The error tells what the workload takes."""
     message = f"No data at 'nowhere'. This workload takes {IMAGES}."
     refused(message, "nowhere", "images")
 
@@ -100,20 +99,17 @@ def test_a_data_set_of_another_kind() -> None:
 
 
 def test_a_file_where_a_folder_is_needed(tmp_path: Path) -> None:
-    """One picture is not a folder of classes."""
     path = image(tmp_path / "a.jpg")
     message = f"'{path}' is not a folder. This workload takes {IMAGES}."
     refused(message, str(path), "images")
 
 
 def test_an_empty_folder(tmp_path: Path) -> None:
-    """Nor is a folder without folders."""
     message = f"'{tmp_path}' has no folders in it. This workload takes {IMAGES}."
     refused(message, str(tmp_path), "images")
 
 
 def test_an_empty_class(pictures: Path) -> None:
-    """Each class needs a file."""
     (pictures / "emu").mkdir()
     message = (
         f"'{pictures / 'emu'}' has no .jpg, .jpeg, .png files. Put some there, or "
@@ -124,23 +120,20 @@ def test_an_empty_class(pictures: Path) -> None:
 
 @pytest.mark.parametrize("parts", [["train"], ["test", "train"]])
 def test_classes_that_lie_one_folder_deeper(tmp_path: Path, parts: list[str]) -> None:
-    """As in many a data set that is downloaded: the deeper folder is proposed."""
+    """Many downloaded data sets do so; the message proposes the deeper folder."""
     for part in parts:
         for name in ("cat", "dog"):
             image(tmp_path / part / name / "a.png")
     message = (
-        f"'{tmp_path / parts[0]}' has no .jpg, .jpeg, .png files, but folders. If they "
-        f"are the classes, give --data {tmp_path / parts[0]}."
+        f"'{tmp_path / parts[0]}' has no .jpg, .jpeg, .png files, but folders. If "
+        f"these are the classes, use --data {tmp_path / parts[0]}."
     )
     refused(message, str(tmp_path), "images")
 
 
 def test_one_class(tmp_path: Path) -> None:
-    """There is nothing to tell apart."""
     image(tmp_path / "cat" / "a.jpg")
-    message = (
-        f"'{tmp_path}' has only 1 class. There must be 2 at least, to be told apart."
-    )
+    message = f"'{tmp_path}' has only 1 class. At least 2 are needed."
     refused(message, str(tmp_path), "images")
 
 
@@ -148,7 +141,7 @@ def test_more_classes_than_the_model_has(pictures: Path) -> None:
     """Labels beyond the model's outputs would make the loss meaningless."""
     image(pictures / "emu" / "a.jpg")
     message = (
-        f"'{pictures}' has 3 classes; this workload tells 2 apart. Remove 1, or use "
+        f"'{pictures}' has 3 classes; this workload takes at most 2. Remove 1, or use "
         "another workload."
     )
     refused(message, str(pictures), "images", 2)
@@ -157,22 +150,22 @@ def test_more_classes_than_the_model_has(pictures: Path) -> None:
 @pytest.mark.parametrize("kind", ["images", "image_arrays"])
 @pytest.mark.parametrize("fault", ["cut", "other"])
 def test_a_corrupt_image(pictures: Path, kind: str, fault: str) -> None:
-    """A file cut short, and one that never was an image."""
+    """One file is incomplete, and another one is no image."""
     path = pictures / "dog" / "a.jpeg"
     path.write_bytes(path.read_bytes()[:-150] if fault == "cut" else b"GIF89a...")
-    message = f"'{path}' is not a whole JPEG or PNG image. Replace or remove it."
+    message = f"'{path}' is not a complete JPEG or PNG image. Replace or remove it."
     refused(message, str(pictures), kind)
 
 
 def test_an_image_with_bytes_after_its_end_is_whole(pictures: Path) -> None:
-    """Cameras append to JPEG files; such a file is decoded to see."""
+    """Cameras append to JPEG files; decoding shows that such a file is complete."""
     path = pictures / "dog" / "a.jpeg"
     path.write_bytes(path.read_bytes() + b"appended")
     assert len(user.load(str(pictures), "images")) == 3
 
 
 def test_mixed_sizes_where_one_is_needed(pictures: Path) -> None:
-    """Any size will do for `images`, one for the others."""
+    """`images` takes any size, the other kinds take one size."""
     other = image(pictures / "dog" / "z.jpg", size=(10, 20))
     assert len(user.load(str(pictures), "images")) == 4
     message = (
@@ -196,13 +189,13 @@ def test_an_unreadable_file(pictures: Path) -> None:
 
 
 def test_a_folder_of_sounds(tmp_path: Path) -> None:
-    """Paths come back, as for images."""
+    """The paths are returned, as for images."""
     paths = [sound(tmp_path / name / "a.wav") for name in ("no", "yes")]
     assert user.load(str(tmp_path), "wav", 35) == [str(path) for path in paths]
 
 
 def test_a_sound_of_another_kind(tmp_path: Path) -> None:
-    """Rate and width must be the workload's; the remedy is a command."""
+    """The rate and the width must match; the remedy is a command."""
     sound(tmp_path / "no" / "a.wav")
     path = sound(tmp_path / "yes" / "a.wav", rate=44_100, bits=8)
     message = (
@@ -218,14 +211,14 @@ def test_a_sound_that_is_cut_short(tmp_path: Path) -> None:
     path = sound(tmp_path / "yes" / "a.wav")
     path.write_bytes(path.read_bytes()[:-50])
     message = (
-        f"'{path}' has 150 bytes of sound where its header says 200. Replace or remove "
-        "it."
+        f"'{path}' has 150 bytes of sound, but its header states 200. Replace or "
+        "remove it."
     )
     refused(message, str(tmp_path), "wav")
 
 
 def test_what_is_not_a_sound(tmp_path: Path) -> None:
-    """An MP3 file by another name."""
+    """An MP3 file may have the ending of another format."""
     sound(tmp_path / "no" / "a.wav")
     path = text(tmp_path / "yes" / "a.wav", b"ID3\x03 not a WAV file")
     message = f"'{path}' is not a WAV file of plain PCM sound. Replace or remove it."
@@ -233,7 +226,7 @@ def test_what_is_not_a_sound(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_texts(tmp_path: Path) -> None:
-    """Whole texts as bytes, whose array can be fingerprinted."""
+    """Texts are bytes, since such an array has a fingerprint."""
     text(tmp_path / "pos" / "a.txt", "très bon".encode())
     text(tmp_path / "neg" / "a.txt", b"bad")
     features, labels = user.load(str(tmp_path), "text", 2)
@@ -243,7 +236,6 @@ def test_a_folder_of_texts(tmp_path: Path) -> None:
 
 
 def test_a_text_that_is_not_utf8(tmp_path: Path) -> None:
-    """The byte is named, and the remedy."""
     text(tmp_path / "neg" / "a.txt", b"bad")
     path = text(tmp_path / "pos" / "a.txt", "très bon".encode("latin1"))
     message = (
@@ -262,7 +254,7 @@ def test_an_empty_text(tmp_path: Path) -> None:
 
 
 def test_a_text_far_longer_than_the_others(tmp_path: Path, monkeypatch) -> None:
-    """All are kept at the width of the longest, so it has a limit."""
+    """Every text takes the width of the longest one, so the width has a limit."""
     monkeypatch.setattr(user_files, "MOST_TEXT_BYTES", 10)
     path = text(tmp_path / "neg" / "a.txt", b"rather bad")
     text(tmp_path / "pos" / "a.txt", b"good")
@@ -274,7 +266,7 @@ def test_a_text_far_longer_than_the_others(tmp_path: Path, monkeypatch) -> None:
 
 
 def test_a_table_as_rows_and_as_lines(tmp_path: Path) -> None:
-    """The label's column may stand anywhere and hold words."""
+    """The column of the label may be anywhere and may contain words."""
     path = text(tmp_path / "a.csv", b"x,label,y\n1,no,2.5\n3,yes,-4\n")
     rows, labels = user.load(str(path), "rows", 2)
     assert rows.tolist() == [[1, 2.5], [3, -4]]
@@ -286,7 +278,7 @@ def test_a_table_as_rows_and_as_lines(tmp_path: Path) -> None:
 
 
 def test_a_table_with_another_label(tmp_path: Path) -> None:
-    """The column is named after a colon."""
+    """The column follows a colon."""
     path = text(tmp_path / "a.csv", b"Time,Class\n1,0\n3,1\n5,0\n")
     features, labels = user.load(f"{path}:Class", "rows", 2)
     assert features.tolist() == [[1], [3], [5]]
@@ -298,8 +290,9 @@ def test_a_table_with_another_label(tmp_path: Path) -> None:
     [
         (
             b"x,label\n1,0\nNA,1\n",
-            "'{0}', line 3: column 'x' is 'NA'. Labels must be filled in and all else "
-            "must be finite 32-bit numbers: mend or remove the line or the column.",
+            "'{0}', line 3: column 'x' is 'NA'. Labels must be filled in and all other "
+            "fields must be finite 32-bit numbers: correct or remove the line or the "
+            "column.",
         ),
         (
             b"x;label\n1,5;0\n2,5;1\n",
@@ -312,54 +305,55 @@ def test_a_table_with_another_label(tmp_path: Path) -> None:
         (
             b"x,Class\n1,0\n2,1\n",
             "'{0}' has no column 'label'. Its columns are: x, Class. Name the "
-            "label's: {0}:COLUMN",
+            "label's column: {0}:COLUMN",
         ),
-        (b"", "'{0}' is empty. It needs a header and lines under it."),
+        (b"", "'{0}' is empty. It needs a header and lines below the header."),
         (
             b"label\n1\n0\n",
-            "'{0}' has no numbers to learn from: it needs a header, lines under it, "
-            "and a column beside 'label'.",
+            "'{0}' has no numbers to learn from: it needs a header, lines below "
+            "the header, and a column beside 'label'.",
         ),
         (
             b"x,label\n1,0\nred,1\n",
-            "'{0}', line 3: column 'x' is 'red'. Labels must be filled in and all else "
-            "must be finite 32-bit numbers: mend or remove the line or the column.",
+            "'{0}', line 3: column 'x' is 'red'. Labels must be filled in and all "
+            "other fields must be finite 32-bit numbers: correct or remove the line or "
+            "the column.",
         ),
         (
             b"x,label\n1,0\n\n2,1\n1e39,1\n",
             "'{0}', line 3: column 'label' is empty. Labels must be filled in and all "
-            "else must be finite 32-bit numbers: mend or remove the line or the "
-            "column.",
+            "other fields must be finite 32-bit numbers: correct or remove the line or "
+            "the column.",
         ),
         (
             b"x,label\n1,0\n2,1\n1e39,1\n",
             "'{0}', line 4: column 'x' is '1e+39'. Labels must be filled in and all "
-            "else must be finite 32-bit numbers: mend or remove the line or the "
-            "column.",
+            "other fields must be finite 32-bit numbers: correct or remove the line or "
+            "the column.",
         ),
         (
             b"x,label\n1,0\n2,1,7\n",
             "'{0}' is not a CSV file in UTF-8: Expected 2 fields in line 3, saw 3. "
-            "Mend or remove the line.",
+            "Correct or remove the line.",
         ),
         (
             b"x,label\n9,1,0\n9,2,1\n",
-            "'{0}' has lines with more fields than its header, which has 2. Mend the "
-            "header.",
+            "'{0}' has lines with more fields than its header, which has 2. Correct "
+            "the header.",
         ),
         (
             b"x,label\n1,1\n2,1\n",
-            "'{0}:label' has only 1 class. There must be 2 at least, to be told apart.",
+            "'{0}:label' has only 1 class. At least 2 are needed.",
         ),
         (
             b"x,label\n1,1\n2,2\n3,3\n",
-            "'{0}:label' has 3 classes; this workload tells 2 apart. Remove 1, or use "
-            "another workload.",
+            "'{0}:label' has 3 classes; this workload takes at most 2. Remove 1, or "
+            "use another workload.",
         ),
     ],
 )
 def test_a_faulty_table(tmp_path: Path, content: bytes, message: str) -> None:
-    """Each fault names the line or the column, and the remedy."""
+    """Each message names the line or the column, and the remedy."""
     path = text(tmp_path / "a.csv", content)
     refused(message.format(path), str(path), "rows", 2)
 
@@ -368,7 +362,7 @@ def test_a_faulty_table(tmp_path: Path, content: bytes, message: str) -> None:
 def test_a_class_may_have_a_name_that_means_nothing_to_pandas(
     tmp_path: Path, word: str
 ) -> None:
-    """The numbers beside it are numbers all the same."""
+    """The columns of numbers stay numbers."""
     path = text(tmp_path / "a.csv", f"x,y,label\n1,2.5,{word}\n3,4,z\n".encode())
     rows, labels = user.load(str(path), "rows", 2)
     assert rows.tolist() == [[1, 2.5], [3, 4]]
@@ -376,7 +370,6 @@ def test_a_class_may_have_a_name_that_means_nothing_to_pandas(
 
 
 def test_no_table(tmp_path: Path) -> None:
-    """Neither nothing nor a folder is a table."""
     message = f"No data at 'nowhere.csv'. This workload takes {CSV}."
     refused(message, "nowhere.csv", "csv")
     refused(message, "nowhere.csv:Class", "csv")
@@ -384,19 +377,19 @@ def test_no_table(tmp_path: Path) -> None:
     refused(message, str(tmp_path), "csv")
 
 
-@pytest.mark.parametrize("load", [user.look, user.load])
+@pytest.mark.parametrize("load", [user.check, user.load])
 def test_a_folder_with_the_name_of_a_data_set(
     tmp_path: Path, monkeypatch, load
 ) -> None:
-    """Neither of the two is taken in silence."""
+    """The message asks which of the two is meant."""
     monkeypatch.chdir(tmp_path)
     image(tmp_path / "cifar10" / "cat" / "a.png")
     image(tmp_path / "cifar10" / "dog" / "a.png")
     with pytest.raises(UsageError) as caught:
         load("cifar10", "image_arrays", 10)
     assert str(caught.value) == (
-        "'cifar10' is a data set of Keras, and also a path here. Give ./cifar10 for "
-        "the path, or rename it to have the data set."
+        "'cifar10' is a data set of Keras and also a path here. Use ./cifar10 for "
+        "the path, or rename the path to use the data set."
     )
     features, _ = user.load("./cifar10", "image_arrays", 10)
     assert features.shape == (2, 6, 8, 3)
@@ -404,7 +397,7 @@ def test_a_folder_with_the_name_of_a_data_set(
 
 @pytest.mark.parametrize("accepts", ["image_arrays", "flat_images"])
 def test_cifar10(monkeypatch, accepts: str) -> None:
-    """Keras gives labels as a column; they become a row."""
+    """Keras returns labels as a column; they become a row."""
     images = np.arange(2 * 32 * 32 * 3).reshape(2, 32, 32, 3).astype(np.uint8)
     train = images, np.array([[3], [9]], dtype=np.uint8)
     monkeypatch.setattr(keras.datasets.cifar10, "load_data", lambda: (train, train))
@@ -416,7 +409,7 @@ def test_cifar10(monkeypatch, accepts: str) -> None:
 
 
 def test_imdb(monkeypatch) -> None:
-    """Ranks become words again; the start mark, 1, and unknown words, 2, go."""
+    """Ranks become words; the start mark, 1, and unknown words, 2, are removed."""
     reviews = np.empty(2, dtype=object)
     reviews[:] = [[1, 4, 5], [1, 5, 2, 4, 6]]
     train = reviews, np.array([0, 1])
@@ -429,7 +422,7 @@ def test_imdb(monkeypatch) -> None:
 
 
 def test_without_a_network(monkeypatch) -> None:
-    """Keras's own error is passed on with the way out."""
+    """The message contains the error of Keras and a remedy."""
 
     def fail() -> None:
         raise Exception("URL fetch failure: no route to host")
@@ -444,7 +437,7 @@ def test_without_a_network(monkeypatch) -> None:
 
 
 def test_a_table_of_any_width_runs(tmp_path: Path) -> None:
-    """What comes back is what the workload decodes, builds from and checks."""
+    """The workload decodes the lines, builds its layer and passes its check."""
     path = text(tmp_path / "a.csv", b"x,label,y,z\n1,0,2,3\n2,1,5,6\n4,1,8,8\n")
     lines, labels = user.load(str(path), "csv", 2)
     module = catalog.load(catalog.find("features_csv"))
@@ -457,7 +450,7 @@ def test_a_table_of_any_width_runs(tmp_path: Path) -> None:
 
 
 def test_images_of_any_one_size_run(pictures: Path) -> None:
-    """The decoded shape is that of the files, not of the made ones."""
+    """The decoded shape is that of the files, not that of generated images."""
     paths = user.load(str(pictures), "images_of_one_size", 10)
     module = catalog.load(catalog.find("photographs"))
     module.build(paths)
@@ -471,7 +464,7 @@ def test_images_of_any_one_size_run(pictures: Path) -> None:
     "name", ["prose", "text_lstm", "text_gru", "text_bigrams", "text_tfidf"]
 )
 def test_texts_run(tmp_path: Path, name: str) -> None:
-    """Words outside ASCII and lines of any length pass through the check."""
+    """Words outside ASCII and lines of any length pass the check."""
     text(tmp_path / "neg" / "a.txt", "ÉTÉ — très, TRÈS mauvais!\n".encode())
     text(tmp_path / "pos" / "a.txt", b"good\tand very good; " * 20)
     texts, _ = user.load(str(tmp_path), "text", 2)

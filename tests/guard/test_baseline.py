@@ -88,7 +88,7 @@ def test_a_workload_that_the_baseline_lacks_is_a_row(monkeypatch, tmp_path) -> N
         return here
 
     monkeypatch.setattr(stored, "_measured", measured)
-    wanted = live.wanted(["prose", "prices"])
+    wanted = live.guard_request(["prose", "prices"])
     result = stored.against_baseline(path, wanted, tmp_path / "runs")
     assert {row.key: (row.verdict, row.cause) for row in result.rows} == {
         TRIAL.key: ("unchanged", ""),
@@ -257,7 +257,7 @@ def test_a_baseline_of_another_machine_measures_nothing(tmp_path, monkeypatch) -
     path = tmp_path / "base.json"
     baseline.save(baseline.from_runs(runs(0.01)).baseline, path)
     monkeypatch.setattr(stored, "_measured", lambda *_: pytest.fail("it measured"))
-    result = stored.against_baseline(path, live.wanted(), tmp_path / "runs")
+    result = stored.against_baseline(path, live.guard_request(), tmp_path / "runs")
     assert exit_code(result) == 4
     assert [row.verdict for row in result.rows] == ["not_comparable"]
 
@@ -287,7 +287,7 @@ def test_three_rounds_are_made_whatever_the_budget(monkeypatch, tmp_path) -> Non
     """An interval needs them."""
     monkeypatch.setattr(stored, "executor", Fake)
     monkeypatch.setattr(machine, "HEAVY_SHARE", math.inf)  # none is repeated
-    wanted = live.wanted(["prose"], budget_seconds=0.0)
+    wanted = live.guard_request(["prose"], budget_seconds=0.0)
     lines = []
     wanted = replace(wanted, said=lines.append)
     measured = stored._measured([TRIAL], wanted, tmp_path / "runs")
@@ -304,7 +304,9 @@ def test_an_interrupt_keeps_every_run_that_had_ended(monkeypatch, tmp_path) -> N
     lines, runs = [], tmp_path / "runs"
     with pytest.raises(KeyboardInterrupt):
         stored.save(
-            tmp_path / "base.json", live.wanted(["prose"], said=lines.append), runs
+            tmp_path / "base.json",
+            live.guard_request(["prose"], said=lines.append),
+            runs,
         )
     assert len(store.load(runs)[0]) == 2
     assert lines[-1] == f"2 runs stored in {runs}; for guard A B, and for report."
@@ -318,5 +320,7 @@ def test_a_folder_that_cannot_be_written_is_reported_before_anything_runs(
     monkeypatch.setattr(stored, "executor", lambda: fake)
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="Each run is stored there as it ends"):
-        stored._measured([TRIAL], live.wanted(["prose"]), tmp_path / "file" / "runs")
+        stored._measured(
+            [TRIAL], live.guard_request(["prose"]), tmp_path / "file" / "runs"
+        )
     assert fake.executed == 0

@@ -1,4 +1,4 @@
-"""The guard's history: kept whole, and its change points where they are known."""
+"""Tests of the guard's history file, and of change points in synthetic series."""
 
 import dataclasses
 import json
@@ -51,16 +51,16 @@ def stepped(seed, before, after):
     return noise(seed, before + after) + np.repeat([0, STEP], [before, after])
 
 
-def test_what_was_appended_is_read_back(tmp_path):
+def test_appended_guards_are_read_back(tmp_path):
     path = tmp_path / "history.jsonl"
-    kept = [guarded(n, notes=["a\nb"], conditions={"steal": 0.1}) for n in range(3)]
-    for one in kept:
+    guards = [guarded(n, notes=["a\nb"], conditions={"steal": 0.1}) for n in range(3)]
+    for one in guards:
         history.append(path, one)
-    assert history.read(path) == (kept, [])
+    assert history.read(path) == (guards, [])
     assert len(path.read_bytes().splitlines()) == 3
 
 
-def test_a_torn_line_is_passed_over_with_a_note(tmp_path):
+def test_an_incomplete_line_is_skipped_with_a_note(tmp_path):
     path = tmp_path / "history.jsonl"
     history.append(path, guarded(0))
     with path.open("ab") as file:
@@ -72,23 +72,23 @@ def test_a_torn_line_is_passed_over_with_a_note(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         (b'{"schema": 1}', "not a guard: Object missing required field `guarded`."),
         (b"[]", "not a guard: Expected `object`, got `array`."),
         (b'{"schema": 9}', "schema 9, and this version reads 1."),
     ],
 )
-def test_a_whole_line_that_is_not_a_guard_is_an_error(line, said, tmp_path):
+def test_a_whole_line_that_is_not_a_guard_is_an_error(line, message, tmp_path):
     path = tmp_path / "history.jsonl"
     history.append(path, guarded())
     path.write_bytes(path.read_bytes() + line + b"\n")
     with pytest.raises(UsageError) as error:
         history.read(path)
-    assert str(error.value) == f"{path}, line 2: {said}"
+    assert str(error.value) == f"{path}, line 2: {message}"
 
 
-def test_no_file_and_no_way_to_write_one(tmp_path):
+def test_a_missing_file_and_one_that_cannot_be_written_are_errors(tmp_path):
     with pytest.raises(UsageError) as error:
         history.read(tmp_path / "none")
     assert str(error.value) == (
@@ -115,24 +115,26 @@ def test_a_line_that_fits_only_in_part_is_an_error(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_histories_beside_results_are_put_together(tmp_path):
+def test_histories_in_result_folders_are_read_together(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         history.append(tmp_path / name / history.FILE, guarded(ord(name)))
-    found, notes = history.beside([tmp_path / "a", tmp_path / "none", tmp_path / "b"])
-    assert [one.head for one in found] == ["commit 97", "commit 98"]
+    read, notes = history.read_folders(
+        [tmp_path / "a", tmp_path / "none", tmp_path / "b"]
+    )
+    assert [one.head for one in read] == ["commit 97", "commit 98"]
     assert notes == []
 
 
-def test_a_row_a_run_and_trial_oldest_first():
+def test_the_table_has_a_row_a_guard_and_trial_oldest_first():
     other = factory.MACHINE | {"cpu": "Other CPU"}
-    made = [
+    guards_made = [
         guarded(2, 0.03, 0.01),
         guarded(1, 0.02, 0.01),
         guarded(0, 0.5, 0.1, machine=other),
         guarded(3, 0.02, None),
     ]
-    frame = history.to_frame(made)
+    frame = history.to_frame(guards_made)
     assert tuple(frame.columns) == history.COLUMNS
     assert list(frame["head"]) == ["commit 1", "commit 2", "commit 3", "commit 0"]
     assert list(frame["ratio"].round(9).fillna(-1)) == [2.0, 3.0, -1.0, 5.0]
@@ -140,7 +142,7 @@ def test_a_row_a_run_and_trial_oldest_first():
     assert frame["started"].iloc[0] == START + pd.Timedelta(days=1)
 
 
-def test_nothing_gives_an_empty_table_and_no_changes():
+def test_no_guards_give_an_empty_table_and_no_changes():
     empty = history.to_frame([])
     assert tuple(empty.columns) == history.COLUMNS
     assert tuple(history.changes(empty).columns) == history.CHANGES
@@ -150,12 +152,12 @@ def test_nothing_gives_an_empty_table_and_no_changes():
 
 
 @pytest.mark.parametrize("before", [10, 20, 60])
-def test_a_step_of_5_percent_is_found_three_runs_after_it_at_the_latest(before):
-    found = 0
+def test_a_step_of_5_percent_is_detected_within_three_runs(before):
+    detected = 0
     for seed in range(200):
         logs = stepped(seed, before, 3)
-        found += any(abs(c - before) <= 1 for c in history.change_points(logs))
-    assert found >= 194
+        detected += any(abs(c - before) <= 1 for c in history.change_points(logs))
+    assert detected >= 194
 
 
 @pytest.mark.parametrize(
@@ -173,14 +175,14 @@ def test_heavy_tails_do_not_look_like_changes(runs):
     assert np.mean([bool(history.change_points(one)) for one in series]) <= 0.05
 
 
-def test_one_odd_run_is_not_a_change():
+def test_one_outlier_is_no_change():
     for seed in range(100):
         logs = noise(seed, 30)
         logs[17] += 0.3
         assert history.change_points(logs) == []
 
 
-def test_steps_up_and_down_are_each_found():
+def test_steps_up_and_down_are_both_detected():
     logs = noise(3, 60) + np.repeat([0, STEP, -STEP], 20)
     frame = history.changes(history.to_frame(guards(logs)))
     assert list(frame["head"]) == ["commit 20", "commit 40"]
@@ -197,7 +199,7 @@ def test_levels_that_repeat_exactly_and_tiny_steps_are_no_changes():
     assert history.change_points(np.repeat([0, 1.0], [3, 4])) == []
 
 
-def test_machines_and_trials_are_apart():
+def test_machines_and_trials_are_separate_series():
     other = factory.MACHINE | {"cpu": "Other CPU"}
     made = guards(noise(1, 15)) + guards(noise(2, 15) + 1, machine=other)
     assert history.changes(history.to_frame(made)).empty
@@ -206,12 +208,12 @@ def test_machines_and_trials_are_apart():
 
 
 def test_raw_times_hide_what_the_ratio_shows():
-    """A machine drifts by 1 % a run and is off by 5 % on any day, as shared ones are.
+    """A shared machine drifts by 1 % a run and varies by 5 % from day to day.
 
-    Ten runs after a 5 % step the ratio has shown it in every series and hardly anything
-    else; raw seconds in a fifth, beside more changes that are the machine's.
+    Ten runs after a 5 % step the ratio shows it in every series, and hardly any other
+    change. Raw seconds show it in a fifth, besides more changes of the machine.
     """
-    found = {"ratio": 0, "raw": 0}
+    detected = {"ratio": 0, "raw": 0}
     false = {"ratio": 0, "raw": 0}
     for seed in range(100):
         rng = np.random.default_rng(seed)
@@ -220,10 +222,10 @@ def test_raw_times_hide_what_the_ratio_shows():
         reference = rng.normal(0, NOISE, 40) + machine
         for name, logs in (("ratio", raw - reference), ("raw", raw)):
             at = [abs(c - 30) <= 1 for c in history.change_points(logs)]
-            found[name] += any(at)
+            detected[name] += any(at)
             false[name] += at.count(False)
-    assert found["ratio"] >= 99
-    assert found["raw"] <= 30
+    assert detected["ratio"] >= 99
+    assert detected["raw"] <= 30
     assert false["ratio"] <= 3
     assert false["raw"] >= 20
 
@@ -235,7 +237,7 @@ def text_of(drawn):
 
 
 def measured(count, slower_from=99):
-    """Runs of some result folders, latest first, and the folder of each."""
+    """Return the runs of result folders, latest first, and the folder of each run."""
     naive, fast = factory.trial(), factory.trial("vectorized")
     runs, folders = [], []
     for n in reversed(range(count)):
@@ -259,8 +261,8 @@ def test_folders_are_drawn_in_the_order_of_time_over_their_own_baseline():
     panel = drawn.axes[0]
     (line,) = panel.get_lines()
     assert line.get_ydata() == pytest.approx([1, 1, 1, 2.0 / 2.1], abs=0.01)
-    said = [tick.get_text() for tick in panel.get_xticklabels()]
-    assert said == [f"2025-01-0{n + 1}\nquick-{n}" for n in range(4)]
+    labels = [tick.get_text() for tick in panel.get_xticklabels()]
+    assert labels == [f"2025-01-0{n + 1}\nquick-{n}" for n in range(4)]
     assert "vectorized: \u00d74.99, now \u00d74.77" in text_of(drawn)
     assert "baseline naive" in text_of(drawn)
 
@@ -307,9 +309,9 @@ def test_a_history_is_printed_and_drawn(tmp_path, capsys):
     ]
     assert (tmp_path / "history.png").read_bytes().startswith(b"\x89PNG")
     assert print_history(path, as_json=True) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert len(found["history"]) == 37
-    assert found["changes"][0]["head"] == "commit 25"
+    printed = json.loads(capsys.readouterr().out)
+    assert len(printed["history"]) == 37
+    assert printed["changes"][0]["head"] == "commit 25"
     with pytest.raises(UsageError) as error:
         print_history(path, out=path)
     assert str(error.value) == (
@@ -318,7 +320,7 @@ def test_a_history_is_printed_and_drawn(tmp_path, capsys):
     )
 
 
-def test_a_history_without_a_reference_says_so(tmp_path, capsys):
+def test_a_history_without_a_reference_is_noted(tmp_path, capsys):
     path = tmp_path / "history.jsonl"
     history.append(path, guarded(reference=None))
     assert print_history(path) == 0
@@ -328,7 +330,7 @@ def test_a_history_without_a_reference_says_so(tmp_path, capsys):
     ]
 
 
-def test_runs_are_no_history(tmp_path):
+def test_a_file_of_runs_is_no_history(tmp_path):
     store.append(tmp_path, factory.run(factory.trial()))
     assert not history.holds_guards(tmp_path)
     assert not history.holds_guards(tmp_path / store.FILE)

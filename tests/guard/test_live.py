@@ -1,4 +1,4 @@
-"""The live guard through its command line, on a repository made for the test."""
+"""Tests of the live guard, mostly by its command line, on a temporary repository."""
 
 import contextlib
 import json
@@ -26,7 +26,7 @@ from bench.guard.trio import Side
 from bench.pipeline import pipeline
 from bench.run.executors import ForkServer, Spawner, executor
 from bench.run.progress import plural
-from bench.run.protocol import CannotStart, Home, Outcome, environment
+from bench.run.protocol import CannotStart, Harness, Outcome, environment
 from bench.run.turns import PROTOCOL
 from bench.trial import Effort, Failure, Measured, Trial
 
@@ -57,7 +57,7 @@ BAD = WORKLOAD.format(build='raise ValueError("no layers today")')
 
 @pytest.fixture
 def repo(tmp_path: Path) -> Path:
-    """Workloads: one breaks on head, one is new, one is gone, one has other inputs."""
+    """Make workloads: on head one breaks, one is new, one gone, one has new inputs."""
     wide = WIDE.format(build="return keras.layers.Lambda(keras.ops.log1p)")
     files = {"mine.py": GOOD, "gone.py": GOOD, "wide.py": wide}
     folder = repository.make(tmp_path / "repo", files)
@@ -77,12 +77,12 @@ def command(repo: Path, *arguments: str) -> list[str]:
 
 
 def left_over(repo: Path, temporary: Path) -> list[str]:
-    """Worktrees and scratch folders that a guard has left behind."""
+    """Return the worktrees and scratch folders that a guard left behind."""
     scratch = [str(path) for path in temporary.glob("feedrate-*")]
     return repository.worktrees(repo) + scratch
 
 
-def test_what_fails_is_missing_or_new_is_told_and_nothing_is_left(
+def test_each_trial_without_figures_has_its_cause_and_nothing_is_left(
     repo: Path, tmp_path: Path
 ) -> None:
     temporary = tmp_path / "temporary"
@@ -96,14 +96,14 @@ def test_what_fails_is_missing_or_new_is_told_and_nothing_is_left(
         timeout=300,
     )
     assert done.returncode == 5, done.stderr
-    found = json.loads(done.stdout)
-    assert {row["key"]: row["verdict"] for row in found["rows"]} == {
+    result = json.loads(done.stdout)
+    assert {row["key"]: row["verdict"] for row in result["rows"]} == {
         "mine.py": "failed",
         "new.py": "not_comparable",
         "gone.py": "missing",
         "wide.py": "not_comparable",
     }
-    causes = {row["key"]: row["cause"] for row in found["rows"]}
+    causes = {row["key"]: row["cause"] for row in result["rows"]}
     line = BAD.splitlines().index('    raise ValueError("no layers today")') + 1
     assert causes["mine.py"] == (
         f"ValueError in adapt: no layers today (mine.py, line {line}, in build)"
@@ -112,28 +112,28 @@ def test_what_fails_is_missing_or_new_is_told_and_nothing_is_left(
         "the inputs differ in shape: features are float32[1024, 8] in base and "
         "float32[1024, 16] in head; "
     )
-    assert found["notes"] == [
+    assert result["notes"] == [
         "Head has changes that are not committed; they are measured."
     ]
     assert left_over(repo, temporary) == []
 
 
 def write_helpers(repo: Path, tree: str) -> None:
-    """Modules beside the workload and in `src`; it fails if they are not its tree's."""
+    """Write modules that the workload imports; it fails if they are of another tree."""
     (repo / "src").mkdir(exist_ok=True)
     for name in ("at_top.py", "src/in_src.py"):
         (repo / name).write_text(f"TREE = {tree!r}\n")
-    asks = f"import at_top, in_src\nassert at_top.TREE == in_src.TREE == {tree!r}\n"
-    (repo / "mine.py").write_text(GOOD + asks)
+    imports = f"import at_top, in_src\nassert at_top.TREE == in_src.TREE == {tree!r}\n"
+    (repo / "mine.py").write_text(GOOD + imports)
 
 
-def test_an_interrupt_keeps_what_was_measured_and_leaves_nothing_running(
+def test_an_interrupt_writes_the_result_and_leaves_nothing_running(
     repo: Path, tmp_path: Path
 ) -> None:
-    """The record is written as always, but for the history.
+    """All forms of the result are written, but no history.
 
-    The guard is started in head's tree, with its `src` in PYTHONPATH; base imports its
-    own modules all the same, or no trio would be made.
+    The guard starts in head's tree, with its `src` in PYTHONPATH. Base imports its own
+    modules all the same, or no trio would run.
     """
     temporary = tmp_path / "temporary"
     temporary.mkdir()
@@ -164,21 +164,21 @@ def test_an_interrupt_keeps_what_was_measured_and_leaves_nothing_running(
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert "1 trio," in running.stderr.readline()
-    # Its server and the three processes of the next trio: it is in the middle of it.
+    # Its server and the three processes of the next trio are there: it is running.
     while len(children := psutil.Process(running.pid).children(recursive=True)) < 4:
         assert running.poll() is None
         time.sleep(0.02)
     running.send_signal(signal.SIGINT)
-    running.send_signal(signal.SIGTERM)  # from who is in a hurry: the end has begun
-    record, told = running.communicate(timeout=120)
+    running.send_signal(signal.SIGTERM)  # from an impatient user, while it ends
+    record, errors = running.communicate(timeout=120)
     assert running.returncode == 130
-    assert told.splitlines()[-1] == (
+    assert errors.splitlines()[-1] == (
         "Interrupted: what was not settled is unknown, and no history is written."
     )
-    assert "Traceback" not in told
-    found = json.loads(record)
-    assert (found["exit_code"], found["outcome"]) == (130, "interrupted")
-    (row,) = found["rows"]
+    assert "Traceback" not in errors
+    result = json.loads(record)
+    assert (result["exit_code"], result["outcome"]) == (130, "interrupted")
+    (row,) = result["rows"]
     assert row["verdict"] == "unknown"
     assert row["cause"] == (
         "interrupted before it was settled, after "
@@ -191,7 +191,7 @@ def test_an_interrupt_keeps_what_was_measured_and_leaves_nothing_running(
 
 
 def test_another_interpreter_takes_turns_with_this_one(repo: Path) -> None:
-    """The same one here: the versions agree, and so must the outputs."""
+    """Both are the same interpreter: the versions agree, and so must the outputs."""
     start = time.monotonic()
     done = subprocess.run(
         command(
@@ -202,29 +202,31 @@ def test_another_interpreter_takes_turns_with_this_one(repo: Path) -> None:
         capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     assert done.stdout, done.stderr[-3000:]
-    found = json.loads(done.stdout)
+    result = json.loads(done.stdout)
     assert done.returncode in (0, 3), done.stderr
-    (row,) = found["rows"]
+    (row,) = result["rows"]
     assert row["count"] >= 3, f"after {time.monotonic() - start:.0f} s: {row}"
     assert not row["output_changed"]
-    assert found["notes"] == [
+    assert result["notes"] == [
         "Both interpreters have the same versions of Python and of all packages."
     ]
 
 
 def test_each_process_of_a_trio_times_its_phases(repo: Path, monkeypatch) -> None:
-    """Also one that repeats what an earlier one did to get ready."""
+    """A process that repeats the preparation of another one does so as well."""
     monkeypatch.chdir(repo)
     server = executor()
     server.start()
     trial = Trial(workload="new.py", pipeline=pipeline({"cache": "mapped"}))
     side = Side(server, trial)
     try:
-        made = trio.trio(side, side, session.EFFORT, seconds=0.1, seed=0, number=0)
+        result = trio.run_trio(
+            side, side, session.EFFORT, seconds=0.1, seed=0, number=0
+        )
     finally:
         server.stop()
-    assert made.failures == {}
-    for one in made.measured:
+    assert result.failures == {}
+    for one in result.measured:
         for name in ("adapt_seconds", "first_batch_seconds", "fill_seconds"):
             metric = METRICS[name]
             assert 0 < metric.figure(one) < 2 * metric.elapsed(one) + 0.1
@@ -233,7 +235,7 @@ def test_each_process_of_a_trio_times_its_phases(repo: Path, monkeypatch) -> Non
 def test_each_side_runs_its_own_tree_wherever_the_guard_is_started(
     tmp_path: Path, monkeypatch
 ) -> None:
-    """Also from the top of this repository, where head's tree is the nearest one."""
+    """The guard may start at the top of this repository, nearest to head's tree."""
     (tmp_path / "base" / "bench").mkdir(parents=True)
     (tmp_path / "base" / "bench" / "machine.py").write_text("print(__file__)")
     (tmp_path / "theirs.py").write_text("")
@@ -242,29 +244,29 @@ def test_each_side_runs_its_own_tree_wherever_the_guard_is_started(
     (tmp_path / "bench" / "machine.py").write_text("print(__file__)")
     done = subprocess.run(
         [sys.executable, "-m", "bench.machine"],
-        env=environment(Home(root=tmp_path / "base")),
+        env=environment(Harness(root=tmp_path / "base")),
         capture_output=True,
         text=True,
         check=True,
     )
     assert done.stdout == f"{tmp_path / 'base' / 'bench' / 'machine.py'}\n"
-    subprocess.run(  # what a user's file imports from beside it is still found
+    subprocess.run(  # a user's file still imports its neighbours
         [sys.executable, "-c", "import theirs"],
-        env=environment(Home()),
+        env=environment(Harness()),
         check=True,
     )
 
 
-@pytest.mark.parametrize("made", [ForkServer, Spawner])
+@pytest.mark.parametrize("make", [ForkServer, Spawner])
 @pytest.mark.parametrize(
     ("python", "why"),
     [("/bin/false", "no message"), ("/nowhere/python", "No such file or directory")],
 )
-def test_an_interpreter_in_which_nothing_starts_is_said(made, python, why) -> None:
-    """A forking one at once; a spawning one where there is none, and else by row."""
-    server = made(Home(python=python, root=Path("/tree")))
+def test_an_interpreter_in_which_nothing_starts_is_an_error(make, python, why) -> None:
+    """A spawned process that dies is a failure of its trial instead."""
+    server = make(Harness(python=python, root=Path("/tree")))
     trial, effort = Trial(workload="prose"), Effort()
-    if (made, python) == (Spawner, "/bin/false"):
+    if (make, python) == (Spawner, "/bin/false"):
         outcome = server.execute("measure", trial, effort, 0)
         assert outcome.failure == Failure(type="Died", message="left with status 1")
     else:
@@ -277,7 +279,7 @@ def test_an_interpreter_in_which_nothing_starts_is_said(made, python, why) -> No
     server.stop()
 
 
-def test_a_base_whose_harness_takes_other_turns(monkeypatch) -> None:
+def test_a_base_with_another_protocol_of_turns_is_refused(monkeypatch) -> None:
     class Old:
         protocol = 0
 
@@ -291,7 +293,7 @@ def test_a_base_whose_harness_takes_other_turns(monkeypatch) -> None:
     monkeypatch.setattr(live, "executor", lambda home: old)
     with (
         pytest.raises(UsageError) as error,
-        live._servers(Home(root=Path("/base")), Home()),
+        live._started_servers(Harness(root=Path("/base")), Harness()),
     ):
         pass
     assert str(error.value) == (
@@ -302,16 +304,16 @@ def test_a_base_whose_harness_takes_other_turns(monkeypatch) -> None:
 
 
 def test_the_reference_may_fail_after_the_guard(monkeypatch) -> None:
-    """What was settled is told, without a ratio for the history; before it, it ends."""
-    found = GuardResult(base="a", head="b", how="lockstep", rows=[], notes=["one"])
-    monkeypatch.setattr(session, "live", lambda cases, **about: found)
+    """The verdicts stand, without a ratio for the history."""
+    result = GuardResult(base="a", head="b", how="lockstep", rows=[], notes=["one"])
+    monkeypatch.setattr(session, "live", lambda cases, **names: result)
     good = Outcome(msgspec.json.encode(Measured(samples=[0.256])), None, 1.0)
     lost = Outcome(b"", Failure(type="Died", message="gone"), 1.0)
 
     def guarded(*outcomes: Outcome) -> GuardResult:
-        left = iter(outcomes)
-        server = types.SimpleNamespace(execute=lambda *_: next(left))
-        return live._guarded({}, live.wanted(reference=True), server)
+        remaining = iter(outcomes)
+        server = types.SimpleNamespace(execute=lambda *_: next(remaining))
+        return live._guard({}, live.guard_request(reference=True), server)
 
     assert guarded(good, good).reference == pytest.approx(0.001)
     after = guarded(good, lost)
@@ -325,17 +327,17 @@ def test_the_reference_may_fail_after_the_guard(monkeypatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("base", "count"), [(Home(), 1), (Home(root=Path("/base")), 3)]
+    ("base", "count"), [(Harness(), 1), (Harness(root=Path("/base")), 3)]
 )
 def test_the_control_has_a_server_of_its_own_where_head_has(
-    base: Home, count: int, monkeypatch
+    base: Harness, count: int, monkeypatch
 ) -> None:
     """Processes of one server warm each other's caches."""
 
     class Server:
         protocol = PROTOCOL
 
-        def __init__(self, home: Home) -> None:
+        def __init__(self, home: Harness) -> None:
             self.home = home
 
         def start(self) -> None:
@@ -345,35 +347,37 @@ def test_the_control_has_a_server_of_its_own_where_head_has(
             pass
 
     monkeypatch.setattr(live, "executor", Server)
-    with live._servers(base, Home()) as servers:
-        assert [server.home for server in servers] == [base, base, Home()]
+    with live._started_servers(base, Harness()) as servers:
+        assert [server.home for server in servers] == [base, base, Harness()]
         assert len(set(servers)) == count
 
 
 @pytest.fixture
 def against_main(repo: Path, monkeypatch) -> Callable[..., GuardResult]:
-    """A guard of `mine.py` that tells these verdicts, and what happens meanwhile."""
+    """Return a guard of `mine.py` with these verdicts, and something done meanwhile."""
 
     @contextlib.contextmanager
-    def servers(*homes: Home):
+    def servers(*homes: Harness):
         yield None, None, None
 
     def guarded(
         *verdicts: str, meanwhile: Callable = lambda: None, interrupted: bool = False
     ) -> GuardResult:
-        def measured(cases, *, notes, **about) -> GuardResult:
+        def measured(cases, *, notes, **names) -> GuardResult:
             meanwhile()
             rows = [Row(key="mine.py", metric=v, verdict=v, cause=v) for v in verdicts]
-            found = GuardResult(
+            result = GuardResult(
                 base="a", head="b", how="lockstep", rows=rows, notes=notes
             )
             if interrupted:
-                raise Interrupted(found)
-            return found
+                raise Interrupted(result)
+            return result
 
-        monkeypatch.setattr(live, "_servers", servers)
+        monkeypatch.setattr(live, "_started_servers", servers)
         monkeypatch.setattr(session, "live", measured)
-        return live.against_ref(repo, "main", live.wanted([str(repo / "mine.py")]))
+        return live.against_ref(
+            repo, "main", live.guard_request([str(repo / "mine.py")])
+        )
 
     return guarded
 
@@ -382,60 +386,75 @@ DIRTY = "Head has changes that are not committed; they are measured."
 
 
 def test_a_head_that_was_edited_meanwhile_has_no_verdict(repo: Path, against_main):
-    """Some of its processes have run other code than the rest."""
+    """Some of its processes ran other code than the rest."""
 
     def edit() -> None:
         with (repo / "mine.py").open("a") as file:
             file.write("# edited\n")
 
-    def told(found: GuardResult) -> list[tuple[str, str]]:
-        return [(row.verdict, row.cause) for row in found.rows]
+    def outcomes(result: GuardResult) -> list[tuple[str, str]]:
+        return [(row.verdict, row.cause) for row in result.rows]
 
     verdicts = ("slower", "faster", "unchanged", "failed")
     still = against_main(*verdicts)
-    assert told(still) == [(verdict, verdict) for verdict in verdicts]
+    assert outcomes(still) == [(verdict, verdict) for verdict in verdicts]
     assert still.notes == [DIRTY]
     cause = "the working tree changed while it was measured"
-    wanted = [*[("unknown", cause)] * 3, ("failed", "failed")]
-    note = f"T{cause[1:]}, so that head was not one code: measure again."
+    expected = [*[("unknown", cause)] * 3, ("failed", "failed")]
+    note = f"T{cause[1:]}, so head was not one revision: measure again."
     edited = against_main(*verdicts, meanwhile=edit)
     with pytest.raises(Interrupted) as stopped:
         against_main(*verdicts, meanwhile=edit, interrupted=True)
-    for found in (edited, stopped.value.found):
-        assert told(found) == wanted
-        assert found.notes == [DIRTY, note]
+    for result in (edited, stopped.value.found):
+        assert outcomes(result) == expected
+        assert result.notes == [DIRTY, note]
 
 
-def test_what_git_cannot_tell_at_the_end_is_noted(repo: Path, against_main) -> None:
+def test_a_failure_of_git_at_the_end_is_noted(repo: Path, against_main) -> None:
     def lose() -> None:
         (repo / ".git" / "HEAD").write_text("lost\n")
 
-    found = against_main("slower", meanwhile=lose)
-    assert [row.verdict for row in found.rows] == ["slower"]
-    assert found.notes[-1].startswith(f"git cannot tell whether {repo} is changed: ")
+    result = against_main("slower", meanwhile=lose)
+    assert [row.verdict for row in result.rows] == ["slower"]
+    assert result.notes[-1].startswith(
+        f"git cannot determine whether {repo} is changed: "
+    )
 
 
-def test_submodules_which_base_has_not_are_noted(repo: Path, against_main) -> None:
+def test_submodules_that_base_lacks_are_noted(repo: Path, against_main) -> None:
     (repo / ".gitmodules").write_text('[submodule "one"]\n\tpath = libs/one\n')
     repository.git(repo, "add", ".gitmodules")
     repository.git(repo, "commit", "--quiet", "--message=second")
     assert against_main("unchanged").notes == [
         DIRTY,
-        "Submodules are empty in base: libs/one. What is in them is not compared, and "
-        "what needs them fails there.",
+        "Submodules are empty in base: libs/one. Their content is not compared, and a "
+        "workload that needs it fails there.",
     ]
 
 
-def test_a_repository_of_others_needs_a_workload_named(repo: Path) -> None:
+def test_a_repository_of_a_user_needs_a_named_workload(repo: Path) -> None:
     with pytest.raises(UsageError) as error:
-        live.against_ref(repo, "main", live.wanted())
+        live.against_ref(repo, "main", live.guard_request())
     assert str(error.value) == (
-        f"Nothing of {repo} was named. Give your workload's file: --workload "
+        f"No workload of {repo} is named. Give your workload's file: --workload "
         "path/to/yours.py."
     )
     with pytest.raises(UsageError) as error:
-        live.against_ref(repo, "main", live.wanted(["prose"]))
+        live.against_ref(repo, "main", live.guard_request(["prose"]))
     assert str(error.value) == (
         f"'prose' is this suite's own and the same at every ref of {repo}. Give your "
         "workload's file: --workload path/to/yours.py."
+    )
+
+
+def test_metrics_that_no_trial_has_are_refused_with_what_they_need() -> None:
+    side = Side(None, Trial(workload="mine.py"))
+    limits = {"offline_seconds": 0.2, "fill_seconds": 0.2}
+    request = live.guard_request(["prose"], thresholds=lambda key: limits)
+    with pytest.raises(UsageError) as error:
+        live._guard({"mine.py": (side, side)}, request, None)
+    assert str(error.value) == (
+        "No trial here has offline_seconds, fill_seconds. Name metrics that its "
+        "pipeline has: offline_seconds needs offline preprocessing (--axis "
+        "placement=offline); fill_seconds needs a cache (--axis cache=mapped)."
     )

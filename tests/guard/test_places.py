@@ -1,4 +1,4 @@
-"""Turns place by place: what is long in nearly all trios, in whichever role."""
+"""Tests of turns place by place: what is long in nearly all trios, in any role."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ METRIC = "seconds_per_example"
 
 
 def turns(rounds=300, *, trios=5, seed=0, bursts=0.0, noise=0.03):
-    """Logs of trios of equal sides, with bursts at places of their own."""
+    """Return the logs of trios of equal sides, with bursts at random places."""
     rng = np.random.default_rng(seed)
     logs = rng.normal(0, noise, (trios, rounds, 3))
     logs += np.log(2.5) * (rng.random(logs.shape) < bursts)
@@ -17,13 +17,13 @@ def turns(rounds=300, *, trios=5, seed=0, bursts=0.0, noise=0.03):
 
 
 def ratio(logs):
-    heads, _, _ = estimate.over_trios(logs, [0.01] * len(logs), METRIC)
+    heads, _, _ = estimate.trio_log_ratios(logs, [0.01] * len(logs), METRIC)
     return np.mean([value for value, _ in heads])
 
 
 @pytest.mark.parametrize("trios", [4, 5, 6])
-def test_bursts_are_charged_to_no_side_more_than_to_another(trios):
-    """At 30 % of turns some places are long in four trios of five by chance."""
+def test_bursts_count_for_all_sides_alike(trios):
+    """With bursts in 30 % of turns some places are long in most trios by chance."""
     ratios = [ratio(turns(trios=trios, seed=n, bursts=0.3)) for n in range(60)]
     assert abs(np.mean(ratios)) < 3 * np.std(ratios) / 60**0.5
     assert abs(np.mean(ratios)) < 0.01
@@ -37,7 +37,7 @@ def test_a_stall_counts_in_every_role():
         assert ratio(logs) == pytest.approx(expected * np.log(1.1), abs=0.01)
 
 
-def test_a_trio_that_ended_before_a_long_place_is_no_evidence_of_it():
+def test_a_trio_that_ended_before_a_long_place_is_not_whole():
     long, short = turns(trios=4), turns(rounds=60, trios=2, seed=1)
     for one in long:
         one[200, 2] += np.log(31)
@@ -46,7 +46,7 @@ def test_a_trio_that_ended_before_a_long_place_is_no_evidence_of_it():
     assert common.met == 300
 
 
-def test_what_two_trios_met_says_nothing():
+def test_a_place_that_only_two_trios_met_does_not_count():
     long, short = turns(trios=2), turns(rounds=60, trios=3, seed=1)
     for one in long:
         one[200, 2] += np.log(31)
@@ -55,8 +55,8 @@ def test_what_two_trios_met_says_nothing():
     assert common.met == 60
 
 
-def test_the_longest_turn_favours_nobody():
-    """Each role takes its own: the largest of a mean would be smaller."""
+def test_the_longest_turn_favours_no_side():
+    """Each role has its own longest turn: the largest mean of two is smaller."""
     ratios = []
     for seed in range(40):
         for (row,) in places.longest(turns(rounds=1000, seed=seed, noise=0.1)):
@@ -64,7 +64,7 @@ def test_the_longest_turn_favours_nobody():
     assert abs(np.mean(ratios)) < 0.02
 
 
-def test_blocks_sum_rounds_and_leave_a_rest():
+def test_blocks_sum_rounds_and_leave_out_the_rest():
     logs = np.log(np.arange(1.0, 28.0).reshape(9, 3))
     summed = np.exp(places.blocks(logs, 4))
     assert summed.shape == (2, 3)

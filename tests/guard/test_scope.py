@@ -1,4 +1,4 @@
-"""Which trials a guard of two revisions means, and where their files are."""
+"""Tests of the scope of a guard of two revisions: its trials and their files."""
 
 from pathlib import Path
 
@@ -9,21 +9,21 @@ from bench.errors import UsageError
 from bench.guard import scope
 from bench.guard.scope import Trees
 from bench.plan import sweeps
-from bench.run.protocol import Home, environment
+from bench.run.protocol import Harness, environment
 
 
 def trials(base: Path, **axes: tuple) -> list[str]:
-    """Keys of what is meant of `prose`, in this suite's own repository."""
+    """Return the keys of trials of `prose`, in this suite's own repository."""
     sweep = sweeps.narrow(sweeps.find("guard"), workloads=["prose"], axes=axes)
-    found, lost, refused = scope.trials(
+    head, only_in_base, refused = scope.trials(
         Trees(catalog.ROOT, base, ours=True), sweep, named=True, seed=0, data=""
     )
-    assert lost == []
-    return [*(trial.key for trial in found), *refused]
+    assert only_in_base == []
+    return [*(trial.key for trial in head), *refused]
 
 
 def test_an_axis_that_the_harness_of_base_lacks_is_refused(tmp_path: Path) -> None:
-    """It would ignore it, and measure the default instead."""
+    """Base would ignore the axis, and measure its default instead."""
     assert trials(catalog.ROOT, cpus=(1,)) == ["prose[cpus=1]"]
     assert trials(catalog.ROOT, cpus=(1, 4096)) == [
         *("prose[cpus=1]", "prose[cpus=4096]")  # the latter is left out, with a note
@@ -40,7 +40,7 @@ def test_an_axis_that_the_harness_of_base_lacks_is_refused(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("given", "found"),
+    ("data", "expected"),
     [
         ("", ""),
         ("cifar10", "cifar10"),
@@ -49,12 +49,12 @@ def test_an_axis_that_the_harness_of_base_lacks_is_refused(tmp_path: Path) -> No
         ("nowhere.csv:price", "nowhere.csv:price"),
     ],
 )
-def test_data_are_found_from_the_tree_of_either_side(
-    given: str, found: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_data_have_an_absolute_path_for_the_trees_of_both_sides(
+    data: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photos").mkdir()
     (tmp_path / "rows.csv").touch()
-    assert scope.anywhere(given) == found.format(here=tmp_path)
+    assert scope.absolute_data(data) == expected.format(here=tmp_path)
     monkeypatch.setenv("FEEDRATE_CACHE", "cache")
-    assert environment(Home())["FEEDRATE_CACHE"] == f"{tmp_path}/cache"
+    assert environment(Harness())["FEEDRATE_CACHE"] == f"{tmp_path}/cache"

@@ -1,4 +1,4 @@
-"""The guard's verdicts, on trios that are made up: what fails, holds, cannot tell."""
+"""Tests of a live guard's verdicts, on synthetic trios without processes."""
 
 import itertools
 import json
@@ -21,7 +21,7 @@ from bench.trial import Failure, InputPart, Trial
 
 
 class Clock:
-    """Seconds that pass only when told."""
+    """A clock that stands still until a test moves it."""
 
     def __init__(self):
         self.now = 0.0
@@ -35,12 +35,18 @@ def side(workload="prose", protocol=turns.PROTOCOL) -> Side:
     return Side(server=server, trial=Trial(workload=workload))
 
 
-def case(key="prose", **given) -> Case:
-    return Case(**{"key": key, "base": side(), "head": side()} | given)
+def case(key="prose", **fields) -> Case:
+    return Case(**{"key": key, "base": side(), "head": side()} | fields)
 
 
 def guarded(make, cases=None, budget_seconds=60.0):
-    """A guard on made-up trios, each taking its turns' seconds and one more."""
+    """Guard synthetic trios; each takes the seconds of its turns and one more.
+
+    Args:
+        make: Returns the trio of a number.
+        cases: The cases; one of `prose` if None.
+        budget_seconds: When the guard stops.
+    """
     clock, numbers = Clock(), itertools.count()
 
     def one(base, head, effort, *, seconds, seed, number, warmed) -> Trio:
@@ -53,12 +59,12 @@ def guarded(make, cases=None, budget_seconds=60.0):
         head="b",
         budget_seconds=budget_seconds,
         clock=clock,
-        trio=one,
+        run_trio=one,
     )
 
 
-def verdicts(found) -> list[str]:
-    return [row.verdict for row in found.rows]
+def verdicts(result) -> list[str]:
+    return [row.verdict for row in result.rows]
 
 
 @pytest.mark.parametrize(
@@ -66,14 +72,14 @@ def verdicts(found) -> list[str]:
     [(0.0, "unchanged", 0), (0.1, "slower", 1), (-0.1, "faster", 0)],
 )
 def test_a_clear_change_has_its_verdict(head: float, verdict: str, code: int) -> None:
-    found = guarded(lambda n: trio(head=head, noise=0.05, seed=n))
-    assert verdicts(found) == [verdict]
-    assert exit_code(found) == code
-    assert found.rows[0].ratio == pytest.approx(np.exp(head), abs=0.01)
+    result = guarded(lambda n: trio(head=head, noise=0.05, seed=n))
+    assert verdicts(result) == [verdict]
+    assert exit_code(result) == code
+    assert result.rows[0].ratio == pytest.approx(np.exp(head), abs=0.01)
 
 
-def test_at_no_change_false_alarms_are_rare_and_at_five_percent_misses_are() -> None:
-    """50 guards each; noise of a turn 10 %, a bias of each trio of 0.3 %."""
+def test_equal_sides_are_hardly_ever_slower_and_five_percent_nearly_always() -> None:
+    """50 guards each; a turn has 10 % of noise, and a trio a bias of 0.3 %."""
     alarms = caught = 0
 
     def one(run, head, n):
@@ -87,137 +93,137 @@ def test_at_no_change_false_alarms_are_rare_and_at_five_percent_misses_are() -> 
     assert caught >= 48
 
 
-def test_what_is_slower_once_and_not_again_is_not_blamed() -> None:
-    """The first three trios say +8 %, all that follow nothing."""
-    found = guarded(
+def test_a_slow_down_that_fresh_processes_do_not_confirm_is_unknown() -> None:
+    """The first three trios are 8 % slower, and all later ones are not."""
+    result = guarded(
         lambda n: trio(head=0.08 if n < 3 else 0.0, noise=0.03, seed=n),
         budget_seconds=13.0,
     )
-    assert verdicts(found) == ["unknown"]
-    assert found.rows[0].cause.startswith(("not the same", "not settled"))
-    assert exit_code(found) == 3
+    assert verdicts(result) == ["unknown"]
+    assert result.rows[0].cause.startswith(("fresh processes", "the interval"))
+    assert exit_code(result) == 3
 
 
 def test_a_flag_that_a_burst_left_unconfirmed_is_confirmed_later() -> None:
-    """The fourth trio met one; the two after it agree, and so do all together."""
-    found = guarded(lambda n: trio(head=0.06 - 0.04 * (n == 3), noise=0.01, seed=n))
-    assert verdicts(found) == ["slower"]
-    assert 5 < found.rows[0].count <= 8
+    """The fourth trio met a burst; the two after it agree, and so do all together."""
+    result = guarded(lambda n: trio(head=0.06 - 0.04 * (n == 3), noise=0.01, seed=n))
+    assert verdicts(result) == ["slower"]
+    assert 5 < result.rows[0].count <= 8
 
 
 @pytest.mark.parametrize("run", range(10))
-def test_the_budget_is_the_whole_and_all_of_it_is_used(run: int) -> None:
-    """Noise such that it is flagged early, late or not at all."""
-    found = guarded(
+def test_a_guard_stays_within_its_budget_and_uses_all_of_it(run: int) -> None:
+    """The noise lets the guard flag the case early, late or not at all."""
+    result = guarded(
         lambda n: trio(head=0.06, noise=0.15, rounds=40, seed=100 * run + n),
         budget_seconds=20.0,
     )
-    assert found.seconds <= 20
-    if verdicts(found) == ["unknown"]:
-        assert found.seconds > 20 - 1.7
+    assert result.seconds <= 20
+    if verdicts(result) == ["unknown"]:
+        assert result.seconds > 20 - 1.7
 
 
-def test_how_the_first_trio_got_ready_is_told_to_all_that_follow() -> None:
-    told = []
+def test_all_later_trios_repeat_the_preparation_of_the_first() -> None:
+    preparations = []
 
     def one(base, head, effort, *, seconds, seed, number, warmed) -> Trio:
-        told.append(warmed)
+        preparations.append(warmed)
         made = trio(noise=0.005, seed=number)
         return replace(made, warmed={"base": {"batches": 3 + number, "pulled": []}})
 
-    session.live([case()], base="a", head="b", clock=Clock(), trio=one)
+    session.live([case()], base="a", head="b", clock=Clock(), run_trio=one)
     first = {"base": {"batches": 3, "pulled": []}}
-    assert told == [{}, first, first, first]
+    assert preparations == [{}, first, first, first]
 
 
-def test_a_control_that_wanders_blames_nobody() -> None:
-    found = guarded(lambda n: trio(head=0.2, control=0.05, noise=0.01, seed=n))
-    assert verdicts(found) == ["unknown"]
-    assert found.rows[0].cause == (
-        "too noisy to blame anybody: base against itself differs by +5.13 %, more than "
-        "half the threshold"
+def test_a_control_that_differs_from_base_makes_the_verdict_unknown() -> None:
+    result = guarded(lambda n: trio(head=0.2, control=0.05, noise=0.01, seed=n))
+    assert verdicts(result) == ["unknown"]
+    assert result.rows[0].cause == (
+        "the machine is too noisy: base differs from itself by +5.13 %, more than half "
+        "the threshold"
     )
-    assert found.control[0].verdict == "slower"
-    assert exit_code(found) == 3
-    assert exit_code(found, unknown_passes=True) == 0
+    assert result.control[0].verdict == "slower"
+    assert exit_code(result) == 3
+    assert exit_code(result, unknown_passes=True) == 0
 
 
-def test_a_short_budget_cannot_tell() -> None:
-    found = guarded(lambda n: trio(head=0.2, noise=0.01, seed=n), budget_seconds=3.0)
-    assert verdicts(found) == ["unknown"]
-    assert found.rows[0].count == 1
-    assert found.rows[0].cause == (
+def test_a_short_budget_leaves_the_verdict_unknown() -> None:
+    result = guarded(lambda n: trio(head=0.2, noise=0.01, seed=n), budget_seconds=3.0)
+    assert verdicts(result) == ["unknown"]
+    assert result.rows[0].count == 1
+    assert result.rows[0].cause == (
         "the budget ended before three trios of processes had run"
     )
-    assert exit_code(found) == 3
+    assert exit_code(result) == 3
 
 
-def test_the_third_trio_may_run_over_the_budget_as_two_say_nothing() -> None:
-    """At 1.7 s each it ends at 5.1; what it flags two more would have to confirm."""
-    found = guarded(lambda n: trio(noise=0.01, seed=n), budget_seconds=5.0)
-    assert verdicts(found) == ["unchanged"]
-    found = guarded(lambda n: trio(head=0.2, noise=0.01, seed=n), budget_seconds=5.0)
-    assert verdicts(found) == ["unknown"]
-    assert found.rows[0].cause == (
+def test_the_third_trio_may_run_over_the_budget_as_two_give_no_verdict() -> None:
+    """Three trios of 1.7 s end at 5.1 s; two more would have to confirm a flag."""
+    result = guarded(lambda n: trio(noise=0.01, seed=n), budget_seconds=5.0)
+    assert verdicts(result) == ["unchanged"]
+    result = guarded(lambda n: trio(head=0.2, noise=0.01, seed=n), budget_seconds=5.0)
+    assert verdicts(result) == ["unknown"]
+    assert result.rows[0].cause == (
         "beyond the threshold, not yet confirmed by fresh processes"
     )
-    assert found.rows[0].count == 3
-    assert found.seconds == pytest.approx(5.1)
+    assert result.rows[0].count == 3
+    assert result.seconds == pytest.approx(5.1)
 
 
 @pytest.mark.parametrize(
     ("later", "verdict"),
     [([0.06] * 4, "slower"), ([0.028] * 4, "unknown"), ([0.06] * 3 + [0.0], "slower")],
 )
-def test_a_last_look_blames_nobody_unless_both_halves_say_so(later, verdict) -> None:
-    """Four at 2.8 % are within what is allowed; one that met a burst spoils nothing."""
-    watch = RowTest("prose", "seconds_per_example", 0.03, 0.05)
-    watch.due = 0.0  # no look before the last
+def test_a_last_look_is_slower_only_if_both_halves_agree(later, verdict) -> None:
+    """Four trios at 2.8 % are within the threshold; one burst changes no verdict."""
+    test = RowTest("prose", "seconds_per_example", 0.03, 0.05)
+    test.due_half_width = 0.0  # no look before the last
     for log in [0.058, 0.062, 0.06, 0.06, *later]:
-        watch.ratios.append((log, 0.001))
-        watch.controls.append((0.0, 0.001))
-    assert estimate.interval(watch.ratios, 0.05, watch.controls).low > 1.03
-    watch.finish()
-    assert (watch.verdict, watch.open) == (verdict, False)
+        test.ratios.append((log, 0.001))
+        test.controls.append((0.0, 0.001))
+    assert estimate.interval(test.ratios, 0.05, test.controls).low > 1.03
+    test.finish()
+    assert (test.verdict, test.open) == (verdict, False)
 
 
 def test_a_burst_that_was_flagged_early_may_be_unchanged_at_the_end() -> None:
-    """What was flagged was not confirmed, and all together says that it is nothing."""
-    watch = RowTest("prose", "seconds_per_example", 0.03, 0.05)
-    watch.flagged, watch.flagged_at = "slower", 3
+    """The flag was not confirmed, and all trios together are unchanged."""
+    test = RowTest("prose", "seconds_per_example", 0.03, 0.05)
+    test.flagged, test.flagged_at = "slower", 3
     for sign in (1, -1) * 5:
-        watch.ratios.append((0.001 * sign, 0.001))
-        watch.controls.append((0.0, 0.001))
-    watch.finish()
-    assert (watch.verdict, watch.open) == ("unchanged", False)
-    assert watch.row().count == 10
-    assert watch.row().high < 1.03
+        test.ratios.append((0.001 * sign, 0.001))
+        test.controls.append((0.0, 0.001))
+    test.finish()
+    assert (test.verdict, test.open) == ("unchanged", False)
+    assert test.row().count == 10
+    assert test.row().high < 1.03
 
 
-@pytest.mark.parametrize(("away", "blamed"), [(1.097, False), (1.103, True)])
-def test_the_control_may_leave_half_the_threshold_as_it_is_told(away, blamed) -> None:
-    watch = RowTest("prose", "latency_p95", 0.2, 0.05)
+@pytest.mark.parametrize(("ratio", "fault"), [(1.097, False), (1.103, True)])
+def test_the_control_may_differ_by_half_the_threshold(ratio, fault) -> None:
+    test = RowTest("prose", "latency_p95", 0.2, 0.05)
     for sign in (1, -1) * 5:
-        watch.ratios.append((0.0, 0.001))
-        watch.controls.append((np.log(away) + 0.001 * sign, 0.001))
-    assert bool(watch.wandered()) == blamed
-    assert watch.control_row().verdict == ("slower" if blamed else "unchanged")
+        test.ratios.append((0.0, 0.001))
+        test.controls.append((np.log(ratio) + 0.001 * sign, 0.001))
+    assert bool(test.control_fault()) == fault
+    assert test.control_row().verdict == ("slower" if fault else "unchanged")
 
 
-def test_nothing_compared_is_never_a_pass() -> None:
+def test_a_guard_without_rows_never_passes() -> None:
     assert exit_code(guarded(lambda n: trio(), cases=None)) == 0
     empty = session.live([], base="a", head="b", clock=Clock())
     assert exit_code(empty) == 5
 
 
-def test_what_is_on_one_side_only_is_a_row() -> None:
+def test_a_case_that_only_one_side_has_is_a_row() -> None:
     cases = [case("gone", head=None), case("new", base=None), case("both")]
-    found = guarded(lambda n: trio(noise=0.01, seed=n), cases=cases)
-    told = {row.key: (row.verdict, row.cause) for row in found.rows}
-    assert told["gone"] == ("missing", "it is in base and not in head")
-    assert told["new"] == ("not_comparable", "it is not in base")
-    assert told["both"][0] == "unchanged"
-    assert exit_code(found) == 5
+    result = guarded(lambda n: trio(noise=0.01, seed=n), cases=cases)
+    rows = {row.key: (row.verdict, row.cause) for row in result.rows}
+    assert rows["gone"] == ("missing", "it is in base and not in head")
+    assert rows["new"] == ("not_comparable", "it is not in base")
+    assert rows["both"][0] == "unchanged"
+    assert exit_code(result) == 5
 
 
 def failing(role: str) -> Trio:
@@ -231,38 +237,38 @@ def failing(role: str) -> Trio:
     )
 
 
-def test_a_failure_on_head_is_never_a_pass_and_on_base_not_comparable() -> None:
-    found = guarded(lambda n: failing("head"))
-    assert verdicts(found) == ["failed"]
-    assert found.rows[0].cause == "ValueError in check: no such thing"
-    assert exit_code(found) == 5
-    found = guarded(lambda n: failing("control"))
-    assert verdicts(found) == ["not_comparable"]
-    assert found.rows[0].cause == "base failed: ValueError in check: no such thing"
-    assert exit_code(found) == 4
+def test_a_failure_on_head_never_passes_and_on_base_is_not_comparable() -> None:
+    result = guarded(lambda n: failing("head"))
+    assert verdicts(result) == ["failed"]
+    assert result.rows[0].cause == "ValueError in check: no such thing"
+    assert exit_code(result) == 5
+    result = guarded(lambda n: failing("control"))
+    assert verdicts(result) == ["not_comparable"]
+    assert result.rows[0].cause == "base failed: ValueError in check: no such thing"
+    assert exit_code(result) == 4
 
 
 TWO = {"seconds_per_example": 0.03, "cpu_seconds_per_example": 0.001}
 
 
-def test_a_later_failure_ends_only_what_is_open() -> None:
+def test_a_later_failure_ends_only_open_rows() -> None:
     """By the fifth trio the time is settled, and CPU to 0.1 % is not."""
-    found = guarded(
+    result = guarded(
         lambda n: failing("head") if n == 4 else trio(noise=0.01, seed=n),
         cases=[case(thresholds=TWO)],
     )
-    assert {row.metric: row.verdict for row in found.rows} == {
+    assert {row.metric: row.verdict for row in result.rows} == {
         "seconds_per_example": "unchanged",
         "cpu_seconds_per_example": "failed",
     }
-    assert found.rows[0].count == 4
-    assert [row.metric for row in found.control] == ["seconds_per_example"]
-    assert exit_code(found) == 5
+    assert result.rows[0].count == 4
+    assert [row.metric for row in result.control] == ["seconds_per_example"]
+    assert exit_code(result) == 5
 
 
 @pytest.mark.parametrize("error", [CannotStart, OSError])
-def test_a_server_that_is_lost_keeps_what_was_settled(error) -> None:
-    """What is open has failed, and the record is there; as where a disk is full."""
+def test_a_lost_server_leaves_settled_verdicts(error) -> None:
+    """Open rows have failed, and the result is there; as when a disk is full."""
 
     def lost(n: int) -> Trio:
         if n == 4:
@@ -270,16 +276,16 @@ def test_a_server_that_is_lost_keeps_what_was_settled(error) -> None:
         return trio(noise=0.01, seed=n)
 
     cases = [case(thresholds=TWO), case("gone", head=None)]
-    found = guarded(lost, cases=cases)
-    assert [(row.verdict, row.cause) for row in found.rows] == [
+    result = guarded(lost, cases=cases)
+    assert [(row.verdict, row.cause) for row in result.rows] == [
         ("unchanged", ""),
         ("failed", "no memory for it"),
         ("missing", "it is in base and not in head"),
     ]
 
 
-def restless(one: Trio, share: float) -> Trio:
-    """The trio, in this share of whose turns a process did not become quiet."""
+def disturbed(one: Trio, share: float) -> Trio:
+    """Return the trio with this share of turns after which a process kept working."""
     count = len(one.turns)
     turns_taken = [
         tuple(replace(turn, quiet=number >= share * count) for turn in row)
@@ -289,17 +295,17 @@ def restless(one: Trio, share: float) -> Trio:
 
 
 @pytest.mark.parametrize(("share", "verdict"), [(0.05, "slower"), (0.15, "unknown")])
-def test_turns_beside_one_that_works_on_give_no_verdict(share, verdict) -> None:
-    """Such as one that still fills its buffers; a few do not matter."""
-    found = guarded(lambda n: restless(trio(head=0.1, noise=0.05, seed=n), share))
-    assert verdicts(found) == [verdict]
-    disturbed = "a process did not become quiet between turns"
-    assert found.rows[0].cause == (disturbed if verdict == "unknown" else "")
-    assert found.rows[0].ratio == pytest.approx(np.exp(0.1), abs=0.01)
+def test_turns_beside_a_working_process_give_no_verdict(share, verdict) -> None:
+    """A process may still fill its buffers; a few such turns do not matter."""
+    result = guarded(lambda n: disturbed(trio(head=0.1, noise=0.05, seed=n), share))
+    assert verdicts(result) == [verdict]
+    cause = "a process did not become quiet between turns"
+    assert result.rows[0].cause == (cause if verdict == "unknown" else "")
+    assert result.rows[0].ratio == pytest.approx(np.exp(0.1), abs=0.01)
 
 
-def test_other_inputs_are_not_compared_and_other_outputs_are_said() -> None:
-    def with_prints(name, values):
+def test_other_inputs_are_not_comparable_and_other_outputs_are_noted() -> None:
+    def with_fingerprints(name, values):
         def make(n):
             one = trio(noise=0.01, seed=n)
             for measured, value in zip(one.measured, values, strict=True):
@@ -308,21 +314,21 @@ def test_other_inputs_are_not_compared_and_other_outputs_are_said() -> None:
 
         return make
 
-    found = guarded(with_prints("input_fingerprint", ["a", "a", "b"]))
-    assert verdicts(found) == ["not_comparable"]
-    assert found.rows[0].cause == (
-        "the inputs differ; let both sides make the same ones, or measure both on one "
+    result = guarded(with_fingerprints("input_fingerprint", ["a", "a", "b"]))
+    assert verdicts(result) == ["not_comparable"]
+    assert result.rows[0].cause == (
+        "the inputs differ; make the same inputs on both sides, or measure both on one "
         "--data"
     )
-    found = guarded(with_prints("output_fingerprint", ["a", "a", "b"]))
-    assert [row.output_changed for row in found.rows] == [True]
-    assert verdicts(found) == ["unchanged"]
+    result = guarded(with_fingerprints("output_fingerprint", ["a", "a", "b"]))
+    assert [row.output_changed for row in result.rows] == [True]
+    assert verdicts(result) == ["unchanged"]
 
 
 @pytest.mark.parametrize(
     ("third", "sides"),
     [
-        ("aba", "in one process of base than in another one"),
+        ("aba", "in one process of base than in another process of base"),
         ("bbb", "in the first trio than in a later trio"),
     ],
 )
@@ -348,18 +354,18 @@ def test_data_that_changes_during_a_guard_ends_it(third: str, sides: str) -> Non
 
 def test_each_metric_is_a_row_and_alpha_is_shared() -> None:
     limits = {"seconds_per_example": 0.03, "cpu_seconds_per_example": 0.10}
-    found = guarded(
+    result = guarded(
         lambda n: trio(head=0.06, noise=0.02, seed=n), cases=[case(thresholds=limits)]
     )
-    assert {row.metric: row.verdict for row in found.rows} == {
+    assert {row.metric: row.verdict for row in result.rows} == {
         "seconds_per_example": "slower",
         "cpu_seconds_per_example": "unchanged",
     }
-    assert found.false_alarms == 0.05
+    assert result.false_alarms == 0.05
 
 
 def test_trios_that_differ_are_many_and_short_and_others_few_and_long() -> None:
-    """Two-stage sampling: what varies between trios is not met by longer turns."""
+    """Longer turns do not reduce what varies between trios (two-stage sampling)."""
 
     def lengths(bias: float) -> float:
         clock, turns = Clock(), []
@@ -367,11 +373,11 @@ def test_trios_that_differ_are_many_and_short_and_others_few_and_long() -> None:
         def one(base, head, effort, *, seconds, seed, number, warmed):
             clock.now += seconds + 1
             turns.append(seconds)
-            moved = np.random.default_rng(number).normal(0, bias)
-            return trio(head=moved, noise=0.3, seed=number, rounds=100)
+            head = np.random.default_rng(number).normal(0, bias)
+            return trio(head=head, noise=0.3, seed=number, rounds=100)
 
         session.live(
-            [case()], base="a", head="b", clock=clock, trio=one, budget_seconds=60
+            [case()], base="a", head="b", clock=clock, run_trio=one, budget_seconds=60
         )
         return np.mean(turns[3:])
 
@@ -379,7 +385,7 @@ def test_trios_that_differ_are_many_and_short_and_others_few_and_long() -> None:
     assert lengths(bias=0.08) < 1
 
 
-def test_time_is_shared_by_what_is_not_settled() -> None:
+def test_open_cases_share_the_time() -> None:
     """A clear case ends early and leaves its time to the noisy one."""
     noises = {"clear": 0.005, "noisy": 0.6}
     clock, counts = Clock(), {}
@@ -391,27 +397,27 @@ def test_time_is_shared_by_what_is_not_settled() -> None:
         return trio(noise=noises[name], seed=counts[name], rounds=100)
 
     cases = [case(name, head=side(name)) for name in noises]
-    found = session.live(
-        cases, base="a", head="b", budget_seconds=60, clock=clock, trio=one
+    result = session.live(
+        cases, base="a", head="b", budget_seconds=60, clock=clock, run_trio=one
     )
     assert counts["clear"] == 4
     assert counts["noisy"] > 6
     assert clock.now <= 60
-    assert {row.key: row.verdict for row in found.rows}["clear"] == "unchanged"
+    assert {row.key: row.verdict for row in result.rows}["clear"] == "unchanged"
 
 
 @pytest.mark.parametrize(
     ("protocol", "checked"),
     [(turns.PROTOCOL, [True] + [False] * 3), (turns.CHECKS_EACH, [True] * 4)],
 )
-def test_the_gate_checks_the_first_trio_and_a_failure_there_ends_the_case(
+def test_the_first_trio_checks_outputs_and_a_failure_there_ends_the_case(
     protocol: int, checked: list[bool]
 ) -> None:
-    """With a base that checks each process, head is checked each time as well."""
-    asked = []
+    """If base checks each process, head is checked each time as well."""
+    checks = []
 
     def one(base, head, effort, *, seconds, seed, number, warmed):
-        asked.append((base.trial.workload, effort.check))
+        checks.append((base.trial.workload, effort.check))
         if base.trial.workload == "wrong":
             return failing("head")
         return trio(noise=0.005, seed=number)
@@ -420,17 +426,17 @@ def test_the_gate_checks_the_first_trio_and_a_failure_there_ends_the_case(
         case(name, base=side(name, protocol), head=side(name))
         for name in ("right", "wrong")
     ]
-    found = session.live(cases, base="a", head="b", clock=Clock(), trio=one)
-    assert [check for name, check in asked if name == "right"] == checked
-    assert [check for name, check in asked if name == "wrong"] == [True]
-    assert {row.key: row.verdict for row in found.rows} == {
+    result = session.live(cases, base="a", head="b", clock=Clock(), run_trio=one)
+    assert [check for name, check in checks if name == "right"] == checked
+    assert [check for name, check in checks if name == "wrong"] == [True]
+    assert {row.key: row.verdict for row in result.rows} == {
         "right": "unchanged",
         "wrong": "failed",
     }
 
 
-def test_an_interrupt_keeps_what_was_known_and_takes_no_last_look() -> None:
-    """By the fourth trio `slow` would be called slower, were there a last look."""
+def test_an_interrupt_leaves_settled_verdicts_and_takes_no_last_look() -> None:
+    """A last look would call `slow` slower by the fourth trio."""
 
     def one(base, head, effort, *, seconds, seed, number, warmed):
         if number == 3 + (base.trial.workload == "same"):
@@ -440,7 +446,7 @@ def test_an_interrupt_keeps_what_was_known_and_takes_no_last_look() -> None:
 
     cases = [case(name, base=side(name)) for name in ("same", "slow")]
     with pytest.raises(Interrupted) as stopped:
-        session.live(cases, base="a", head="b", clock=Clock(), trio=one)
+        session.live(cases, base="a", head="b", clock=Clock(), run_trio=one)
     same, slow = stopped.value.found.rows
     assert (same.verdict, same.cause) == ("unchanged", "")
     assert (slow.verdict, slow.count) == ("unknown", 3)
@@ -451,9 +457,9 @@ def test_an_interrupt_keeps_what_was_known_and_takes_no_last_look() -> None:
     assert set(stopped.value.found.seconds_per_example) == {"same", "slow"}
 
 
-def with_stalls(n: int, every: int, factor: float, **given) -> Trio:
-    """A trio whose head stalls in every so many rounds, at the same places."""
-    made = trio(seed=n, **given)
+def with_stalls(n: int, every: int, factor: float, **fields) -> Trio:
+    """Return a trio whose head stalls once in so many rounds, at the same places."""
+    made = trio(seed=n, **fields)
     turns_taken = [
         (*row[:2], replace(row[2], seconds=row[2].seconds * factor))
         if number % every == every - 1
@@ -467,37 +473,38 @@ def with_stalls(n: int, every: int, factor: float, **given) -> Trio:
     ("every", "factor"), [(100, 6.0), (20, 2.0), (5, 1.25), (2, 1.1)]
 )
 def test_stalls_that_make_five_percent_are_slower_by_five_percent(every, factor):
-    found = guarded(
+    result = guarded(
         lambda n: with_stalls(n, every, factor, noise=0.03, rounds=400),
         budget_seconds=120.0,
     )
-    assert verdicts(found) == ["slower"]
-    assert found.rows[0].ratio == pytest.approx(1.05, abs=0.01)
+    assert verdicts(result) == ["slower"]
+    assert result.rows[0].ratio == pytest.approx(1.05, abs=0.01)
 
 
-def test_a_row_says_what_stalls_take_and_the_guard_what_it_did_not_meet():
-    found = guarded(
+def test_a_row_shows_the_time_in_stalls_and_the_guard_what_it_did_not_meet():
+    result = guarded(
         lambda n: with_stalls(n, 100, 11.0, noise=0.03, rounds=400),
         budget_seconds=120.0,
     )
-    assert json.loads(json.dumps(found.rows[0].log_ratios)) == found.rows[0].log_ratios
-    assert found.rows[0].stalls.startswith(
+    (row,) = result.rows
+    assert json.loads(json.dumps(row.log_ratios)) == row.log_ratios
+    assert row.stalls.startswith(
         "stalls take 9.1 % of head's time and 0.0 % of base's: 4 of 400 windows, up to "
     )
-    assert "what comes less than once in 400,000 batches of prose." in (
-        found.not_looked_at
+    assert "costs that come less than once in 400,000 batches of prose." in (
+        result.not_looked_at
     )
 
 
 def test_the_longest_stall_is_judged_where_most_trios_have_it():
     limits = {"longest_stall": 0.2}
-    found = guarded(
+    result = guarded(
         lambda n: with_stalls(n, 100, 8.0, noise=0.03, rounds=400),
         cases=[case(thresholds=limits)],
         budget_seconds=120.0,
     )
-    assert verdicts(found) == ["slower"]
-    assert found.rows[0].ratio == pytest.approx(8.0, rel=0.1)
+    assert verdicts(result) == ["slower"]
+    assert result.rows[0].ratio == pytest.approx(8.0, rel=0.1)
     equal = guarded(
         lambda n: trio(noise=0.03, rounds=400, seed=n), cases=[case(thresholds=limits)]
     )
@@ -515,9 +522,9 @@ def test_the_same_stalls_on_both_sides_are_no_change():
         ]
         return replace(made, turns=turns_taken)
 
-    found = guarded(both, budget_seconds=120.0)
-    assert verdicts(found) == ["unchanged"]
-    assert found.rows[0].ratio == pytest.approx(1.0, abs=0.01)
+    result = guarded(both, budget_seconds=120.0)
+    assert verdicts(result) == ["unchanged"]
+    assert result.rows[0].ratio == pytest.approx(1.0, abs=0.01)
 
 
 def test_bursts_at_changing_places_are_no_change():
@@ -537,7 +544,7 @@ def test_bursts_at_changing_places_are_no_change():
 
 
 def test_unchanged_waits_until_four_trios_met_enough_places():
-    """2,000 batches, of which a round of the first trios has 1: 18 of 2,000 rounds."""
+    """A round has one batch, so that 2,000 batches take 2,000 rounds, or 10 seconds."""
     lengths = []
 
     def one(base, head, effort, *, seconds, seed, number, warmed) -> Trio:
@@ -546,9 +553,9 @@ def test_unchanged_waits_until_four_trios_met_enough_places():
         return trio(noise=0.01, rounds=rounds, seed=number, batches_per_sample=1)
 
     clock = Clock()
-    found = session.live(
-        [case()], base="a", head="b", clock=clock, trio=one, budget_seconds=300
+    result = session.live(
+        [case()], base="a", head="b", clock=clock, run_trio=one, budget_seconds=300
     )
-    assert verdicts(found) == ["unchanged"]
+    assert verdicts(result) == ["unchanged"]
     assert lengths[3:7] == pytest.approx([10.0] * 4)
     assert len(lengths) == 7

@@ -1,4 +1,4 @@
-"""What a trio is told as when one of its processes never comes to its turns."""
+"""Tests of a trio: its failures, its servers, and the order of its processes."""
 
 import factory
 import msgspec
@@ -6,6 +6,7 @@ import pytest
 
 from bench.guard import trio
 from bench.run.protocol import Outcome
+from bench.run.turns import TurnCaller
 from bench.trial import Effort, Failure, Measured
 
 DISMISSED = Failure(type="Dismissed", message="no turns", phase="build")
@@ -13,7 +14,7 @@ OWN = Failure(type="ValueError", message="no layers today", phase="adapt")
 
 
 class Server:
-    """Processes of which none ever comes to its socket."""
+    """A server whose processes never come to their sockets."""
 
     def __init__(self, error: Failure, ended: bool) -> None:
         self.error, self.has_ended, self.starts = error, ended, 0
@@ -21,7 +22,7 @@ class Server:
     def start(self) -> None:
         self.starts += 1
 
-    def begin(self, *asked: object) -> object:
+    def begin(self, *request: object) -> object:
         return object()
 
     def ended(self, begun: object) -> bool:
@@ -32,7 +33,7 @@ class Server:
 
 
 @pytest.mark.parametrize(
-    ("error", "ended", "told"),
+    ("error", "ended", "failure"),
     [
         (
             DISMISSED,
@@ -47,50 +48,50 @@ class Server:
         (OWN, True, OWN),
     ],
 )
-def test_who_is_late_is_named_with_its_limit_and_who_failed_with_its_error(
-    error: Failure, ended: bool, told: Failure
+def test_a_late_process_has_its_limit_as_cause_and_a_failed_one_its_error(
+    error: Failure, ended: bool, failure: Failure
 ) -> None:
     side = trio.Side(Server(error, ended), factory.trial())
     effort = Effort(limit_seconds=0.05)
-    found = trio.trio(side, side, effort, seconds=0.1, seed=0, number=0)
-    assert found.turns == []
-    assert found.failures["base"] == told
+    result = trio.run_trio(side, side, effort, seconds=0.1, seed=0, number=0)
+    assert result.turns == []
+    assert result.failures["base"] == failure
 
 
-def test_servers_begin_anew_for_each_trio_where_there_are_several() -> None:
-    """Else what one of them drew when it started would be in every trio alike."""
+def test_several_servers_start_anew_for_each_trio() -> None:
+    """Else the memory layout of a server would be in every trio alike."""
     base, control, head = servers = [Server(OWN, ended=True) for _ in range(3)]
     of_base = trio.Side(base, factory.trial(), control=control)
     of_head = trio.Side(head, factory.trial())
     for number in range(2):
-        trio.trio(of_base, of_head, Effort(), seconds=0.1, seed=0, number=number)
+        trio.run_trio(of_base, of_head, Effort(), seconds=0.1, seed=0, number=number)
     assert [server.starts for server in servers] == [2, 2, 2]
     shared = trio.Side(head, factory.trial(), control=head)
-    trio.trio(shared, of_head, Effort(), seconds=0.1, seed=0, number=0)
+    trio.run_trio(shared, of_head, Effort(), seconds=0.1, seed=0, number=0)
     assert head.starts == 2
 
 
 @pytest.mark.parametrize("phases", [True, False])
-def test_processes_get_ready_one_after_another_where_phases_are_judged(
+def test_processes_start_one_after_another_where_phases_are_judged(
     phases: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else all at once; whoever ends before its turn holds up nobody."""
+    """Else all start at once; a process that ends before its turn delays no other."""
     events: list[str] = []
-    arrived = trio.turns.Caller.arrived
+    arrived = TurnCaller.arrived
 
-    def waits(caller: object, *given: object) -> bool:
+    def waits(caller: TurnCaller, *arguments: object) -> bool:
         events.append("wait")
-        return arrived(caller, *given)
+        return arrived(caller, *arguments)
 
-    class Noted(Server):
-        def begin(self, *asked: object) -> object:
+    class RecordingServer(Server):
+        def begin(self, *request: object) -> object:
             events.append("begin")
-            return super().begin(*asked)
+            return super().begin(*request)
 
-    monkeypatch.setattr(trio.turns.Caller, "arrived", waits)
-    side = trio.Side(Noted(OWN, ended=True), factory.trial())
+    monkeypatch.setattr(TurnCaller, "arrived", waits)
+    side = trio.Side(RecordingServer(OWN, ended=True), factory.trial())
     effort = Effort(phases=phases)
-    found = trio.trio(side, side, effort, seconds=0.1, seed=0, number=0)
-    assert set(found.failures) == set(trio.ROLES)
-    one, every = ["begin", "wait"], ["begin"] * 3 + ["wait"]
-    assert events == (one * 3 if phases else every)
+    result = trio.run_trio(side, side, effort, seconds=0.1, seed=0, number=0)
+    assert set(result.failures) == set(trio.ROLES)
+    one_by_one, all_at_once = ["begin", "wait"] * 3, ["begin"] * 3 + ["wait"]
+    assert events == (one_by_one if phases else all_at_once)

@@ -1,4 +1,4 @@
-"""Every consumer makes what it says it makes: the calls are counted."""
+"""Every consumer consumes as many batches as it states: the calls are counted."""
 
 import time
 from collections.abc import Callable
@@ -16,27 +16,27 @@ CPU = "/CPU:0"
 
 
 class Counter:
-    """How often a function was really called, wherever it runs."""
+    """A counter counts the calls of a function, wherever the function runs."""
 
     def __init__(self) -> None:
-        """Not yet."""
+        """Begin at 0."""
         self.variable = tf.Variable(0, dtype=tf.int64)
 
     def __call__(self, features: tf.Tensor, *label: tf.Tensor) -> object:
-        """One call."""
-        with tf.control_dependencies([features]):  # not where there is no batch
+        """Count one call."""
+        with tf.control_dependencies([features]):  # count only where there is a batch
             self.variable.assign_add(1)
         return (features, *label) if label else features
 
     def taken(self) -> int:
-        """Calls since the last time."""
-        found = int(self.variable)
+        """Return the calls since the last time."""
+        calls = int(self.variable)
         self.variable.assign(0)
-        return found
+        return calls
 
 
 def batches(counter: Counter, count: int, *, known: bool = True) -> tf.data.Dataset:
-    """So many batches of two, each counted when it is made."""
+    """Return so many batches of two, each counted when it is made."""
     dataset = tf.data.Dataset.range(2 * count).map(lambda x: (tf.cast(x, "float32"), x))
     if not known:
         dataset = dataset.filter(lambda x, y: True)
@@ -49,9 +49,9 @@ def batches(counter: Counter, count: int, *, known: bool = True) -> tf.data.Data
 
 @pytest.mark.parametrize("count", [1, 2, 7])
 def test_a_window_of_drain_makes_every_batch(count: int) -> None:
-    """Also those that it skips, window after window, on one iterator."""
+    """Skipped batches are made, too, window after window, on one iterator."""
     counter = Counter()
-    consumer = consumers.drain(batches(counter, 10).repeat())
+    consumer = consumers.Drain(batches(counter, 10).repeat())
     consumer.trace()
     consumer.step()
     assert counter.taken() == 1
@@ -64,8 +64,8 @@ def test_a_window_of_drain_makes_every_batch(count: int) -> None:
 
 
 def test_windows_of_one_batch_go_on_with_the_iterator_of_the_first() -> None:
-    """Making one takes tens of milliseconds; a longer window needs its own."""
-    consumer = consumers.drain(tf.data.Dataset.range(9))
+    """An iterator takes tens of milliseconds; a longer window needs its own."""
+    consumer = consumers.Drain(tf.data.Dataset.range(9))
     consumer.step()
     first, one = consumer.iterator(), consumer.window(1)
     one()
@@ -84,9 +84,9 @@ def _nodes(iterator: object) -> list:
 
 @pytest.mark.parametrize("known", [True, False])
 def test_an_epoch_of_drain_makes_every_batch_to_the_end(known: bool) -> None:
-    """Each time from a fresh iterator; where files are read it must be counted."""
+    """Each epoch has a fresh iterator; an unknown number of batches is counted."""
     counter = Counter()
-    consumer = consumers.drain(batches(counter, 10, known=known))
+    consumer = consumers.Drain(batches(counter, 10, known=known))
     for _ in range(2):
         assert consumer.epoch() == (10 if known else 0)
         assert counter.taken() == 10
@@ -96,7 +96,7 @@ def test_an_epoch_of_drain_makes_every_batch_to_the_end(known: bool) -> None:
 
 
 def seconds(function: Callable[[], object]) -> float:
-    """The processor time of one call, to which waiting for others does not add."""
+    """Return the processor time of one call, without waits for other processes."""
     start = time.process_time()
     function()
     return time.process_time() - start
@@ -104,11 +104,11 @@ def seconds(function: Callable[[], object]) -> float:
 
 @pytest.mark.alone
 def test_drain_agrees_with_a_drain_written_by_hand() -> None:
-    """Loosely here, where others use the machine too; 3 % is asked for elsewhere."""
+    """The bound is loose, as others use the machine; the self-test demands 3 %."""
     count = 40  # the iterator made by hand starts within its time: about 2 ms
     dataset = tf.data.Dataset.range(2**40).map(lambda x: x + 1).batch(256)
     dataset = dataset.with_options(options(Pipeline()))
-    window = consumers.drain(dataset).window(count)
+    window = consumers.Drain(dataset).window(count)
     window()
     iterators = [iter(dataset.skip(count - 1)) for _ in range(20)]
     by_suite, by_hand = [], []
@@ -119,9 +119,9 @@ def test_drain_agrees_with_a_drain_written_by_hand() -> None:
 
 
 def test_the_model_is_called_for_every_batch() -> None:
-    """No call is pruned away, although only the last output is looked at."""
+    """No call is pruned away, although only the last output is used."""
     pulled, called = Counter(), Counter()
-    consumer = consumers.drain_model(
+    consumer = consumers.DrainModel(
         batches(pulled, 100).repeat(), called, jit=None, device=CPU
     )
     consumer.trace()
@@ -135,10 +135,10 @@ def test_the_model_is_called_for_every_batch() -> None:
 
 
 def test_a_model_without_state_is_called_for_every_batch() -> None:
-    """A stateless function could be hoisted or dropped: its time must grow."""
+    """A stateless function could be hoisted or dropped, so its time must grow."""
     table = tf.random.stateless_uniform((200, 200), [1, 2])
     dataset = tf.data.Dataset.from_tensors((table, 0)).repeat()
-    consumer = consumers.drain_model(
+    consumer = consumers.DrainModel(
         dataset, lambda x: tf.matmul(tf.matmul(x, x), x), jit=None, device=CPU
     )
     consumer.trace()
@@ -148,11 +148,9 @@ def test_a_model_without_state_is_called_for_every_batch() -> None:
 
 
 def test_an_epoch_of_the_model_is_every_batch() -> None:
-    """And the next one starts afresh."""
+    """The next epoch starts afresh."""
     called = Counter()
-    consumer = consumers.drain_model(
-        batches(Counter(), 6), called, jit=None, device=CPU
-    )
+    consumer = consumers.DrainModel(batches(Counter(), 6), called, jit=None, device=CPU)
     consumer.trace()
     called.taken()
     assert (consumer.epoch(), consumer.epoch()) == (6, 6)
@@ -162,17 +160,17 @@ def test_an_epoch_of_the_model_is_every_batch() -> None:
 def trained(
     dataset: tf.data.Dataset, optimizer: str = "sgd"
 ) -> tuple[consumers.Consumer, keras.Model]:
-    """A small model that learns from batches of two."""
+    """Return a consumer that trains a small model on batches of two, and the model."""
     features = keras.Input(())
     hidden = keras.layers.Reshape((1,))(features)
     model = keras.Model(features, keras.layers.Dense(1)(hidden))
     model.compile(optimizer=optimizer, loss="mse")
     first = (tf.zeros(2), tf.zeros(2, tf.int64))
-    return consumers.train(dataset, model, first, CPU), model
+    return consumers.Train(dataset, model, first, CPU), model
 
 
 def test_train_makes_as_many_steps_as_batches() -> None:
-    """The optimizer counts them; nothing is traced again."""
+    """The optimizer counts the steps; nothing is traced again."""
     pulled = Counter()
     consumer, model = trained(batches(pulled, 100).repeat())
     consumer.trace()
@@ -203,10 +201,10 @@ def test_a_prebuilt_model_is_traced_once_and_trains_alike() -> None:
 
 
 def test_an_epoch_of_training_is_every_batch() -> None:
-    """A step for each, and the weights move.
+    """Each batch has a step, and the weights move.
 
-    The optimizer counts one more: its counter does not wait for the batch that is not
-    there any more.
+    The optimizer may count one more: its counter does not wait for the batch that is
+    missing at the end.
     """
     consumer, model = trained(batches(Counter(), 5))
     consumer.trace()

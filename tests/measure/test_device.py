@@ -1,6 +1,6 @@
-"""The GPU's code path on a second logical CPU, in a process of its own.
+"""This test runs the GPU's code path on a second logical CPU, in its own process.
 
-Logical devices must be made before TensorFlow's first op, which has run here already.
+Logical devices must be created before TensorFlow's first op, which has run here.
 """
 
 import subprocess
@@ -33,24 +33,24 @@ for consumer in ("drain", "train"):
     entry = catalog.find("prices")
     module = catalog.load(entry)
     p = pipeline({"placement": "model", "batch_size": 8})
-    made = inputs.Inputs(
+    prepared = inputs.Inputs(
         np.zeros((64, 4), np.float32), np.zeros(64, np.int64), "x", 64
     )
-    work = Assembly(p, entry, module, made, [Cast()], 0, SECOND)
-    witness = work.witness()
-    assert len(witness) == 8
-    assert all(made.device.endswith("CPU:1") for _, made in witness)
-    dataset = work.dataset(None, repeat=True)
-    pulled = work.consumer(dataset, consumer)
-    pulled.trace()
-    pulled.window(3)()
-model = work.model(next(iter(dataset)))
+    assembly = Assembly(p, entry, module, prepared, [Cast()], 0, SECOND)
+    pairs = assembly.witness()
+    assert len(pairs) == 8
+    assert all(output.device.endswith("CPU:1") for _, output in pairs)
+    dataset = assembly.dataset(None, repeat=True)
+    puller = assembly.consumer(dataset, consumer)
+    puller.trace()
+    puller.window(3)()
+model = assembly.model(next(iter(dataset)))
 assert all(w.value.device.endswith("CPU:1") for w in model.trainable_variables)
 print("ran on", model.trainable_variables[0].value.device)
 """
 
 
-def test_the_layers_and_the_model_run_on_the_device_asked_for():
+def test_the_layers_and_the_model_run_on_the_requested_device():
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT], capture_output=True, text=True, cwd=ROOT
     )

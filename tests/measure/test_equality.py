@@ -1,4 +1,4 @@
-"""What differs between a placement and the layers themselves, in words."""
+"""These tests cover the messages on outputs that differ from the layers alone."""
 
 import numpy as np
 import pytest
@@ -8,21 +8,21 @@ from bench.measure.equality import demand_equal
 REFERENCE = np.array([[0.0, 1.0], [-80.0, np.nan], [np.inf, 4.0]], np.float32)
 
 
-def refused(output: np.ndarray, reference: np.ndarray = REFERENCE) -> str:
-    """Why these differ."""
+def refusal(output: np.ndarray, reference: np.ndarray = REFERENCE) -> str:
+    """Return the message on the difference."""
     with pytest.raises(AssertionError) as caught:
         demand_equal(reference, output, 1e-5, "order=map_batch")
     return str(caught.value)
 
 
-def changed(place: tuple[int, int], value: float) -> np.ndarray:
-    """The reference with one value changed."""
+def changed(position: tuple[int, int], value: float) -> np.ndarray:
+    """Return the reference with one changed value."""
     output = REFERENCE.copy()
-    output[place] = value
+    output[position] = value
     return output
 
 
-def test_nan_and_infinity_in_the_same_place_are_no_difference() -> None:
+def test_nan_and_infinity_in_the_same_place_are_equal() -> None:
     demand_equal(REFERENCE, REFERENCE.copy(), 1e-5, "order=map_batch")
     demand_equal(REFERENCE, changed((1, 0), -80.0004), 1e-5, "order=map_batch")
 
@@ -66,23 +66,25 @@ def test_nan_and_infinity_in_the_same_place_are_no_difference() -> None:
         ),
     ],
 )
-def test_a_difference_says_how_much_and_where(output: np.ndarray, words: str) -> None:
-    assert refused(output) == words
+def test_a_message_has_the_size_and_the_place_of_a_difference(
+    output: np.ndarray, words: str
+) -> None:
+    assert refusal(output) == words
 
 
-def test_the_tolerance_that_is_proposed_is_enough() -> None:
+def test_the_proposed_tolerance_is_enough() -> None:
     output = REFERENCE + np.float32(0.0123)
-    proposed = float(refused(output).partition("TOLERANCE = ")[2].split()[0])
+    proposed = float(refusal(output).partition("TOLERANCE = ")[2].split()[0])
     assert proposed <= 0.1
     demand_equal(REFERENCE, output, proposed, "order=map_batch")
 
 
-def test_texts_and_truths_are_compared_too() -> None:
-    """No tolerance would help them."""
+def test_texts_and_booleans_are_compared_too() -> None:
+    """Their message proposes no tolerance."""
     texts = np.array([b"a", b"b"], object)
-    assert refused(np.array([b"a", b"c"], object), texts) == (
+    assert refusal(np.array([b"a", b"c"], object), texts) == (
         "order=map_batch differs from the layers themselves in 50.0% of the values, "
         "most at [1]: b'c' in place of b'b'"
     )
-    truths = np.array([True, False])
-    assert "False in place of True" in refused(np.array([False, False]), truths)
+    booleans = np.array([True, False])
+    assert "False in place of True" in refusal(np.array([False, False]), booleans)

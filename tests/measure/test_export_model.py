@@ -1,4 +1,4 @@
-"""Exported models: what a clean process makes of them, and what is refused."""
+"""These tests load exported models in a clean process and refuse wrong ones."""
 
 import os
 import select
@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from shelf import work
+from shelf import assembly
 
 from bench import catalog
 from bench.data.inputs import CHECKED_EXAMPLES
@@ -34,35 +34,35 @@ BRIEF = Effort(rounds=1, steady_seconds=0.05, warmup_seconds=0.1)
 
 
 def served(name: str, folder: Path, **axes) -> dict:
-    """What a whole serving run finds."""
-    found = {"facts": {}, "flags": []}
-    serving.measure(work(name, **axes), folder, BRIEF, phases.Stopwatch(), found)
-    return found
+    """Return the fields that a whole serving run measures."""
+    fields = {"facts": {}, "flags": []}
+    serving.measure(assembly(name, **axes), folder, BRIEF, phases.Stopwatch(), fields)
+    return fields
 
 
 def test_strings_go_into_the_exported_model(tmp_path):
-    """Both files load in a clean process and predict as the training pipeline did."""
-    found = served("text_bigrams", tmp_path, placement="model", batch_size=16)
-    facts = found["facts"]
+    """Both files load in a clean process and predict as the training pipeline does."""
+    fields = served("text_bigrams", tmp_path, placement="model", batch_size=16)
+    facts = fields["facts"]
     assert facts["keras_file_loads"] == "yes"
     assert facts["export_max_difference"] < 1e-6
     assert facts["cold_start_seconds"] > 0
     assert facts["saved_model_bytes"] > 10_000
     assert facts["keras_file_bytes"] > 10_000
-    assert found["batches_per_sample"] == 1
-    assert len(found["samples"]) >= 3
-    median = float(np.median(found["samples"]))
+    assert fields["batches_per_sample"] == 1
+    assert len(fields["samples"]) >= 3
+    median = float(np.median(fields["samples"]))
     assert facts["latency_p50_seconds"] == pytest.approx(median)
     assert (
         facts["latency_p50_seconds"]
         <= facts["latency_p95_seconds"]
         <= facts["latency_p99_seconds"]
-        <= max(found["samples"])
+        <= max(fields["samples"])
     )
 
 
 def test_the_client_applies_layers_remade_from_their_saved_vocabulary(tmp_path):
-    """The exported model then takes numbers, and the client's file holds the words."""
+    """The exported model takes numbers, and the client's file holds the words."""
     facts = served("text_bigrams", tmp_path, batch_size=1)["facts"]
     assert facts["client_layers_load"] == "yes"
     assert facts["client_layers"] == "remade"
@@ -71,7 +71,7 @@ def test_the_client_applies_layers_remade_from_their_saved_vocabulary(tmp_path):
     assert "keras_file_loads" not in facts
 
 
-CUSTOM = '''"""Doubles what is positive."""
+CUSTOM = '''"""Doubles positive numbers."""
 
 import keras
 import numpy as np
@@ -110,7 +110,7 @@ def model(features):
 
 @pytest.fixture
 def custom(tmp_path):
-    """A user's own workload, with a layer class that only its file has."""
+    """Return a user's own workload, with a layer class that only its file defines."""
     path = tmp_path / "doubled.py"
     path.write_text(CUSTOM)
     return str(path)
@@ -119,7 +119,7 @@ def custom(tmp_path):
 def test_a_custom_layer_is_in_the_saved_model_but_not_in_the_keras_file(
     custom, tmp_path
 ):
-    """The graph needs no class; the Keras file does, and says which."""
+    """The graph needs no class; the error of the Keras file names its class."""
     facts = served(custom, tmp_path, placement="model", jit="on")["facts"]
     assert facts["keras_file_loads"].startswith("no: TypeError: Could not locate class")
     assert "Doubled" in facts["keras_file_loads"]
@@ -127,114 +127,121 @@ def test_a_custom_layer_is_in_the_saved_model_but_not_in_the_keras_file(
     assert facts["export_max_difference"] < 1e-6
 
 
-def test_layers_that_cannot_be_remade_are_taken_from_the_training_code(tmp_path):
-    """And the fact says so; without a file as with one that cannot be read."""
-    one = work("text_bigrams", batch_size=4)
-    model = export_model.trained(one, tmp_path)
-    exported = export_model.save(one, model, tmp_path / "export")
+def test_layers_that_cannot_be_remade_come_from_the_training_code(tmp_path):
+    """A fact shows this; a missing file has the same effect as an unreadable file."""
+    text = assembly("text_bigrams", batch_size=4)
+    model = export_model.train_model(text, tmp_path)
+    exported = export_model.save(text, model, tmp_path / "export")
     (exported.folder / "client.keras").unlink()
     facts = {}
-    call = serving.loaded(one, exported, facts)
+    call = serving.loaded(text, exported, facts)
     assert facts == {"client_layers": "the training code's own"}
-    (batch,) = one.raw_batches(4)
-    expected = export_model.training_predictions(one, model, 1)
+    (batch,) = text.raw_batches(4)
+    expected = export_model.training_predictions(text, model, 1)
     np.testing.assert_allclose(call(to_numpy(batch)), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_random_layers_are_off_in_the_exported_model(tmp_path):
-    """Twice the same prediction, that of images which were only rescaled."""
-    one = work("cifar_augmentation", placement="model", batch_size=8)
-    model = export_model.trained(one, tmp_path)
-    whole = export_model.end_to_end(one, model)
-    (batch,) = one.raw_batches(8)
+    """Two predictions are equal to the prediction for rescaled images."""
+    images = assembly("cifar_augmentation", placement="model", batch_size=8)
+    model = export_model.train_model(images, tmp_path)
+    whole = export_model.inference_model(images, model)
+    (batch,) = images.raw_batches(8)
     expected = model(tf.cast(batch, tf.float32) / 255, training=False)
     for _ in range(2):
         np.testing.assert_allclose(whole(batch), expected, rtol=1e-5, atol=1e-6)
-    training = export_model.training_predictions(one, model, 1)
+    training = export_model.training_predictions(images, model, 1)
     np.testing.assert_allclose(training, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_a_wrong_export_is_refused_before_the_clock(tmp_path, monkeypatch):
-    """A model that predicts something else than the training pipeline is no run."""
-    one = work("text_bigrams", placement="model")
+    """A model whose predictions differ from the training pipeline is not timed."""
+    text = assembly("text_bigrams", placement="model")
 
-    def shifted(of: Assembly, model: keras.Model) -> keras.Model:
-        raw, prepared = export_model._front(of)
+    def scaled(parts: Assembly, model: keras.Model) -> keras.Model:
+        raw, prepared = export_model._front(parts)
         return keras.Model(raw, 0.5 * model(prepared, training=False))
 
-    monkeypatch.setattr(export_model, "end_to_end", shifted)
-    monkeypatch.setattr(serving, "Fresh", lambda *_: nullcontext())
-    monkeypatch.setattr(export_model, "fresh_facts", lambda *_: {})
-    found = {"facts": {}, "flags": []}
+    monkeypatch.setattr(export_model, "inference_model", scaled)
+    monkeypatch.setattr(serving, "CleanInterpreter", lambda *_: nullcontext())
+    monkeypatch.setattr(export_model, "clean_process_facts", lambda *_: {})
+    fields = {"facts": {}, "flags": []}
     with pytest.raises(AssertionError, match="the loaded model differs from the"):
-        serving.measure(one, tmp_path, BRIEF, phases.Stopwatch(), found)
-    assert "samples" not in found
+        serving.measure(text, tmp_path, BRIEF, phases.Stopwatch(), fields)
+    assert "samples" not in fields
 
 
-class Told:
-    """A clean process that has told this, and answered zeros."""
+class FakeProcess:
+    """A fake clean process writes a fixed report and predicts zeros."""
 
-    def __init__(self, **told):
-        self.told = {"loads": "yes", "training_code_found": [], **told}
+    def __init__(self, **report):
+        self.report = {"loads": "yes", "training_code_found": [], **report}
 
     def answer(self, folder, jobs, front, requests):
         for job in jobs:
             np.save(folder / f"{job}.answers.npy", np.zeros(3))
-        return {job: {"cold_start_seconds": 0.5, **self.told} for job in jobs}
+        return {job: {"cold_start_seconds": 0.5, **self.report} for job in jobs}
 
 
-def facts_of(told: Told, folder: Path, expected: float = 0, **exported) -> dict:
-    """What is made of it."""
-    written = export_model.Exported(folder, **{"in_front": True, **exported})
-    wanted = np.full(3, expected)
-    return export_model.fresh_facts(told, written, [np.zeros(3)], wanted, 1e-4)
+def facts_of(
+    process: FakeProcess, folder: Path, expected: float = 0, **attributes
+) -> dict:
+    """Return the facts that a process yields where these predictions are expected."""
+    exported = export_model.Exported(folder, **{"in_front": True, **attributes})
+    predictions = np.full(3, expected)
+    requests = [np.zeros(3)]
+    return export_model.clean_process_facts(
+        process, exported, requests, predictions, 1e-4
+    )
 
 
-def test_a_clean_process_that_answers_wrong_is_refused(tmp_path):
-    """The difference and the tolerance are said."""
+def test_wrong_predictions_of_a_clean_process_are_refused(tmp_path):
+    """The message has the difference and the tolerance."""
     with pytest.raises(
         AssertionError,
         match=r"the saved_model in a clean process differs from the training-time "
         r"pipeline by 1 \(tolerance 0.0001\)",
     ):
-        facts_of(Told(), tmp_path, expected=1)
+        facts_of(FakeProcess(), tmp_path, expected=1)
 
 
-def test_a_clean_process_that_finds_the_training_code_is_refused(tmp_path):
-    """It would prove nothing."""
+def test_a_clean_process_with_the_training_code_is_refused(tmp_path):
+    """Loading a model there would prove nothing."""
     with pytest.raises(AssertionError, match=r"could import \['bench'\]"):
-        facts_of(Told(training_code_found=["bench"]), tmp_path)
+        facts_of(FakeProcess(training_code_found=["bench"]), tmp_path)
 
 
 def test_a_saved_model_that_does_not_load_is_an_error(tmp_path):
-    """Unlike a Keras file, which may lack its classes."""
+    """A Keras file may lack its classes; a SavedModel needs none."""
     with pytest.raises(RuntimeError, match="SavedModel does not load: no: KeyError: x"):
-        facts_of(Told(loads="no: KeyError: x"), tmp_path)
+        facts_of(FakeProcess(loads="no: KeyError: x"), tmp_path)
 
 
 def test_a_client_without_the_class_of_a_layer_is_a_fact(tmp_path):
-    """It has no cold start then, nor a difference."""
-    facts = facts_of(Told(loads="no: TypeError: x"), tmp_path, in_front=False)
+    """There are no facts on the cold start and the difference."""
+    facts = facts_of(FakeProcess(loads="no: TypeError: x"), tmp_path, in_front=False)
     assert facts == {"client_layers_load": "no: TypeError: x"}
-    facts = facts_of(Told(), tmp_path, in_front=False, client_file="no: y")
+    facts = facts_of(FakeProcess(), tmp_path, in_front=False, client_file="no: y")
     assert facts == {"client_layers_load": "no: y"}
 
 
 def test_predictions_of_another_shape_are_refused():
-    """Broadcasting must not hide a wrong batch."""
+    """Broadcasting must not hide a wrong shape."""
     with pytest.raises(AssertionError, match=r"predicts \(1, 2\), the training-time"):
-        export_model.demand_same(np.zeros((3, 2)), np.zeros((1, 2)), 1e-4, "it")
+        export_model.demand_same_predictions(
+            np.zeros((3, 2)), np.zeros((1, 2)), 1e-4, "it"
+        )
 
 
 def test_requests_are_the_first_raw_examples_in_order():
-    """What is served is what the training-time predictions are of."""
-    one = work("text_bigrams", placement="model", batch_size=16)
-    raw = np.concatenate([to_numpy(b) for b in one.raw_batches(CHECKED_EXAMPLES)])
-    assert raw.tolist() == one.inputs.features[:CHECKED_EXAMPLES].tolist()
+    """The training-time predictions belong to the same examples."""
+    text = assembly("text_bigrams", placement="model", batch_size=16)
+    raw = np.concatenate([to_numpy(b) for b in text.raw_batches(CHECKED_EXAMPLES)])
+    assert raw.tolist() == text.inputs.features[:CHECKED_EXAMPLES].tolist()
 
 
-def test_the_clean_process_sees_nothing_of_ours():
-    """Isolated: neither this folder, nor the script's, nor PYTHONPATH."""
+def test_the_clean_process_cannot_import_our_code():
+    """Its path has neither this folder, nor the script's folder, nor PYTHONPATH."""
     script = "import importlib.util as u; print([u.find_spec(n) for n in {}])"
     done = subprocess.run(
         [sys.executable, "-I", "-c", script.format(OURS)],
@@ -246,33 +253,33 @@ def test_the_clean_process_sees_nothing_of_ours():
     assert done.stdout.strip() == "[None, None, None]"
 
 
-def test_the_clean_process_ends_with_its_asker(tmp_path):
-    """Asked by a process that is killed, it is gone soon after."""
+def test_the_clean_process_ends_with_its_parent(tmp_path):
+    """The process ends soon after its parent was killed."""
     script = (
         "import sys, time; from pathlib import Path\n"
-        "from bench.measure.clean_interpreter import Fresh\n"
-        f"made = Fresh(Path({str(tmp_path)!r}), '/CPU:0')\n"
-        "print(made._processes[0].pid, flush=True); time.sleep(600)"
+        "from bench.measure.clean_interpreter import CleanInterpreter\n"
+        f"clean = CleanInterpreter(Path({str(tmp_path)!r}), '/CPU:0')\n"
+        "print(clean._processes[0].pid, flush=True); time.sleep(600)"
     )
-    asker = subprocess.Popen(
+    parent = subprocess.Popen(
         [sys.executable, "-c", script],
         stdout=subprocess.PIPE,
         text=True,
         cwd=catalog.ROOT,
     )
-    child = os.pidfd_open(int(asker.stdout.readline()))
+    child = os.pidfd_open(int(parent.stdout.readline()))
     try:
         assert not select.select([child], [], [], 0)[0]
-        asker.kill()
-        asker.communicate()
-        # It looks once TensorFlow is imported, which takes seconds.
+        parent.kill()
+        parent.communicate()
+        # The process checks only after importing TensorFlow, which takes seconds.
         assert select.select([child], [], [], 300)[0], "it still runs"
     finally:
         os.close(child)
 
 
-def test_a_death_while_loading_tells_the_log(tmp_path):
-    """What the process said last is in the error."""
+def test_a_death_while_loading_shows_the_log(tmp_path):
+    """The error has the last lines of the log."""
     dying = clean_interpreter.CleanInterpreter.__new__(
         clean_interpreter.CleanInterpreter
     )
@@ -296,22 +303,22 @@ def test_a_death_while_loading_tells_the_log(tmp_path):
         ({}, "epoch", "serve has no epochs: use unit=window"),
     ],
 )
-def test_what_a_request_cannot_have_is_refused(axes, unit, reason):
-    """Each with its reason."""
+def test_axes_without_a_meaning_for_a_request_are_refused(axes, unit, reason):
+    """Each refusal has its reason."""
     entry = catalog.find("text_gru")
     assert reason in refusal(Pipeline(**axes), "serve", unit, entry)
 
 
 def test_a_layer_has_no_model_to_serve():
-    """Nor has a workload without one."""
-    said = refusal(Pipeline(), "serve", "window", catalog.find("rescaling"))
-    assert said.startswith("'rescaling' has no model")
+    """A layer cannot be served."""
+    reason = refusal(Pipeline(), "serve", "window", catalog.find("rescaling"))
+    assert reason.startswith("'rescaling' has no model")
 
 
-def test_the_export_sweep_is_whole():
-    """Nothing of it is refused."""
-    wanted, refused = trials(find_sweep("export"))
+def test_the_export_sweep_is_complete():
+    """No trial of the sweep is refused."""
+    planned, refused = trials(find_sweep("export"))
     assert refused == {}
-    assert {trial.consumer for trial in wanted} == {"serve"}
-    assert {trial.pipeline.placement for trial in wanted} == {"dataset", "model"}
-    assert {trial.pipeline.batch_size for trial in wanted} == {1, 32}
+    assert {trial.consumer for trial in planned} == {"serve"}
+    assert {trial.pipeline.placement for trial in planned} == {"dataset", "model"}
+    assert {trial.pipeline.batch_size for trial in planned} == {1, 32}

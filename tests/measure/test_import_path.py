@@ -1,4 +1,4 @@
-"""What base imports is base's, wherever head's tree comes into the path from."""
+"""These tests hold that base imports base's modules, although the path names head."""
 
 import importlib
 import sys
@@ -13,7 +13,7 @@ from bench.measure import import_path
 
 @pytest.fixture
 def trees(tmp_path: Path) -> tuple[Path, Path]:
-    """Head's tree and base's; `new` is only in head's, and both have a helper."""
+    """Return head's tree and base's; only head has `new`, and both have a helper."""
     head, base = tmp_path / "head", tmp_path / "base"
     for tree in (head, base):
         (tree / "src").mkdir(parents=True)
@@ -23,15 +23,14 @@ def trees(tmp_path: Path) -> tuple[Path, Path]:
     return head, base
 
 
-def rerooted(paths: list[Path], trees: tuple[Path, Path], *kept: Path) -> list[str]:
-    """The path with base in the place of head."""
+def rerooted(paths: list[Path], trees: tuple[Path, Path], *shared: Path) -> list[str]:
+    """Return the path with base in place of head."""
     head, base = map(str, trees)
-    spelled = [str(path) for path in paths]
-    return import_path.rerooted(spelled, head, base, [str(one) for one in kept])
+    return import_path.reroot(map(str, paths), head, base, [*map(str, shared)])
 
 
 def test_head_s_folders_become_base_s_and_others_stay(trees, tmp_path: Path) -> None:
-    """In the same order; what base does not have is left out."""
+    """The order stays, and folders that base does not have are left out."""
     head, base = trees
     paths = [tmp_path / "headless", head, head / "src", head / "new", base, Path("/a")]
     assert rerooted(paths, trees) == [
@@ -39,8 +38,8 @@ def test_head_s_folders_become_base_s_and_others_stay(trees, tmp_path: Path) -> 
     ]
 
 
-def test_an_environment_in_the_tree_stays_and_so_does_a_tree_in_one(trees) -> None:
-    """The latter where Python itself is in /usr, and so is the repository."""
+def test_an_environment_in_the_tree_stays_and_a_tree_in_one_is_replaced(trees) -> None:
+    """A tree is in an environment where Python and the repository are in /usr."""
     head, base = trees
     installed = head / ".venv" / "lib"
     assert rerooted([installed], trees, head / ".venv") == [str(installed)]
@@ -49,7 +48,7 @@ def test_an_environment_in_the_tree_stays_and_so_does_a_tree_in_one(trees) -> No
 
 
 def test_a_base_within_head_s_tree_stays(trees) -> None:
-    """As where temporary files are in the repository."""
+    """Temporary files may be in the repository."""
     head, _ = trees
     (head / "tmp" / "src").mkdir(parents=True)
     (head / "tmp" / "src" / "helper.py").touch()
@@ -67,7 +66,7 @@ def test_links_are_followed_and_relative_paths_are_those_of_the_folder(
     (tmp_path / "link").symlink_to(head)
     assert rerooted([tmp_path / "link" / "src"], trees) == [str(base / "src")]
     monkeypatch.chdir(head)
-    assert import_path.rerooted(["", "src"], str(head), str(base), []) == [
+    assert import_path.reroot(["", "src"], str(head), str(base), []) == [
         str(base),
         str(base / "src"),
     ]
@@ -87,8 +86,8 @@ def test_a_helper_is_then_base_s_own(trees, monkeypatch: pytest.MonkeyPatch) -> 
     assert helper.TREE == "base"
 
 
-def test_what_was_imported_from_head_all_the_same_is_refused(trees) -> None:
-    """An import hook asks no path."""
+def test_modules_imported_from_head_are_refused(trees) -> None:
+    """An import hook ignores the path."""
     head, base = trees
 
     def demand(*files: Path) -> None:
@@ -96,8 +95,8 @@ def test_what_was_imported_from_head_all_the_same_is_refused(trees) -> None:
         for number, file in enumerate(files):
             modules[f"m{number}"] = ModuleType(f"m{number}")
             modules[f"m{number}"].__file__ = str(file)
-        kept = [str(head / ".venv")]
-        import_path.demand(modules, str(head), str(base), kept)
+        shared = [str(head / ".venv")]
+        import_path.demand_base_modules(modules, str(head), str(base), shared)
 
     demand(base / "src" / "a.py", head / ".venv" / "lib" / "b.py", Path("/c.py"))
     with pytest.raises(UsageError) as error:

@@ -1,4 +1,4 @@
-"""What `build` may return, and what is made of it."""
+"""These tests cover the layers that `build` may return, and others that it may not."""
 
 import functools
 
@@ -8,23 +8,23 @@ import pytest
 import tensorflow as tf
 
 from bench.errors import UsageError
-from bench.measure.layers import alone, as_layers, same, supports_jit
+from bench.measure.layers import arrays_equal, as_layers, graph_function, supports_jit
 
-MAY = (
+CHOICES = (
     ". It may return a keras.Layer (keras.Sequential, keras.Model and "
     "keras.layers.Pipeline are layers), a function of a tensor, or a list of these."
 )
 
 
 class Doubling:
-    """A callable that is no function."""
+    """This callable is not a function."""
 
     def __call__(self, features: tf.Tensor) -> tf.Tensor:
         return features * 2
 
 
 def scaled(factor: float, features: tf.Tensor) -> tf.Tensor:
-    """Another one, whose first argument is bound."""
+    """Scale features; tests bind the first argument."""
     return features * factor
 
 
@@ -43,15 +43,15 @@ def scaled(factor: float, features: tf.Tensor) -> tf.Tensor:
         keras.layers.Pipeline([keras.layers.Rescaling(2.0)]),
     ],
 )
-def test_a_layer_a_function_or_a_list_is_taken(built: object) -> None:
+def test_a_layer_a_function_or_a_list_is_accepted(built: object) -> None:
     layers = as_layers(built)
     batch = np.arange(6, dtype=np.float32).reshape(2, 3)
-    np.testing.assert_allclose(alone(layers)(tf.constant(batch)), 2 * batch)
+    np.testing.assert_allclose(graph_function(layers)(tf.constant(batch)), 2 * batch)
     assert supports_jit(layers) in (True, False)
 
 
 @pytest.mark.parametrize(
-    ("built", "given"),
+    ("built", "returned"),
     [
         (None, "None (is its `return` missing?)"),
         (keras.layers.Rescaling, "the class Rescaling and no object of it"),
@@ -60,15 +60,17 @@ def test_a_layer_a_function_or_a_list_is_taken(built: object) -> None:
         (3, "an object of int"),
     ],
 )
-def test_anything_else_is_refused_with_what_may_be(built: object, given: str) -> None:
+def test_anything_else_is_refused_with_the_choices(
+    built: object, returned: str
+) -> None:
     with pytest.raises(UsageError) as caught:
         as_layers(built)
-    assert str(caught.value) == f"build() returned {given}{MAY}"
+    assert str(caught.value) == f"build() returned {returned}{CHOICES}"
 
 
-def test_nan_repeats_itself() -> None:
-    """Or a layer that makes it would pass for random."""
+def test_nan_equals_nan() -> None:
+    """Otherwise a layer that returns NaN would seem random."""
     values = np.array([1.0, np.nan])
-    assert same(values, values.copy())
-    assert not same(values, np.array([1.0, 2.0]))
-    assert same(np.array([b"a"], object), np.array([b"a"], object))
+    assert arrays_equal(values, values.copy())
+    assert not arrays_equal(values, np.array([1.0, 2.0]))
+    assert arrays_equal(np.array([b"a"], object), np.array([b"a"], object))

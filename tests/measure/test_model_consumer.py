@@ -1,4 +1,4 @@
-"""The model alone: training steps on one batch that is held in memory."""
+"""The consumer `model` makes training steps on one batch that is held in memory."""
 
 import pytest
 import tensorflow as tf
@@ -48,20 +48,20 @@ def test_it_needs_a_model():
 
 
 class OneWeight(assembly.Assembly):
-    """Work whose model has one weight."""
+    """An assembly whose model has one weight."""
 
     def model(self, batch):
-        """Compiled, for features `[batch, 1]`."""
-        made = tf.keras.Sequential([tf.keras.Input((1,)), tf.keras.layers.Dense(1)])
-        made.compile(loss="mse", jit_compile=False)
-        return made
+        """Return a compiled model for features `[batch, 1]`."""
+        model = tf.keras.Sequential([tf.keras.Input((1,)), tf.keras.layers.Dense(1)])
+        model.compile(loss="mse", jit_compile=False)
+        return model
 
 
 def test_one_batch_is_made_and_every_step_trains_on_it():
-    made = tf.Variable(0, dtype=tf.int64)
+    calls = tf.Variable(0, dtype=tf.int64)
 
     def example(_):
-        made.assign_add(1)
+        calls.assign_add(1)
         return tf.ones([1]), tf.ones([1])
 
     dataset = tf.data.Dataset.range(10_000).repeat().map(example).batch(4)
@@ -71,10 +71,10 @@ def test_one_batch_is_made_and_every_step_trains_on_it():
     consumer = one.consumer(dataset, "model")
     consumer.trace()
     consumer.step()
-    before = int(made)
+    before = int(calls)
     traces = consumer.traces()
     consumer.window(50)()
-    assert int(made) == before
+    assert int(calls) == before
     assert consumer.traces() == traces
 
 

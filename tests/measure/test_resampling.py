@@ -1,70 +1,75 @@
-"""The shares that resampling reaches, and what it reads for them."""
+"""These tests cover the shares that resampling reaches, and the records it reads."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from bench.errors import UsageError
-from bench.measure.resampling import demand_two_classes, labels_of, resampler, shares
+from bench.measure.resampling import (
+    demand_two_classes,
+    labels_of,
+    resampler,
+    stream_facts,
+)
 
-# One positive in twenty, as fraud is rare: a fifth of a share is missed at once.
+# One positive in twenty, as fraud is rare.
 LABELS = (np.arange(2000) % 20 == 7).astype(np.int64)
 
 
 @pytest.fixture(scope="module")
-def found() -> dict[str, dict]:
-    """Each way on the same labels."""
+def facts() -> dict[str, dict]:
+    """Return the facts of each way on the same labels."""
     ways = ("none", "filter", "rejection", "rejection_known", "split")
-    return {how: shares(how, LABELS, 600) for how in ways}
+    return {how: stream_facts(how, LABELS, 600) for how in ways}
 
 
 @pytest.mark.parametrize("how", ["filter", "rejection_known", "split"])
-def test_half_of_the_examples_are_positive(found: dict, how: str) -> None:
-    """Within four standard errors."""
-    error = found[how]["positive_share_error"]
+def test_half_of_the_examples_are_positive(facts: dict, how: str) -> None:
+    """The share is within four standard errors of one half."""
+    error = facts[how]["positive_share_error"]
     assert 0.01 < error < 0.03
-    assert abs(found[how]["positive_share"] - 0.5) < 4 * error
-    assert found[how]["examples_counted"] == 600
+    assert abs(facts[how]["positive_share"] - 0.5) < 4 * error
+    assert facts[how]["examples_counted"] == 600
 
 
-def test_an_unknown_share_is_learned_on_the_way(found: dict) -> None:
-    """Rejection that is not told the shares starts beside its aim."""
-    assert 0.3 < found["rejection"]["positive_share"] < 0.6
+def test_rejection_learns_an_unknown_share(facts: dict) -> None:
+    """Rejection without known shares starts away from its target."""
+    assert 0.3 < facts["rejection"]["positive_share"] < 0.6
 
 
-def test_without_resampling_the_share_is_the_source_s(found: dict) -> None:
-    """One pass, one record each."""
-    assert found["none"]["positive_share"] == pytest.approx(0.05)
-    assert found["none"]["records_read_per_example"] == pytest.approx(1, abs=0.05)
+def test_without_resampling_the_share_is_the_source_s(facts: dict) -> None:
+    """Each example costs one record."""
+    assert facts["none"]["positive_share"] == pytest.approx(0.05)
+    assert facts["none"]["records_read_per_example"] == pytest.approx(1, abs=0.05)
 
 
-def test_each_way_reads_what_it_must(found: dict) -> None:
-    """To have 300 positives of 5 %, 6000 records are read; a kept class is read once.
+def test_each_way_reads_the_expected_number_of_records(facts: dict) -> None:
+    """300 positives at 5 % need 6000 records; `split` reads the cached class once.
 
-    Filtering reads the source for the other class as well, 300 more records.
+    Filtering also reads the source for the other class, 300 more records.
     """
-    assert found["filter"]["source_passes"] == pytest.approx(3.15, abs=0.6)
-    assert found["rejection_known"]["source_passes"] == pytest.approx(3, abs=0.6)
-    assert found["split"]["source_passes"] == pytest.approx(1.15, abs=0.2)
-    for each in found.values():
-        passes = each["records_read_per_example"] * 600 / 2000
-        assert passes == pytest.approx(each["source_passes"])
+    assert facts["filter"]["source_passes"] == pytest.approx(3.15, abs=0.6)
+    assert facts["rejection_known"]["source_passes"] == pytest.approx(3, abs=0.6)
+    assert facts["split"]["source_passes"] == pytest.approx(1.15, abs=0.2)
+    for way in facts.values():
+        passes = way["records_read_per_example"] * 600 / 2000
+        assert passes == pytest.approx(way["source_passes"])
 
 
-def test_no_way_makes_positives_that_are_not_there(found: dict) -> None:
-    """There are a hundred; every way shows all of them, one by one."""
+def test_unique_positives_are_those_of_the_source(facts: dict) -> None:
+    """The source has a hundred, and `filter` and `split` reach all of them."""
     for how in ("filter", "split"):
-        assert found[how]["unique_positives"] == 100
-    assert found["rejection_known"]["unique_positives"] <= 100
+        assert facts[how]["unique_positives"] == 100
+    assert facts["rejection_known"]["unique_positives"] <= 100
 
 
 def test_reading_stops_at_its_limit() -> None:
-    """A class so rare that a share cannot be reached ends the count, not the sweep."""
+    """The count ends early where a class is too rare to reach its share."""
     labels = np.zeros(5000, np.int64)
     labels[4000] = 1
-    told = shares("filter", labels, 100, limit=20_000)
-    assert told["examples_counted"] < 100
-    assert told["unique_positives"] == 1
+    result = stream_facts("filter", labels, 100, limit=20_000)
+    assert result["examples_counted"] < 100
+    assert result["unique_positives"] == 1
 
 
 TWO = np.arange(12) % 3 == 1
@@ -72,7 +77,7 @@ WAYS = ("filter", "rejection", "rejection_known", "split")
 
 
 @pytest.mark.parametrize(
-    ("labels", "said"),
+    ("labels", "description"),
     [
         (
             np.arange(22) % 11,
@@ -98,20 +103,20 @@ WAYS = ("filter", "rejection", "rejection_known", "split")
     ],
 )
 def test_labels_that_are_not_two_classes_are_refused_with_their_values(
-    labels: np.ndarray | None, said: str
+    labels: np.ndarray | None, description: str
 ) -> None:
-    """One sentence says what is needed, what there is, and what to do."""
+    """The message has the requirement, the labels, and a remedy."""
     with pytest.raises(UsageError) as caught:
         demand_two_classes("split", labels, "Leave resample out.")
     text = str(caught.value)
     assert text.startswith("resample=split needs labels that are 0 and 1, as whole ")
-    assert text.endswith(f"{said} Leave resample out.")
+    assert text.endswith(f"{description} Leave resample out.")
 
 
 @pytest.mark.parametrize("kind", ["bool", "uint8", "int32", "int64"])
 @pytest.mark.parametrize("how", WAYS)
-def test_each_way_takes_whole_numbers_and_bool(how: str, kind: str) -> None:
-    """A weight behind the label goes along with its example."""
+def test_each_way_accepts_whole_numbers_and_bool(how: str, kind: str) -> None:
+    """A weight after the label stays with its example."""
     labels = TWO.astype(kind)
     demand_two_classes(how, labels, "")
     records = (np.arange(12), labels, np.arange(12) * 2)
@@ -121,8 +126,8 @@ def test_each_way_takes_whole_numbers_and_bool(how: str, kind: str) -> None:
     assert all(labels[x] == label and weight == 2 * x for x, label, weight in taken)
 
 
-def test_labels_of_records_are_those_of_one_pass() -> None:
-    """They may be missing, and must have one shape."""
+def test_labels_of_records_come_from_one_pass() -> None:
+    """Labels may be missing, and must have one shape."""
     records = tf.data.Dataset.range(4)
     assert labels_of(records) is None
     assert labels_of(records.map(lambda x: (x, x % 2, 1.0))).tolist() == [0, 1, 0, 1]

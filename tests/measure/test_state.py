@@ -1,4 +1,4 @@
-"""State: what adapting learns, giving it back, and saving it, for every such layer."""
+"""These tests adapt, restore and save the state of every layer that has state."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -30,8 +30,8 @@ LINES = [
 ]
 
 
-def made(name: str) -> tuple[keras.Layer, tf.Tensor]:
-    """The first layer of an entry, with 64 raw examples."""
+def layer_and_examples(name: str) -> tuple[keras.Layer, tf.Tensor]:
+    """Return the first layer of an entry, with 64 raw examples."""
     entry = catalog.find(name)
     module = catalog.load(entry)
     raw = module.examples(np.random.default_rng(3), 64)
@@ -41,7 +41,7 @@ def made(name: str) -> tuple[keras.Layer, tf.Tensor]:
 
 
 def test_string_lookup_orders_by_count_then_from_high_to_low() -> None:
-    """The commoner word comes first; an unknown word is 0."""
+    """The most frequent word comes first; an unknown word is 0."""
     layer = keras.layers.StringLookup()
     layer.adapt(np.array(["cyan", "turquoise", "celeste", "turquoise"]))
     assert layer.get_vocabulary() == ["[UNK]", "turquoise", "cyan", "celeste"]
@@ -49,7 +49,7 @@ def test_string_lookup_orders_by_count_then_from_high_to_low() -> None:
 
 
 def test_string_lookup_breaks_ties_from_high_to_low() -> None:
-    """Words as common as each other come in reverse alphabetical order."""
+    """Equally frequent words come in reverse alphabetical order."""
     layer = keras.layers.StringLookup()
     layer.adapt(np.array(["cyan", "turquoise", "celeste"]))
     assert layer.get_vocabulary() == ["[UNK]", "turquoise", "cyan", "celeste"]
@@ -58,7 +58,7 @@ def test_string_lookup_breaks_ties_from_high_to_low() -> None:
 
 @pytest.mark.parametrize("mode", ["multi_hot", "tf_idf"])
 def test_bigrams_of_four_lines_are_41_terms(mode: str) -> None:
-    """Words and pairs of words, with one place for the unknown."""
+    """The terms are words and pairs of words, with one place for unknown words."""
     layer = keras.layers.TextVectorization(ngrams=2, output_mode=mode)
     layer.adapt(np.array(LINES))
     vocabulary = layer.get_vocabulary()
@@ -66,8 +66,8 @@ def test_bigrams_of_four_lines_are_41_terms(mode: str) -> None:
     vector = layer(tf.constant(["The Brain is deeper than the sea"])).numpy()
     assert vector.shape == (1, 41)
     present = {vocabulary[place] for place in vector[0].nonzero()[0]}
-    known = {"the", "brain", "is", "than", "the brain", "brain is", "than the"}
-    assert present == {*known, "[UNK]"}
+    terms = {"the", "brain", "is", "than", "the brain", "brain is", "than the"}
+    assert present == {*terms, "[UNK]"}
 
 
 def test_hashing_then_one_hot_is_a_vector_of_64() -> None:
@@ -92,12 +92,12 @@ def test_farmhash_in_python_is_tensorflow_s() -> None:
 
 @pytest.mark.parametrize("stem", STATEFUL)
 def test_arrays_datasets_and_given_state_agree(stem: str) -> None:
-    """However the state came in, the output is the same."""
+    """The output does not depend on the way in which a layer got its state."""
     names = (stem, f"{stem}:adapt_dataset", f"{stem}:given")
-    outputs = [layer(raw).numpy() for layer, raw in map(made, names)]
+    outputs = [layer(raw).numpy() for layer, raw in map(layer_and_examples, names)]
     for output in outputs[1:]:
         if stem == "discretization":
-            # Learned boundaries are a sketch: neighbouring bins, and in few places.
+            # Learned boundaries are approximate: few values fall into the next bin.
             assert np.abs(output - outputs[0]).max() <= 1
             assert (output != outputs[0]).mean() < 0.15
         else:
@@ -109,8 +109,8 @@ def test_arrays_datasets_and_given_state_agree(stem: str) -> None:
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a_saved_layer_gives_the_same_output(name: str, tmp_path: Path) -> None:
-    """Through a `.keras` file and back."""
-    layer, raw = made(name)
+    """A `.keras` file saves and restores the layer."""
+    layer, raw = layer_and_examples(name)
     kind = "string" if raw.dtype == tf.string else raw.dtype.name
     inputs = keras.Input(raw.shape[1:], dtype=kind)
     path = tmp_path / "layer.keras"
@@ -120,15 +120,15 @@ def test_a_saved_layer_gives_the_same_output(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_state_read_out_and_given_back_gives_the_same_output(name: str) -> None:
-    """Through `get_vocabulary` and `set_vocabulary`, or the layer's statistics."""
-    layer, raw = made(name)
-    again = rebuilt(layer)
-    np.testing.assert_allclose(again(raw).numpy(), layer(raw).numpy(), rtol=1e-5)
+def test_a_layer_with_restored_state_gives_the_same_output(name: str) -> None:
+    """The state is the vocabulary or the layer's statistics."""
+    layer, raw = layer_and_examples(name)
+    copy = rebuilt(layer)
+    np.testing.assert_allclose(copy(raw).numpy(), layer(raw).numpy(), rtol=1e-5)
 
 
 def rebuilt(layer: keras.Layer) -> keras.Layer:
-    """A new layer with nothing but the state that the old one tells."""
+    """Return a new layer with the state that the old layer exposes."""
     if isinstance(layer, keras.layers.Normalization):
         mean, variance = np.ravel(layer.mean), np.ravel(layer.variance)
         return keras.layers.Normalization(mean=mean, variance=variance)
@@ -136,27 +136,27 @@ def rebuilt(layer: keras.Layer) -> keras.Layer:
         return keras.layers.Discretization(bin_boundaries=layer.bin_boundaries)
     vocabulary = layer.get_vocabulary()
     if not isinstance(layer, keras.layers.TextVectorization):
-        again = type(layer)()
-        again.set_vocabulary(vocabulary)
-        return again
+        copy = type(layer)()
+        copy.set_vocabulary(vocabulary)
+        return copy
     names = ("output_mode", "ngrams", "max_tokens", "output_sequence_length")
     config = layer.get_config()
-    again = keras.layers.TextVectorization(**{name: config[name] for name in names})
+    copy = keras.layers.TextVectorization(**{name: config[name] for name in names})
     if config["output_mode"] == "tf_idf":
         weights = layer._lookup_layer.idf_weights.numpy()
-        again.set_vocabulary(vocabulary, idf_weights=weights)
+        copy.set_vocabulary(vocabulary, idf_weights=weights)
     else:
-        again.set_vocabulary(vocabulary)
-    return again
+        copy.set_vocabulary(vocabulary)
+    return copy
 
 
 def swapped(vocabulary: list) -> list:
-    """The vocabulary with its two commonest terms exchanged."""
+    """Return the vocabulary with its two most frequent terms exchanged."""
     return [vocabulary[1], vocabulary[0], *vocabulary[2:]]
 
 
 def shifted(vocabulary: list) -> list:
-    """The vocabulary one place too far on."""
+    """Return the vocabulary with every term one place later."""
     return [vocabulary[-1], *vocabulary[:-1]]
 
 
@@ -167,13 +167,13 @@ def shifted(vocabulary: list) -> list:
 def test_check_refuses_a_vocabulary_in_another_order(
     name: str, harm: Callable[[list], list]
 ) -> None:
-    """Every word is known, yet at another's place."""
+    """Every word is known, but has another word's place."""
     entry = catalog.find(name)
     module = catalog.load(entry)
     raw = module.examples(np.random.default_rng(3), 64)
     built = module.build(raw, **entry.variant)
     layer, *others = built if isinstance(built, list) else [built]
-    module.check(raw, applied([layer, *others], raw), **entry.variant)
+    module.check(raw, apply([layer, *others], raw), **entry.variant)
     vocabulary = harm(layer.get_vocabulary(include_special_tokens=False))
     if entry.variant.get("mode") == "tf_idf":
         # Special terms come first in the weights: one place, for unknown words.
@@ -182,11 +182,11 @@ def test_check_refuses_a_vocabulary_in_another_order(
     else:
         layer.set_vocabulary(vocabulary)
     with pytest.raises(AssertionError):
-        module.check(raw, applied([layer, *others], raw), **entry.variant)
+        module.check(raw, apply([layer, *others], raw), **entry.variant)
 
 
-def applied(layers: list[keras.Layer], raw: np.ndarray) -> np.ndarray:
-    """The layers in turn, as a NumPy array."""
+def apply(layers: list[keras.Layer], raw: np.ndarray) -> np.ndarray:
+    """Apply the layers in order; return a NumPy array."""
     features = tf.constant(raw)
     for layer in layers:
         features = layer(features)

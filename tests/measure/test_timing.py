@@ -1,4 +1,4 @@
-"""The timed loop under a clock that is told what time it is."""
+"""The timed loop, under a clock that the tests set."""
 
 from collections.abc import Iterable
 
@@ -8,24 +8,24 @@ from bench.measure import timing
 
 
 class Clock:
-    """Stands still but for the windows that run on it."""
+    """A clock stands still except for the windows that run on it."""
 
     def __init__(self, seconds: Iterable[float]) -> None:
-        """Each window takes the next of these."""
+        """Let each window take the next of these seconds."""
         self.now, self.left, self.windows = 100.0, iter(seconds), 0
 
     def __call__(self) -> float:
-        """The time."""
+        """Return the time."""
         return self.now
 
     def window(self) -> None:
-        """Pass the next window's time."""
+        """Advance by the next window's seconds."""
         self.now += next(self.left)
         self.windows += 1
 
 
 def forever(seconds: float) -> Iterable[float]:
-    """The same again and again."""
+    """Yield the same seconds without end."""
     while True:
         yield seconds
 
@@ -45,12 +45,12 @@ def forever(seconds: float) -> Iterable[float]:
 def test_the_ramp_is_over_when_neighbouring_medians_agree(
     samples: list[float], expected: bool
 ) -> None:
-    """Within 5 %, over four windows each; one that is late changes nothing."""
+    """Four windows each agree within 5 %; a single late window changes nothing."""
     assert timing.settled(samples) is expected
 
 
 def test_windows_before_the_ramp_is_over_are_kept_apart() -> None:
-    """Eight level windows end it; then half a second is measured."""
+    """Eight level windows end the ramp; then half a second is measured."""
     clock = Clock(forever(0.125))
     called_at = []
     series = timing.measure(
@@ -71,7 +71,7 @@ def test_windows_before_the_ramp_is_over_are_kept_apart() -> None:
 
 
 def test_a_falling_ramp_goes_on_until_it_is_level() -> None:
-    """The first windows, which are slow, are no sample."""
+    """The first windows, which are slow, are no samples."""
     falling = [1.0, 0.8, 0.6, 0.5, 0.4, 0.3, 0.2, 0.2]
     clock = Clock([*falling, *[0.1] * 50])
     series = timing.measure(
@@ -83,7 +83,7 @@ def test_a_falling_ramp_goes_on_until_it_is_level() -> None:
 
 
 def test_a_ramp_that_never_settles_is_cut() -> None:
-    """At its limit, and that is said."""
+    """The limit ends it, and the series is not settled."""
     clock = Clock(1.1**n for n in range(100))
     series = timing.measure(
         clock.window, 1, clock, timing.Extent(warmup_seconds=20, steady_seconds=1)
@@ -94,7 +94,7 @@ def test_a_ramp_that_never_settles_is_cut() -> None:
 
 
 def test_three_windows_are_timed_however_long_they_are() -> None:
-    """One is no spread."""
+    """A single window has no spread."""
     clock = Clock(forever(50.0))
     series = timing.measure(
         clock.window, 2, clock, timing.Extent(warmup_seconds=1, steady_seconds=0.5)
@@ -104,7 +104,7 @@ def test_three_windows_are_timed_however_long_they_are() -> None:
 
 
 def test_without_warmup_there_is_no_ramp() -> None:
-    """Zero seconds of it are none."""
+    """Zero seconds of warm-up make no window of a ramp."""
     series = timing.measure(
         (clock := Clock(forever(1.0))).window,
         1,
@@ -115,7 +115,7 @@ def test_without_warmup_there_is_no_ramp() -> None:
 
 
 def test_epochs_are_timed_one_by_one() -> None:
-    """Each with its batches, as the epoch tells them."""
+    """Each epoch returns its number of batches."""
     clock = Clock([4.0, 2.0, 1.0])
 
     def epoch() -> int:
@@ -126,14 +126,14 @@ def test_epochs_are_timed_one_by_one() -> None:
 
 
 def test_steady_windows_end_with_an_epoch() -> None:
-    """Half of a second is over after four windows, the epoch after six."""
+    """Half a second is over after four windows, the epoch after six."""
     clock = Clock(forever(0.125))
     extent = timing.Extent(warmup_seconds=0, steady_seconds=0.5, per_epoch=6)
     assert len(timing.measure(clock.window, 1, clock, extent).steady) == 6
 
 
 def test_an_epoch_is_waited_for_until_a_limit() -> None:
-    """Whoever needs longer than that is timed in part."""
+    """A longer epoch is timed in part."""
     clock = Clock(forever(1.0))
     extent = timing.Extent(
         warmup_seconds=0, steady_seconds=1, per_epoch=100, most_seconds=8
@@ -142,7 +142,7 @@ def test_an_epoch_is_waited_for_until_a_limit() -> None:
 
 
 def test_a_later_run_has_as_many_windows_as_the_first() -> None:
-    """However long they take."""
+    """Their length does not matter."""
     clock = Clock(forever(9.0))
     extent = timing.Extent(
         warmup_seconds=10, steady_seconds=1, ramp_windows=3, steady_windows=5
@@ -152,7 +152,7 @@ def test_a_later_run_has_as_many_windows_as_the_first() -> None:
 
 
 def test_a_later_run_does_not_wait_for_its_windows_for_ever() -> None:
-    """Three times as long as they may take."""
+    """The limit is three times the usual one."""
     clock = Clock(forever(10.0))
     extent = timing.Extent(
         warmup_seconds=1,
@@ -166,7 +166,7 @@ def test_a_later_run_does_not_wait_for_its_windows_for_ever() -> None:
 
 
 def test_one_long_window_may_be_a_whole_epoch() -> None:
-    """Two more would take three times as long as it may."""
+    """Two more windows would take three times the limit."""
     clock = Clock(forever(7.0))
     extent = timing.Extent(
         warmup_seconds=0, steady_seconds=1, per_epoch=1, most_seconds=8

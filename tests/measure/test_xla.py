@@ -1,4 +1,4 @@
-"""Whether XLA compiles layers, by compiling them."""
+"""These tests compile layers with XLA, and read why that fails."""
 
 import keras
 import numpy as np
@@ -28,7 +28,7 @@ def test_a_refusal_has_its_reason(layers: list, expected: str) -> None:
     assert xla.refusal(layers, IMAGES) == expected
 
 
-def test_what_fails_while_tracing_is_not_laid_on_xla() -> None:
+def test_an_error_in_tracing_is_not_a_refusal_by_xla() -> None:
     with pytest.raises(ValueError, match="Exception encountered when calling Reshape"):
         xla.refusal([L.Reshape([7])], IMAGES)
 
@@ -41,5 +41,5 @@ def test_other_refusals_are_shortened_to_their_first_line() -> None:
     assert xla.reason(changing) == (
         "Input 1 of Range changes from call to call, and XLA fixes it"
     )
-    assert xla.reason("Something new.\nmore") == "XLA says: Something new."
-    assert xla.reason("") == "XLA says: no reason given"
+    assert xla.reason("Something new.\nmore") == "XLA reports: Something new."
+    assert xla.reason("") == "XLA reports: no reason"

@@ -1,4 +1,4 @@
-"""The named sweeps: every one expands, and `all` leaves nothing out."""
+"""Every named sweep expands, and `all` contains every entry, strategy and axis."""
 
 from collections import Counter
 
@@ -19,12 +19,12 @@ ISSUED = (
 
 @pytest.fixture(scope="module")
 def everything():
-    """The trials of `all`."""
+    """The trials of the sweep `all`."""
     return sweeps.trials(sweeps.find("all"))[0]
 
 
 def keys(name):
-    """The keys of a named sweep."""
+    """Return the keys of a named sweep."""
     return {trial.key for trial in sweeps.trials(sweeps.find(name))[0]}
 
 
@@ -35,9 +35,9 @@ def test_every_strategy_has_its_named_sweep():
 
 @pytest.mark.parametrize("name", sweeps.names())
 def test_a_sweep_is_hardly_refused(name):
-    wanted, refused = sweeps.trials(sweeps.find(name))
+    accepted, refused = sweeps.trials(sweeps.find(name))
     reasons = Counter(refused.values())
-    assert len(refused) <= len(wanted) / 4, f"a wasteful block: {reasons}"
+    assert len(refused) <= len(accepted) / 4, f"a wasteful block: {reasons}"
 
 
 def test_all_has_every_entry_of_the_shelves(everything):
@@ -74,10 +74,10 @@ def test_all_fits_twenty_minutes_on_two_cores(everything):
 
 
 def test_layers_are_in_three_places_at_two_batch_sizes():
-    found = sweeps.trials(sweeps.find("layers"))[0]
+    trials = sweeps.trials(sweeps.find("layers"))[0]
     places = Counter(
         (trial.workload, trial.pipeline.placement, trial.pipeline.batch_size)
-        for trial in found
+        for trial in trials
         if not trial.pipeline.image_size
     )
     names = {
@@ -95,8 +95,8 @@ def test_layers_are_in_three_places_at_two_batch_sizes():
 
 
 def test_one_kind_of_a_shelf():
-    found = sweeps.trials(sweeps.find("layers"))[0]
-    sized = {trial.workload for trial in found if trial.pipeline.image_size}
+    trials = sweeps.trials(sweeps.find("layers"))[0]
+    sized = {trial.workload for trial in trials if trial.pipeline.image_size}
     assert sized == {
         name
         for name in catalog.workload_names()
@@ -105,18 +105,20 @@ def test_one_kind_of_a_shelf():
 
 
 def test_the_prefetch_sweep_has_both_parts_of_the_epoch():
-    found = keys("prefetch")
+    prefetched = keys("prefetch")
     for name in ("cifar_augmentation", "audio_commands"):
-        assert f"{name}[unit=epoch,order=batch_map]" in found
-        assert f"{name}[consumer=model]" in found
+        assert f"{name}[unit=epoch,order=batch_map]" in prefetched
+        assert f"{name}[consumer=model]" in prefetched
 
 
 def test_a_shuffle_that_a_cache_of_batches_would_drop_is_refused():
-    made = pipeline({"shuffle_buffer": 8, "cache": "mapped", "order": "batch_map"})
+    cached_batches = pipeline(
+        {"shuffle_buffer": 8, "cache": "mapped", "order": "batch_map"}
+    )
     entry = catalog.find("prices")
-    assert refusal(made, "drain", "window", entry) == (
+    assert refusal(cached_batches, "drain", "window", entry) == (
         "shuffle_buffer: with order=batch_map and cache=mapped the cache holds whole "
         "batches; use order=map_batch"
     )
-    kept = with_axes(made, {"order": "map_batch"})
-    assert refusal(kept, "drain", "window", entry) is None
+    cached_examples = with_axes(cached_batches, {"order": "map_batch"})
+    assert refusal(cached_examples, "drain", "window", entry) is None

@@ -1,4 +1,4 @@
-"""A sweep's plan: how many runs and how long, stored so that it can go on."""
+"""A plan counts its runs, estimates their time, and is stored for `--resume`."""
 
 import errno
 import json
@@ -20,8 +20,8 @@ from bench.trial import Effort, Failure, Trial
 TRAITS = {"supports_jit": False, "examples": 64, "error": None}
 
 
-def planned(**axes: tuple) -> plan.Plan:
-    """Prices under the plain pipeline with these values."""
+def plan_of(**axes: tuple) -> plan.Plan:
+    """Return the plan of `prices` under the plain pipeline with these values."""
     block = sweeps.Block(workloads=("prices",), axes=axes)
     return plan.plan_sweep(
         sweeps.Sweep(name="mine", blocks=(block,)), Effort(), 3, 0.0, ""
@@ -29,33 +29,32 @@ def planned(**axes: tuple) -> plan.Plan:
 
 
 class Fake:
-    """Answers `prepare` without a process."""
+    """An executor that answers `prepare` without a process."""
 
     def __init__(self, answer: dict | Failure) -> None:
-        """Always with the same."""
-        self.answer, self.asked, self.running = answer, [], False
+        """Store the answer, which is always the same."""
+        self.answer, self.requests, self.running = answer, [], False
 
     def start(self) -> None:
-        """A round begins."""
+        """Start the server."""
         self.running = True
 
     def stop(self) -> None:
-        """A round ends."""
+        """Stop the server."""
         self.running = False
 
     def execute(self, verb: str, trial: Trial, effort: Effort, seed: int) -> Outcome:
-        """The answer, while it is running."""
+        """Return the answer, if the server is running."""
         assert self.running
         assert verb == "prepare"
-        self.asked.append(trial)
+        self.requests.append(trial)
         if isinstance(self.answer, Failure):
             return Outcome(b"", self.answer, 0.1)
         return Outcome(json.dumps(self.answer).encode(), None, 0.1)
 
 
 def test_runs_are_trials_times_rounds() -> None:
-    """And more of them take longer."""
-    few, many = planned(), planned(batch_size=(16, 32, 64))
+    few, many = plan_of(), plan_of(batch_size=(16, 32, 64))
     assert (few.runs, many.runs) == (5, 15)
     assert 0 < few.seconds < many.seconds
 
@@ -76,7 +75,7 @@ def test_data_that_cannot_be_used_is_refused_before_anything_starts(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As far as names tell."""
+    """Only the names are checked, not the content."""
     (tmp_path / "bare").mkdir()
     monkeypatch.chdir(tmp_path)
     sweep = sweeps.Sweep(name="mine", blocks=(sweeps.Block(workloads=(workload,)),))
@@ -85,28 +84,28 @@ def test_data_that_cannot_be_used_is_refused_before_anything_starts(
     assert str(caught.value).startswith(f"'{workload}' cannot be prepared: {message}")
 
 
-def test_what_is_left_takes_as_long_as_what_is_there_took() -> None:
-    """By its median, and a server a round; repeats are not counted."""
-    made = planned(batch_size=(16, 32))
-    assert made.seconds_left([]) == made.seconds
-    kept = [factory.run(factory.trial()) for _ in range(4)]
-    kept.append(replace(kept[0], repeat=1))
-    assert made.seconds_left(kept) == 6 * 2.0 + 3 * plan.ROUND_SECONDS
+def test_missing_runs_are_expected_to_take_as_long_as_stored_runs() -> None:
+    """The median counts, with a server a round; repeats do not count."""
+    planned = plan_of(batch_size=(16, 32))
+    assert planned.seconds_left([]) == planned.seconds
+    runs = [factory.run(factory.trial()) for _ in range(4)]
+    runs.append(replace(runs[0], repeat=1))
+    assert planned.seconds_left(runs) == 6 * 2.0 + 3 * plan.ROUND_SECONDS
 
 
-def test_a_race_says_what_it_makes_at_the_least() -> None:
-    """Its rounds where there are few trials, and less than all where there are many."""
-    few = planned(batch_size=(16, 32, 64))
+def test_a_race_plans_its_least_number_of_runs() -> None:
+    """Few trials get all rounds; many trials are screened first."""
+    few = plan_of(batch_size=(16, 32, 64))
     assert replace(few, precision=0.02).runs == few.runs
     assert replace(few, precision=0.02).seconds == pytest.approx(few.seconds)
-    many = planned(batch_size=tuple(range(1, 11)), prefetch=tuple(range(10)))
+    many = plan_of(batch_size=tuple(range(1, 11)), prefetch=tuple(range(10)))
     race = replace(many, precision=0.02)
     assert (many.runs, race.runs) == (500, 100 + 25 + 3 * 8)
     assert race.seconds < many.seconds / 3
 
 
 def test_a_budget_cuts_rounds_first_and_then_runs() -> None:
-    """Never below one round, nor below a quarter of a second."""
+    """One round and a quarter of a second always remain."""
     whole = Effort(rounds=5)
     seconds = plan.estimate(10, whole)
     assert plan.fit_to_budget(whole, 10, seconds) == whole
@@ -116,32 +115,30 @@ def test_a_budget_cuts_rounds_first_and_then_runs() -> None:
 
 
 def test_a_plan_comes_back_as_it_was_stored(tmp_path: Path) -> None:
-    """With everything that was refused."""
-    made = planned(prefetch=(0, 2, "autotune"), cache_storage=("memory", "disk"))
-    assert len(made.refused) == 3
-    plan.save(made, tmp_path)
-    assert plan.load(tmp_path) == made
+    planned = plan_of(prefetch=(0, 2, "autotune"), cache_storage=("memory", "disk"))
+    assert len(planned.refused) == 3
+    plan.save(planned, tmp_path)
+    assert plan.load(tmp_path) == planned
 
 
 def test_a_disk_that_fills_leaves_the_plan_that_was_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever is told to resume can."""
+    """The sweep can still be resumed."""
 
     def torn(path: Path, content: bytes) -> None:
         with path.open("wb") as file:
             file.write(content[:5])
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    plan.save(planned(), tmp_path)
+    plan.save(plan_of(), tmp_path)
     monkeypatch.setattr(Path, "write_bytes", torn)
     with pytest.raises(OSError, match="No space"):
-        plan.save(replace(planned(), seed=7), tmp_path)
-    assert plan.load(tmp_path) == planned()
+        plan.save(replace(plan_of(), seed=7), tmp_path)
+    assert plan.load(tmp_path) == plan_of()
 
 
 def test_a_missing_plan_is_an_error(tmp_path: Path) -> None:
-    """There is nothing to go on with."""
     with pytest.raises(UsageError) as caught:
         plan.load(tmp_path)
     assert str(caught.value) == (
@@ -150,7 +147,6 @@ def test_a_missing_plan_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_broken_plan_is_an_error(tmp_path: Path) -> None:
-    """With what is wrong."""
     (tmp_path / plan.FILE).write_text("{}")
     with pytest.raises(UsageError) as caught:
         plan.load(tmp_path)
@@ -160,26 +156,25 @@ def test_a_broken_plan_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_plan_whose_workload_is_gone_is_an_error(tmp_path: Path) -> None:
-    """Before any process starts."""
     gone = Trial(workload="my/own.py")
-    plan.save(replace(planned(), trials=[gone]), tmp_path)
+    plan.save(replace(plan_of(), trials=[gone]), tmp_path)
     with pytest.raises(UsageError) as caught:
         plan.load(tmp_path)
     assert str(caught.value) == "No workload file at 'my/own.py'."
 
 
-def test_without_a_gpu_its_trials_are_said_to_be_not_testable(
+def test_without_a_gpu_its_trials_are_not_testable(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The others run; where there is no other, it is an error."""
+    """The other trials run; a plan without other trials is an error."""
     monkeypatch.setattr(machine, "gpus", list)
     block = sweeps.Block(
         workloads=("prices",), axes={"device": ("cpu", "gpu")}, consumer="train"
     )
     sweep = sweeps.Sweep(name="mine", blocks=(block,))
-    made = plan.plan_sweep(sweep, Effort(), 0, 0.0, "")
-    assert [trial.pipeline.device for trial in made.trials] == ["cpu"]
-    assert made.refused == {
+    planned = plan.plan_sweep(sweep, Effort(), 0, 0.0, "")
+    assert [trial.pipeline.device for trial in planned.trials] == ["cpu"]
+    assert planned.refused == {
         "prices[consumer=train,device=gpu]": (
             "device=gpu: no NVIDIA GPU here, not testable"
         )
@@ -193,38 +188,38 @@ def test_without_a_gpu_its_trials_are_said_to_be_not_testable(
 
 
 def test_inputs_are_prepared_once_for_the_largest_batch() -> None:
-    """One process for each set of inputs; the first round has the server then."""
-    made, fake = planned(batch_size=(16, 64, 32)), Fake(TRAITS)
-    assert prepare_inputs(made, fake) == made
-    assert [trial.pipeline.batch_size for trial in fake.asked] == [64]
+    """The server keeps running for the first round."""
+    planned, fake = plan_of(batch_size=(16, 64, 32)), Fake(TRAITS)
+    assert prepare_inputs(planned, fake) == planned
+    assert [trial.pipeline.batch_size for trial in fake.requests] == [64]
     assert fake.running
 
 
 def test_a_batch_of_more_than_there_is_is_refused() -> None:
-    """With both numbers; where nothing else is left, it is an error."""
-    made = prepare_inputs(planned(batch_size=(64, 128)), Fake(TRAITS))
-    assert [trial.pipeline.batch_size for trial in made.trials] == [64]
+    """A plan without other trials is an error."""
+    planned = prepare_inputs(plan_of(batch_size=(64, 128)), Fake(TRAITS))
+    assert [trial.pipeline.batch_size for trial in planned.trials] == [64]
     reason = "batch_size=128 is more than its 64 examples"
-    assert made.refused == {"prices[batch_size=128]": reason}
+    assert planned.refused == {"prices[batch_size=128]": reason}
     with pytest.raises(UsageError) as caught:
-        prepare_inputs(planned(batch_size=(128,)), Fake(TRAITS))
+        prepare_inputs(plan_of(batch_size=(128,)), Fake(TRAITS))
     assert str(caught.value) == (
         f"Nothing is left to run:\n  prices[batch_size=128]: {reason}"
     )
 
 
 def test_layers_that_do_not_compile_are_refused_with_jit() -> None:
-    """In the model; elsewhere the model's own step is compiled."""
-    made = planned(placement=("model",), jit=("off", "on", "auto"))
-    made = prepare_inputs(made, Fake(TRAITS))
-    assert [trial.pipeline.jit for trial in made.trials] == ["off", "auto"]
-    assert made.refused == {
+    """This concerns layers in the model only."""
+    planned = plan_of(placement=("model",), jit=("off", "on", "auto"))
+    planned = prepare_inputs(planned, Fake(TRAITS))
+    assert [trial.pipeline.jit for trial in planned.trials] == ["off", "auto"]
+    assert planned.refused == {
         "prices[placement=model,jit=on]": (
             "jit=on: Keras says that a layer of it does not compile with XLA"
         )
     }
-    made = planned(placement=("model",), jit=("on",))
-    assert prepare_inputs(made, Fake({**TRAITS, "supports_jit": True})) == made
+    planned = plan_of(placement=("model",), jit=("on",))
+    assert prepare_inputs(planned, Fake({**TRAITS, "supports_jit": True})) == planned
 
 
 @pytest.mark.parametrize(
@@ -247,15 +242,14 @@ def test_layers_that_do_not_compile_are_refused_with_jit() -> None:
 def test_a_workload_that_cannot_be_made_is_an_error(
     answer: dict | Failure, message: str
 ) -> None:
-    """Whatever the cause."""
     fake = Fake(answer)
     with pytest.raises(UsageError) as caught:
-        prepare_inputs(planned(), fake)
+        prepare_inputs(plan_of(), fake)
     assert str(caught.value) == message
 
 
 def test_trials_of_other_inputs_are_prepared_apart() -> None:
-    """Another workload, another image size, other data."""
+    """Inputs differ by workload and by image size."""
     trials = [
         factory.trial(workload="rescaling"),
         factory.trial(workload="rescaling", image_size=96),
@@ -263,16 +257,16 @@ def test_trials_of_other_inputs_are_prepared_apart() -> None:
         factory.trial(workload="resizing"),
     ]
     fake = Fake(TRAITS)
-    prepare_inputs(replace(planned(), trials=trials), fake)
-    assert {trial.key for trial in fake.asked} == {
+    prepare_inputs(replace(plan_of(), trials=trials), fake)
+    assert {trial.key for trial in fake.requests} == {
         "rescaling[prefetch=2]",
         "rescaling[image_size=96]",
         "resizing",
     }
 
 
-def test_labels_are_looked_at_once_where_they_are_resampled() -> None:
-    """As they come, and where the records are decoded before it."""
+def test_labels_are_checked_once_where_they_are_resampled() -> None:
+    """Raw and decoded records are checked apart."""
     trials = [
         factory.trial(workload="fraud", **settings)
         for settings in (
@@ -284,19 +278,19 @@ def test_labels_are_looked_at_once_where_they_are_resampled() -> None:
         )
     ]
     fake = Fake(TRAITS)
-    prepare_inputs(replace(planned(), trials=trials), fake)
-    asked = [(t.pipeline.resample, t.pipeline.placement) for t in fake.asked]
-    assert asked == [("none", "offline"), ("split", "dataset"), ("split", "offline")]
+    prepare_inputs(replace(plan_of(), trials=trials), fake)
+    prepared = [(t.pipeline.resample, t.pipeline.placement) for t in fake.requests]
+    assert prepared == [("none", "offline"), ("split", "dataset"), ("split", "offline")]
 
 
 def test_files_that_stay_in_memory_are_not_measured_as_cold() -> None:
-    """The trials of warm storage are."""
+    """The trials of warm storage remain."""
     warm = factory.trial(workload="record_shards", unit="epoch")
     cold = factory.trial(workload="record_shards", unit="epoch", storage="cold")
     fake = Fake({**TRAITS, "warm": "they stay"})
-    made = prepare_inputs(replace(planned(), trials=[warm, cold]), fake)
-    assert (made.trials, made.refused) == ([warm], {cold.key: "they stay"})
-    assert len(fake.asked) == 2
+    planned = prepare_inputs(replace(plan_of(), trials=[warm, cold]), fake)
+    assert (planned.trials, planned.refused) == ([warm], {cold.key: "they stay"})
+    assert len(fake.requests) == 2
 
 
 @pytest.mark.parametrize(
@@ -306,12 +300,12 @@ def test_files_that_stay_in_memory_are_not_measured_as_cold() -> None:
 def test_preparing_ends_with_the_budget_too(
     monkeypatch: pytest.MonkeyPatch, budget_seconds: float, limit: float
 ) -> None:
-    """A build() that hangs would else take the whole limit."""
+    """Otherwise a build() that hangs would take the whole limit."""
     monkeypatch.setattr(time, "monotonic", lambda: 7.0)
     limits: list[float] = []
 
     class Limited(Fake):
-        """Notes how long it may take."""
+        """An executor that records the limit of each request."""
 
         def execute(
             self, verb: str, trial: Trial, effort: Effort, seed: int
@@ -319,6 +313,6 @@ def test_preparing_ends_with_the_budget_too(
             limits.append(effort.limit_seconds)
             return super().execute(verb, trial, effort, seed)
 
-    made = replace(planned(), budget_seconds=budget_seconds)
-    prepare_inputs(made, Limited(TRAITS))
+    planned = replace(plan_of(), budget_seconds=budget_seconds)
+    prepare_inputs(planned, Limited(TRAITS))
     assert limits == [limit]

@@ -1,4 +1,4 @@
-"""Sweeps as data: every mistake in one is said before anything starts."""
+"""Every mistake in a sweep file is reported before anything starts."""
 
 from pathlib import Path
 
@@ -12,8 +12,8 @@ from bench.trial import Effort, Trial
 BLOCK = '[[block]]\nworkloads = ["prices"]\n'
 
 
-def written(folder: Path, text: str) -> str:
-    """The path of a sweep file."""
+def sweep_file(folder: Path, text: str) -> str:
+    """Write a sweep file and return its path."""
     file = folder / "mine.toml"
     file.write_text(text)
     return str(file)
@@ -21,34 +21,31 @@ def written(folder: Path, text: str) -> str:
 
 @pytest.mark.parametrize("name", sweeps.names())
 def test_every_named_sweep_has_a_description_and_something_to_run(name: str) -> None:
-    """Its workloads, strategies and axes are known."""
     sweep = sweeps.find(name)
     assert sweep.description.endswith(".")
-    found, refused = sweeps.trials(sweep)
-    assert len({trial.key for trial in found}) == len(found) > 0
-    assert not {trial.key for trial in found} & set(refused)
+    accepted, refused = sweeps.trials(sweep)
+    assert len({trial.key for trial in accepted}) == len(accepted) > 0
+    assert not {trial.key for trial in accepted} & set(refused)
 
 
 def test_the_quick_sweep_is_the_three_workloads_under_named_strategies() -> None:
-    """No trial of the main job is refused or lacks its strategy's name."""
-    found, refused = sweeps.trials(sweeps.find("quick"))
-    assert {trial.workload for trial in found} == {"photographs", "prose", "prices"}
-    assert all(trial.strategy for trial in found)
+    accepted, refused = sweeps.trials(sweeps.find("quick"))
+    assert {trial.workload for trial in accepted} == {"photographs", "prose", "prices"}
+    assert all(trial.strategy for trial in accepted)
     assert refused == {}
 
 
 def test_a_block_is_a_product_and_axes_override_strategies(tmp_path: Path) -> None:
-    """Each workload under each strategy with each value."""
     text = (
         '[effort]\nrounds = 2\nsteady_seconds = 3\n[[block]]\nworkloads = ["prices"]\n'
         'strategies = ["prefetched", "vectorized"]\nconsumer = "train"\n'
         'unit = "epoch"\naxes = {prefetch = [1, "autotune"], deterministic = true}\n'
     )
-    sweep = sweeps.find(written(tmp_path, text))
+    sweep = sweeps.find(sweep_file(tmp_path, text))
     assert (sweep.name, sweep.effort) == ("mine", Effort(rounds=2, steady_seconds=3.0))
-    found, _ = sweeps.trials(sweep)
+    accepted, _ = sweeps.trials(sweep)
     common = {"workload": "prices", "consumer": "train", "unit": "epoch"}
-    assert found == [
+    assert accepted == [
         Trial(pipeline=Pipeline(**axes), **common)
         for axes in (
             {"prefetch": 1},
@@ -60,8 +57,8 @@ def test_a_block_is_a_product_and_axes_override_strategies(tmp_path: Path) -> No
 
 
 def test_include_takes_in_another_sweep(tmp_path: Path) -> None:
-    """Its blocks come first."""
-    path = written(tmp_path, 'include = ["quick"]\n' + BLOCK)
+    """The blocks of the included sweep come first."""
+    path = sweep_file(tmp_path, 'include = ["quick"]\n' + BLOCK)
     assert sweeps.find(path).blocks == (
         *sweeps.find("quick").blocks,
         sweeps.Block(workloads=("prices",)),
@@ -69,16 +66,16 @@ def test_include_takes_in_another_sweep(tmp_path: Path) -> None:
 
 
 def test_a_shelf_can_be_named_whole(tmp_path: Path) -> None:
-    """With the variants; or only one kind of it."""
+    """A shelf contains its variants; a kind can be selected too."""
     text = '[[block]]\nworkloads = ["layers:*", "workloads:text"]\n'
-    found, _ = sweeps.trials(sweeps.find(written(tmp_path, text)))
-    names = {trial.workload for trial in found}
+    accepted, _ = sweeps.trials(sweeps.find(sweep_file(tmp_path, text)))
+    names = {trial.workload for trial in accepted}
     assert {"rescaling", "normalization:given", "prose"} <= names
     assert "photographs" not in names
 
 
 def test_the_command_line_narrows_every_block() -> None:
-    """What it says stands in place of the sweep's own; axes are added."""
+    """Its values replace those of the sweep; its axes are added."""
     narrowed = sweeps.narrow(
         sweeps.find("quick"),
         workloads=["rescaling"],
@@ -97,12 +94,11 @@ def test_the_command_line_narrows_every_block() -> None:
 
 
 def test_refused_combinations_are_left_out_with_their_reason() -> None:
-    """The others run."""
     block = sweeps.Block(
         workloads=("prices",), axes={"cache_storage": ("memory", "disk")}
     )
-    found, refused = sweeps.trials(sweeps.Sweep(name="mine", blocks=(block,)))
-    assert [trial.key for trial in found] == ["prices"]
+    accepted, refused = sweeps.trials(sweeps.Sweep(name="mine", blocks=(block,)))
+    assert [trial.key for trial in accepted] == ["prices"]
     assert refused == {
         "prices[cache_storage=disk]": (
             "cache_storage needs a cache: add cache=raw, decoded or mapped"
@@ -111,7 +107,6 @@ def test_refused_combinations_are_left_out_with_their_reason() -> None:
 
 
 def test_where_everything_is_refused_the_reasons_are_listed() -> None:
-    """It fails before any process starts."""
     block = sweeps.Block(workloads=("prices",), axes={"image_size": (96,)})
     with pytest.raises(UsageError) as caught:
         sweeps.trials(sweeps.Sweep(name="mine", blocks=(block,)))
@@ -124,11 +119,10 @@ def test_where_everything_is_refused_the_reasons_are_listed() -> None:
 def test_more_processors_than_there_are_are_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Two of two can be had."""
     monkeypatch.setattr(refusals, "PROCESSORS", [0, 1])
     block = sweeps.Block(workloads=("prices",), axes={"cpus": (2, 3)})
-    found, refused = sweeps.trials(sweeps.Sweep(name="mine", blocks=(block,)))
-    assert [trial.key for trial in found] == ["prices[cpus=2]"]
+    accepted, refused = sweeps.trials(sweeps.Sweep(name="mine", blocks=(block,)))
+    assert [trial.key for trial in accepted] == ["prices[cpus=2]"]
     assert refused == {
         "prices[cpus=3]": "cpus=3 is more than the 2 processors that can be used here"
     }
@@ -136,7 +130,6 @@ def test_more_processors_than_there_are_are_refused(
 
 @pytest.mark.parametrize("text", ["batch_size", "batch_size=", "batch_size 3"])
 def test_an_axis_needs_values(text: str) -> None:
-    """On the command line."""
     with pytest.raises(UsageError) as caught:
         sweeps.parse_axis(text)
     assert str(caught.value) == f"--axis takes name=value,value, got '{text}'."
@@ -145,47 +138,43 @@ def test_an_axis_needs_values(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "Sweep file 'mine.toml' has no [[block]], so there is nothing to run."),
+        ("", "'{path}' has no [[block]], so there is nothing to run."),
         (
             "blocks = []",
-            "Sweep file 'mine.toml': No key named 'blocks'. Did you mean 'block'?",
+            "'{path}': No key named 'blocks'. Did you mean 'block'?",
         ),
         (
             BLOCK + 'strategy = "naive"',
-            "Sweep file 'mine.toml', [[block]]: No key named 'strategy'. Did you mean "
+            "'{path}', entry 1 of [[block]]: No key named 'strategy'. Did you mean "
             "'strategies'?",
         ),
         (
             "[effort]\nround = 3\n" + BLOCK,
-            "Sweep file 'mine.toml', [effort]: No key named 'round'. Did you mean "
-            "'rounds'?",
+            "'{path}', [effort]: No key named 'round'. Did you mean 'rounds'?",
         ),
         (
             '[effort]\nrounds = "three"\n' + BLOCK,
-            "Sweep file 'mine.toml': Expected `int | float`, got `str` - at "
-            "`$.effort[...]`.",
+            "'{path}': Expected `int`, got `str` - at `$.effort.rounds`.",
         ),
         (
             "[effort]\nrounds = 2.5\n" + BLOCK,
-            "Sweep file 'mine.toml', [effort]: Expected `int`, got `float` - at "
-            "`$.rounds`.",
+            "'{path}': Expected `int`, got `float` - at `$.effort.rounds`.",
         ),
         (
             "[effort]\nrounds = 0\n" + BLOCK,
-            "Sweep file 'mine.toml', [effort]: rounds must be above 0, got 0.",
+            "'{path}', [effort]: rounds must be above 0, got 0.",
         ),
         (
             '[[block]]\nworkloads = "prices"',
-            "Sweep file 'mine.toml': Expected `array`, got `str` - at "
-            "`$.block[0].workloads`.",
+            "'{path}': Expected `array`, got `str` - at `$.block[0].workloads`.",
         ),
         (
             "[block]\nx = 1",
-            "Sweep file 'mine.toml': Expected `array`, got `object` - at `$.block`.",
+            "'{path}': Expected `array`, got `object` - at `$.block`.",
         ),
         (
             '[[block]]\nstrategies = ["naive"]',
-            "Sweep file 'mine.toml': a [[block]] needs workloads.",
+            "'{path}', entry 1 of [[block]] needs workloads.",
         ),
         (
             BLOCK + 'strategies = ["naiv"]',
@@ -193,16 +182,15 @@ def test_an_axis_needs_values(text: str) -> None:
         ),
         (
             BLOCK + 'consumer = ["drain", "train"]',
-            "Sweep file 'mine.toml': Expected `str`, got `array` - at "
-            "`$.block[0].consumer`.",
+            "'{path}': Expected `str`, got `array` - at `$.block[0].consumer`.",
         ),
         (
             BLOCK + "unit = 1",
-            "Sweep file 'mine.toml': Expected `str`, got `int` - at `$.block[0].unit`.",
+            "'{path}': Expected `str`, got `int` - at `$.block[0].unit`.",
         ),
         (
             'claims = "no"',
-            "Sweep file 'mine.toml': Expected `bool`, got `str` - at `$.claims`.",
+            "'{path}': Expected `bool`, got `str` - at `$.claims`.",
         ),
         (
             BLOCK + 'consumer = "trian"',
@@ -228,27 +216,25 @@ def test_an_axis_needs_values(text: str) -> None:
         ('include = ["quik"]', "No sweep named 'quik'. Did you mean 'quick'?"),
     ],
 )
-def test_every_mistake_in_a_sweep_file_is_said_whole(
+def test_every_mistake_in_a_sweep_file_has_its_whole_message(
     tmp_path: Path, text: str, message: str
 ) -> None:
-    """Key, value, type, name; with what is allowed."""
+    path = sweep_file(tmp_path, text)
     with pytest.raises(UsageError) as caught:
-        sweeps.trials(sweeps.find(written(tmp_path, text)))
-    assert str(caught.value) == message
+        sweeps.trials(sweeps.find(path))
+    assert str(caught.value) == message.replace("{path}", path)
 
 
-def test_what_is_not_toml_gives_the_place(tmp_path: Path) -> None:
-    """Line and column, in the parser's words."""
-    path = written(tmp_path, "[[block]]\nworkloads = [\n=")
+def test_invalid_toml_is_reported_with_its_place(tmp_path: Path) -> None:
+    path = sweep_file(tmp_path, "[[block]]\nworkloads = [\n=")
     with pytest.raises(UsageError) as caught:
         sweeps.find(path)
     assert str(caught.value) == (
-        f"Sweep file '{path}' is not valid TOML: Invalid value (at line 3, column 1)."
+        f"'{path}' is not valid TOML: Invalid value (at line 3, column 1)."
     )
 
 
-def test_a_missing_file_and_an_unknown_name_are_said() -> None:
-    """By what was given."""
+def test_a_missing_file_and_an_unknown_name_are_errors() -> None:
     with pytest.raises(UsageError) as caught:
         sweeps.find("none/mine.toml")
     assert str(caught.value) == "No sweep file at 'none/mine.toml'."
@@ -258,13 +244,11 @@ def test_a_missing_file_and_an_unknown_name_are_said() -> None:
 
 
 def test_every_axis_can_be_swept_from_the_command_line() -> None:
-    """Each with its own default's spelling."""
     for name, axis in AXES.items():
         assert sweeps.parse_axis(f"{name}={axis.default}") == (name, (axis.default,))
 
 
 def test_a_sweep_that_includes_itself_is_refused(tmp_path: Path) -> None:
-    """By name of the file, and not by running out of stack."""
     path = tmp_path / "mine.toml"
     path.write_text(f'include = ["{path}"]\n', encoding="utf-8")
     with pytest.raises(UsageError) as caught:

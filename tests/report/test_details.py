@@ -1,4 +1,4 @@
-"""The layer table and the details behind a row, on runs with known facts."""
+"""The layer table and the details behind a row are right on runs with known facts."""
 
 import factory
 import pytest
@@ -22,6 +22,11 @@ def layers(runs):
     return layer_table.table_rows(stats.trials(samples), samples)
 
 
+def details_of(runs):
+    label = table.runs_frame(runs)["machine"].iloc[0]
+    return details.details(runs, [(label, runs[0].key)]).values()
+
+
 def test_a_layers_row_has_its_best_placement_and_every_rate():
     batch = factory.trial(BATCH, workload="random_crop")
     model = factory.trial("in_model", workload="random_crop")
@@ -33,9 +38,9 @@ def test_a_layers_row_has_its_best_placement_and_every_rate():
     assert row["layer"] == "random_crop" and row["kind"] == "image"
     assert row["best"] == "model with XLA"
     assert float(row["factor"]) == pytest.approx(8, rel=0.01)
-    rates = [row[f"rate_{name}"] for name in layer_table.PLACEMENTS]
-    found = [float(rate.replace(",", "")) for rate in rates[:-1]]
-    assert found == pytest.approx([1000, 2000, 4000, 8000], rel=0.01)
+    rates = [row[f"rate_{name}"] for name in layer_table.COLUMNS]
+    numbers = [float(rate.replace(",", "")) for rate in rates[:-1]]
+    assert numbers == pytest.approx([1000, 2000, 4000, 8000], rel=0.01)
     assert rates[-1] == "-"
     assert row["cpu_microseconds"] == "100" and row["memory_mib"] == "480"
 
@@ -80,16 +85,55 @@ def test_details_have_samples_pipeline_graph_and_errors():
             trial, error=Failure(type="ValueError", message="odd", phase="check")
         ),
     ]
-    label = table.runs_frame(runs)["machine"].iloc[0]
-    (found,) = details.details(runs, [(label, trial.key)]).values()
-    assert found["samples"] == "4 in 2 runs, median 3.0 ms a batch"
-    assert found["values"] == ["round 0: 1 2 3", "round 1: 4"]
-    assert "deterministic=false" in found["pipeline"]
-    assert found["graph"][1]["node"] == "ParallelMapV2"
-    assert found["graph"][1]["parallelism"] == "3"
-    assert found["graph"][2]["buffer"] == "8"
-    assert found["facts"] == "stored_bytes=12"
-    assert found["errors"] == ["ValueError in check: odd"]
+    (shown,) = details_of(runs)
+    assert shown["samples"] == "4 in 2 runs, median 3.0 ms a batch"
+    assert shown["values"] == ["round 0: 1 2 3", "round 1: 4"]
+    assert "deterministic=false" in shown["pipeline"]
+    assert shown["graph"][1]["node"] == "ParallelMapV2"
+    assert shown["graph"][1]["parallelism"] == "3"
+    assert shown["graph"][2]["buffer"] == "8"
+    assert shown["facts"] == "stored_bytes=12"
+    assert shown["errors"] == ["ValueError in check: odd"]
+
+
+@pytest.mark.parametrize(
+    ("trial", "steps"),
+    [
+        (factory.trial(), "read → repeat → layers → batch (32)"),
+        (
+            factory.trial("autotuned", unit="epoch"),
+            "read → batch (32) → layers (autotune at a time) → prefetch (autotune)",
+        ),
+        (
+            factory.trial("parallel", workload="photo_files"),
+            "read → repeat → decode_and_layers (2 at a time) → batch (32)",
+        ),
+        (
+            factory.trial("offline", workload="photo_files"),
+            "read → repeat → batch (32) → prefetch (2)",
+        ),
+        (factory.trial(workload="not_here"), ""),
+        (factory.trial(workload="x" * 10_000), ""),
+        (factory.trial(consumer="serve"), ""),
+    ],
+)
+def test_details_have_the_steps_that_ran(trial, steps):
+    (shown,) = details_of([factory.run(trial)])
+    assert shown["steps"] == steps
+
+
+def test_details_and_the_layer_table_have_the_energy():
+    facts = {"package_joules_per_example": 0.00123, "gpu_joules_per_example": 2.0}
+    runs = factory.runs({MAP: 0.02}, facts={**facts, "stored_bytes": 12.0})
+    (shown,) = details_of(runs)
+    assert shown["energy"] == (
+        "0.0012 joules an example in the processor packages, 2.0 joules an example in "
+        "the GPUs"
+    )
+    assert shown["facts"] == "stored_bytes=12"
+    (row,) = layers(runs)
+    assert (row["package_joules"], row["gpu_joules"]) == ("0.0012", "2.0")
+    assert layers(factory.runs({MAP: 0.02}))[0]["gpu_joules"] == "-"
 
 
 def test_what_no_pipeline_names_is_among_the_defaults():
@@ -98,8 +142,9 @@ def test_what_no_pipeline_names_is_among_the_defaults():
 
 def test_many_samples_are_cut_and_it_is_seen():
     run = factory.run(factory.trial(), [0.001] * (details.MOST_VALUES + 1))
-    (line,) = details._values([run])
-    assert line.endswith(" ...") and line.count("1") == details.MOST_VALUES
+    first, last = details._values([run, run])
+    assert first.split()[2:] == ["1"] * details.MOST_VALUES
+    assert last == f"... and {details.MOST_VALUES + 2} more in runs.jsonl"
 
 
 def test_details_are_given_to_an_equal_share_of_each_scene_errors_first(monkeypatch):
@@ -112,12 +157,12 @@ def test_details_are_given_to_an_equal_share_of_each_scene_errors_first(monkeypa
     failure = Failure(type="ValueError", message="odd", phase="check")
     runs.append(factory.run(failed, error=failure))
     content = summary.summarize(runs, table.from_runs(runs), [])
-    traced = page._traced(content["scenes"], runs, 100)
-    titles = [row["details"]["title"] for row in traced]
+    traces = page._traces(content["scenes"], runs)
+    titles = [trace["title"] for trace in traces]
     assert titles == ["prose, drain"] * 2 + ["prices, drain"] * 2
-    assert traced[2]["details"]["key"] == failed.key
+    assert traces[2]["key"] == failed.key
 
 
 def test_json_in_the_page_cannot_end_its_element():
-    spelled = page.island({"a": "</script><!-- & "})
-    assert not set("<>&") & set(spelled)
+    document = page.island({"a": "</script><!-- & "})
+    assert not set("<>&") & set(document)

@@ -1,4 +1,4 @@
-"""The other programs' formats: read back, and compared with what they write."""
+"""The formats for other programs can be read back and match the programs' own files."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def test_sum(benchmark):
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
-    """A file that pytest-benchmark itself wrote."""
+    """Read a file that pytest-benchmark itself wrote."""
     folder = tmp_path_factory.mktemp("reference")
     (folder / "test_it.py").write_text(BENCHMARK)
     path = folder / "own.json"
@@ -42,7 +42,7 @@ def reference(tmp_path_factory):
 
 
 def kinds(value):
-    """A JSON document's form: names and kinds of values, numbers being one kind."""
+    """Return the names and kinds of the values of a JSON document."""
     if isinstance(value, dict):
         return {name: kinds(inner) for name, inner in value.items()}
     if isinstance(value, bool) or value is None:
@@ -87,15 +87,15 @@ def test_pytest_benchmark_compares_our_file_with_its_own_command(tmp_path):
 
 def test_two_machines_are_two_groups():
     other = factory.runs({factory.trial(): 0.02}, machine={"cpu": "Another"})
-    made = json.loads(exports.pytest_benchmark(RUNS + other))
-    groups = {benchmark["group"] for benchmark in made["benchmarks"]}
+    document = json.loads(exports.pytest_benchmark(RUNS + other))
+    groups = {benchmark["group"] for benchmark in document["benchmarks"]}
     assert len(groups) == 3
     assert any("Another" in group for group in groups)
 
 
 def test_only_failures_still_make_a_file():
-    made = json.loads(exports.pytest_benchmark(RUNS[-1:]))
-    assert made["benchmarks"] == []
+    document = json.loads(exports.pytest_benchmark(RUNS[-1:]))
+    assert document["benchmarks"] == []
 
 
 def test_parquet_is_the_table(tmp_path):
@@ -113,12 +113,14 @@ def test_parquet_is_the_table(tmp_path):
 def test_all_formats_are_written(tmp_path):
     for run in RUNS:
         store.append(tmp_path, run)
-    formats = ["parquet", "json", "pytest-benchmark"]
-    written = report.write(tmp_path, tmp_path, formats)
-    assert sorted(path.name for path in written) == [
-        "pytest-benchmark.json",
-        "report.json",
-        "table.parquet",
-    ]
-    scenes = json.loads((tmp_path / "report.json").read_text())["scenes"]
+    out = tmp_path / "out"
+    paths = report.write(tmp_path, out, report.FORMATS)
+    assert all(path.is_file() for path in paths)
+    assert {path.name for path in out.iterdir()} == {
+        form.file for form in report.FORMATS.values()
+    }
+    assert {path for path in paths if path.parent == out / "plots"} == {
+        *(out / "plots").iterdir()
+    }
+    scenes = json.loads((out / "report.json").read_text())["scenes"]
     assert [scene["title"] for scene in scenes] == ["prose, drain", "prose, train"]

@@ -1,9 +1,9 @@
-"""A report explains the words that it uses, and no others."""
+"""A report explains the words that this report uses, and no others."""
 
 import factory
 
 from bench import flags
-from bench.analysis import stats, table, verdicts
+from bench.analysis import decisions, stats, table
 from bench.pipeline import STRATEGIES
 from bench.report import formats, glossary
 from bench.report import labels as naming
@@ -18,25 +18,33 @@ def terms(runs):
 def test_every_strategy_and_flag_that_weakens_has_a_meaning():
     assert set(glossary.MEANINGS) == set(STRATEGIES)
     assert set(glossary.MARKED) == set(glossary.MARKS) >= set(flags.NOT_RANKED)
-    assert set(glossary.CONSUMERS) == set(verdicts.MARGINS)
+    assert set(glossary.CONSUMERS) == set(decisions.MARGINS)
 
 
 def test_only_what_is_used_is_explained():
-    found = terms(factory.runs({NAIVE: 0.01, FAST: 0.002}))
-    assert list(found) == ["drain", "naive", "vectorized"]
-    assert found["vectorized"] == (
-        "batched first, then a batch is mapped at once (order=batch_map)."
+    meanings = terms(factory.runs({NAIVE: 0.01, FAST: 0.002}))
+    assert list(meanings) == ["drain", "naive", "vectorized"]
+    assert meanings["vectorized"] == (
+        "examples are batched first, then each batch is mapped in one call "
+        "(order=batch_map)."
     )
     assert terms([]) == {}
 
 
-def test_the_warm_up_is_said_once_and_marks_no_row():
+def test_the_warm_up_is_explained_once_and_marks_no_row():
     runs = factory.runs({NAIVE: 0.01}, flags=["ramp_cut"])
     runs += factory.runs({FAST: 0.01}, flags=["frozen_random", "ramp_cut"])
-    assert terms(runs)["warm-up"].startswith("in 2 of 2 trials it ended by its time")
+    assert terms(runs)["warm-up"].startswith("in 2 of 2 trials the warm-up ended")
     assert "augmentation frozen" in terms(runs)
     (scene,) = formats.summed(runs).content["scenes"]
     assert [row["marks"] for row in scene["rows"]] == [[], ["augmentation frozen"]]
+
+
+def test_energy_is_explained_where_the_report_shows_it():
+    plain = factory.runs({NAIVE: 0.01})
+    joules = factory.runs({FAST: 0.01}, facts={"package_joules_per_example": 0.002})
+    terms = [dict(formats.summed(r).content["glossary"]) for r in (plain, joules)]
+    assert ["joules" in known for known in terms] == [False, True]
 
 
 def test_the_title_has_the_sweep_and_the_days():
@@ -48,9 +56,9 @@ def test_the_title_has_the_sweep_and_the_days():
 
 
 def test_the_forms_of_the_report_explain_their_words(tmp_path):
-    found = formats.summed(factory.runs({NAIVE: 0.01, FAST: 0.002}))
-    found.content["source"] = "made up"
-    formats.write(found, tmp_path, ("html", "md"))
+    report = formats.summed(factory.runs({NAIVE: 0.01, FAST: 0.002}))
+    report.content["source"] = "made up"
+    formats.write(report, tmp_path, ("html", "md"))
     page = (tmp_path / "report.html").read_text()
     assert "<dt>drain</dt>" in page and "<title>Feedrate report: quick, 2025" in page
     text = (tmp_path / "report.md").read_text()
@@ -58,16 +66,16 @@ def test_the_forms_of_the_report_explain_their_words(tmp_path):
     assert text.startswith("# Feedrate report: quick, 2025-01-01\n")
 
 
-def test_names_of_a_sweep_can_be_told_apart():
+def test_names_of_a_sweep_differ():
     shared = "interleave_cycle_length=4,interleave_parallel_calls=4,shuffle_buffer=256"
     labels = [
         f"cached_raw,{shared},prefetch={buffer},batch_size={size}"
         for buffer in (1, 2)
         for size in (32, 64)
     ]
-    called = naming.names(labels)
-    assert called[labels[0]] == "cached_raw,prefetch=1,batch_size=32"
-    assert len(set(called.values())) == 4
+    short = naming.names(labels)
+    assert short[labels[0]] == "cached_raw,prefetch=1,batch_size=32"
+    assert len(set(short.values())) == 4
     longer = [*labels, "naive", f"offline,{shared}"]
     named = naming.names(longer).values()
     assert len(set(named)) == 6 and max(map(len, named)) <= 90

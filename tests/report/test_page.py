@@ -1,4 +1,4 @@
-"""The page in a browser: quiet, alone, sortable, filterable, and never too wide."""
+"""The page works in a browser: quiet, offline, sortable, filterable, never too wide."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ FLAGS = [
     *("--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
 ]
-PATIENCE = 300_000  # milliseconds, for what must come, however busy the machine is
+PATIENCE = 300_000  # milliseconds, for events that come late on a busy machine
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(1)</script>"
 NODE = {"elements": 64, "processing_seconds": 0.1, "buffered_bytes": 0}
 GRAPH = [
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    """A report on layers of two kinds, a workload, an error, and hostile text."""
+    """Write a report on two kinds of layers, a workload, an error and hostile text."""
     folder = tmp_path_factory.mktemp("page")
     runs = []
     for workload, gain in (("random_flip", 2), ("hashing", 8), ("prices", 4)):
@@ -53,7 +53,7 @@ def written(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser():
-    """Chromium, headless."""
+    """Start Chromium without a window."""
     with sync_playwright() as player:
         started = player.chromium.launch(
             executable_path=CHROMIUM, args=FLAGS, timeout=PATIENCE
@@ -65,8 +65,8 @@ def browser():
 
 @pytest.fixture
 def visit(browser, written):
-    """Open the page; nothing may be said on the console, or asked of a network."""
-    contexts, said, asked = [], [], []
+    """Open the page, which may write nothing to the console and request nothing."""
+    contexts, messages, requests = [], [], []
 
     def opened(width=1440, **settings):
         context = browser.new_context(
@@ -75,10 +75,10 @@ def visit(browser, written):
         context.set_default_timeout(PATIENCE)
         contexts.append(context)
         page = context.new_page()
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("dialog", lambda dialog: said.append(dialog.message))
+        page.on("console", lambda message: messages.append(message.text))
+        page.on("pageerror", lambda error: messages.append(str(error)))
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("dialog", lambda dialog: messages.append(dialog.message))
         page.goto(written.as_uri())
         page.wait_for_selector("#chart svg")
         page.wait_for_selector("table.layers.dataTable")
@@ -87,12 +87,12 @@ def visit(browser, written):
     yield opened
     for context in contexts:
         context.close()
-    assert said == []
-    assert set(asked) == {written.as_uri()}
+    assert messages == []
+    assert set(requests) == {written.as_uri()}
 
 
 def shows(page, number, expected):
-    """The layer table comes to have these, and no others, in a column."""
+    """Wait until a column of the layer table has these cells and no others."""
     cells = page.locator(f"table.layers tbody tr td:nth-child({number})")
     expect(cells).to_have_text(expected)
 
@@ -111,7 +111,8 @@ def test_the_layer_table_sorts_by_a_heading(visit):
 
 def test_the_layer_table_filters(visit):
     page = visit()
-    page.locator("div.dt-search input").fill("hash")
+    box = "div.dt-container:has(table.layers) div.dt-search input"
+    page.locator(box).fill("hash")
     shows(page, 1, ["hashing"])
 
 
@@ -125,12 +126,12 @@ def test_the_layer_table_filters_by_kind(visit):
 def test_copy_gives_the_command(visit):
     page = visit(permissions=["clipboard-read", "clipboard-write"])
     button = page.locator("table.trials tbody tr").first.locator("button.copy")
-    button.evaluate(  # it says so for 1.5 s, in which a busy machine may miss it
-        """(button) => { window.said = []; new MutationObserver(
-          () => said.push(button.textContent)).observe(button, {childList: true}); }"""
+    button.evaluate(  # the text lasts 1.5 s, which a busy machine may miss
+        """(button) => { window.texts = []; new MutationObserver(
+          () => texts.push(button.textContent)).observe(button, {childList: true}); }"""
     )
     button.click()
-    page.wait_for_function("said.includes('copied')")
+    page.wait_for_function("texts.includes('copied')")
     copied = page.evaluate("navigator.clipboard.readText()")
     assert copied == (
         "run_bench.py run quick --workload random_flip --strategy naive "
@@ -146,6 +147,7 @@ def test_a_row_leads_to_its_samples_and_its_graph(visit):
     text = opened.inner_text()
     assert "60 in 5 runs, median" in text and "round 4: " in text
     assert "order=batch_map" in text
+    assert "read → repeat → batch (32) → layers" in text
     assert "ParallelMapV2\t0\t7" in text
 
 
@@ -186,7 +188,7 @@ def test_a_narrow_page_shows_names_factors_and_verdicts_in_low_rows(visit):
     assert "wider screen" in page.locator(".wide").first.evaluate(hint)
 
 
-def test_the_chart_has_a_logarithmic_axis_and_says_so(visit):
+def test_the_chart_names_its_logarithmic_axis(visit):
     page = visit()
     assert "(log scale)" in page.locator("#chart svg").text_content()
 
@@ -204,7 +206,7 @@ def test_light_and_dark_differ_and_can_be_read(visit):
 
 
 def test_it_prints_without_buttons_and_nothing_is_cut(visit):
-    """A4 between margins of 1 cm is 718 pixels wide; paper has nothing to scroll."""
+    """A4 between margins of 1 cm is 718 pixels wide, and paper cannot scroll."""
     page = visit(width=718)
     page.emulate_media(media="print")
     assert page.locator("button:visible").count() == 0
@@ -218,17 +220,17 @@ def test_it_prints_without_buttons_and_nothing_is_cut(visit):
 
 
 def test_it_is_painted_soon(visit):
-    """And its tables and chart stand after four seconds of one processor's work.
+    """Tables and chart are ready after less than four CPU seconds of the main thread.
 
-    A busy machine takes any time on the clock: it is 0.6 s of work, and 4 s until then.
+    CPU seconds do not depend on other processes. A quiet machine takes 0.6 s.
     """
     page = visit()
     paint = "performance.getEntriesByName('first-contentful-paint').length"
-    page.wait_for_function(f"{paint} === 1")  # another process tells of it
+    page.wait_for_function(f"{paint} === 1")  # another process reports it
     session = page.context.new_cdp_session(page)
     session.send("Performance.enable", {"timeDomain": "threadTicks"})
-    told = session.send("Performance.getMetrics")["metrics"]
-    spent = {one["name"]: one["value"] for one in told}
+    metrics = session.send("Performance.getMetrics")["metrics"]
+    spent = {metric["name"]: metric["value"] for metric in metrics}
     assert 0 < spent["ThreadTime"] < 4
 
 
@@ -239,14 +241,14 @@ def test_a_comparison_is_quiet_sorts_and_fits(browser, tmp_path, width):
         factory.runs(dict.fromkeys(trials, seconds), seed=seed)
         for seed, seconds in ((1, 0.01), (2, 0.02))
     ]
-    found = {**compare.comparison(*sides), "a": "first", "b": HOSTILE}
+    compared = {**compare.comparison(*sides), "a": "first", "b": HOSTILE}
     path = tmp_path / "compare.html"
-    path.write_text(compare.html(found), encoding="utf-8")
+    path.write_text(compare.html(compared), encoding="utf-8")
     page = browser.new_page(viewport={"width": width, "height": 900})
     page.set_default_timeout(PATIENCE)
-    said = []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
+    messages = []
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
     page.goto(path.as_uri())
     page.locator("table.dataTable th").nth(1).click()
     page.wait_for_selector("th[aria-sort=ascending]")
@@ -255,4 +257,4 @@ def test_a_comparison_is_quiet_sorts_and_fits(browser, tmp_path, width):
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert HOSTILE in page.locator("header").inner_text()
     page.close()
-    assert said == []
+    assert messages == []

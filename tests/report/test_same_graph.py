@@ -1,4 +1,4 @@
-"""Two names for one graph are said to be one."""
+"""The report counts two names for one computation as one trial."""
 
 import factory
 import pytest
@@ -19,7 +19,7 @@ def graph(parallelism, seconds=0.1):
     ]
 
 
-def said(runs):
+def cautions_on(runs):
     (scene,) = summary.summarize(runs, table.from_runs(runs), [])["scenes"]
     return [c for c in scene["cautions"] if c.what.endswith("ran the same graph.")]
 
@@ -27,7 +27,7 @@ def said(runs):
 def test_the_same_graph_under_two_names_is_one_trial():
     runs = factory.runs({PLAIN: 0.01}, graph=graph(2))
     runs += factory.runs({TUNED: 0.01}, graph=graph(2, seconds=0.2))
-    (caution,) = said(runs)
+    (caution,) = cautions_on(runs)
     assert caution.what == "parallel, map_parallel_calls=autotune: ran the same graph."
     assert caution.remedy == same_graph.REMEDY
 
@@ -35,8 +35,8 @@ def test_the_same_graph_under_two_names_is_one_trial():
 def test_other_parallelism_or_another_batch_is_another_trial():
     runs = factory.runs({PLAIN: 0.01, LARGE: 0.01}, graph=graph(2))
     runs += factory.runs({TUNED: 0.01}, graph=graph(4))
-    assert said(runs) == []
-    assert said(factory.runs({PLAIN: 0.01, TUNED: 0.01})) == []  # no graphs
+    assert cautions_on(runs) == []
+    assert cautions_on(factory.runs({PLAIN: 0.01, TUNED: 0.01})) == []  # no graphs
 
 
 def test_what_a_shuffle_has_let_go_of_may_differ():
@@ -44,10 +44,10 @@ def test_what_a_shuffle_has_let_go_of_may_differ():
         {**node, "name": node["name"].replace("Range", "Shuffle")} for node in graph(2)
     ]
     runs = factory.runs({PLAIN: 0.01, TUNED: 0.01}, graph=seen)
-    assert said(runs) == []
+    assert cautions_on(runs) == []
 
 
-def held(**settings):
+def trained(**settings):
     return factory.trial("in_model", consumer="train", **settings)
 
 
@@ -58,8 +58,10 @@ def scene_of(trials, **fields):
 
 
 def test_settings_that_come_to_the_same_are_ranked_once():
-    """Though the one that repeats the other seems faster."""
-    scene = scene_of({held(): 0.02, held(jit="auto"): 0.01, held(jit="on"): 0.05})
+    """The repeating trial is not ranked, though it seems faster."""
+    scene = scene_of(
+        {trained(): 0.02, trained(jit="auto"): 0.01, trained(jit="on"): 0.05}
+    )
     assert scene["sentence"].startswith("in_model won")
     assert "auto" not in scene["sentence"]
     rows = {row["label"]: row for row in scene["rows"]}
@@ -72,7 +74,7 @@ def test_settings_that_come_to_the_same_are_ranked_once():
 
 
 def test_two_that_are_one_have_nothing_to_compare_with():
-    scene = scene_of({held(): 0.02, held(jit="auto"): 0.01})
+    scene = scene_of({trained(): 0.02, trained(jit="auto"): 0.01})
     assert scene["sentence"].startswith("Only in_model was measured: ")
 
 
@@ -94,13 +96,13 @@ GPU = {**factory.MACHINE, "gpus": ["Example GPU, 16384 MiB"]}
     ],
 )
 def test_what_settings_come_to_depends_on_the_machine(one, other, fields, alike):
-    first, second = held(**one), held(**other)
+    first, second = trained(**one), trained(**other)
     on_cpu = {**fields, "device": ""} if second.pipeline.device == "cpu" else fields
     runs = factory.runs({first: 0.01}, **fields)
     runs += factory.runs({second: 0.01}, **on_cpu)
-    found = same_graph.same(runs)
-    assert [key for _, key in found] == ([second.key] if alike else [])
-    assert set(found.values()) == ({first.label} if alike else set())
+    repeated = same_graph.same(runs)
+    assert [key for _, key in repeated] == ([second.key] if alike else [])
+    assert set(repeated.values()) == ({first.label} if alike else set())
 
 
 def test_the_sentence_says_that_the_best_ran_the_graph_of_another():

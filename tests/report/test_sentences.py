@@ -1,4 +1,4 @@
-"""Names in sentences are short, say what sets a trial apart, and differ."""
+"""Names in sentences are short and distinct; sentences on few rounds are careful."""
 
 import factory
 import pytest
@@ -19,7 +19,7 @@ def test_what_all_trials_share_is_left_out():
     }
     assert sentences.names(["cache=raw", "naive"])["cache=raw"] == "cache=raw"
     assert sentences.names(["read_latency_ms=5", "naive,read_latency_ms=5"]) == {
-        "read_latency_ms=5": "read_latency_ms=5",  # nothing else is to be said of it
+        "read_latency_ms=5": "read_latency_ms=5",  # the label has nothing else
         "naive,read_latency_ms=5": "naive,read_latency_ms=5",
     }
     in_model = ["placement=model", "batch_size=1,placement=model"]
@@ -28,11 +28,11 @@ def test_what_all_trials_share_is_left_out():
 
 def test_long_names_keep_the_strategy_and_what_few_others_have():
     cached = f"cached_raw,{CHAIN},prefetch=2"
-    called = sentences.names([cached, f"autotuned,{CHAIN}", "naive"])
-    assert called[cached] == (
+    short = sentences.names([cached, f"autotuned,{CHAIN}", "naive"])
+    assert short[cached] == (
         "cached_raw,prefetch=2,shuffle_buffer=256 and 2 more settings"
     )
-    assert called["naive"] == "naive"
+    assert short["naive"] == "naive"
 
 
 def test_names_that_came_out_alike_stay_whole():
@@ -89,8 +89,8 @@ def test_a_flag_says_what_it_means_and_bars_only_where_other_work_was_done():
     )
 
 
-def test_who_cannot_be_told_from_the_best_is_named_with_its_own_interval():
-    """Not with the runner-up's; and two rounds make nobody a rival."""
+def test_a_rival_with_an_unknown_verdict_has_its_own_interval():
+    """The interval is not the runner-up's, and two rounds make no rival."""
     times = {
         "autotuned": (0.001, 0.05),
         "parallel": (0.0014, 0.0),
@@ -102,47 +102,49 @@ def test_who_cannot_be_told_from_the_best_is_named_with_its_own_interval():
         for n in range(3)
     ]
     few = [factory.run(factory.trial("vectorized"), [0.009], round=n) for n in (0, 1)]
-    told = sentence([*runs, *few])
-    assert "The runner-up is parallel, which takes 1.40 times as long" in told
-    assert "cannot be told from" not in told
+    text = sentence([*runs, *few])
+    assert "The runner-up is parallel, which takes 1.40 times as long" in text
+    assert "the verdict is unknown" not in text
     wide = [
         factory.run(factory.trial("vectorized"), [seconds], round=n)
         for n, seconds in enumerate((0.0011, 0.01, 0.002))
     ]
-    assert "it cannot be told from vectorized (it takes 0." in sentence([*runs, *wide])
+    text = sentence([*runs, *wide])
+    assert "Against vectorized the verdict is unknown at a margin of 3 %" in text
+    assert "(vectorized takes 0." in text
 
 
 def test_without_a_common_round_there_is_a_rate_and_no_factor():
     runs = [factory.run(factory.trial(), [0.01], round=0)]
     for name, seconds in (("vectorized", 0.002), ("parallel", 0.004)):
         runs += [factory.run(factory.trial(name), [seconds], round=n) for n in (1, 2)]
-    told = (
+    text = (
         "It shares no round with naive, so there is no factor: complete the sweep with "
         "--resume. The runner-up was parallel, which took 2.0 times as long"
     )
     once = sentence([run for run in runs if run.round < 2])
-    assert once == f"vectorized came first with 16,000 examples a second. {told}."
-    assert told in sentence(runs)
+    assert once == f"vectorized came first with 16,000 examples a second. {text}."
+    assert text in sentence(runs)
 
 
 def test_the_best_of_several_folders_wins_and_names_whom_it_never_met():
-    """Each folder has the plain pipeline and one more."""
+    """Each folder has the plain pipeline and one more trial."""
     times = {"vectorized": 0.0005, "parallel": 0.005, "prefetched": 0.008}
     runs, folders = [], []
     for number, (name, seconds) in enumerate(times.items()):
         both = {factory.trial(): 0.01, factory.trial(name): seconds}
         runs += factory.runs(both, seed=number)
         folders += [str(number)] * 10
-    told = sentence(runs, folders)
-    assert told.startswith("vectorized won: ")
-    assert told.endswith(
+    text = sentence(runs, folders)
+    assert text.startswith("vectorized won: ")
+    assert text.endswith(
         ", 5 rounds). vectorized shares no round with parallel, prefetched: how far "
         "apart they are was not measured."
     )
 
 
-def test_a_race_is_told_by_the_rounds_that_its_finalists_share():
-    """Twelve; the baseline left it after two, and only the factor rests on these."""
+def test_a_race_is_judged_by_the_rounds_that_its_finalists_share():
+    """The finalists share twelve rounds; the baseline left the race after two."""
     runs = [factory.run(factory.trial(), [0.01], round=n) for n in (0, 1)]
     for number in range(12):
         seconds = 0.002 * (1.06 if number % 2 else 0.96)
@@ -150,8 +152,8 @@ def test_a_race_is_told_by_the_rounds_that_its_finalists_share():
         runs.append(factory.run(factory.trial("parallel"), [seconds], round=number))
     assert sentence(runs) == (
         "vectorized was fastest, 5.0 times as fast as naive (5.0 to 5.0 from two "
-        "rounds: this factor is a hint). At a margin of 3 % it cannot be told from "
-        "parallel (it takes 0.98 to 1.04 times as long)."
+        "rounds: this factor is a hint). Against parallel the verdict is unknown at a "
+        "margin of 3 % (parallel takes 0.98 to 1.04 times as long)."
     )
     rows = stats.trials(table.from_runs(runs)).to_dict("records")
     assert sentences.compared(rows, "factor") == 0
@@ -159,16 +161,16 @@ def test_a_race_is_told_by_the_rounds_that_its_finalists_share():
 
 
 def test_one_round_that_was_faster_is_not_passed_over_in_silence():
-    """Neither does it win, by a lead that may be luck."""
+    """The trial of one round does not win either, because its lead may be luck."""
     fast = factory.run(factory.trial("vectorized"), [0.009])
     plain = [factory.run(factory.trial(), [0.01], round=n) for n in range(3)]
     assert sentence([*plain, fast]) == (
-        "naive was fastest (two rounds or one: a hint and not a result). vectorized "
-        "took 0.90 times as long, but in too few rounds to tell."
+        "naive was fastest (two rounds or one: a hint, not a result). vectorized took "
+        "0.90 times as long, but in too few rounds for a verdict."
     )
     slow = {factory.trial(): 0.01, factory.trial("parallel"): 0.02}
-    told = sentence([*factory.runs(slow, rounds=3), fast])
-    assert told.startswith(
+    text = sentence([*factory.runs(slow, rounds=3), fast])
+    assert text.startswith(
         "naive won: nothing here was shown to be faster. The runner-up is parallel, "
     )
 

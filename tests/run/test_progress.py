@@ -1,4 +1,4 @@
-"""Progress in lines and words."""
+"""Progress in lines and in words."""
 
 from dataclasses import replace
 
@@ -20,9 +20,8 @@ from bench.trial import Failure
         (-3, "0 s"),
     ],
 )
-def test_time_is_spoken(seconds: float, words: str) -> None:
-    """Two units at most."""
-    assert progress.spoken(seconds) == words
+def test_time_is_written_in_two_units_at_most(seconds: float, words: str) -> None:
+    assert progress.duration_text(seconds) == words
 
 
 @pytest.mark.parametrize(
@@ -30,14 +29,14 @@ def test_time_is_spoken(seconds: float, words: str) -> None:
     [(0.5, "0.5"), (123.4, "123"), (45678, "45.7 k"), (2.5e6, "2.5 M")],
 )
 def test_figures_are_compact(number: float, words: str) -> None:
-    """Three digits, and k or M."""
+    """They have three digits, and k or M."""
     assert progress.compact(number) == words
 
 
 def test_without_a_terminal_each_run_is_a_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Counted from what was there already; a failure says its reason."""
+    """The count begins with earlier runs; a failure shows its reason."""
     failed = factory.run(
         factory.trial(), error=Failure(type="ValueError", message="no such file\n[1 2]")
     )
@@ -50,10 +49,10 @@ def test_without_a_terminal_each_run_is_a_line(
     )
 
 
-def test_a_race_says_what_it_settles_and_what_it_repeats(
+def test_a_race_shows_its_open_questions_and_its_repeats(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The total grows with its rounds; a repeat is not counted."""
+    """The total grows with its rounds; a repeat does not count."""
     settling = "settling prose: 3 of 14 left, best parallel, ±2.4 %"
     with progress.Progress(2, 60.0, done=1).shown() as shown:
         shown.begin_round(3, [settling])
@@ -68,55 +67,55 @@ def test_a_race_says_what_it_settles_and_what_it_repeats(
 
 
 class Clock:
-    """As far as it is set."""
+    """A clock shows the time that a test sets."""
 
     now = 0.0
 
     def monotonic(self) -> float:
-        """Seconds."""
+        """Return seconds."""
         return self.now
 
 
 @pytest.mark.parametrize(
-    ("budget", "told"), [(0.0, "30 s left"), (50.0, "20 s left of --budget")]
+    ("budget", "left"), [(0.0, "30 s left"), (50.0, "20 s left of --budget")]
 )
-def test_the_time_left_is_told_by_what_runs_took(
+def test_the_time_left_follows_from_the_runs_so_far(
     budget: float,
-    told: str,
+    left: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Not by what was expected, and never more than the budget has left."""
+    """The expected time does not count, and the budget limits the time left."""
     clock = Clock()
     monkeypatch.setattr(progress, "time", clock)
     with progress.Progress(6, 600.0, 0, budget).shown() as shown:
-        for made in range(3):
-            clock.now = 10.0 * (made + 1)
+        for runs in range(3):
+            clock.now = 10.0 * (runs + 1)
             shown.advance(factory.run(factory.trial(), [0.02]))
     assert capsys.readouterr().err.splitlines() == [
         "[1/6] 1.6 k examples/s prose",
         "[2/6] 1.6 k examples/s prose",
-        f"[3/6] 1.6 k examples/s prose ({told})",
+        f"[3/6] 1.6 k examples/s prose ({left})",
     ]
 
 
 def test_runs_are_counted_in_words() -> None:
-    """Repeats apart."""
+    """Repeats are counted apart."""
     run = factory.run(factory.trial())
     again = replace(run, repeat=1)
-    assert progress.counted([run]) == "1 run"
-    assert progress.counted([run, run, again]) == "2 runs and 1 repeat"
+    assert progress.run_count([run]) == "1 run"
+    assert progress.run_count([run, run, again]) == "2 runs and 1 repeat"
 
 
 def test_on_a_terminal_the_race_stands_above_the_bar(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Whole, above the bar."""
+    """The whole line is above the bar."""
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     monkeypatch.setenv("TERM", "dumb")
     with progress.Progress(1, 60.0).shown() as shown:
         shown.begin_round(3, ["settling prose: 3 of 14 left, best parallel, ±2.4 %"])
         shown.advance(factory.run(factory.trial("vectorized"), [0.02]))
-    told = capsys.readouterr().err
-    assert "1/3" in told
-    assert "settling prose: 3 of 14 left, best parallel, ±2.4 %" in told
+    output = capsys.readouterr().err
+    assert "1/3" in output
+    assert "settling prose: 3 of 14 left, best parallel, ±2.4 %" in output

@@ -1,4 +1,4 @@
-"""What processes that are started find in their environment."""
+"""The environment of processes, the limits of requests, and last lines of logs."""
 
 import math
 import subprocess
@@ -9,29 +9,29 @@ import pytest
 
 from bench import failures, shell
 from bench.run import protocol
-from bench.run.protocol import Home, Outcome, environment
+from bench.run.protocol import Harness, Outcome, environment
 from bench.trial import Effort, Trial
 
 
 def test_all_processes_of_a_start_know_it_by_one_token() -> None:
-    """Those that they start in turn, too."""
-    found = subprocess.run(
+    """Processes that they start in turn know it, too."""
+    process = subprocess.run(
         [sys.executable, "-c", "from bench.shell import STARTED; print(STARTED)"],
-        env=environment(Home()),
+        env=environment(Harness()),
         capture_output=True,
         text=True,
         check=True,
     )
-    assert found.stdout.strip() == shell.STARTED
+    assert process.stdout.strip() == shell.STARTED
     assert int(shell.STARTED) > 0
 
 
 def test_assertions_are_never_optimized_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A check that refuses nothing would let anything be timed."""
+    """Without its assertions a check would accept any layers."""
     monkeypatch.setenv("PYTHONOPTIMIZE", "1")
     done = subprocess.run(
         [sys.executable, "-c", "assert False"],
-        env=environment(Home()),
+        env=environment(Harness()),
         capture_output=True,
         check=False,
     )
@@ -39,10 +39,10 @@ def test_assertions_are_never_optimized_away(monkeypatch: pytest.MonkeyPatch) ->
 
 
 class Late:
-    """Takes as long as it may."""
+    """An executor whose requests all run into their limits."""
 
     def execute(self, verb: str, trial: Trial, effort: Effort, seed: int) -> Outcome:
-        """Stopped by its limit."""
+        """Return the outcome of a request that its limit stopped."""
         failure = failures.timeout(effort.limit_seconds, "check", "--limit")
         return Outcome(b"", failure, effort.limit_seconds)
 
@@ -65,7 +65,7 @@ def test_the_shorter_of_limit_and_budget_ends_a_run_and_is_named(
 def test_a_process_that_was_killed_leaves_its_phase(
     tmp_path: Path, known: bool
 ) -> None:
-    """Unless it had none yet; the file goes."""
+    """The phase is empty if there was none yet; the file is removed."""
     result = tmp_path / "result-1.json"
     if known:
         protocol.phase_file(result).write_text("adapt")
@@ -76,11 +76,11 @@ def test_a_process_that_was_killed_leaves_its_phase(
 
 
 def test_last_words_are_the_process_s_own() -> None:
-    """And not TensorFlow's that there is no GPU."""
+    """Lines in which TensorFlow reports that there is no GPU are left out."""
     log = (
         "E0000 00:00:1 1 cuda_platform.cc:52] failed call to cuInit: UNKNOWN ERROR\n"
         "one\ntwo\nthree\n"
         "I0000 00:00:1 1 cudart_stub.cc:31] Could not find cuda drivers\nfour\n"
     )
-    assert protocol.last_words(log) == "two | three | four"
-    assert protocol.last_words("") == ""
+    assert protocol.last_lines(log) == "two | three | four"
+    assert protocol.last_lines("") == ""

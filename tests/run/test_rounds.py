@@ -1,4 +1,4 @@
-"""Rounds with a fake executor, and real processes that hang, die and chatter."""
+"""Rounds with a fake executor, and real processes that hang, die and print."""
 
 import contextlib
 import errno
@@ -18,46 +18,46 @@ import pytest
 
 from bench import failures, machine
 from bench.run import executors
-from bench.run.executors import Begun, Executor, ForkServer, Outcome, Spawner
+from bench.run.executors import Executor, ForkServer, Outcome, PendingRequest, Spawner
 from bench.run.rounds import rounds
 from bench.trial import Effort, Failure, Measured, Run, Trial
 
 TRIALS = [factory.trial(prefetch=n) for n in range(6)]
 EFFORT = Effort(rounds=3)
 HEAVY_SHARE = machine.HEAVY_SHARE
-PATIENCE_SECONDS = 300  # for what must come, however busy the machine is
+PATIENCE_SECONDS = 300  # the longest wait, for the busiest machine
 
 
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy test machine repeats nothing: a pause of 0.1 s within a run would do."""
+    """Repeat nothing on a busy test machine, where pauses of 0.1 s would cause it."""
     monkeypatch.setattr(machine, "HEAVY_SHARE", math.inf)
 
 
 @pytest.fixture
 def repeating(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As outside these tests."""
+    """Repeat runs beside heavy load, as outside these tests."""
     monkeypatch.setattr(machine, "HEAVY_SHARE", HEAVY_SHARE)
 
 
 class Fake:
-    """Answers at once, and notes what it was asked."""
+    """An executor that answers at once, and stores its requests."""
 
     def __init__(self, failing: str = "") -> None:
-        """Fails for the trial with this key."""
+        """Fail for the trial with this key."""
         self.failing, self.log, self.seeds = failing, [], []
-        self.sought = []  # whether slow facts were
+        self.sought = []  # whether each request seeks slow facts
 
     def start(self) -> None:
-        """A round begins."""
+        """Note that a round begins."""
         self.log.append("start")
 
     def stop(self) -> None:
-        """A round ends."""
+        """Note that a round ends."""
         self.log.append("stop")
 
     def execute(self, verb: str, trial: Trial, effort: Effort, seed: int) -> Outcome:
-        """Three samples, or the failure."""
+        """Return three samples, or the failure."""
         assert (verb, replace(effort, facts=True)) == ("measure", EFFORT)
         self.sought.append(effort.facts)
         self.log.append(trial.key)
@@ -70,15 +70,15 @@ class Fake:
         return Outcome(msgspec.json.encode(measured), None, 1.0)
 
 
-def made(fake: Fake, seed: int = 5, **settings: object) -> list[Run]:
-    """All runs of the trials."""
+def make_runs(fake: Fake, seed: int = 5, **settings: object) -> list[Run]:
+    """Make all runs of the trials."""
     return list(rounds(TRIALS, fake, EFFORT, sweep="mine", seed=seed, **settings))
 
 
 def test_every_trial_is_run_once_a_round_in_another_order() -> None:
-    """Each round between a start and a stop; positions are those of the order."""
+    """A start and a stop enclose each round; positions are those of the order."""
     fake = Fake()
-    runs = made(fake)
+    runs = make_runs(fake)
     keys = [trial.key for trial in TRIALS]
     orders = [[run.key for run in runs if run.round == n] for n in range(3)]
     assert fake.sought == [run.round == 0 for run in runs]
@@ -89,16 +89,16 @@ def test_every_trial_is_run_once_a_round_in_another_order() -> None:
 
 
 def test_the_order_follows_the_seed() -> None:
-    """The same again, or another; and each round has a seed of its own."""
+    """One seed gives one order; each round has a seed of its own."""
     first, again, other = Fake(), Fake(), Fake()
-    made(first), made(again), made(other, seed=6)
+    make_runs(first), make_runs(again), make_runs(other, seed=6)
     assert first.log == again.log != other.log
     assert first.seeds == [5] * 6 + [6] * 6 + [7] * 6
 
 
-def test_a_run_records_what_was_measured_and_around_it() -> None:
-    """What was spent beside the worker's phases is the rest."""
-    run = made(Fake())[0]
+def test_a_run_records_its_measurements_and_conditions() -> None:
+    """The rest is the time outside the worker's phases."""
+    run = make_runs(Fake())[0]
     assert (run.sweep, run.seed, run.effort, run.seconds) == ("mine", 5, EFFORT, 1.0)
     assert run.measured.samples == [0.1, 0.2, 0.3]
     assert run.measured.overhead["rest"] == pytest.approx(1.0 - 0.6 - 0.01)
@@ -108,12 +108,12 @@ def test_a_run_records_what_was_measured_and_around_it() -> None:
     assert run.repeat == 0
 
 
-def test_resuming_makes_what_is_missing_in_the_places_of_its_round() -> None:
-    """A round that is done starts nothing."""
-    whole = made(Fake())
+def test_resuming_makes_missing_runs_at_their_positions() -> None:
+    """A complete round starts nothing."""
+    whole = make_runs(Fake())
     done = frozenset((run.key, run.round) for run in whole[:8])
     fake = Fake()
-    rest = made(fake, done=done)
+    rest = make_runs(fake, done=done)
     assert [(run.key, run.round, run.position) for run in rest] == [
         (run.key, run.round, run.position) for run in whole[8:]
     ]
@@ -121,28 +121,28 @@ def test_resuming_makes_what_is_missing_in_the_places_of_its_round() -> None:
 
 
 def test_a_failure_is_a_row_and_the_sweep_goes_on() -> None:
-    """With its type and message."""
-    runs = made(Fake(failing=TRIALS[2].key))
+    """The row has the type and the message."""
+    runs = make_runs(Fake(failing=TRIALS[2].key))
     failed = [run for run in runs if run.measured.error]
     assert {run.key for run in failed} == {TRIALS[2].key}
     assert failed[0].measured.error == Failure(type="Timeout", message="too long")
     assert (len(runs), len(failed), failed[0].seconds) == (18, 3, 9.0)
-    # What it took itself is not known, so neither is what others took.
+    # The CPU time of the run is unknown, and so is that of other processes.
     assert "foreign_cpu_share" not in failed[0].conditions
 
 
 def test_when_the_time_is_up_no_run_is_begun() -> None:
-    """Runs that were made stay."""
-    asked = iter([False] * 9 + [True] * 20)
+    """Earlier runs stay."""
+    answers = iter([False] * 9 + [True] * 20)
     fake = Fake()
-    runs = made(fake, time_is_up=lambda: next(asked))
-    assert len(runs) == 7  # asked once more at the head of each of two rounds
+    runs = make_runs(fake, time_is_up=lambda: next(answers))
+    assert len(runs) == 7  # two of nine answers are for the beginnings of rounds
     assert fake.log[-1] == "stop"
     assert fake.log.count("start") == 2
 
 
 def test_the_executor_is_stopped_when_the_consumer_leaves() -> None:
-    """As after Ctrl-C, in the middle of a round, or while it starts."""
+    """Ctrl-C may come in the middle of a round, or while a round starts."""
     fake = Fake()
     runs = rounds(TRIALS, fake, EFFORT, sweep="mine", seed=5)
     next(runs)
@@ -156,86 +156,88 @@ def test_the_executor_is_stopped_when_the_consumer_leaves() -> None:
 
     fake = Interrupted()
     with pytest.raises(KeyboardInterrupt):
-        made(fake)
+        make_runs(fake)
     assert fake.log == ["start", "stop"]
 
 
-def test_each_round_asks_which_trials_it_needs_and_with_what_effort() -> None:
-    """When all runs before it are handed out; an empty answer ends the sweep."""
-    wants = [{t.key: EFFORT for t in TRIALS}, {TRIALS[4].key: EFFORT}, {}]
+def test_each_round_calls_for_the_trials_and_efforts_that_it_needs() -> None:
+    """The call comes after all earlier runs; an empty answer ends the sweep."""
+    answers = [{t.key: EFFORT for t in TRIALS}, {TRIALS[4].key: EFFORT}, {}]
     seen: list[Run] = []
-    asked: list[tuple[int, int]] = []
+    calls: list[tuple[int, int]] = []
 
     def wanted(number: int) -> dict[str, Effort]:
-        asked.append((number, len(seen)))
-        return wants[number]
+        calls.append((number, len(seen)))
+        return answers[number]
 
     fake = Fake()
     for run in rounds(TRIALS, fake, EFFORT, sweep="mine", seed=5, wanted=wanted):
         seen.append(run)
-    assert asked == [(0, 0), (1, 6), (2, 7)]
+    assert calls == [(0, 0), (1, 6), (2, 7)]
     assert (seen[-1].key, seen[-1].round) == (TRIALS[4].key, 1)
-    whole = made(Fake())
+    whole = make_runs(Fake())
     assert [run.position for run in seen] == [
         run.position for run in whole[:12] if run.round == 0 or run.key == TRIALS[4].key
     ]
 
 
 class Beside:
-    """Conditions of runs as they are told, in order; quiet when the list has ended."""
+    """Conditions of runs come from a list; after its end the machine is quiet."""
 
     def __init__(self, *shares: float) -> None:
-        """Shares of CPU that others take."""
+        """Take the shares of CPU that others use."""
         self.shares = iter(shares)
 
     def __call__(self) -> "Beside":
-        """The conditions of one run."""
+        """Begin one run."""
         return self
 
     def read(self, run_cpu_seconds: float) -> dict[str, float]:
-        """At its end."""
+        """Return the conditions at the end of the run."""
         return {"foreign_cpu_share": next(self.shares, 0.0), "steal_share": 0.0}
 
 
 def test_a_run_beside_heavy_load_is_made_once_more_at_the_end_of_its_round(
     repeating: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The worst first, at most a tenth of the runs made; both are kept."""
+    """The worst run comes first; a tenth of the runs is repeated; both are stored."""
     limit = HEAVY_SHARE
     monkeypatch.setattr(
         machine, "Conditions", Beside(0.0, limit + 0.1, 0.0, 0.9, limit, 0.0, 0.8)
     )
     fake = Fake()
-    runs = made(fake)
+    runs = make_runs(fake)
     again = [run for run in runs if run.repeat]
     first = [run for run in runs if not run.repeat]
     assert len(first) == 18
     assert [(run.key, run.round, run.position) for run in again] == [
-        (first[3].key, 0, 3),  # the other one of this round is beyond a tenth of six
+        (first[3].key, 0, 3),  # another repeat would exceed a tenth of six runs
     ]
-    assert again[0].conditions["foreign_cpu_share"] == 0.8  # it is not made thrice
+    assert again[0].conditions["foreign_cpu_share"] == 0.8  # and is not repeated again
     assert runs.index(again[0]) == 6
-    assert fake.sought == [run.round == 0 for run in runs]  # it may stand for the first
+    assert fake.sought == [
+        run.round == 0 for run in runs
+    ]  # a repeat may replace the first run
     assert fake.log.count("start") == fake.log.count("stop") == 3
 
 
 def test_repeats_are_a_tenth_of_a_sweep_that_is_always_disturbed(
     repeating: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rounded up."""
+    """The number is rounded up."""
     monkeypatch.setattr(machine, "Conditions", Beside(*[0.9] * 50))
-    assert [run.round for run in made(Fake()) if run.repeat] == [0, 1]
+    assert [run.round for run in make_runs(Fake()) if run.repeat] == [0, 1]
 
 
 def test_neither_a_failed_run_nor_one_out_of_time_is_repeated(
     repeating: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It would fail again; a budget is a budget."""
+    """A failed run would fail again, and a budget holds for repeats."""
     monkeypatch.setattr(machine, "Conditions", Beside(*[0.9] * 50))
-    runs = made(Fake(failing=TRIALS[2].key))
+    runs = make_runs(Fake(failing=TRIALS[2].key))
     assert {run.key for run in runs if run.repeat}.isdisjoint({TRIALS[2].key})
-    asked = iter([False] * 7 + [True])
-    assert len(made(Fake(), time_is_up=lambda: next(asked))) == 6
+    answers = iter([False] * 7 + [True])
+    assert len(make_runs(Fake(), time_is_up=lambda: next(answers))) == 6
 
 
 WORKLOAD = '''"""Misbehaves as its variant says."""
@@ -292,7 +294,7 @@ QUICK = Effort(
 
 @pytest.fixture(scope="module")
 def workload(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The path of a user's file."""
+    """Return the path of a user's file."""
     path = tmp_path_factory.mktemp("workload") / "mine.py"
     path.write_text(WORKLOAD)
     return str(path)
@@ -300,7 +302,7 @@ def workload(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[ForkServer]:
-    """One server for all that its children can do; none is left after it."""
+    """Return one server for all tests, and stop it after them."""
     running = ForkServer()
     running.start()
     yield running
@@ -308,24 +310,24 @@ def server() -> Iterator[ForkServer]:
 
 
 def measured(outcome: Outcome) -> Measured:
-    """What a worker wrote."""
+    """Decode the result that a worker wrote."""
     assert outcome.failure is None
     return msgspec.json.decode(outcome.result, type=Measured)
 
 
 def test_a_forked_run_is_measured(server: ForkServer, workload: str) -> None:
-    """And costs little beyond TensorFlow's own start, which was the server's.
+    """It costs little beyond TensorFlow's own start, which was the server's.
 
-    Both are processor time, as a busy machine takes any time on the clock.
+    Both are processor times, as a busy machine may take any time on the clock.
     """
     outcome = server.execute("measure", Trial(workload=workload), QUICK, 1)
-    found = measured(outcome)
-    assert found.error is None
-    assert len(found.samples) >= 3
-    assert all(sample > 0 for sample in found.samples)
-    assert {"fork", "tensorflow", "inputs", "check", "graph"} <= set(found.overhead)
+    run = measured(outcome)
+    assert run.error is None
+    assert len(run.samples) >= 3
+    assert all(sample > 0 for sample in run.samples)
+    assert {"fork", "tensorflow", "inputs", "check", "graph"} <= set(run.overhead)
     start = sum(psutil.Process(server._server.pid).cpu_times()[:2])
-    assert 0 < found.process_cpu_seconds < start / 2
+    assert 0 < run.process_cpu_seconds < start / 2
 
 
 def test_keras_starts_without_matplotlib_and_a_users_file_may_have_it(
@@ -356,7 +358,7 @@ def test_keras_starts_without_matplotlib_and_a_users_file_may_have_it(
 def test_a_run_that_never_answers_is_a_row_and_the_next_one_works(
     server: ForkServer, workload: str, how: str, limit: float, type_: str, message: str
 ) -> None:
-    """The server outlives what it has forked, and no child is left."""
+    """The server outlives its children, and no child is left."""
     effort = Effort(limit_seconds=limit)
     outcome = server.execute("measure", Trial(workload=f"{workload}:{how}"), effort, 1)
     assert outcome.failure.type == type_
@@ -366,10 +368,10 @@ def test_a_run_that_never_answers_is_a_row_and_the_next_one_works(
     assert measured(after).error is None
 
 
-def test_a_run_that_leaves_says_its_last_words(
+def test_the_failure_of_a_run_that_exits_has_its_last_lines(
     server: ForkServer, workload: str
 ) -> None:
-    """Its own, and not those of a run before it."""
+    """The lines are its own, not those of an earlier run."""
     outcome = server.execute("measure", Trial(workload=f"{workload}:leaves"), QUICK, 1)
     assert outcome.failure.type == "Died"
     assert outcome.failure.message.startswith("left with status 1: ")
@@ -379,23 +381,23 @@ def test_a_run_that_leaves_says_its_last_words(
 def test_an_exception_is_written_by_the_worker(
     server: ForkServer, workload: str
 ) -> None:
-    """Type, message and phase; no sample."""
+    """The result has type, message and phase, and no sample."""
     outcome = server.execute("measure", Trial(workload=f"{workload}:raises"), QUICK, 1)
-    found = measured(outcome)
+    run = measured(outcome)
     lines = Path(workload).read_text().splitlines()
     line = next(n for n, text in enumerate(lines, 1) if "no such thing" in text)
-    assert found.error == Failure(
+    assert run.error == Failure(
         type="KeyError",
         message=f"'no such thing' (mine.py, line {line}, in build)",
         phase="adapt",
     )
-    assert found.samples == []
+    assert run.samples == []
 
 
-def test_what_a_workload_prints_disturbs_nothing(
+def test_the_output_of_a_workload_disturbs_nothing(
     server: ForkServer, workload: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The result has a channel of its own."""
+    """The result has a file of its own."""
     trial = Trial(workload=f"{workload}:chatters")
     assert measured(server.execute("measure", trial, QUICK, 1)).error is None
     assert capfd.readouterr() == ("", "")
@@ -407,7 +409,7 @@ def test_a_server_that_was_killed_is_replaced(
 ) -> None:
     """One lost server must not cost the rest of a round.
 
-    On a busy machine its channel is closed some time before its status can be had.
+    On a busy machine its channel closes some time before the system has its status.
     """
     lost = server._server.pid
     os.kill(lost, signal.SIGKILL)
@@ -419,8 +421,8 @@ def test_a_server_that_was_killed_is_replaced(
     assert server._server.pid != lost
 
 
-def hanging(server: ForkServer, workload: str) -> tuple[Begun, psutil.Process]:
-    """A run that hangs, with its process, as soon as that leads a group of its own."""
+def hanging(server: ForkServer, workload: str) -> tuple[PendingRequest, psutil.Process]:
+    """Begin a run that hangs; its process already leads a group of its own."""
     begun = server.begin("measure", Trial(workload=f"{workload}:hangs"), QUICK, 1)
     process = psutil.Process(server._server.pid)
     deadline = time.monotonic() + PATIENCE_SECONDS
@@ -431,7 +433,7 @@ def hanging(server: ForkServer, workload: str) -> tuple[Begun, psutil.Process]:
 
 
 def demand_gone(pid: int) -> None:
-    """It has ended, whether or not somebody has asked for its status."""
+    """Demand that a process has ended, though its status may be unread."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     with contextlib.suppress(psutil.NoSuchProcess):
         while psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
@@ -439,28 +441,28 @@ def demand_gone(pid: int) -> None:
             time.sleep(0.01)
 
 
-def test_when_the_runner_goes_away_the_run_is_killed(
+def test_a_run_is_killed_when_its_runner_ends(
     server: ForkServer, workload: str
 ) -> None:
-    """The server sees its input close, in the middle of a run, and leaves by itself.
+    """The server sees its input close, in the middle of a run, and ends by itself.
 
-    What ended the runner does not end it before, though a terminal or `timeout` sends
-    it to both.
+    A signal that ends the runner does not end the server first, though a terminal or
+    `timeout` sends the signal to both.
     """
     _, child = hanging(server, workload)
     left = server._server
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         left.send_signal(number)
-    left.stdin.close()  # all that it sees of a runner that is gone
+    left.stdin.close()  # the only sign of a runner that has ended
     assert left.wait(PATIENCE_SECONDS) == 0
     assert psutil.wait_procs([child], timeout=PATIENCE_SECONDS)[1] == []
     server.stop()
 
 
-def test_when_server_and_runner_are_killed_the_run_is_too(
+def test_a_run_is_killed_when_its_server_and_runner_are(
     server: ForkServer, workload: str
 ) -> None:
-    """As by `kill -9` of a group, which leaves nobody to end it."""
+    """After `kill -9` of the group nobody else is left to end the run."""
     _, child = hanging(server, workload)
     server._server.kill()
     demand_gone(child.pid)
@@ -468,7 +470,7 @@ def test_when_server_and_runner_are_killed_the_run_is_too(
 
 
 def test_a_run_may_be_ended_by_hand(server: ForkServer, workload: str) -> None:
-    """It does not ignore what its server ignores."""
+    """The run does not ignore the signals that its server ignores."""
     begun, child = hanging(server, workload)
     child.terminate()
     outcome = server.finish(begun, QUICK)
@@ -476,26 +478,26 @@ def test_a_run_may_be_ended_by_hand(server: ForkServer, workload: str) -> None:
     assert outcome.failure.message.startswith("ended by SIGTERM")
 
 
-def test_what_a_killed_server_was_running_is_killed_too(
+def test_the_run_of_a_killed_server_is_killed_too(
     server: ForkServer, workload: str
 ) -> None:
-    """At once: the run holds no end of the channel by which the server is seen."""
+    """The runner notices at once, as the run does not hold the channel open."""
     begun, child = hanging(server, workload)
     server._server.kill()
     outcome = server.finish(begun, QUICK)
     assert outcome.failure.type == "Lost"
     assert outcome.failure.message.startswith("the fork server is gone")
-    assert failures.from_outside(outcome.failure)
+    assert failures.is_from_outside(outcome.failure)
     demand_gone(child.pid)
 
 
 @pytest.mark.parametrize("leads", [True, False])
-def test_a_limit_counts_from_when_a_run_was_asked_for(
+def test_a_limit_counts_from_the_sending_of_the_request(
     server: ForkServer, workload: str, leads: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So that three that hang, begun together, take one limit and a little more.
+    """Three runs that hang, begun together, thus take little more than one limit.
 
-    It ends one that has just begun too, and leads no group yet.
+    The limit also ends a run that has just begun and leads no group yet.
     """
 
     def missing(group: int, number: int) -> None:
@@ -505,7 +507,7 @@ def test_a_limit_counts_from_when_a_run_was_asked_for(
         monkeypatch.setattr(os, "killpg", missing)
     monkeypatch.setattr(executors, "GRACE_SECONDS", 0.1)
     begun, child = hanging(server, workload)
-    before = replace(begun, asked=begun.asked - QUICK.limit_seconds)
+    before = replace(begun, sent=begun.sent - QUICK.limit_seconds)
     outcome = server.finish(before, QUICK)
     assert outcome.failure.type == "Timeout"
     limit = f"after its limit of {PATIENCE_SECONDS} s; raise it with --limit"
@@ -513,12 +515,12 @@ def test_a_limit_counts_from_when_a_run_was_asked_for(
     demand_gone(child.pid)
 
 
-@pytest.mark.parametrize("made", ["forked", "spawned"])
-def test_what_a_users_file_has_started_ends_with_its_run(
-    server: ForkServer, workload: str, made: str
+@pytest.mark.parametrize("how", ["forked", "spawned"])
+def test_processes_that_a_users_file_starts_end_with_its_run(
+    server: ForkServer, workload: str, how: str
 ) -> None:
-    """Though the run went well: it would disturb all that follow."""
-    executor: Executor = server if made == "forked" else Spawner()
+    """They would disturb all later runs, even if this run went well."""
+    executor: Executor = server if how == "forked" else Spawner()
     outcome = executor.execute("measure", Trial(workload=f"{workload}:helps"), QUICK, 1)
     assert measured(outcome).error is None
     demand_gone(int(Path(workload).with_suffix(".helper").read_text()))
@@ -527,7 +529,7 @@ def test_what_a_users_file_has_started_ends_with_its_run(
 def test_where_no_process_has_a_handle_runs_are_spawned(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As in some containers, whose Python has the call all the same."""
+    """Some containers have none, though their Python has the call."""
 
     def refused(pid: int) -> int:
         raise OSError(errno.ENOSYS, "Function not implemented")
@@ -538,10 +540,10 @@ def test_where_no_process_has_a_handle_runs_are_spawned(
     assert isinstance(executors.executor(), Spawner)
 
 
-@pytest.mark.parametrize("made", [ForkServer, Spawner])
-def test_an_executor_that_is_let_go_leaves_no_folder(made: type) -> None:
-    """And warns of nothing, which would be an error here."""
-    executor = made()
+@pytest.mark.parametrize("kind", [ForkServer, Spawner])
+def test_a_deleted_executor_leaves_no_folder(kind: type) -> None:
+    """No warning is issued either, which would be an error here."""
+    executor = kind()
     folder = executor._scratch
     assert folder.is_dir()
     del executor
@@ -550,7 +552,7 @@ def test_an_executor_that_is_let_go_leaves_no_folder(made: type) -> None:
 
 
 def test_a_spawned_run_hangs_and_the_next_one_works(workload: str) -> None:
-    """As where a GPU is: each run has an interpreter of its own."""
+    """Each run has an interpreter of its own, as on machines with a GPU."""
     spawner = Spawner()
     spawner.start()
     trial = Trial(workload=f"{workload}:hangs")
@@ -559,14 +561,16 @@ def test_a_spawned_run_hangs_and_the_next_one_works(workload: str) -> None:
     limit = "after its limit of 1.5 s; raise it with --limit"
     assert late.failure.message.endswith(limit)
     assert spawner._running == {}
-    found = measured(spawner.execute("measure", Trial(workload=workload), QUICK, 1))
-    assert found.error is None
-    assert len(found.samples) >= 3
+    run = measured(spawner.execute("measure", Trial(workload=workload), QUICK, 1))
+    assert run.error is None
+    assert len(run.samples) >= 3
     spawner.stop()
 
 
-def test_a_spawned_run_that_leaves_says_its_last_words(workload: str) -> None:
-    """And is no crash of Python, whose thread waits for the runner to go away."""
+def test_the_failure_of_a_spawned_run_that_exits_has_its_last_lines(
+    workload: str,
+) -> None:
+    """It is no crash of Python, whose thread waits for the end of the runner."""
     trial = Trial(workload=f"{workload}:leaves")
     failure = Spawner().execute("measure", trial, QUICK, 1).failure
     assert failure.type == "Died"

@@ -1,3 +1,5 @@
+"""Turns over real sockets: orders, quiet, lost processes, older harnesses."""
+
 import itertools
 import select
 import socket
@@ -19,18 +21,19 @@ from bench.run.turns import (
     PROTOCOL,
     UNPLACED,
     Dismissed,
+    Ready,
     Turn,
     TurnCaller,
     TurnWork,
     TurnWorker,
     socket_folder,
-    take,
+    take_rounds,
 )
 from bench.trial import Effort, Failure, Measured, Trial
 
 
 class Clock:
-    """Seconds that pass only when told."""
+    """A clock whose seconds pass only when a test adds them."""
 
     def __init__(self):
         self.now = 0.0
@@ -40,19 +43,19 @@ class Clock:
 
 
 class Process:
-    """A stand-in for a measured process, in a thread, on a clock of its own."""
+    """A stand-in for a measured process runs in a thread, on a clock of its own."""
 
     def __init__(self, folder, name, log, seconds, *, flushes=True):
         self.caller, self.clock = TurnCaller(folder, name), Clock()
         self.name, self.log, self.seconds = name, log, seconds
-        self.flushes, self.taken, self.told = flushes, None, None
+        self.flushes, self.turns, self.example = flushes, None, None
         self.thread = threading.Thread(target=self._work)
         self.thread.start()
         assert self.caller.arrived(60, gone=lambda: False)
 
     def _work(self):
-        seat = TurnWorker(self.caller.path)
-        self.told = seat.told()
+        worker = TurnWorker(self.caller.path)
+        self.example = worker.example()
 
         def window():
             self.log.append(self.name)
@@ -61,8 +64,8 @@ class Process:
         flush = (
             (lambda: self.log.append(f"{self.name} flush")) if self.flushes else None
         )
-        lane = TurnWork(flush=flush, window=window, batches=2, pulled=[(0, 1), (2, 9)])
-        self.taken = seat.serve(lane, self.clock)
+        work = TurnWork(flush=flush, window=window, batches=2, pulled=[(0, 1), (2, 9)])
+        self.turns = worker.serve(work, self.clock)
 
     def leave(self):
         self.caller.close()
@@ -74,19 +77,19 @@ def _seconds(rounds):
 
 
 def test_each_process_follows_each_other_one_as_often_and_never_itself(tmp_path):
-    """What follows a process's own turn has warm caches, and would seem faster."""
+    """A turn after a process's own turn has warm caches, and would seem faster."""
     log, ticks = [], iter(range(100))
     processes = [Process(tmp_path, name, log, 0.5 * i) for i, name in enumerate("abc")]
     callers = [one.caller for one in processes]
     for caller in callers:
-        assert caller.ready({}) == {"batches": 2, "pulled": [[0, 1], [2, 9]]}
-    rounds = take(callers, seconds=13, clock=lambda: next(ticks))
+        assert caller.ready({}) == {"batches": 2, "pulled": [(0, 1), (2, 9)]}
+    rounds = take_rounds(callers, seconds=13, clock=lambda: next(ticks))
     for one in processes:
         one.leave()
     # Seconds a batch, two batches a window, in the order of the callers.
     assert _seconds(rounds) == [(0.0, 0.25, 0.5)] * 12
     assert log[:4] == ["a flush", "a", "b flush", "b"]
-    assert [turn.seconds for turn in processes[2].taken] == [0.5] * 12
+    assert [turn.seconds for turn in processes[2].turns] == [0.5] * 12
     turns = [entry for entry in log if "flush" not in entry]
     twice = turns[: 2 * 3 * len(ORDERS)]
     places = [twice[start : start + 3] for start in range(0, len(twice), 3)]
@@ -103,13 +106,13 @@ def test_all_orders_are_gone_through_even_when_the_time_is_up(tmp_path):
     callers = [one.caller for one in processes]
     for caller in callers:
         caller.ready({})
-    found = take(callers, seconds=1, clock=lambda: next(ticks))
+    rounds = take_rounds(callers, seconds=1, clock=lambda: next(ticks))
     for one in processes:
         one.leave()
-    assert len(found) == len(ORDERS)
+    assert len(rounds) == len(ORDERS)
 
 
-def test_what_has_nothing_prepared_is_not_flushed(tmp_path):
+def test_a_pipeline_that_prepares_nothing_is_not_flushed(tmp_path):
     log = []
     one = Process(tmp_path, "a", log, 1.0, flushes=False)
     one.caller.ready({})
@@ -125,10 +128,10 @@ def test_a_process_whose_threads_work_on_is_not_quiet(monkeypatch):
     assert turns.become_quiet(60)
 
 
-def test_a_turn_tells_whether_its_process_became_quiet_within_some_windows(
+def test_a_turn_states_whether_its_process_became_quiet_within_some_windows(
     tmp_path, monkeypatch
 ):
-    """A buffer of a few batches of 0.1 s each takes longer to fill than one of 5 ms."""
+    """A buffer of batches of 0.1 s takes longer to fill than one of batches of 5 ms."""
     limits = []
 
     def restless(limit_seconds):
@@ -146,11 +149,11 @@ def test_a_turn_tells_whether_its_process_became_quiet_within_some_windows(
     assert [turns._quiet_limit(seconds) for seconds in (0.005, 9.0)] == [0.25, 5.0]
 
 
-def test_a_process_is_told_what_another_did_to_be_ready(tmp_path):
+def test_a_process_receives_another_s_way_to_get_ready(tmp_path):
     one = Process(tmp_path, "a", [], 1.0)
     one.caller.ready({"batches": 7, "pulled": [[7, 3]]})
     one.leave()
-    assert one.told == {"batches": 7, "pulled": [[7, 3]]}
+    assert one.example == Ready(batches=7, pulled=[(7, 3)])
 
 
 def test_a_lost_process_ends_the_rounds(tmp_path):
@@ -169,53 +172,53 @@ def test_a_lost_process_ends_the_rounds(tmp_path):
     assert (one.caller.protocol, gone.protocol) == (PROTOCOL, 0)
     one.caller.ready({})
     assert gone.ready({}) is None
-    assert take([one.caller, gone, one.caller], seconds=5, clock=Clock()) == []
+    assert take_rounds([one.caller, gone, one.caller], seconds=5, clock=Clock()) == []
     one.leave()
     gone.close()
 
 
 class Spawned:
-    """A stand-in for processes that tell their protocol only when they come."""
+    """A stand-in for spawned processes, whose protocol is known when they arrive."""
 
     protocol = PROTOCOL
 
-    def __init__(self, told):
-        self.told, self.threads = told, []
+    def __init__(self, answered):
+        self.answered, self.threads = answered, []
 
     def begin(self, verb, trial, effort, seed, place):
-        def come():
+        def arrive():
             with socket.socket(socket.AF_UNIX) as channel:
                 channel.connect(place.channel)
-                channel.sendall(b'{"protocol": %d}\n' % self.told)
-                channel.recv(99)  # what it is told, or that the other side has left
+                channel.sendall(b'{"protocol": %d}\n' % self.answered)
+                channel.recv(99)  # a request, or the end of the channel
 
-        self.threads.append(threading.Thread(target=come))
+        self.threads.append(threading.Thread(target=arrive))
         self.threads[-1].start()
 
     def ended(self, begun):
         return False
 
     def finish(self, begun, effort):
-        return Outcome(b"", Failure(type="Died", message="as it was to"), 0.0)
+        return Outcome(b"", Failure(type="Died", message="as planned"), 0.0)
 
 
-def taken(told):
-    server = Spawned(told)
+def after_a_trio(protocol):
+    server = Spawned(protocol)
     side = trio.Side(server, Trial(workload="prose"), "/base")
     try:
-        trio.trio(side, side, Effort(), seconds=0.1, seed=0, number=0)
+        trio.run_trio(side, side, Effort(), seconds=0.1, seed=0, number=0)
     finally:
         for thread in server.threads:
             thread.join(60)
     return server
 
 
-def test_processes_of_an_older_harness_are_known_when_they_come():
-    """One that cannot take turns is refused; one that checks each process is noted."""
+def test_processes_of_an_older_harness_are_known_when_they_arrive():
+    """A harness whose turns do not fit is refused; other old ones are noted."""
     for older in UNPLACED:
-        assert taken(older).protocol == older
+        assert after_a_trio(older).protocol == older
     with pytest.raises(UsageError) as error:
-        taken(0)
+        after_a_trio(0)
     assert str(error.value) == (
         "The harness in /base takes turns by protocol 0 and this one by 4: they cannot "
         "be compared live. Compare result folders: guard A B."
@@ -223,21 +226,20 @@ def test_processes_of_an_older_harness_are_known_when_they_come():
 
 
 class Working(Spawned):
-    """Stand-ins that take turns, and keep what they were told to get ready by."""
+    """Stand-ins that take turns, and store the examples by which they get ready."""
 
     def __init__(self):
         super().__init__(PROTOCOL)
-        self.asked = []
+        self.examples = []
 
     def begin(self, verb, trial, effort, seed, place):
         def work():
-            seat = TurnWorker(place.channel)
-            told = seat.told()
-            self.asked.append(told)
-            pulled = told.get("pulled", [(0, 1), (1, 2), (3, 5)])
-            seat.serve(
-                TurnWork(None, lambda: None, 3, pulled), itertools.count().__next__
-            )
+            worker = TurnWorker(place.channel)
+            example = worker.example()
+            self.examples.append(example)
+            pulled = example.pulled if example else [(0, 1), (1, 2), (3, 5)]
+            work = TurnWork(None, lambda: None, 3, pulled)
+            worker.serve(work, itertools.count().__next__)
 
         self.threads.append(threading.Thread(target=work))
         self.threads[-1].start()
@@ -247,36 +249,37 @@ class Working(Spawned):
 
 
 def test_a_trio_repeats_an_earlier_one_but_for_its_calibrating():
-    """Windows of another length were made to find it: as many steps stand for them."""
+    """Steps replace the windows of other lengths, which only calibration made."""
     server, trial = Working(), Trial(workload="prose")
     side = trio.Side(server, trial)
-    first = trio.trio(side, side, Effort(), seconds=0.01, seed=0, number=0)
+    first = trio.run_trio(side, side, Effort(), seconds=0.01, seed=0, number=0)
     ready = {"batches": 3, "pulled": [[0, 1], [0, 2], [3, 5]]}
     assert first.warmed == dict.fromkeys(trio.ROLES, ready)
-    again = trio.trio(
+    again = trio.run_trio(
         side, side, Effort(), seconds=0.01, seed=0, number=1, warmed=first.warmed
     )
     for thread in server.threads:
         thread.join(60)
-    whole = {"batches": 3, "pulled": [[0, 1], [1, 2], [3, 5]]}
-    assert server.asked == [{}, whole, whole, ready, ready, ready]
+    whole = Ready(batches=3, pulled=[(0, 1), (1, 2), (3, 5)])
+    later = [Ready(batches=3, pulled=[(0, 1), (0, 2), (3, 5)])] * 3
+    assert server.examples == [None, whole, whole, *later]
     assert again.warmed == first.warmed
     assert len(again.turns) >= len(ORDERS)
 
 
-def test_of_two_pipelines_each_finds_a_window_of_its_own():
-    """In one that fits the slower a fast one would take less time than waking up."""
+def test_each_of_two_pipelines_finds_a_window_of_its_own():
+    """A window for the slower one would take the faster less time than waking up."""
     server = Working()
     slow, fast = (
         trio.Side(server, Trial(workload="prose", pipeline=Pipeline(order=order)))
         for order in ("map_batch", "batch_map")
     )
-    made = trio.trio(slow, fast, Effort(), seconds=0.01, seed=0, number=0)
+    result = trio.run_trio(slow, fast, Effort(), seconds=0.01, seed=0, number=0)
     for thread in server.threads:
         thread.join(60)
-    whole = {"batches": 3, "pulled": [[0, 1], [1, 2], [3, 5]]}
-    assert server.asked == [{}, whole, {}]
-    assert set(made.warmed) == set(trio.ROLES)
+    whole = Ready(batches=3, pulled=[(0, 1), (1, 2), (3, 5)])
+    assert server.examples == [None, whole, None]
+    assert set(result.warmed) == set(trio.ROLES)
 
 
 def test_nobody_waits_for_a_process_that_has_ended(tmp_path):
@@ -288,17 +291,17 @@ def test_nobody_waits_for_a_process_that_has_ended(tmp_path):
     caller.close()
 
 
-def test_who_answers_too_late_is_late_and_is_told_that_it_is_over(tmp_path):
-    caller, said, closed = TurnCaller(tmp_path, "a"), [], threading.Event()
+def test_a_process_that_answers_too_late_is_late_and_is_dismissed(tmp_path):
+    caller, events, closed = TurnCaller(tmp_path, "a"), [], threading.Event()
 
     def work():
-        seat = TurnWorker(caller.path)
-        seat.told()
+        worker = TurnWorker(caller.path)
+        worker.example()
         closed.wait(60)
         with pytest.raises(Dismissed):
-            for _ in range(3):  # the first may still find room in the socket
-                seat.serve(TurnWork(None, lambda: None, batches=1), Clock())
-        said.append("over")
+            for _ in range(3):  # the first may still fit into the socket
+                worker.serve(TurnWork(None, lambda: None, batches=1), Clock())
+        events.append("dismissed")
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -309,19 +312,19 @@ def test_who_answers_too_late_is_late_and_is_told_that_it_is_over(tmp_path):
     caller.close()
     closed.set()
     thread.join(60)
-    assert said == ["over"]
+    assert events == ["dismissed"]
 
 
-def test_a_turn_that_nobody_waited_for_is_over_too(tmp_path):
+def test_a_turn_that_nobody_waits_for_is_dismissed_too(tmp_path):
     """The answer lies unread when the other side leaves, which resets the channel."""
-    caller, said, waited = TurnCaller(tmp_path, "a"), [], threading.Event()
+    caller, events, waited = TurnCaller(tmp_path, "a"), [], threading.Event()
 
     def work():
-        seat = TurnWorker(caller.path)
-        seat.told()
+        worker = TurnWorker(caller.path)
+        worker.example()
         with pytest.raises(Dismissed):
-            seat.serve(TurnWork(None, lambda: waited.wait(60), batches=1), Clock())
-        said.append("over")
+            worker.serve(TurnWork(None, lambda: waited.wait(60), batches=1), Clock())
+        events.append("dismissed")
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -334,27 +337,27 @@ def test_a_turn_that_nobody_waited_for_is_over_too(tmp_path):
     assert select.select([caller._channel], [], [], 60)[0]
     caller.close()
     thread.join(60)
-    assert said == ["over"]
+    assert events == ["dismissed"]
 
 
-def test_who_is_sent_home_before_the_turns_says_so(tmp_path):
-    caller, said = TurnCaller(tmp_path, "a"), []
+def test_a_process_that_is_dismissed_before_the_turns_has_the_reason(tmp_path):
+    caller, messages = TurnCaller(tmp_path, "a"), []
 
     def work():
-        seat = TurnWorker(caller.path)
+        worker = TurnWorker(caller.path)
         with pytest.raises(Dismissed) as error:
-            seat.told()
-        said.append(str(error.value))
+            worker.example()
+        messages.append(str(error.value))
 
     thread = threading.Thread(target=work)
     thread.start()
     assert caller.arrived(60, gone=lambda: False)
     caller.close()
     thread.join(60)
-    assert said == ["no turns were taken: another process was lost"]
+    assert messages == ["no turns were taken: another process was lost"]
 
 
-def test_who_comes_when_nobody_listens_is_not_to_blame(tmp_path):
+def test_a_process_that_arrives_when_nobody_listens_is_dismissed(tmp_path):
     caller = TurnCaller(tmp_path, "a")
     caller.close()
     with pytest.raises(Dismissed):

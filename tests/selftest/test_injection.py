@@ -1,4 +1,4 @@
-"""What is injected: as long as was said, and nothing into the outputs."""
+"""The injected operation lasts as long as it should, and changes no output."""
 
 import numpy as np
 import pytest
@@ -7,18 +7,20 @@ from bench.selftest import injection
 
 
 @pytest.mark.parametrize("microseconds", [0.0, 2000.0, 20_000.0])
-def test_it_lasts_as_long_as_it_says_in_a_graph(microseconds: float) -> None:
-    """Never less, by the clock that it looks at; more only as a machine is busy."""
+def test_the_operation_lasts_as_long_as_it_should_in_a_graph(
+    microseconds: float,
+) -> None:
+    """The operation is never shorter, and longer only on a busy machine."""
     import tensorflow as tf
 
-    from bench.measure.clockwork import nothing
+    from bench.measure.clockwork import busy_wait
 
     def timed(numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.control_dependencies([numbers]):
             start = tf.timestamp()
         with tf.control_dependencies([start]):
             busy = tf.identity(numbers)
-        zero = nothing(busy, microseconds)
+        zero = busy_wait(busy, microseconds)
         with tf.control_dependencies([zero]):
             return zero, tf.timestamp() - start
 
@@ -30,23 +32,25 @@ def test_it_lasts_as_long_as_it_says_in_a_graph(microseconds: float) -> None:
     assert min(seconds) < 1e-6 * microseconds + 0.05
 
 
-def test_files_that_are_compared_differ_only_in_what_they_are_told(tmp_path) -> None:
-    """One text, and so the same inputs; later processes are told another length."""
-    places = [tmp_path / name for name in ("base", "head")]
-    for place in places:
-        place.mkdir()
-    base, head = (injection.write("prose", 0.0, place) for place in places)
+def test_the_files_of_two_sides_have_one_text(tmp_path) -> None:
+    """So they have the same inputs; the microseconds are in other files."""
+    folders = [tmp_path / name for name in ("base", "head")]
+    for folder in folders:
+        folder.mkdir()
+    base, head = (injection.write("prose", 0.0, folder) for folder in folders)
     injection.lengthen(head, 3e-4)
     assert base.read_bytes() == head.read_bytes()
-    told = [path.with_suffix(injection.SUFFIX) for path in (base, head)]
-    assert [one.read_text() for one in told] == ["100.000", "400.000"]
-    with pytest.raises(ValueError, match=r"A call cannot take -0.001 s more than none"):
+    files = [path.with_suffix(injection.SUFFIX) for path in (base, head)]
+    assert [file.read_text() for file in files] == ["100.000", "400.000"]
+    with pytest.raises(
+        ValueError, match=r"A call cannot take -0\.001 s longer than in base"
+    ):
         injection.lengthen(head, -1e-3)
 
 
 @pytest.mark.alone
-def test_the_operation_takes_as_long_as_it_says() -> None:
-    """By the lower quartile of pairs: a busy machine makes many of them longer."""
+def test_the_operation_takes_as_long_as_it_should() -> None:
+    """The lower quartile counts, as a busy machine makes many pairs longer."""
     from bench.measure import clockwork
 
     ratios = clockwork.operation(2000.0, 100, injection.LEAST)["ratios"]
@@ -55,7 +59,7 @@ def test_the_operation_takes_as_long_as_it_says() -> None:
 
 
 def test_the_injected_layer_changes_no_output(tmp_path) -> None:
-    """It stays behind the workload's own layers, which still pass their check."""
+    """The layer comes after the workload's own layers."""
     from bench import catalog
     from bench.measure.layers import as_layers
 

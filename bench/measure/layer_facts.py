@@ -1,0 +1,114 @@
+"""This module collects facts that are the same in every run, and their flags."""
+
+from collections.abc import Mapping, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from bench.measure import check, image_geometry, randomness, xla
+from bench.measure.assembly import Assembly
+from bench.measure.layers import graph_function
+from bench.measure.random_draws import generators_restored
+
+Facts = dict[str, float | str]
+Pairs = Sequence[tuple[tf.Tensor, tf.Tensor]]
+# Flag -> (fact, text): the flag is raised if the fact contains the text, which may be
+# empty.
+RAISED = {
+    "frozen_trace": ("draws", "per trace"),
+    "draws_shared": ("draws", "per batch"),
+    "epochs_repeat": ("epochs_repeat", "yes"),
+    "epochs_repeat_seeded": ("epochs_repeat", "once seeded"),
+    "masks_left": ("masks_left", ""),
+    "output_is_input": ("unchanged_examples", ""),
+}
+
+
+def facts(assembly: Assembly, consumer: str, pairs: Pairs) -> Facts:
+    """Collect the facts on XLA, draws, labels and layers that do nothing.
+
+    Args:
+        assembly: The trial's assembly, after its check.
+        consumer: The name of the consumer.
+        pairs: Raw batches, each with the placement's output.
+    """
+    with generators_restored():  # or rounds without these facts would draw differently
+        reason = jit_refusal(assembly)
+        random = not assembly.entry.deterministic
+        idle = unchanged(assembly.layers, pairs, random=random)
+        draws = randomness.facts(assembly, consumer)
+        shipped = assembly.entry.shelf == "workloads"
+        masks = {} if shipped else image_geometry.facts(assembly)
+    jit = {"jit_refusal": reason} if reason else {}
+    return {"supports_jit": "no" if reason else "yes"} | jit | idle | draws | masks
+
+
+def flags(facts: Mapping[str, float | str]) -> list[str]:
+    """Return the flags that the facts raise; `bench.flags` has their words."""
+    return [
+        flag
+        for flag, (name, part) in RAISED.items()
+        if name in facts and part in str(facts[name])
+    ]
+
+
+def jit_refusal(assembly: Assembly) -> str:
+    """Return why XLA does not compile the layers on the model's device, if so."""
+    features, *_ = assembly.raw_batch()
+    with tf.device(assembly.device):
+        return xla.refusal(assembly.layers, features)
+
+
+def unchanged(
+    layers: Sequence[keras.Layer], pairs: Pairs, *, random: bool
+) -> dict[str, float | str]:
+    """Return the fact `unchanged_examples` where the output equals the input.
+
+    The fact is the number of examples that were checked. A layer that only changes the
+    type may leave the values as they are. Such values count as unchanged only where a
+    random or adapted layer should have changed them. Within a chain, each layer that
+    can be adapted is compared with its own input, and `unchanged_layers` names the
+    layers that do nothing.
+
+    Args:
+        layers: Layers, applied in order; `Identity` and an empty list are exempt.
+        pairs: Raw batches, each with the placement's output.
+        random: Whether the file declares random layers.
+    """
+    parts = [part for layer in layers for part in layer._flatten_layers()]
+    if all(isinstance(part, keras.layers.Identity) for part in parts):
+        return {}
+    adapted = any(hasattr(part, "adapt") for part in parts)
+    raw = check.concatenate([batch for batch, _ in pairs])
+    output = check.concatenate([output for _, output in pairs])
+    must_change = random or adapted or raw.dtype == output.dtype
+    if must_change and _equal(raw, output):
+        return {"unchanged_examples": len(raw)}
+    names = _idle(layers, [batch for batch, _ in pairs]) if adapted else []
+    if not names:
+        return {}
+    return {"unchanged_examples": len(raw), "unchanged_layers": ", ".join(names)}
+
+
+def _idle(layers: Sequence[keras.Layer], batches: Sequence[tf.Tensor]) -> list[str]:
+    """Return names of the layers that can be adapted and return their own input."""
+    names = []
+    for layer in layers:
+        call = graph_function([layer])
+        outputs = [call(batch) for batch in batches]
+        if hasattr(layer, "adapt") and _equal(
+            check.concatenate(batches), check.concatenate(outputs)
+        ):
+            names.append(type(layer).__name__)
+        batches = outputs
+    return names
+
+
+def _equal(raw: np.ndarray, output: np.ndarray) -> bool:
+    numbers = [np.issubdtype(array.dtype, np.number) for array in (raw, output)]
+    if raw.shape != output.shape or len(set(numbers)) > 1:
+        return False
+    floats = np.issubdtype(output.dtype, np.inexact)
+    same_type = raw.astype(output.dtype) if all(numbers) else raw
+    return bool(np.array_equal(same_type, output, equal_nan=floats))

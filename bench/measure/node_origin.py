@@ -1,0 +1,38 @@
+"""This module finds the lines of code that traced a node of a graph."""
+
+import gc
+
+from tensorflow.python.framework.func_graph import FuncGraph
+
+from bench.cause import Frame, user_frames
+
+
+def frames(op: str) -> list[Frame]:
+    """Return the stack frames that traced a node, innermost last.
+
+    TensorFlow reports a failing node of a dataset's function by its name alone. The
+    node's graph has the lines of code, and lives as long as its dataset.
+
+    Args:
+        op: The node's name, after the scopes of inlined functions.
+
+    Returns:
+        The frames of the newest node of that name that a user's line traced, in any
+        graph of this process; empty if there is no such node.
+    """
+    graphs = [item for item in gc.get_objects() if isinstance(item, FuncGraph)]
+    parts = op.split("/")
+    for name in ("/".join(parts[start:]) for start in range(len(parts))):
+        for graph in reversed(graphs):
+            stack = _frames(graph, name)
+            if user_frames(stack):
+                return stack
+    return []
+
+
+def _frames(graph: FuncGraph, name: str) -> list[Frame]:
+    try:
+        node = graph.get_operation_by_name(name)
+    except KeyError:
+        return []
+    return [Frame(line.filename, line.lineno, line.name) for line in node.traceback]

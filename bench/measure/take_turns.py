@@ -1,0 +1,162 @@
+"""A process gets ready and takes turns with other processes, by the window."""
+
+import statistics
+import time
+from collections.abc import Callable
+
+from bench.measure import timing
+from bench.measure.assembly import Assembly
+from bench.measure.consumers import Consumer
+from bench.measure.phase_recorder import Stopwatch
+from bench.measure.phases import calibrate, elapsed, filling_steps, first_and_fill
+from bench.pipeline import prepared_batches
+from bench.run.turns import Ready, TurnWork, TurnWorker
+from bench.trial import Effort, Measured
+
+
+def take_turns(
+    consumer: Consumer,
+    assembly: Assembly,
+    effort: Effort,
+    channel: str,
+    clock: Stopwatch,
+) -> Measured:
+    """Time windows in turn with other processes, as `bench.run.turns` describes.
+
+    The process that is ready first calibrates and ramps. The others repeat its pulls
+    one for one, so that all are equally warm and have pulled the same examples.
+
+    Args:
+        consumer: The consumer, traced.
+        assembly: The trial's workload.
+        effort: How much to measure; the runner decides when the turns end.
+        channel: The path of the socket at which to wait.
+        clock: Takes the phases' seconds.
+
+    Returns:
+        The part of `Measured` that the turns give; a sample is a turn.
+    """
+    worker = TurnWorker(channel)
+    example = worker.example()
+    recorder = _Recorder(consumer)
+    ramp: list[float] = []
+    if example:
+        window = recorder.repeat(example, filling_steps(assembly), clock)
+        batches = example.batches
+    else:
+        first_and_fill(recorder, assembly, clock)
+        with clock.time("calibrate"):
+            least = 2 * assembly.rhythm().together
+            batches, _ = calibrate(recorder, effort.window_seconds, least, 0)
+            window = recorder.window(batches)
+        with clock.time("ramp"):
+            ramp = _ramp(window, batches, effort.warmup_seconds)
+    flushes = -(-prepared_batches(assembly.pipeline) // batches)
+
+    def flush() -> None:
+        for _ in range(flushes):
+            window()
+
+    work = TurnWork(flush if flushes else None, window, batches, recorder.pulls())
+    with clock.time("steady"):
+        turns = worker.serve(work, time.perf_counter)
+    cpu = None
+    if turns:
+        per_batch = statistics.fmean(turn.cpu_seconds for turn in turns)
+        cpu = per_batch / assembly.pipeline.batch_size
+    return Measured(
+        samples=[turn.seconds for turn in turns],
+        ramp_samples=ramp,
+        batches_per_sample=batches,
+        epoch_batches=assembly.rhythm().epoch,
+        cpu_seconds_per_example=cpu,
+    )
+
+
+def _ramp(
+    window: Callable[[], None], batches: int, limit_seconds: float
+) -> list[float]:
+    """Pull windows until they settle or the limit is over; seconds a batch.
+
+    No steady windows follow, as they do in `timing.measure`: the turns are the steady
+    windows.
+    """
+    samples, deadline = [], time.perf_counter() + limit_seconds
+    while time.perf_counter() < deadline and not timing.settled(samples):
+        samples.append(elapsed(window) / batches)
+    return samples
+
+
+class _Recorder(Consumer):
+    """A recorder passes all calls on to a consumer, and counts steps and windows."""
+
+    def __init__(self, consumer: Consumer) -> None:
+        """Record nothing yet."""
+        self._consumer = consumer
+        self._pulls: list[list[int]] = []  # [batches a pull, pulls], as in `Ready`
+
+    def pulls(self) -> list[tuple[int, int]]:
+        """Return the recorded pulls, as in `Ready`."""
+        return [(batches, pulls) for batches, pulls in self._pulls]
+
+    def repeat(
+        self, example: Ready, filling: int, clock: Stopwatch
+    ) -> Callable[[], None]:
+        """Repeat the pulls of another process, and return the last window, to go on.
+
+        Args:
+            example: The other process's pulls; single steps come first.
+            filling: The number of these steps that fill the caches.
+            clock: Takes the phases' seconds.
+        """
+        window = self.step
+        (_, steps), *rest = example.pulled
+        later = [(0, steps - 1 - filling), *rest]
+        phases = {"first_batch": [(0, 1)], "fill": [(0, filling)], "ramp": later}
+        for phase, entries in phases.items():
+            if phase == "fill" and not filling:
+                continue
+            with clock.time(phase):
+                for batches, pulls in entries:
+                    window = self.window(batches) if batches else self.step
+                    for _ in range(pulls):
+                        window()
+        return window
+
+    def step(self) -> None:
+        """Pull one batch; steps in succession are one entry."""
+        if not self._pulls or self._pulls[-1][0]:
+            self._pulls.append([0, 0])
+        self._pulls[-1][1] += 1
+        self._consumer.step()
+
+    def window(self, batches: int, start: int = 0) -> Callable[[], None]:
+        """Return the consumer's window, which counts its pulls in an entry of its own.
+
+        A drain's window of more than one batch begins a new iterator.
+        """
+        entry = [batches, 0]
+        self._pulls.append(entry)
+        pull = self._consumer.window(batches, start)
+
+        def counting() -> None:
+            entry[1] += 1
+            pull()
+
+        return counting
+
+    def trace(self) -> None:
+        """Trace the consumer."""
+        self._consumer.trace()
+
+    def epoch(self) -> int:
+        """Pull an epoch, which is not recorded."""
+        return self._consumer.epoch()
+
+    def iterator(self) -> object:
+        """Return the consumer's last iterator."""
+        return self._consumer.iterator()
+
+    def pulled(self) -> int:
+        """Return the number of batches that were pulled of the last iterator."""
+        return self._consumer.pulled()

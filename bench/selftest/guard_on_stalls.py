@@ -1,0 +1,203 @@
+"""This program tests whether the guard catches rare stalls without false alarms.
+
+    python -m bench.selftest.guard_on_stalls [--minutes M] [--only NAME ...]
+
+Batches take 1 ms. Rare batches take longer, in head alone or on both sides alike. Each
+guard has 60 s. The verdicts go to stalls.jsonl, a line each, and the table to
+stalls.md. The program continues with the lines that the file holds already, and takes
+the kind with the fewest guards first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.errors import Exit
+from bench.guard import session
+from bench.guard.case_session import Case
+from bench.guard.trio import Side
+from bench.pipeline import Pipeline
+from bench.run import executors
+from bench.run.protocol import Executor
+from bench.selftest import RESULTS, comparison
+from bench.shell import ROOT
+from bench.trial import Trial
+
+WORKLOAD = ROOT / "bench" / "selftest" / "workloads" / "counted.py"
+USUAL, BATCH = 1040.0, 32  # microseconds a batch, and examples a batch
+THRESHOLD = 0.03
+SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind is a pair of stalled sides, and how many guards may call head slower.
+
+    Attributes:
+        every: Batches from one stall to the next.
+        base: The share of all time that stalls take in base.
+        head: The share of all time that stalls take in head.
+        wanted: The number of guards to run.
+        least: How many of these guards must call head `slower`.
+        most: How many of these guards may call head `slower`.
+        neighbour: Whether a noisy process runs beside the guard.
+    """
+
+    every: int
+    base: float
+    head: float
+    wanted: int
+    least: int = 0
+    most: int = 0
+    neighbour: bool = False
+
+
+KINDS = {
+    "5 % by 1 in 200": Kind(200, 0.0, 0.05, 20, least=18, most=20),
+    "10 % by 1 in 2,000": Kind(2000, 0.0, 0.10, 20, least=16, most=20),
+    "0 %, 1 in 200 on both sides": Kind(200, 0.05, 0.05, 20, most=1),
+    "0 %, 1 in 2,000 on both sides": Kind(2000, 0.10, 0.10, 20, most=1),
+    "0 % beside a neighbour": Kind(200, 0.05, 0.05, 20, most=1, neighbour=True),
+}
+
+
+def main() -> int:
+    """Run guards until the time is over, then write the table; return 1 on failure."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--minutes", type=float, default=120.0)
+    parser.add_argument("--only", action="append", default=[])
+    parser.add_argument("--out", type=Path, default=RESULTS / "stalls.jsonl")
+    options = parser.parse_args()
+    deadline = time.monotonic() + 60 * options.minutes
+    rows = read(options.out)
+    server = executors.executor()
+    server.start()
+    try:
+        for name in pending(rows, options.only):
+            if time.monotonic() + SECONDS > deadline:
+                break
+            rows.append(guard(server, name, len(rows)))
+            with options.out.open("a") as file:
+                file.write(json.dumps(rows[-1]) + "\n")
+            print(json.dumps(rows[-1]), flush=True)
+    finally:
+        server.stop()
+    options.out.with_suffix(".md").write_text(markdown(rows))
+    failed = any(passed(rows, name) is False for name in KINDS)
+    return Exit.NO if failed else Exit.OK
+
+
+def pending(rows: list[dict], only: list[str]) -> Iterator[str]:
+    """Yield the kind with the fewest guards, until each kind has enough."""
+    names = [name for name in KINDS if not only or name in only]
+    while True:
+        counts = {name: count(rows, name) for name in names}
+        open_kinds = [name for name in names if counts[name] < KINDS[name].wanted]
+        if not open_kinds:
+            return
+        yield min(open_kinds, key=counts.get)
+
+
+def guard(server: Executor, name: str, seed: int) -> dict[str, object]:
+    """Run a guard of a kind and return its verdict and figures."""
+    kind = KINDS[name]
+    beside = comparison.neighbour(seed) if kind.neighbour else contextlib.nullcontext()
+    with tempfile.TemporaryDirectory(dir=ROOT / "results", prefix=".stalls-") as folder:
+        sides = [
+            side(server, Path(folder) / role, kind.every, share)
+            for role, share in (("base", kind.base), ("head", kind.head))
+        ]
+        case = Case(
+            key=name,
+            base=sides[0],
+            head=sides[1],
+            thresholds={"seconds_per_example": THRESHOLD},
+        )
+        with beside:
+            record = session.live(
+                [case], base="base", head="head", budget_seconds=SECONDS, seed=seed
+            )
+    (row,) = record.rows
+    return {
+        "kind": name,
+        "verdict": row.verdict,
+        "ratio": row.ratio,
+        "low": row.low,
+        "high": row.high,
+        "trios": row.count,
+        "turns": row.turns,
+        "seconds": record.seconds,
+        "cause": row.cause,
+    }
+
+
+def side(server: Executor, folder: Path, every: int, share: float) -> Side:
+    """Write the workload; its stalls take a share of the usual time."""
+    folder.mkdir()
+    path = folder / WORKLOAD.name
+    path.write_text(WORKLOAD.read_text())
+    path.with_suffix(".stall").write_text(f"{every} {share * every * USUAL}")
+    trial = Trial(
+        workload=str(path), pipeline=Pipeline(order="batch_map", batch_size=BATCH)
+    )
+    return Side(server, trial)
+
+
+def read(path: Path) -> list[dict]:
+    """Return the guards that a file holds."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def count(rows: list[dict], name: str, verdict: str = "") -> int:
+    """Count the guards of a kind, or those of them with a verdict."""
+    own = [row for row in rows if row["kind"] == name]
+    return sum(row["verdict"] == verdict for row in own) if verdict else len(own)
+
+
+def passed(rows: list[dict], name: str) -> bool | None:
+    """Return whether a kind passes; None where there are too few guards."""
+    kind, done = KINDS[name], count(rows, name)
+    slower = count(rows, name, "slower")
+    if slower > kind.most or done - slower > kind.wanted - kind.least:
+        return False
+    return True if done >= kind.wanted else None
+
+
+def markdown(rows: list[dict]) -> str:
+    """Return the page, in Markdown."""
+    words = {True: "yes", False: "**no**", None: "too few"}
+    marks = {name: words[passed(rows, name)] for name in KINDS}
+    table = [
+        f"| {name} | {count(rows, name)} | {count(rows, name, 'slower')} "
+        f"| {count(rows, name, 'unchanged')} | {count(rows, name, 'unknown')} "
+        f"| {kind.least} to {kind.most} of {kind.wanted} | {marks[name]} |"
+        for name, kind in KINDS.items()
+    ]
+    return "\n".join(
+        [
+            "# Stalls: verdicts of the guard after 60 s",
+            "",
+            "By `python -m bench.selftest.guard_on_stalls`, at a threshold of 3 %. "
+            "Batches take 1 ms. The column `allowed` has how many guards must and may "
+            "call head slower. Raw: stalls.jsonl.",
+            "",
+            "| stalls | guards | slower | unchanged | unknown | allowed | passed |",
+            "| :-- | --: | --: | --: | --: | --: | :-- |",
+            *table,
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
