@@ -72,6 +72,27 @@ def node_seconds_per_batch(graph: Sequence[Mapping[str, object]]) -> list[float]
     ]
 
 
+def batches_ahead(graph: Sequence[Mapping[str, object]]) -> float:
+    """Return how many batches may stand ready in buffers when nobody pulls.
+
+    A buffer of examples counts by the share of a batch that an example is. A shuffle
+    buffer is left out, as it gives nothing before somebody pulls.
+
+    Args:
+        graph: The nodes from `graph.executed_graph`, source first.
+    """
+    scales = _scales(graph)
+    own = [n for n, node in enumerate(graph) if not is_harness(str(node["name"]))]
+    batches = float(graph[own[-1]]["elements"]) if own else 0.0
+    ahead = 0.0
+    for place in own:
+        node, elements = graph[place], float(graph[place]["elements"]) * scales[place]
+        held = max(float(node.get(name, 0)) for name in ("buffer_size", "parallelism"))
+        if held > 0 and elements and "Shuffle" not in str(node["name"]):
+            ahead += held * min(1.0, batches / elements)
+    return ahead
+
+
 def is_harness(name: str) -> bool:
     """Whether the suite appended a node: the root, a window's shard, or its skip."""
     return _any(name, _OF_HARNESS)

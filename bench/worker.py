@@ -28,7 +28,7 @@ from bench.measure import (
 from bench.measure.assembly import Assembly
 from bench.measure.layers import supports_jit
 from bench.measure.phase_recorder import PhaseRecorder
-from bench.run.protocol import Prepared, Request
+from bench.run.protocol import USER_PIPELINE_VERBS, Prepared, Request
 from bench.trial import Failure, Measured, Trial, phases_of
 
 FIRST_STEP = "in the model's first step, with its LOSS and OPTIMIZER"
@@ -47,7 +47,7 @@ def main(request_json: bytes) -> None:
     if request.folder:
         os.chdir(request.folder)
         sys.path.append(request.folder)
-    if request.verb in user_pipeline.VERBS:
+    if request.verb in USER_PIPELINE_VERBS:
         result = user_pipeline.answer(request)
     elif request.verb == "prepare":
         result = prepare(request)

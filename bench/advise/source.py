@@ -238,9 +238,7 @@ class Source:
         moved = "".join(text[a:b] for a, b in spans)
         return "".join([*parts, between, moved, text[insert:]])
 
-    def _joined(
-        self, links: Sequence[Link], statements: list, behind: Link
-    ) -> str:
+    def _joined(self, links: Sequence[Link], statements: list, behind: Link) -> str:
         """Statements go, and their calls stand behind a call of a later statement."""
         self._demand_no_comment(statements)
         calls = "".join(self.text[link.start : link.end] for link in links)
@@ -335,7 +333,9 @@ def _one_chain(links: Sequence[Link]) -> bool:
     for earlier, later in zip(links, links[1:], strict=False):
         node = later.node
         while node is not earlier.node:
-            if not (isinstance(node, cst.Call) and isinstance(node.func, cst.Attribute)):
+            if not (
+                isinstance(node, cst.Call) and isinstance(node.func, cst.Attribute)
+            ):
                 return False
             node = node.func.value
     return True

@@ -53,7 +53,9 @@ def recorded() -> Iterator[list[Call]]:
         names = ["__init__"] if owner is not tf.data.Dataset else list(vars(owner))
         for name in names:
             original = inspect.getattr_static(owner, name)
-            if name != "__init__" and (name.startswith("_") or not _is_method(original)):
+            if name != "__init__" and (
+                name.startswith("_") or not _is_method(original)
+            ):
                 continue
             replaced.append((owner, name, original))
             setattr(owner, name, _wrapped(owner, name, original, calls))
@@ -244,8 +246,10 @@ def spell_spec(spec: object) -> str:
         return "(" + ", ".join(spell_spec(one) for one in spec) + ")"
     if not hasattr(spec, "shape") or not hasattr(spec, "dtype"):
         return type(spec).__name__.removesuffix("Spec").lower()
-    sizes = "?" if spec.shape.rank is None else ", ".join(
-        "?" if size is None else str(size) for size in spec.shape
+    sizes = (
+        "?"
+        if spec.shape.rank is None
+        else ", ".join("?" if size is None else str(size) for size in spec.shape)
     )
     kind = {"RaggedTensorSpec": "ragged ", "SparseTensorSpec": "sparse "}
     return f"{kind.get(type(spec).__name__, '')}{spec.dtype.name}[{sizes}]"

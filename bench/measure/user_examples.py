@@ -72,7 +72,9 @@ def compare(
         return PipelineComparison(outcome="unknown", reason="there are no examples")
     kinds = [[_kind(one) for one in side[0]] for side in (base, head)]
     if kinds[0] != kinds[1]:
-        reason = f"an example is {', '.join(kinds[1])} in place of {', '.join(kinds[0])}"
+        reason = (
+            f"an example is {', '.join(kinds[1])} in place of {', '.join(kinds[0])}"
+        )
         return PipelineComparison(outcome="differs", reason=reason, **told)
     random = _random_components(base, again) if again is not None else set()
     fixed = [n for n in range(len(base[0])) if n not in random]
@@ -162,9 +164,7 @@ def _close(one: np.ndarray, other: np.ndarray) -> bool:
     if one.shape != other.shape or one.dtype != other.dtype:
         return False
     if np.issubdtype(one.dtype, np.inexact):
-        return np.allclose(
-            one, other, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True
-        )
+        return np.allclose(one, other, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
     return bool(np.array_equal(one, other))
 
 

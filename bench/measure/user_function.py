@@ -15,7 +15,9 @@ from bench.errors import UsageError
 SEED = 20231  # of every dataset that is made, so that two of them can be compared
 
 
-def make_dataset(path: str, source: str, call: str, seed: int = SEED) -> tf.data.Dataset:
+def make_dataset(
+    path: str, source: str, call: str, seed: int = SEED
+) -> tf.data.Dataset:
     """Run a source text under the name of the user's file, and then the call.
 
     Seeds are set first, TensorFlow's as well: only so do shuffles without a seed of

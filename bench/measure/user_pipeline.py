@@ -6,6 +6,7 @@ Each function takes the worker's request, whose trial names a `PipelineTask`.
 from __future__ import annotations
 
 import itertools
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from bench.measure import (
     stage_times,
     user_examples,
 )
+from bench.measure.phase_recorder import Stopwatch
 from bench.measure.resources import peak_resident_bytes
 from bench.measure.user_function import make_dataset
 from bench.run import turns
@@ -37,7 +39,7 @@ from bench.run.user_pipeline import (
 from bench.trial import Failure, Measured, Trial
 
 LOOK_SECONDS = 1.0  # of a steady state that is only looked at
-WARM_SECONDS = 1.0  # AUTOTUNE starts afresh with every iterator
+WARM_SECONDS = 0.6  # AUTOTUNE starts afresh with every iterator
 SHORT_WINDOW_SECONDS = 0.05
 LOOKS = 3  # windows of each side in a first look
 FEW_ELEMENTS = 16
@@ -46,7 +48,7 @@ EPOCHS_OF_WINDOWS = 4  # a window is made of whole epochs where one is that shor
 
 
 def answer(request: Request) -> PipelineReading | PipelineComparison | Measured:
-    """Do what a request with one of `VERBS` asks for."""
+    """Do what a request with one of `USER_PIPELINE_VERBS` asks for."""
     if request.verb == "read_pipeline":
         return read_pipeline(request.trial)
     if request.verb == "compare_pipelines":
@@ -70,6 +72,9 @@ def _read(task: PipelineTask) -> PipelineReading:
         dataset = make_dataset(task.path, task.source, task.call)
     known = recorder.stages(calls, dataset)
     made = recorder.outputs(calls, known)
+    if not task.look:
+        _add_bytes(known, made, task.seconds / 5)
+        return PipelineReading(stages=known)
     batched = any(stage.method in BATCHING for stage in known)
     drained = _Drain(dataset)
     size = drained.first() if batched else 1
@@ -87,6 +92,7 @@ def _read(task: PipelineTask) -> PipelineReading:
     return PipelineReading(
         stages=known,
         batch_size=size,
+        batched=batched,
         first_batch_seconds=first_batch,
         seconds_per_batch=seconds,
         epoch_batches=epoch,
@@ -102,19 +108,20 @@ def compare_pipelines(trial: Trial) -> PipelineComparison:
     task = read_task(trial)
     try:
         base = make_dataset(task.path, task.against, task.call)
-        batched = _is_batched(task)
-        ours, ours_whole = user_examples.examples(base, batched, task.seconds)
+        ours, ours_whole = user_examples.examples(base, task.batched, task.seconds)
         again = None
         if not task.repeats:
             twin = make_dataset(task.path, task.against, task.call)
-            again, _ = user_examples.examples(twin, batched, task.seconds, len(ours))
+            again, _ = user_examples.examples(
+                twin, task.batched, task.seconds, len(ours)
+            )
     except Exception as error:  # it could be read a moment ago
         return PipelineComparison(reason="the pipeline as it was", error=failure(error))
     try:
         head = make_dataset(task.path, task.source, task.call)
         # A head that is slower may take three times as long to the same example.
         theirs, theirs_whole = user_examples.examples(
-            head, batched, 3 * task.seconds, len(ours) if not ours_whole else 2**31
+            head, task.batched, 3 * task.seconds, len(ours) if not ours_whole else 2**31
         )
         found = user_examples.compare(ours, theirs, (ours_whole, theirs_whole), again)
         if found.outcome in ("same", "order", "remainder"):
@@ -134,19 +141,25 @@ def drain_pipeline(trial: Trial, channel: str, window_seconds: float) -> Measure
     """
     task = read_task(trial)
     try:
-        drained = _Drain(make_dataset(task.path, task.source, task.call))
-        drained.first()
+        clock = Stopwatch()
+        with clock.time("build"):
+            drained = _Drain(make_dataset(task.path, task.source, task.call))
+        with clock.time("first_batch"):
+            drained.first()
         worker = turns.TurnWorker(channel)
         example = worker.example()
-        drained.fill(task.fill)
-        if example:
-            batches = example.batches
-        else:
-            batches = drained.window_batches(window_seconds, task.epoch)
-        window = drained.window(batches)
-        pulls = _warm(window, int(example.pulled[0][1]) if example else 0)
-        ahead = _ahead(graph.executed_graph(drained.iterator()))
-        flushes = -(-ahead // batches)
+        with clock.time("fill"):
+            drained.fill(task.fill)
+        with clock.time("calibrate"):
+            if example:
+                batches = example.batches
+            else:
+                batches = drained.window_batches(window_seconds, task.epoch)
+            window = drained.window(batches)
+        with clock.time("ramp"):
+            pulls = _warm(window, int(example.pulled[0][1]) if example else 0)
+        ahead = stages.batches_ahead(graph.executed_graph(drained.iterator()))
+        flushes = math.ceil(min(ahead, MOST_AHEAD) / batches)
 
         def flush() -> None:
             for _ in range(flushes):
@@ -158,6 +171,7 @@ def drain_pipeline(trial: Trial, channel: str, window_seconds: float) -> Measure
         taken = worker.serve(work, time.perf_counter)
         return Measured(
             samples=[turn.seconds for turn in taken],
+            phases=clock.seconds,
             batches_per_sample=batches,
             epoch_batches=task.epoch,
             peak_resident_bytes=peak_resident_bytes(),
@@ -168,7 +182,6 @@ def drain_pipeline(trial: Trial, channel: str, window_seconds: float) -> Measure
 
 
 BATCHING = ("batch", "padded_batch", "ragged_batch", "library")
-VERBS = ("read_pipeline", "compare_pipelines", "drain_pipeline")
 
 
 class _Drain:
@@ -258,9 +271,7 @@ def failure(error: Exception) -> Failure:
     return Failure(type=known.type, message=cause.sentence(known))
 
 
-def _warm(
-    window: Callable[[], None], pulls: int, seconds: float = WARM_SECONDS
-) -> int:
+def _warm(window: Callable[[], None], pulls: int, seconds: float = WARM_SECONDS) -> int:
     """Pull windows until AUTOTUNE has had its time, or as often as another process."""
     for _ in range(pulls):
         window()
@@ -292,19 +303,6 @@ def _first_look(base: _Drain, head: _Drain, fill: int) -> float:
     return statistics.median(rates[1]) / statistics.median(rates[0])
 
 
-def _ahead(executed: list[dict]) -> int:
-    """Batches that may stand ready when nobody pulls, by the buffers of the graph."""
-    own = [n for n in executed if not stages.is_harness(str(n["name"]))]
-    batches = float(own[-1]["elements"]) if own else 0.0
-    ready = 0.0
-    for node in own:
-        held = max(float(node.get("buffer_size", 0)), float(node.get("parallelism", 0)))
-        shuffles = "Shuffle" in str(node["name"])
-        if held > 0 and node["elements"] and not shuffles:
-            ready += held * batches / float(node["elements"])
-    return min(MOST_AHEAD, int(ready + 0.999))
-
-
 def _count_epoch(dataset: tf.data.Dataset, seconds: float) -> int:
     """The batches of an epoch; 0 if pulling one takes longer than this."""
     deadline, count = time.perf_counter() + seconds, 0
@@ -313,12 +311,6 @@ def _count_epoch(dataset: tf.data.Dataset, seconds: float) -> int:
         if time.perf_counter() > deadline:
             return 0
     return count
-
-
-def _is_batched(task: PipelineTask) -> bool:
-    with recorder.recorded() as calls:
-        dataset = make_dataset(task.path, task.against, task.call)
-    return any(s.method in BATCHING for s in recorder.stages(calls, dataset))
 
 
 def _add_bytes(

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from bench.errors import write_atomically
-from bench.run.protocol import RUNNERS, Begun, Executor, Outcome, Place
+from bench.run.protocol import RUNNERS_PLACE, Executor, PendingRequest, Outcome, Place
 from bench.trial import Effort, Failure, Trial
 
 Setting = str | int | float | bool | None
@@ -29,6 +29,8 @@ class PipelineTask(msgspec.Struct, kw_only=True):
         epoch: Batches in an epoch; 0 where the number is not known.
         seconds: How long a read or a comparison may pull batches.
         repeats: Whether the pipeline gives the same examples whenever it is made.
+        batched: Whether an element is a batch of examples.
+        look: Whether a read pulls batches, or only lists the stages.
     """
 
     path: str
@@ -39,6 +41,8 @@ class PipelineTask(msgspec.Struct, kw_only=True):
     epoch: int = 0
     seconds: float = 5.0
     repeats: bool = True
+    batched: bool = True
+    look: bool = True
 
 
 class Stage(msgspec.Struct, kw_only=True):
@@ -85,6 +89,7 @@ class PipelineReading(msgspec.Struct, kw_only=True):
     Attributes:
         stages: All stages that lead to the dataset, each after its inputs.
         batch_size: Examples in the first batch; 1 where examples are not batched.
+        batched: Whether an element is a batch of examples.
         first_batch_seconds: From building to the first batch; seconds.
         seconds_per_batch: Of the steady state, in this one process; seconds.
         epoch_batches: Batches in an epoch; 0 where it was not pulled to its end.
@@ -97,6 +102,7 @@ class PipelineReading(msgspec.Struct, kw_only=True):
 
     stages: list[Stage] = []
     batch_size: int = 1
+    batched: bool = True
     first_batch_seconds: float = 0.0
     seconds_per_batch: float = 0.0
     epoch_batches: int = 0
@@ -140,8 +146,13 @@ class PipelineExecutor:
         return getattr(self._executor, name)
 
     def begin(
-        self, verb: str, trial: Trial, effort: Effort, seed: int, place: Place = RUNNERS
-    ) -> Begun:
+        self,
+        verb: str,
+        trial: Trial,
+        effort: Effort,
+        seed: int,
+        place: Place = RUNNERS_PLACE,
+    ) -> PendingRequest:
         """Start one request; `measure` takes turns with a user's pipeline."""
         verb = "drain_pipeline" if verb == "measure" else verb
         return self._executor.begin(verb, trial, effort, seed, place)

@@ -48,7 +48,11 @@ def text(folder: Path, lines: int = 4000) -> None:
     """Lines of CPython's own documentation."""
     folder.mkdir(parents=True, exist_ok=True)
     every = "\n".join(topics[name] for name in sorted(topics)).splitlines()
-    kept = [line.strip() for line in every if sum(word.isalpha() for word in line.split()) > 4][:lines]
+    kept = [
+        line.strip()
+        for line in every
+        if sum(word.isalpha() for word in line.split()) > 4
+    ][:lines]
     (folder / "prose.txt").write_text("\n".join(kept) + "\n")
 
 

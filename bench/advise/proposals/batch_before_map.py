@@ -38,7 +38,9 @@ def refusal(stage: Stage) -> str:
     if "stateful" in stage.traits:
         return f"{label(stage)} writes a variable once an example"
     if "python" in stage.traits:
-        return f"{label(stage)} calls Python, and nobody can see what it does to a batch"
+        return (
+            f"{label(stage)} calls Python, and nobody can see what it does to a batch"
+        )
     return ""
 
 

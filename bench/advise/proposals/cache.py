@@ -44,10 +44,16 @@ def propose(chain: Chain) -> Iterator[Proposal]:
 
 def _obstacle(stage: Stage) -> str:
     """Why nothing behind a stage may be kept; empty if it may."""
-    traits = {"random": "draws anew", "python": "calls Python", "stateful": "keeps state"}
+    traits = {
+        "random": "draws anew",
+        "python": "calls Python",
+        "stateful": "keeps state",
+    }
     for trait, words in traits.items():
         if trait in stage.traits:
-            return f"{label(stage)} {words} in every epoch, and a cache would freeze that"
+            return (
+                f"{label(stage)} {words} in every epoch, and a cache would freeze that"
+            )
     return ""
 
 
