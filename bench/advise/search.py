@@ -35,6 +35,8 @@ from bench.run.user_pipeline import (
 from bench.trial import Effort, Trial
 
 ALLOWED = ("order", "drop_remainder", "determinism")
+# By outcome of the gate, the consent that it needs; there is none for the others.
+NEEDS = {"same": "", "order": "order", "remainder": "drop_remainder"}
 MOST_ROUNDS = 8
 READ_SECONDS = 5.0  # of pulling, for an epoch
 COMPARE_SECONDS = 2.0  # of pulling from each side, before the clock
@@ -44,8 +46,8 @@ LEAST_TEST_SECONDS = 15.0
 TEST_SHARE = 0.7  # of the time that is left, for one test
 DIFFERS_EACH_TIME = (
     "The pipeline gives other examples each time it is made, and no random operation "
-    "of its stages explains that: nobody can judge whether a change keeps them. Nothing "
-    "is proposed."
+    "of its stages explains that. So nobody can judge whether a change keeps the "
+    "examples, and nothing is proposed."
 )
 
 
@@ -77,6 +79,7 @@ class Search:
     clock: Callable[[], float] = time.monotonic
     compare: Callable[..., Row] = turns_test.compare
     _tasks: int = 0
+    _kept_seconds: float = 0.0  # of the last test that kept its proposal
     _tests: int = 0
     _fills: dict[str, bool] = field(default_factory=dict)
 
@@ -142,7 +145,8 @@ class Search:
                 continue
             advice.attempts.append(attempt)
             decided.add(_key(proposal))
-        promising.sort(key=lambda one: one[0])
+        # A cache hides every other cost from the second epoch on, so it comes last.
+        promising.sort(key=lambda one: (one[1].fills, one[0]))
         for place, (_, proposal, attempt) in enumerate(promising):
             if self._left() < LEAST_TEST_SECONDS:
                 advice.attempts += [late for _, _, late in promising[place:]]
@@ -151,6 +155,10 @@ class Search:
             advice.attempts.append(done)
             decided.add(_key(proposal))
             if done.state == "kept":
+                advice.attempts += [
+                    replace(late, reason="another change was kept before its turn")
+                    for _, _, late in promising[place + 1 :]
+                ]
                 return proposal
         return None
 
@@ -174,19 +182,18 @@ class Search:
         return None
 
     def _looked_at(self, base: str, proposal: Proposal, number: int) -> Attempt:
-        """Compare the examples, and look at the rate once; `not_tried` means promising."""
+        """Compare the examples and look at the rate; `not_tried` means promising."""
         self.report_progress(f"Comparing examples: {proposal.change}")
         self._fills[proposal.source] = proposal.fills or self._fills.get(base, False)
         found = self._compare_examples(base, proposal.source)
         if found.error is not None:
             reason = failures.sentence(found.error)
             return _attempt(proposal, number, "failed", reason=reason)
-        consent = {"same": "", "order": "order", "remainder": "drop_remainder"}
-        needed = consent.get(found.outcome)
+        needed = NEEDS.get(found.outcome)
         known = {"reason": found.reason, "compared": found.examples}
         if needed is None:
             return _attempt(proposal, number, "refused", **known)
-        if needed and needed not in self.allow:
+        if not self._allowed(found.outcome):
             reason = f"{found.reason}: --allow {needed}"
             return _attempt(
                 proposal, number, "not_allowed", **known | {"reason": reason}
@@ -200,10 +207,13 @@ class Search:
         self._tests += 1
         self.report_progress(f"Testing: {proposal.change}")
         seconds = max(LEAST_TEST_SECONDS, TEST_SHARE * self._left())
+        start = self.clock()
         alpha = turns_test.share(self._tests)
         row = self._compare(base, proposal.source, alpha, seconds)
         states = {"faster": "kept", "failed": "failed", "unknown": "undecided"}
         state = states.get(row.verdict, "not_faster")
+        if state == "kept":
+            self._kept_seconds = self.clock() - start
         if state == "undecided" and turns_test.hopeless(row):
             state = "not_faster"
         cause = row.cause if state in ("failed", "undecided") else ""
@@ -220,6 +230,10 @@ class Search:
         """Compare the whole tuned source with the original by fresh processes."""
         if advice.tuned == advice.original:
             return
+        found = self._compare_examples(advice.original, advice.tuned)
+        if found.error is not None or not self._allowed(found.outcome):
+            self._withdraw(advice, "does not give the same examples as the original")
+            return
         self.report_progress("Measuring the whole tuned file against the original.")
         left = max(LEAST_TEST_SECONDS, self._deadline - self.clock())
         alpha = turns_test.FALSE_ADVICE
@@ -227,16 +241,30 @@ class Search:
         advice.verdict, advice.ratio = row.verdict, row.ratio
         advice.low, advice.high = row.low, row.high
         if row.verdict != "faster":
-            advice.notes.append(
-                "The whole tuned file was not shown to be faster than the original by "
-                f"fresh processes ({row.verdict}{': ' + row.cause if row.cause else ''}), "
-                "so it is not advised."
+            cause = f"{row.verdict}: {row.cause}" if row.cause else row.verdict
+            self._withdraw(
+                advice, f"was not shown to be faster by fresh processes ({cause})"
             )
-            advice.tuned = advice.original
+        elif any(a.state == "kept" and a.proposal == "cache" for a in advice.attempts):
+            advice.notes.append(
+                "The rates are of later epochs: the first epoch fills the cache."
+            )
+
+    def _withdraw(self, advice: Advice, why: str) -> None:
+        advice.notes.append(
+            f"The whole tuned file {why}, so it is not advised. More time may settle "
+            "it: --budget."
+        )
+        advice.tuned = advice.original
+
+    def _allowed(self, outcome: str) -> bool:
+        """Whether an outcome of the gate is legal with what the user allows."""
+        return NEEDS.get(outcome, "nothing") in ("", *self.allow)
 
     def _left(self) -> float:
         """Seconds that are left for tests: the final measurement has its own share."""
-        final = max(LEAST_FINAL_SECONDS, FINAL_SHARE * self.budget_seconds)
+        share = FINAL_SHARE * self.budget_seconds
+        final = max(LEAST_FINAL_SECONDS, share, self._kept_seconds)
         return self._deadline - final - self.clock()
 
     def _compare(self, base: str, head: str, alpha: float, seconds: float) -> Row:
@@ -325,6 +353,7 @@ def _key(proposal: Proposal) -> tuple[str, str]:
 def _attempt(proposal: Proposal, number: int, state: str, **known: object) -> Attempt:
     return Attempt(
         proposal=proposal.name,
+        stage=proposal.stage,
         change=proposal.change,
         state=state,
         round=number,
@@ -342,28 +371,29 @@ def _explained(reading: PipelineReading) -> bool:
 
 
 def _warnings(chain: Chain) -> Iterator[str]:
-    """What the user should know of the pipeline as it is, though no test can mend it."""
+    """What the user should know of the pipeline, though no proposal mends it."""
     for place, stage in enumerate(chain.stages):
         before = chain.stages[:place]
         if stage.method == "cache":
             random = [one for one in before if "random" in one.traits]
             if random:
                 yield (
-                    f"The cache of line {stage.line} freezes {chains.label(random[-1])} "
-                    f"of line {random[-1].line}: every epoch has the same draws."
+                    f"The cache of line {stage.line} freezes "
+                    f"{chains.label(random[-1])} of line {random[-1].line}: every epoch "
+                    "has the same draws."
                 )
             if any(one.method == "repeat" for one in before):
                 yield (
-                    f"The cache of line {stage.line} is behind a repeat, so it is never "
-                    "read to its end and never serves."
+                    f"The cache of line {stage.line} is behind a repeat, so it is "
+                    "never read to its end and never serves."
                 )
         if stage.method == "shuffle" and any(one.method == "repeat" for one in before):
             yield (
-                f"The shuffle of line {stage.line} is behind a repeat, so epochs mix. No "
-                "proposal changes that, since it changes which examples an epoch has."
+                f"The shuffle of line {stage.line} is behind a repeat, so epochs mix. "
+                "No proposal changes that: it would change what an epoch has."
             )
         if "python" in stage.traits:
             yield (
-                f"{chains.label(stage)} of line {stage.line} runs Python, one call at a "
-                "time: parallel calls do not help there."
+                f"{chains.label(stage)} of line {stage.line} runs Python, one call at "
+                "a time: parallel calls do not help there."
             )

@@ -8,6 +8,7 @@ refused with `CannotEdit`, and the user gets the line and what to write there.
 from __future__ import annotations
 
 import bisect
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -130,7 +131,7 @@ class Source:
         return self._replaced(*self._span(argument.value), value)
 
     def with_method(self, link: Link, name: str, arguments: str) -> str:
-        """Return the text with a method renamed and arguments added at the call's end."""
+        """Return the text with a method renamed and arguments added."""
         if any(argument.star for argument in link.node.args):
             raise CannotEdit("the call unpacks its arguments")
         start, end = self._span(link.node.func.attr)
@@ -330,7 +331,7 @@ def _root(node: cst.CSTNode | None) -> str:
 
 def _one_chain(links: Sequence[Link]) -> bool:
     """Whether links are calls upon one another in one expression."""
-    for earlier, later in zip(links, links[1:], strict=False):
+    for earlier, later in itertools.pairwise(links):
         node = later.node
         while node is not earlier.node:
             if not (

@@ -1,4 +1,4 @@
-"""The verb `advise` proposes changes to a user's own input pipeline, and measures them."""
+"""The verb `advise` proposes changes to a user's input pipeline, and measures them."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def outputs(calls: list[Call], stages: list[Stage]) -> list[tf.data.Dataset | No
 
 
 def _of_library(dataset: tf.data.Dataset, made: Mapping[int, Call]) -> Call:
-    """Return one stage for datasets that no recorded call made, down to recorded ones."""
+    """Return one stage for all datasets above the recorded ones that no call made."""
     names, inputs, waiting = [], [], [dataset]
     while waiting:
         one = waiting.pop(0)

@@ -65,9 +65,8 @@ def _add(
     names: list[str] = []
     rounds, deadline = 0, time.monotonic() + LOOK_SECONDS
     while time.monotonic() < deadline:
-        iterator, count = iter(dataset), 0
-        for _ in iterator:
-            count += 1
+        iterator = iter(dataset)
+        for count, _ in enumerate(iterator, start=1):
             if (elements and count >= elements) or time.monotonic() > deadline:
                 break
         executed = graph.executed_graph(iterator)

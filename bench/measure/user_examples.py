@@ -116,8 +116,8 @@ def _compare_random(
             reason = f"{theirs:,} distinct draws in place of {ours:,}"
             return PipelineComparison(outcome="differs", reason=reason, **told)
     reason = (
-        f"{len(random)} of {len(base[0])} components are random: of these shapes, types "
-        "and the number of distinct draws were compared"
+        f"{len(random)} of {len(base[0])} components are random: their shapes, types "
+        "and numbers of distinct draws were compared"
     )
     return PipelineComparison(outcome="same", reason=reason, **told)
 

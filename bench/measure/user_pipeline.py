@@ -230,7 +230,7 @@ class _Drain:
         return self._consumer.iterator()
 
     def window_batches(self, seconds: float, epoch: int = 0) -> int:
-        """Batches of a window of at least this length, whole epochs if these are short."""
+        """Batches of a window of this length at least; whole epochs if short."""
         batches = 1
         while True:
             window = self.window(batches)
@@ -285,7 +285,7 @@ def _warm(window: Callable[[], None], pulls: int, seconds: float = WARM_SECONDS)
 
 
 def _first_look(base: _Drain, head: _Drain, fill: int) -> float:
-    """Head's time over base's in this process: it orders proposals and decides nothing."""
+    """Head's time over base's in this process, to order proposals by."""
     rates: list[list[float]] = [[], []]
     windows = []
     for side in (base, head):

@@ -1,4 +1,4 @@
-"""An advice in words: headline, stages, ceiling, trail, diff; for people and as JSON."""
+"""An advice in words: headline, stages, ceiling, trail and diff."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def headline(advice: Advice) -> str:
     if advice.verdict == "faster":
         speed = spell_speed(advice.ratio, advice.low, advice.high)
         return (
-            f"The tuned pipeline is {speed} times as fast as the one written, with "
-            f"{plural(len(kept), 'change')}; fresh processes took turns."
+            f"With {plural(len(kept), 'change')} the pipeline is {speed} times as fast "
+            "as written, by fresh processes that took turns."
         )
     if advice.tuned != advice.original:
         return (
@@ -50,7 +50,7 @@ def headline(advice: Advice) -> str:
 
 
 def ceiling(advice: Advice) -> str:
-    """How far the pipeline as written is from what the consumer and processors allow."""
+    """How far the pipeline as written is from what consumer and processors allow."""
     reading, count = advice.reading, len(PROCESSORS)
     if not reading.seconds_per_batch:
         return ""
@@ -211,7 +211,7 @@ def spell_seconds(seconds: float) -> str:
 
 def _by_state(advice: Advice) -> dict[str, list[Attempt]]:
     """The last attempt of each change, by state; what was kept comes first."""
-    last = {(one.proposal, one.change): one for one in advice.attempts}
+    last = {(one.proposal, one.stage): one for one in advice.attempts}
     return {
         state: attempts
         for state in ORDER

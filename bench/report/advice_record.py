@@ -26,6 +26,7 @@ class Attempt:
 
     Attributes:
         proposal: The proposal's name.
+        stage: The stage that it changes, without the line.
         change: What it changes, with the line.
         state: One of `STATES`.
         round: In which round of proposals, from 1; each begins with what was kept.
@@ -38,6 +39,7 @@ class Attempt:
     """
 
     proposal: str
+    stage: str
     change: str
     state: str
     round: int = 1

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from bench.errors import write_atomically
-from bench.run.protocol import RUNNERS_PLACE, Executor, PendingRequest, Outcome, Place
+from bench.run.protocol import RUNNERS_PLACE, Executor, Outcome, PendingRequest, Place
 from bench.trial import Effort, Failure, Trial
 
 Setting = str | int | float | bool | None
@@ -50,7 +50,7 @@ class Stage(msgspec.Struct, kw_only=True):
 
     Attributes:
         method: The method or class, such as `map` or `TextLineDataset`.
-        settings: Its arguments by name: plain values, or functions and objects in words.
+        settings: Its arguments by name; functions and objects in words.
         function: The user's function and its line, such as `decode, line 12`.
         path: The file that called the method; empty for a dataset of a library.
         line: The line on which the call begins; 0 where it is not known.

@@ -13,15 +13,15 @@ def propose(chain: Chain) -> Iterator[Proposal]:
     """Set `deterministic=False` in parallel maps and interleaves."""
     for stage in chain.stages:
         parallel = stage.settings.get("num_parallel_calls") not in (None, 1)
-        if stage.method in ("map", "interleave") and parallel:
-            if stage.settings.get("deterministic") is None:
-                yield chain.propose(
-                    NAME,
-                    stage,
-                    f"set deterministic=False in .{stage.method}",
-                    partial(_edit, chain, stage),
-                    consent=("order", "determinism"),
-                )
+        ordered = stage.settings.get("deterministic") is None
+        if stage.method in ("map", "interleave") and parallel and ordered:
+            yield chain.propose(
+                NAME,
+                stage,
+                f"set deterministic=False in .{stage.method}",
+                partial(_edit, chain, stage),
+                consent=("order", "determinism"),
+            )
 
 
 def _edit(chain: Chain, stage: Stage) -> str:

@@ -65,8 +65,8 @@ def _refusal(chain: Chain, stage: Stage, size: float) -> str:
     available = psutil.virtual_memory().available
     if size > SHARE * available:
         return (
-            f"it needs {spell_bytes(size)}, more than {SHARE:.0%} of the memory that is "
-            f"available, {spell_bytes(available)}"
+            f"it needs {spell_bytes(size)}, more than {SHARE:.0%} of the available "
+            f"memory, {spell_bytes(available)}"
         )
     return ""
 

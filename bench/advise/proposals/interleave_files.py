@@ -13,7 +13,7 @@ READERS = ("TFRecordDataset", "FixedLengthRecordDataset", "TextLineDataset")
 
 
 def propose(chain: Chain) -> Iterator[Proposal]:
-    """Turn a flat_map into a parallel interleave, and read lists of files in parallel."""
+    """Turn flat_map into a parallel interleave; read lists of files in parallel."""
     value = chain.source.autotune
     for stage in chain.stages:
         if stage.method == "flat_map":
@@ -34,19 +34,23 @@ def propose(chain: Chain) -> Iterator[Proposal]:
                 partial(_set, chain, stage, "num_parallel_calls", value),
                 refusal=refusal(stage),
             )
-        elif stage.method in READERS and _sequential(stage, "num_parallel_reads"):
-            if str(stage.settings.get("filenames", "")).startswith("list of"):
-                yield chain.propose(
-                    NAME,
-                    stage,
-                    f"set num_parallel_reads={value} in {stage.method}",
-                    partial(_set, chain, stage, "num_parallel_reads", value),
-                    consent=("order",),
-                )
+        elif stage.method in READERS and _reads_one_by_one(stage):
+            yield chain.propose(
+                NAME,
+                stage,
+                f"set num_parallel_reads={value} in {stage.method}",
+                partial(_set, chain, stage, "num_parallel_reads", value),
+                consent=("order",),
+            )
 
 
 def _sequential(stage: Stage, setting: str) -> bool:
     return stage.settings.get(setting) in (None, 1)
+
+
+def _reads_one_by_one(stage: Stage) -> bool:
+    several = str(stage.settings.get("filenames", "")).startswith("list of")
+    return several and _sequential(stage, "num_parallel_reads")
 
 
 def _renamed(chain: Chain, stage: Stage, arguments: str) -> str:
