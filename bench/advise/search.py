@@ -35,6 +35,8 @@ from bench.run.user_pipeline import (
 from bench.trial import Effort, Trial
 
 ALLOWED = ("order", "drop_remainder", "determinism")
+SMALL_GAIN_SHARE = 0.4  # of the time that is left, for one test of a small gain
+SMALL_GAIN = 0.9  # a first look above this ratio may well be chance
 # By outcome of the gate, the consent that it needs; there is none for the others.
 NEEDS = {"same": "", "order": "order", "remainder": "drop_remainder"}
 MOST_ROUNDS = 8
@@ -43,7 +45,6 @@ COMPARE_SECONDS = 2.0  # of pulling from each side, before the clock
 FINAL_SHARE = 0.2  # of the budget, for the whole tuned file
 LEAST_FINAL_SECONDS = 20.0
 LEAST_TEST_SECONDS = 15.0
-TEST_SHARE = 0.7  # of the time that is left, for one test
 DIFFERS_EACH_TIME = (
     "The pipeline gives other examples each time it is made, and no random operation "
     "of its stages explains that. So nobody can judge whether a change keeps the "
@@ -79,6 +80,8 @@ class Search:
     clock: Callable[[], float] = time.monotonic
     compare: Callable[..., Row] = turns_test.compare
     _tasks: int = 0
+    _kept: int = 0
+    _kept_row: Row | None = None
     _kept_seconds: float = 0.0  # of the last test that kept its proposal
     _tests: int = 0
     _fills: dict[str, bool] = field(default_factory=dict)
@@ -145,8 +148,9 @@ class Search:
                 continue
             advice.attempts.append(attempt)
             decided.add(_key(proposal))
-        # A cache hides every other cost from the second epoch on, so it comes last.
-        promising.sort(key=lambda one: (one[1].fills, one[0]))
+        # A cache hides every other cost from the second epoch on, so it comes behind
+        # them; small gains, which take the longest to settle, come behind both.
+        promising.sort(key=lambda one: (one[0] > SMALL_GAIN, one[1].fills, one[0]))
         for place, (_, proposal, attempt) in enumerate(promising):
             if self._left() < LEAST_TEST_SECONDS:
                 advice.attempts += [late for _, _, late in promising[place:]]
@@ -206,13 +210,16 @@ class Search:
         """Test one proposal by trios in turn."""
         self._tests += 1
         self.report_progress(f"Testing: {proposal.change}")
-        seconds = max(LEAST_TEST_SECONDS, TEST_SHARE * self._left())
+        small = (attempt.first_look or 1.0) > SMALL_GAIN
+        share = SMALL_GAIN_SHARE if small else 1.0  # without hope a test stops early
+        seconds = max(LEAST_TEST_SECONDS, share * self._left())
         start = self.clock()
         alpha = turns_test.share(self._tests)
         row = self._compare(base, proposal.source, alpha, seconds)
         states = {"faster": "kept", "failed": "failed", "unknown": "undecided"}
         state = states.get(row.verdict, "not_faster")
         if state == "kept":
+            self._kept, self._kept_row = self._kept + 1, row
             self._kept_seconds = self.clock() - start
         if state == "undecided" and turns_test.hopeless(row):
             state = "not_faster"
@@ -230,14 +237,21 @@ class Search:
         """Compare the whole tuned source with the original by fresh processes."""
         if advice.tuned == advice.original:
             return
-        found = self._compare_examples(advice.original, advice.tuned)
-        if found.error is not None or not self._allowed(found.outcome):
-            self._withdraw(advice, "does not give the same examples as the original")
-            return
-        self.report_progress("Measuring the whole tuned file against the original.")
-        left = max(LEAST_TEST_SECONDS, self._deadline - self.clock())
-        alpha = turns_test.FALSE_ADVICE
-        row = self._compare(advice.original, advice.tuned, alpha, left)
+        if self._kept > 1:  # a single change was compared with the original before
+            found = self._compare_examples(advice.original, advice.tuned)
+            if found.error is not None or not self._allowed(found.outcome):
+                self._withdraw(advice, "does not give the examples of the original")
+                return
+        left, row = self._deadline - self.clock(), self._kept_row
+        if self._kept == 1 and left < self._kept_seconds:
+            advice.notes.append(
+                "The time was too short for fresh processes at the end: the figure is "
+                "that of the change's own test."
+            )
+        else:
+            self.report_progress("Measuring the whole tuned file by fresh processes.")
+            alpha, left = turns_test.FALSE_ADVICE, max(LEAST_TEST_SECONDS, left)
+            row = self._compare(advice.original, advice.tuned, alpha, left)
         advice.verdict, advice.ratio = row.verdict, row.ratio
         advice.low, advice.high = row.low, row.high
         if row.verdict != "faster":
@@ -262,7 +276,12 @@ class Search:
         return NEEDS.get(outcome, "nothing") in ("", *self.allow)
 
     def _left(self) -> float:
-        """Seconds that are left for tests: the final measurement has its own share."""
+        """Seconds that are left for tests.
+
+        From the first change that is kept, the final measurement has its own share.
+        """
+        if not self._kept:
+            return self._deadline - self.clock()
         share = FINAL_SHARE * self.budget_seconds
         final = max(LEAST_FINAL_SECONDS, share, self._kept_seconds)
         return self._deadline - final - self.clock()
@@ -274,6 +293,7 @@ class Search:
             self.server,
             alpha=alpha,
             seconds=seconds,
+            most_seconds=self._deadline - self.clock(),
             seed=self._tests,
             clock=self.clock,
             report_progress=self.report_progress,
@@ -379,8 +399,8 @@ def _warnings(chain: Chain) -> Iterator[str]:
             if random:
                 yield (
                     f"The cache of line {stage.line} freezes "
-                    f"{chains.label(random[-1])} of line {random[-1].line}: every epoch "
-                    "has the same draws."
+                    f"{chains.label(random[-1])} of line {random[-1].line}: every "
+                    "epoch has the same draws."
                 )
             if any(one.method == "repeat" for one in before):
                 yield (

@@ -12,7 +12,7 @@ from bench import stages
 from bench.measure import graph
 from bench.run.user_pipeline import Stage
 
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 0.6
 # The node that runs a stage, where its name is not the method's.
 NODES = {
     "from_tensor_slices": "TensorSlice",
@@ -62,6 +62,7 @@ def _add(
 ) -> None:
     """Iterate part of an epoch, again and again for a second, and read the graph."""
     totals: list[float] = []
+    calls: list[int] = []
     names: list[str] = []
     rounds, deadline = 0, time.monotonic() + LOOK_SECONDS
     while time.monotonic() < deadline:
@@ -76,6 +77,7 @@ def _add(
         own = [str(node["name"]) for node in executed]
         if own != names:  # AUTOTUNE may add a buffer
             names, totals, rounds = own, [0.0] * len(own), 0
+        calls = [int(node.get("parallelism", 0)) for node in executed]
         totals = [total + one for total, one in zip(totals, seconds, strict=True)]
         rounds += 1
     place = 0
@@ -89,5 +91,6 @@ def _add(
                 stage.fused = fused and stage.method == "batch"
                 if not stage.fused:
                     stage.seconds = scale * totals[number] / rounds
+                    stage.calls_at_a_time = calls[number]
                 place = number + (not fused or stage.fused)
                 break

@@ -38,7 +38,7 @@ from bench.run.user_pipeline import (
 )
 from bench.trial import Failure, Measured, Trial
 
-LOOK_SECONDS = 1.0  # of a steady state that is only looked at
+LOOK_SECONDS = 0.6  # of a steady state that is only looked at
 WARM_SECONDS = 0.6  # AUTOTUNE starts afresh with every iterator
 SHORT_WINDOW_SECONDS = 0.05
 LOOKS = 3  # windows of each side in a first look

@@ -63,6 +63,7 @@ class Stage(msgspec.Struct, kw_only=True):
         inputs: The stages that it reads, by index.
         element_bytes: The mean bytes of its first elements; 0 where not looked at.
         seconds: Busy seconds a batch, from the executed graph; None where unknown.
+        calls_at_a_time: As the runtime ran it; 0 where it is sequential or unknown.
         fused: Whether the runtime ran the stage together with the map before it.
     """
 
@@ -80,6 +81,7 @@ class Stage(msgspec.Struct, kw_only=True):
     inputs: list[int] = []
     element_bytes: float = 0.0
     seconds: float | None = None
+    calls_at_a_time: int = 0
     fused: bool = False
 
 

@@ -21,7 +21,7 @@ def propose(chain: Chain) -> Iterator[Proposal]:
             stage,
             f"set {SETTING}={chain.source.autotune} in .map",
             partial(_edit, chain, stage),
-            refusal=refusal(stage),
+            refusal=refusal(stage) or _parallel_already(stage),
             consent=("determinism",) if "random" in stage.traits else (),
         )
 
@@ -38,6 +38,16 @@ def refusal(stage: Stage) -> str:
     if "stateful" in stage.traits:
         return f"{label(stage)} writes a variable, so the order of its calls counts"
     return ""
+
+
+def _parallel_already(stage: Stage) -> str:
+    """Why the setting changes nothing: tf.data makes maps without state parallel."""
+    if SETTING in stage.settings or stage.calls_at_a_time < 2:
+        return ""
+    return (
+        f"tf.data's default rewrites run {stage.calls_at_a_time} calls of "
+        f"{label(stage)} at a time already"
+    )
 
 
 def _edit(chain: Chain, stage: Stage) -> str:

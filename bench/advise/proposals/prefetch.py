@@ -14,7 +14,14 @@ def propose(chain: Chain) -> Iterator[Proposal]:
     if last.method == "prefetch":
         return
     call = f".prefetch({chain.source.autotune})"
-    yield chain.propose(NAME, last, f"append {call}", partial(_edit, chain, call))
+    options = any(stage.method == "with_options" for stage in chain.stages)
+    yield chain.propose(
+        NAME,
+        last,
+        f"append {call}",
+        partial(_edit, chain, call),
+        refusal="" if options else "tf.data's default rewrites append one already",
+    )
 
 
 def _edit(chain: Chain, call: str) -> str:
