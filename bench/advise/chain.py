@@ -23,6 +23,7 @@ class Proposal:
         source: The edited source; empty if there is none.
         consent: The names in `--allow` that it needs.
         refusal: Why it is not legal; empty if it is.
+        done_already: Why it changes nothing; empty if it may.
         by_hand: What to write where, if the source cannot be edited safely.
         fills: Whether it needs full caches before its clock starts.
     """
@@ -33,6 +34,7 @@ class Proposal:
     source: str = ""
     consent: tuple[str, ...] = ()
     refusal: str = ""
+    done_already: str = ""
     by_hand: str = ""
     fills: bool = False
 

@@ -36,6 +36,7 @@ from bench.trial import Effort, Trial
 
 ALLOWED = ("order", "drop_remainder", "determinism")
 SMALL_GAIN_SHARE = 0.4  # of the time that is left, for one test of a small gain
+LARGE_GAIN = 0.5  # a first look below this ratio
 SMALL_GAIN = 0.9  # a first look above this ratio may well be chance
 # By outcome of the gate, the consent that it needs; there is none for the others.
 NEEDS = {"same": "", "order": "order", "remainder": "drop_remainder"}
@@ -148,9 +149,9 @@ class Search:
                 continue
             advice.attempts.append(attempt)
             decided.add(_key(proposal))
-        # A cache hides every other cost from the second epoch on, so it comes behind
-        # them; small gains, which take the longest to settle, come behind both.
-        promising.sort(key=lambda one: (one[0] > SMALL_GAIN, one[1].fills, one[0]))
+        # A cache hides every other cost from the second epoch on, and the first epoch
+        # gains from the others: so large gains come before the cache, small ones after.
+        promising.sort(key=lambda one: (one[1].fills or one[0] > LARGE_GAIN, one[0]))
         for place, (_, proposal, attempt) in enumerate(promising):
             if self._left() < LEAST_TEST_SECONDS:
                 advice.attempts += [late for _, _, late in promising[place:]]
@@ -175,6 +176,9 @@ class Search:
         """Return the attempt of a proposal that is decided without a process."""
         if proposal.refusal:
             return _attempt(proposal, number, "refused", reason=proposal.refusal)
+        if proposal.done_already:
+            reason = proposal.done_already
+            return _attempt(proposal, number, "done_already", reason=reason)
         missing = [name for name in proposal.consent if name not in self.allow]
         if missing:
             reason = (
@@ -215,7 +219,8 @@ class Search:
         seconds = max(LEAST_TEST_SECONDS, share * self._left())
         start = self.clock()
         alpha = turns_test.share(self._tests)
-        row = self._compare(base, proposal.source, alpha, seconds)
+        most = 0.0 if small else self._left()
+        row = self._compare(base, proposal.source, alpha, seconds, most)
         states = {"faster": "kept", "failed": "failed", "unknown": "undecided"}
         state = states.get(row.verdict, "not_faster")
         if state == "kept":
@@ -286,14 +291,16 @@ class Search:
         final = max(LEAST_FINAL_SECONDS, share, self._kept_seconds)
         return self._deadline - final - self.clock()
 
-    def _compare(self, base: str, head: str, alpha: float, seconds: float) -> Row:
+    def _compare(
+        self, base: str, head: str, alpha: float, seconds: float, most: float = 0.0
+    ) -> Row:
         return self.compare(
             self._trial(base),
             self._trial(head),
             self.server,
             alpha=alpha,
             seconds=seconds,
-            most_seconds=self._deadline - self.clock(),
+            most_seconds=most,
             seed=self._tests,
             clock=self.clock,
             report_progress=self.report_progress,

@@ -21,7 +21,7 @@ STAGE_COLUMNS = ("line", "stage", "settings", "element", "busy", "share")
 WIDTHS = (5, 23, 18, 16, 8, 5)
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"))
 ORDER = ("kept", "undecided", "not_faster", "no_gain_seen", "failed", "by_hand")
-ORDER += ("not_allowed", "refused", "not_tried")
+ORDER += ("not_allowed", "refused", "done_already", "not_tried")
 
 
 def headline(advice: Advice) -> str:

@@ -13,6 +13,7 @@ STATES = {
     "undecided": "the test was not settled when its time ended",
     "no_gain_seen": "a first look saw no gain, so it was not tested",
     "refused": "not legal by its rule, or its examples differ",
+    "done_already": "tf.data does it by itself",
     "not_allowed": "it needs consent: see --allow",
     "by_hand": "the source cannot be edited safely: write it by hand",
     "failed": "the edited pipeline failed",

@@ -147,7 +147,7 @@ def test_what_is_faster_is_kept_one_after_another(tmp_path: Path) -> None:
         "cache": "kept",
         "drop_remainder": "not_allowed",
         "parallel_map": "no_gain_seen",
-        "prefetch": "refused",
+        "prefetch": "done_already",
     }
     assert set(states(advice).values()) <= set(STATES)
     assert (tmp_path / "pipeline.py").read_text() == TEXT
@@ -233,6 +233,7 @@ def test_ctrl_c_keeps_what_is_known(tmp_path: Path) -> None:
 def test_what_differs_each_time_gets_no_proposal(tmp_path: Path) -> None:
     advice = advise(tmp_path, Machine(repeats=False))
     assert advice.attempts == []
+    assert set(report.ORDER) == set(STATES)
     assert advice.notes == [search.DIFFERS_EACH_TIME]
 
 

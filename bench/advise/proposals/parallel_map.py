@@ -21,7 +21,8 @@ def propose(chain: Chain) -> Iterator[Proposal]:
             stage,
             f"set {SETTING}={chain.source.autotune} in .map",
             partial(_edit, chain, stage),
-            refusal=refusal(stage) or _parallel_already(stage),
+            refusal=refusal(stage),
+            done_already=_parallel_already(stage),
             consent=("determinism",) if "random" in stage.traits else (),
         )
 

@@ -20,7 +20,7 @@ def propose(chain: Chain) -> Iterator[Proposal]:
         last,
         f"append {call}",
         partial(_edit, chain, call),
-        refusal="" if options else "tf.data's default rewrites append one already",
+        done_already="" if options else "tf.data's default rewrites append one already",
     )
 
 
