@@ -9,8 +9,6 @@ from pathlib import Path
 from bench.advise.source import CannotEdit, Link, Source
 from bench.run.user_pipeline import PipelineReading, Stage
 
-BATCHING = ("batch", "padded_batch", "ragged_batch")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Proposal:

@@ -25,7 +25,7 @@ from bench.errors import UsageError
 from bench.guard.record import Row
 from bench.pipeline import Pipeline
 from bench.report.advice_record import Advice, Attempt
-from bench.run.protocol import Executor, Outcome
+from bench.run.protocol import GRACE_SECONDS, CannotStart, Executor, Outcome
 from bench.run.user_pipeline import (
     PipelineComparison,
     PipelineReading,
@@ -107,6 +107,8 @@ class Search:
         try:
             self._rounds(advice)
             self._measure_whole(advice)
+        except (CannotStart, OSError) as error:  # such as too little disk or memory
+            advice.notes.append(f"The search ended early: {error}")
         except KeyboardInterrupt:
             advice.interrupted = True
             advice.notes.append("Interrupted: what was known by then is shown.")
@@ -129,7 +131,11 @@ class Search:
                 return
             advice.tuned = kept.source
             decided.add((kept.name, kept.stage))
-            reading = self._read_again(advice.tuned)
+            try:
+                reading = self._read_again(advice.tuned)
+            except UsageError as error:  # it could be read when it was tested
+                advice.notes.append(str(error))
+                return
 
     def _round(
         self, advice: Advice, chain: Chain, number: int, decided: set[tuple[str, str]]
@@ -301,6 +307,7 @@ class Search:
             alpha=alpha,
             seconds=seconds,
             most_seconds=most,
+            limit_seconds=self._limit(),
             seed=self._tests,
             clock=self.clock,
             report_progress=self.report_progress,
@@ -324,9 +331,10 @@ class Search:
         return replace(trial, pipeline=Pipeline(batch_size=max(1, size)))
 
     def _read(self, source: str) -> PipelineReading:
-        outcome = self._execute(
-            "read_pipeline", self._trial(source, seconds=READ_SECONDS)
-        )
+        return self._answer(source, seconds=READ_SECONDS)
+
+    def _answer(self, source: str, **task: object) -> PipelineReading:
+        outcome = self._execute("read_pipeline", self._trial(source, **task))
         failure = outcome.failure
         if failure is None:
             reading = msgspec.json.decode(outcome.result, type=PipelineReading)
@@ -340,8 +348,7 @@ class Search:
 
     def _read_again(self, source: str) -> PipelineReading:
         """Read the stages of a tuned source; times and epochs are the original's."""
-        outcome = self._execute("read_pipeline", self._trial(source, look=False))
-        reading = msgspec.json.decode(outcome.result, type=PipelineReading)
+        reading = self._answer(source, look=False)
         return msgspec.structs.replace(self._reading, stages=reading.stages)
 
     def _compare_examples(self, base: str, head: str) -> PipelineComparison:
@@ -357,8 +364,13 @@ class Search:
             return PipelineComparison(error=outcome.failure)
         return msgspec.json.decode(outcome.result, type=PipelineComparison)
 
+    def _limit(self) -> float:
+        """How long one process may take: no longer than the budget, with its grace."""
+        left = self._deadline + GRACE_SECONDS - self.clock()
+        return max(GRACE_SECONDS, min(self.limit_seconds, left))
+
     def _execute(self, verb: str, trial: Trial) -> Outcome:
-        effort = Effort(limit_seconds=self.limit_seconds, facts=False)
+        effort = Effort(limit_seconds=self._limit(), facts=False)
         return self.server.execute(verb, trial, effort, 0)
 
 

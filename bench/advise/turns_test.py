@@ -41,6 +41,7 @@ def compare(
     alpha: float,
     seconds: float,
     most_seconds: float = 0.0,
+    limit_seconds: float = EFFORT.limit_seconds,
     seed: int = 0,
     clock: Callable[[], float] = time.monotonic,
     run_trio: Callable[..., Trio] = trio.run_trio,
@@ -58,6 +59,7 @@ def compare(
         alpha: The share of false alarms of this test.
         seconds: How long it may take; the third trio may run over it.
         most_seconds: How long it may take where fresh trios are to confirm a gain.
+        limit_seconds: How long a process may take to get ready.
         seed: The seed of the processes.
         clock: The monotonic clock, in seconds.
         run_trio: Runs one trio; tests replace it.
@@ -78,7 +80,7 @@ def compare(
         start, turn_seconds = clock(), test.turn_seconds(max(left, 0.0))
         result = run_trio(
             *sides,
-            EFFORT,
+            replace(EFFORT, limit_seconds=limit_seconds),
             seconds=turn_seconds,
             seed=seed,
             number=number,

@@ -39,8 +39,10 @@ def examples(
     held, deadline = 0, time.monotonic() + seconds
     for element in dataset:
         parts = [_array(part) for part in tf.nest.flatten(element)]
-        if batched:
-            known += [tuple(part[i] for part in parts) for i in range(len(parts[0]))]
+        lengths = {len(part) if part.ndim else -1 for part in parts}
+        if batched and len(lengths) == 1 and -1 not in lengths:
+            count = lengths.pop()
+            known += [tuple(part[i] for part in parts) for i in range(count)]
         else:
             known.append(tuple(parts))
         held += sum(part.nbytes for part in parts)
@@ -79,9 +81,16 @@ def compare(
     random = _random_components(base, again) if again is not None else set()
     fixed = [n for n in range(len(base[0])) if n not in random]
     place = _first_difference(base[:count], head[:count], fixed)
-    if place is None and both and len(base) != len(head):
-        reason = f"an epoch has {len(head):,} examples in place of {len(base):,}"
-        return PipelineComparison(outcome="remainder", reason=reason, **told)
+    if place is None and (
+        (whole[0] and len(head) > len(base)) or (whole[1] and len(head) < len(base))
+    ):
+        outcome = "remainder" if len(head) < len(base) else "differs"
+        at_least = "" if both else "at least "
+        longer, shorter = max(len(base), len(head)), min(len(base), len(head))
+        counts = (f"{at_least}{longer:,}", f"{shorter:,}")
+        ours, theirs = counts if outcome == "remainder" else reversed(counts)
+        reason = f"an epoch has {theirs} examples in place of {ours}"
+        return PipelineComparison(outcome=outcome, reason=reason, **told)
     if place is None and not random:
         return PipelineComparison(outcome="same", **told)
     if place is None:

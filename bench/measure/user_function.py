@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import linecache
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -33,7 +37,8 @@ def make_dataset(
         UsageError: The call makes no `tf.data.Dataset`.
     """
     keras.utils.set_random_seed(seed)
-    dataset = eval(call, vars(_module(path, source)))
+    with _caches_elsewhere():
+        dataset = eval(call, vars(_module(path, source)))
     if not isinstance(dataset, tf.data.Dataset):
         made = type(dataset).__name__
         hint = (
@@ -43,6 +48,31 @@ def make_dataset(
         )
         raise UsageError(f"{call} returned a {made}, not a tf.data.Dataset.{hint}")
     return dataset
+
+
+@contextmanager
+def _caches_elsewhere() -> Iterator[None]:
+    """Within, caches and snapshots on disk go into new folders, never into the user's.
+
+    A cache that another process fills at the same time fails, and a full one would
+    serve examples of an earlier source.
+    """
+    cache, snapshot = tf.data.Dataset.cache, tf.data.Dataset.snapshot
+
+    @functools.wraps(cache)
+    def new_cache(self, filename="", name=None):
+        filename = f"{tempfile.mkdtemp()}/cache" if filename else filename
+        return cache(self, filename, name)
+
+    @functools.wraps(snapshot)
+    def new_snapshot(self, path, *args, **kwargs):
+        return snapshot(self, tempfile.mkdtemp(), *args, **kwargs)
+
+    tf.data.Dataset.cache, tf.data.Dataset.snapshot = new_cache, new_snapshot
+    try:
+        yield
+    finally:
+        tf.data.Dataset.cache, tf.data.Dataset.snapshot = cache, snapshot
 
 
 def _module(path: str, source: str) -> ModuleType:

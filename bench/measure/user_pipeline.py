@@ -30,6 +30,7 @@ from bench.measure.user_function import make_dataset
 from bench.run import turns
 from bench.run.protocol import Request
 from bench.run.user_pipeline import (
+    BATCHING,
     PipelineComparison,
     PipelineReading,
     PipelineTask,
@@ -75,7 +76,7 @@ def _read(task: PipelineTask) -> PipelineReading:
     if not task.look:
         _add_bytes(known, made, task.seconds / 5)
         return PipelineReading(stages=known)
-    batched = any(stage.method in BATCHING for stage in known)
+    batched = _is_batched(known, dataset.element_spec)
     drained = _Drain(dataset)
     size = drained.first() if batched else 1
     first_batch = time.perf_counter() - start
@@ -179,9 +180,6 @@ def drain_pipeline(trial: Trial, channel: str, window_seconds: float) -> Measure
         )
     except Exception as error:
         return Measured(error=failure(error))
-
-
-BATCHING = ("batch", "padded_batch", "ragged_batch", "library")
 
 
 class _Drain:
@@ -323,13 +321,24 @@ def _add_bytes(
             return
         if dataset is None:
             continue
-        sizes = [_element_bytes(one) for one in dataset.take(FEW_ELEMENTS)]
-        stage.element_bytes = statistics.fmean(sizes) if sizes else 0.0
+        few = dataset.take(FEW_ELEMENTS)
+        specs = tf.nest.flatten(dataset.element_spec)
+        if not any(isinstance(spec, tf.data.DatasetSpec) for spec in specs):
+            count = consumers.Drain(few).batches()
+            stage.element_bytes = graph.elements_bytes(few) / max(1, count)
 
 
-def _element_bytes(element: object) -> int:
-    parts = tf.nest.flatten(element, expand_composites=True)
-    return sum(int(graph._bytes(part)) for part in parts if part.dtype != tf.variant)
+def _is_batched(known: list[Stage], spec: object) -> bool:
+    """Whether an element is a batch; of what a library made the shapes say so."""
+    for stage in reversed(known):
+        if stage.method == "unbatch":
+            return False
+        if stage.method in BATCHING:
+            return True
+    shapes = [getattr(part, "shape", None) for part in tf.nest.flatten(spec)]
+    ranked = all(shape is not None and shape.rank for shape in shapes)
+    library = any(stage.method == "library" for stage in known)
+    return library and ranked and len({shape[0] for shape in shapes}) == 1
 
 
 def _seconds(window: Callable[[], None]) -> float:

@@ -16,7 +16,7 @@ STATES = {
     "done_already": "tf.data does it by itself",
     "not_allowed": "it needs consent: see --allow",
     "by_hand": "the source cannot be edited safely: write it by hand",
-    "failed": "the edited pipeline failed",
+    "failed": "the edited pipeline fails, as where a map cannot take batches",
     "not_tried": "the time ended before it",
 }
 

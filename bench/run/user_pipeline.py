@@ -14,6 +14,8 @@ from bench.errors import write_atomically
 from bench.run.protocol import RUNNERS_PLACE, Executor, Outcome, PendingRequest, Place
 from bench.trial import Effort, Failure, Trial
 
+BATCHING = ("batch", "padded_batch", "ragged_batch")
+
 Setting = str | int | float | bool | None
 
 

@@ -277,3 +277,10 @@ def test_readings_survive_the_way_between_processes(tmp_path: Path) -> None:
     reading = read(tmp_path, numbers(".shuffle(9)", ".batch(4)")).reading
     content = msgspec.json.encode(reading)
     assert msgspec.json.decode(content, type=PipelineReading) == reading
+
+
+def test_a_disk_cache_of_the_users_is_not_written(tmp_path: Path) -> None:
+    text = numbers(f".cache({str(tmp_path / 'kept' / 'cache')!r})", ".batch(4)")
+    dataset = make_dataset(str(tmp_path / "pipeline.py"), text, "make()")
+    assert len(list(dataset)) == 13
+    assert not (tmp_path / "kept").exists()

@@ -5,8 +5,8 @@ from functools import partial
 
 import psutil
 
-from bench.advise.chain import BATCHING, Chain, Proposal, label
-from bench.run.user_pipeline import Stage
+from bench.advise.chain import Chain, Proposal, label
+from bench.run.user_pipeline import BATCHING, Stage
 
 NAME = "cache"
 SHARE = 0.25  # of the memory that is available
