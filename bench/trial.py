@@ -151,7 +151,7 @@ class Trial:
 
     workload: str
     pipeline: Pipeline = field(default_factory=Pipeline)
-    consumer: Literal["drain", "train", "model", "serve"] = DEFAULT_CONSUMER
+    consumer: Literal[*CONSUMER_ROWS] = DEFAULT_CONSUMER
     unit: Literal["window", "epoch"] = "window"
     data: str = ""
 

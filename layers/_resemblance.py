@@ -15,6 +15,8 @@ def check(batch: np.ndarray, output: np.ndarray) -> None:
     assert output.min() > -0.5 and output.max() < 255.5, (
         f"values are {output.min():g} to {output.max():g}, not 0 to 255"
     )
+    flat = output.std(axis=(0, 1, 2))
+    assert flat.min() > 1, f"channel {flat.argmin()} is the same in all images"
     changed = (abs(output - batch) > 0.01).any(axis=(1, 2, 3)).mean()
     assert changed > 0.4, f"only {changed:.0%} of the images are changed"
     before, after = (_standardized(images) for images in (batch, output))

@@ -62,6 +62,7 @@ def _matches(images: np.ndarray, output: np.ndarray) -> bool:
         table = np.cumsum(np.bincount(values.ravel(), minlength=256))
         first = table[table > 0][0]
         table = np.round((table - first) * 255 / max(table[-1] - first, 1)).clip(0, 255)
-        if abs(table[values] - output[..., channel]).max() > 1:
+        apart = abs(table[values] - output[..., channel]) > 0.01
+        if apart.mean() > 0.01:  # a half may be rounded either way
             return False
     return True

@@ -38,7 +38,7 @@ def check(batch: np.ndarray, output: np.ndarray) -> None:
     some = np.linspace(0, len(batch) - 1, 16).astype(int)
     found = np.array([_jitter(*p) for p in zip(batch[some], output[some], strict=True)])
     shift, contrast, saturation, turn, misses = found.T
-    assert misses.max() < 1, f"an image is off by {misses.max():.2f} from its jitter"
+    assert misses.max() < 0.1, f"an image is off by {misses.max():.2f} from its jitter"
     assert abs(shift).max() < 255 * BRIGHTNESS + 0.5, f"brightness by {shift}"
     assert abs(contrast - 1).max() < CONTRAST + 0.02, f"contrast by {contrast}"
     low, high = (f / (1 - f) for f in SATURATION)

@@ -417,9 +417,9 @@ def check("""
             "return lambda features: tf.repeat(features + 1, 2, axis=0)",
             "UsageError",
             "check",
-            "The layers make 32 rows of 16 examples, and each example must stay one "
-            "row. Let examples() or read() give as many examples as there shall be "
-            "rows, and the layers keep their number.",
+            "The layers return 32 rows for 16 examples, but each example must stay one "
+            "row. Let examples() or read() return one example for each row, and let "
+            "the layers keep the number of rows.",
         ),
         (
             "return features + {",

@@ -22,8 +22,9 @@ from scipy import stats as distributions
 from bench import text
 from bench.analysis import decisions, intervals, pairs, stats
 from bench.analysis.rounds import ROUND
+from bench.flags import FLAGS
 from bench.plan.claims import Case, Claim, Prediction, Side, load
-from bench.run.progress import plural
+from bench.text import plural
 
 HOLDS, FAILS = "holds", "does not hold"
 UNSETTLED, UNMEASURED, UNTESTABLE = "not settled", "not measured", "not testable here"
@@ -142,7 +143,7 @@ def _demand_measured(
         # The flags exclude times, and a value in words is no time.
         flags = [] if claim.predict.word else pairs.barring_flags(some)
         if claim.measure.startswith("fact_"):  # counted, not timed
-            flags = [flag for flag in flags if flag != "partly_timed"]
+            flags = [flag for flag in flags if FLAGS[flag].bars_facts]
         if flags:
             raise _Undecided(UNSETTLED, f"{trial.key} is flagged {flags[0]}")
 

@@ -19,7 +19,7 @@ from bench.analysis.intervals import CONFIDENCE, Interval, as_ratio, between, bo
 from bench.data.identity import CHANGED, InputIdentity, difference, input_identity
 from bench.flags import NOT_RANKED
 from bench.machine import identity
-from bench.run.progress import plural
+from bench.text import plural
 from bench.trial import CONSUMER_ROWS, Run, Trial
 
 FEWEST_ROUNDS = 3  # two rounds agree by chance so often that a verdict would mislead

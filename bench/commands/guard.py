@@ -14,7 +14,7 @@ from bench import catalog, shell
 from bench.commands import values
 from bench.errors import Exit, UsageError, check_writable
 from bench.plan import sweeps
-from bench.run.progress import plural
+from bench.text import plural
 from bench.trial import CONSUMERS
 
 if TYPE_CHECKING:  # `guard --help` starts without SciPy
@@ -129,7 +129,7 @@ def main(options: argparse.Namespace) -> int:
         seed=options.seed,
         data=options.data,
         reference=options.history is not None,
-        said=_print,
+        report_progress=_print,
     )
     folder = store.new_folder(scope.GUARD)  # for runs that do not take turns
     if mode == "save_baseline":
@@ -146,7 +146,7 @@ def main(options: argparse.Namespace) -> int:
     except record.Interrupted as stopped:
         _print("Interrupted: open verdicts are unknown, and no history is written.")
         return _report(
-            settings.note_unused_overrides(stopped.found), options, interrupted=True
+            settings.note_unused_overrides(stopped.result), options, interrupted=True
         )
     return _report(settings.note_unused_overrides(result), options)
 

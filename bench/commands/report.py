@@ -16,7 +16,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format",
         default="html,md,csv,png",
-        help="any of html,md,csv,png,parquet,json,pytest-benchmark",
+        help="formats of the files, separated by commas; `--format ?` names them all",
     )
     parser.add_argument(
         "--out", type=Path, help="the folder of the files; default: the first folder"

@@ -15,7 +15,8 @@ from bench.plan.plan import Plan
 from bench.race import sweep_runs
 from bench.run import executors
 from bench.run.prepare import prepare_inputs
-from bench.run.progress import duration_text, plural, run_count
+from bench.run.progress import run_count
+from bench.text import duration_text, plural
 from bench.trial import CONSUMERS, UNITS, Effort
 
 # Options that a stored plan fixes.

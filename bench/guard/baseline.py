@@ -11,20 +11,18 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
 from bench import store
 from bench.analysis import decisions, stats, table, verdicts
 from bench.analysis.decisions import Comparison, Obstacle, Side
 from bench.data.identity import CHANGED, InputIdentity, runs_with_equal_inputs
-from bench.errors import UsageError, write_atomically
-from bench.guard.metrics import METRICS, PHASES, applicable, find
+from bench.errors import UsageError
+from bench.guard.metrics import METRICS, applicable, find
 from bench.guard.record import Row, none_if_nan, outputs_differ
 from bench.machine import identity
 from bench.trial import InputPart, Run, Trial
 
-SCHEMA = 1
 P95 = 95
 # The 95th percentile of few windows is too low, and windows of more batches have a
 # lower one. Within this factor the error is 1 to 2 % at 8 to 25 windows (simulated).
@@ -69,7 +67,7 @@ class Baseline:
         trials: The trials by key.
     """
 
-    schema: int = SCHEMA
+    schema: int = 1
     started: str
     machine: dict[str, object]
     trials: dict[str, BaselineTrial] = field(default_factory=dict)
@@ -150,17 +148,10 @@ def figures(run: Run, seconds_per_batch: float) -> dict[str, float]:
         seconds_per_batch: The mean of its samples without what neighbours took, as in
             `stats.runs`.
     """
-    measured, size = run.measured, run.trial.pipeline.batch_size
+    seconds = float(seconds_per_batch) / run.trial.pipeline.batch_size
     values = {
-        "seconds_per_example": float(seconds_per_batch) / size,
-        "latency_p95": float(np.percentile(measured.samples, P95)),
-        "longest_stall": max(measured.samples),
-        "cpu_seconds_per_example": measured.cpu_seconds_per_example,
-        "peak_resident_bytes": measured.peak_resident_bytes,
-        **{
-            name: METRICS[name].elapsed(measured)
-            for name in applicable(dict.fromkeys(PHASES, 0.0), run.trial)
-        },
+        name: METRICS[name].stored_figure(run.measured, seconds)
+        for name in applicable(dict.fromkeys(METRICS, 0.0), run.trial)
     }
     return {name: value for name, value in values.items() if value}
 
@@ -171,7 +162,7 @@ def save(baseline: Baseline, path: Path) -> None:
     Raises:
         UsageError: The file cannot be written.
     """
-    write_atomically(path, msgspec.json.format(msgspec.json.encode(baseline)) + b"\n")
+    store.write(path, baseline)
 
 
 def load(path: Path) -> Stored:
@@ -187,15 +178,8 @@ def load(path: Path) -> Stored:
             f"No baseline at '{path}': {error.strerror}. Make one on this machine with "
             f"guard --save-baseline {path}."
         ) from error
-    try:
-        baseline = msgspec.json.decode(content, type=Baseline)
-    except msgspec.MsgspecError as error:
-        raise UsageError(f"'{path}' is not a baseline: {error}.") from error
-    if baseline.schema != SCHEMA:
-        raise UsageError(
-            f"'{path}' has schema {baseline.schema}, and this version reads {SCHEMA}: "
-            "save it anew."
-        )
+    where, remedy = f"'{path}'", "save it again"
+    baseline = store.decode(content, Baseline, where, "a baseline", remedy)
     sides = {
         key: Side(
             trial=one.trial,
@@ -292,7 +276,7 @@ def _unlike(base: BaselineTrial, head: BaselineTrial, metric: str) -> str:
     """Return why a metric of two sides cannot be compared; empty if it can."""
     if metric not in base.runs or metric not in head.runs:
         return f"one side has no {metric}"
-    if metric in ("latency_p95", "longest_stall"):
+    if find(metric).depends_on_windows:
         return _unlike_windows(base, head, find(metric).short)
     return ""
 

@@ -64,7 +64,7 @@ class CaseSession:
     Attributes:
         case: The case.
         tests: The tests of its metrics; without those that ended without a verdict.
-        warmed: How the first trio prepared itself, for later trios to repeat.
+        preparation: How the first trio prepared itself, for later trios to repeat.
         head_seconds: The seconds a batch of head's turns.
         cpu_seconds: CPU seconds of all processes.
     """
@@ -82,7 +82,7 @@ class CaseSession:
             for name, threshold in case.thresholds.items()
             if name not in self._ended
         ]
-        self.warmed: dict[str, dict] = {}
+        self.preparation: dict[str, dict] = {}
         self.head_seconds: list[float] = []
         self.cpu_seconds = 0.0
         self._setup_seconds = 0.0  # of the latest trio, besides its turns
@@ -157,7 +157,7 @@ class CaseSession:
             setup_seconds: How many seconds the trio took besides.
         """
         self._setup_seconds = max(setup_seconds, 0.001)
-        self.warmed = self.warmed or trio.warmed
+        self.preparation = self.preparation or trio.preparation
         self._turn_seconds.append(turn_seconds)
         self.cpu_seconds += sum(one.process_cpu_seconds for one in trio.measured)
         if end := _why_ended(trio, self._inputs):

@@ -16,17 +16,18 @@ import itertools
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pandas as pd
 
+from bench import store
 from bench.analysis.table import machine_labels
 from bench.errors import UsageError
 from bench.guard.record import GuardResult
 
-SCHEMA = 1
 FILE = "history.jsonl"
 COLUMNS = ("machine", "key", "started", "base", "head", "seconds_per_example")
 COLUMNS += ("reference_seconds_per_example", "ratio")
@@ -42,13 +43,12 @@ LEAST_NOISE = 0.002  # of a log-ratio: no run is more exact
 LEAST_CHANGE = 0.01  # two builds of the same code differ by up to this
 
 
-class _Line(msgspec.Struct):
-    schema: int
+@dataclass(frozen=True, kw_only=True)
+class _Line:
+    """A line of a history file; `holds_guards` reads its first bytes."""
+
+    schema: int = 1
     guarded: GuardResult
-
-
-class _Version(msgspec.Struct):
-    schema: int
 
 
 def holds_guards(path: str | Path) -> bool:
@@ -71,7 +71,7 @@ def append(path: str | Path, guarded: GuardResult) -> None:
         UsageError: The file cannot be written.
     """
     path = Path(path)
-    line = msgspec.json.encode(_Line(SCHEMA, guarded)) + b"\n"
+    line = msgspec.json.encode(_Line(guarded=guarded)) + b"\n"
     try:
         with path.open("a+b", buffering=0) as file:
             if file.seek(0, os.SEEK_END):
@@ -113,7 +113,8 @@ def read(path: str | Path) -> tuple[list[GuardResult], list[str]]:
                 f"{path}, line {number}: cut off (an interrupted write); left out."
             )
         else:
-            guards.append(_decode(line, number, path))
+            where = f"{path}, line {number}"
+            guards.append(store.decode(line, _Line, where, "a guard").guarded)
     return guards, notes
 
 
@@ -214,15 +215,3 @@ def change_points(logs: np.ndarray) -> list[int]:
         if abs(logs[start:after].mean() - logs[before:start].mean())
         >= np.log1p(LEAST_CHANGE)
     ]
-
-
-def _decode(line: bytes, number: int, path: Path) -> GuardResult:
-    try:
-        version = msgspec.json.decode(line, type=_Version).schema
-        if version == SCHEMA:
-            return msgspec.json.decode(line, type=_Line).guarded
-    except msgspec.MsgspecError as error:
-        raise UsageError(f"{path}, line {number}: not a guard: {error}.") from error
-    raise UsageError(
-        f"{path}, line {number}: schema {version}, and this version reads {SCHEMA}."
-    )

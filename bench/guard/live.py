@@ -51,7 +51,7 @@ class GuardRequest:
         data: The user's data in place of the workloads' own; empty for none.
         reference: Whether to measure the pinned reference workload, for a history.
         start: When the request was made, by `time.monotonic`.
-        said: Receives one line of progress at a time.
+        report_progress: Receives one line of progress at a time.
     """
 
     sweep: Sweep
@@ -62,7 +62,7 @@ class GuardRequest:
     data: str = ""
     reference: bool = False
     start: float = field(default_factory=time.monotonic)
-    said: Callable[[str], None] = field(default=lambda line: None)
+    report_progress: Callable[[str], None] = field(default=lambda line: None)
 
 
 def guard_request(workloads: Sequence[str] = (), **settings: object) -> GuardRequest:
@@ -153,7 +153,7 @@ def against_ref(repo: str | Path, ref: str, request: GuardRequest) -> GuardResul
             try:
                 result = _guard(sides, request, head_server, notes=notes, **names)
             except Interrupted as interrupt:
-                raise Interrupted(unless_edited(interrupt.found)) from interrupt
+                raise Interrupted(unless_edited(interrupt.result)) from interrupt
             return unless_edited(result)
 
 
@@ -261,7 +261,7 @@ def _guard(
         budget_seconds=request.budget_seconds - (time.monotonic() - request.start),
         effort=replace(session.EFFORT, limit_seconds=limit),
         seed=request.seed,
-        said=request.said,
+        report_progress=request.report_progress,
         **names,
     )
     if not request.reference:

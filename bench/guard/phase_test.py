@@ -19,7 +19,7 @@ from bench.guard import estimate
 from bench.guard.metrics import FLOOR_SECONDS, find
 from bench.guard.record import Row, none_if_nan
 from bench.guard.trio import Trio
-from bench.run.progress import plural
+from bench.text import plural
 
 LEAST_TRIOS = 5
 LOOKS = 1.4  # a look has so many times the trios of the look before

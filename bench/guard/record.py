@@ -106,14 +106,14 @@ class Interrupted(KeyboardInterrupt):
     """A guard was interrupted by Ctrl-C, with the verdicts until then.
 
     Attributes:
-        found: The result; a row without a verdict until then is `unknown`, and its
+        result: The result; a row without a verdict until then is `unknown`, and its
             cause is the interrupt.
     """
 
-    def __init__(self, found: GuardResult) -> None:
+    def __init__(self, result: GuardResult) -> None:
         """Store the result."""
         super().__init__("the guard was interrupted")
-        self.found = found
+        self.result = result
 
 
 def without_figures(

@@ -13,8 +13,7 @@ from bench.analysis.verdicts import GRAVEST_FIRST, OUTCOMES
 from bench.errors import EXITS, Exit
 from bench.guard.metrics import METRICS
 from bench.guard.record import GuardResult, Row
-from bench.run.progress import plural
-from bench.text import visible
+from bench.text import plural, visible
 
 COLUMNS = ("change", "interval", "limit", "verdict")
 MOST_DIGITS = 3

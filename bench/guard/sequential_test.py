@@ -11,7 +11,7 @@ from bench.guard.metrics import find
 from bench.guard.places import Places
 from bench.guard.record import Row, none_if_nan, outputs_differ
 from bench.guard.trio import Trio
-from bench.run.progress import plural
+from bench.text import plural
 
 CONFIRMING = 2  # trios that must agree before a row is called slower, or faster
 NOTABLE_STALLS = 0.05  # of the time
@@ -86,7 +86,7 @@ class RowTest:
         self.whole = self.places.whole if self.places else [True] * len(self.ratios)
         self._confirm_or_look()
 
-    def take(self, ratio: LogRatio, control: LogRatio) -> None:
+    def add_log_ratios(self, ratio: LogRatio, control: LogRatio) -> None:
         """Add one trio by its log-ratios of head and control, and look if it is due."""
         self.ratios.append(ratio)
         self.controls.append(control)

@@ -41,7 +41,7 @@ def live(
     seed: int = 0,
     clock: Callable[[], float] = time.monotonic,
     run_trio: Callable[..., Trio] = trio.run_trio,
-    said: Callable[[str], None] = lambda line: None,
+    report_progress: Callable[[str], None] = lambda line: None,
     notes: Iterable[str] = (),
 ) -> GuardResult:
     """Guard cases by processes that take turns.
@@ -55,7 +55,7 @@ def live(
         seed: The seed of the processes.
         clock: The monotonic clock, in seconds.
         run_trio: Runs one trio; tests replace it.
-        said: Receives one line after each trio.
+        report_progress: Receives one line after each trio.
         notes: Lines for the result's notes.
 
     Returns:
@@ -74,7 +74,13 @@ def live(
     interrupted = False
     try:
         _run_trios(
-            sessions, run_trio, effort, seed, start + budget_seconds, clock, said
+            sessions,
+            run_trio,
+            effort,
+            seed,
+            start + budget_seconds,
+            clock,
+            report_progress,
         )
     except (CannotStart, OSError) as error:  # such as too little disk or memory
         for session in sessions:
@@ -139,7 +145,7 @@ def _run_trios(
     seed: int,
     deadline: float,
     clock: Callable[[], float],
-    said: Callable[[str], None],
+    report_progress: Callable[[str], None],
 ) -> None:
     """Run a trio of each open case in turn until all are settled or the time is up."""
     for number in range(MOST_TRIOS):
@@ -162,9 +168,9 @@ def _run_trios(
                 seconds=seconds,
                 seed=seed,
                 number=number,
-                warmed=session.warmed,
+                preparation=session.preparation,
             )
             session.add(result, seconds, clock() - start - seconds)
-            said(session.progress())
+            report_progress(session.progress())
     for session in sessions:
         session.close()

@@ -23,13 +23,13 @@ LEAST_ROUNDS = 3
 
 
 def save(
-    path: Path, wanted: GuardRequest, folder: Path
+    path: Path, request: GuardRequest, folder: Path
 ) -> tuple[Baseline, Mapping[str, str]]:
     """Measure the wanted trials and write them as a baseline, unless one failed.
 
     Args:
         path: The baseline's file.
-        wanted: What is measured, and for how long.
+        request: What is measured, and for how long.
         folder: The result folder that stores each run as it ends.
 
     Returns:
@@ -40,12 +40,12 @@ def save(
     """
     check_writable(path)
     planned = plan.plan_sweep(
-        wanted.sweep, wanted.sweep.effort, wanted.seed, wanted.budget_seconds,
-        wanted.data,
+        request.sweep, request.sweep.effort, request.seed, request.budget_seconds,
+        request.data,
     )  # fmt: skip
     for line in plan.refusal_lines(planned.refused):
-        wanted.said(line)
-    measured = baseline.from_runs(_measured(planned.trials, wanted, folder))
+        request.report_progress(line)
+    measured = baseline.from_runs(_measured(planned.trials, request, folder))
     failures = measured.failures | {
         key: f"its data changed between rounds. {one.changed}"
         for key, one in measured.baseline.trials.items()
@@ -56,15 +56,15 @@ def save(
     return measured.baseline, failures
 
 
-def against_baseline(path: Path, wanted: GuardRequest, folder: Path) -> GuardResult:
+def against_baseline(path: Path, request: GuardRequest, folder: Path) -> GuardResult:
     """Run a baseline's trials now, and compare.
 
     On another machine nothing is measured, as no trial would be comparable.
 
     Args:
         path: The baseline's file.
-        wanted: How strictly, and for how long. Workloads that the user named narrow the
-            baseline's trials; a workload that the baseline lacks gets a row as well.
+        request: How strictly, and for how long. Workloads that the user named narrow
+            the baseline's trials; one that the baseline lacks gets a row as well.
         folder: The result folder that stores each run as it ends.
 
     Raises:
@@ -72,8 +72,8 @@ def against_baseline(path: Path, wanted: GuardRequest, folder: Path) -> GuardRes
             folder cannot be written.
     """
     base = baseline.load(path)
-    named = [name for block in wanted.sweep.blocks for name in block.workloads]
-    named = named if wanted.named else []
+    named = [name for block in request.sweep.blocks for name in block.workloads]
+    named = named if request.named else []
     sides = {
         key: one
         for key, one in base.sides.items()
@@ -91,7 +91,7 @@ def against_baseline(path: Path, wanted: GuardRequest, folder: Path) -> GuardRes
     runs: list[Run] = []
     if machine.identity(base.baseline.machine) == machine.identity(here):
         trials = [one.trial for one in sides.values()]
-        runs = _measured(trials, wanted, folder)
+        runs = _measured(trials, request, folder)
         head = baseline.from_runs(runs)
     else:
         head = Stored(
@@ -105,7 +105,7 @@ def against_baseline(path: Path, wanted: GuardRequest, folder: Path) -> GuardRes
     return _result(
         base,
         head,
-        wanted.thresholds,
+        request.thresholds,
         names=(f"baseline {path} of {base.baseline.started[:10]}", "this machine now"),
         named=[name for name in named if name not in present],
         seconds=time.monotonic() - start,
@@ -169,10 +169,12 @@ def _result(
     )
 
 
-def _measured(trials: Sequence[Trial], wanted: GuardRequest, folder: Path) -> list[Run]:
+def _measured(
+    trials: Sequence[Trial], request: GuardRequest, folder: Path
+) -> list[Run]:
     """Return the runs of as many rounds as the budget allows, and of three at least."""
-    deadline = time.monotonic() + wanted.budget_seconds
-    count, total = 0, len(trials) * wanted.sweep.effort.rounds
+    deadline = time.monotonic() + request.budget_seconds
+    count, total = 0, len(trials) * request.sweep.effort.rounds
 
     def time_is_up() -> bool:
         return count >= LEAST_ROUNDS * len(trials) and time.monotonic() > deadline
@@ -181,9 +183,9 @@ def _measured(trials: Sequence[Trial], wanted: GuardRequest, folder: Path) -> li
     measuring = rounds.rounds(
         trials,
         server,
-        replace(wanted.sweep.effort, facts=False),
+        replace(request.sweep.effort, facts=False),
         sweep="guard",
-        seed=wanted.seed,
+        seed=request.seed,
         time_is_up=time_is_up,
     )
     remedy = "Each run is stored there as it ends: make the folder writable."
@@ -193,11 +195,11 @@ def _measured(trials: Sequence[Trial], wanted: GuardRequest, folder: Path) -> li
                 store.append(folder, run)
                 count += not run.repeat
                 runs.append(run)
-                wanted.said(f"[{count}/{total}] {progress.run_line(run)}")
+                request.report_progress(f"[{count}/{total}] {progress.run_line(run)}")
         except KeyboardInterrupt:
             if runs:
                 counted = progress.run_count(runs)
-                wanted.said(
+                request.report_progress(
                     f"{counted} stored in {folder}; for guard A B, and for report."
                 )
             raise

@@ -57,7 +57,7 @@ class Trio:
         failures: By role, why a process failed.
         batch_sizes: By `base` and `head`, how many examples a batch has.
         seconds: How long the trio took, from its first fork to its end.
-        warmed: By role, how a process prepared itself, for the next trio to repeat.
+        preparation: By role, how a process prepared itself; the next trio repeats it.
     """
 
     turns: list[tuple[turns.Turn, ...]]
@@ -65,7 +65,7 @@ class Trio:
     failures: dict[str, Failure]
     batch_sizes: dict[str, int]
     seconds: float
-    warmed: dict[str, dict] = field(default_factory=dict)
+    preparation: dict[str, dict] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def run_trio(
     seconds: float,
     seed: int,
     number: int,
-    warmed: Mapping[str, dict] | None = None,
+    preparation: Mapping[str, dict] | None = None,
 ) -> Trio:
     """Run one trio of processes that take turns.
 
@@ -104,8 +104,8 @@ def run_trio(
         seconds: How long the processes take turns.
         seed: The seed of the first trio; a later trio adds its number.
         number: The number of the trio within its case, from 0.
-        warmed: How an earlier trio of the case prepared itself; without it this trio
-            calibrates and ramps.
+        preparation: How an earlier trio of the case prepared itself; without it this
+            trio calibrates and ramps.
 
     Raises:
         UsageError: A process cannot be started, or takes turns by another protocol.
@@ -117,7 +117,7 @@ def run_trio(
     order = rotated(number)
     taken = _take_turns(
         [sides[role] for role in order],
-        [(warmed or {}).get(role, {}) for role in order],
+        [(preparation or {}).get(role, {}) for role in order],
         effort,
         seconds,
         seed + number,
@@ -149,7 +149,9 @@ def run_trio(
             for name, side in (("base", base), ("head", head))
         },
         seconds=time.monotonic() - start,
-        warmed=dict(zip(order, map(_repeatable, taken.preparations), strict=False)),
+        preparation=dict(
+            zip(order, map(_repeatable, taken.preparations), strict=False)
+        ),
     )
 
 

@@ -71,7 +71,7 @@ class CleanInterpreter:
                 "batch_size": len(requests[0]),
                 "requests": str(folder / "requests.npy"),
                 "answers": str(folder / f"{job}.answers.npy"),
-                "told": str(folder / f"{job}.json"),
+                "report": str(folder / f"{job}.json"),
             }
             for job, file in jobs.items()
         ]

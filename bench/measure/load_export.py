@@ -5,14 +5,15 @@ imported from this folder or the current one. The program imports TensorFlow and
 then reads one line of JSON on standard input, a list of jobs:
 
     {"model": path, "front": path or "", "batch_size": n, "requests": path of an .npy,
-     "answers": path of an .npy to write, "told": path of a JSON file to write}
+     "answers": path of an .npy to write, "report": path of a JSON file to write}
 
 Keras loads paths that end in `.keras`; other paths are SavedModels. For several jobs
 the program forks before any op has run, so that each job has its own process. The
 program ends when standard input closes, since its parent has then ended.
 
-The file `told` has `loads` (`yes`, or `no: ` and the reason), `training_code_found` (a
-list of importable modules of ours), and `cold_start_seconds`.
+The file `report` has `loads` (`yes`, or `no: ` and the reason),
+`training_code_found` (a list of importable modules of ours), and
+`cold_start_seconds`.
 """
 
 import importlib.util
@@ -75,7 +76,7 @@ def answer(job: dict) -> None:
         # Keras puts the cause behind pages of configuration.
         cause = str(error).rpartition("Exception encountered: ")[2]
         report["loads"] = f"no: {type(error).__name__}: {' '.join(cause.split())}"
-    Path(job["told"]).write_text(json.dumps(report), encoding="utf-8")
+    Path(job["report"]).write_text(json.dumps(report), encoding="utf-8")
 
 
 def load(path: str) -> Callable:

@@ -24,8 +24,9 @@ from bench.guard.trio import Side
 from bench.pipeline import prepared_batches
 from bench.plan.plan import Plan
 from bench.plan.screening import scenes
-from bench.run.progress import Progress, plural
+from bench.run.progress import Progress
 from bench.run.protocol import Executor
+from bench.text import plural
 from bench.trial import CONSUMER_ROWS, Effort, Run, Trial
 
 LAST_ROUND = "finals.json"  # in the result folder
@@ -159,10 +160,10 @@ def run_last_round(
             head="the best of each scene",
             budget_seconds=budget_seconds,
             seed=plan.seed,
-            said=show,
+            report_progress=show,
         )
     except Interrupted as stopped:
-        _save(stopped.found, folder)
+        _save(stopped.result, folder)
         raise
     _save(result, folder)
     return last_round_notes(current, folder)

@@ -16,7 +16,8 @@ from bench import shell, store
 from bench.plan import plan
 from bench.plan.plan import Plan
 from bench.run import executors, rounds
-from bench.run.progress import Progress, duration_text, plural, run_count
+from bench.run.progress import Progress, run_count
+from bench.text import duration_text, plural
 from bench.trial import Run
 
 

@@ -21,7 +21,7 @@ import vl_convert
 
 from bench import text
 from bench.report import figure, labels, summary
-from bench.run.progress import plural
+from bench.text import plural
 
 MOST_BARS = 40  # trials of a scene that the chart shows, fastest first
 MOST_SCENES = 30

@@ -36,7 +36,7 @@ RATE = (
 def markdown(judged: pd.DataFrame) -> str:
     """Return a line for each claim, with workloads by verdict; for a README."""
     lines = [
-        "| what is said | predicted | holds | does not hold | not settled |",
+        "| claim | predicted | holds | does not hold | not settled |",
         "| :-- | :-- | :-- | :-- | :-- |",
     ]
     for (sentence, source), part in judged.groupby(["sentence", "source"], sort=False):

@@ -14,7 +14,7 @@ import pandas as pd
 
 from bench import store
 from bench.analysis.table import machine_labels
-from bench.report import summary
+from bench.report import sections, summary
 from bench.report.summary import Report
 from bench.trial import Run
 
@@ -72,7 +72,7 @@ def report_json(report: Report) -> str:
         scene["cautions"] = [vars(caution) for caution in scene["cautions"]]
         own = trials[trials["scene"] == scene.pop("number")]
         scene["trials"] = json.loads(own[summary.COLUMNS].to_json(orient="records"))
-    rows = {section.name: section.rows for section in report.sections}
+    rows = {section.name: section.rows for section in sections.sections(report)}
     return json.dumps(rows | content, indent=2)
 
 

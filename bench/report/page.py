@@ -19,7 +19,7 @@ import pandas as pd
 from markupsafe import Markup, escape
 
 from bench import catalog, text
-from bench.report import chart, details, figure
+from bench.report import chart, details, figure, sections
 from bench.report.summary import Report
 from bench.trial import Run
 
@@ -82,7 +82,7 @@ def _shared(report: Report, form: str, whole: str) -> dict[str, object]:
     """Return what both templates show."""
     return {
         **report.content,
-        "sections": [section for section in report.sections if section.rows],
+        "sections": [section for section in sections.sections(report) if section.rows],
         "most_rows": MOST_ROWS[form],
         "most_tables": MOST_TABLES[form],
         "whole": whole,

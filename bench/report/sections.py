@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import pandas as pd
 
 from bench import text
 from bench.analysis import autotune, claim_verdicts, guarantees
 from bench.report import layers
-
-if TYPE_CHECKING:
-    from bench.report.summary import Report
+from bench.report.summary import Report
 
 CLAIM = ("claim", "sentence", "workload", "machine", "data", "source", "predicted")
 CLAIM += ("measure", "verdict", "reason", "rounds")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ import pandas as pd
 from bench import catalog, failures, text
 from bench.analysis import bottleneck, stats, table
 from bench.analysis.verdicts import UNKNOWN
-from bench.report import glossary, lumps, same_graph, sections, sentences
+from bench.report import glossary, lumps, same_graph, sentences
 from bench.trial import Run, Trial
 
 if TYPE_CHECKING:
@@ -56,11 +55,6 @@ class Report:
     def trials(self) -> pd.DataFrame:
         """Return the trials in the order to show them, from `ranked`."""
         return self.content["ranked"]
-
-    @functools.cached_property
-    def sections(self) -> list[sections.Section]:
-        """Return the sections of the report, with and without rows."""
-        return list(sections.sections(self))
 
     def figures(self) -> Iterator[tuple[str, Figure]]:
         """Yield each figure of the shelf that has trials; draw each figure once."""

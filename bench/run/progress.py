@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from bench import failures, shell
+from bench.text import compact, duration_text, plural
 from bench.trial import Run
 
 LEAST_RUNS = 3  # before their times determine the time left
@@ -124,28 +125,3 @@ def run_count(runs: Sequence[Run]) -> str:
     repeats = sum(run.repeat > 0 for run in runs)
     text = plural(len(runs) - repeats, "run")
     return f"{text} and {plural(repeats, 'repeat')}" if repeats else text
-
-
-def plural(count: int, noun: str) -> str:
-    """Return a count with its noun: `1 run`, `2 runs`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def compact(number: float) -> str:
-    """Return a number in three digits at most, with k or M."""
-    for size, letter in ((1e6, "M"), (1e3, "k")):
-        if number >= size:
-            return f"{number / size:.3g} {letter}"
-    return f"{number:.3g}"
-
-
-def duration_text(seconds: float) -> str:
-    """Return a span of time in two units at most: `45 s`, `2 min 50 s`, `1 h 5 min`."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min"

@@ -144,7 +144,7 @@ def _trios(
     base: Side, head: Side, numbers: Iterable[int], seed: int = 0
 ) -> Iterator[Trio]:
     """Yield trios as the guard measures them; the trio of number 0 checks outputs."""
-    warmed: dict[str, dict] = {}
+    preparation: dict[str, dict] = {}
     for number in numbers:
         result = trio.run_trio(
             base,
@@ -153,10 +153,10 @@ def _trios(
             seconds=TURN_SECONDS,
             seed=seed,
             number=number,
-            warmed=warmed,
+            preparation=preparation,
         )
         if result.failures:
             role, failure = next(iter(result.failures.items()))
             raise RuntimeError(f"{role} failed: {failure.type}: {failure.message}")
-        warmed = warmed or result.warmed
+        preparation = preparation or result.preparation
         yield result

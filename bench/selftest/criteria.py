@@ -133,7 +133,7 @@ def decide(comparison: Comparison, margin: float) -> tuple[str, Interval]:
     ratios, controls = _floats(comparison.ratios), _floats(comparison.controls)
     for pair in zip(ratios, controls, strict=True):
         if test.open:
-            test.take(*pair)
+            test.add_log_ratios(*pair)
     test.finish()
     return test.verdict, estimate.interval(ratios, 1 - CONFIDENCE, controls)
 

@@ -225,7 +225,7 @@ def _other_tool(
         "exit": int(Exit.NO if slower else Exit.OK),
         "verdict": "slower" if slower else "not slower",
         "seconds": round(time.monotonic() - start, 1),
-        "said": output,
+        "output": output,
     }
 
 

@@ -30,8 +30,8 @@ from bench.plan import plan, sweeps
 from bench.race import sweep_runs
 from bench.run import executors, rounds
 from bench.run.prepare import prepare_inputs
-from bench.run.progress import duration_text
 from bench.selftest import RESULTS
+from bench.text import duration_text
 from bench.trial import Effort, Run
 
 SPACES: dict[str, tuple[str, dict[str, tuple]]] = {

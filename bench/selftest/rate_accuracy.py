@@ -164,7 +164,7 @@ def by_suite(case: Case, rounds: int, out: Path) -> dict[str, object]:
         "usual": row["usual_examples_per_second"],
         "partly_timed": "partly_timed" in row["flags"],
         "share_timed": row.get("fact_share_timed"),
-        "said": lumps.sentence(row),
+        "sentence": lumps.sentence(row),
     }
 
 
@@ -179,7 +179,7 @@ def line(row: dict[str, object]) -> str:
         f"{row['rate']:,.0f} ({row['low']:,.0f} to {row['high']:,.0f})",
         verdict,
         f"{row['usual']:,.0f}",
-        row["said"] or "",
+        row["sentence"] or "",
         "yes" if row["held"] else "**no**",
     ]
     return f"| {' | '.join(cells)} |"

@@ -375,9 +375,7 @@ def test_the_markdown_table_has_a_line_a_claim(tmp_path, capsys):
     (tmp_path / "runs.jsonl").write_bytes(b"\n".join(lines) + b"\n")
     assert run_bench.main(["claims", "--markdown", str(tmp_path)]) == 0
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0] == (
-        "| what is said | predicted | holds | does not hold | not settled |"
-    )
+    assert printed[0] == ("| claim | predicted | holds | does not hold | not settled |")
     assert printed[2].startswith("| Batching before map is faster, by whatever factor.")
     predicted, holds, fails, unsettled = printed[2].split(" | ")[1:]
     assert predicted == r"\> 1.05 times as fast"

@@ -25,7 +25,7 @@ from bench.plan import plan, sweeps
 from bench.report import formats
 from bench.run import executors
 from bench.run.executors import Outcome
-from bench.run.progress import duration_text
+from bench.text import duration_text
 from bench.trial import Effort, Failure, Measured, Trial
 
 

@@ -38,8 +38,8 @@ ONE_OF = (
         ),
         (
             ["a", "b", "--threshold", "0.1%"],
-            "error: A threshold is from 1 % to 100 %, got 0.1 %: below 1 % it is "
-            "chance where memory lies that decides.\n",
+            "error: A threshold is from 1 % to 100 %, got 0.1 %. Below 1 % two "
+            "equal sides differ by where their memory lies.\n",
         ),
         (
             ["a", "b", "--metric", "seconds_per_examples"],
@@ -188,19 +188,21 @@ def test_thresholds_come_from_the_file_and_the_options(tmp_path) -> None:
         ("thresold = 1", "No key named 'thresold'. Did you mean 'threshold'?"),
         ('metrics = ["time"]', "No metric named 'time'."),
         ('threshold = "5 per cent"', "A threshold is spelled 3% or 0.03"),
-        ("threshold = true", "A threshold is spelled 3% or 0.03, got 'True'."),
+        (
+            "threshold = true",
+            "'{path}': 'threshold' must be a number or text, got True.",
+        ),
         ("[thresholds]\nx = { time = 1 }", "No metric named 'time'."),
         ("[thresholds", "is not valid TOML"),
         (
             'thresholds = "5%"',
-            "'{path}', [tool.feedrate.guard]: thresholds must be a table, got '5%'.",
+            "'{path}': 'thresholds' must be a table, got '5%'.",
         ),
-        ("metrics = 5", "metrics is a list of names, such as "),
-        ("metrics = [5]", '["seconds_per_example"], got [5].'),
+        ("metrics = 5", "'metrics' must be a list, got 5."),
+        ("metrics = [5]", "'metrics[0]' must be text, got 5."),
         (
             'metrics = "latency_p95"',
-            "'{path}', [tool.feedrate.guard]: metrics is a list of names, such as "
-            "[\"seconds_per_example\"], got 'latency_p95'.",
+            "'{path}': 'metrics' must be a list, got 'latency_p95'.",
         ),
     ],
 )
@@ -218,7 +220,7 @@ def test_a_project_whose_table_is_none(tmp_path) -> None:
     with pytest.raises(UsageError) as error:
         guard_settings.load(path)
     assert str(error.value) == (
-        f"'{path}': feedrate of [tool.feedrate.guard] must be a table, got 5."
+        f"'{path}', [tool.feedrate.guard]: 'feedrate' must be a table, got 5."
     )
 
 

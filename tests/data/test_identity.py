@@ -133,7 +133,7 @@ def test_no_verdict_rests_on_data_that_changed(tmp_path) -> None:
             (tmp_path / name).mkdir(exist_ok=True)
             store.append(tmp_path / name, run)
     limits = {"seconds_per_example": 0.03}
-    result = stored.folders(tmp_path / "a", tmp_path / "b", lambda key: limits)
+    result = stored.folders(tmp_path / "a", tmp_path / "b", lambda key, margin: limits)
     row = next(row for row in result.rows if row.key == TRIAL.key)
     assert (row.verdict, row.cause) == (
         "not_comparable",
@@ -144,7 +144,7 @@ def test_no_verdict_rests_on_data_that_changed(tmp_path) -> None:
     rows = compare.comparison(*(side[0] for side in sides))["rows"].set_index("key")
     assert rows.loc[TRIAL.key, ["barred", "verdict"]].tolist() == [
         f"{CHANGED} in B",
-        "unknown",
+        "not_comparable",
     ]
     assert CHANGE in sides[1][1][0]
 

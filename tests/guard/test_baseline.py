@@ -175,16 +175,16 @@ def test_a_baseline_is_stored_and_read(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "is not a baseline: "),
-        ('{"started": 1}', "is not a baseline: "),
+        ("{", "not a baseline: "),
+        ('{"started": 1}', "not a baseline: "),
         (
-            '{"started": "", "machine": {}, "trials": {"prose": {"trial": '
+            '{"schema": 1, "started": "", "machine": {}, "trials": {"prose": {"trial": '
             '{"workload": "prose"}, "inputs": "", "outputs": "", "runs": {}}}}',
-            "is not a baseline: Object missing required field `windows`",
+            "not a baseline: Object missing required field `windows`",
         ),
         (
             '{"schema": 9, "started": "", "machine": {}}',
-            "has schema 9, and this version reads 1: save it anew.",
+            "schema 9, and this version reads 1; save it again.",
         ),
     ],
 )
@@ -289,7 +289,7 @@ def test_three_rounds_are_made_whatever_the_budget(monkeypatch, tmp_path) -> Non
     monkeypatch.setattr(machine, "HEAVY_SHARE", math.inf)  # none is repeated
     wanted = live.guard_request(["prose"], budget_seconds=0.0)
     lines = []
-    wanted = replace(wanted, said=lines.append)
+    wanted = replace(wanted, report_progress=lines.append)
     measured = stored._measured([TRIAL], wanted, tmp_path / "runs")
     assert len(measured) == 3
     assert store.load(tmp_path / "runs")[0] == measured
@@ -305,7 +305,7 @@ def test_an_interrupt_keeps_every_run_that_had_ended(monkeypatch, tmp_path) -> N
     with pytest.raises(KeyboardInterrupt):
         stored.save(
             tmp_path / "base.json",
-            live.guard_request(["prose"], said=lines.append),
+            live.guard_request(["prose"], report_progress=lines.append),
             runs,
         )
     assert len(store.load(runs)[0]) == 2

@@ -25,9 +25,9 @@ from bench.guard.record import GuardResult, Interrupted, Row
 from bench.guard.trio import Side
 from bench.pipeline import pipeline
 from bench.run.executors import ForkServer, Spawner, executor
-from bench.run.progress import plural
 from bench.run.protocol import CannotStart, Harness, Outcome, environment
 from bench.run.turns import PROTOCOL
+from bench.text import plural
 from bench.trial import Effort, Failure, Measured, Trial
 
 pytestmark = pytest.mark.alone
@@ -405,7 +405,7 @@ def test_a_head_that_was_edited_meanwhile_has_no_verdict(repo: Path, against_mai
     edited = against_main(*verdicts, meanwhile=edit)
     with pytest.raises(Interrupted) as stopped:
         against_main(*verdicts, meanwhile=edit, interrupted=True)
-    for result in (edited, stopped.value.found):
+    for result in (edited, stopped.value.result):
         assert outcomes(result) == expected
         assert result.notes == [DIRTY, note]
 

@@ -105,7 +105,6 @@ def test_only_the_table_spells_the_names_of_metrics(path: Path) -> None:
     allowed = {
         "metrics": set(METRICS),
         "history": {"seconds_per_example"},
-        "baseline": set(METRICS),  # until it asks `GuardMetric.stored_figure`
     }
     assert set(names_in(path)) <= allowed.get(path.stem, set())
 

@@ -43,7 +43,7 @@ def guarded(make, limits=LIMITS, budget_seconds: float = 40.0, efforts=None):
     """Guard synthetic trios; each takes the seconds of its turns and one more."""
     now, numbers = [0.0], itertools.count()
 
-    def one(base, head, effort, *, seconds, seed, number, warmed) -> Trio:
+    def one(base, head, effort, *, seconds, seed, number, preparation) -> Trio:
         now[0] += seconds + 1
         if efforts is not None:
             efforts.append(effort.phases)

@@ -49,7 +49,7 @@ def guarded(make, cases=None, budget_seconds=60.0):
     """
     clock, numbers = Clock(), itertools.count()
 
-    def one(base, head, effort, *, seconds, seed, number, warmed) -> Trio:
+    def one(base, head, effort, *, seconds, seed, number, preparation) -> Trio:
         clock.now += seconds + 1
         return make(next(numbers))
 
@@ -126,10 +126,12 @@ def test_a_guard_stays_within_its_budget_and_uses_all_of_it(run: int) -> None:
 def test_all_later_trios_repeat_the_preparation_of_the_first() -> None:
     preparations = []
 
-    def one(base, head, effort, *, seconds, seed, number, warmed) -> Trio:
-        preparations.append(warmed)
+    def one(base, head, effort, *, seconds, seed, number, preparation) -> Trio:
+        preparations.append(preparation)
         made = trio(noise=0.005, seed=number)
-        return replace(made, warmed={"base": {"batches": 3 + number, "pulled": []}})
+        return replace(
+            made, preparation={"base": {"batches": 3 + number, "pulled": []}}
+        )
 
     session.live([case()], base="a", head="b", clock=Clock(), run_trio=one)
     first = {"base": {"batches": 3, "pulled": []}}
@@ -370,7 +372,7 @@ def test_trios_that_differ_are_many_and_short_and_others_few_and_long() -> None:
     def lengths(bias: float) -> float:
         clock, turns = Clock(), []
 
-        def one(base, head, effort, *, seconds, seed, number, warmed):
+        def one(base, head, effort, *, seconds, seed, number, preparation):
             clock.now += seconds + 1
             turns.append(seconds)
             head = np.random.default_rng(number).normal(0, bias)
@@ -390,7 +392,7 @@ def test_open_cases_share_the_time() -> None:
     noises = {"clear": 0.005, "noisy": 0.6}
     clock, counts = Clock(), {}
 
-    def one(base, head, effort, *, seconds, seed, number, warmed):
+    def one(base, head, effort, *, seconds, seed, number, preparation):
         clock.now += seconds + 1
         name = head.trial.workload
         counts[name] = counts.get(name, 0) + 1
@@ -416,7 +418,7 @@ def test_the_first_trio_checks_outputs_and_a_failure_there_ends_the_case(
     """If base checks each process, head is checked each time as well."""
     checks = []
 
-    def one(base, head, effort, *, seconds, seed, number, warmed):
+    def one(base, head, effort, *, seconds, seed, number, preparation):
         checks.append((base.trial.workload, effort.check))
         if base.trial.workload == "wrong":
             return failing("head")
@@ -438,7 +440,7 @@ def test_the_first_trio_checks_outputs_and_a_failure_there_ends_the_case(
 def test_an_interrupt_leaves_settled_verdicts_and_takes_no_last_look() -> None:
     """A last look would call `slow` slower by the fourth trio."""
 
-    def one(base, head, effort, *, seconds, seed, number, warmed):
+    def one(base, head, effort, *, seconds, seed, number, preparation):
         if number == 3 + (base.trial.workload == "same"):
             raise KeyboardInterrupt
         slow = base.trial.workload == "slow"
@@ -447,14 +449,14 @@ def test_an_interrupt_leaves_settled_verdicts_and_takes_no_last_look() -> None:
     cases = [case(name, base=side(name)) for name in ("same", "slow")]
     with pytest.raises(Interrupted) as stopped:
         session.live(cases, base="a", head="b", clock=Clock(), run_trio=one)
-    same, slow = stopped.value.found.rows
+    same, slow = stopped.value.result.rows
     assert (same.verdict, same.cause) == ("unchanged", "")
     assert (slow.verdict, slow.count) == ("unknown", 3)
     assert slow.low > 1.03
     assert slow.cause == (
         "interrupted before it was settled, after 3 trios of processes"
     )
-    assert set(stopped.value.found.seconds_per_example) == {"same", "slow"}
+    assert set(stopped.value.result.seconds_per_example) == {"same", "slow"}
 
 
 def with_stalls(n: int, every: int, factor: float, **fields) -> Trio:
@@ -547,7 +549,7 @@ def test_unchanged_waits_until_four_trios_met_enough_places():
     """A round has one batch, so that 2,000 batches take 2,000 rounds, or 10 seconds."""
     lengths = []
 
-    def one(base, head, effort, *, seconds, seed, number, warmed) -> Trio:
+    def one(base, head, effort, *, seconds, seed, number, preparation) -> Trio:
         lengths.append(seconds)
         rounds = max(6, int(200 * seconds))
         return trio(noise=0.01, rounds=rounds, seed=number, batches_per_sample=1)

@@ -37,7 +37,7 @@ for consumer in ("drain", "train"):
         np.zeros((64, 4), np.float32), np.zeros(64, np.int64), "x", 64
     )
     assembly = Assembly(p, entry, module, prepared, [Cast()], 0, SECOND)
-    pairs = assembly.witness()
+    pairs = assembly.raw_and_outputs()
     assert len(pairs) == 8
     assert all(output.device.endswith("CPU:1") for _, output in pairs)
     dataset = assembly.dataset(None, repeat=True)

@@ -15,10 +15,11 @@ from shelf import assembly
 
 from bench import catalog
 from bench.data.inputs import CHECKED_EXAMPLES
-from bench.measure import clean_interpreter, export_model, phases, serving
+from bench.measure import clean_interpreter, export_model, serving
 from bench.measure.assembly import Assembly
 from bench.measure.layers import to_numpy
 from bench.measure.load_export import OURS
+from bench.measure.phase_recorder import Stopwatch
 from bench.pipeline import Pipeline
 from bench.plan.refusals import refusal
 from bench.plan.sweeps import find as find_sweep
@@ -35,9 +36,9 @@ BRIEF = Effort(rounds=1, steady_seconds=0.05, warmup_seconds=0.1)
 
 def served(name: str, folder: Path, **axes) -> dict:
     """Return the fields that a whole serving run measures."""
-    fields = {"facts": {}, "flags": []}
-    serving.measure(assembly(name, **axes), folder, BRIEF, phases.Stopwatch(), fields)
-    return fields
+    parts = list(serving.measure(assembly(name, **axes), folder, BRIEF, Stopwatch()))
+    facts = {name: fact for part in parts for name, fact in part.facts.items()}
+    return {**vars(parts[-1]), "facts": facts}
 
 
 def test_strings_go_into_the_exported_model(tmp_path):
@@ -133,8 +134,7 @@ def test_layers_that_cannot_be_remade_come_from_the_training_code(tmp_path):
     model = export_model.train_model(text, tmp_path)
     exported = export_model.save(text, model, tmp_path / "export")
     (exported.folder / "client.keras").unlink()
-    facts = {}
-    call = serving.loaded(text, exported, facts)
+    call, facts = serving.loaded(text, exported)
     assert facts == {"client_layers": "the training code's own"}
     (batch,) = text.raw_batches(4)
     expected = export_model.training_predictions(text, model, 1)
@@ -165,10 +165,10 @@ def test_a_wrong_export_is_refused_before_the_clock(tmp_path, monkeypatch):
     monkeypatch.setattr(export_model, "inference_model", scaled)
     monkeypatch.setattr(serving, "CleanInterpreter", lambda *_: nullcontext())
     monkeypatch.setattr(export_model, "clean_process_facts", lambda *_: {})
-    fields = {"facts": {}, "flags": []}
+    parts = []
     with pytest.raises(AssertionError, match="the loaded model differs from the"):
-        serving.measure(text, tmp_path, BRIEF, phases.Stopwatch(), fields)
-    assert "samples" not in fields
+        parts.extend(serving.measure(text, tmp_path, BRIEF, Stopwatch()))
+    assert not any(part.samples for part in parts)
 
 
 class FakeProcess:
@@ -297,8 +297,8 @@ def test_a_death_while_loading_shows_the_log(tmp_path):
 @pytest.mark.parametrize(
     ("axes", "unit", "reason"),
     [
-        ({"prefetch": 2}, "window", "a dataset with prefetch"),
-        ({"cache": "raw", "order": "batch_map"}, "window", "with order, cache"),
+        ({"prefetch": 2}, "window", "not from a dataset: leave out prefetch"),
+        ({"cache": "raw", "order": "batch_map"}, "window", "leave out order, cache"),
         ({"placement": "offline"}, "window", "use placement=dataset"),
         ({}, "epoch", "serve has no epochs: use unit=window"),
     ],

@@ -154,11 +154,11 @@ def test_an_axis_needs_values(text: str) -> None:
         ),
         (
             '[effort]\nrounds = "three"\n' + BLOCK,
-            "'{path}': Expected `int`, got `str` - at `$.effort.rounds`.",
+            "'{path}': 'effort.rounds' must be a whole number, got 'three'.",
         ),
         (
             "[effort]\nrounds = 2.5\n" + BLOCK,
-            "'{path}': Expected `int`, got `float` - at `$.effort.rounds`.",
+            "'{path}': 'effort.rounds' must be a whole number, got 2.5.",
         ),
         (
             "[effort]\nrounds = 0\n" + BLOCK,
@@ -166,11 +166,11 @@ def test_an_axis_needs_values(text: str) -> None:
         ),
         (
             '[[block]]\nworkloads = "prices"',
-            "'{path}': Expected `array`, got `str` - at `$.block[0].workloads`.",
+            "'{path}': 'block[0].workloads' must be a list, got 'prices'.",
         ),
         (
             "[block]\nx = 1",
-            "'{path}': Expected `array`, got `object` - at `$.block`.",
+            "'{path}': 'block' must be a list, got {'x': 1}.",
         ),
         (
             '[[block]]\nstrategies = ["naive"]',
@@ -182,15 +182,15 @@ def test_an_axis_needs_values(text: str) -> None:
         ),
         (
             BLOCK + 'consumer = ["drain", "train"]',
-            "'{path}': Expected `str`, got `array` - at `$.block[0].consumer`.",
+            "'{path}': 'block[0].consumer' must be text, got ['drain', 'train'].",
         ),
         (
             BLOCK + "unit = 1",
-            "'{path}': Expected `str`, got `int` - at `$.block[0].unit`.",
+            "'{path}': 'block[0].unit' must be text, got 1.",
         ),
         (
             'claims = "no"',
-            "'{path}': Expected `bool`, got `str` - at `$.claims`.",
+            "'{path}': 'claims' must be true or false, got 'no'.",
         ),
         (
             BLOCK + 'consumer = "trian"',

@@ -48,8 +48,8 @@ def test_one_table_of_a_file_is_read_and_the_others_are_ignored(tmp_path: Path) 
             "'{path}', entry 2 of [[part]]: No key named 'siez'. Did you mean 'size'?",
         ),
         ("[[part]]\nsize = 3", "", "'{path}', entry 1 of [[part]] needs name."),
-        ("title = 3", "", "'{path}': Expected `str`, got `int` - at `$.title`."),
-        ("part = 3", "", "'{path}': Expected `array`, got `int` - at `$.part`."),
+        ("title = 3", "", "'{path}': 'title' must be text, got 3."),
+        ("part = 3", "", "'{path}': 'part' must be a list, got 3."),
         (
             "[tool.mine]\nlimits = 3",
             "tool.mine",

@@ -3,7 +3,7 @@
 import factory
 
 from bench import flags
-from bench.analysis import decisions, stats, table
+from bench.analysis import stats, table
 from bench.pipeline import STRATEGIES
 from bench.report import formats, glossary
 from bench.report import labels as naming
@@ -18,7 +18,6 @@ def terms(runs):
 def test_every_strategy_and_flag_that_weakens_has_a_meaning():
     assert set(glossary.MEANINGS) == set(STRATEGIES)
     assert set(glossary.MARKED) == set(glossary.MARKS) >= set(flags.NOT_RANKED)
-    assert set(glossary.CONSUMERS) == set(decisions.MARGINS)
 
 
 def test_only_what_is_used_is_explained():

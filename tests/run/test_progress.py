@@ -5,6 +5,7 @@ from dataclasses import replace
 import factory
 import pytest
 
+from bench import text
 from bench.run import progress
 from bench.trial import Failure
 
@@ -21,7 +22,7 @@ from bench.trial import Failure
     ],
 )
 def test_time_is_written_in_two_units_at_most(seconds: float, words: str) -> None:
-    assert progress.duration_text(seconds) == words
+    assert text.duration_text(seconds) == words
 
 
 @pytest.mark.parametrize(
@@ -30,7 +31,7 @@ def test_time_is_written_in_two_units_at_most(seconds: float, words: str) -> Non
 )
 def test_figures_are_compact(number: float, words: str) -> None:
     """They have three digits, and k or M."""
-    assert progress.compact(number) == words
+    assert text.compact(number) == words
 
 
 def test_without_a_terminal_each_run_is_a_line(

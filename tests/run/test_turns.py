@@ -254,16 +254,22 @@ def test_a_trio_repeats_an_earlier_one_but_for_its_calibrating():
     side = trio.Side(server, trial)
     first = trio.run_trio(side, side, Effort(), seconds=0.01, seed=0, number=0)
     ready = {"batches": 3, "pulled": [[0, 1], [0, 2], [3, 5]]}
-    assert first.warmed == dict.fromkeys(trio.ROLES, ready)
+    assert first.preparation == dict.fromkeys(trio.ROLES, ready)
     again = trio.run_trio(
-        side, side, Effort(), seconds=0.01, seed=0, number=1, warmed=first.warmed
+        side,
+        side,
+        Effort(),
+        seconds=0.01,
+        seed=0,
+        number=1,
+        preparation=first.preparation,
     )
     for thread in server.threads:
         thread.join(60)
     whole = Ready(batches=3, pulled=[(0, 1), (1, 2), (3, 5)])
     later = [Ready(batches=3, pulled=[(0, 1), (0, 2), (3, 5)])] * 3
     assert server.examples == [None, whole, whole, *later]
-    assert again.warmed == first.warmed
+    assert again.preparation == first.preparation
     assert len(again.turns) >= len(ORDERS)
 
 
@@ -279,7 +285,7 @@ def test_each_of_two_pipelines_finds_a_window_of_its_own():
         thread.join(60)
     whole = Ready(batches=3, pulled=[(0, 1), (1, 2), (3, 5)])
     assert server.examples == [None, whole, None]
-    assert set(result.warmed) == set(trio.ROLES)
+    assert set(result.preparation) == set(trio.ROLES)
 
 
 def test_nobody_waits_for_a_process_that_has_ended(tmp_path):

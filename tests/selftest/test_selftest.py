@@ -127,7 +127,7 @@ def test_each_trio_is_slowed_by_a_share_of_the_previous_batch_time(
         head_time = base_time + 1e-6 * lengths[-1]
         return replace(made_trio(), turns=[turns(base_time, base_time, head_time)] * 6)
 
-    monkeypatch.setattr(guard_trio, "trio", trio)
+    monkeypatch.setattr(guard_trio, "run_trio", trio)
     case = comparison.Case("prose", {"order": "batch_map"})
     result = comparison.compare(None, case, 0.05, tmp_path, 0)
     expected = [0.0] + [50 * (2 + n / 10) for n in range(comparison.TRIOS)]
