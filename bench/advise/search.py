@@ -199,22 +199,22 @@ class Search:
         """Compare the examples and look at the rate; `not_tried` means promising."""
         self.report_progress(f"Comparing examples: {proposal.change}")
         self._fills[proposal.source] = proposal.fills or self._fills.get(base, False)
-        found = self._compare_examples(base, proposal.source)
-        if found.error is not None:
-            reason = failures.sentence(found.error)
+        comparison = self._compare_examples(base, proposal.source)
+        if comparison.error is not None:
+            reason = failures.sentence(comparison.error)
             return _attempt(proposal, number, "failed", reason=reason)
-        needed = NEEDS.get(found.outcome)
-        known = {"reason": found.reason, "compared": found.examples}
+        needed = NEEDS.get(comparison.outcome)
+        shared = {"reason": comparison.reason, "compared": comparison.examples}
         if needed is None:
-            return _attempt(proposal, number, "refused", **known)
-        if not self._allowed(found.outcome):
-            reason = f"{found.reason}: --allow {needed}"
+            return _attempt(proposal, number, "refused", **shared)
+        if not self._allowed(comparison.outcome):
+            reason = f"{comparison.reason}: --allow {needed}"
             return _attempt(
-                proposal, number, "not_allowed", **known | {"reason": reason}
+                proposal, number, "not_allowed", **shared | {"reason": reason}
             )
-        gain = found.ratio < 1 / (1 + turns_test.MARGIN)
+        gain = comparison.ratio < 1 / (1 + turns_test.MARGIN)
         state = "not_tried" if gain else "no_gain_seen"
-        return _attempt(proposal, number, state, first_look=found.ratio, **known)
+        return _attempt(proposal, number, state, first_look=comparison.ratio, **shared)
 
     def _tested(self, base: str, proposal: Proposal, attempt: Attempt) -> Attempt:
         """Test one proposal by trios in turn."""
@@ -249,8 +249,8 @@ class Search:
         if advice.tuned == advice.original:
             return
         if self._kept > 1:  # a single change was compared with the original before
-            found = self._compare_examples(advice.original, advice.tuned)
-            if found.error is not None or not self._allowed(found.outcome):
+            comparison = self._compare_examples(advice.original, advice.tuned)
+            if comparison.error is not None or not self._allowed(comparison.outcome):
                 self._withdraw(advice, "does not give the examples of the original")
                 return
         left, row = self._deadline - self.clock(), self._kept_row
@@ -389,14 +389,14 @@ def _key(proposal: Proposal) -> tuple[str, str]:
     return proposal.name, proposal.stage
 
 
-def _attempt(proposal: Proposal, number: int, state: str, **known: object) -> Attempt:
+def _attempt(proposal: Proposal, number: int, state: str, **shared: object) -> Attempt:
     return Attempt(
         proposal=proposal.name,
         stage=proposal.stage,
         change=proposal.change,
         state=state,
         round=number,
-        **known,
+        **shared,
     )
 
 

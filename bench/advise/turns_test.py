@@ -70,11 +70,11 @@ def compare(
     """
     sides = (Side(server, base), Side(server, head))
     case = Case(key="advice", base=sides[0], head=sides[1], thresholds={METRIC: MARGIN})
-    test, begun = CaseSession(case, alpha), clock()
+    test, test_start = CaseSession(case, alpha), clock()
     for number in range(MOST_TRIOS):
         flagged = any(one.flagged == "faster" for one in test.tests)
         allowed = max(seconds, most_seconds) if flagged else seconds
-        left = begun + allowed - clock()
+        left = test_start + allowed - clock()
         if not test.open or left < test.least_seconds or hopeless(test.rows()[0]):
             break
         start, turn_seconds = clock(), test.turn_seconds(max(left, 0.0))
@@ -84,7 +84,7 @@ def compare(
             seconds=turn_seconds,
             seed=seed,
             number=number,
-            warmed=test.warmed,
+            preparation=test.preparation,
         )
         test.add(result, turn_seconds, clock() - start - turn_seconds)
         report_progress(test.progress().removeprefix("advice: "))

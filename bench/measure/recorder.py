@@ -74,25 +74,25 @@ def stages(calls: list[Call], dataset: tf.data.Dataset) -> list[Stage]:
         calls: The recorded calls.
         dataset: The dataset that the user's function returned.
     """
-    made = {id(call.output): call for call in calls}
+    by_output = {id(call.output): call for call in calls}
     places = [(c.stage.path, c.stage.end_line, c.stage.end_column) for c in calls]
     numbers: dict[int, int] = {}
-    known: list[Stage] = []
+    listed: list[Stage] = []
 
     def number(one: tf.data.Dataset) -> int:
         if id(one) in numbers:
             return numbers[id(one)]
-        call = made.get(id(one)) or _of_library(one, made)
+        call = by_output.get(id(one)) or _of_library(one, by_output)
         inputs = [number(each) for each in call.inputs]
         stage = call.stage
         stage.inputs = inputs
         stage.calls = places.count((stage.path, stage.end_line, stage.end_column))
-        numbers[id(one)] = len(known)
-        known.append(stage)
+        numbers[id(one)] = len(listed)
+        listed.append(stage)
         return numbers[id(one)]
 
     number(dataset)
-    return known
+    return listed
 
 
 def outputs(calls: list[Call], stages: list[Stage]) -> list[tf.data.Dataset | None]:
@@ -101,12 +101,12 @@ def outputs(calls: list[Call], stages: list[Stage]) -> list[tf.data.Dataset | No
     return [by_stage.get(id(stage)) for stage in stages]
 
 
-def _of_library(dataset: tf.data.Dataset, made: Mapping[int, Call]) -> Call:
+def _of_library(dataset: tf.data.Dataset, by_output: Mapping[int, Call]) -> Call:
     """Return one stage for all datasets above the recorded ones that no call made."""
     names, inputs, waiting = [], [], [dataset]
     while waiting:
         one = waiting.pop(0)
-        if id(one) in made:
+        if id(one) in by_output:
             inputs.append(one)
             continue
         names.append(type(one).__name__.strip("_").removesuffix("Dataset"))
@@ -116,17 +116,17 @@ def _of_library(dataset: tf.data.Dataset, made: Mapping[int, Call]) -> Call:
         settings={"datasets": " < ".join(names)},
         element=spell_spec(dataset.element_spec),
         cardinality=int(dataset.cardinality()),
-        traits=_traits_below(dataset, made),
+        traits=_traits_below(dataset, by_output),
     )
     return Call(stage, dataset, inputs)
 
 
-def _traits_below(dataset: tf.data.Dataset, made: Mapping[int, Call]) -> list[str]:
+def _traits_below(dataset: tf.data.Dataset, by_output: Mapping[int, Call]) -> list[str]:
     traits: set[str] = set()
     waiting = [dataset]
     while waiting:
         one = waiting.pop()
-        if id(one) not in made:
+        if id(one) not in by_output:
             traits |= set(dataset_traits(one))
             waiting += one._inputs()
     return sorted(traits)
@@ -148,13 +148,13 @@ def _wrapped(
         if caller.f_globals.get("__name__") == LEADS_CACHES_ELSEWHERE:
             caller = caller.f_back
         output = function(*args, **kwargs)
-        made = args[0] if name == "__init__" else output
-        is_dataset = isinstance(made, tf.data.Dataset) and tf.executing_eagerly()
+        dataset = args[0] if name == "__init__" else output
+        is_dataset = isinstance(dataset, tf.data.Dataset) and tf.executing_eagerly()
         if is_dataset and _is_users(caller):
             shown = owner.__name__.removesuffix("V2") if name == "__init__" else name
-            given = signature.bind(*args, **kwargs).arguments
-            if not any(call.output is made for call in calls):  # as `apply` returns
-                calls.append(_call(shown, made, given, caller))
+            bound = signature.bind(*args, **kwargs).arguments
+            if not any(call.output is dataset for call in calls):  # as `apply` returns
+                calls.append(_call(shown, dataset, bound, caller))
         return output
 
     return staticmethod(wrapper) if isinstance(original, staticmethod) else wrapper
@@ -167,21 +167,21 @@ def _is_users(frame: FrameType) -> bool:
 
 
 def _call(
-    method: str, dataset: tf.data.Dataset, given: Mapping[str, object], frame: FrameType
+    method: str, dataset: tf.data.Dataset, bound: Mapping[str, object], frame: FrameType
 ) -> Call:
     """Return the record of a call with the place in the source from which it came."""
     line, end_line, _, end_column = _positions(frame.f_code, frame.f_lasti)
     inputs = [
         value
-        for value in tf.nest.flatten(list(given.values()))
+        for value in tf.nest.flatten(list(bound.values()))
         if isinstance(value, tf.data.Dataset) and value is not dataset
     ]
     settings = {
         name: _spell(value)
-        for name, value in given.items()
+        for name, value in bound.items()
         if name != "self" and not _is_dataset(value) and value is not None
     }
-    functions = (given.get(name) for name in CALLABLES)
+    functions = (bound.get(name) for name in CALLABLES)
     stage = Stage(
         method=method,
         settings={k: v for k, v in settings.items() if k not in CALLABLES},

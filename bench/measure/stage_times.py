@@ -30,8 +30,8 @@ NODES = {
 
 
 def add_seconds(
-    known: Sequence[Stage],
-    made: Sequence[tf.data.Dataset | None],
+    recorded: Sequence[Stage],
+    datasets: Sequence[tf.data.Dataset | None],
     epoch: int,
     batch_size: int,
 ) -> None:
@@ -41,24 +41,24 @@ def add_seconds(
     stages before the shuffle are run by themselves.
 
     Args:
-        known: The stages, each after its inputs; they get `seconds`.
-        made: The dataset of each stage; None where a library made it.
+        recorded: The stages, each after its inputs; they get `seconds`.
+        datasets: The dataset of each stage; None where a library made it.
         epoch: Batches in an epoch; 0 if unknown.
         batch_size: Examples in a batch.
     """
-    if made and made[-1] is not None:
-        _add(known, made[-1], (epoch + 1) // 2, 1.0)
-    shuffles = [n for n, stage in enumerate(known) if stage.method == "shuffle"]
-    if not shuffles or all(one.seconds is not None for one in known[: shuffles[0]]):
+    if datasets and datasets[-1] is not None:
+        _add(recorded, datasets[-1], (epoch + 1) // 2, 1.0)
+    shuffles = [n for n, stage in enumerate(recorded) if stage.method == "shuffle"]
+    if not shuffles or all(one.seconds is not None for one in recorded[: shuffles[0]]):
         return
     before = shuffles[0] - 1
-    if before >= 0 and made[before] is not None:
+    if before >= 0 and datasets[before] is not None:
         half = epoch * batch_size // 2
-        _add(known[: before + 1], made[before], half, float(batch_size))
+        _add(recorded[: before + 1], datasets[before], half, float(batch_size))
 
 
 def _add(
-    known: Sequence[Stage], dataset: tf.data.Dataset, elements: int, scale: float
+    recorded: Sequence[Stage], dataset: tf.data.Dataset, elements: int, scale: float
 ) -> None:
     """Iterate part of an epoch, again and again for a second, and read the graph."""
     totals: list[float] = []
@@ -81,7 +81,7 @@ def _add(
         totals = [total + one for total, one in zip(totals, seconds, strict=True)]
         rounds += 1
     place = 0
-    for stage in known:
+    for stage in recorded:
         pattern = NODES.get(stage.method, stage.method.replace("_", ""))
         pattern = pattern.removesuffix("Dataset")
         for number in range(place, len(names)):

@@ -35,20 +35,20 @@ def examples(
         seconds: How long to pull at the most; one element at least is pulled.
         most: Examples at the most.
     """
-    known: list[Example] = []
+    pulled: list[Example] = []
     held, deadline = 0, time.monotonic() + seconds
     for element in dataset:
         parts = [_array(part) for part in tf.nest.flatten(element)]
         lengths = {len(part) if part.ndim else -1 for part in parts}
         if batched and len(lengths) == 1 and -1 not in lengths:
             count = lengths.pop()
-            known += [tuple(part[i] for part in parts) for i in range(count)]
+            pulled += [tuple(part[i] for part in parts) for i in range(count)]
         else:
-            known.append(tuple(parts))
+            pulled.append(tuple(parts))
         held += sum(part.nbytes for part in parts)
-        if time.monotonic() > deadline or len(known) >= most or held > MOST_BYTES:
-            return known, False
-    return known, True
+        if time.monotonic() > deadline or len(pulled) >= most or held > MOST_BYTES:
+            return pulled, False
+    return pulled, True
 
 
 def compare(
@@ -69,7 +69,7 @@ def compare(
     """
     count = min(len(base), len(head))
     both = whole[0] and whole[1]
-    told = {"examples": count, "whole": both}
+    extent = {"examples": count, "whole": both}
     if not count:
         return PipelineComparison(outcome="unknown", reason="there are no examples")
     kinds = [[_kind(one) for one in side[0]] for side in (base, head)]
@@ -77,7 +77,7 @@ def compare(
         reason = (
             f"an example is {', '.join(kinds[1])} in place of {', '.join(kinds[0])}"
         )
-        return PipelineComparison(outcome="differs", reason=reason, **told)
+        return PipelineComparison(outcome="differs", reason=reason, **extent)
     random = _random_components(base, again) if again is not None else set()
     fixed = [n for n in range(len(base[0])) if n not in random]
     place = _first_difference(base[:count], head[:count], fixed)
@@ -90,22 +90,22 @@ def compare(
         counts = (f"{at_least}{longer:,}", f"{shorter:,}")
         ours, theirs = counts if outcome == "remainder" else reversed(counts)
         reason = f"an epoch has {theirs} examples in place of {ours}"
-        return PipelineComparison(outcome=outcome, reason=reason, **told)
+        return PipelineComparison(outcome=outcome, reason=reason, **extent)
     if place is None and not random:
-        return PipelineComparison(outcome="same", **told)
+        return PipelineComparison(outcome="same", **extent)
     if place is None:
-        return _compare_random(base[:count], head[:count], random, told)
+        return _compare_random(base[:count], head[:count], random, extent)
     if not both:
         reason = (
             f"example {place:,} differs, and the epoch is too long to compare whole: "
             "nobody can say whether only the order changed"
         )
-        return PipelineComparison(outcome="differs", reason=reason, **told)
+        return PipelineComparison(outcome="differs", reason=reason, **extent)
     if _bags(base, fixed) == _bags(head, fixed):
         reason = f"the same {count:,} examples come in another order"
-        return PipelineComparison(outcome="order", reason=reason, **told)
+        return PipelineComparison(outcome="order", reason=reason, **extent)
     reason = f"example {place:,} differs: {_shown(base[place], head[place], fixed)}"
-    return PipelineComparison(outcome="differs", reason=reason, **told)
+    return PipelineComparison(outcome="differs", reason=reason, **extent)
 
 
 def same(one: Sequence[Example], other: Sequence[Example]) -> bool:
@@ -114,7 +114,7 @@ def same(one: Sequence[Example], other: Sequence[Example]) -> bool:
 
 
 def _compare_random(
-    base: Sequence[Example], head: Sequence[Example], random: set[int], told: dict
+    base: Sequence[Example], head: Sequence[Example], random: set[int], extent: dict
 ) -> PipelineComparison:
     """Compare components that are drawn anew: how many distinct values there are."""
     for number in sorted(random):
@@ -123,12 +123,12 @@ def _compare_random(
         )
         if theirs < 0.9 * ours:
             reason = f"{theirs:,} distinct draws in place of {ours:,}"
-            return PipelineComparison(outcome="differs", reason=reason, **told)
+            return PipelineComparison(outcome="differs", reason=reason, **extent)
     reason = (
         f"{len(random)} of {len(base[0])} components are random: their shapes, types "
         "and numbers of distinct draws were compared"
     )
-    return PipelineComparison(outcome="same", reason=reason, **told)
+    return PipelineComparison(outcome="same", reason=reason, **extent)
 
 
 def _random_components(base: Sequence[Example], again: Sequence[Example]) -> set[int]:

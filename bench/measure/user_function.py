@@ -40,13 +40,13 @@ def make_dataset(
     with _caches_elsewhere():
         dataset = eval(call, vars(_module(path, source)))
     if not isinstance(dataset, tf.data.Dataset):
-        made = type(dataset).__name__
+        kind = type(dataset).__name__
         hint = (
             f' Pick one of them, as with --call "{call}[0]".'
             if isinstance(dataset, tuple | list | dict)
             else ""
         )
-        raise UsageError(f"{call} returned a {made}, not a tf.data.Dataset.{hint}")
+        raise UsageError(f"{call} returned a {kind}, not a tf.data.Dataset.{hint}")
     return dataset
 
 

@@ -71,12 +71,12 @@ def _read(task: PipelineTask) -> PipelineReading:
     start = time.perf_counter()
     with recorder.recorded() as calls:
         dataset = make_dataset(task.path, task.source, task.call)
-    known = recorder.stages(calls, dataset)
-    made = recorder.outputs(calls, known)
+    listed = recorder.stages(calls, dataset)
+    datasets = recorder.outputs(calls, listed)
     if not task.look:
-        _add_bytes(known, made, task.seconds / 5)
-        return PipelineReading(stages=known)
-    batched = _is_batched(known, dataset.element_spec)
+        _add_bytes(listed, datasets, task.seconds / 5)
+        return PipelineReading(stages=listed)
+    batched = _is_batched(listed, dataset.element_spec)
     drained = _Drain(dataset)
     size = drained.first() if batched else 1
     first_batch = time.perf_counter() - start
@@ -88,10 +88,10 @@ def _read(task: PipelineTask) -> PipelineReading:
     before = cpu_seconds()
     seconds, batches = drained.steady(LOOK_SECONDS, epoch)
     spent = (cpu_seconds() - before) / batches
-    stage_times.add_seconds(known, made, epoch, size)
-    _add_bytes(known, made, task.seconds / 5)
+    stage_times.add_seconds(listed, datasets, epoch, size)
+    _add_bytes(listed, datasets, task.seconds / 5)
     return PipelineReading(
-        stages=known,
+        stages=listed,
         batch_size=size,
         batched=batched,
         first_batch_seconds=first_batch,
@@ -124,10 +124,12 @@ def compare_pipelines(trial: Trial) -> PipelineComparison:
         theirs, theirs_whole = user_examples.examples(
             head, task.batched, 3 * task.seconds, len(ours) if not ours_whole else 2**31
         )
-        found = user_examples.compare(ours, theirs, (ours_whole, theirs_whole), again)
-        if found.outcome in ("same", "order", "remainder"):
-            found.ratio = _first_look(_Drain(base), _Drain(head), task.fill)
-        return found
+        comparison = user_examples.compare(
+            ours, theirs, (ours_whole, theirs_whole), again
+        )
+        if comparison.outcome in ("same", "order", "remainder"):
+            comparison.ratio = _first_look(_Drain(base), _Drain(head), task.fill)
+        return comparison
     except Exception as error:
         return PipelineComparison(error=failure(error))
 
@@ -169,9 +171,9 @@ def drain_pipeline(trial: Trial, channel: str, window_seconds: float) -> Measure
         work = turns.TurnWork(
             flush if flushes else None, window, batches, [(batches, pulls)]
         )
-        taken = worker.serve(work, time.perf_counter)
+        rounds = worker.serve(work, time.perf_counter)
         return Measured(
-            samples=[turn.seconds for turn in taken],
+            samples=[turn.seconds for turn in rounds],
             phases=clock.seconds,
             batches_per_sample=batches,
             epoch_batches=task.epoch,
@@ -233,7 +235,7 @@ class _Drain:
         while True:
             window = self.window(batches)
             window()
-            spent = _seconds(window)
+            spent = min(_seconds(window), _seconds(window))  # the first may be slow
             if spent >= seconds:
                 break
             growth = min(100.0, 1.2 * seconds / max(spent, 1e-7))
@@ -265,8 +267,8 @@ def failure(error: Exception) -> Failure:
     """The failure of a user's pipeline, with the file and the line of the cause."""
     if isinstance(error, UsageError):
         return Failure(type="UsageError", message=str(error))
-    known = cause.innermost(error, (), node_origin.frames)
-    return Failure(type=known.type, message=cause.sentence(known))
+    innermost = cause.innermost(error, (), node_origin.frames)
+    return Failure(type=innermost.type, message=cause.sentence(innermost))
 
 
 def _warm(window: Callable[[], None], pulls: int, seconds: float = WARM_SECONDS) -> int:
@@ -312,11 +314,11 @@ def _count_epoch(dataset: tf.data.Dataset, seconds: float) -> int:
 
 
 def _add_bytes(
-    known: list[Stage], made: list[tf.data.Dataset | None], seconds: float
+    listed: list[Stage], datasets: list[tf.data.Dataset | None], seconds: float
 ) -> None:
     """Look at the first elements of each stage up to the first shuffle."""
     deadline = time.monotonic() + seconds
-    for stage, dataset in zip(known, made, strict=True):
+    for stage, dataset in zip(listed, datasets, strict=True):
         if stage.method in ("shuffle", "repeat") or time.monotonic() > deadline:
             return
         if dataset is None:
@@ -328,16 +330,16 @@ def _add_bytes(
             stage.element_bytes = graph.elements_bytes(few) / max(1, count)
 
 
-def _is_batched(known: list[Stage], spec: object) -> bool:
+def _is_batched(listed: list[Stage], spec: object) -> bool:
     """Whether an element is a batch; of what a library made the shapes say so."""
-    for stage in reversed(known):
+    for stage in reversed(listed):
         if stage.method == "unbatch":
             return False
         if stage.method in BATCHING:
             return True
     shapes = [getattr(part, "shape", None) for part in tf.nest.flatten(spec)]
     ranked = all(shape is not None and shape.rank for shape in shapes)
-    library = any(stage.method == "library" for stage in known)
+    library = any(stage.method == "library" for stage in listed)
     return library and ranked and len({shape[0] for shape in shapes}) == 1
 
 

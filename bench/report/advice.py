@@ -192,10 +192,10 @@ def spell_speed(
     """How many times as fast, and the interval, from ratios of time."""
     if not ratio:
         return ("", "") if apart else ""
-    known = low is not None and high is not None
-    values = (1 / ratio, 1 / high, 1 / low) if known else (1 / ratio,)
+    has_interval = low is not None and high is not None
+    values = (1 / ratio, 1 / high, 1 / low) if has_interval else (1 / ratio,)
     speed = figure(*values)
-    interval = bounds(*values) if known else ""
+    interval = bounds(*values) if has_interval else ""
     if apart:
         return speed, interval
     return f"{speed} ({interval})" if interval else speed
