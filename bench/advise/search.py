@@ -34,7 +34,6 @@ from bench.run.user_pipeline import (
 )
 from bench.trial import Effort, Trial
 
-ALLOWED = ("order", "drop_remainder", "determinism")
 SMALL_GAIN_SHARE = 0.4  # of the time that is left, for one test of a small gain
 LARGE_GAIN = 0.5  # a first look below this ratio
 SMALL_GAIN = 0.9  # a first look above this ratio may well be chance
@@ -63,7 +62,7 @@ class Search:
         server: The started executor of the measuring processes.
         scratch: A folder for task files.
         budget_seconds: How long the search may take.
-        allow: What may change, of `ALLOWED`.
+        allow: What may change: `order`, `drop_remainder`, `determinism`.
         limit_seconds: How long one process may take.
         report_progress: Receives a line now and then.
         clock: The monotonic clock, in seconds.

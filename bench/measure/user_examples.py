@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -208,11 +208,3 @@ def _array(part: object) -> np.ndarray:
     if isinstance(part, tf.SparseTensor):
         part = tf.sparse.to_dense(part)
     return np.asarray(part)
-
-
-def timed(pull: Callable[[], None]) -> Iterator[float]:
-    """Seconds of each pull, for as long as somebody asks."""
-    while True:
-        start = time.perf_counter()
-        pull()
-        yield time.perf_counter() - start

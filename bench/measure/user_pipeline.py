@@ -344,4 +344,6 @@ def _is_batched(listed: list[Stage], spec: object) -> bool:
 
 
 def _seconds(window: Callable[[], None]) -> float:
-    return next(user_examples.timed(window))
+    start = time.perf_counter()
+    window()
+    return time.perf_counter() - start

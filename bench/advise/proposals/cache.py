@@ -34,8 +34,7 @@ def propose(chain: Chain) -> Iterator[Proposal]:
     yield chain.propose(
         NAME,
         last,
-        f"insert .cache() behind .{last.method}: about {spell_bytes(size)} of memory, "
-        "and it serves from the second epoch on",
+        f"insert .cache() behind .{last.method}{_price(size)}",
         partial(_edit, chain, last),
         refusal=_refusal(chain, last, size),
         fills=True,
@@ -69,6 +68,12 @@ def _refusal(chain: Chain, stage: Stage, size: float) -> str:
             f"memory, {spell_bytes(available)}"
         )
     return ""
+
+
+def _price(size: float) -> str:
+    if not size:
+        return ""
+    return f": about {spell_bytes(size)} of memory; it serves from the second epoch on"
 
 
 def _elements(chain: Chain, stage: Stage) -> int:
