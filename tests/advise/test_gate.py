@@ -279,6 +279,22 @@ def test_readings_survive_the_way_between_processes(tmp_path: Path) -> None:
     assert msgspec.json.decode(content, type=PipelineReading) == reading
 
 
+def test_what_a_cache_would_freeze_is_seen_in_the_second_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No function of the pipeline draws, so its rule alone would allow a cache."""
+    base = HEAD + (
+        "def make():\n    draws = tf.data.Dataset.random(\n"
+        "        seed=1, rerandomize_each_iteration=True)\n"
+        "    return draws.take(20).map(lambda x: x + 1)\n"
+    )
+    head = base.replace("x + 1)", "x + 1).cache()")
+    found = gate(tmp_path, monkeypatch, base, head, fill=21, batched=False)
+    assert found.outcome == "differs"
+    assert found.reason.startswith("in the second epoch example 0 differs: ")
+    assert gate(tmp_path, monkeypatch, base, base, fill=21, batched=False).whole
+
+
 def test_a_disk_cache_of_the_users_is_not_written(tmp_path: Path) -> None:
     text = numbers(f".cache({str(tmp_path / 'kept' / 'cache')!r})", ".batch(4)")
     dataset = make_dataset(str(tmp_path / "pipeline.py"), text, "make()")
