@@ -159,7 +159,10 @@ class Search:
         promising.sort(key=lambda one: (one[1].fills or one[0] > LARGE_GAIN, one[0]))
         for place, (_, proposal, attempt) in enumerate(promising):
             if self._left() < LEAST_TEST_SECONDS:
-                advice.attempts += [late for _, _, late in promising[place:]]
+                advice.attempts += [
+                    replace(late, reason="the time ended before its turn")
+                    for _, _, late in promising[place:]
+                ]
                 return None
             done = self._tested(advice.tuned, proposal, attempt)
             advice.attempts.append(done)
@@ -175,7 +178,8 @@ class Search:
     def _leave(self, advice: Advice, rest: list[Proposal], number: int) -> None:
         for one in rest:
             attempt = self._ruled_out(one, number)
-            advice.attempts.append(attempt or _attempt(one, number, "not_tried"))
+            late = _attempt(one, number, "not_tried", reason="the time ended before it")
+            advice.attempts.append(attempt or late)
 
     def _ruled_out(self, proposal: Proposal, number: int) -> Attempt | None:
         """Return the attempt of a proposal that is decided without a process."""

@@ -143,7 +143,7 @@ def as_markdown(advice: Advice) -> str:
     for state, attempts in _by_state(advice).items():
         for one in attempts:
             speed = spell_speed(one.ratio, one.low, one.high, apart=True)
-            reason = one.reason or _first_look(one)
+            reason = "; ".join(filter(None, (_first_look(one), one.reason)))
             cells = [state.replace("_", " "), one.change, *speed, reason]
             lines.append("| " + " | ".join(markdown(cell) for cell in cells) + " |")
     if text := diff(advice):
@@ -222,11 +222,12 @@ def _by_state(advice: Advice) -> dict[str, list[Attempt]]:
 def _words(attempt: Attempt) -> list[str]:
     speed = spell_speed(attempt.ratio, attempt.low, attempt.high)
     first = f"{attempt.change}: {speed}" if speed else attempt.change
-    return [first, *filter(None, [attempt.reason or _first_look(attempt)])]
+    return [first, *filter(None, [_first_look(attempt), attempt.reason])]
 
 
 def _first_look(attempt: Attempt) -> str:
-    if attempt.state != "no_gain_seen" or not attempt.first_look:
+    looked_only = attempt.state in ("no_gain_seen", "not_tried")
+    if not looked_only or not attempt.first_look:
         return ""
     return f"{1 / attempt.first_look:.2f} times as fast in one process"
 

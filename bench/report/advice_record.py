@@ -17,7 +17,7 @@ STATES = {
     "not_allowed": "it needs consent: see --allow",
     "by_hand": "the source cannot be edited safely: write it by hand",
     "failed": "the edited pipeline fails, as where a map cannot take batches",
-    "not_tried": "the time ended before it",
+    "not_tried": "promising or not looked at, and not tested",
 }
 
 
