@@ -104,7 +104,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def replace_atomically(path: Path, content: bytes) -> None:
-    """Write a file like `write_whole`, but raise `OSError` if that fails."""
+    """Write a file like `write_atomically`, but raise `OSError` if that fails."""
     partial = path.with_suffix(".partial")
     partial.write_bytes(content)
     partial.replace(path)

@@ -25,11 +25,13 @@ LOST = "the fork server is gone"
 
 
 def sentence(failure: Failure, *, whole: bool = False) -> str:
-    """Return `ValueError in adapt: no such column (mine.py, line 12, in build)`.
+    """Describe a failure, such as `ValueError in adapt: no such column`.
+
+    The message of a `UsageError` is a full sentence, so it is returned alone.
 
     Args:
         failure: The failure of a run.
-        whole: Whether to return all lines of the message, or just the first.
+        whole: Whether to return all lines of the message, or only the first.
     """
     message = failure.message.strip()
     message = message if whole else message.partition("\n")[0]

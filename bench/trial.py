@@ -157,7 +157,7 @@ class Trial:
 
     @property
     def key(self) -> str:
-        """Return the identity as text: the workload and values that are no defaults."""
+        """Return the name: the workload and the settings that are no defaults."""
         parts = {}
         if self.consumer != DEFAULT_CONSUMER:
             parts["consumer"] = self.consumer

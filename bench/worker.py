@@ -24,6 +24,7 @@ from bench.measure import (
     page_cache,
     randomness,
     user_pipeline,
+    user_records,
 )
 from bench.measure.assembly import Assembly
 from bench.measure.layers import supports_jit
@@ -65,6 +66,7 @@ def prepare(request: Request) -> Prepared:
             module = catalog.load(entry)
             p = request.trial.pipeline
             data = inputs.prepare(entry, module, p, request.trial.data)
+            entry, module = user_records.streamed(entry, module, data.stream)
         with clock.time("adapt"):
             layers = clock.built(module.build(data.features, **entry.variant))
         with clock.time("prepare"):

@@ -1,9 +1,15 @@
 """This module determines what limits training: the pipeline, the model, or both.
 
-The terms are t_pipe, the seconds a batch of the pipeline alone (drain); t_model, those
-of training steps on one batch held in memory (consumer `model`); t_train, those of both
-together (train); c_pipe and c_model, the CPU seconds a batch of the first two; and P,
-the number of processors:
+It needs three trials, and uses these terms, each for one batch:
+
+    t_pipe    seconds of the pipeline alone (consumer `drain`)
+    t_model   seconds of a training step on a batch held in memory (consumer `model`)
+    t_train   seconds of pipeline and model together (consumer `train`)
+    c_pipe    CPU seconds of the pipeline alone
+    c_model   CPU seconds of the model alone
+    P         the number of processors
+
+The results are:
 
     stall share          max(0, 1 - t_model / t_train)
     overlap efficiency   (t_pipe + t_model - t_train) / min(t_pipe, t_model)
@@ -11,39 +17,47 @@ the number of processors:
                          max(t_model, t_pipe)                           model on a GPU
     part of attainable   bound / t_train
 
-The stall share is the part of training that immediate data would save. The overlap is
-1 if the longer of the two hides the shorter, 0 if they take turns, and below 0 if they
-slow each other. The bound is the bottleneck law of queueing (Denning and Buzen 1978):
-no system is faster than its busiest resource. A model on the CPU shares the P
-processors with its pipeline. All values are computed within a round, where a slow
-machine cancels, and averaged over the rounds.
+- The stall share is the part of training that immediate data would save.
+- The overlap is 1 if the longer of the two hides the shorter, 0 if they take turns, and
+  below 0 if they slow each other.
+- The bound is the bottleneck law of queueing (Denning and Buzen 1978): no system is
+  faster than its busiest resource. A model on the CPU shares the P processors with its
+  pipeline.
 
-The side with the largest term of the bound binds. The term (c_model + c_pipe) / P
-belongs to the side that uses more CPU. On the pipeline's side the largest of four parts
-of t_pipe, whose sum is 1, is named:
+These values are computed within each round, where a slow machine cancels, and then
+averaged over the rounds.
 
-    Python    p, the part in Python functions and generators, including their waiting
-    parsing   c q, with q the part of computing in functions, by the time of their
-              operations that parse
-    storage   w + c r, with r the part of computing in reading files
+Which side binds: the side with the largest term of the bound. The term
+(c_model + c_pipe) / P belongs to the side that uses more CPU, or to both if their CPU
+seconds are within 5 %. If the largest terms of the two sides are within 5 % of each
+other (the margin of training), both sides are named, since they bind about equally. In
+simulations of five rounds whose runs vary by 5 %, with terms 2 % apart, the lesser term
+is then named alone in 1 % of cases, and without this rule in 26 %.
+
+What is named on the pipeline's side: the largest of four parts of t_pipe. Their sum is
+1. First t_pipe is divided into Python, waiting and computing:
+
+    p   Python: functions and generators in Python, including their waiting
+    w   waiting: max(0, 1 - c_pipe s / t_pipe), at most 1 - p
+    c   computing: 1 - p - w
+    s   max(1, t_model / c_model), by which other processes slow computing; 1 with a GPU
+
+Computing is divided further: q is the part of c in operations that parse, r the part of
+c in reading files. So the four parts are:
+
+    Python              p
+    parsing             c q
+    storage             w + c r
     preprocessing CPU   the rest
 
-    waiting   w = max(0, 1 - c_pipe s / t_pipe), at most 1 - p, with s = max(1, t_model
-              / c_model), the factor by which other processes slow computing (s = 1
-              with a GPU)
-    computing c = 1 - p - w
+`bench.measure.activity` measures p, q and r by a profile. w is not from the profile: it
+covers more batches, so it reflects better how often a file is opened. Records without a
+profile have p = q = 0, and r is the part of the source nodes in the busy time of the
+graph. Those nodes count reading as busy, but not the wait for a slow server.
 
-`bench.measure.activity` measures p, q and r by a profile; w covers more batches, so it
-reflects better how often a file is opened. Records without a profile have p = q = 0,
-and r is the source nodes' part of the busy time: the nodes of the runtime count reading
-as busy, but not waiting for a slow server. On the model's side `transfer` is named if
-moving the features to the GPU takes more than half of t_model; `Python` if a step of a
-model with one weight does, which is Python and Keras without work; otherwise `model`.
-
-If the largest terms of the two sides are within 5 % of each other (the margin of
-training), both are named, since they bind about equally. In simulations of five rounds
-whose runs vary by 5 %, with terms 2 % apart, the lesser term is then named alone in 1 %
-of cases, and without this rule in 26 %.
+What is named on the model's side: `transfer` if moving the features to the GPU takes
+more than half of t_model; else `Python` if a step of a model with one weight takes more
+than half of t_model, since such a step is Python and Keras without work; else `model`.
 
 With placement=model the layers are part of both t_pipe and t_model, so such a trial has
 no row.

@@ -35,7 +35,7 @@ class Side:
         machine: What identifies the machine and the versions.
         inputs: What identifies the inputs.
         flags: The flags of its runs that bar a trial from ranking.
-        change: In what the inputs of its runs differ from each other, if known.
+        change: How the inputs of its runs differ from each other; empty if unknown.
         failure: Why a run failed; empty if every run went well.
     """
 
@@ -52,7 +52,7 @@ def side(runs: Sequence[Run], change: str = "") -> Side:
 
     Args:
         runs: The runs that count, at least one; see `store.without_repeats`.
-        change: In what the inputs of the runs differ from each other, if known.
+        change: How the inputs of the runs differ from each other; empty if unknown.
     """
     errors = [run.measured.error for run in runs if run.measured.error]
     first = next((run for run in runs if not run.measured.error), runs[0])

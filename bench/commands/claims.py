@@ -16,7 +16,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    """Print every claim with its verdict; return the exit code.
+    """Print every claim with its verdict; return 0 whatever the verdicts are.
 
     Raises:
         UsageError: A folder cannot be read.

@@ -27,11 +27,14 @@ BUDGET = "5m"
 # By mode: the options that have no effect in it, and the reason.
 REFUSED = {
     "baseline": (
-        ("strategy", "axis", "consumer", "data", "history"),
+        ("strategy", "axis", "consumer", "data", "skip_damaged", "history"),
         "--baseline FILE, which fixes the trials and has no figures for a history",
     ),
     "folders": (
-        ("workload", "strategy", "axis", "consumer", "data", "history", "limit"),
+        (
+            *("workload", "strategy", "axis", "consumer"),
+            *("data", "skip_damaged", "history", "limit"),
+        ),
         "two result folders A B, which are measured already",
     ),
     "save_baseline": (
@@ -70,7 +73,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     ):
         add(f"--{name}", action="append", default=[], help=text)
     add("--consumer", choices=CONSUMERS, help="what pulls the batches")
-    add("--data", default="", help="your own data: a name or a path")
+    add("--data", default="", help=values.DATA)
+    add("--skip-damaged", action="store_true", help=values.SKIP_DAMAGED)
     add(
         "--threshold",
         help="default 3%%; not for phases",
@@ -127,7 +131,7 @@ def main(options: argparse.Namespace) -> int:
         thresholds=settings.thresholds,
         budget_seconds=options.budget,
         seed=options.seed,
-        data=options.data,
+        data=values.data(options),
         reference=options.history is not None,
         report_progress=_print,
     )

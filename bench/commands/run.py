@@ -21,7 +21,7 @@ from bench.trial import CONSUMERS, UNITS, Effort
 
 # Options that a stored plan fixes.
 PLANNED = ("workload", "strategy", "axis", "consumer", "unit", "rounds", "seed", "out")
-PLANNED += ("data",)
+PLANNED += ("data", "skip_damaged")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -67,7 +67,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, help="seed of the random order")
     add("--out", type=Path, help="result folder")
     add("--resume", type=Path, help="result folder of a sweep to continue")
-    add("--data", default="", help="your own data: a name or a path")
+    add("--data", default="", help=values.DATA)
+    add("--skip-damaged", action="store_true", help=values.SKIP_DAMAGED)
 
 
 def main(options: argparse.Namespace) -> int:
@@ -104,7 +105,7 @@ def make_runs(options: argparse.Namespace) -> Path | None:
         executor = executors.executor()
         try:
             print("Making inputs and checking layers ...", file=sys.stderr)
-            planned = replace(prepare_inputs(planned, executor), notes=[])
+            planned = prepare_inputs(planned, executor)
             plan.save(planned, folder)
             saved = True
             sweep_runs.announce(planned, folder, earlier)
@@ -145,9 +146,13 @@ def make_plan(options: argparse.Namespace) -> tuple[Path, Plan]:
             effort=_limited(planned.effort, options),
             precision=options.precision or planned.precision,
             budget_seconds=options.budget or planned.budget_seconds,
+            notes=plan.data_notes(planned.trials),
         )
     if not options.sweep:
-        raise UsageError("run needs a SWEEP, a FILE.toml, or --resume DIR; see list.")
+        raise UsageError(
+            "run needs a sweep: a name from `run_bench.py list`, or a FILE.toml. To "
+            "continue an earlier sweep, use --resume DIR."
+        )
     name = options.sweep
     if name not in sweeps.names() and not name.endswith(".toml"):
         raise unknown("sweep", name, sweeps.names())
@@ -163,7 +168,8 @@ def make_plan(options: argparse.Namespace) -> tuple[Path, Plan]:
     effort = _limited(sweep.effort, options)
     if options.rounds:
         effort = replace(effort, rounds=options.rounds)
-    planned = plan.plan_sweep(sweep, effort, options.seed, options.budget, options.data)
+    data = values.data(options)
+    planned = plan.plan_sweep(sweep, effort, options.seed, options.budget, data)
     planned = replace(planned, precision=options.precision)
     if options.budget:
         planned = replace(planned, effort=_fitted(planned))
@@ -178,7 +184,9 @@ def _limited(effort: Effort, options: argparse.Namespace) -> Effort:
 
 def _refuse_planned_options(options: argparse.Namespace) -> None:
     refused = ["a sweep"] if options.sweep else []
-    refused += [f"--{name}" for name in PLANNED if getattr(options, name)]
+    refused += [
+        f"--{name.replace('_', '-')}" for name in PLANNED if getattr(options, name)
+    ]
     if refused:
         raise UsageError(
             "--resume DIR continues a stored plan and takes only --precision, "

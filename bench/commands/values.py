@@ -3,6 +3,11 @@
 import argparse
 import re
 
+from bench.data import source
+from bench.errors import UsageError
+
+DATA = "your own data: a name, a folder or FILE.csv:COLUMN"
+SKIP_DAMAGED = "leave damaged files of --data out, and count them"
 LIMIT = "stop a run that takes longer, such as 10m; default 2m"
 
 
@@ -58,3 +63,16 @@ def count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"a whole number from 1, got '{text}'")
     return int(text)
+
+
+def data(options: argparse.Namespace) -> str:
+    """Return the value of `--data`, with that of `--skip-damaged`.
+
+    Raises:
+        UsageError: There is `--skip-damaged` without `--data`.
+    """
+    if not options.skip_damaged:
+        return options.data
+    if not options.data:
+        raise UsageError("--skip-damaged leaves out files of --data, which is missing.")
+    return source.skipping(options.data)

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 
@@ -18,6 +18,8 @@ import numpy as np
 import platformdirs
 
 from bench.catalog import Entry
+from bench.data.intake import Intake
+from bench.data.stream import Stream
 from bench.errors import UsageError
 from bench.pipeline import Pipeline
 from bench.shell import STARTED
@@ -42,6 +44,7 @@ class Inputs:
         fingerprint: The digest of the content, 16 hexadecimal digits.
         count: The examples of an epoch; for generated files the number requested.
         parts: The identity of the features and of the labels, by name.
+        stream: The user's texts or table, which the pipeline reads; usually None.
     """
 
     features: np.ndarray
@@ -49,6 +52,7 @@ class Inputs:
     fingerprint: str
     count: int
     parts: dict[str, InputPart] = field(default_factory=dict)
+    stream: Stream | None = None
 
 
 def root() -> Path:
@@ -214,8 +218,8 @@ def _clear(folder: Path) -> None:
                 shutil.rmtree(path)
 
 
-def check_user_data(entry: Entry, data: str) -> None:
-    """Refuse unsuitable data of the user by its names; no content is read.
+def check_user_data(entry: Entry, data: str) -> Intake:
+    """Refuse unsuitable data of the user; return what trials take and leave out.
 
     Raises:
         UsageError: The workload takes no data, or the data is missing or has another
@@ -223,7 +227,7 @@ def check_user_data(entry: Entry, data: str) -> None:
     """
     from bench.data import user
 
-    user.check(data, *_accepted(entry))
+    return user.examine(data, *_accepted(entry))
 
 
 def _accepted(entry: Entry) -> tuple[str, int]:
@@ -237,7 +241,10 @@ def _accepted(entry: Entry) -> tuple[str, int]:
 def _user_data(entry: Entry, data: str) -> Inputs:
     from bench.data import user
 
-    loaded = user.load(data, *_accepted(entry))
+    accepts, _ = _accepted(entry)
+    if stream := user.stream(data, accepts):
+        return replace(_files(stream.paths, stream.examples), stream=stream)
+    loaded = user.load(data, accepts)
     if isinstance(loaded, tuple):
         features, labels = loaded
         parts = _parts({"features": features, "labels": labels})

@@ -18,6 +18,7 @@ from statistics import geometric_mean, median
 import msgspec
 
 from bench import catalog
+from bench.data import source
 from bench.errors import UsageError
 from bench.guard import metrics, revisions, scope
 from bench.guard.metrics import METRICS
@@ -113,19 +114,22 @@ def against_ref(repo: str | Path, ref: str, request: GuardRequest) -> GuardResul
     """
     check_takes_turns(request.sweep)
     # Each side works in its own tree, where a relative path would lead elsewhere.
-    request = replace(request, data=scope.absolute_data(request.data))
+    request = replace(request, data=source.absolute(request.data))
     top = revisions.repository(Path(repo))
     ours = top == catalog.ROOT
     with revisions.checked_out(top, ref) as base:
         trees = Trees(top, base.tree, ours)
-        trials, only_in_base, refused = scope.trials(
+        trials, only_in_base, refused, notes = scope.trials(
             trees,
             request.sweep,
             named=request.named,
             seed=request.seed,
             data=request.data,
         )
-        notes, commit = plan.refusal_lines(refused), revisions.commit_of(top, "HEAD")
+        for note in notes:
+            request.report_progress(note)
+        notes += plan.refusal_lines(refused)
+        commit = revisions.commit_of(top, "HEAD")
         if revisions.is_dirty(top):
             notes.append("Head has changes that are not committed; they are measured.")
         if empty := revisions.submodules(base.tree):
@@ -197,16 +201,19 @@ def against_python(python: str, request: GuardRequest) -> GuardResult:
     """
     check_takes_turns(request.sweep)
     theirs, ours = revisions.versions(python), revisions.versions(Harness().python)
-    trials, refused = sweeps.trials(request.sweep, request.data)
+    sweep = request.sweep
+    planned = plan.plan_sweep(sweep, sweep.effort, request.seed, 0.0, request.data)
+    for note in planned.notes:
+        request.report_progress(note)
     differing = [name for name in ours if ours[name] != theirs[name]]
     notes = [
         f"{name}: {theirs[name]} in base, {ours[name]} in head." for name in differing
     ] or ["Both interpreters have the same versions of Python and of all packages."]
-    notes += plan.refusal_lines(refused)
+    notes += [*planned.notes, *plan.refusal_lines(planned.refused)]
     with _started_servers(Harness(python=python), Harness()) as (base, control, head):
         sides = {
             trial.key: (Side(base, trial, control=control), Side(head, trial))
-            for trial in trials
+            for trial in planned.trials
         }
         base_versions, head_versions = (
             ", ".join(f"{name} {versions[name]}" for name in ("tensorflow", "keras"))

@@ -1,4 +1,7 @@
-"""This module provides the sides of a guard: a checked-out revision, an interpreter."""
+"""This module prepares base: another revision in a worktree, or another interpreter.
+
+A guard uses one of the two. The module also detects edits of the working tree.
+"""
 
 from __future__ import annotations
 
@@ -163,11 +166,7 @@ def checked_out(repo: Path, ref: str) -> Iterator[Revision]:
 
 
 def _remove(repo: Path, tree: Path) -> None:
-    """Remove a worktree, and none of the user's own, as pruning would.
-
-    `--force` twice: the worktree may have changes, and stays locked if adding it was
-    interrupted. Its files go first, because they may be incomplete then.
-    """
+    """Remove this worktree alone; `git worktree prune` could remove the user's too."""
     shutil.rmtree(tree, ignore_errors=True)
     with contextlib.suppress(subprocess.CalledProcessError, UsageError):
         # git fails if no worktree was added.

@@ -40,8 +40,8 @@ class Trees:
 
 def trials(
     trees: Trees, sweep: Sweep, *, named: bool, seed: int, data: str
-) -> tuple[list[Trial], list[Trial], dict[str, str]]:
-    """Return the trials on head, those that only base has, and the refused ones.
+) -> tuple[list[Trial], list[Trial], dict[str, str], list[str]]:
+    """Return the trials on head, those that only base has, the refused ones, and notes.
 
     Args:
         trees: The two trees of the repository.
@@ -52,7 +52,8 @@ def trials(
 
     Returns:
         The trials on head and those that only base has, with workloads' paths relative
-        to the repository; and by key why other trials are left out.
+        to the repository; by key why other trials are left out; and sentences on the
+        user's data.
 
     Raises:
         UsageError: A workload is in neither tree or the same at every ref, or base has
@@ -81,6 +82,7 @@ def trials(
         only_in_base += [n for n in _base_names(trees.base) if n not in names]
     head_trials: list[Trial] = []
     refused: dict[str, str] = {}
+    notes: list[str] = []
     for path, relative in on_head:
         narrowed = sweeps.narrow(sweep, workloads=[path])
         planned = plan.plan_sweep(narrowed, narrowed.effort, seed, 0.0, data)
@@ -89,10 +91,11 @@ def trials(
             key.replace(path, relative, 1): reason
             for key, reason in planned.refused.items()
         }
+        notes += [note for note in planned.notes if note not in notes]
     if ours:
         _check_axes(head_trials, trees.base)
     base_trials = [Trial(workload=name, data=data) for name in only_in_base]
-    return head_trials, base_trials, refused
+    return head_trials, base_trials, refused, notes
 
 
 def _check_axes(trials: Iterable[Trial], base: Path) -> None:
@@ -111,19 +114,6 @@ def _check_axes(trials: Iterable[Trial], base: Path) -> None:
                     f"'{trial.key}': base has no axis '{name}' yet, and would measure "
                     "something else. Leave it out, or compare with a later base."
                 )
-
-
-def absolute_data(data: str) -> str:
-    """Return the user's data, a path or `FILE.csv:COLUMN`, with an absolute path.
-
-    A name of data, or nothing, stays as it is.
-    """
-    path, _, column = data.rpartition(":")
-    if data and Path(data).exists():
-        return str(Path(data).absolute())
-    if path and Path(path).exists():
-        return f"{Path(path).absolute()}:{column}"
-    return data
 
 
 def _relative(name: str, top: Path, ours: bool) -> str:

@@ -22,14 +22,19 @@ FIRST_SHARE, NEXT_SHARE = 1 / 4, 1 / 2  # of the alpha that is left, for a look
 class RowTest:
     """A test of one metric of one case, trio by trio, until its verdict is settled.
 
-    When to look depends on how narrow the interval should be by the errors within
-    trios, never on where it lies or how the trios scatter. The looks are: at three
-    trios; when half the width is half the threshold; each time that the width is a
-    third smaller; and at the end. The first look spends a quarter of alpha, each later
-    look half of the rest, and the last one all of it. Together they never exceed alpha
-    (Bonferroni's inequality; looks by information: Lan and DeMets 1983). Later trios
-    may confirm what a look flagged, as often as it takes. That spends no alpha, because
-    nothing is confirmed without a flag.
+    A look computes the interval over all trios so far. It settles the verdict
+    `unchanged`, or it flags the row as `slower` or `faster`. A flag is settled when the
+    trios before the latest two, the latest two, and all together agree with it.
+
+    Looks come at three trios; then each time that half the expected width is at most
+    half the threshold and 30 % smaller than at the look before; when `cover` reports
+    enough places; and at the end. The expected width follows from the errors within
+    trios, never from where the interval lies or how the trios scatter.
+
+    The first look spends a quarter of alpha, each later look half of what is left, and
+    the last look all of it. Together they never exceed alpha (Bonferroni's inequality;
+    looks by information: Lan and DeMets 1983). A confirmation spends no alpha, because
+    it needs a flag first. It may be tried as often as new trios arrive.
     """
 
     def __init__(

@@ -154,8 +154,12 @@ def checked(value: float) -> float:
         UsageError: The threshold is not in that range.
     """
     if not LEAST <= value <= MOST:
+        why = (
+            " Below 1 % two equal processes differ by their memory layout alone."
+            if value < LEAST
+            else " Write 3 % as 3% or 0.03."
+        )
         raise UsageError(
-            f"A threshold is from 1 % to 100 %, got {100 * value:g} %. Below 1 % two "
-            "equal sides differ by where their memory lies."
+            f"A threshold must be from 1 % to 100 %, got {100 * value:g} %.{why}"
         )
     return value

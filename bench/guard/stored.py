@@ -43,7 +43,7 @@ def save(
         request.sweep, request.sweep.effort, request.seed, request.budget_seconds,
         request.data,
     )  # fmt: skip
-    for line in plan.refusal_lines(planned.refused):
+    for line in [*planned.notes, *plan.refusal_lines(planned.refused)]:
         request.report_progress(line)
     measured = baseline.from_runs(_measured(planned.trials, request, folder))
     failures = measured.failures | {
@@ -89,8 +89,12 @@ def against_baseline(path: Path, request: GuardRequest, folder: Path) -> GuardRe
     conditions, start = machine.Conditions(), time.monotonic()
     here = machine.fingerprint()
     runs: list[Run] = []
+    notes: list[str] = []
     if machine.identity(base.baseline.machine) == machine.identity(here):
         trials = [one.trial for one in sides.values()]
+        notes = plan.data_notes(trials)
+        for note in notes:
+            request.report_progress(note)
         runs = _measured(trials, request, folder)
         head = baseline.from_runs(runs)
     else:
@@ -108,6 +112,7 @@ def against_baseline(path: Path, request: GuardRequest, folder: Path) -> GuardRe
         request.thresholds,
         names=(f"baseline {path} of {base.baseline.started[:10]}", "this machine now"),
         named=[name for name in named if name not in present],
+        notes=notes,
         seconds=time.monotonic() - start,
         conditions=conditions.read(spent),
     )

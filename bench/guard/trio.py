@@ -32,7 +32,8 @@ class Side:
         server: Starts the processes; it is started, and several sides may share it.
         trial: The trial that is measured.
         folder: The working folder of the processes, also on their import path.
-        stands_for: The tree of which `folder` is another revision; empty on head.
+        stands_for: The root of head's tree, which `folder` replaces on the import path;
+            empty on head.
         control: The server of base's control; None if the control shares base's.
             Processes of one server share memory, and so warm each other's caches:
             where head has its own server, the control needs one as well.

@@ -10,6 +10,7 @@ import tensorflow as tf
 from bench.catalog import Entry
 from bench.data.inputs import CHECKED_EXAMPLES
 from bench.errors import UsageError
+from bench.measure import plain_data
 from bench.measure.equality import demand_equal, is_close
 from bench.measure.layers import CALLS, arrays_equal, fingerprint, to_numpy
 from bench.pipeline import Pipeline
@@ -88,7 +89,12 @@ def check(
             _demand_declared(entry, repeats(calls=CALLS))
             _demand_same_records(entry, batches, reread())
             raise
-    demand_nothing(module.check(raw, output, **entry.variant))
+    try:
+        demand_nothing(module.check(raw, output, **entry.variant))
+    except AssertionError as error:
+        if plain := plain_data.sentence(raw):
+            error.args = (f"{plain}, so the data may be the cause:\n{error}",)
+        raise
     return fingerprint(output) if entry.deterministic else ""
 
 

@@ -16,7 +16,15 @@ import tensorflow as tf
 from bench import catalog, machine
 from bench.data import inputs
 from bench.errors import UsageError
-from bench.measure import activity, check, resampling, resources, serving, trace
+from bench.measure import (
+    activity,
+    check,
+    resampling,
+    resources,
+    serving,
+    trace,
+    user_records,
+)
 from bench.measure import layer_facts as trial_facts
 from bench.measure.assembly import Assembly
 from bench.measure.consumers import Consumer, step_facts
@@ -85,6 +93,7 @@ def _build(job: Job) -> Generator[Measured, None, Assembly]:
         import_ahead(entry)
         module = catalog.load(entry)
         data = inputs.prepare(entry, module, p, trial.data)
+        entry, module = user_records.streamed(entry, module, data.stream)
     yield Measured(input_fingerprint=data.fingerprint, input_parts=data.parts)
     with clock.time("adapt"):
         layers = clock.built(module.build(data.features, **entry.variant))

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from bench.errors import UsageError
-from bench.measure import check, epoch_repetition, random_draws
+from bench.measure import check, epoch_repetition, plain_data, random_draws
 from bench.measure.assembly import Assembly
 from bench.measure.layers import (
     CALLS,
@@ -79,7 +79,8 @@ def demand_random(layers: Sequence[keras.Layer], features: np.ndarray) -> None:
         return
     if not same:
         return
-    reason = "nothing is random."
+    plain = plain_data.sentence(batch.numpy())
+    reason = f"{plain}. Use other data." if plain else "nothing is random."
     if random_draws.compare_traces(layers, batch).frozen:
         reason = (
             "the layers draw only while they are traced. Draw by keras.random or "

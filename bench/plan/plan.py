@@ -1,18 +1,25 @@
 """A plan states what a sweep will do before it starts: trials, runs and time."""
 
+from __future__ import annotations
+
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from bench import catalog, machine
+from bench.data import source
 from bench.errors import UsageError, replace_atomically
 from bench.plan import screening
 from bench.plan.sweeps import Sweep, trials
 from bench.store import PLAN as FILE
-from bench.trial import Effort, Run, Trial
+from bench.trial import CONSUMER_ROWS, Effort, Run, Trial
+
+if TYPE_CHECKING:
+    from bench.data.intake import Intake
 
 # Measured on 2 shared cores: the part of a run outside ramp and steady phase, and the
 # start of a round's server. Both serve the first estimate only; progress corrects it.
@@ -37,7 +44,7 @@ class Plan:
         precision: The half-width, relative, that a race aims at for the intervals of
             the trials that could be the best of their scene; 0 for no race.
         most_rounds: The number of rounds after which a race ends.
-        notes: Sentences on how the race ended, for the report.
+        notes: Sentences on the user's data and on how the race ended, for the report.
     """
 
     sweep: str
@@ -120,15 +127,18 @@ def plan_sweep(
             left to run.
     """
     accepted, refused = trials(sweep, data)
-    if data:
-        _check_data(accepted, data)
+    intakes = _intakes(accepted)
+    refused |= _untrainable(accepted, intakes) | _unlabelled(accepted)
     if not machine.gpus():
         for trial in accepted:
             if trial.pipeline.device == "gpu":
                 refused[trial.key] = "device=gpu: no NVIDIA GPU here, not testable"
     remaining = [trial for trial in accepted if trial.key not in refused]
     if not remaining:
-        raise UsageError("device=gpu: no NVIDIA driver answers here; see doctor.")
+        if all(trial.pipeline.device == "gpu" for trial in accepted):
+            raise UsageError("device=gpu: no NVIDIA driver answers here; see doctor.")
+        reasons = dict.fromkeys(refused[trial.key] for trial in accepted)
+        raise UsageError(f"Nothing is left to run: {' '.join(reasons)}")
     return Plan(
         sweep=sweep.name,
         trials=remaining,
@@ -136,17 +146,74 @@ def plan_sweep(
         effort=effort,
         seed=seed,
         budget_seconds=budget_seconds,
+        notes=_notes(intakes),
     )
 
 
-def _check_data(planned: Sequence[Trial], data: str) -> None:
+def data_notes(planned: Sequence[Trial]) -> list[str]:
+    """Return sentences on what trials take of the user's data and leave out.
+
+    There are none if the trials have data of their own, or if the user's data cannot be
+    used: then the trials fail with the reason.
+    """
+    try:
+        return _notes(_intakes(planned))
+    except UsageError:
+        return []
+
+
+def _intakes(planned: Sequence[Trial]) -> dict[str, Intake]:
+    """Check the user's data; return what is taken, by workload.
+
+    Raises:
+        UsageError: The data cannot be used.
+    """
     from bench.data import inputs  # late: it needs NumPy
 
-    for name in dict.fromkeys(trial.workload for trial in planned):
+    intakes = {}
+    own = {trial.workload: trial.data for trial in planned if trial.data}
+    for name, data in own.items():
         try:
-            inputs.check_user_data(catalog.find(name), data)
+            intakes[name] = inputs.check_user_data(catalog.find(name), data)
         except UsageError as error:
             raise UsageError(f"'{name}' cannot be prepared: {error}") from error
+    return intakes
+
+
+def _untrainable(
+    planned: Sequence[Trial], intakes: Mapping[str, Intake]
+) -> dict[str, str]:
+    """Return by key why a trial's model cannot be trained on the user's labels."""
+    return {
+        trial.key: intakes[trial.workload].untrainable
+        for trial in planned
+        if CONSUMER_ROWS[trial.consumer].has_model
+        and trial.workload in intakes
+        and intakes[trial.workload].untrainable
+    }
+
+
+def _unlabelled(planned: Sequence[Trial]) -> dict[str, str]:
+    """Return by key why the classes of undecoded CSV lines cannot be resampled."""
+    reason = (
+        "resample needs labels, which CSV lines have only once they are decoded: add "
+        "--axis cache=decoded, or load the table first with --data {}"
+    )
+    refused = {}
+    for trial in planned:
+        p, entry = trial.pipeline, catalog.find(trial.workload)
+        lines = entry.constants.get("ACCEPTS") in source.TABLES
+        decoded = p.cache == "decoded" or p.place.stores_outputs
+        if p.resample == "none" or decoded or not lines:
+            continue
+        if source.streams(entry, trial.data):
+            refused[trial.key] = reason.format(source.MEMORY + trial.data)
+    return refused
+
+
+def _notes(intakes: Mapping[str, Intake]) -> list[str]:
+    """Return the sentences of all intakes, each once."""
+    return list(dict.fromkeys(s for each in intakes.values() for s in each.sentences))
 
 
 def refusal_lines(refused: Mapping[str, str], where: str = "") -> list[str]:

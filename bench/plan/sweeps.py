@@ -15,6 +15,7 @@ from typing import Annotated
 import msgspec
 
 from bench import catalog
+from bench.data import source
 from bench.errors import UsageError, unknown
 from bench.pipeline import STRATEGIES, Pipeline, differences, parse, with_axes
 from bench.plan import toml
@@ -137,7 +138,7 @@ def trials(sweep: Sweep, data: str = "") -> tuple[list[Trial], dict[str, str]]:
     refused: dict[str, str] = {}
     for block in sweep.blocks:
         for workload in _expand(block.workloads):
-            entry = catalog.find(workload)
+            entry = source.entry_for(catalog.find(workload), data)
             for pipeline in _pipelines(block):
                 trial = Trial(
                     workload=workload,
@@ -154,7 +155,8 @@ def trials(sweep: Sweep, data: str = "") -> tuple[list[Trial], dict[str, str]]:
     if not accepted:
         reasons = "\n".join(f"  {key}: {reason}" for key, reason in refused.items())
         raise UsageError(
-            f"Nothing is left to run; every combination is refused:\n{reasons}"
+            "Every combination is refused, so nothing is left to run. Change the axes, "
+            f"the workloads or the consumer. The reasons:\n{reasons}"
         )
     return list(accepted.values()), refused
 

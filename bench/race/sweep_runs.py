@@ -31,6 +31,8 @@ def announce(planned: Plan, folder: Path, earlier: Sequence[Run] = ()) -> None:
     """
     for line in plan.refusal_lines(planned.refused, f", listed in {folder}/plan.json"):
         print(line, file=sys.stderr)
+    for note in planned.notes:
+        print(note, file=sys.stderr)
     if planned.precision:
         runs = (
             f"a race of {len(planned.trials)} trials to "
@@ -116,7 +118,7 @@ def make(
         finally:
             runs.close()  # ends the server and its processes
             if race:
-                notes = race.notes(_stopped(time_is_up()))
+                notes = [*planned.notes, *race.notes(_stopped(time_is_up()))]
                 plan.save(replace(planned, notes=notes), folder)
     if race:
         server = executor if count > len(done) else None

@@ -8,6 +8,7 @@ import numpy as np
 
 from bench import catalog, failures, text
 from bench.analysis.table import machine_labels
+from bench.data import source
 from bench.errors import UsageError
 from bench.pipeline import AXES, differences, steps
 from bench.trial import REQUESTING, Run, Trial
@@ -73,7 +74,7 @@ def _steps(trial: Trial) -> str:
     if trial.consumer in REQUESTING:
         return ""
     try:
-        entry = catalog.find(trial.workload)
+        entry = source.entry_for(catalog.find(trial.workload), trial.data)
     except (UsageError, OSError):  # OSError: the name is too long for a path
         return ""
     # `offline` stores decoded examples.

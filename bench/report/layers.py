@@ -70,7 +70,7 @@ def _kinds() -> dict[str, str]:
 
 
 def _facts(samples: pd.DataFrame) -> pd.DataFrame:
-    """Return the last known facts of each machine and trial."""
+    """Return the last known value of each fact in the table, by machine and trial."""
     names = [*(f"fact_{name}" for name in FACTS), GPU, *JOULES.values()]
     names = [name for name in names if name in samples]
     once = samples.drop_duplicates("run")

@@ -50,7 +50,10 @@ def prepare_inputs(plan: Plan, executor: Executor) -> Plan:
     trials = [trial for trial in plan.trials if trial.key not in refused]
     if not trials:
         listed = "\n".join(f"  {key}: {reason}" for key, reason in refused.items())
-        raise UsageError(f"Nothing is left to run:\n{listed}")
+        raise UsageError(
+            "No trial can run on these inputs. Change the axes or the data. The "
+            f"reasons:\n{listed}"
+        )
     return replace(plan, trials=trials, refused=refused)
 
 

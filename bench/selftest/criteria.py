@@ -87,13 +87,13 @@ class Rule:
     """A rule limits the share of comparisons that get certain verdicts.
 
     Attributes:
-        change: The injected slow-down of the comparisons that count.
-        margin: The margin of the verdicts.
-        neighbour: Whether a noisy neighbour ran beside these comparisons.
-        least: The least share that must get these verdicts; None if `most` is set.
-        most: The largest share that may get these verdicts; None if `least` is set.
-        called: The verdicts.
-        name: The name of the bar; empty for the default.
+        change: The intended slow-down of the comparisons that count; 0 for equal sides.
+        margin: The margin with which their verdicts are computed, such as 0.03.
+        neighbour: Whether a noisy process ran beside these comparisons.
+        least: The least share with a verdict of `called`; None if `most` is set.
+        most: The largest share with a verdict of `called`; None if `least` is set.
+        called: The verdicts that are counted.
+        name: The first words of the bar's name; empty for `5% slower caught` and alike.
     """
 
     change: float
@@ -178,9 +178,10 @@ def injected(comparison: Comparison) -> float:
 
 
 def unslowed(comparison: Comparison) -> Comparison:
-    """Return a comparison without the injected log-ratios, so the truth of each is 0.
+    """Return a comparison less what was injected, so that its true log-ratios are 0.
 
-    Trios with unlike slow-downs would widen the interval and hide a wrong estimate.
+    The injected size differs from trio to trio. Left in, it would widen the interval,
+    and a wide interval hides a wrong estimate.
     """
     pairs = zip(comparison.ratios, comparison.shares, strict=True)
     return replace(

@@ -118,7 +118,14 @@ def _measure(folder: Path, options: argparse.Namespace) -> None:
 def _methods(
     folder: Path, methods: Sequence[str], names: Sequence[str]
 ) -> dict[str, Compare]:
-    """Return the function that compares a workload with itself, by method."""
+    """Return, by method, the function that compares a workload with a slower copy.
+
+    A function takes the workload's name and the seconds by which a batch of the copy is
+    longer; 0 seconds make the two sides equal.
+
+    Raises:
+        UsageError: The tool of a method is not installed.
+    """
     tools = {name: other_tools.TOOLS[name] for name in methods if name != "guard"}
     for tool in tools.values():
         tool.check_installed()

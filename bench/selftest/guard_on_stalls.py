@@ -39,15 +39,15 @@ SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind is a pair of stalled sides, and how many guards may call head slower.
+    """A kind of guard has stalls of a known size in base, in head, or in both.
 
     Attributes:
-        every: Batches from one stall to the next.
-        base: The share of all time that stalls take in base.
-        head: The share of all time that stalls take in head.
+        every: The number of batches from one stall to the next.
+        base: The time that stalls add to base, as a share of its time without stalls.
+        head: The time that stalls add to head, as a share of its time without stalls.
         wanted: The number of guards to run.
-        least: How many of these guards must call head `slower`.
-        most: How many of these guards may call head `slower`.
+        least: The least number of these guards that must call head `slower`.
+        most: The largest number of these guards that may call head `slower`.
         neighbour: Whether a noisy process runs beside the guard.
     """
 

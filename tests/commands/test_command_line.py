@@ -32,7 +32,11 @@ from bench.trial import Effort, Failure, Measured, Trial
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run"], "run needs a SWEEP, a FILE.toml, or --resume DIR; see list."),
+        (
+            ["run"],
+            "run needs a sweep: a name from `run_bench.py list`, or a FILE.toml. To "
+            "continue an earlier sweep, use --resume DIR.",
+        ),
         (["run", "quik"], "No sweep named 'quik'. Did you mean 'quick'?"),
         (["run", "my.toml"], "No sweep file at 'my.toml'."),
         (

@@ -38,8 +38,8 @@ ONE_OF = (
         ),
         (
             ["a", "b", "--threshold", "0.1%"],
-            "error: A threshold is from 1 % to 100 %, got 0.1 %. Below 1 % two "
-            "equal sides differ by where their memory lies.\n",
+            "error: A threshold must be from 1 % to 100 %, got 0.1 %. Below 1 % two "
+            "equal processes differ by their memory layout alone.\n",
         ),
         (
             ["a", "b", "--metric", "seconds_per_examples"],

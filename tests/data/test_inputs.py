@@ -354,3 +354,30 @@ def test_files_need_both_a_folder_and_a_reader(
     with pytest.raises(UsageError) as caught:
         inputs.prepare(*loaded(tmp_path, FILES.replace(old, new)), Pipeline())
     assert str(caught.value) == message
+
+
+def test_texts_of_a_user_are_files_that_the_pipeline_reads(tmp_path: Path) -> None:
+    """From memory by name, they are arrays; the workload adapts to the texts."""
+    for name in ("no", "yes"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.txt").write_text(f"{name} it is")
+    entry = catalog.find("prose")
+    module = catalog.load(entry)
+    read = inputs.prepare(entry, module, Pipeline(), str(tmp_path))
+    assert sorted(read.features) == [f"{tmp_path}/{n}/a.txt" for n in ("no", "yes")]
+    assert read.stream.known.tolist() == [b"no it is", b"yes it is"]
+    assert (read.count, read.parts["features"].dtype) == (2, "file")
+    loaded = inputs.prepare(entry, module, Pipeline(), f"memory:{tmp_path}")
+    assert (loaded.features.tolist(), loaded.stream) == (
+        read.stream.known.tolist(),
+        None,
+    )
+
+
+def test_a_table_of_a_user_is_one_file_of_many_examples(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("x,label\n1,0\n2,1\n3,1\n")
+    entry = catalog.find("prices")
+    read = inputs.prepare(entry, catalog.load(entry), Pipeline(), str(path))
+    assert (read.features.tolist(), read.count) == ([str(path)], 3)
+    assert read.stream.known.tolist() == [[1], [2], [3]]

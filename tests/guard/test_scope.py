@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench import catalog
+from bench.data import source
 from bench.errors import UsageError
 from bench.guard import scope
 from bench.guard.scope import Trees
@@ -15,7 +16,7 @@ from bench.run.protocol import Harness, environment
 def trials(base: Path, **axes: tuple) -> list[str]:
     """Return the keys of trials of `prose`, in this suite's own repository."""
     sweep = sweeps.narrow(sweeps.find("guard"), workloads=["prose"], axes=axes)
-    head, only_in_base, refused = scope.trials(
+    head, only_in_base, refused, _ = scope.trials(
         Trees(catalog.ROOT, base, ours=True), sweep, named=True, seed=0, data=""
     )
     assert only_in_base == []
@@ -47,6 +48,7 @@ def test_an_axis_that_the_harness_of_base_lacks_is_refused(tmp_path: Path) -> No
         ("photos", "{here}/photos"),
         ("rows.csv:price", "{here}/rows.csv:price"),
         ("nowhere.csv:price", "nowhere.csv:price"),
+        ("skip-damaged:photos", "skip-damaged:{here}/photos"),
     ],
 )
 def test_data_have_an_absolute_path_for_the_trees_of_both_sides(
@@ -55,6 +57,6 @@ def test_data_have_an_absolute_path_for_the_trees_of_both_sides(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photos").mkdir()
     (tmp_path / "rows.csv").touch()
-    assert scope.absolute_data(data) == expected.format(here=tmp_path)
+    assert source.absolute(data) == expected.format(here=tmp_path)
     monkeypatch.setenv("FEEDRATE_CACHE", "cache")
     assert environment(Harness())["FEEDRATE_CACHE"] == f"{tmp_path}/cache"

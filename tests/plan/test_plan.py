@@ -75,13 +75,69 @@ def test_data_that_cannot_be_used_is_refused_before_anything_starts(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Only the names are checked, not the content."""
     (tmp_path / "bare").mkdir()
     monkeypatch.chdir(tmp_path)
     sweep = sweeps.Sweep(name="mine", blocks=(sweeps.Block(workloads=(workload,)),))
     with pytest.raises(UsageError) as caught:
         plan.plan_sweep(sweep, Effort(), 3, 0.0, data)
     assert str(caught.value).startswith(f"'{workload}' cannot be prepared: {message}")
+
+
+def test_models_are_not_trained_on_labels_that_they_do_not_have(tmp_path: Path) -> None:
+    """Trials that only read take any labels; the plan states what it read."""
+    path = tmp_path / "a.csv"
+    path.write_text("x,label\n1,0.5\n2,1\n3,2\n")
+    reading, training = (
+        sweeps.Block(workloads=("prices",), consumer=consumer)
+        for consumer in ("drain", "train")
+    )
+    sweep = sweeps.Sweep(name="mine", blocks=(reading, training))
+    planned = plan.plan_sweep(sweep, Effort(), 3, 0.0, str(path))
+    reason = (
+        f"'{path}:label' has fractions as labels, and the workload's model "
+        "distinguishes classes. Use --consumer drain, which trains no model, or name a "
+        "column of classes."
+    )
+    assert {trial.consumer for trial in planned.trials} == {"drain"}
+    assert list(planned.refused.values()) == [reason] * len(planned.refused)
+    assert planned.notes == [f"Data '{path}': 3 examples, 22 bytes."]
+    assert plan.data_notes(planned.trials) == planned.notes
+    with pytest.raises(UsageError) as caught:
+        sweep = sweeps.Sweep(name="mine", blocks=(training,))
+        plan.plan_sweep(sweep, Effort(), 3, 0.0, str(path))
+    assert str(caught.value) == f"Nothing is left to run: {reason}"
+    path.unlink()
+    assert plan.data_notes(planned.trials) == []
+
+
+def test_classes_of_lines_are_not_resampled_before_they_are_decoded(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("x,label\n1,0\n2,1\n3,1\n")
+    axes = {"resample": ("filter",), "cache": ("none", "decoded")}
+    block = sweeps.Block(workloads=("fraud",), axes=axes)
+    sweep = sweeps.Sweep(name="mine", blocks=(block,))
+    planned = plan.plan_sweep(sweep, Effort(), 3, 0.0, str(path))
+    assert [trial.pipeline.cache for trial in planned.trials] == ["decoded"]
+    assert list(planned.refused.values()) == [
+        "resample needs labels, which CSV lines have only once they are decoded: add "
+        f"--axis cache=decoded, or load the table first with --data memory:{path}"
+    ]
+
+
+def test_texts_of_a_user_are_read_as_files(tmp_path: Path) -> None:
+    """The axes of files then have a meaning, and not for texts in memory."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.txt").write_text("some words")
+    axes = {"interleave_cycle_length": (1, 4)}
+    block = sweeps.Block(workloads=("prose",), axes=axes)
+    sweep = sweeps.Sweep(name="mine", blocks=(block,))
+    read, loaded = (
+        plan.plan_sweep(sweep, Effort(), 3, 0.0, f"{prefix}{tmp_path}")
+        for prefix in ("", "memory:")
+    )
+    assert [len(each.trials) for each in (read, loaded)] == [2, 1]
 
 
 def test_missing_runs_are_expected_to_take_as_long_as_stored_runs() -> None:
@@ -204,7 +260,8 @@ def test_a_batch_of_more_than_there_is_is_refused() -> None:
     with pytest.raises(UsageError) as caught:
         prepare_inputs(plan_of(batch_size=(128,)), Fake(TRAITS))
     assert str(caught.value) == (
-        f"Nothing is left to run:\n  prices[batch_size=128]: {reason}"
+        "No trial can run on these inputs. Change the axes or the data. The "
+        f"reasons:\n  prices[batch_size=128]: {reason}"
     )
 
 

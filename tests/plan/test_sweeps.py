@@ -111,7 +111,8 @@ def test_where_everything_is_refused_the_reasons_are_listed() -> None:
     with pytest.raises(UsageError) as caught:
         sweeps.trials(sweeps.Sweep(name="mine", blocks=(block,)))
     assert str(caught.value) == (
-        "Nothing is left to run; every combination is refused:\n"
+        "Every combination is refused, so nothing is left to run. Change the axes, "
+        "the workloads or the consumer. The reasons:\n"
         "  prices[image_size=96]: image_size: the examples of 'prices' come in one size"
     )
 
