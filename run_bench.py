@@ -20,6 +20,7 @@ VERBS = {
     "report": "Write the report of result folders.",
     "compare": "Compare two result folders, trial by trial, as ratios with intervals.",
     "guard": "Test for slow-downs against a revision, interpreter or baseline.",
+    "advise": "Propose changes to your own input pipeline, measured, as a diff.",
     "claims": "Compare published claims with result folders.",
     "doctor": "Check whether this machine is fit for measuring.",
 }

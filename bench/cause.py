@@ -26,7 +26,7 @@ LOSS_SCOPE = "compile_loss/"  # the scope that Keras gives to the loss
 CUT = "in user code:"  # the start of a wrapper, which remains if its end is missing
 GENERATED = "__autograph_generated_file"
 LIBRARIES = ("site-packages", "dist-packages")
-NAMES = {"<module>": "", "<lambda>": ", in a lambda"}
+NAMES = {"<module>": "", "<lambda>": ", in a lambda", "None": ", in a lambda"}
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _FRAME = re.compile(r'File "(?P<path>[^"]+)", line (?P<line>\d+), in (?P<name>[^\s*]+)')

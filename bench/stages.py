@@ -43,22 +43,62 @@ def seconds_per_batch(graph: Sequence[Mapping[str, object]]) -> dict[str, float]
     Args:
         graph: The nodes from `graph.executed_graph`, source first.
     """
-    own = [node for node in graph if not _any(str(node["name"]), _OF_HARNESS)]
-    batches = float(own[-1]["elements"]) if own else 0.0
-    if not batches or shuffle_released_inputs(graph):
+    by_node = node_seconds_per_batch(graph)
+    if not by_node:
         return {}
     seconds = dict.fromkeys(STAGES, 0.0)
-    scale = _scales(graph)
     opens = [
         place for place, node in enumerate(graph) if _any(str(node["name"]), _OPENS)
     ]
     in_source = {p for place in opens for p in _upstream(graph, place)}
     for place, node in enumerate(graph):
-        if _any(str(node["name"]), _OF_HARNESS):
+        if is_harness(str(node["name"])):
             continue
         stage = "source" if place in in_source else _stage(str(node["name"]))
-        seconds[stage] += float(node["processing_seconds"]) * scale[place] / batches
+        seconds[stage] += by_node[place]
     return seconds
+
+
+def node_seconds_per_batch(graph: Sequence[Mapping[str, object]]) -> list[float]:
+    """Return busy seconds a batch of each node; empty if the graph is incomplete.
+
+    Args:
+        graph: The nodes from `graph.executed_graph`, source first.
+    """
+    own = [node for node in graph if not is_harness(str(node["name"]))]
+    batches = float(own[-1]["elements"]) if own else 0.0
+    if not batches or shuffle_released_inputs(graph):
+        return []
+    return [
+        float(node["processing_seconds"]) * scale / batches
+        for node, scale in zip(graph, _scales(graph), strict=True)
+    ]
+
+
+def batches_ahead(graph: Sequence[Mapping[str, object]]) -> float:
+    """Return how many batches may stand ready in buffers when nobody pulls.
+
+    A buffer of examples counts by the share of a batch that an example is. A shuffle
+    buffer is left out, as it gives nothing before somebody pulls.
+
+    Args:
+        graph: The nodes from `graph.executed_graph`, source first.
+    """
+    scales = _scales(graph)
+    own = [n for n, node in enumerate(graph) if not is_harness(str(node["name"]))]
+    batches = float(graph[own[-1]]["elements"]) if own else 0.0
+    ahead = 0.0
+    for place in own:
+        node, elements = graph[place], float(graph[place]["elements"]) * scales[place]
+        held = max(float(node.get(name, 0)) for name in ("buffer_size", "parallelism"))
+        if held > 0 and elements and "Shuffle" not in str(node["name"]):
+            ahead += held * min(1.0, batches / elements)
+    return ahead
+
+
+def is_harness(name: str) -> bool:
+    """Whether the suite appended a node: the root, a window's shard, or its skip."""
+    return _any(name, _OF_HARNESS)
 
 
 @functools.cache

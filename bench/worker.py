@@ -23,12 +23,13 @@ from bench.measure import (
     node_origin,
     page_cache,
     randomness,
+    user_pipeline,
     user_records,
 )
 from bench.measure.assembly import Assembly
 from bench.measure.layers import supports_jit
 from bench.measure.phase_recorder import PhaseRecorder
-from bench.run.protocol import Prepared, Request
+from bench.run.protocol import USER_PIPELINE_VERBS, Prepared, Request
 from bench.trial import Failure, Measured, Trial, phases_of
 
 FIRST_STEP = "in the model's first step, with its LOSS and OPTIMIZER"
@@ -47,8 +48,10 @@ def main(request_json: bytes) -> None:
     if request.folder:
         os.chdir(request.folder)
         sys.path.append(request.folder)
-    if request.verb == "prepare":
-        result: Prepared | Measured = prepare(request)
+    if request.verb in USER_PIPELINE_VERBS:
+        result = user_pipeline.answer(request)
+    elif request.verb == "prepare":
+        result = prepare(request)
     else:
         result = measure(request, entered)
     write_atomically(Path(request.result), msgspec.json.encode(result))

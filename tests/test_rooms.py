@@ -13,7 +13,7 @@ from bench.catalog import ROOT
 
 BENCH = ROOT / "bench"
 ROOMS = ("", "data", "plan", "run", "measure", "analysis", "guard", "report", "race")
-ROOMS += ("selftest", "commands")
+ROOMS += ("advise", "selftest", "commands")
 DOORS = {"server", "worker", "pytest_plugin", "reference"}
 SHELVES = {"workloads": "measure", "plots": "report"}
 MOST_IN_FRONT = 16

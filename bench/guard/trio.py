@@ -275,9 +275,9 @@ def _same_pulls(side: Side, other: Side) -> bool:
     Two different pipelines calibrate their own windows. The batches that fill a window
     of the slower pipeline may take the faster one less time than waking up does.
     """
-    return (side.trial.consumer, side.trial.pipeline) == (
-        other.trial.consumer,
-        other.trial.pipeline,
+    names = ("workload", "consumer", "pipeline")
+    return all(
+        getattr(side.trial, name) == getattr(other.trial, name) for name in names
     )
 
 

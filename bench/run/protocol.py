@@ -30,12 +30,15 @@ GRACE_SECONDS = 10.0  # beyond a budget that is nearly over: a run may just have
 CHATTER = re.compile(r"absl::InitializeLog|oneDNN custom op|cudart_stub|cuInit")
 
 
+USER_PIPELINE_VERBS = ("read_pipeline", "compare_pipelines", "drain_pipeline")
+
+
 class Request(msgspec.Struct, kw_only=True):
     """A request is one job for a fresh process.
 
     Attributes:
         verb: `prepare` makes the inputs and examines the layers; `measure` makes one
-            run.
+            run; those of `USER_PIPELINE_VERBS` are `advise`'s.
         trial: The trial to prepare or to measure.
         effort: How much to measure.
         seed: The seed of the layers' own randomness.
@@ -50,7 +53,7 @@ class Request(msgspec.Struct, kw_only=True):
             tree, replaces on the module path; empty on head.
     """
 
-    verb: Literal["prepare", "measure"]
+    verb: Literal["prepare", "measure", *USER_PIPELINE_VERBS]
     trial: Trial
     effort: Effort
     seed: int

@@ -1,0 +1,1 @@
+"""What shall be changed in a user's own input pipeline?"""

@@ -1,0 +1,35 @@
+"""Shuffle what is small: before a map that makes examples larger or is costly."""
+
+from collections.abc import Iterator
+from functools import partial
+
+from bench.advise.chain import Chain, Proposal
+from bench.advise.proposals.batch_before_map import refusal
+from bench.run.user_pipeline import Stage
+
+NAME = "shuffle_before_map"
+
+
+def propose(chain: Chain) -> Iterator[Proposal]:
+    """Move the maps right before a shuffle behind it: the order stays the same."""
+    for place, shuffle in enumerate(chain.stages):
+        if shuffle.method != "shuffle":
+            continue
+        maps: list[Stage] = []
+        for stage in reversed(chain.stages[:place]):
+            if stage.method != "map":
+                break
+            maps.insert(0, stage)
+        if maps:
+            named = " and ".join(f".map({m.function.partition(',')[0]})" for m in maps)
+            yield chain.propose(
+                NAME,
+                maps[0],
+                f"move {named} behind .shuffle of line {shuffle.line}",
+                partial(_edit, chain, maps, shuffle),
+                refusal=next(filter(None, map(refusal, maps)), ""),
+            )
+
+
+def _edit(chain: Chain, maps: list[Stage], shuffle: Stage) -> str:
+    return chain.source.moved([chain.link(one) for one in maps], chain.link(shuffle))

@@ -1,0 +1,188 @@
+"""The verb `advise` proposes changes to a user's input pipeline, and measures them."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import sys
+import tempfile
+from pathlib import Path
+
+from bench import shell, store
+from bench.commands import values
+from bench.errors import Exit, UsageError, check_folder, write_atomically
+
+BUDGET = "5m"
+ALLOW = {
+    "order": "examples may come in another order",
+    "drop_remainder": "the last, smaller batch may be left out",
+    "determinism": "a seed need not repeat the order or the draws",
+}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `advise`."""
+    add = parser.add_argument
+    add("target", metavar="FILE.py:FUNCTION", help="returns a tf.data.Dataset")
+    add(
+        "--call",
+        default="",
+        metavar="EXPRESSION",
+        help="how to call it, such as 'train_dataset(\"data\", batch_size=64)'; "
+        "default: without arguments",
+    )
+    add(
+        "--budget",
+        type=values.duration,
+        default=values.duration(BUDGET),
+        help=f"default {BUDGET}",
+    )
+    add(
+        "--allow",
+        type=_allowed,
+        default=(),
+        metavar="NAME,NAME",
+        help="what may change: " + "; ".join(f"{k} ({v})" for k, v in ALLOW.items()),
+    )
+    add("--apply", action="store_true", help="write the tuned source into the file")
+    add("--limit", type=values.duration, default=120.0, help=values.LIMIT)
+    add("--out", type=Path, metavar="DIR", help="default results/advise-DATE")
+
+
+def main(options: argparse.Namespace) -> int:
+    """Search for advice, print and write it, and return the exit code.
+
+    Raises:
+        UsageError: The file, the function or its pipeline cannot be read.
+    """
+    path, call = _target(options.target, options.call)
+    out = options.out or store.new_folder("advise")
+    check_folder(out)
+    from bench.advise.search import Search  # late: LibCST, SciPy
+    from bench.run.executors import executor
+    from bench.run.user_pipeline import PipelineExecutor
+
+    server = PipelineExecutor(executor())
+    server.start()
+    try:
+        with tempfile.TemporaryDirectory(prefix="feedrate-") as scratch:
+            advice = Search(
+                path=path,
+                call=call,
+                server=server,
+                scratch=Path(scratch),
+                budget_seconds=options.budget,
+                allow=options.allow,
+                limit_seconds=options.limit,
+                report_progress=_report_progress,
+            ).run()
+    finally:
+        server.stop()
+    return _finish(advice, options, out)
+
+
+def _finish(advice, options: argparse.Namespace, out: Path) -> int:
+    """Write the files and print the advice; returns the exit code."""
+    from bench.report import advice as report
+
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomically(out / "advice.md", report.as_markdown(advice).encode())
+    write_atomically(out / "advice.json", report.as_json(advice))
+    written = f"Files: {shell.short_path(out)}/advice.md, advice.json"
+    lines = [written]
+    if advice.tuned != advice.original:
+        changes = out / "advice.diff"
+        write_atomically(changes, report.diff(advice).encode())
+        write_atomically(out / Path(advice.path).name, advice.tuned.encode())
+        lines = [f"{written}, advice.diff, {Path(advice.path).name} (tuned)"]
+        if options.apply:
+            _apply(advice)
+            undo = report.apply_command(advice, changes.absolute(), "-R")
+            lines.append(f"Written into {advice.path}. Undo: {undo}")
+        else:
+            here = Path(shell.short_path(changes))
+            at_home = report.diff_folder(advice) == Path.cwd()
+            name = here if at_home else changes.absolute()
+            lines.append(f"Apply: {report.apply_command(advice, name)}")
+            lines.append(f"Undo: {report.apply_command(advice, name, '-R')}")
+    if options.json:
+        sys.stdout.write(report.as_json(advice).decode())
+    else:
+        print(report.terminal(advice, lines), end="")
+    return Exit.INTERRUPTED if advice.interrupted else Exit.OK
+
+
+def _apply(advice) -> None:
+    """Write the tuned source, if the file is still the one that was measured.
+
+    Raises:
+        UsageError: The file changed meanwhile, or cannot be written.
+    """
+    path = Path(advice.path)
+    if path.read_bytes() != advice.original.encode():
+        raise UsageError(
+            f"{path} changed while it was measured, so it is left as it is. The diff "
+            "is in the output folder."
+        )
+    write_atomically(path, advice.tuned.encode())
+
+
+def _target(target: str, call: str) -> tuple[str, str]:
+    """The file, and the expression that makes its dataset.
+
+    Raises:
+        UsageError: No such file or function.
+    """
+    path, _, name = target.partition(":")
+    if not Path(path).is_file():
+        raise UsageError(f"No file at '{path}'. Name it as path/to/file.py:function.")
+    try:
+        tree = ast.parse(Path(path).read_text(encoding="utf-8"))
+    except SyntaxError as error:
+        raise UsageError(
+            f"{path} is not valid Python: {error.msg} in line {error.lineno}."
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read as UTF-8 text: {error}.") from error
+    functions = {n.name: n for n in tree.body if isinstance(n, ast.FunctionDef)}
+    listed = ", ".join(functions) or "none"
+    if not name and not call:
+        raise UsageError(
+            f"Name the function that returns the dataset, as {path}:function. "
+            f"{path} has: {listed}."
+        )
+    if name and name not in functions and not call:
+        raise UsageError(f"{path} has no function '{name}'. It has: {listed}.")
+    if call:
+        return path, call
+    arguments = functions[name].args
+    count = len(arguments.posonlyargs) + len(arguments.args)
+    missing = count - len(arguments.defaults)
+    missing += sum(default is None for default in arguments.kw_defaults)
+    if missing > 0:
+        raise UsageError(
+            f"{name} needs arguments: give the call, as --call "
+            f"'{name}({ast.unparse(arguments)})'."
+        )
+    return path, f"{name}()"
+
+
+def _allowed(text: str) -> tuple[str, ...]:
+    """The names after `--allow`.
+
+    Raises:
+        ArgumentTypeError: A name is not one of `ALLOW`.
+    """
+    names = tuple(filter(None, text.split(",")))
+    for name in names:
+        if name not in ALLOW:
+            raise argparse.ArgumentTypeError(
+                f"names of {', '.join(ALLOW)}, with commas between, got '{name}'"
+            )
+    return names
+
+
+def _report_progress(line: str) -> None:
+    from bench.text import visible
+
+    print(visible(line), file=sys.stderr, flush=True)
