@@ -211,8 +211,8 @@ def _constants(tree: ast.Module, path: Path) -> dict[str, object]:
             continue
         target = node.targets[0] if isinstance(node, ast.Assign) else node.target
         name = target.id if isinstance(target, ast.Name) else ""
-        if not name.isupper():
-            continue
+        if not name.isupper() or (name == "LOSS" and isinstance(node.value, ast.Name)):
+            continue  # a loss may be a function of the file
         try:
             constants[name] = ast.literal_eval(node.value)
         except (ValueError, TypeError) as error:

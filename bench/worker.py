@@ -17,7 +17,14 @@ import psutil
 from bench import catalog, cause, machine
 from bench.data import inputs
 from bench.errors import UsageError, write_atomically
-from bench.measure import import_path, measurement, node_origin, page_cache, randomness
+from bench.measure import (
+    import_path,
+    measurement,
+    nests,
+    node_origin,
+    page_cache,
+    randomness,
+)
 from bench.measure.assembly import Assembly
 from bench.measure.layers import supports_jit
 from bench.measure.phase_recorder import PhaseRecorder
@@ -57,13 +64,15 @@ def prepare(request: Request) -> Prepared:
             p = request.trial.pipeline
             data = inputs.prepare(entry, module, p, request.trial.data)
         with clock.time("adapt"):
-            layers = clock.built(module.build(data.features, **entry.variant))
+            layers = clock.built(
+                module.build(nests.tensors(data.features), **entry.variant)
+            )
         with clock.time("prepare"):
             Assembly(
                 p, entry, module, data, layers, inputs.SEED, ""
             ).demand_two_classes()
             if not (entry.deterministic or entry.reads_files or entry.decodes):
-                randomness.demand_random(layers, data.features)
+                randomness.demand_random(layers, nests.tensors(data.features))
             cold = p.storage == "cold"
             warm = _stays_warm(request.trial, data.features) if cold else ""
             jit = supports_jit(layers)

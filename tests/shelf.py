@@ -70,7 +70,7 @@ def map_batch(entry: catalog.Entry) -> np.ndarray:
     rank = traced.get_concrete_function(spec).structured_outputs.shape.rank - 1
     return _only(
         tf.data.Dataset.from_tensor_slices(raw)
-        .map(lambda example: apply_layers(built, example, rank=lambda _: rank))
+        .map(lambda example: apply_layers(built, example, ranks=lambda _: rank))
         .batch(COUNT, drop_remainder=True)
     )
 

@@ -8,16 +8,15 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
-import msgspec
 import numpy as np
 import platformdirs
 
 from bench.catalog import Entry
+from bench.data import components
 from bench.errors import UsageError
 from bench.pipeline import Pipeline
 from bench.shell import STARTED
@@ -28,7 +27,6 @@ DEFAULT_EXAMPLES = 1024
 CHECKED_EXAMPLES = 64  # the least that the check of the outputs needs
 MAKING = ".making-"
 OWN = ".own-"  # inputs from a user's file, which serve one start of the program
-PARTS = "parts.json"
 ABANDONED_SECONDS = 3600.0  # far longer than a run may last
 
 
@@ -37,18 +35,27 @@ class Inputs:
     """Raw examples, in memory or as files.
 
     Attributes:
-        features: The features, `[count, ...]`, or the paths of the files, `[files]`.
-        labels: A label for each example or file; None if there are no labels.
+        features: The features, a nest of components, or the paths of the files,
+            `[files]`; see `bench.data.components`.
+        labels: A label for each example or file, a nest too; None without labels.
         fingerprint: The digest of the content, 16 hexadecimal digits.
         count: The examples of an epoch; for generated files the number requested.
-        parts: The identity of the features and of the labels, by name.
+        parts: The identity of each component, by its path.
+        weights: A weight for each example, a nest too; None without weights.
     """
 
-    features: np.ndarray
-    labels: np.ndarray | None
+    features: object
+    labels: object | None
     fingerprint: str
     count: int
     parts: dict[str, InputPart] = field(default_factory=dict)
+    weights: object | None = None
+
+    @property
+    def record(self) -> tuple:
+        """Return the features, the labels and the weights, as far as there are any."""
+        nests = (self.features, self.labels, self.weights)
+        return tuple(nest for nest in nests if nest is not None)
 
 
 def root() -> Path:
@@ -89,17 +96,8 @@ def prepare(entry: Entry, module: ModuleType, p: Pipeline, data: str = "") -> In
         _generate(entry, module, count, p.image_size, folder)
     if entry.reads_files:
         return _files(_listed(folder), count)
-    with np.load(folder / "examples.npz", allow_pickle=False) as arrays:
-        features = arrays["features"]
-        return Inputs(
-            features=features,
-            labels=arrays.get("labels"),
-            fingerprint=(folder / "fingerprint").read_text(),
-            count=len(features),
-            parts=msgspec.json.decode(
-                (folder / PARTS).read_bytes(), type=dict[str, InputPart]
-            ),
-        )
+    record, parts, fingerprint = components.load(folder)
+    return _of_record(record, parts, fingerprint)
 
 
 def _name(entry: Entry, count: int, size: int) -> str:
@@ -112,7 +110,9 @@ def _name(entry: Entry, count: int, size: int) -> str:
     # Files of a shelf share code in private modules beside them.
     sources = [entry.path, *sorted(entry.path.parent.glob("_*.py"))]
     source = b"".join(path.read_bytes() for path in sources)
-    identity = hashlib.sha256(source + f"{count} {size} {SEED} {PARTS}".encode())
+    identity = hashlib.sha256(
+        source + f"{count} {size} {SEED} {components.PARTS}".encode()
+    )
     prefix = ""
     if entry.shelf == "user":
         places = (entry.path.absolute(), Path.cwd(), sys.prefix, *sys.path)
@@ -170,40 +170,8 @@ def _fill(
         if not _listed(folder):
             raise UsageError("examples() wrote no files into its folder.")
         return
-    arrays = _arrays(module.examples(rng, count, **arguments))
-    np.savez(folder / "examples.npz", **arrays)
-    (folder / "fingerprint").write_text(_digest(*arrays.values()))
-    (folder / PARTS).write_bytes(msgspec.json.encode(_parts(arrays)))
-
-
-def _arrays(result: object) -> dict[str, np.ndarray]:
-    """Return the result of `examples` as arrays by name.
-
-    Raises:
-        UsageError: The result is not one array or two with a row for each example.
-    """
-    parts = result if isinstance(result, tuple) else (result,)
-    plain = all(
-        isinstance(part, np.ndarray) and part.ndim > 0 and not part.dtype.hasobject
-        for part in parts
-    )
-    paired = len(parts) in (1, 2) and plain and len(parts[0]) == len(parts[-1])
-    if not (paired and len(parts[0])):
-        raise UsageError(
-            f"examples() returned {_description(result)}. It must return features "
-            "[count, ...] or (features, labels): NumPy arrays of one length, not empty "
-            "and not of objects (strings as bytes, or with .astype(str))."
-        )
-    return dict(zip(("features", "labels"), parts, strict=False))
-
-
-def _description(value: object) -> str:
-    """Describe an array by its type and shape, another object by its class."""
-    if isinstance(value, tuple):
-        return f"({', '.join(map(_description, value))})"
-    if isinstance(value, np.ndarray):
-        return f"{value.dtype}{list(value.shape)}"
-    return type(value).__name__
+    record = components.record(module.examples(rng, count, **arguments))
+    components.save(record, folder)
 
 
 def _clear(folder: Path) -> None:
@@ -239,10 +207,8 @@ def _user_data(entry: Entry, data: str) -> Inputs:
 
     loaded = user.load(data, *_accepted(entry))
     if isinstance(loaded, tuple):
-        features, labels = loaded
-        parts = _parts({"features": features, "labels": labels})
-        digest = _digest(features, labels)
-        return Inputs(features, labels, digest, len(features), parts)
+        parts = components.parts(loaded)
+        return _of_record(loaded, parts, components.fingerprint(loaded))
     return _files([Path(path) for path in loaded], len(loaded))
 
 
@@ -274,25 +240,17 @@ def _files(paths: list[Path], count: int) -> Inputs:
         labels=labels,
         fingerprint=fingerprint,
         count=count,
-        parts={"features": files, **_parts({"labels": labels})},
+        parts={"features": files, "labels": components.part(labels)},
     )
 
 
-def _parts(arrays: Mapping[str, np.ndarray | None]) -> dict[str, InputPart]:
-    """Return the identity of each array; a missing array has none."""
-    return {
-        name: InputPart(
-            dtype=str(array.dtype), shape=list(array.shape), digest=_digest(array)
-        )
-        for name, array in arrays.items()
-        if array is not None
-    }
-
-
-def _digest(*arrays: np.ndarray | None) -> str:
-    digest = hashlib.sha256()
-    for array in arrays:
-        if array is not None:
-            digest.update(f"{array.shape}{array.dtype}".encode())
-            digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()[:16]
+def _of_record(record: tuple, parts: dict[str, InputPart], fingerprint: str) -> Inputs:
+    features, labels, weights, *_ = (*record, None, None)
+    return Inputs(
+        features=features,
+        labels=labels,
+        weights=weights,
+        fingerprint=fingerprint,
+        count=next(iter(parts.values())).shape[0],
+        parts=parts,
+    )

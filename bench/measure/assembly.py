@@ -11,7 +11,14 @@ import tensorflow as tf
 
 from bench.catalog import Entry
 from bench.data.inputs import CHECKED_EXAMPLES, Inputs
-from bench.measure import check, consumers, resampling, sources, trainable_labels
+from bench.measure import (
+    check,
+    consumers,
+    nests,
+    resampling,
+    sources,
+    trainable_labels,
+)
 from bench.measure.layers import (
     apply_layers,
     as_written,
@@ -35,7 +42,8 @@ class Assembly:
         layers: Layers as built, and adapted where they keep state.
         seed: The seed of shuffling.
         device: The device on which the model runs, such as `/CPU:0`.
-        rank: The rank of the layers' output for a bare example; None until it is known.
+        ranks: The rank of each component of the layers' output for a bare example; None
+            until it is known.
         preprocessed: The stored outputs of the layers, for `placement=offline`.
         folders: Folders of the files that the pipeline writes to disk.
     """
@@ -47,7 +55,7 @@ class Assembly:
     layers: list
     seed: int
     device: str
-    rank: int | None = None
+    ranks: object | None = None
     preprocessed: tf.data.Dataset | None = None
     folders: list[Path] = field(default_factory=list)
 
@@ -87,24 +95,24 @@ class Assembly:
         resampling.demand_two_classes(self.pipeline.resample, self.class_labels, remedy)
 
     @as_written
-    def call(self, features: tf.Tensor) -> tf.Tensor:
+    def call(self, features: object) -> object:
         """Apply the layers to a batch."""
         return apply_layers(self.layers, features)
 
-    def output_rank(self, example: tf.Tensor) -> int:
-        """Return the output's rank for a bare example, from a trace without a run.
+    def output_ranks(self, example: object) -> object:
+        """Return the output's ranks for a bare example, from a trace without a run.
 
         Args:
-            example: The layers' input, in the map function that needs the rank.
+            example: The layers' input, in the map function that needs the ranks.
         """
-        if self.rank is None:
-            shape = [self.pipeline.batch_size, *example.shape]
+        if self.ranks is None:
+            specs = nests.batch_specs(example, self.pipeline.batch_size)
             with tf.init_scope(), tf.device(self.device):  # out of that map function
-                traced = self.layers_function.get_concrete_function(
-                    tf.TensorSpec(shape, example.dtype)
-                )
-            self.rank = traced.structured_outputs.shape.rank - 1
-        return self.rank
+                traced = self.layers_function.get_concrete_function(specs)
+            self.ranks = tf.nest.map_structure(
+                lambda part: part.shape.rank - 1, traced.structured_outputs
+            )
+        return self.ranks
 
     def rhythm(
         self, *, held: bool = False, counting: float = 0.0, epoch: float = 0.0
@@ -142,7 +150,7 @@ class Assembly:
         p = self.pipeline
         return p.place.maps_layers and p.order == "map_batch"
 
-    def reference_output(self, batch: tf.Tensor) -> tf.Tensor:
+    def reference_output(self, batch: object) -> object:
         """Return what the layers make of a batch outside of any pipeline or model."""
         with tf.device(self.device):
             return self.layers_function(batch)
@@ -165,7 +173,7 @@ class Assembly:
 
     def raw_and_outputs(
         self, timed: tf.data.Dataset | None = None
-    ) -> list[tuple[tf.Tensor, tf.Tensor]]:
+    ) -> list[tuple[object, object]]:
         """Return raw batches, each with the output of this placement for that batch.
 
         Args:
@@ -192,7 +200,7 @@ class Assembly:
                 return [(raw, call(raw)) for raw in self.raw_batches(examples)]
 
         @as_written
-        def input_and_output(features: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def input_and_output(features: object) -> tuple[object, object]:
             return features, self._apply_in_map(features)
 
         p = _without_buffers(p)
@@ -233,23 +241,28 @@ class Assembly:
         """
         trainable_labels.demand(batch)
         with tf.device(self.device):
-            features = keras.Input(batch[0].shape[1:], dtype=batch[0].dtype.name)
+            features = nests.keras_inputs(batch[0])
             in_model = self.pipeline.place.in_model
             inside = apply_layers(self.layers, features) if in_model else features
             model = keras.Model(features, self.module.model(inside))
             constants = self.entry.constants
             model.compile(
                 optimizer=constants.get("OPTIMIZER", "adam"),
-                loss=constants.get("LOSS", "sparse_categorical_crossentropy"),
+                loss=getattr(self.module, "LOSS", "sparse_categorical_crossentropy"),
                 jit_compile={"on": True, "off": False}.get(self.pipeline.jit, "auto"),
             )
         return model
 
-    def raw_batches(self, examples: int) -> list[tf.Tensor]:
+    def raw_batches(self, examples: int) -> list[object]:
         """Return the first raw batches, decoded, that hold at least these examples."""
         return [batch[0] for batch in check.first_batches(self._raw(), examples)]
 
-    def reread_raw_batches(self) -> list[tf.Tensor]:
+    def first_examples(self, count: int) -> object:
+        """Return a batch of the first decoded examples."""
+        examples = self._raw().unbatch().batch(count)
+        return next(iter(examples))[0]
+
+    def reread_raw_batches(self) -> list[object]:
         """Read the checked raw batches again; none where nothing can change them."""
         could_change = self.entry.decodes or self.entry.reads_files
         return self.raw_batches(CHECKED_EXAMPLES) if could_change else []
@@ -275,16 +288,17 @@ class Assembly:
         layers = self._apply_in_map if p.place.maps_layers else _identity
         return self._build(p, source, layers, None, "", False, drop=False)
 
-    def placement_output(self, examples: tf.Tensor) -> tf.Tensor:
+    def placement_output(self, examples: object) -> object:
         """Return what this placement's layers make of decoded examples.
 
         Args:
-            examples: `[count, ...]`, of the shape and type of the workload's own.
+            examples: A batch, of the shapes and types of the workload's own.
         """
         if not self.maps_examples:
             return self.reference_output(examples)
-        dataset = tf.data.Dataset.from_tensor_slices(examples).map(self._apply_in_map)
-        return next(iter(dataset.batch(len(examples))))
+        dataset = tf.data.Dataset.from_tensor_slices((examples,))
+        dataset = dataset.map(lambda *record: self._apply_in_map(*record))
+        return next(iter(dataset.batch(nests.count(examples))))
 
     def inference_dataset(self) -> tf.data.Dataset:
         """Return batches in order, with the layers in the dataset, augmentation off."""
@@ -295,9 +309,9 @@ class Assembly:
             resample="none",
         )
 
-        def outside_training(features: tf.Tensor) -> tf.Tensor:
+        def outside_training(features: object) -> object:
             return apply_layers(
-                self.layers, features, rank=self.output_rank, training=False
+                self.layers, features, ranks=self.output_ranks, training=False
             )
 
         return self._build(p, self._source(p), outside_training)
@@ -309,11 +323,11 @@ class Assembly:
         return self._build(p, self._source(p), _identity)
 
     @as_written
-    def _apply_in_map(self, features: tf.Tensor) -> tf.Tensor:
+    def _apply_in_map(self, features: object) -> object:
         """Apply the layers to what the dataset's map gets: an example or a batch."""
         if not self.maps_examples:
             return apply_layers(self.layers, features)
-        return apply_layers(self.layers, features, rank=self.output_rank)
+        return apply_layers(self.layers, features, ranks=self.output_ranks)
 
     def jit(self) -> bool:
         """Whether XLA compiles the layers where a model has them."""
@@ -386,5 +400,5 @@ def _without_buffers(p: Pipeline) -> Pipeline:
     return replace(p, **{name: getattr(defaults, name) for name in names})
 
 
-def _identity(features: tf.Tensor) -> tf.Tensor:
+def _identity(features: object) -> object:
     return features

@@ -1,6 +1,6 @@
 """This module checks the outputs of a trial before any clock starts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from types import ModuleType
 
@@ -8,8 +8,10 @@ import numpy as np
 import tensorflow as tf
 
 from bench.catalog import Entry
+from bench.data.components import mapped, named
 from bench.data.inputs import CHECKED_EXAMPLES
 from bench.errors import UsageError
+from bench.measure import nests
 from bench.measure.equality import demand_equal, is_close
 from bench.measure.layers import CALLS, arrays_equal, fingerprint, to_numpy
 from bench.pipeline import Pipeline
@@ -20,25 +22,32 @@ def first_batches(dataset: tf.data.Dataset, examples: int = CHECKED_EXAMPLES) ->
     batches, count = [], 0
     for batch in dataset:
         batches.append(batch)
-        count += int(tf.nest.flatten(batch)[0].shape[0])
+        count += nests.count(batch)
         if count >= examples:
             break
     return batches
 
 
-def concatenate(values: list[tf.Tensor]) -> np.ndarray:
-    """Concatenate batches to one array.
+def concatenate(values: Sequence[object]) -> object:
+    """Concatenate batches to one nest of arrays.
 
     Raises:
         AssertionError: The shapes of examples differ between batches.
     """
-    arrays = [to_numpy(value) for value in values]
+    return mapped(_concatenated, "output", *values)
+
+
+def _concatenated(path: str, *parts: tf.Tensor) -> np.ndarray:
+    if all(isinstance(part, tf.RaggedTensor) for part in parts):
+        return to_numpy(tf.concat(parts, axis=0))
+    arrays = [to_numpy(part) for part in parts]
     shapes = list(dict.fromkeys(array.shape[1:] for array in arrays))
     if len(shapes) > 1:
+        where = "" if path == "output" else f"in {path.removeprefix('output')} "
         raise AssertionError(
-            f"examples have the shape {shapes[0]} in one batch and {shapes[1]} in "
-            "another: let the layers give a fixed one, as TextVectorization does with "
-            "output_sequence_length"
+            f"examples have {where}the shape {shapes[0]} in one batch and {shapes[1]} "
+            "in another: let the layers give a fixed one, as TextVectorization does "
+            "with output_sequence_length"
         )
     return np.concatenate(arrays)
 
@@ -47,9 +56,9 @@ def check(
     entry: Entry,
     module: ModuleType,
     pipeline: Pipeline,
-    pairs: list[tuple[tf.Tensor, tf.Tensor]],
-    reference: Callable[[tf.Tensor], tf.Tensor],
-    reread: Callable[[], list[tf.Tensor]] = list,
+    pairs: list[tuple[object, object]],
+    reference: Callable[[object], object],
+    reread: Callable[[], list[object]] = list,
 ) -> str:
     """Refuse wrong outputs of the layers.
 
@@ -92,20 +101,23 @@ def check(
     return fingerprint(output) if entry.deterministic else ""
 
 
-def demand_rows(batches: list[tf.Tensor], outputs: list[tf.Tensor]) -> None:
+def demand_rows(batches: list[object], outputs: list[object]) -> None:
     """Refuse layers that change the number of rows.
 
     Raises:
-        UsageError: An output has more or fewer rows than its batch.
+        UsageError: A component of an output has more or fewer rows than its batch.
     """
     for batch, output in zip(batches, outputs, strict=False):
-        rows, examples = (_rows(value) for value in (output, batch))
-        if rows != examples:
-            raise UsageError(
-                f"The layers return {rows} rows for {examples} examples, but each "
-                "example must stay one row. Let examples() or read() return one "
-                "example for each row, and let the layers keep the number of rows."
-            )
+        examples = nests.count(batch)
+        for path, part in named(output, "").items():
+            rows = nests.count(part) if part.shape.rank else None
+            if rows != examples:
+                raise UsageError(
+                    f"The layers return {rows} rows{path and f' in {path}'} for "
+                    f"{examples} examples, but each example must stay one row. Let "
+                    "examples() or read() return one example for each row, and let the "
+                    "layers keep the number of rows."
+                )
 
 
 def demand_nothing(returned: object) -> None:
@@ -125,9 +137,9 @@ def demand_nothing(returned: object) -> None:
 
 
 def _repeats(
-    reference: Callable[[tf.Tensor], tf.Tensor],
-    batch: tf.Tensor,
-    first: tf.Tensor,
+    reference: Callable[[object], object],
+    batch: object,
+    first: object,
     tolerance: float,
     calls: int,
 ) -> bool:
@@ -152,7 +164,7 @@ def _demand_declared(entry: Entry, repeats: bool) -> None:
 
 
 def _demand_same_records(
-    entry: Entry, batches: list[tf.Tensor], reread: list[tf.Tensor]
+    entry: Entry, batches: list[object], reread: list[object]
 ) -> None:
     """Refuse randomness before the layers, since a check cannot reproduce it.
 
@@ -166,8 +178,3 @@ def _demand_same_records(
             f"{entry.path.name}. Move what is random out of read() and decode() into a "
             "layer, with DETERMINISTIC = False."
         )
-
-
-def _rows(value: tf.Tensor) -> int | None:
-    shape = tf.nest.flatten(value)[0].shape
-    return shape[0] if shape.rank else None

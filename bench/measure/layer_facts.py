@@ -6,13 +6,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from bench.data.components import named
 from bench.measure import check, image_geometry, randomness, xla
 from bench.measure.assembly import Assembly
 from bench.measure.layers import graph_function
 from bench.measure.random_draws import generators_restored
 
 Facts = dict[str, float | str]
-Pairs = Sequence[tuple[tf.Tensor, tf.Tensor]]
+Pairs = Sequence[tuple[object, object]]  # nests of tensors
 # Flag -> (fact, text): the flag is raised if the fact contains the text, which may be
 # empty.
 RAISED = {
@@ -82,16 +83,20 @@ def unchanged(
     adapted = any(hasattr(part, "adapt") for part in parts)
     raw = check.concatenate([batch for batch, _ in pairs])
     output = check.concatenate([output for _, output in pairs])
-    must_change = random or adapted or raw.dtype == output.dtype
-    if must_change and _equal(raw, output):
-        return {"unchanged_examples": len(raw)}
+    count = len(next(iter(named(raw, "").values())))
+    if _equal(raw, output) and (random or adapted or _types(raw) == _types(output)):
+        return {"unchanged_examples": count}
     names = _idle(layers, [batch for batch, _ in pairs]) if adapted else []
     if not names:
         return {}
-    return {"unchanged_examples": len(raw), "unchanged_layers": ", ".join(names)}
+    return {"unchanged_examples": count, "unchanged_layers": ", ".join(names)}
 
 
-def _idle(layers: Sequence[keras.Layer], batches: Sequence[tf.Tensor]) -> list[str]:
+def _types(nest: object) -> list[np.dtype]:
+    return [part.dtype for part in tf.nest.flatten(nest)]
+
+
+def _idle(layers: Sequence[keras.Layer], batches: Sequence[object]) -> list[str]:
     """Return names of the layers that can be adapted and return their own input."""
     names = []
     for layer in layers:
@@ -105,7 +110,15 @@ def _idle(layers: Sequence[keras.Layer], batches: Sequence[tf.Tensor]) -> list[s
     return names
 
 
-def _equal(raw: np.ndarray, output: np.ndarray) -> bool:
+def _equal(raw: object, output: object) -> bool:
+    """Whether all components have the same values, perhaps in other types."""
+    before, after = named(raw, ""), named(output, "")
+    return before.keys() == after.keys() and all(
+        _equal_arrays(part, after[path]) for path, part in before.items()
+    )
+
+
+def _equal_arrays(raw: np.ndarray, output: np.ndarray) -> bool:
     numbers = [np.issubdtype(array.dtype, np.number) for array in (raw, output)]
     if raw.shape != output.shape or len(set(numbers)) > 1:
         return False

@@ -16,7 +16,7 @@ import tensorflow as tf
 from bench import catalog, machine
 from bench.data import inputs
 from bench.errors import UsageError
-from bench.measure import activity, check, resampling, resources, serving, trace
+from bench.measure import activity, check, nests, resampling, resources, serving, trace
 from bench.measure import layer_facts as trial_facts
 from bench.measure.assembly import Assembly
 from bench.measure.consumers import Consumer, step_facts
@@ -87,7 +87,9 @@ def _build(job: Job) -> Generator[Measured, None, Assembly]:
         data = inputs.prepare(entry, module, p, trial.data)
     yield Measured(input_fingerprint=data.fingerprint, input_parts=data.parts)
     with clock.time("adapt"):
-        layers = clock.built(module.build(data.features, **entry.variant))
+        layers = clock.built(
+            module.build(nests.tensors(data.features), **entry.variant)
+        )
     # The seed is the same in every run, so that costs stand at the same place in all.
     assembly = Assembly(p, entry, module, data, layers, inputs.SEED, device)
     with clock.time("check"):

@@ -9,6 +9,7 @@ from tensorflow.python.data.experimental.ops import testing
 
 from bench.catalog import Entry
 from bench.data.inputs import Inputs
+from bench.measure import nests
 from bench.measure.tf_data import interleave
 from bench.pipeline import Pipeline
 
@@ -18,12 +19,8 @@ COUNTED = 16  # records that are counted at a time
 def raw_records(
     p: Pipeline, entry: Entry, module: ModuleType, inputs: Inputs
 ) -> tf.data.Dataset:
-    """Return raw records in order, as (features, label) where there are labels."""
-    if inputs.labels is None:
-        arrays: tuple = (inputs.features,)
-    else:
-        arrays = (inputs.features, inputs.labels)
-    dataset = tf.data.Dataset.from_tensor_slices(arrays)
+    """Return raw records in order, as (features[, labels[, weights]])."""
+    dataset = tf.data.Dataset.from_tensor_slices(nests.tensors(inputs.record))
     if not entry.reads_files:
         return dataset
     if not p.read_latency_ms:

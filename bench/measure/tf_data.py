@@ -28,9 +28,10 @@ def build(
     Args:
         p: The pipeline.
         source: A dataset of raw records, already interleaved over its files.
-        decode: Function from a record to (features, label), for one example at a time.
-        layers: Function from features to preprocessed features; the identity where the
-            dataset does not map the layers.
+        decode: Function from a record to (features[, labels[, weights]]), for one
+            example at a time.
+        layers: Function from features to preprocessed features, both nests; the
+            identity where the dataset does not map the layers.
         decodes: Whether `decode` does anything.
         cache_path: The file prefix of a disk cache; empty for memory.
         seed: The seed of the shuffle.
@@ -41,13 +42,13 @@ def build(
             shares.
 
     Returns:
-        A dataset of (features, label) batches.
+        A dataset of batches, (features[, labels[, weights]]).
     """
 
     @as_written
     def preprocessed(decoded: object) -> tuple:
-        features, *label = _as_tuple(decoded)
-        return layers(features), *label
+        features, *others = _as_tuple(decoded)
+        return layers(features), *others
 
     @as_written
     def of_decoded(*decoded: object) -> tuple:

@@ -1,0 +1,179 @@
+"""Examples of any form are measured in every placement, order, cache and consumer."""
+
+import time
+from pathlib import Path
+
+import factory
+import pytest
+
+from bench import worker
+from bench.run.protocol import Request
+from bench.trial import Effort, Measured
+
+HEAD = '''"""Examples of some form."""
+import keras
+import numpy as np
+import tensorflow as tf
+EXAMPLES = 96
+L = keras.layers
+'''
+FORMS = {
+    "columns": """
+LOSS = "mse"
+class Columns(L.Layer):
+    def call(self, columns):
+        seen = dict(columns)
+        first, second = seen.pop("pair")
+        return {"sum": first + tf.cast(second, tf.float32), **seen}
+def examples(rng, count):
+    pair = rng.normal(size=(count, 2)).astype("float32"), rng.integers(0, 9, (count, 2))
+    features = {"pair": pair, "age": rng.normal(size=(count, 1)).astype("float32")}
+    return features, rng.normal(size=count), rng.random(count)
+def build(examples):
+    assert set(examples) == {"pair", "age"} and len(examples["pair"][0]) == 96
+    return Columns()
+def check(batch, output):
+    np.testing.assert_allclose(output["sum"], batch["pair"][0] + batch["pair"][1])
+    np.testing.assert_array_equal(output["age"], batch["age"])
+def model(features):
+    return L.Dense(1)(L.Concatenate()([features["sum"], features["age"]]))
+""",
+    "tuple": """
+def examples(rng, count):
+    texts = rng.choice(["red", "blue"], count)
+    return {"text": texts, "size": rng.normal(size=(count, 3))}, rng.integers(0, 2, count)
+def decode(record, label):
+    return (record["size"][:1], record["text"]), label
+def build(examples):
+    lookup = L.StringLookup(vocabulary=["blue", "red"])
+    return lambda pair: (pair[0] * 2, lookup(pair[1]))
+def check(batch, output):
+    np.testing.assert_allclose(output[0], batch[0] * 2, rtol=1e-5)
+    np.testing.assert_array_equal(output[1], 1 + (batch[1] == b"red"))
+def model(features):
+    size, color = features
+    color = L.Flatten()(L.Embedding(3, 2)(color))
+    return L.Dense(2, activation="softmax")(L.Concatenate()([size, color]))
+""",
+    "two_inputs": """
+def examples(rng, count):
+    return {"a": rng.normal(size=(count, 2)), "b": rng.normal(size=(count, 3))}, (
+        rng.integers(0, 2, count))
+def build(examples):
+    inputs = {name: keras.Input((n,), name=name) for name, n in (("a", 2), ("b", 3))}
+    return keras.Model(inputs, L.Rescaling(2.0)(L.Concatenate()([*inputs.values()])))
+def check(batch, output):
+    both = np.concatenate([batch["a"], batch["b"]], axis=1)
+    np.testing.assert_allclose(output, 2 * both, rtol=1e-5)
+def model(features):
+    return L.Dense(2, activation="softmax")(features)
+""",
+    "feature_space": """
+def examples(rng, count):
+    return {"age": rng.normal(50, 10, count), "city": rng.choice(["Rome", "Bonn"], count)
+        }, rng.integers(0, 2, count)
+def build(examples):
+    kinds = keras.utils.FeatureSpace
+    space = kinds({"age": kinds.float_normalized(),
+                   "city": kinds.string_categorical(num_oov_indices=0)})
+    space.adapt(tf.data.Dataset.from_tensor_slices(examples).batch(32))
+    return space
+def check(batch, output):
+    assert output.shape == (len(batch["age"]), 3)
+    assert ((output == 1).sum(axis=1) == 1).all() and abs(output.mean()) < 1
+def model(features):
+    return L.Dense(2, activation="softmax")(features)
+""",
+    "masks": """
+KIND = "image"
+def examples(rng, count):
+    return rng.integers(0, 256, (count, 8, 8, 3)).astype("uint8"), (
+        rng.integers(0, 3, (count, 8, 8)))
+def build(examples):
+    return L.Rescaling(1 / 255)
+def check(batch, output):
+    np.testing.assert_allclose(output, batch / 255, rtol=1e-5)
+def model(features):
+    return L.Conv2D(3, 3, activation="softmax", padding="same")(features)
+""",
+    "own_loss": """
+def LOSS(labels, predictions):
+    return keras.losses.mean_squared_error(labels["target"], predictions)
+def examples(rng, count):
+    return rng.normal(size=(count, 2)), {"target": rng.normal(size=(count, 1))}
+def build(examples):
+    return L.Rescaling(2.0)
+def check(batch, output):
+    np.testing.assert_allclose(output, batch * 2, rtol=1e-5)
+def model(features):
+    return L.Dense(1)(features)
+""",
+}
+PLACES = {
+    "naive": {},
+    "vectorized": {"order": "batch_map", "map_parallel_calls": 2},
+    "model": {"placement": "model"},
+    "offline": {"placement": "offline"},
+    "cached": {"cache": "mapped", "cache_storage": "disk"},
+    "cached_batches": {"cache": "mapped", "order": "batch_map"},
+    "shuffled": {"cache": "raw", "shuffle_buffer": 32},
+    "train": {"consumer": "train"},
+    "train_in_model": {"consumer": "train", "placement": "model"},
+    "held": {"consumer": "model"},
+    "serve": {"consumer": "serve"},
+    "serve_in_model": {"consumer": "serve", "placement": "model"},
+}
+QUICK = Effort(steady_seconds=0.01, window_seconds=0.001, warmup_seconds=0.01, epochs=3)
+
+
+def measured(folder: Path, form: str, **settings: object) -> Measured:
+    """Make one run of a form's file in this process."""
+    file = folder / f"{form}.py"
+    file.write_text(HEAD + FORMS[form])
+    request = Request(
+        verb="measure",
+        trial=factory.trial(workload=str(file), **{"batch_size": 16, **settings}),
+        effort=QUICK,
+        seed=1,
+        asked=time.monotonic(),
+        result=str(folder / "result.json"),
+    )
+    return worker.measure(request, time.monotonic())
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("form", ["columns", "tuple"])
+def test_a_nest_is_measured_in_every_place(
+    tmp_path: Path, form: str, place: str
+) -> None:
+    run = measured(tmp_path, form, **PLACES[place])
+    assert run.error is None
+    assert len(run.samples) >= 3
+
+
+@pytest.mark.parametrize(
+    "place", ["naive", "vectorized", "model", "train", "train_in_model"]
+)
+@pytest.mark.parametrize("form", ["two_inputs", "feature_space", "masks"])
+def test_other_forms_are_measured(tmp_path: Path, form: str, place: str) -> None:
+    run = measured(tmp_path, form, **PLACES[place])
+    assert run.error is None
+    assert len(run.samples) >= 3
+
+
+def test_the_identity_of_the_inputs_has_a_part_for_each_component(
+    tmp_path: Path,
+) -> None:
+    run = measured(tmp_path, "columns")
+    assert {path: str(part) for path, part in run.input_parts.items()} == {
+        "features['pair'][0]": "float32[96, 2]",
+        "features['pair'][1]": "int64[96, 2]",
+        "features['age']": "float32[96, 1]",
+        "labels": "float64[96]",
+        "weights": "float64[96]",
+    }
+
+
+def test_the_loss_may_be_a_function_of_the_file(tmp_path: Path) -> None:
+    """It gets labels of any form."""
+    assert measured(tmp_path, "own_loss", consumer="train").error is None
