@@ -24,8 +24,9 @@ SHELVES = {
 }
 TRAITS = {
     *("KIND", "EXAMPLES", "DETERMINISTIC", "TOLERANCE", "LOSS", "OPTIMIZER"),
-    *("ACCEPTS", "CLASSES", "BINARY_LABELS", "VARIANTS"),
+    *("ACCEPTS", "CLASSES", "BINARY_LABELS", "VARIANTS", "ON", "DECODE"),
 }
+ONLY_VALUES = {"ON": "example", "DECODE": "batch"}
 REMOVED = {"random_height": "RandomHeight", "random_width": "RandomWidth"}
 REQUIRED = {
     "layers": ("examples", "build", "check"),
@@ -75,6 +76,11 @@ class Entry:
     def decodes(self) -> bool:
         """Return whether records must be decoded before they reach the layers."""
         return "decode" in self.functions
+
+    @property
+    def takes_labels(self) -> bool:
+        """Return whether the layers get the labels together with the features."""
+        return "ON" in self.constants
 
     @property
     def trains(self) -> bool:
@@ -221,4 +227,10 @@ def _constants(tree: ast.Module, path: Path) -> dict[str, object]:
                     f"{path}, line {node.lineno}: {name} must be a literal, since "
                     "Feedrate reads it without running the file."
                 ) from error
+        only = ONLY_VALUES.get(name, constants.get(name))
+        if constants.get(name) != only:
+            raise UsageError(
+                f"{path}, line {node.lineno}: {name} must be {only!r} or absent, got "
+                f"{constants[name]!r}."
+            )
     return constants

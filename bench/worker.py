@@ -64,15 +64,15 @@ def prepare(request: Request) -> Prepared:
             p = request.trial.pipeline
             data = inputs.prepare(entry, module, p, request.trial.data)
         with clock.time("adapt"):
-            layers = clock.built(
-                module.build(nests.tensors(data.features), **entry.variant)
-            )
+            layers = measurement.built_layers(clock, entry, module, data)
         with clock.time("prepare"):
             Assembly(
                 p, entry, module, data, layers, inputs.SEED, ""
             ).demand_two_classes()
             if not (entry.deterministic or entry.reads_files or entry.decodes):
-                randomness.demand_random(layers, nests.tensors(data.features))
+                record = nests.tensors(data.record)
+                subject = record[:2] if entry.takes_labels else record[0]
+                randomness.demand_random(layers, subject)
             cold = p.storage == "cold"
             warm = _stays_warm(request.trial, data.features) if cold else ""
             jit = supports_jit(layers)

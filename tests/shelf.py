@@ -11,7 +11,7 @@ import tensorflow as tf
 from bench import catalog
 from bench.data import inputs
 from bench.measure.assembly import Assembly
-from bench.measure.layers import apply_layers, as_layers, to_numpy
+from bench.measure.layers import apply_layers, as_layers, graph_function, to_numpy
 from bench.pipeline import Pipeline
 
 COUNT = 64
@@ -60,6 +60,13 @@ def eager(entry: catalog.Entry) -> np.ndarray:
     batch = tf.constant(features(entry.path.stem))
     batch = tf.cast(batch, tf.float32) if batch.dtype == tf.uint8 else batch
     return to_numpy(apply_layers(layers(entry), batch))
+
+
+def one_by_one(entry: catalog.Entry) -> np.ndarray:
+    """Call the layers in a graph on batches of one example, and join their outputs."""
+    call = graph_function(layers(entry))
+    batch = tf.constant(features(entry.path.stem))
+    return np.concatenate([to_numpy(call(batch[i : i + 1])) for i in range(COUNT)])
 
 
 def map_batch(entry: catalog.Entry) -> np.ndarray:

@@ -40,8 +40,8 @@ def model(features):
 """,
     "tuple": """
 def examples(rng, count):
-    texts = rng.choice(["red", "blue"], count)
-    return {"text": texts, "size": rng.normal(size=(count, 3))}, rng.integers(0, 2, count)
+    texts, sizes = rng.choice(["red", "blue"], count), rng.normal(size=(count, 3))
+    return {"text": texts, "size": sizes}, rng.integers(0, 2, count)
 def decode(record, label):
     return (record["size"][:1], record["text"]), label
 def build(examples):
@@ -70,8 +70,8 @@ def model(features):
 """,
     "feature_space": """
 def examples(rng, count):
-    return {"age": rng.normal(50, 10, count), "city": rng.choice(["Rome", "Bonn"], count)
-        }, rng.integers(0, 2, count)
+    cities = rng.choice(["Rome", "Bonn"], count)
+    return {"age": rng.normal(50, 10, count), "city": cities}, rng.integers(0, 2, count)
 def build(examples):
     kinds = keras.utils.FeatureSpace
     space = kinds({"age": kinds.float_normalized(),
@@ -98,7 +98,7 @@ def model(features):
 """,
     "own_loss": """
 def LOSS(labels, predictions):
-    return keras.losses.mean_squared_error(labels["target"], predictions)
+    return keras.losses.mean_squared_error(labels, predictions)
 def examples(rng, count):
     return rng.normal(size=(count, 2)), {"target": rng.normal(size=(count, 1))}
 def build(examples):
@@ -106,7 +106,66 @@ def build(examples):
 def check(batch, output):
     np.testing.assert_allclose(output, batch * 2, rtol=1e-5)
 def model(features):
-    return L.Dense(1)(features)
+    return {"target": L.Dense(1)(features)}
+""",
+    "uneven": """
+class Uneven(L.Layer):
+    def call(self, features):
+        total = tf.reduce_sum(features["ragged"], axis=-1, keepdims=True)
+        raw = tf.io.decode_raw(features["bytes"], tf.uint8, fixed_length=8)
+        dense = tf.reshape(tf.sparse.to_dense(features["sparse"]), [-1, 6])
+        dense = dense if raw.shape.rank == 2 else dense[0]
+        return tf.concat([total, tf.cast(raw, tf.float32), dense], axis=-1)
+def examples(rng, count):
+    ragged = [[float(n) for n in range(row % 5)] for row in range(count)]
+    sparse = (rng.random((count, 6)) < 0.3).astype("float32")
+    zeros = [bytes([row % 3] * (row % 8)) + bytes(8 - row % 8) for row in range(count)]
+    return {"ragged": tf.ragged.constant(ragged), "bytes": zeros,
+            "sparse": tf.sparse.from_dense(sparse)}, rng.integers(0, 2, count)
+def build(examples):
+    assert isinstance(examples["ragged"], tf.RaggedTensor)
+    return Uneven()
+def check(batch, output):
+    np.testing.assert_allclose(output[:, 0], batch["ragged"].sum(axis=1))
+    assert output[:, 1:9].astype("uint8").tolist() == [*map(list, batch["bytes"])]
+    np.testing.assert_array_equal(output[:, 9:], batch["sparse"])
+def model(features):
+    return L.Dense(2, activation="softmax")(features)
+""",
+    "words": """
+def examples(rng, count):
+    return [" ".join(["red"] * (1 + row % 7)) for row in range(count)]
+def build(examples):
+    return L.TextVectorization(vocabulary=["red"], ragged=RAGGED)
+def check(batch, output):
+    assert ((output > 0).sum(axis=1) == [len(text.split()) for text in batch]).all()
+RAGGED = True
+""",
+    "mixed": """
+KIND = "image"
+DETERMINISTIC = False
+ON = "example"
+LOSS = "categorical_crossentropy"
+def examples(rng, count):
+    labels = np.eye(4, dtype="float32")[rng.integers(0, 4, count)]
+    return rng.integers(0, 256, (count, 8, 8, 3)).astype("uint8"), labels
+def build(examples):
+    return [L.RandomFlip(), L.CutMix(factor=0.9)]
+def check(batch, output):
+    (images, labels), (mixed, soft) = batch, output
+    assert images.shape == mixed.shape and (soft != labels).any()
+    np.testing.assert_allclose(soft.sum(axis=1), 1, rtol=1e-4)
+def model(features):
+    return L.Dense(4, activation="softmax")(L.Flatten()(features))
+""",
+    "centred": """
+def examples(rng, count):
+    return rng.normal(size=(count, 3)).astype("float32")
+def build(examples):
+    return lambda x: x - tf.reduce_mean(x, axis=0) if x.shape.rank == 2 else x - x + OWN
+OWN = 0.0
+def check(batch, output):
+    assert abs(output.mean()) < 0.1
 """,
 }
 PLACES = {
@@ -175,5 +234,84 @@ def test_the_identity_of_the_inputs_has_a_part_for_each_component(
 
 
 def test_the_loss_may_be_a_function_of_the_file(tmp_path: Path) -> None:
-    """It gets labels of any form."""
+    """Keras passes it the labels of each output."""
     assert measured(tmp_path, "own_loss", consumer="train").error is None
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["naive", "vectorized", "model", "offline", "cached", "cached_batches", "train"],
+)
+def test_ragged_sparse_and_binary_components_are_measured(
+    tmp_path: Path, place: str
+) -> None:
+    run = measured(tmp_path, "uneven", **PLACES[place])
+    assert run.error is None
+    assert len(run.samples) >= 3
+
+
+def test_requests_are_dense(tmp_path: Path) -> None:
+    run = measured(tmp_path, "uneven", consumer="serve")
+    assert run.error.message == (
+        "serve: requests are dense, and a component of the features is a RaggedTensor. "
+        "Use --consumer drain or train."
+    )
+
+
+@pytest.mark.parametrize("order", ["map_batch", "batch_map"])
+def test_layers_may_make_ragged_batches(tmp_path: Path, order: str) -> None:
+    assert measured(tmp_path, "words", order=order).error is None
+
+
+def test_outputs_of_several_shapes_are_refused_with_a_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(FORMS, "words", FORMS["words"].replace("= True", "= False"))
+    run = measured(tmp_path, "words")
+    assert run.error.message == (
+        "The outputs of two examples have the shapes [1] and [2], which no batch can "
+        "hold: let the layers give a fixed one, as TextVectorization does with "
+        "output_sequence_length, or a ragged one, or use order=batch_map"
+    )
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"consumer": "train", "map_parallel_calls": 2}, {"cache": "mapped"}],
+)
+def test_layers_may_mix_labels(tmp_path: Path, settings: dict) -> None:
+    run = measured(tmp_path, "mixed", order="batch_map", **settings)
+    assert run.error is None
+    if "cache" not in settings:
+        assert run.facts["draws"].startswith("per example")
+
+
+def test_layers_that_mix_labels_need_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(FORMS, "mixed", FORMS["mixed"].replace("ON =", "NOT_ON ="))
+    run = measured(tmp_path, "mixed", order="batch_map")
+    assert run.error.message == (
+        "CutMix mixes examples and their labels, but the labels do not reach it. Set "
+        "ON = \"example\" in the file, so that the layers get {'images': features, "
+        "'labels': labels}."
+    )
+
+
+@pytest.mark.parametrize("order", ["map_batch", "batch_map"])
+def test_statistics_of_a_batch_are_determined_by_trying(
+    tmp_path: Path, order: str
+) -> None:
+    """The gate compares single examples with batches of one."""
+    run = measured(tmp_path, "centred", order=order)
+    assert run.error is None
+    assert run.facts["statistics"] == "batch"
+    assert "batch_statistics" in run.flags
+
+
+def test_single_examples_must_equal_batches_of_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(FORMS, "centred", FORMS["centred"].replace("0.0", "0.05"))
+    run = measured(tmp_path, "centred")
+    assert "differs from the layers themselves" in run.error.message

@@ -275,11 +275,12 @@ class Counted:
 
         return record
 
-    def layer(self, features: tf.Tensor) -> tf.Tensor:
+    def layer(self, record: tuple) -> tuple:
         """Count the numbers and return ten times as much."""
+        features, *labels = record
         self.ranks.append(features.shape.rank)
         self.counts["layer"].assign_add(tf.size(features, tf.int64))
-        return 10 * features
+        return 10 * features, *labels
 
     def build(self, decodes: bool = True, **axes: object) -> tf.data.Dataset:
         """Return a dataset with these axes, in batches of 2."""
@@ -515,7 +516,7 @@ def test_rewrites_change_the_graph_if_they_are_on() -> None:
 
     def node_names(rewrites: str) -> list[str]:
         p = Pipeline(batch_size=2, rewrites=rewrites)
-        dataset = build(p, source, None, lambda x: x + 1, decodes=False)
+        dataset = build(p, source, None, lambda r: (r[0] + 1, r[1]), decodes=False)
         return [str(node["name"]) for node in nodes(dataset)]
 
     assert node_names("off") == ["Range", "Map", "ForeverRepeat", "Map", "BatchV2"]

@@ -1,5 +1,6 @@
 """This module puts a trial's data, layers and model together in its process."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,7 @@ import tensorflow as tf
 
 from bench.catalog import Entry
 from bench.data.inputs import CHECKED_EXAMPLES, Inputs
+from bench.errors import UsageError
 from bench.measure import (
     check,
     consumers,
@@ -44,6 +46,7 @@ class Assembly:
         device: The device on which the model runs, such as `/CPU:0`.
         ranks: The rank of each component of the layers' output for a bare example; None
             until it is known.
+        ragged_output: Whether the layers are known to make ragged batches.
         preprocessed: The stored outputs of the layers, for `placement=offline`.
         folders: Folders of the files that the pipeline writes to disk.
     """
@@ -56,6 +59,7 @@ class Assembly:
     seed: int
     device: str
     ranks: object | None = None
+    ragged_output: bool = False
     preprocessed: tf.data.Dataset | None = None
     folders: list[Path] = field(default_factory=list)
 
@@ -109,8 +113,10 @@ class Assembly:
             specs = nests.batch_specs(example, self.pipeline.batch_size)
             with tf.init_scope(), tf.device(self.device):  # out of that map function
                 traced = self.layers_function.get_concrete_function(specs)
+            outputs = traced.structured_outputs
+            self.ragged_output = nests.has_ragged(outputs)
             self.ranks = tf.nest.map_structure(
-                lambda part: part.shape.rank - 1, traced.structured_outputs
+                lambda part: part.shape.rank - 1, outputs
             )
         return self.ranks
 
@@ -188,7 +194,7 @@ class Assembly:
             timed = self.preprocessed.repeat().batch(p.batch_size, drop_remainder=True)
         if p.place.stores_outputs or (timed is not None and self._batches_in_order()):
             raw = self.raw_batches(examples)  # as many, if layers change the rows
-            outputs = (batch[0] for batch in timed.take(len(raw)))
+            outputs = (self._subject(batch) for batch in timed.take(len(raw)))
             return list(zip(raw, outputs, strict=True))
         if p.place.in_model:
             call = (
@@ -200,12 +206,13 @@ class Assembly:
                 return [(raw, call(raw)) for raw in self.raw_batches(examples)]
 
         @as_written
-        def input_and_output(features: object) -> tuple[object, object]:
-            return features, self._apply_in_map(features)
+        def with_input(record: tuple) -> tuple:
+            subject = self._subject(record)
+            return subject, self._apply_in_map(subject)
 
         p = _without_buffers(p)
-        dataset = self._build(p, self._source(p), input_and_output)
-        return [batch[0] for batch in check.first_batches(dataset, examples)]
+        dataset = self._build(p, self._source(p), with_input, whole=True)
+        return [batch[:2] for batch in check.first_batches(dataset, examples)]
 
     def dataset(self, scratch: Path, *, repeat: bool) -> tf.data.Dataset:
         """Build the pipeline that is timed."""
@@ -255,12 +262,13 @@ class Assembly:
 
     def raw_batches(self, examples: int) -> list[object]:
         """Return the first raw batches, decoded, that hold at least these examples."""
-        return [batch[0] for batch in check.first_batches(self._raw(), examples)]
+        batches = check.first_batches(self._raw(), examples)
+        return [self._subject(batch) for batch in batches]
 
     def first_examples(self, count: int) -> object:
         """Return a batch of the first decoded examples."""
         examples = self._raw().unbatch().batch(count)
-        return next(iter(examples))[0]
+        return self._subject(next(iter(examples)))
 
     def reread_raw_batches(self) -> list[object]:
         """Read the checked raw batches again; none where nothing can change them."""
@@ -329,6 +337,27 @@ class Assembly:
             return apply_layers(self.layers, features)
         return apply_layers(self.layers, features, ranks=self.output_ranks)
 
+    def _subject(self, record: tuple) -> object:
+        """Return the part of a record or batch that the layers get."""
+        return record[:2] if self.entry.takes_labels else record[0]
+
+    def _of_record(self, function: Callable) -> Callable:
+        """Return a function of a record that changes what the layers get."""
+
+        @as_written
+        def changed(record: tuple) -> tuple:
+            if not self.entry.takes_labels:
+                return function(record[0]), *record[1:]
+            if len(record) < 2:
+                raise UsageError(
+                    'ON = "example" gives the layers the labels, but the examples have '
+                    "none. Let examples() or decode() return (features, labels), or "
+                    "leave ON out."
+                )
+            return *function(record[:2]), *record[2:]
+
+        return changed
+
     def jit(self) -> bool:
         """Whether XLA compiles the layers where a model has them."""
         if self.pipeline.jit == "auto":  # as Keras does: all or nothing, never on CPU
@@ -367,17 +396,20 @@ class Assembly:
         cache_path: str = "",
         repeat: bool = True,
         drop: bool = True,
+        whole: bool = False,
     ) -> tf.data.Dataset:
+        """Build a pipeline; `layers` gets whole records, or what the layers get."""
         return build(
             p,
             source,
             getattr(self.module, "decode", lambda *record: record),
-            layers,
+            layers if whole else self._of_record(layers),
             decodes=self.entry.decodes if decodes is None else decodes,
             cache_path=cache_path,
             seed=self.seed,
             repeat=repeat,
             drop_remainder=drop,
+            ragged=lambda: nests.has_ragged(source.element_spec) or self.ragged_output,
             resample=None
             if p.resample == "none"
             else resampling.resampler(p.resample, self.class_labels),

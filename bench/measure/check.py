@@ -1,6 +1,8 @@
 """This module checks the outputs of a trial before any clock starts."""
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from types import ModuleType
 
@@ -16,6 +18,11 @@ from bench.measure.equality import demand_equal, is_close
 from bench.measure.layers import CALLS, arrays_equal, fingerprint, to_numpy
 from bench.pipeline import Pipeline
 
+SEVERAL_SHAPES = re.compile(
+    r"Cannot batch tensors with different shapes in component \d+\. First element had "
+    r"shape (\[[^]]*\]) and element \d+ had shape (\[[^]]*\])"
+)
+
 
 def first_batches(dataset: tf.data.Dataset, examples: int = CHECKED_EXAMPLES) -> list:
     """Return the first batches that together hold at least this many examples."""
@@ -26,6 +33,27 @@ def first_batches(dataset: tf.data.Dataset, examples: int = CHECKED_EXAMPLES) ->
         if count >= examples:
             break
     return batches
+
+
+@contextmanager
+def naming_shapes(what: str) -> Iterator[None]:
+    """Turn the error of a batch of several shapes into a sentence with a remedy.
+
+    Raises:
+        AssertionError: Examples that were to be batched have several shapes.
+    """
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        shapes = SEVERAL_SHAPES.search(str(error))
+        if not shapes:
+            raise
+        raise AssertionError(
+            f"{what} of two examples have the shapes {shapes[1]} and {shapes[2]}, "
+            "which no batch can hold: let the layers give a fixed one, as "
+            "TextVectorization does with output_sequence_length, or a ragged one, or "
+            "use order=batch_map"
+        ) from error
 
 
 def concatenate(values: Sequence[object]) -> object:
@@ -73,6 +101,10 @@ def check(
         reread: Function that reads the raw batches once more, where decoding could be
             random.
 
+    Layers may use statistics of the whole batch, as Equalization does. Where the
+    dataset maps such layers over single examples, the layers on batches of one are the
+    reference.
+
     Returns:
         The fingerprint of the outputs of deterministic layers; empty for random layers.
 
@@ -96,9 +128,25 @@ def check(
         except AssertionError:
             _demand_declared(entry, repeats(calls=CALLS))
             _demand_same_records(entry, batches, reread())
-            raise
+            maps_examples = pipeline.order == "map_batch" and pipeline.place.maps_layers
+            if not maps_examples or not is_close(
+                one_by_one(reference, batches), output, tolerance
+            ):
+                raise
     demand_nothing(module.check(raw, output, **entry.variant))
     return fingerprint(output) if entry.deterministic else ""
+
+
+def one_by_one(
+    reference: Callable[[object], object], batches: Sequence[object]
+) -> object:
+    """Return the outputs of the layers on batches of one example, concatenated."""
+    outputs = [
+        reference(nests.rows(batch, [row]))
+        for batch in batches
+        for row in range(nests.count(batch))
+    ]
+    return concatenate(outputs)
 
 
 def demand_rows(batches: list[object], outputs: list[object]) -> None:

@@ -9,6 +9,7 @@ import tensorflow as tf
 from bench.data.components import named
 from bench.measure import check, image_geometry, randomness, xla
 from bench.measure.assembly import Assembly
+from bench.measure.equality import is_close
 from bench.measure.layers import graph_function
 from bench.measure.random_draws import generators_restored
 
@@ -23,7 +24,11 @@ RAISED = {
     "epochs_repeat_seeded": ("epochs_repeat", "once seeded"),
     "masks_left": ("masks_left", ""),
     "output_is_input": ("unchanged_examples", ""),
+    "batch_statistics": ("statistics", "batch"),
 }
+COMPARED = 8  # examples, with their batch and one by one
+
+ROUNDING = 1e-6  # relative, of float32
 
 
 def facts(assembly: Assembly, consumer: str, pairs: Pairs) -> Facts:
@@ -41,8 +46,26 @@ def facts(assembly: Assembly, consumer: str, pairs: Pairs) -> Facts:
         draws = randomness.facts(assembly, consumer)
         shipped = assembly.entry.shelf == "workloads"
         masks = {} if shipped else image_geometry.facts(assembly)
+        statistics = {} if shipped else statistics_facts(assembly)
     jit = {"jit_refusal": reason} if reason else {}
-    return {"supports_jit": "no" if reason else "yes"} | jit | idle | draws | masks
+    facts = {"supports_jit": "no" if reason else "yes"} | jit | idle | draws | masks
+    return facts | statistics
+
+
+def statistics_facts(assembly: Assembly) -> dict[str, str]:
+    """Return the fact `statistics`: `batch` where an output depends on its batch.
+
+    Args:
+        assembly: The trial's assembly, after its check. Random layers have no such
+            fact, since their outputs differ anyway.
+    """
+    if not assembly.entry.deterministic:
+        return {}
+    batch = assembly.first_examples(COMPARED)
+    together = check.concatenate([assembly.reference_output(batch)])
+    apart = check.one_by_one(assembly.reference_output, [batch])
+    tolerance = float(assembly.entry.constants.get("TOLERANCE", 1e-5))
+    return {} if is_close(together, apart, tolerance) else {"statistics": "batch"}
 
 
 def flags(facts: Mapping[str, float | str]) -> list[str]:
@@ -56,9 +79,9 @@ def flags(facts: Mapping[str, float | str]) -> list[str]:
 
 def jit_refusal(assembly: Assembly) -> str:
     """Return why XLA does not compile the layers on the model's device, if so."""
-    features, *_ = assembly.raw_batch()
+    (batch, *_) = assembly.raw_batches(1)
     with tf.device(assembly.device):
-        return xla.refusal(assembly.layers, features)
+        return xla.refusal(assembly.layers, batch)
 
 
 def unchanged(
@@ -124,4 +147,7 @@ def _equal_arrays(raw: np.ndarray, output: np.ndarray) -> bool:
         return False
     floats = np.issubdtype(output.dtype, np.inexact)
     same_type = raw.astype(output.dtype) if all(numbers) else raw
-    return bool(np.array_equal(same_type, output, equal_nan=floats))
+    if not floats:
+        return bool(np.array_equal(same_type, output))
+    # An example that is mixed with itself differs by rounding.
+    return np.allclose(same_type, output, rtol=ROUNDING, atol=0.0, equal_nan=True)

@@ -20,10 +20,41 @@ CALLS = 12  # with one batch: a layer that draws one of 5 repeats itself once in
 as_written = autograph_artifact
 
 
-def as_layers(built: object) -> list[keras.Layer]:
+class WithLabels(keras.layers.Layer):
+    """This layer applies layers to one dict of features and labels, as Keras's take.
+
+    Features that are no dict have the key `images`; labels have the key `labels`.
+    """
+
+    def __init__(self, layers: Sequence[keras.Layer]) -> None:
+        """Apply these layers in order."""
+        super().__init__(autocast=False)
+        self.inner = list(layers)
+
+    def call(self, example: tuple, training: bool = True) -> tuple:
+        """Return (features, labels) as the layers make them of (features, labels)."""
+        features, labels = example
+        single = not isinstance(features, Mapping)
+        whole = {"images": features} if single else dict(features)
+        output = apply_layers(
+            self.inner, {**whole, "labels": labels}, training=training
+        )
+        wanted = {*whole, "labels"} if single else {"labels"}
+        if not isinstance(output, Mapping) or not wanted <= set(output):
+            names = ", ".join(named(output, "output"))
+            raise UsageError(
+                'With ON = "example" the layers get and must return a dict with the '
+                f"keys {', '.join(sorted(wanted))}; they returned {names}."
+            )
+        rest = {key: part for key, part in output.items() if key != "labels"}
+        return rest["images"] if single else rest, output["labels"]
+
+
+def as_layers(built: object, *, with_labels: bool = False) -> list[keras.Layer]:
     """Return what `build` returned as a list of layers, to be applied in order.
 
     Args:
+        with_labels: Whether the layers get (features, labels); see `WithLabels`.
         built: A layer (a `keras.Sequential`, a `keras.Model` and a
             `keras.layers.Pipeline` are layers), a `keras.utils.FeatureSpace`, a
             function of the features, or a list or tuple of these.
@@ -37,7 +68,31 @@ def as_layers(built: object) -> list[keras.Layer]:
         # A Sequential that has met bare examples would refuse batches.
         plain = type(part) is keras.Sequential
         layers += part.layers if plain else [_as_layer(part, built)]
-    return layers
+    return [WithLabels(layers)] if with_labels else layers
+
+
+def demand_labels_mixed(layers: Sequence[keras.Layer], features: object) -> None:
+    """Refuse layers that mix examples with their labels, and get no labels.
+
+    Args:
+        layers: Layers, applied in order.
+        features: The features of examples that have labels.
+
+    Raises:
+        UsageError: A MixUp or CutMix layer would leave the labels as they are.
+    """
+    if isinstance(features, Mapping) or any(isinstance(x, WithLabels) for x in layers):
+        return
+    parts = [part for layer in layers for part in layer._flatten_layers()]
+    mixing = [
+        p for p in parts if isinstance(p, keras.layers.MixUp | keras.layers.CutMix)
+    ]
+    if mixing:
+        raise UsageError(
+            f"{type(mixing[0]).__name__} mixes examples and their labels, but the "
+            'labels do not reach it. Set ON = "example" in the file, so that the '
+            "layers get {'images': features, 'labels': labels}."
+        )
 
 
 def _as_layer(part: object, built: object) -> keras.Layer:

@@ -41,6 +41,12 @@ def specs(nest: object) -> object:
     return tf.nest.map_structure(tf.type_spec_from_value, nest)
 
 
+def has_ragged(nest: object) -> bool:
+    """Whether a component of tensors or of their specifications is ragged."""
+    kinds = (tf.RaggedTensor, tf.RaggedTensorSpec)
+    return any(isinstance(part, kinds) for part in tf.nest.flatten(nest))
+
+
 def batch_specs(example: object, size: int) -> object:
     """Return the shapes and types of a batch of such examples."""
     return tf.nest.map_structure(lambda spec: spec._batch(size), specs(example))

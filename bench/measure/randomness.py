@@ -180,7 +180,7 @@ def pipeline_output(assembly: Assembly, batch: object) -> np.ndarray:
         p,
         tf.data.Dataset.from_tensor_slices((_copies(batch, COPIES),)),
         lambda *record: record,
-        lambda features: apply_layers(assembly.layers, features, ranks=ranks),
+        lambda record: (apply_layers(assembly.layers, *record, ranks=ranks),),
         decodes=False,
         repeat=False,
     )
@@ -233,9 +233,9 @@ def outside_training(layers: Sequence[keras.Layer], batch: object) -> dict[str, 
 def _rebuilt(assembly: Assembly) -> Assembly:
     features = nests.tensors(assembly.inputs.features)
     variant = assembly.entry.variant
-    return replace(
-        assembly, layers=as_layers(assembly.module.build(features, **variant))
-    )
+    built = assembly.module.build(features, **variant)
+    with_labels = assembly.entry.takes_labels
+    return replace(assembly, layers=as_layers(built, with_labels=with_labels))
 
 
 def _shapes(batch: object) -> str:

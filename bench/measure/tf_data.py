@@ -21,6 +21,7 @@ def build(
     seed: int = 0,
     repeat: bool = True,
     drop_remainder: bool = True,
+    ragged: Callable[[], bool] = bool,
     resample: Callable | None = None,
 ) -> tf.data.Dataset:
     """Build the dataset of a pipeline in one loop over its steps.
@@ -30,14 +31,16 @@ def build(
         source: A dataset of raw records, already interleaved over its files.
         decode: Function from a record to (features[, labels[, weights]]), for one
             example at a time.
-        layers: Function from features to preprocessed features, both nests; the
-            identity where the dataset does not map the layers.
+        layers: Function from a decoded record to a preprocessed record; the identity
+            where the dataset does not map the layers.
         decodes: Whether `decode` does anything.
         cache_path: The file prefix of a disk cache; empty for memory.
         seed: The seed of the shuffle.
         repeat: Whether the dataset is endless, as for a steady state, or one epoch.
         drop_remainder: Whether to drop an incomplete last batch, which would retrace a
             model and distort the time of a batch.
+        ragged: Whether tensors of unknown shape become ragged batches; called only
+            where there are such tensors, after the maps before them are traced.
         resample: Function from a finite dataset to an endless one with equal class
             shares.
 
@@ -47,8 +50,7 @@ def build(
 
     @as_written
     def preprocessed(decoded: object) -> tuple:
-        features, *others = _as_tuple(decoded)
-        return layers(features), *others
+        return layers(_as_tuple(decoded))
 
     @as_written
     def of_decoded(*decoded: object) -> tuple:
@@ -57,6 +59,13 @@ def build(
     def mapped(function: Callable) -> Callable:
         calls = _calls(p.map_parallel_calls)
         return lambda dataset: dataset.map(function, num_parallel_calls=calls)
+
+    def batched(dataset: tf.data.Dataset) -> tf.data.Dataset:
+        specs = tf.nest.flatten(dataset.element_spec)
+        dense = [spec.shape for spec in specs if isinstance(spec, tf.TensorSpec)]
+        defined = all(shape.is_fully_defined() for shape in dense)
+        batch = dataset.batch if defined or not ragged() else dataset.ragged_batch
+        return batch(p.batch_size, drop_remainder=drop_remainder)
 
     apply = {
         "read": lambda dataset: dataset,
@@ -67,7 +76,7 @@ def build(
         "shuffle": lambda dataset: dataset.shuffle(p.shuffle_buffer, seed=seed),
         "resample": resample,
         "repeat": lambda dataset: dataset.repeat(),
-        "batch": lambda d: d.batch(p.batch_size, drop_remainder=drop_remainder),
+        "batch": batched,
         "prefetch": lambda dataset: dataset.prefetch(_calls(p.prefetch)),
     }
     dataset = source

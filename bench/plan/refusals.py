@@ -48,6 +48,12 @@ def refusal(p: Pipeline, consumer: str, unit: str, entry: Entry) -> str | None:
         f"map_parallel_calls: with placement={p.placement} nothing is mapped": (
             p.map_parallel_calls != 0 and not (maps or (entry.decodes and in_model))
         ),
+        f"placement=model: '{entry.name}' has ON = \"example\", and a model cannot "
+        "change its labels: use placement=dataset or offline": (
+            entry.takes_labels and in_model
+        ),
+        f"serve: '{entry.name}' has ON = \"example\", and requests have no labels: use "
+        "--consumer drain or train": entry.takes_labels and consumer == "serve",
         "slack needs a prefetch, which it delays": p.slack and p.prefetch == 0,
         f"cache=decoded: '{entry.name}' decodes nothing: use raw or mapped": (
             p.cache == "decoded" and (not entry.decodes or p.placement == "offline")
