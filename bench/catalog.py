@@ -78,6 +78,16 @@ class Entry:
         return "decode" in self.functions
 
     @property
+    def has_source(self) -> bool:
+        """Return whether the records come from the user's own dataset."""
+        return "source" in self.functions
+
+    @property
+    def decodes_batches(self) -> bool:
+        """Return whether `decode` gets a whole batch of records at a time."""
+        return self.decodes and "DECODE" in self.constants
+
+    @property
     def takes_labels(self) -> bool:
         """Return whether the layers get the labels together with the features."""
         return "ON" in self.constants
@@ -189,6 +199,12 @@ def _read(path: Path, shelf: str) -> Entry:
         if isinstance(node, ast.FunctionDef)
     }
     required = REQUIRED.get(shelf, REQUIRED["workloads"])
+    if "source" in functions:
+        required = tuple(name for name in required if name != "examples")
+        if others := [name for name in ("examples", "read") if name in functions]:
+            raise UsageError(
+                f"{path} has source() and {others[0]}(): records come from one of them."
+            )
     missing = [name for name in required if name not in functions]
     if missing:
         raise UsageError(

@@ -66,10 +66,10 @@ def prepare(request: Request) -> Prepared:
         with clock.time("adapt"):
             layers = measurement.built_layers(clock, entry, module, data)
         with clock.time("prepare"):
-            Assembly(
-                p, entry, module, data, layers, inputs.SEED, ""
-            ).demand_two_classes()
-            if not (entry.deterministic or entry.reads_files or entry.decodes):
+            assembly = Assembly(p, entry, module, data, layers, inputs.SEED, "")
+            assembly.demand_two_classes()
+            apart = entry.reads_files or entry.has_source or entry.decodes
+            if not (entry.deterministic or apart):
                 record = nests.tensors(data.record)
                 subject = record[:2] if entry.takes_labels else record[0]
                 randomness.demand_random(layers, subject)

@@ -167,6 +167,46 @@ OWN = 0.0
 def check(batch, output):
     assert abs(output.mean()) < 0.1
 """,
+    "sizes": """
+KIND = "image"
+def examples(rng, count):
+    pixels = [bytes([row % 250]) * (16 + 16 * (row % 3)) for row in range(count)]
+    return pixels, rng.integers(0, 2, count)
+def decode(record, label):
+    return tf.reshape(tf.io.decode_raw(record, tf.uint8), [-1, 4, 1]), label
+def build(examples):
+    return [L.Resizing(2, 2), L.Rescaling(1 / 255)]
+def check(batch, output):
+    assert {image.shape for image in batch} == {(4, 4, 1), (8, 4, 1), (12, 4, 1)}
+    want = [np.full((2, 2, 1), image.mean() / 255) for image in batch]
+    np.testing.assert_allclose(output, want, atol=1e-5)
+def model(features):
+    return L.Dense(2, activation="softmax")(L.Flatten()(features))
+""",
+    "stream": """
+def source(rng, count):
+    numbers = rng.normal(size=(count, 2)).astype("float32")
+    records = [_record(row, n) for n, row in enumerate(numbers)]
+    return tf.data.Dataset.from_tensor_slices(records)
+def _record(row, label):
+    kinds = tf.train.Feature, tf.train.FloatList, tf.train.Int64List
+    feature = {"x": kinds[0](float_list=kinds[1](value=row)),
+               "y": kinds[0](int64_list=kinds[2](value=[label % 2]))}
+    record = tf.train.Example(features=tf.train.Features(feature=feature))
+    return record.SerializeToString()
+DECODE = "batch"
+def decode(records):
+    spec = {"x": tf.io.FixedLenFeature([2], tf.float32),
+            "y": tf.io.FixedLenFeature([], tf.int64)}
+    parsed = tf.io.parse_example(records, spec)
+    return parsed["x"], parsed["y"]
+def build():
+    return L.Rescaling(2.0)
+def check(batch, output):
+    np.testing.assert_allclose(output, batch * 2, rtol=1e-5)
+def model(features):
+    return L.Dense(2, activation="softmax")(features)
+""",
 }
 PLACES = {
     "naive": {},
@@ -315,3 +355,83 @@ def test_single_examples_must_equal_batches_of_one(
     monkeypatch.setitem(FORMS, "centred", FORMS["centred"].replace("0.0", "0.05"))
     run = measured(tmp_path, "centred")
     assert "differs from the layers themselves" in run.error.message
+
+
+@pytest.mark.parametrize("place", ["naive", "offline", "cached", "train"])
+def test_layers_may_make_examples_of_several_sizes_one_size(
+    tmp_path: Path, place: str
+) -> None:
+    """The file's check gets the raw examples as they are."""
+    run = measured(tmp_path, "sizes", **PLACES[place])
+    assert run.error is None
+    assert len(run.samples) >= 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "what"),
+    [
+        ({"order": "batch_map"}, "order=batch_map"),
+        ({"placement": "model"}, "placement=model"),
+        ({"consumer": "serve"}, "serve"),
+    ],
+)
+def test_examples_of_several_sizes_are_not_batched_first(
+    tmp_path: Path, settings: dict, what: str
+) -> None:
+    run = measured(tmp_path, "sizes", **settings)
+    assert run.error.message == (
+        f"{what}: the examples have 3 sizes, from [4, 4, 1] to [12, 4, 1], and a batch "
+        "needs one. Resize them in decode(), or use order=map_batch with a layer that "
+        "makes them one size."
+    )
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"order": "batch_map"},
+        {"order": "batch_map", "cache": "mapped"},
+        {"order": "batch_map_unbatch", "cache": "mapped", "shuffle_buffer": 32},
+        {"order": "batch_map", "consumer": "train"},
+        {"placement": "model", "consumer": "train"},
+        {"placement": "offline"},
+        {"order": "batch_map", "unit": "epoch"},
+    ],
+)
+def test_the_users_own_dataset_is_measured_and_decoded_by_batches(
+    tmp_path: Path, settings: dict
+) -> None:
+    run = measured(tmp_path, "stream", **settings)
+    assert run.error is None
+    assert len(run.samples) >= 3
+    assert {path: str(part) for path, part in run.input_parts.items()} == {
+        "features": "bytes[96]"
+    }
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        (
+            "return tf.data.Dataset.range(8).repeat()",
+            "source() returned an endless dataset. Return one epoch: leave out "
+            "repeat().",
+        ),
+        (
+            "return 3",
+            "source() returned a int. It must return a tf.data.Dataset of raw records, "
+            "(features[, labels[, weights]]).",
+        ),
+        (
+            "return tf.data.Dataset.range(8).take(0)",
+            "source() returned a dataset without any record.",
+        ),
+    ],
+)
+def test_a_source_that_cannot_be_used_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, returned: str, message: str
+) -> None:
+    text = FORMS["stream"].replace("    numbers =", f"    {returned}\n    numbers =")
+    monkeypatch.setitem(FORMS, "stream", text)
+    run = measured(tmp_path, "stream", order="batch_map")
+    assert run.error.message == message

@@ -7,7 +7,7 @@ TensorFlow, so ragged and sparse tensors are stored as the arrays that they cons
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -199,6 +199,41 @@ def fingerprint(nests: tuple) -> str:
     """Return the digest of all components of a record."""
     components = _of_record(nests).values()
     return digest(*(array for part in components for array in _arrays(part).values()))
+
+
+def streamed(records: Iterable[object]) -> tuple[dict[str, InputPart], str, int]:
+    """Return the parts, the fingerprint and the number of a stream's records.
+
+    Args:
+        records: Records as `Dataset.as_numpy_iterator` yields them.
+    """
+    contents: dict[str, object] = {}
+    kinds: dict[str, tuple[str, list[int]]] = {}
+    count = 0
+    for record in records:
+        nests = record if isinstance(record, tuple) else (record,)
+        for path, value in _of_record(nests).items():
+            array = np.asarray(getattr(value, "flat_values", value))
+            content = contents.setdefault(path, hashlib.sha256())
+            content.update(f"{array.shape}{array.dtype.kind}".encode())
+            content.update(repr(value).encode() if array.dtype.hasobject else b"")
+            content.update(b"" if array.dtype.hasobject else array.tobytes())
+            kind = "bytes" if array.dtype.kind in "SO" else str(array.dtype)
+            shape = list(array.shape)
+            if path in kinds and kinds[path][1] != shape:
+                shape = [-1] * len(shape)
+            kinds[path] = kind, shape
+        count += 1
+    parts = {
+        path: InputPart(
+            dtype=kind,
+            shape=[count, *shape],
+            digest=contents[path].hexdigest()[:16],
+        )
+        for path, (kind, shape) in kinds.items()
+    }
+    whole = hashlib.sha256(repr(sorted(map(repr, parts.items()))).encode())
+    return parts, whole.hexdigest()[:16], count
 
 
 def digest(*arrays: np.ndarray) -> str:

@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -26,6 +27,7 @@ SEED = 20
 DEFAULT_EXAMPLES = 1024
 CHECKED_EXAMPLES = 64  # the least that the check of the outputs needs
 MAKING = ".making-"
+INFINITE = -1  # as tf.data.INFINITE_CARDINALITY
 OWN = ".own-"  # inputs from a user's file, which serve one start of the program
 ABANDONED_SECONDS = 3600.0  # far longer than a run may last
 
@@ -42,6 +44,9 @@ class Inputs:
         count: The examples of an epoch; for generated files the number requested.
         parts: The identity of each component, by its path.
         weights: A weight for each example, a nest too; None without weights.
+        source: Returns the user's own dataset of raw records; None without `source`.
+            Features are then those of the first records, and are None if `build` does
+            not take them.
     """
 
     features: object
@@ -50,6 +55,7 @@ class Inputs:
     count: int
     parts: dict[str, InputPart] = field(default_factory=dict)
     weights: object | None = None
+    source: Callable[[], object] | None = None
 
     @property
     def record(self) -> tuple:
@@ -91,6 +97,8 @@ def prepare(entry: Entry, module: ModuleType, p: Pipeline, data: str = "") -> In
     if data:
         return _user_data(entry, data)
     count = count_for(entry, p)
+    if entry.has_source:
+        return _streamed(entry, module, count)
     folder = root() / _name(entry, count, p.image_size)
     if not _exists(folder):
         _generate(entry, module, count, p.image_size, folder)
@@ -98,6 +106,60 @@ def prepare(entry: Entry, module: ModuleType, p: Pipeline, data: str = "") -> In
         return _files(_listed(folder), count)
     record, parts, fingerprint = components.load(folder)
     return _of_record(record, parts, fingerprint)
+
+
+def _streamed(entry: Entry, module: ModuleType, count: int) -> Inputs:
+    """Return the inputs of a user's own dataset, identified by its first records.
+
+    Raises:
+        UsageError: The dataset cannot be used.
+    """
+
+    def source() -> object:
+        return module.source(np.random.default_rng(SEED), count)
+
+    dataset = source()
+    if not hasattr(dataset, "element_spec"):
+        raise UsageError(
+            f"source() returned a {type(dataset).__name__}. It must return a "
+            "tf.data.Dataset of raw records, (features[, labels[, weights]])."
+        )
+    known = int(dataset.cardinality())
+    if known == INFINITE:
+        raise UsageError(
+            "source() returned an endless dataset. Return one epoch: leave out "
+            "repeat()."
+        )
+    first = dataset.take(DEFAULT_EXAMPLES).as_numpy_iterator()
+    parts, fingerprint, seen = components.streamed(first)
+    if not seen:
+        raise UsageError("source() returned a dataset without any record.")
+    features = None
+    if takes_examples(entry):
+        try:
+            record = next(dataset.take(count).batch(count).as_numpy_iterator())
+        except Exception as error:
+            if "Cannot batch tensors" not in str(error):
+                raise
+            raise UsageError(
+                "source() has records of several shapes, so build(examples) cannot "
+                "get them as arrays. Let build() take no argument."
+            ) from error
+        features = record[0] if isinstance(record, tuple) else record
+    counted = seen if seen < DEFAULT_EXAMPLES else count
+    return Inputs(
+        features=features,
+        labels=None,
+        fingerprint=fingerprint,
+        count=known if known > 0 else counted,
+        parts=parts,
+        source=source,
+    )
+
+
+def takes_examples(entry: Entry) -> bool:
+    """Return whether `build` takes the examples, besides arguments of a variant."""
+    return bool(set(entry.functions["build"]) - set(entry.variant))
 
 
 def _name(entry: Entry, count: int, size: int) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from bench.catalog import Entry
-from bench.data.inputs import CHECKED_EXAMPLES, Inputs
+from bench.data.inputs import CHECKED_EXAMPLES, Inputs, takes_examples
 from bench.errors import UsageError
 from bench.measure import (
     check,
@@ -66,7 +66,51 @@ class Assembly:
     @cached_property
     def layers_function(self) -> tf.types.experimental.PolymorphicFunction:
         """The layers as a graph function of a batch, traced once for all callers."""
-        return graph_function(self.layers)
+        return graph_function(self.layers, several_sizes=bool(self.sizes))
+
+    @cached_property
+    def sizes(self) -> list[list[int]]:
+        """The shapes of a component of the features, if they differ among examples."""
+        if self.entry.decodes_batches:
+            return []
+        records = self._source(_without_buffers(self.pipeline))
+        if nests.has_ragged(records.element_spec):
+            return []  # they become ragged batches
+        if self.entry.decodes:
+            records = records.map(self.module.decode)
+        spec = records.element_spec
+        parts = tf.nest.flatten(spec[0] if isinstance(spec, tuple) else spec)
+        if all(part.shape.is_fully_defined() for part in parts):
+            return []
+
+        def shapes(features: object, *_: object) -> tuple:
+            dense = tf.nest.flatten(features)
+            return tuple(tf.shape(x) for x in dense if isinstance(x, tf.Tensor))
+
+        seen = records.take(CHECKED_EXAMPLES).map(shapes).as_numpy_iterator()
+        for component in zip(*seen, strict=True):
+            different = sorted({tuple(shape.tolist()) for shape in component})
+            if len(different) > 1:
+                return [*map(list, different)]
+        return []
+
+    def demand_one_size(self, consumer: str) -> None:
+        """Refuse to batch examples of several sizes before a layer resizes them.
+
+        Raises:
+            UsageError: The trial batches them; the message has the least and largest.
+        """
+        p = self.pipeline
+        late = p.place.stores_outputs or self.maps_examples
+        if (late and consumer != "serve") or not self.sizes:
+            return
+        what = f"order={p.order}" if p.place.maps_layers else f"placement={p.placement}"
+        what = "serve" if consumer == "serve" else what
+        raise UsageError(
+            f"{what}: the examples have {len(self.sizes)} sizes, from {self.sizes[0]} "
+            f"to {self.sizes[-1]}, and a batch needs one. Resize them in decode(), or "
+            "use order=map_batch with a layer that makes them one size."
+        )
 
     @cached_property
     def class_labels(self) -> np.ndarray | None:
@@ -75,7 +119,7 @@ class Assembly:
         Records of files and decoded records are read once for their labels.
         """
         decoded = resamples_decoded(self.pipeline, self.entry)
-        if not (decoded or self.entry.reads_files):
+        if not (decoded or self.entry.reads_files or self.entry.has_source):
             return self.inputs.labels
         records = self._source(_without_buffers(self.pipeline))
         if decoded:
@@ -141,8 +185,8 @@ class Assembly:
             spread = scattered(positions, count)
         elif epoch:
             count = round(epoch * self.pipeline.batch_size)
-        if self.entry.reads_files:
-            files = len(self.inputs.features)
+        if self.entry.reads_files or self.entry.has_source:
+            files = len(self.inputs.features) if self.entry.reads_files else 0
             counting = 0.0 if held else counting
             raw = self._source(_without_buffers(self.pipeline)) if counting else None
             count = (raw and sources.count_records(raw, counting)) or count
@@ -189,10 +233,12 @@ class Assembly:
         """
         p = self.pipeline
         examples = CHECKED_EXAMPLES
+        size = 1 if self.sizes else p.batch_size
         if p.place.stores_outputs:
             # As raw batches come: the next epoch fills up what the last one left.
-            timed = self.preprocessed.repeat().batch(p.batch_size, drop_remainder=True)
-        if p.place.stores_outputs or (timed is not None and self._batches_in_order()):
+            timed = self.preprocessed.repeat().batch(size, drop_remainder=True)
+        in_order = timed is not None and self._batches_in_order() and not self.sizes
+        if p.place.stores_outputs or in_order:
             raw = self.raw_batches(examples)  # as many, if layers change the rows
             outputs = (self._subject(batch) for batch in timed.take(len(raw)))
             return list(zip(raw, outputs, strict=True))
@@ -210,7 +256,7 @@ class Assembly:
             subject = self._subject(record)
             return subject, self._apply_in_map(subject)
 
-        p = _without_buffers(p)
+        p = replace(_without_buffers(p), batch_size=size)
         dataset = self._build(p, self._source(p), with_input, whole=True)
         return [batch[:2] for batch in check.first_batches(dataset, examples)]
 
@@ -267,7 +313,7 @@ class Assembly:
 
     def first_examples(self, count: int) -> object:
         """Return a batch of the first decoded examples."""
-        examples = self._raw().unbatch().batch(count)
+        examples = self._raw().unbatch().batch(1 if self.sizes else count)
         return self._subject(next(iter(examples)))
 
     def reread_raw_batches(self) -> list[object]:
@@ -313,21 +359,21 @@ class Assembly:
         p = replace(
             _without_buffers(self.pipeline),
             placement="dataset",
-            order="map_batch",
+            order="batch_map" if self.entry.decodes_batches else "map_batch",
             resample="none",
         )
+        ranks = None if self.entry.decodes_batches else self.output_ranks
 
         def outside_training(features: object) -> object:
-            return apply_layers(
-                self.layers, features, ranks=self.output_ranks, training=False
-            )
+            return apply_layers(self.layers, features, ranks=ranks, training=False)
 
         return self._build(p, self._source(p), outside_training)
 
     def _raw(self) -> tf.data.Dataset:
         """Return decoded batches: with `placement=model` the dataset maps no layers."""
         p = _without_buffers(self.pipeline)
-        p = replace(p, placement="model", resample="none")
+        size = 1 if self.sizes else p.batch_size
+        p = replace(p, placement="model", resample="none", batch_size=size)
         return self._build(p, self._source(p), _identity)
 
     @as_written
@@ -335,6 +381,10 @@ class Assembly:
         """Apply the layers to what the dataset's map gets: an example or a batch."""
         if not self.maps_examples:
             return apply_layers(self.layers, features)
+        return self._apply_to_example(features)
+
+    @as_written
+    def _apply_to_example(self, features: object) -> object:
         return apply_layers(self.layers, features, ranks=self.output_ranks)
 
     def _subject(self, record: tuple) -> object:
@@ -378,13 +428,12 @@ class Assembly:
         p = replace(
             _without_buffers(self.pipeline),
             placement="dataset",
-            order="batch_map",
+            order="map_batch" if self.sizes else "batch_map",
             resample="none",
             interleave_cycle_length=1,
         )
-        batches = self._build(
-            p, self._source(p), self.call, None, "", False, drop=False
-        )
+        layers = self._apply_to_example if self.sizes else self.call
+        batches = self._build(p, self._source(p), layers, None, "", False, drop=False)
         return batches.unbatch()
 
     def _build(
@@ -405,6 +454,7 @@ class Assembly:
             getattr(self.module, "decode", lambda *record: record),
             layers if whole else self._of_record(layers),
             decodes=self.entry.decodes if decodes is None else decodes,
+            decodes_batches=self.entry.decodes_batches,
             cache_path=cache_path,
             seed=self.seed,
             repeat=repeat,
@@ -414,6 +464,13 @@ class Assembly:
             if p.resample == "none"
             else resampling.resampler(p.resample, self.class_labels),
         )
+
+
+def build_result(entry: Entry, module: ModuleType, data: Inputs) -> object:
+    """Call `build` with the raw features, if it takes them, and return its result."""
+    if not takes_examples(entry):
+        return module.build(**entry.variant)
+    return module.build(nests.tensors(data.features), **entry.variant)
 
 
 def resamples_decoded(p: Pipeline, entry: Entry) -> bool:

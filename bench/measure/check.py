@@ -56,20 +56,30 @@ def naming_shapes(what: str) -> Iterator[None]:
         ) from error
 
 
-def concatenate(values: Sequence[object]) -> object:
+def concatenate(values: Sequence[object], *, several_sizes: bool = False) -> object:
     """Concatenate batches to one nest of arrays.
+
+    Args:
+        values: Batches, nests of tensors.
+        several_sizes: Whether examples may have several shapes. They then become an
+            object array of arrays.
 
     Raises:
         AssertionError: The shapes of examples differ between batches.
     """
-    return mapped(_concatenated, "output", *values)
+    return mapped(partial(_concatenated, several_sizes), "output", *values)
 
 
-def _concatenated(path: str, *parts: tf.Tensor) -> np.ndarray:
+def _concatenated(several_sizes: bool, path: str, *parts: tf.Tensor) -> np.ndarray:
     if all(isinstance(part, tf.RaggedTensor) for part in parts):
         return to_numpy(tf.concat(parts, axis=0))
     arrays = [to_numpy(part) for part in parts]
     shapes = list(dict.fromkeys(array.shape[1:] for array in arrays))
+    if len(shapes) > 1 and several_sizes:
+        examples = [example for array in arrays for example in array]
+        joined = np.empty(len(examples), object)
+        joined[:] = examples
+        return joined
     if len(shapes) > 1:
         where = "" if path == "output" else f"in {path.removeprefix('output')} "
         raise AssertionError(
@@ -115,7 +125,7 @@ def check(
     batches = [batch for batch, _ in pairs]
     outputs = [output for _, output in pairs]
     demand_rows(batches, outputs)
-    raw, output = concatenate(batches), concatenate(outputs)
+    raw, output = concatenate(batches, several_sizes=True), concatenate(outputs)
     if entry.deterministic:
         expected = [reference(batch) for batch in batches]
         demand_rows(batches, expected)

@@ -48,7 +48,11 @@ class Exported:
 def train_model(assembly: Assembly, scratch: Path) -> keras.Model:
     """Train the workload's model for a few steps, with the layers in the dataset."""
     batch = min(TRAINING_BATCH, assembly.inputs.count)
-    p = Pipeline(batch_size=batch, image_size=assembly.pipeline.image_size)
+    p = Pipeline(
+        batch_size=batch,
+        image_size=assembly.pipeline.image_size,
+        order="batch_map" if assembly.entry.decodes_batches else "map_batch",
+    )
     training = replace(assembly, pipeline=p)
     batches = list(training.dataset(scratch, repeat=True).take(STEPS))
     model = training.model(batches[0])

@@ -104,7 +104,7 @@ def unchanged(
     if all(isinstance(part, keras.layers.Identity) for part in parts):
         return {}
     adapted = any(hasattr(part, "adapt") for part in parts)
-    raw = check.concatenate([batch for batch, _ in pairs])
+    raw = check.concatenate([batch for batch, _ in pairs], several_sizes=True)
     output = check.concatenate([output for _, output in pairs])
     count = len(next(iter(named(raw, "").values())))
     if _equal(raw, output) and (random or adapted or _types(raw) == _types(output)):
@@ -126,7 +126,8 @@ def _idle(layers: Sequence[keras.Layer], batches: Sequence[object]) -> list[str]
         call = graph_function([layer])
         outputs = [call(batch) for batch in batches]
         if hasattr(layer, "adapt") and _equal(
-            check.concatenate(batches), check.concatenate(outputs)
+            check.concatenate(batches, several_sizes=True),
+            check.concatenate(outputs, several_sizes=True),
         ):
             names.append(type(layer).__name__)
         batches = outputs

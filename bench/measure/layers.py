@@ -219,7 +219,9 @@ def _as_example(part: tf.Tensor, rank: int) -> tf.Tensor:
     return tf.squeeze(part, axis=0) if part.shape.rank == rank + 1 else part
 
 
-def graph_function(layers: Sequence[Callable], *, training: bool = True) -> Callable:
+def graph_function(
+    layers: Sequence[Callable], *, training: bool = True, several_sizes: bool = False
+) -> Callable:
     """Return a graph function that applies the layers to a batch, and nothing else.
 
     Eager calls would differ: Keras 3.15 then passes bytes to image layers unchanged.
@@ -231,7 +233,7 @@ def graph_function(layers: Sequence[Callable], *, training: bool = True) -> Call
     def call(batch: object) -> object:
         return apply_layers(layers, batch, training=training)
 
-    return tf.function(call)
+    return tf.function(call, reduce_retracing=several_sizes)
 
 
 def supports_jit(layers: Sequence[keras.Layer]) -> bool:

@@ -17,9 +17,9 @@ import tensorflow as tf
 from bench import catalog, machine
 from bench.data import inputs
 from bench.errors import UsageError
-from bench.measure import activity, check, nests, resampling, resources, serving, trace
+from bench.measure import activity, check, resampling, resources, serving, trace
 from bench.measure import layer_facts as trial_facts
-from bench.measure.assembly import Assembly
+from bench.measure.assembly import Assembly, build_result
 from bench.measure.consumers import Consumer, step_facts
 from bench.measure.graph import cache_facts, executed_graph
 from bench.measure.layers import demand_labels_mixed, supports_jit
@@ -93,6 +93,7 @@ def _build(job: Job) -> Generator[Measured, None, Assembly]:
     assembly = Assembly(p, entry, module, data, layers, inputs.SEED, device)
     with clock.time("check"):
         assembly.demand_two_classes()
+        assembly.demand_one_size(trial.consumer)
     if p.placement == "offline":
         facts: dict[str, float | str] = {}
         with clock.time("offline"):
@@ -105,11 +106,10 @@ def built_layers(
     clock: PhaseRecorder, entry: catalog.Entry, module: ModuleType, data: inputs.Inputs
 ) -> list[keras.Layer]:
     """Call `build` with the raw features, and return its layers."""
-    features = nests.tensors(data.features)
-    built = module.build(features, **entry.variant)
+    built = build_result(entry, module, data)
     layers = clock.built(built, with_labels=entry.takes_labels)
     if data.labels is not None:
-        demand_labels_mixed(layers, features)
+        demand_labels_mixed(layers, data.features)
     return layers
 
 

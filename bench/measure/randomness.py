@@ -10,7 +10,7 @@ import tensorflow as tf
 from bench.data.components import named
 from bench.errors import UsageError
 from bench.measure import check, epoch_repetition, nests, random_draws
-from bench.measure.assembly import Assembly
+from bench.measure.assembly import Assembly, build_result
 from bench.measure.layers import (
     CALLS,
     apply_layers,
@@ -231,9 +231,7 @@ def outside_training(layers: Sequence[keras.Layer], batch: object) -> dict[str, 
 
 
 def _rebuilt(assembly: Assembly) -> Assembly:
-    features = nests.tensors(assembly.inputs.features)
-    variant = assembly.entry.variant
-    built = assembly.module.build(features, **variant)
+    built = build_result(assembly.entry, assembly.module, assembly.inputs)
     with_labels = assembly.entry.takes_labels
     return replace(assembly, layers=as_layers(built, with_labels=with_labels))
 

@@ -17,6 +17,7 @@ def build(
     layers: Callable,
     *,
     decodes: bool = True,
+    decodes_batches: bool = False,
     cache_path: str = "",
     seed: int = 0,
     repeat: bool = True,
@@ -29,11 +30,11 @@ def build(
     Args:
         p: The pipeline.
         source: A dataset of raw records, already interleaved over its files.
-        decode: Function from a record to (features[, labels[, weights]]), for one
-            example at a time.
+        decode: Function from a record to (features[, labels[, weights]]).
         layers: Function from a decoded record to a preprocessed record; the identity
             where the dataset does not map the layers.
         decodes: Whether `decode` does anything.
+        decodes_batches: Whether `decode` gets a whole batch of records at a time.
         cache_path: The file prefix of a disk cache; empty for memory.
         seed: The seed of the shuffle.
         repeat: Whether the dataset is endless, as for a steady state, or one epoch.
@@ -60,12 +61,12 @@ def build(
         calls = _calls(p.map_parallel_calls)
         return lambda dataset: dataset.map(function, num_parallel_calls=calls)
 
-    def batched(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    def batched(dataset: tf.data.Dataset, drop: bool = drop_remainder) -> object:
         specs = tf.nest.flatten(dataset.element_spec)
         dense = [spec.shape for spec in specs if isinstance(spec, tf.TensorSpec)]
         defined = all(shape.is_fully_defined() for shape in dense)
         batch = dataset.batch if defined or not ragged() else dataset.ragged_batch
-        return batch(p.batch_size, drop_remainder=drop_remainder)
+        return batch(p.batch_size, drop_remainder=drop)
 
     apply = {
         "read": lambda dataset: dataset,
@@ -76,11 +77,14 @@ def build(
         "shuffle": lambda dataset: dataset.shuffle(p.shuffle_buffer, seed=seed),
         "resample": resample,
         "repeat": lambda dataset: dataset.repeat(),
+        "layers_batch": lambda dataset: batched(dataset, drop=False),
+        "unbatch": lambda dataset: dataset.unbatch(),
         "batch": batched,
         "prefetch": lambda dataset: dataset.prefetch(_calls(p.prefetch)),
     }
     dataset = source
-    for step in steps(p, decodes=decodes, repeat=repeat):
+    listed = steps(p, decodes=decodes, decodes_batches=decodes_batches, repeat=repeat)
+    for step in listed:
         dataset = apply[step.name](dataset)
     return dataset.with_options(options(p))
 

@@ -20,6 +20,7 @@ from bench.report.sentences import barred
 PLACEMENTS = {
     "map_batch": "dataset, map then batch",
     "batch_map": "dataset, batch then map",
+    "batch_map_unbatch": "dataset, batch, map, unbatch",
     "model": "model",
     "model_xla": "model with XLA",
     "offline": "offline",
