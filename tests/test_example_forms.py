@@ -419,7 +419,7 @@ def test_the_users_own_dataset_is_measured_and_decoded_by_batches(
         ),
         (
             "return 3",
-            "source() returned a int. It must return a tf.data.Dataset of raw records, "
+            "source() returned an object of int. It must return a tf.data.Dataset of raw records, "
             "(features[, labels[, weights]]).",
         ),
         (

@@ -20,7 +20,7 @@ WORDS = {
     "placement": "'dataset', 'model' or 'offline'",
     "device": "'auto', 'cpu' or 'gpu'",
     "batch_size": "a whole number from 1",
-    "order": "'map_batch' or 'batch_map'",
+    "order": "'map_batch', 'batch_map' or 'batch_map_unbatch'",
     "map_parallel_calls": "'autotune' or a whole number from 0",
     "cache": "'none', 'raw', 'decoded' or 'mapped'",
     "cache_storage": "'memory' or 'disk'",

@@ -257,6 +257,8 @@ class Assembly:
             return subject, self._apply_in_map(subject)
 
         p = replace(_without_buffers(p), batch_size=size)
+        if p.order == "batch_map_unbatch":  # resamples records whose labels are gone
+            p = replace(p, resample="none")
         dataset = self._build(p, self._source(p), with_input, whole=True)
         return [batch[:2] for batch in check.first_batches(dataset, examples)]
 
