@@ -24,8 +24,9 @@ SHELVES = {
 }
 TRAITS = {
     *("KIND", "EXAMPLES", "DETERMINISTIC", "TOLERANCE", "LOSS", "OPTIMIZER"),
-    *("ACCEPTS", "CLASSES", "BINARY_LABELS", "VARIANTS"),
+    *("ACCEPTS", "CLASSES", "BINARY_LABELS", "VARIANTS", "ON", "DECODE"),
 }
+ONLY_VALUES = {"ON": "example", "DECODE": "batch"}
 REMOVED = {"random_height": "RandomHeight", "random_width": "RandomWidth"}
 REQUIRED = {
     "layers": ("examples", "build", "check"),
@@ -75,6 +76,21 @@ class Entry:
     def decodes(self) -> bool:
         """Return whether records must be decoded before they reach the layers."""
         return "decode" in self.functions
+
+    @property
+    def has_source(self) -> bool:
+        """Return whether the records come from the user's own dataset."""
+        return "source" in self.functions
+
+    @property
+    def decodes_batches(self) -> bool:
+        """Return whether `decode` gets a whole batch of records at a time."""
+        return self.decodes and "DECODE" in self.constants
+
+    @property
+    def takes_labels(self) -> bool:
+        """Return whether the layers get the labels together with the features."""
+        return "ON" in self.constants
 
     @property
     def trains(self) -> bool:
@@ -183,6 +199,12 @@ def _read(path: Path, shelf: str) -> Entry:
         if isinstance(node, ast.FunctionDef)
     }
     required = REQUIRED.get(shelf, REQUIRED["workloads"])
+    if "source" in functions:
+        required = tuple(name for name in required if name != "examples")
+        if others := [name for name in ("examples", "read") if name in functions]:
+            raise UsageError(
+                f"{path} has source() and {others[0]}(): records come from one of them."
+            )
     missing = [name for name in required if name not in functions]
     if missing:
         raise UsageError(
@@ -211,8 +233,8 @@ def _constants(tree: ast.Module, path: Path) -> dict[str, object]:
             continue
         target = node.targets[0] if isinstance(node, ast.Assign) else node.target
         name = target.id if isinstance(target, ast.Name) else ""
-        if not name.isupper():
-            continue
+        if not name.isupper() or (name == "LOSS" and isinstance(node.value, ast.Name)):
+            continue  # a loss may be a function of the file
         try:
             constants[name] = ast.literal_eval(node.value)
         except (ValueError, TypeError) as error:
@@ -221,4 +243,10 @@ def _constants(tree: ast.Module, path: Path) -> dict[str, object]:
                     f"{path}, line {node.lineno}: {name} must be a literal, since "
                     "Feedrate reads it without running the file."
                 ) from error
+        only = ONLY_VALUES.get(name, constants.get(name))
+        if constants.get(name) != only:
+            raise UsageError(
+                f"{path}, line {node.lineno}: {name} must be {only!r} or absent, got "
+                f"{constants[name]!r}."
+            )
     return constants

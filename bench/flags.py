@@ -157,6 +157,19 @@ FLAGS: dict[str, Flag] = {
         bars_facts=False,
         raised_by=("draws", "per batch"),
     ),
+    "batch_statistics": Flag(
+        mark="depends on the batch",
+        meaning="a layer uses statistics of the whole batch, so the same example has "
+        "another output in another batch, and on its own.",
+        caution="a layer uses statistics of the whole batch, so the axes order and "
+        "batch_size change what the layers make of an example: trials with different "
+        "ones do different work.",
+        remedy="Compare only trials with one order and one batch size, or let the "
+        "layer work on each image.",
+        bars=False,
+        bars_facts=False,
+        raised_by=("statistics", "batch"),
+    ),
     "xla_off": Flag(
         mark="XLA switched off",
         meaning="one layer cannot be compiled, so the whole model was not.",

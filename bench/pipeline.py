@@ -55,6 +55,7 @@ PLACEMENTS = {
         columns={
             "map_batch": "dataset, map then batch",
             "batch_map": "dataset, batch then map",
+            "batch_map_unbatch": "dataset, batch, map, unbatch",
         },
     ),
     "model": Placement(
@@ -99,8 +100,10 @@ class Pipeline:
         "auto", "where the model runs; auto is the GPU where TensorFlow sees one"
     )
     batch_size: int = _axis(32, "examples a batch")
-    order: Literal["map_batch", "batch_map"] = _axis(
-        "map_batch", "layers on each example, then batch; or batch, then layers"
+    order: Literal["map_batch", "batch_map", "batch_map_unbatch"] = _axis(
+        "map_batch",
+        "layers on each example, then batch; batch, then layers; or batch, layers, "
+        "unbatch, and batch again after the shuffle",
     )
     map_parallel_calls: Calls = _axis(
         0, "map calls at a time: 0 is the sequential map, n, or autotune"
@@ -223,7 +226,8 @@ class Step:
     Attributes:
         name: `read`, `decode`, `layers`, `decode_and_layers` (one map, as users write
             it, since a second map would hand examples over twice), `cache`, `shuffle`,
-            `resample`, `repeat`, `batch` or `prefetch`.
+            `resample`, `repeat`, `layers_batch` (which `unbatch` takes apart again),
+            `unbatch`, `batch` or `prefetch`.
         setting: The setting of the step, as text for a reader; empty without a setting.
     """
 
@@ -235,12 +239,20 @@ class Step:
         return f"{self.name} ({self.setting})" if self.setting else self.name
 
 
-def steps(p: Pipeline, *, decodes: bool = True, repeat: bool = True) -> list[Step]:
+def steps(
+    p: Pipeline,
+    *,
+    decodes: bool = True,
+    decodes_batches: bool = False,
+    repeat: bool = True,
+) -> list[Step]:
     """Return the steps of a pipeline in `tf.data`, in the order of the data's path.
 
     Args:
         p: The pipeline.
         decodes: Whether records must be decoded.
+        decodes_batches: Whether a whole batch of records is decoded at a time. Then
+            the layers get batches too.
         repeat: Whether the stream is endless.
     """
     decode = [Step("decode", _parallel(p.map_parallel_calls))] if decodes else []
@@ -253,22 +265,32 @@ def steps(p: Pipeline, *, decodes: bool = True, repeat: bool = True) -> list[Ste
     drawn = [Step("resample", p.resample)] if p.resample != "none" else endless
     if p.shuffle_buffer:
         drawn = [Step("shuffle", str(p.shuffle_buffer)), *drawn]
+    grouped = [Step("layers_batch", str(p.batch_size))]
+    if decodes and decodes_batches:
+        whole = both if layers else decode
+        prepared, grouped = [*batch, *whole], [*grouped, *whole]
+    else:
+        prepared, grouped = [*decode, *batch, *layers], [*decode, *grouped, *layers]
     order = [Step("read", _files(p))]
     if p.cache == "raw":
         order += cache
     if p.cache == "decoded":
         order += [*decode, *cache]
-        decode, both = [], layers
+        both, prepared = layers, [*batch, *layers]
+        grouped = [step for step in grouped if step not in decode]
     # The repeat follows the cache, since a cache after an endless repeat is never
     # complete. The shuffle follows the cache too, or the cache would store one order.
-    if p.cache == "mapped" and p.order == "map_batch":
+    if p.place.maps_layers and p.order == "batch_map_unbatch":
+        stored = cache if p.cache == "mapped" else []
+        order += [*grouped, Step("unbatch"), *stored, *drawn, *batch]
+    elif p.cache == "mapped" and p.order == "map_batch":
         order += [*both, *cache, *drawn, *batch]
     elif p.cache == "mapped":
-        order += [*decode, *batch, *layers, *cache, *endless]
+        order += [*prepared, *cache, *endless]
     elif p.place.maps_layers and p.order == "map_batch":
         order += [*drawn, *both, *batch]
     else:
-        order += [*drawn, *decode, *batch, *layers]
+        order += [*drawn, *prepared]
     return order + ([Step("prefetch", str(p.prefetch))] if p.prefetch else [])
 
 

@@ -20,6 +20,7 @@ from bench.errors import UsageError, write_atomically
 from bench.measure import (
     import_path,
     measurement,
+    nests,
     node_origin,
     page_cache,
     randomness,
@@ -68,13 +69,15 @@ def prepare(request: Request) -> Prepared:
             data = inputs.prepare(entry, module, p, request.trial.data)
             entry, module = user_records.streamed(entry, module, data.stream)
         with clock.time("adapt"):
-            layers = clock.built(module.build(data.features, **entry.variant))
+            layers = measurement.built_layers(clock, entry, module, data)
         with clock.time("prepare"):
-            Assembly(
-                p, entry, module, data, layers, inputs.SEED, ""
-            ).demand_two_classes()
-            if not (entry.deterministic or entry.reads_files or entry.decodes):
-                randomness.demand_random(layers, data.features)
+            assembly = Assembly(p, entry, module, data, layers, inputs.SEED, "")
+            assembly.demand_two_classes()
+            apart = entry.reads_files or entry.has_source or entry.decodes
+            if not (entry.deterministic or apart):
+                record = nests.tensors(data.record)
+                subject = record[:2] if entry.takes_labels else record[0]
+                randomness.demand_random(layers, subject)
             cold = p.storage == "cold"
             warm = _stays_warm(request.trial, data.features) if cold else ""
             jit = supports_jit(layers)

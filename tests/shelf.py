@@ -11,7 +11,7 @@ import tensorflow as tf
 from bench import catalog
 from bench.data import inputs
 from bench.measure.assembly import Assembly
-from bench.measure.layers import apply_layers, as_layers, to_numpy
+from bench.measure.layers import apply_layers, as_layers, graph_function, to_numpy
 from bench.pipeline import Pipeline
 
 COUNT = 64
@@ -62,6 +62,13 @@ def eager(entry: catalog.Entry) -> np.ndarray:
     return to_numpy(apply_layers(layers(entry), batch))
 
 
+def one_by_one(entry: catalog.Entry) -> np.ndarray:
+    """Call the layers in a graph on batches of one example, and join their outputs."""
+    call = graph_function(layers(entry))
+    batch = tf.constant(features(entry.path.stem))
+    return np.concatenate([to_numpy(call(batch[i : i + 1])) for i in range(COUNT)])
+
+
 def map_batch(entry: catalog.Entry) -> np.ndarray:
     """Apply the layers in tf.data to each example, then batch."""
     built, raw = layers(entry), features(entry.path.stem)
@@ -70,7 +77,7 @@ def map_batch(entry: catalog.Entry) -> np.ndarray:
     rank = traced.get_concrete_function(spec).structured_outputs.shape.rank - 1
     return _only(
         tf.data.Dataset.from_tensor_slices(raw)
-        .map(lambda example: apply_layers(built, example, rank=lambda _: rank))
+        .map(lambda example: apply_layers(built, example, ranks=lambda _: rank))
         .batch(COUNT, drop_remainder=True)
     )
 

@@ -20,7 +20,7 @@ WORDS = {
     "placement": "'dataset', 'model' or 'offline'",
     "device": "'auto', 'cpu' or 'gpu'",
     "batch_size": "a whole number from 1",
-    "order": "'map_batch' or 'batch_map'",
+    "order": "'map_batch', 'batch_map' or 'batch_map_unbatch'",
     "map_parallel_calls": "'autotune' or a whole number from 0",
     "cache": "'none', 'raw', 'decoded' or 'mapped'",
     "cache_storage": "'memory' or 'disk'",
@@ -275,11 +275,12 @@ class Counted:
 
         return record
 
-    def layer(self, features: tf.Tensor) -> tf.Tensor:
+    def layer(self, record: tuple) -> tuple:
         """Count the numbers and return ten times as much."""
+        features, *labels = record
         self.ranks.append(features.shape.rank)
         self.counts["layer"].assign_add(tf.size(features, tf.int64))
-        return 10 * features
+        return 10 * features, *labels
 
     def build(self, decodes: bool = True, **axes: object) -> tf.data.Dataset:
         """Return a dataset with these axes, in batches of 2."""
@@ -326,7 +327,9 @@ def names(dataset: tf.data.Dataset) -> list[str]:
     return [str(node["name"]) for node in nodes(dataset)][2:]
 
 
-@pytest.mark.parametrize(("order", "rank"), [("map_batch", 0), ("batch_map", 1)])
+@pytest.mark.parametrize(
+    ("order", "rank"), [("map_batch", 0), ("batch_map", 1), ("batch_map_unbatch", 1)]
+)
 def test_order_passes_examples_or_batches_to_the_layers(order: str, rank: int) -> None:
     """The elements are the same, and labels stay beside their features."""
     counted = Counted()
@@ -399,7 +402,7 @@ def test_a_cache_spares_the_steps_before_it(
     assert bool(list(tmp_path.iterdir())) is (storage == "disk" and cache != "none")
 
 
-@pytest.mark.parametrize("order", ["map_batch", "batch_map"])
+@pytest.mark.parametrize("order", ["map_batch", "batch_map", "batch_map_unbatch"])
 def test_a_mapped_cache_serves_an_endless_pipeline(order: str) -> None:
     """The repeat comes after the cache, which is otherwise never complete."""
     counted = Counted()
@@ -475,6 +478,16 @@ def test_parallel_calls_and_prefetch_are_as_set(calls: int) -> None:
             "repeat",
         ),
         (
+            {"cache": "mapped", "order": "batch_map_unbatch", "shuffle_buffer": 8},
+            "read → decode → layers_batch (32) → layers → unbatch → cache (memory) → "
+            "shuffle (8) → repeat → batch (32)",
+        ),
+        (
+            {"cache": "decoded", "order": "batch_map_unbatch"},
+            "read → decode → cache (memory) → layers_batch (32) → layers → unbatch → "
+            "repeat → batch (32)",
+        ),
+        (
             {"cache": "raw", "interleave_parallel_calls": "autotune"},
             "read (1 files open, autotune at a time) → cache (memory) → repeat → "
             "decode_and_layers → batch (32)",
@@ -485,6 +498,26 @@ def test_the_steps_are_in_the_order_of_the_data_s_path(
     axes: dict, expected: str
 ) -> None:
     assert " → ".join(map(str, steps(Pipeline(**axes)))) == expected
+
+
+@pytest.mark.parametrize(
+    ("axes", "expected"),
+    [
+        ({"order": "batch_map"}, "repeat batch decode_and_layers"),
+        ({"placement": "model"}, "repeat batch decode"),
+        (
+            {"order": "batch_map", "cache": "mapped"},
+            "batch decode_and_layers cache repeat",
+        ),
+        (
+            {"order": "batch_map_unbatch"},
+            "layers_batch decode_and_layers unbatch repeat batch",
+        ),
+    ],
+)
+def test_a_batch_may_be_decoded_at_a_time(axes: dict, expected: str) -> None:
+    listed = steps(Pipeline(**axes), decodes_batches=True)
+    assert [step.name for step in listed] == ["read", *expected.split()]
 
 
 def test_an_epoch_without_decoding_has_no_repeat_and_no_decode() -> None:
@@ -515,7 +548,7 @@ def test_rewrites_change_the_graph_if_they_are_on() -> None:
 
     def node_names(rewrites: str) -> list[str]:
         p = Pipeline(batch_size=2, rewrites=rewrites)
-        dataset = build(p, source, None, lambda x: x + 1, decodes=False)
+        dataset = build(p, source, None, lambda r: (r[0] + 1, r[1]), decodes=False)
         return [str(node["name"]) for node in nodes(dataset)]
 
     assert node_names("off") == ["Range", "Map", "ForeverRepeat", "Map", "BatchV2"]

@@ -8,16 +8,16 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 
-import msgspec
 import numpy as np
 import platformdirs
 
 from bench.catalog import Entry
+from bench.data import components
 from bench.data.intake import Intake
 from bench.data.stream import Stream
 from bench.errors import UsageError
@@ -29,8 +29,8 @@ SEED = 20
 DEFAULT_EXAMPLES = 1024
 CHECKED_EXAMPLES = 64  # the least that the check of the outputs needs
 MAKING = ".making-"
+INFINITE = -1  # as tf.data.INFINITE_CARDINALITY
 OWN = ".own-"  # inputs from a user's file, which serve one start of the program
-PARTS = "parts.json"
 ABANDONED_SECONDS = 3600.0  # far longer than a run may last
 
 
@@ -39,20 +39,33 @@ class Inputs:
     """Raw examples, in memory or as files.
 
     Attributes:
-        features: The features, `[count, ...]`, or the paths of the files, `[files]`.
-        labels: A label for each example or file; None if there are no labels.
+        features: The features, a nest of components, or the paths of the files,
+            `[files]`; see `bench.data.components`.
+        labels: A label for each example or file, a nest too; None without labels.
         fingerprint: The digest of the content, 16 hexadecimal digits.
         count: The examples of an epoch; for generated files the number requested.
-        parts: The identity of the features and of the labels, by name.
         stream: The user's texts or table, which the pipeline reads; usually None.
+        parts: The identity of each component, by its path.
+        weights: A weight for each example, a nest too; None without weights.
+        source: Returns the user's own dataset of raw records; None without `source`.
+            Features are then those of the first records, and are None if `build` does
+            not take them.
     """
 
-    features: np.ndarray
-    labels: np.ndarray | None
+    features: object
+    labels: object | None
     fingerprint: str
     count: int
     parts: dict[str, InputPart] = field(default_factory=dict)
     stream: Stream | None = None
+    weights: object | None = None
+    source: Callable[[], object] | None = None
+
+    @property
+    def record(self) -> tuple:
+        """Return the features, the labels and the weights, as far as there are any."""
+        nests = (self.features, self.labels, self.weights)
+        return tuple(nest for nest in nests if nest is not None)
 
 
 def root() -> Path:
@@ -88,22 +101,69 @@ def prepare(entry: Entry, module: ModuleType, p: Pipeline, data: str = "") -> In
     if data:
         return _user_data(entry, data)
     count = count_for(entry, p)
+    if entry.has_source:
+        return _streamed(entry, module, count)
     folder = root() / _name(entry, count, p.image_size)
     if not _exists(folder):
         _generate(entry, module, count, p.image_size, folder)
     if entry.reads_files:
         return _files(_listed(folder), count)
-    with np.load(folder / "examples.npz", allow_pickle=False) as arrays:
-        features = arrays["features"]
-        return Inputs(
-            features=features,
-            labels=arrays.get("labels"),
-            fingerprint=(folder / "fingerprint").read_text(),
-            count=len(features),
-            parts=msgspec.json.decode(
-                (folder / PARTS).read_bytes(), type=dict[str, InputPart]
-            ),
+    record, parts, fingerprint = components.load(folder)
+    return _of_record(record, parts, fingerprint)
+
+
+def _streamed(entry: Entry, module: ModuleType, count: int) -> Inputs:
+    """Return the inputs of a user's own dataset, identified by its first records.
+
+    Raises:
+        UsageError: The dataset cannot be used.
+    """
+
+    def source() -> object:
+        return module.source(np.random.default_rng(SEED), count)
+
+    dataset = source()
+    if not hasattr(dataset, "element_spec"):
+        raise UsageError(
+            f"source() returned an object of {type(dataset).__name__}. It must return "
+            "a tf.data.Dataset of raw records, (features[, labels[, weights]])."
         )
+    known = int(dataset.cardinality())
+    if known == INFINITE:
+        raise UsageError(
+            "source() returned an endless dataset. Return one epoch: leave out "
+            "repeat()."
+        )
+    first = dataset.take(DEFAULT_EXAMPLES).as_numpy_iterator()
+    parts, fingerprint, seen = components.streamed(first)
+    if not seen:
+        raise UsageError("source() returned a dataset without any record.")
+    features = None
+    if takes_examples(entry):
+        try:
+            record = next(dataset.take(count).batch(count).as_numpy_iterator())
+        except Exception as error:
+            if "Cannot batch tensors" not in str(error):
+                raise
+            raise UsageError(
+                "source() has records of several shapes, so build(examples) cannot "
+                "get them as arrays. Let build() take no argument."
+            ) from error
+        features = record[0] if isinstance(record, tuple) else record
+    counted = seen if seen < DEFAULT_EXAMPLES else count
+    return Inputs(
+        features=features,
+        labels=None,
+        fingerprint=fingerprint,
+        count=known if known > 0 else counted,
+        parts=parts,
+        source=source,
+    )
+
+
+def takes_examples(entry: Entry) -> bool:
+    """Return whether `build` takes the examples, besides arguments of a variant."""
+    return bool(set(entry.functions["build"]) - set(entry.variant))
 
 
 def _name(entry: Entry, count: int, size: int) -> str:
@@ -116,7 +176,9 @@ def _name(entry: Entry, count: int, size: int) -> str:
     # Files of a shelf share code in private modules beside them.
     sources = [entry.path, *sorted(entry.path.parent.glob("_*.py"))]
     source = b"".join(path.read_bytes() for path in sources)
-    identity = hashlib.sha256(source + f"{count} {size} {SEED} {PARTS}".encode())
+    identity = hashlib.sha256(
+        source + f"{count} {size} {SEED} {components.PARTS}".encode()
+    )
     prefix = ""
     if entry.shelf == "user":
         places = (entry.path.absolute(), Path.cwd(), sys.prefix, *sys.path)
@@ -174,40 +236,8 @@ def _fill(
         if not _listed(folder):
             raise UsageError("examples() wrote no files into its folder.")
         return
-    arrays = _arrays(module.examples(rng, count, **arguments))
-    np.savez(folder / "examples.npz", **arrays)
-    (folder / "fingerprint").write_text(_digest(*arrays.values()))
-    (folder / PARTS).write_bytes(msgspec.json.encode(_parts(arrays)))
-
-
-def _arrays(result: object) -> dict[str, np.ndarray]:
-    """Return the result of `examples` as arrays by name.
-
-    Raises:
-        UsageError: The result is not one array or two with a row for each example.
-    """
-    parts = result if isinstance(result, tuple) else (result,)
-    plain = all(
-        isinstance(part, np.ndarray) and part.ndim > 0 and not part.dtype.hasobject
-        for part in parts
-    )
-    paired = len(parts) in (1, 2) and plain and len(parts[0]) == len(parts[-1])
-    if not (paired and len(parts[0])):
-        raise UsageError(
-            f"examples() returned {_description(result)}. It must return features "
-            "[count, ...] or (features, labels): NumPy arrays of one length, not empty "
-            "and not of objects (strings as bytes, or with .astype(str))."
-        )
-    return dict(zip(("features", "labels"), parts, strict=False))
-
-
-def _description(value: object) -> str:
-    """Describe an array by its type and shape, another object by its class."""
-    if isinstance(value, tuple):
-        return f"({', '.join(map(_description, value))})"
-    if isinstance(value, np.ndarray):
-        return f"{value.dtype}{list(value.shape)}"
-    return type(value).__name__
+    record = components.record(module.examples(rng, count, **arguments))
+    components.save(record, folder)
 
 
 def _clear(folder: Path) -> None:
@@ -246,10 +276,8 @@ def _user_data(entry: Entry, data: str) -> Inputs:
         return replace(_files(stream.paths, stream.examples), stream=stream)
     loaded = user.load(data, accepts)
     if isinstance(loaded, tuple):
-        features, labels = loaded
-        parts = _parts({"features": features, "labels": labels})
-        digest = _digest(features, labels)
-        return Inputs(features, labels, digest, len(features), parts)
+        parts = components.parts(loaded)
+        return _of_record(loaded, parts, components.fingerprint(loaded))
     return _files([Path(path) for path in loaded], len(loaded))
 
 
@@ -281,25 +309,17 @@ def _files(paths: list[Path], count: int) -> Inputs:
         labels=labels,
         fingerprint=fingerprint,
         count=count,
-        parts={"features": files, **_parts({"labels": labels})},
+        parts={"features": files, "labels": components.part(labels)},
     )
 
 
-def _parts(arrays: Mapping[str, np.ndarray | None]) -> dict[str, InputPart]:
-    """Return the identity of each array; a missing array has none."""
-    return {
-        name: InputPart(
-            dtype=str(array.dtype), shape=list(array.shape), digest=_digest(array)
-        )
-        for name, array in arrays.items()
-        if array is not None
-    }
-
-
-def _digest(*arrays: np.ndarray | None) -> str:
-    digest = hashlib.sha256()
-    for array in arrays:
-        if array is not None:
-            digest.update(f"{array.shape}{array.dtype}".encode())
-            digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()[:16]
+def _of_record(record: tuple, parts: dict[str, InputPart], fingerprint: str) -> Inputs:
+    features, labels, weights, *_ = (*record, None, None)
+    return Inputs(
+        features=features,
+        labels=labels,
+        weights=weights,
+        fingerprint=fingerprint,
+        count=next(iter(parts.values())).shape[0],
+        parts=parts,
+    )

@@ -1,5 +1,6 @@
 """This module puts a trial's data, layers and model together in its process."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,8 +11,16 @@ import numpy as np
 import tensorflow as tf
 
 from bench.catalog import Entry
-from bench.data.inputs import CHECKED_EXAMPLES, Inputs
-from bench.measure import check, consumers, resampling, sources, trainable_labels
+from bench.data.inputs import CHECKED_EXAMPLES, Inputs, takes_examples
+from bench.errors import UsageError
+from bench.measure import (
+    check,
+    consumers,
+    nests,
+    resampling,
+    sources,
+    trainable_labels,
+)
 from bench.measure.layers import (
     apply_layers,
     as_written,
@@ -35,7 +44,9 @@ class Assembly:
         layers: Layers as built, and adapted where they keep state.
         seed: The seed of shuffling.
         device: The device on which the model runs, such as `/CPU:0`.
-        rank: The rank of the layers' output for a bare example; None until it is known.
+        ranks: The rank of each component of the layers' output for a bare example; None
+            until it is known.
+        ragged_output: Whether the layers are known to make ragged batches.
         preprocessed: The stored outputs of the layers, for `placement=offline`.
         folders: Folders of the files that the pipeline writes to disk.
     """
@@ -47,14 +58,59 @@ class Assembly:
     layers: list
     seed: int
     device: str
-    rank: int | None = None
+    ranks: object | None = None
+    ragged_output: bool = False
     preprocessed: tf.data.Dataset | None = None
     folders: list[Path] = field(default_factory=list)
 
     @cached_property
     def layers_function(self) -> tf.types.experimental.PolymorphicFunction:
         """The layers as a graph function of a batch, traced once for all callers."""
-        return graph_function(self.layers)
+        return graph_function(self.layers, several_sizes=bool(self.sizes))
+
+    @cached_property
+    def sizes(self) -> list[list[int]]:
+        """The shapes of a component of the features, if they differ among examples."""
+        if self.entry.decodes_batches:
+            return []
+        records = self._source(_without_buffers(self.pipeline))
+        if nests.has_ragged(records.element_spec):
+            return []  # they become ragged batches
+        if self.entry.decodes:
+            records = records.map(self.module.decode)
+        spec = records.element_spec
+        parts = tf.nest.flatten(spec[0] if isinstance(spec, tuple) else spec)
+        if all(part.shape.is_fully_defined() for part in parts):
+            return []
+
+        def shapes(features: object, *_: object) -> tuple:
+            dense = tf.nest.flatten(features)
+            return tuple(tf.shape(x) for x in dense if isinstance(x, tf.Tensor))
+
+        seen = records.take(CHECKED_EXAMPLES).map(shapes).as_numpy_iterator()
+        for component in zip(*seen, strict=True):
+            different = sorted({tuple(shape.tolist()) for shape in component})
+            if len(different) > 1:
+                return [*map(list, different)]
+        return []
+
+    def demand_one_size(self, consumer: str) -> None:
+        """Refuse to batch examples of several sizes before a layer resizes them.
+
+        Raises:
+            UsageError: The trial batches them; the message has the least and largest.
+        """
+        p = self.pipeline
+        late = p.place.stores_outputs or self.maps_examples
+        if (late and consumer != "serve") or not self.sizes:
+            return
+        what = f"order={p.order}" if p.place.maps_layers else f"placement={p.placement}"
+        what = "serve" if consumer == "serve" else what
+        raise UsageError(
+            f"{what}: the examples have {len(self.sizes)} sizes, from {self.sizes[0]} "
+            f"to {self.sizes[-1]}, and a batch needs one. Resize them in decode(), or "
+            "use order=map_batch with a layer that makes them one size."
+        )
 
     @cached_property
     def class_labels(self) -> np.ndarray | None:
@@ -63,7 +119,7 @@ class Assembly:
         Records of files and decoded records are read once for their labels.
         """
         decoded = resamples_decoded(self.pipeline, self.entry)
-        if not (decoded or self.entry.reads_files):
+        if not (decoded or self.entry.reads_files or self.entry.has_source):
             return self.inputs.labels
         records = self._source(_without_buffers(self.pipeline))
         if decoded:
@@ -87,24 +143,26 @@ class Assembly:
         resampling.demand_two_classes(self.pipeline.resample, self.class_labels, remedy)
 
     @as_written
-    def call(self, features: tf.Tensor) -> tf.Tensor:
+    def call(self, features: object) -> object:
         """Apply the layers to a batch."""
         return apply_layers(self.layers, features)
 
-    def output_rank(self, example: tf.Tensor) -> int:
-        """Return the output's rank for a bare example, from a trace without a run.
+    def output_ranks(self, example: object) -> object:
+        """Return the output's ranks for a bare example, from a trace without a run.
 
         Args:
-            example: The layers' input, in the map function that needs the rank.
+            example: The layers' input, in the map function that needs the ranks.
         """
-        if self.rank is None:
-            shape = [self.pipeline.batch_size, *example.shape]
+        if self.ranks is None:
+            specs = nests.batch_specs(example, self.pipeline.batch_size)
             with tf.init_scope(), tf.device(self.device):  # out of that map function
-                traced = self.layers_function.get_concrete_function(
-                    tf.TensorSpec(shape, example.dtype)
-                )
-            self.rank = traced.structured_outputs.shape.rank - 1
-        return self.rank
+                traced = self.layers_function.get_concrete_function(specs)
+            outputs = traced.structured_outputs
+            self.ragged_output = nests.has_ragged(outputs)
+            self.ranks = tf.nest.map_structure(
+                lambda part: part.shape.rank - 1, outputs
+            )
+        return self.ranks
 
     def rhythm(
         self, *, held: bool = False, counting: float = 0.0, epoch: float = 0.0
@@ -127,8 +185,8 @@ class Assembly:
             spread = scattered(positions, count)
         elif epoch:
             count = round(epoch * self.pipeline.batch_size)
-        if self.entry.reads_files:
-            files = len(self.inputs.features)
+        if self.entry.reads_files or self.entry.has_source:
+            files = len(self.inputs.features) if self.entry.reads_files else 0
             counting = 0.0 if held else counting
             raw = self._source(_without_buffers(self.pipeline)) if counting else None
             count = (raw and sources.count_records(raw, counting)) or count
@@ -142,7 +200,7 @@ class Assembly:
         p = self.pipeline
         return p.place.maps_layers and p.order == "map_batch"
 
-    def reference_output(self, batch: tf.Tensor) -> tf.Tensor:
+    def reference_output(self, batch: object) -> object:
         """Return what the layers make of a batch outside of any pipeline or model."""
         with tf.device(self.device):
             return self.layers_function(batch)
@@ -165,7 +223,7 @@ class Assembly:
 
     def raw_and_outputs(
         self, timed: tf.data.Dataset | None = None
-    ) -> list[tuple[tf.Tensor, tf.Tensor]]:
+    ) -> list[tuple[object, object]]:
         """Return raw batches, each with the output of this placement for that batch.
 
         Args:
@@ -175,12 +233,14 @@ class Assembly:
         """
         p = self.pipeline
         examples = CHECKED_EXAMPLES
+        size = 1 if self.sizes else p.batch_size
         if p.place.stores_outputs:
             # As raw batches come: the next epoch fills up what the last one left.
-            timed = self.preprocessed.repeat().batch(p.batch_size, drop_remainder=True)
-        if p.place.stores_outputs or (timed is not None and self._batches_in_order()):
+            timed = self.preprocessed.repeat().batch(size, drop_remainder=True)
+        in_order = timed is not None and self._batches_in_order() and not self.sizes
+        if p.place.stores_outputs or in_order:
             raw = self.raw_batches(examples)  # as many, if layers change the rows
-            outputs = (batch[0] for batch in timed.take(len(raw)))
+            outputs = (self._subject(batch) for batch in timed.take(len(raw)))
             return list(zip(raw, outputs, strict=True))
         if p.place.in_model:
             call = (
@@ -192,12 +252,15 @@ class Assembly:
                 return [(raw, call(raw)) for raw in self.raw_batches(examples)]
 
         @as_written
-        def input_and_output(features: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return features, self._apply_in_map(features)
+        def with_input(record: tuple) -> tuple:
+            subject = self._subject(record)
+            return subject, self._apply_in_map(subject)
 
-        p = _without_buffers(p)
-        dataset = self._build(p, self._source(p), input_and_output)
-        return [batch[0] for batch in check.first_batches(dataset, examples)]
+        p = replace(_without_buffers(p), batch_size=size)
+        if p.order == "batch_map_unbatch":  # resamples records whose labels are gone
+            p = replace(p, resample="none")
+        dataset = self._build(p, self._source(p), with_input, whole=True)
+        return [batch[:2] for batch in check.first_batches(dataset, examples)]
 
     def dataset(self, scratch: Path, *, repeat: bool) -> tf.data.Dataset:
         """Build the pipeline that is timed."""
@@ -233,23 +296,29 @@ class Assembly:
         """
         trainable_labels.demand(batch)
         with tf.device(self.device):
-            features = keras.Input(batch[0].shape[1:], dtype=batch[0].dtype.name)
+            features = nests.keras_inputs(batch[0])
             in_model = self.pipeline.place.in_model
             inside = apply_layers(self.layers, features) if in_model else features
             model = keras.Model(features, self.module.model(inside))
             constants = self.entry.constants
             model.compile(
                 optimizer=constants.get("OPTIMIZER", "adam"),
-                loss=constants.get("LOSS", "sparse_categorical_crossentropy"),
+                loss=getattr(self.module, "LOSS", "sparse_categorical_crossentropy"),
                 jit_compile={"on": True, "off": False}.get(self.pipeline.jit, "auto"),
             )
         return model
 
-    def raw_batches(self, examples: int) -> list[tf.Tensor]:
+    def raw_batches(self, examples: int) -> list[object]:
         """Return the first raw batches, decoded, that hold at least these examples."""
-        return [batch[0] for batch in check.first_batches(self._raw(), examples)]
+        batches = check.first_batches(self._raw(), examples)
+        return [self._subject(batch) for batch in batches]
 
-    def reread_raw_batches(self) -> list[tf.Tensor]:
+    def first_examples(self, count: int) -> object:
+        """Return a batch of the first decoded examples."""
+        examples = self._raw().unbatch().batch(1 if self.sizes else count)
+        return self._subject(next(iter(examples)))
+
+    def reread_raw_batches(self) -> list[object]:
         """Read the checked raw batches again; none where nothing can change them."""
         could_change = self.entry.decodes or self.entry.reads_files
         return self.raw_batches(CHECKED_EXAMPLES) if could_change else []
@@ -275,45 +344,71 @@ class Assembly:
         layers = self._apply_in_map if p.place.maps_layers else _identity
         return self._build(p, source, layers, None, "", False, drop=False)
 
-    def placement_output(self, examples: tf.Tensor) -> tf.Tensor:
+    def placement_output(self, examples: object) -> object:
         """Return what this placement's layers make of decoded examples.
 
         Args:
-            examples: `[count, ...]`, of the shape and type of the workload's own.
+            examples: A batch, of the shapes and types of the workload's own.
         """
         if not self.maps_examples:
             return self.reference_output(examples)
-        dataset = tf.data.Dataset.from_tensor_slices(examples).map(self._apply_in_map)
-        return next(iter(dataset.batch(len(examples))))
+        dataset = tf.data.Dataset.from_tensor_slices((examples,))
+        dataset = dataset.map(lambda *record: self._apply_in_map(*record))
+        return next(iter(dataset.batch(nests.count(examples))))
 
     def inference_dataset(self) -> tf.data.Dataset:
         """Return batches in order, with the layers in the dataset, augmentation off."""
         p = replace(
             _without_buffers(self.pipeline),
             placement="dataset",
-            order="map_batch",
+            order="batch_map" if self.entry.decodes_batches else "map_batch",
             resample="none",
         )
+        ranks = None if self.entry.decodes_batches else self.output_ranks
 
-        def outside_training(features: tf.Tensor) -> tf.Tensor:
-            return apply_layers(
-                self.layers, features, rank=self.output_rank, training=False
-            )
+        def outside_training(features: object) -> object:
+            return apply_layers(self.layers, features, ranks=ranks, training=False)
 
         return self._build(p, self._source(p), outside_training)
 
     def _raw(self) -> tf.data.Dataset:
         """Return decoded batches: with `placement=model` the dataset maps no layers."""
         p = _without_buffers(self.pipeline)
-        p = replace(p, placement="model", resample="none")
+        size = 1 if self.sizes else p.batch_size
+        p = replace(p, placement="model", resample="none", batch_size=size)
         return self._build(p, self._source(p), _identity)
 
     @as_written
-    def _apply_in_map(self, features: tf.Tensor) -> tf.Tensor:
+    def _apply_in_map(self, features: object) -> object:
         """Apply the layers to what the dataset's map gets: an example or a batch."""
         if not self.maps_examples:
             return apply_layers(self.layers, features)
-        return apply_layers(self.layers, features, rank=self.output_rank)
+        return self._apply_to_example(features)
+
+    @as_written
+    def _apply_to_example(self, features: object) -> object:
+        return apply_layers(self.layers, features, ranks=self.output_ranks)
+
+    def _subject(self, record: tuple) -> object:
+        """Return the part of a record or batch that the layers get."""
+        return record[:2] if self.entry.takes_labels else record[0]
+
+    def _of_record(self, function: Callable) -> Callable:
+        """Return a function of a record that changes what the layers get."""
+
+        @as_written
+        def changed(record: tuple) -> tuple:
+            if not self.entry.takes_labels:
+                return function(record[0]), *record[1:]
+            if len(record) < 2:
+                raise UsageError(
+                    'ON = "example" gives the layers the labels, but the examples have '
+                    "none. Let examples() or decode() return (features, labels), or "
+                    "leave ON out."
+                )
+            return *function(record[:2]), *record[2:]
+
+        return changed
 
     def jit(self) -> bool:
         """Whether XLA compiles the layers where a model has them."""
@@ -335,13 +430,12 @@ class Assembly:
         p = replace(
             _without_buffers(self.pipeline),
             placement="dataset",
-            order="batch_map",
+            order="map_batch" if self.sizes else "batch_map",
             resample="none",
             interleave_cycle_length=1,
         )
-        batches = self._build(
-            p, self._source(p), self.call, None, "", False, drop=False
-        )
+        layers = self._apply_to_example if self.sizes else self.call
+        batches = self._build(p, self._source(p), layers, None, "", False, drop=False)
         return batches.unbatch()
 
     def _build(
@@ -353,21 +447,32 @@ class Assembly:
         cache_path: str = "",
         repeat: bool = True,
         drop: bool = True,
+        whole: bool = False,
     ) -> tf.data.Dataset:
+        """Build a pipeline; `layers` gets whole records, or what the layers get."""
         return build(
             p,
             source,
             getattr(self.module, "decode", lambda *record: record),
-            layers,
+            layers if whole else self._of_record(layers),
             decodes=self.entry.decodes if decodes is None else decodes,
+            decodes_batches=self.entry.decodes_batches,
             cache_path=cache_path,
             seed=self.seed,
             repeat=repeat,
             drop_remainder=drop,
+            ragged=lambda: nests.has_ragged(source.element_spec) or self.ragged_output,
             resample=None
             if p.resample == "none"
             else resampling.resampler(p.resample, self.class_labels),
         )
+
+
+def build_result(entry: Entry, module: ModuleType, data: Inputs) -> object:
+    """Call `build` with the raw features, if it takes them, and return its result."""
+    if not takes_examples(entry):
+        return module.build(**entry.variant)
+    return module.build(nests.tensors(data.features), **entry.variant)
 
 
 def resamples_decoded(p: Pipeline, entry: Entry) -> bool:
@@ -386,5 +491,5 @@ def _without_buffers(p: Pipeline) -> Pipeline:
     return replace(p, **{name: getattr(defaults, name) for name in names})
 
 
-def _identity(features: tf.Tensor) -> tf.Tensor:
+def _identity(features: object) -> object:
     return features

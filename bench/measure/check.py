@@ -1,6 +1,8 @@
 """This module checks the outputs of a trial before any clock starts."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from types import ModuleType
 
@@ -8,12 +10,18 @@ import numpy as np
 import tensorflow as tf
 
 from bench.catalog import Entry
+from bench.data.components import mapped, named
 from bench.data.inputs import CHECKED_EXAMPLES
 from bench.errors import UsageError
-from bench.measure import plain_data
+from bench.measure import nests, plain_data
 from bench.measure.equality import demand_equal, is_close
 from bench.measure.layers import CALLS, arrays_equal, fingerprint, to_numpy
 from bench.pipeline import Pipeline
+
+SEVERAL_SHAPES = re.compile(
+    r"Cannot batch tensors with different shapes in component \d+\. First element had "
+    r"shape (\[[^]]*\]) and element \d+ had shape (\[[^]]*\])"
+)
 
 
 def first_batches(dataset: tf.data.Dataset, examples: int = CHECKED_EXAMPLES) -> list:
@@ -21,25 +29,63 @@ def first_batches(dataset: tf.data.Dataset, examples: int = CHECKED_EXAMPLES) ->
     batches, count = [], 0
     for batch in dataset:
         batches.append(batch)
-        count += int(tf.nest.flatten(batch)[0].shape[0])
+        count += nests.count(batch)
         if count >= examples:
             break
     return batches
 
 
-def concatenate(values: list[tf.Tensor]) -> np.ndarray:
-    """Concatenate batches to one array.
+@contextmanager
+def naming_shapes(what: str) -> Iterator[None]:
+    """Turn the error of a batch of several shapes into a sentence with a remedy.
+
+    Raises:
+        AssertionError: Examples that were to be batched have several shapes.
+    """
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        shapes = SEVERAL_SHAPES.search(str(error))
+        if not shapes:
+            raise
+        raise AssertionError(
+            f"{what} of two examples have the shapes {shapes[1]} and {shapes[2]}, "
+            "which no batch can hold: let the layers give a fixed one, as "
+            "TextVectorization does with output_sequence_length, or a ragged one, or "
+            "use order=batch_map"
+        ) from error
+
+
+def concatenate(values: Sequence[object], *, several_sizes: bool = False) -> object:
+    """Concatenate batches to one nest of arrays.
+
+    Args:
+        values: Batches, nests of tensors.
+        several_sizes: Whether examples may have several shapes. They then become an
+            object array of arrays.
 
     Raises:
         AssertionError: The shapes of examples differ between batches.
     """
-    arrays = [to_numpy(value) for value in values]
+    return mapped(partial(_concatenated, several_sizes), "output", *values)
+
+
+def _concatenated(several_sizes: bool, path: str, *parts: tf.Tensor) -> np.ndarray:
+    if all(isinstance(part, tf.RaggedTensor) for part in parts):
+        return to_numpy(tf.concat(parts, axis=0))
+    arrays = [to_numpy(part) for part in parts]
     shapes = list(dict.fromkeys(array.shape[1:] for array in arrays))
+    if len(shapes) > 1 and several_sizes:
+        examples = [example for array in arrays for example in array]
+        joined = np.empty(len(examples), object)
+        joined[:] = examples
+        return joined
     if len(shapes) > 1:
+        where = "" if path == "output" else f"in {path.removeprefix('output')} "
         raise AssertionError(
-            f"examples have the shape {shapes[0]} in one batch and {shapes[1]} in "
-            "another: let the layers give a fixed one, as TextVectorization does with "
-            "output_sequence_length"
+            f"examples have {where}the shape {shapes[0]} in one batch and {shapes[1]} "
+            "in another: let the layers give a fixed one, as TextVectorization does "
+            "with output_sequence_length"
         )
     return np.concatenate(arrays)
 
@@ -48,9 +94,9 @@ def check(
     entry: Entry,
     module: ModuleType,
     pipeline: Pipeline,
-    pairs: list[tuple[tf.Tensor, tf.Tensor]],
-    reference: Callable[[tf.Tensor], tf.Tensor],
-    reread: Callable[[], list[tf.Tensor]] = list,
+    pairs: list[tuple[object, object]],
+    reference: Callable[[object], object],
+    reread: Callable[[], list[object]] = list,
 ) -> str:
     """Refuse wrong outputs of the layers.
 
@@ -65,6 +111,10 @@ def check(
         reread: Function that reads the raw batches once more, where decoding could be
             random.
 
+    Layers may use statistics of the whole batch, as Equalization does. Where the
+    dataset maps such layers over single examples, the layers on batches of one are the
+    reference.
+
     Returns:
         The fingerprint of the outputs of deterministic layers; empty for random layers.
 
@@ -75,7 +125,7 @@ def check(
     batches = [batch for batch, _ in pairs]
     outputs = [output for _, output in pairs]
     demand_rows(batches, outputs)
-    raw, output = concatenate(batches), concatenate(outputs)
+    raw, output = concatenate(batches, several_sizes=True), concatenate(outputs)
     if entry.deterministic:
         expected = [reference(batch) for batch in batches]
         demand_rows(batches, expected)
@@ -88,7 +138,11 @@ def check(
         except AssertionError:
             _demand_declared(entry, repeats(calls=CALLS))
             _demand_same_records(entry, batches, reread())
-            raise
+            maps_examples = pipeline.order == "map_batch" and pipeline.place.maps_layers
+            if not maps_examples or not is_close(
+                one_by_one(reference, batches), output, tolerance
+            ):
+                raise
     try:
         demand_nothing(module.check(raw, output, **entry.variant))
     except AssertionError as error:
@@ -98,20 +152,35 @@ def check(
     return fingerprint(output) if entry.deterministic else ""
 
 
-def demand_rows(batches: list[tf.Tensor], outputs: list[tf.Tensor]) -> None:
+def one_by_one(
+    reference: Callable[[object], object], batches: Sequence[object]
+) -> object:
+    """Return the outputs of the layers on batches of one example, concatenated."""
+    outputs = [
+        reference(nests.rows(batch, [row]))
+        for batch in batches
+        for row in range(nests.count(batch))
+    ]
+    return concatenate(outputs)
+
+
+def demand_rows(batches: list[object], outputs: list[object]) -> None:
     """Refuse layers that change the number of rows.
 
     Raises:
-        UsageError: An output has more or fewer rows than its batch.
+        UsageError: A component of an output has more or fewer rows than its batch.
     """
     for batch, output in zip(batches, outputs, strict=False):
-        rows, examples = (_rows(value) for value in (output, batch))
-        if rows != examples:
-            raise UsageError(
-                f"The layers return {rows} rows for {examples} examples, but each "
-                "example must stay one row. Let examples() or read() return one "
-                "example for each row, and let the layers keep the number of rows."
-            )
+        examples = nests.count(batch)
+        for path, part in named(output, "").items():
+            rows = nests.count(part) if part.shape.rank else None
+            if rows != examples:
+                raise UsageError(
+                    f"The layers return {rows} rows{path and f' in {path}'} for "
+                    f"{examples} examples, but each example must stay one row. Let "
+                    "examples() or read() return one example for each row, and let the "
+                    "layers keep the number of rows."
+                )
 
 
 def demand_nothing(returned: object) -> None:
@@ -131,9 +200,9 @@ def demand_nothing(returned: object) -> None:
 
 
 def _repeats(
-    reference: Callable[[tf.Tensor], tf.Tensor],
-    batch: tf.Tensor,
-    first: tf.Tensor,
+    reference: Callable[[object], object],
+    batch: object,
+    first: object,
     tolerance: float,
     calls: int,
 ) -> bool:
@@ -158,7 +227,7 @@ def _demand_declared(entry: Entry, repeats: bool) -> None:
 
 
 def _demand_same_records(
-    entry: Entry, batches: list[tf.Tensor], reread: list[tf.Tensor]
+    entry: Entry, batches: list[object], reread: list[object]
 ) -> None:
     """Refuse randomness before the layers, since a check cannot reproduce it.
 
@@ -172,8 +241,3 @@ def _demand_same_records(
             f"{entry.path.name}. Move what is random out of read() and decode() into a "
             "layer, with DETERMINISTIC = False."
         )
-
-
-def _rows(value: tf.Tensor) -> int | None:
-    shape = tf.nest.flatten(value)[0].shape
-    return shape[0] if shape.rank else None

@@ -1,12 +1,13 @@
 """This module loads exported models in an interpreter without the training code."""
 
+import functools
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
+import tensorflow as tf
 
 # The interpreter starts this file by its path, since it must not import our code.
 LOADER = Path(__file__).with_name("load_export.py")
@@ -44,7 +45,7 @@ class CleanInterpreter:
         folder: Path,
         jobs: dict[str, str],
         front: str,
-        requests: list[np.ndarray],
+        requests: list[object],
     ) -> dict[str, dict]:
         """Load each of the folder's files and predict all requests.
 
@@ -52,7 +53,7 @@ class CleanInterpreter:
             folder: The folder of the files and of the answers, `{job}.answers.npy`.
             jobs: Job name -> file or folder to load.
             front: The file of layers to call first; may be empty.
-            requests: Raw batches.
+            requests: Raw batches, nests of arrays or tensors.
 
         Returns:
             Job name -> report; see bench/measure/load_export.py.
@@ -60,16 +61,14 @@ class CleanInterpreter:
         Raises:
             RuntimeError: The process ended without a report.
         """
-        raw = np.concatenate(requests)
-        np.save(
-            folder / "requests.npy", raw.astype("S") if raw.dtype == object else raw
-        )
+        batches = map(tf.data.Dataset.from_tensors, requests)
+        stored = functools.reduce(tf.data.Dataset.concatenate, batches)
+        stored.save(str(folder / "requests"))
         tasks = [
             {
                 "model": str(folder / file),
                 "front": str(folder / front) if front else "",
-                "batch_size": len(requests[0]),
-                "requests": str(folder / "requests.npy"),
+                "requests": str(folder / "requests"),
                 "answers": str(folder / f"{job}.answers.npy"),
                 "report": str(folder / f"{job}.json"),
             }

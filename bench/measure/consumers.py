@@ -205,8 +205,8 @@ class DrainModel(Stepping):
         """Compile nothing yet.
 
         Args:
-            dataset: Batches of (features, label).
-            call: The layers, from a batch of features to a batch.
+            dataset: Batches of (features[, labels[, weights]]).
+            call: The layers, from a batch of features to a batch, both nests.
             jit: Whether XLA compiles the layers.
             device: The device of the layers.
         """
@@ -237,18 +237,21 @@ def _loop(compiled: Callable, device: str) -> Callable:
     The last output is carried through the loop, so that no call can be pruned away.
     """
 
+    def parts(output: object) -> list[tf.Tensor]:
+        return tf.nest.flatten(output, expand_composites=True)
+
     @tf.function
     def loop(iterator: object, batches: tf.Tensor) -> tf.Tensor:
         with tf.device(device):
-            output = compiled(next(iterator)[0])
-            shape = tf.TensorShape([None] * output.shape.rank)
+            output = parts(compiled(next(iterator)[0]))
+            shapes = [tf.TensorShape([None] * part.shape.rank) for part in output]
             for _ in tf.range(batches - 1):
                 tf.autograph.experimental.set_loop_options(
-                    shape_invariants=[(output, shape)]
+                    shape_invariants=[(output, shapes)]
                 )
-                output = compiled(next(iterator)[0])
-            # A single value, so that waiting for it moves no batch between devices.
-            return tf.reshape(output, [-1])[0]
+                output = parts(compiled(next(iterator)[0]))
+            # At most one value, so that waiting moves no batch between devices.
+            return tf.reshape(output[0], [-1])[:1]
 
     return loop
 
@@ -262,7 +265,7 @@ class Train(Stepping):
         """Count the traces of the model from now on.
 
         Args:
-            dataset: Batches of (features, label).
+            dataset: Batches of (features, labels[, weights]).
             model: The compiled model.
             first: A batch to trace with, so that tracing is apart from the pipeline.
             device: The device of the model.
@@ -332,12 +335,15 @@ def step_facts(
     steps = Train(tf.data.Dataset.from_tensors(held).repeat(), empty, held, device)
     steps.trace()
     facts = {"empty_step_seconds_per_batch": _median(steps.window(20), clock) / 20}
-    if "GPU" in device and batch[0].dtype != tf.string:
+    parts = tf.nest.flatten(batch[0], expand_composites=True)
+    numbers = [part for part in parts if part.dtype != tf.string]
+    if "GPU" in device and numbers:
 
         def transfer() -> None:
             with tf.device(device):
-                copy = tf.identity(batch[0])
-                tf.reshape(copy, [-1])[0].numpy()  # comes back when all has arrived
+                copies = [tf.identity(part) for part in numbers]
+                for copy in copies:
+                    tf.reshape(copy, [-1])[:1].numpy()  # comes back when it has arrived
 
         facts["transfer_seconds_per_batch"] = _median(transfer, clock)
     return facts

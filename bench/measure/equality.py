@@ -4,25 +4,39 @@ import math
 
 import numpy as np
 
+from bench.data.components import named
+
 ROUNDING = 0.1  # a larger tolerance would hide more than rounding; none is proposed
 
 
 def demand_equal(
-    reference: np.ndarray, output: np.ndarray, tolerance: float, what: str
+    reference: object, output: object, tolerance: float, what: str
 ) -> None:
     """Refuse an output that differs from the output of the layers alone.
 
     NaN is equal to NaN in the same place, and infinity to infinity.
 
     Args:
-        reference: The output of the layers alone.
-        output: The placement's output for the same examples.
+        reference: The output of the layers alone, a nest of arrays.
+        output: The placement's output for the same examples, a nest of arrays.
         tolerance: The largest difference of numbers, absolute and relative.
         what: The placement in words, for error messages.
 
     Raises:
-        AssertionError: Shape, type or values differ.
+        AssertionError: Structure, shape, type or values differ.
     """
+    expected, actual = named(reference, "output"), named(output, "output")
+    assert actual.keys() == expected.keys(), (
+        f"{what} gives {', '.join(actual)}, the layers themselves {', '.join(expected)}"
+    )
+    for path, part in expected.items():
+        where = what if path == "output" else f"{what}: {path}"
+        _demand_equal_arrays(part, actual[path], tolerance, where)
+
+
+def _demand_equal_arrays(
+    reference: np.ndarray, output: np.ndarray, tolerance: float, what: str
+) -> None:
     actual, expected = _type_and_shape(output), _type_and_shape(reference)
     assert actual == expected, (
         f"{what} gives {actual}, the layers themselves {expected}"
@@ -38,7 +52,7 @@ def demand_equal(
     assert equal.all(), _difference(reference, output, equal, tolerance, what)
 
 
-def is_close(one: np.ndarray, other: np.ndarray, tolerance: float) -> bool:
+def is_close(one: object, other: object, tolerance: float) -> bool:
     """Whether two outputs are equal within the tolerance."""
     try:
         demand_equal(one, other, tolerance, "")

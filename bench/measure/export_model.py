@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from bench.measure import nests
 from bench.measure.assembly import Assembly
 from bench.measure.clean_interpreter import CleanInterpreter
 from bench.measure.layers import apply_layers
@@ -47,14 +48,18 @@ class Exported:
 def train_model(assembly: Assembly, scratch: Path) -> keras.Model:
     """Train the workload's model for a few steps, with the layers in the dataset."""
     batch = min(TRAINING_BATCH, assembly.inputs.count)
-    p = Pipeline(batch_size=batch, image_size=assembly.pipeline.image_size)
+    p = Pipeline(
+        batch_size=batch,
+        image_size=assembly.pipeline.image_size,
+        order="batch_map" if assembly.entry.decodes_batches else "map_batch",
+    )
     training = replace(assembly, pipeline=p)
     batches = list(training.dataset(scratch, repeat=True).take(STEPS))
     model = training.model(batches[0])
     model.run_eagerly = True  # a graph takes longer to trace than these steps to run
     with tf.device(assembly.device):
-        for features, labels in batches:
-            model.train_on_batch(features, labels)
+        for batch in batches:
+            model.train_on_batch(*batch)
     model.run_eagerly = False
     return model
 
@@ -103,7 +108,8 @@ def training_predictions(
     """
     dataset = assembly.inference_dataset().take(batches)
     with tf.device(assembly.device):
-        return model.predict(dataset.map(lambda features, *label: features), verbose=0)
+        # A tuple of one, or Keras would take a tuple of features for labels.
+        return model.predict(dataset.map(lambda features, *_: (features,)), verbose=0)
 
 
 def tolerance(assembly: Assembly) -> float:
@@ -140,7 +146,7 @@ def demand_same_predictions(
 def clean_process_facts(
     fresh: CleanInterpreter,
     exported: Exported,
-    requests: list[np.ndarray],
+    requests: list[object],
     expected: np.ndarray,
     limit: float,
 ) -> dict[str, float | str]:
@@ -192,10 +198,10 @@ def clean_process_facts(
     return facts
 
 
-def _front(assembly: Assembly) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-    """Return a raw input and the layers' output for it, outside training."""
+def _front(assembly: Assembly) -> tuple[object, object]:
+    """Return raw inputs and the layers' output for them, outside training."""
     (batch,) = assembly.raw_batches(1)[:1]
-    raw = keras.Input(batch.shape[1:], dtype=batch.dtype.name)
+    raw = nests.keras_inputs(batch)
     return raw, apply_layers(assembly.layers, raw, training=False)
 
 

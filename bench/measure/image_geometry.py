@@ -28,7 +28,8 @@ def facts(assembly: Assembly) -> dict[str, str]:
         assembly: The trial's assembly.
     """
     features, *labels = assembly.raw_batch()
-    if not isinstance(features, tf.Tensor) or features.shape.rank != 4:
+    apart = isinstance(features, tf.Tensor) and not assembly.entry.takes_labels
+    if not apart or features.shape.rank != 4:
         return {}
     shapes = [part.shape for part in tf.nest.flatten(labels, expand_composites=True)]
     spatial = [s for s in shapes if s.rank in (3, 4) and s[1:3] == features.shape[1:3]]

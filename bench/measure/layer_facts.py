@@ -6,13 +6,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from bench.data.components import named
 from bench.measure import check, image_geometry, randomness, xla
 from bench.measure.assembly import Assembly
+from bench.measure.equality import is_close
 from bench.measure.layers import graph_function
 from bench.measure.random_draws import generators_restored
 
 Facts = dict[str, float | str]
-Pairs = Sequence[tuple[tf.Tensor, tf.Tensor]]
+Pairs = Sequence[tuple[object, object]]  # nests of tensors
 # Flag -> (fact, text): the flag is raised if the fact contains the text, which may be
 # empty.
 RAISED = {
@@ -22,7 +24,11 @@ RAISED = {
     "epochs_repeat_seeded": ("epochs_repeat", "once seeded"),
     "masks_left": ("masks_left", ""),
     "output_is_input": ("unchanged_examples", ""),
+    "batch_statistics": ("statistics", "batch"),
 }
+COMPARED = 8  # examples, with their batch and one by one
+
+ROUNDING = 1e-6  # relative, of float32
 
 
 def facts(assembly: Assembly, consumer: str, pairs: Pairs) -> Facts:
@@ -40,8 +46,26 @@ def facts(assembly: Assembly, consumer: str, pairs: Pairs) -> Facts:
         draws = randomness.facts(assembly, consumer)
         shipped = assembly.entry.shelf == "workloads"
         masks = {} if shipped else image_geometry.facts(assembly)
+        statistics = {} if shipped else statistics_facts(assembly)
     jit = {"jit_refusal": reason} if reason else {}
-    return {"supports_jit": "no" if reason else "yes"} | jit | idle | draws | masks
+    facts = {"supports_jit": "no" if reason else "yes"} | jit | idle | draws | masks
+    return facts | statistics
+
+
+def statistics_facts(assembly: Assembly) -> dict[str, str]:
+    """Return the fact `statistics`: `batch` where an output depends on its batch.
+
+    Args:
+        assembly: The trial's assembly, after its check. Random layers have no such
+            fact, since their outputs differ anyway.
+    """
+    if not assembly.entry.deterministic:
+        return {}
+    batch = assembly.first_examples(COMPARED)
+    together = check.concatenate([assembly.reference_output(batch)])
+    apart = check.one_by_one(assembly.reference_output, [batch])
+    tolerance = float(assembly.entry.constants.get("TOLERANCE", 1e-5))
+    return {} if is_close(together, apart, tolerance) else {"statistics": "batch"}
 
 
 def flags(facts: Mapping[str, float | str]) -> list[str]:
@@ -55,9 +79,9 @@ def flags(facts: Mapping[str, float | str]) -> list[str]:
 
 def jit_refusal(assembly: Assembly) -> str:
     """Return why XLA does not compile the layers on the model's device, if so."""
-    features, *_ = assembly.raw_batch()
+    (batch, *_) = assembly.raw_batches(1)
     with tf.device(assembly.device):
-        return xla.refusal(assembly.layers, features)
+        return xla.refusal(assembly.layers, batch)
 
 
 def unchanged(
@@ -80,35 +104,51 @@ def unchanged(
     if all(isinstance(part, keras.layers.Identity) for part in parts):
         return {}
     adapted = any(hasattr(part, "adapt") for part in parts)
-    raw = check.concatenate([batch for batch, _ in pairs])
+    raw = check.concatenate([batch for batch, _ in pairs], several_sizes=True)
     output = check.concatenate([output for _, output in pairs])
-    must_change = random or adapted or raw.dtype == output.dtype
-    if must_change and _equal(raw, output):
-        return {"unchanged_examples": len(raw)}
+    count = len(next(iter(named(raw, "").values())))
+    if _equal(raw, output) and (random or adapted or _types(raw) == _types(output)):
+        return {"unchanged_examples": count}
     names = _idle(layers, [batch for batch, _ in pairs]) if adapted else []
     if not names:
         return {}
-    return {"unchanged_examples": len(raw), "unchanged_layers": ", ".join(names)}
+    return {"unchanged_examples": count, "unchanged_layers": ", ".join(names)}
 
 
-def _idle(layers: Sequence[keras.Layer], batches: Sequence[tf.Tensor]) -> list[str]:
+def _types(nest: object) -> list[np.dtype]:
+    return [part.dtype for part in tf.nest.flatten(nest)]
+
+
+def _idle(layers: Sequence[keras.Layer], batches: Sequence[object]) -> list[str]:
     """Return names of the layers that can be adapted and return their own input."""
     names = []
     for layer in layers:
         call = graph_function([layer])
         outputs = [call(batch) for batch in batches]
         if hasattr(layer, "adapt") and _equal(
-            check.concatenate(batches), check.concatenate(outputs)
+            check.concatenate(batches, several_sizes=True),
+            check.concatenate(outputs, several_sizes=True),
         ):
             names.append(type(layer).__name__)
         batches = outputs
     return names
 
 
-def _equal(raw: np.ndarray, output: np.ndarray) -> bool:
+def _equal(raw: object, output: object) -> bool:
+    """Whether all components have the same values, perhaps in other types."""
+    before, after = named(raw, ""), named(output, "")
+    return before.keys() == after.keys() and all(
+        _equal_arrays(part, after[path]) for path, part in before.items()
+    )
+
+
+def _equal_arrays(raw: np.ndarray, output: np.ndarray) -> bool:
     numbers = [np.issubdtype(array.dtype, np.number) for array in (raw, output)]
     if raw.shape != output.shape or len(set(numbers)) > 1:
         return False
     floats = np.issubdtype(output.dtype, np.inexact)
     same_type = raw.astype(output.dtype) if all(numbers) else raw
-    return bool(np.array_equal(same_type, output, equal_nan=floats))
+    if not floats:
+        return bool(np.array_equal(same_type, output))
+    # An example that is mixed with itself differs by rounding.
+    return np.allclose(same_type, output, rtol=ROUNDING, atol=0.0, equal_nan=True)

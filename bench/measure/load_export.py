@@ -4,8 +4,9 @@ clean_interpreter.py runs it as `python -I load_export.py`, so that nothing can 
 imported from this folder or the current one. The program imports TensorFlow and Keras,
 then reads one line of JSON on standard input, a list of jobs:
 
-    {"model": path, "front": path or "", "batch_size": n, "requests": path of an .npy,
-     "answers": path of an .npy to write, "report": path of a JSON file to write}
+    {"model": path, "front": path or "", "requests": folder of a stored dataset whose
+     elements are raw batches, "answers": path of an .npy to write,
+     "report": path of a JSON file to write}
 
 Keras loads paths that end in `.keras`; other paths are SavedModels. For several jobs
 the program forks before any op has run, so that each job has its own process. The
@@ -59,18 +60,16 @@ def main() -> None:
 def answer(job: dict) -> None:
     """Load a model, predict all requests batch by batch, and write the report."""
     threading.Thread(target=_exit_with_the_parent, daemon=True).start()
-    requests = np.load(job["requests"], allow_pickle=False)
-    size = job["batch_size"]
-    batches = [requests[i : i + size] for i in range(0, len(requests), size)]
+    batches = list(tf.data.Dataset.load(job["requests"]))
     ours = [name for name in OURS if importlib.util.find_spec(name)]
     report: dict[str, object] = {"loads": "yes", "training_code_found": ours}
     start = time.perf_counter()
     try:
         call = load(job["model"])
         front = load(job["front"]) if job["front"] else lambda batch: batch
-        first = call(front(tf.constant(batches[0]))).numpy()
+        first = call(front(batches[0])).numpy()
         report["cold_start_seconds"] = time.perf_counter() - start
-        others = [call(front(tf.constant(batch))).numpy() for batch in batches[1:]]
+        others = [call(front(batch)).numpy() for batch in batches[1:]]
         np.save(job["answers"], np.concatenate([first, *others]))
     except Exception as error:  # any error is a result
         # Keras puts the cause behind pages of configuration.

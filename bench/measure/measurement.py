@@ -9,6 +9,7 @@ import statistics
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import keras
 import tensorflow as tf
@@ -26,10 +27,10 @@ from bench.measure import (
     user_records,
 )
 from bench.measure import layer_facts as trial_facts
-from bench.measure.assembly import Assembly
+from bench.measure.assembly import Assembly, build_result
 from bench.measure.consumers import Consumer, step_facts
 from bench.measure.graph import cache_facts, executed_graph
-from bench.measure.layers import supports_jit
+from bench.measure.layers import demand_labels_mixed, supports_jit
 from bench.measure.phase_recorder import PhaseRecorder
 from bench.measure.phases import time_epochs, time_windows
 from bench.measure.take_turns import take_turns
@@ -96,17 +97,29 @@ def _build(job: Job) -> Generator[Measured, None, Assembly]:
         entry, module = user_records.streamed(entry, module, data.stream)
     yield Measured(input_fingerprint=data.fingerprint, input_parts=data.parts)
     with clock.time("adapt"):
-        layers = clock.built(module.build(data.features, **entry.variant))
+        layers = built_layers(clock, entry, module, data)
     # The seed is the same in every run, so that costs stand at the same place in all.
     assembly = Assembly(p, entry, module, data, layers, inputs.SEED, device)
     with clock.time("check"):
         assembly.demand_two_classes()
+        assembly.demand_one_size(trial.consumer)
     if p.placement == "offline":
         facts: dict[str, float | str] = {}
         with clock.time("offline"):
             assembly.store(job.scratch, facts)
         yield Measured(facts=facts)
     return assembly
+
+
+def built_layers(
+    clock: PhaseRecorder, entry: catalog.Entry, module: ModuleType, data: inputs.Inputs
+) -> list[keras.Layer]:
+    """Call `build` with the raw features, and return its layers."""
+    built = build_result(entry, module, data)
+    layers = clock.built(built, with_labels=entry.takes_labels)
+    if data.labels is not None:
+        demand_labels_mixed(layers, data.features)
+    return layers
 
 
 def _check(
@@ -118,9 +131,10 @@ def _check(
     if job.request.effort.check or not job.request.channel:
         with job.clock.time("check"):
             _demand_compiled(assembly)
-            pairs = assembly.raw_and_outputs(
-                dataset if trial.unit == "window" else None
-            )
+            with check.naming_shapes("The outputs"):
+                pairs = assembly.raw_and_outputs(
+                    dataset if trial.unit == "window" else None
+                )
             fingerprint = check.check(
                 entry,
                 assembly.module,

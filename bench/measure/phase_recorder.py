@@ -63,8 +63,8 @@ class PhaseRecorder(Stopwatch):
         with super().time(phase):
             yield
 
-    def built(self, layers: object) -> list[keras.Layer]:
+    def built(self, layers: object, *, with_labels: bool) -> list[keras.Layer]:
         """Return what `build` returned as a list of layers, and note their names."""
-        layers = as_layers(layers)
+        layers = as_layers(layers, with_labels=with_labels)
         self.layers = [layer.name for layer in layers]
         return layers

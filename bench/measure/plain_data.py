@@ -5,16 +5,23 @@ show what the layers do, so the data and not the layers are the cause.
 """
 
 import numpy as np
+import tensorflow as tf
 
 
-def sentence(examples: np.ndarray) -> str:
-    """Return how many examples are plain; empty if none is.
+def sentence(examples: object) -> str:
+    """Return how many examples are plain in a component; empty if none is.
 
     Args:
-        examples: Checked examples: images `[n, height, width, channels]`, which are
-            plain if each channel has one value, or other numbers `[n, ...]`, which are
-            plain if all values of the example are equal.
+        examples: Checked examples, a nest of arrays: images `[n, height, width,
+            channels]`, which are plain if each channel has one value, or other numbers
+            `[n, ...]`, which are plain if all values of the example are equal.
     """
+    return next(filter(None, map(_sentence, tf.nest.flatten(examples))), "")
+
+
+def _sentence(examples: object) -> str:
+    if not isinstance(examples, np.ndarray):
+        return ""
     numbers = examples.dtype.kind in "biuf" and examples.ndim > 1
     if not numbers or not examples.size:
         return ""

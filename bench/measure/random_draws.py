@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf.message import Message
 
+from bench.measure import nests
 from bench.measure.layers import graph_function
 
 PERMUTATIONS = 2000  # three tests: 1 in 700 layers wrongly seems to share draws
@@ -59,6 +60,25 @@ def levels(calls: Sequence[np.ndarray]) -> list[str]:
     return ["example", "batch"] if shared else ["example"]
 
 
+def joined(output: object) -> np.ndarray:
+    """Return all components of an output side by side, `[examples, ...]`.
+
+    A single component stays as it is. Strings are numbered where numbers are beside
+    them.
+    """
+    parts = tf.nest.flatten(output)
+    if len(parts) == 1:
+        return parts[0]
+    return np.concatenate([_columns(part) for part in parts], axis=1)
+
+
+def _columns(part: np.ndarray) -> np.ndarray:
+    if not np.issubdtype(part.dtype, np.number):
+        _, numbers = np.unique(part, return_inverse=True)
+        part = numbers.reshape(part.shape)
+    return part.reshape(len(part), -1).astype(np.float64)
+
+
 def count_distinct(outputs: np.ndarray) -> int:
     """Count the outputs that differ by more than rounding from all others."""
     rounded = _rounded(outputs, _largest(outputs))
@@ -85,14 +105,14 @@ def is_grouped(outputs: np.ndarray, permutations: int = PERMUTATIONS) -> bool:
     )
 
 
-def compare_traces(layers: Sequence[Callable], features: tf.Tensor) -> TraceComparison:
+def compare_traces(layers: Sequence[Callable], features: object) -> TraceComparison:
     """Compare several traces of the layers by their operations and constants.
 
     Args:
         layers: Layers, applied in order.
-        features: One bare example or a batch; only its shape and type matter.
+        features: One bare example or a batch; only its shapes and types matter.
     """
-    spec = tf.TensorSpec(features.shape, features.dtype)
+    spec = nests.specs(features)
     with generators_restored():
         before, start = _states(), time.perf_counter()
         first = _trace(layers, spec)
@@ -174,7 +194,7 @@ def _distances(rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     yield changed, np.abs(np.subtract.outer(strength, strength))
 
 
-def _trace(layers: Sequence[Callable], spec: tf.TensorSpec) -> list[Node]:
+def _trace(layers: Sequence[Callable], spec: object) -> list[Node]:
     graph = graph_function(layers).get_concrete_function(spec).graph.as_graph_def()
     bodies = {body.signature.name: body.node_def for body in graph.library.function}
     return [_node(node, bodies) for node in graph.node]

@@ -7,9 +7,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from bench.data.components import named
 from bench.errors import UsageError
-from bench.measure import check, epoch_repetition, plain_data, random_draws
-from bench.measure.assembly import Assembly
+from bench.measure import check, epoch_repetition, nests, plain_data, random_draws
+from bench.measure.assembly import Assembly, build_result
 from bench.measure.layers import (
     CALLS,
     apply_layers,
@@ -47,11 +48,11 @@ def facts(assembly: Assembly, consumer: str) -> dict[str, float | str]:
     if assembly.entry.deterministic:
         return {} if shipped else epoch_repetition.facts(assembly)
     facts: dict[str, float | str] = {}
-    batch = tf.concat(assembly.raw_batches(EXAMPLES), axis=0)[:EXAMPLES]
+    batch = assembly.first_examples(EXAMPLES)
     if not shipped:
-        features = batch[0]
+        features = tf.nest.map_structure(lambda part: part[0], batch)
         if not assembly.maps_examples:
-            features = _copies(features, SHARED_COPIES)
+            features = _copies(batch, SHARED_COPIES)
         traces = random_draws.compare_traces(assembly.layers, features)
         facts |= draw_facts(assembly, batch, frozen=traces.frozen)
         facts |= epoch_repetition.facts(assembly, begins_again=traces.begins_again)
@@ -62,7 +63,7 @@ def facts(assembly: Assembly, consumer: str) -> dict[str, float | str]:
     return facts
 
 
-def demand_random(layers: Sequence[keras.Layer], features: np.ndarray) -> None:
+def demand_random(layers: Sequence[keras.Layer], features: object) -> None:
     """Refuse layers that are declared random and are not.
 
     Args:
@@ -73,7 +74,9 @@ def demand_random(layers: Sequence[keras.Layer], features: np.ndarray) -> None:
         UsageError: All calls with one batch give the same output.
     """
     try:
-        batch = tf.constant(features[:COPIES])
+        batch = next(
+            iter(tf.data.Dataset.from_tensor_slices((features,)).batch(COPIES))
+        )[0]
         same = repeats(graph_function(layers), batch)
     except Exception:  # they may take only bare examples; the check reports real errors
         return
@@ -93,7 +96,7 @@ def demand_random(layers: Sequence[keras.Layer], features: np.ndarray) -> None:
 
 
 def draw_facts(
-    assembly: Assembly, batch: tf.Tensor, *, frozen: bool = False
+    assembly: Assembly, batch: object, *, frozen: bool = False
 ) -> dict[str, float | str]:
     """Return what shares a draw, and whether a seed repeats the draws.
 
@@ -111,36 +114,36 @@ def draw_facts(
         number of different outputs for 64 copies; `reproducible` where the dataset maps
         the layers.
     """
-    p, example = assembly.pipeline, batch[0]
+    p = assembly.pipeline
     facts: dict[str, float | str] = {}
     if p.place.maps_layers:
-        output = pipeline_output(_rebuilt(assembly), example)
+        output = pipeline_output(_rebuilt(assembly), batch)
         others = (
-            pipeline_output(_rebuilt(assembly), example)
+            pipeline_output(_rebuilt(assembly), batch)
             for _ in range(RUNS - 1 if p.map_parallel_calls else 1)
         )
         same = all(np.array_equal(output, other) for other in others)
         facts["reproducible"] = "yes" if same else "no"
     if not assembly.maps_examples:
-        output = to_numpy(assembly.reference_output(_copies(example, COPIES)))
+        output = _joined(assembly.reference_output(_copies(batch, COPIES)))
     count = random_draws.count_distinct(output)
-    levels = _levels(assembly, example, count) + ["trace"] * frozen
+    levels = _levels(assembly, batch, count) + ["trace"] * frozen
     if not levels:  # copies show no draws, so equal outputs prove nothing
         facts = {}
     words = _words(assembly, batch, levels)
     return {"draws": words, "distinct_draws": count, **facts}
 
 
-def _levels(assembly: Assembly, example: tf.Tensor, count: int) -> list[str]:
-    """Return what has its own draw; copies of the example had `count` outputs."""
+def _levels(assembly: Assembly, batch: object, count: int) -> list[str]:
+    """Return what has its own draw; copies of an example had `count` outputs."""
     if assembly.maps_examples:
         return ["example"] if count > 1 else []
-    copies = _copies(example, SHARED_COPIES)
-    calls = [to_numpy(assembly.reference_output(copies)) for _ in range(SHARED_COPIES)]
+    copies = _copies(batch, SHARED_COPIES)
+    calls = [_joined(assembly.reference_output(copies)) for _ in range(SHARED_COPIES)]
     return random_draws.levels(calls)
 
 
-def _words(assembly: Assembly, batch: tf.Tensor, levels: Sequence[str]) -> str:
+def _words(assembly: Assembly, batch: object, levels: Sequence[str]) -> str:
     if levels:
         return " and ".join(f"per {level}" for level in levels)
     # Layers that mix examples return equal copies for equal copies, whatever they draw.
@@ -148,12 +151,17 @@ def _words(assembly: Assembly, batch: tf.Tensor, levels: Sequence[str]) -> str:
     return "among the examples of a batch" if mixes else "none"
 
 
-def _copies(example: tf.Tensor, count: int) -> tf.Tensor:
-    return tf.repeat(example[None], count, axis=0)
+def _copies(batch: object, count: int) -> object:
+    """Return a batch of copies of the first example."""
+    return nests.rows(batch, [0] * count)
 
 
-def pipeline_output(assembly: Assembly, example: tf.Tensor) -> np.ndarray:
-    """Return the output of the trial's own map for 64 copies of an example."""
+def _joined(output: object) -> np.ndarray:
+    return random_draws.joined(to_numpy(output))
+
+
+def pipeline_output(assembly: Assembly, batch: object) -> np.ndarray:
+    """Return the output of the trial's own map for 64 copies of the first example."""
     p = replace(
         Pipeline(),
         batch_size=SMALL_BATCH,
@@ -168,19 +176,19 @@ def pipeline_output(assembly: Assembly, example: tf.Tensor) -> np.ndarray:
             )
         },
     )
-    rank = assembly.output_rank if p.order == "map_batch" else None
+    ranks = assembly.output_ranks if p.order == "map_batch" else None
     dataset = build(
         p,
-        tf.data.Dataset.from_tensors((example,)).repeat(COPIES),
+        tf.data.Dataset.from_tensor_slices((_copies(batch, COPIES),)),
         lambda *record: record,
-        lambda features: apply_layers(assembly.layers, features, rank=rank),
+        lambda record: (apply_layers(assembly.layers, *record, ranks=ranks),),
         decodes=False,
         repeat=False,
     )
-    return check.concatenate([batch[0] for batch in dataset])
+    return random_draws.joined(check.concatenate([batch[0] for batch in dataset]))
 
 
-def outside_training(layers: Sequence[keras.Layer], batch: tf.Tensor) -> dict[str, str]:
+def outside_training(layers: Sequence[keras.Layer], batch: object) -> dict[str, str]:
     """Return what random layers do outside training, as in `evaluate` and `predict`.
 
     Args:
@@ -200,14 +208,14 @@ def outside_training(layers: Sequence[keras.Layer], batch: tf.Tensor) -> dict[st
         before = batch
         training = graph_function([layer])
         inference = graph_function([layer], training=False)
-        outside = to_numpy(inference(before))
-        batch = tf.constant(outside)
+        batch = inference(before)
+        outside = to_numpy(batch)
         if repeats(training, before):
             continue
         name = type(layer).__name__
-        shape, in_training = outside.shape[1:], training(before).shape[1:]
+        shape, in_training = _shapes(batch), _shapes(training(before))
         if shape != in_training:
-            shapes.append(f"{name}: {shape}, in training {tuple(in_training)}")
+            shapes.append(f"{name}: {shape}, in training {in_training}")
         if not repeats(inference, before):
             identity = "no"
         elif _is_close(to_numpy(before), outside):
@@ -224,13 +232,26 @@ def outside_training(layers: Sequence[keras.Layer], batch: tf.Tensor) -> dict[st
 
 
 def _rebuilt(assembly: Assembly) -> Assembly:
-    features, variant = assembly.inputs.features, assembly.entry.variant
-    return replace(
-        assembly, layers=as_layers(assembly.module.build(features, **variant))
-    )
+    built = build_result(assembly.entry, assembly.module, assembly.inputs)
+    with_labels = assembly.entry.takes_labels
+    return replace(assembly, layers=as_layers(built, with_labels=with_labels))
 
 
-def _is_close(before: np.ndarray, after: np.ndarray) -> bool:
-    return before.shape == after.shape and np.allclose(
-        before.astype(after.dtype), after, rtol=TOLERANCE, atol=TOLERANCE
+def _shapes(batch: object) -> str:
+    """Return the shapes of one example's components."""
+    shapes = [tuple(part.shape[1:]) for part in tf.nest.flatten(batch)]
+    return ", ".join(map(str, shapes))
+
+
+def _is_close(before: object, after: object) -> bool:
+    parts, others = named(before, ""), named(after, "")
+    return parts.keys() == others.keys() and all(
+        part.shape == others[path].shape
+        and np.allclose(
+            part.astype(others[path].dtype),
+            others[path],
+            rtol=TOLERANCE,
+            atol=TOLERANCE,
+        )
+        for path, part in parts.items()
     )

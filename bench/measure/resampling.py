@@ -55,6 +55,8 @@ def label_fault(labels: np.ndarray | None) -> str:
     """
     if labels is None:
         return "There are no labels"
+    if not isinstance(labels, np.ndarray):
+        return f"These are a {type(labels).__name__}"
     whole = labels.dtype.kind in "iub" and labels.ndim == 1
     values, counts = np.unique(
         labels.reshape(len(labels), -1), axis=0, return_counts=True

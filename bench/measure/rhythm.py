@@ -151,7 +151,7 @@ def scattered(positions: Sequence[int], count: int) -> bool:
 def together(p: Pipeline) -> int:
     """Return how many batches may arrive at once, from parallel calls or open files."""
     calls = _number(p.map_parallel_calls, p.cpus or len(PROCESSORS))
-    batch_by_batch = p.order == "batch_map" and p.place.maps_layers
+    batch_by_batch = p.order != "map_batch" and p.place.maps_layers
     in_maps = calls if batch_by_batch else -(-calls // p.batch_size)
     records = p.interleave_cycle_length * p.interleave_block_length
     of_files = -(-records // p.batch_size) if p.interleave_cycle_length > 1 else 1

@@ -11,17 +11,18 @@ import numpy as np
 import tensorflow as tf
 
 from bench.data.inputs import CHECKED_EXAMPLES
+from bench.errors import UsageError
 from bench.measure import export_model, resources, timing
 from bench.measure.assembly import Assembly
 from bench.measure.clean_interpreter import CleanInterpreter
 from bench.measure.export_model import Exported
-from bench.measure.layers import apply_layers, supports_jit, to_numpy
+from bench.measure.layers import apply_layers, supports_jit
 from bench.measure.phase_recorder import Stopwatch
 from bench.trial import Effort, Measured
 
 CALLS = 2000  # settle a 99th percentile; more would only fill the record
 PERCENTILES = (50, 95, 99)
-Call = Callable[[np.ndarray], np.ndarray]
+Call = Callable[[object], np.ndarray]
 
 
 def measure(
@@ -52,7 +53,8 @@ def measure(
             sizes = export_model.size_facts(exported)
         yield Measured(facts=sizes)
         with clock.time("check"):
-            requests = [to_numpy(raw) for raw in assembly.raw_batches(CHECKED_EXAMPLES)]
+            raw = assembly.raw_batches(CHECKED_EXAMPLES)
+            requests = [tf.nest.map_structure(_request, batch) for batch in raw]
             expected = export_model.training_predictions(assembly, model, len(requests))
             fresh_facts = export_model.clean_process_facts(
                 fresh, exported, requests, expected, tolerance
@@ -78,7 +80,7 @@ def loaded(assembly: Assembly, exported: Exported) -> tuple[Call, dict[str, str]
     """Load the exported model, with the client's layers in front where it has none.
 
     Returns:
-        A function from a raw batch to predictions, both NumPy arrays; and the fact
+        A function from a raw batch, a nest of arrays, to predictions; and the fact
         `client_layers`: whether the client's layers are `remade` from their file, or
         had to be `the training code's own`. There is no such fact if the layers are in
         the model.
@@ -92,9 +94,9 @@ def loaded(assembly: Assembly, exported: Exported) -> tuple[Call, dict[str, str]
         prepare, origin = _client(assembly, exported)
         facts = {"client_layers": origin}
 
-    def call(batch: np.ndarray, model: object = model) -> np.ndarray:  # keeps it alive
+    def call(batch: object, model: object = model) -> np.ndarray:  # keeps it alive
         with tf.device("/CPU:0"):
-            features = prepare(tf.constant(batch))
+            features = prepare(tf.nest.map_structure(tf.constant, batch))
         with tf.device(assembly.device):
             return served(features).numpy()
 
@@ -104,7 +106,7 @@ def loaded(assembly: Assembly, exported: Exported) -> tuple[Call, dict[str, str]
 def _time_calls(
     assembly: Assembly,
     call: Call,
-    requests: list[np.ndarray],
+    requests: list[object],
     effort: Effort,
     clock: Stopwatch,
 ) -> Measured:
@@ -149,7 +151,7 @@ def _time_calls(
 
 def _client(
     assembly: Assembly, exported: Exported
-) -> tuple[Callable[[tf.Tensor], tf.Tensor], str]:
+) -> tuple[Callable[[object], object], str]:
     """Return the client's layers in a graph, and where they come from.
 
     They are remade from their file if their classes support that.
@@ -177,5 +179,19 @@ def _jit(assembly: Assembly, exported: Exported) -> bool:
     return assembly.pipeline.jit == "on"
 
 
-def _identity(features: tf.Tensor) -> tf.Tensor:
+def _identity(features: object) -> object:
     return features
+
+
+def _request(part: tf.Tensor) -> np.ndarray:
+    """Return a component of a request as a client has it.
+
+    Raises:
+        UsageError: The component is ragged or sparse.
+    """
+    if not isinstance(part, tf.Tensor):
+        raise UsageError(
+            f"serve: requests are dense, and a component of the features is a "
+            f"{type(part).__name__}. Use --consumer drain or train."
+        )
+    return part.numpy()

@@ -9,6 +9,7 @@ from tensorflow.python.data.experimental.ops import testing
 
 from bench.catalog import Entry
 from bench.data.inputs import Inputs
+from bench.measure import nests
 from bench.measure.tf_data import interleave
 from bench.pipeline import Pipeline
 
@@ -18,12 +19,13 @@ COUNTED = 16  # records that are counted at a time
 def raw_records(
     p: Pipeline, entry: Entry, module: ModuleType, inputs: Inputs
 ) -> tf.data.Dataset:
-    """Return raw records in order, as (features, label) where there are labels."""
-    if inputs.labels is None:
-        arrays: tuple = (inputs.features,)
-    else:
-        arrays = (inputs.features, inputs.labels)
-    dataset = tf.data.Dataset.from_tensor_slices(arrays)
+    """Return raw records in order, as (features[, labels[, weights]])."""
+    if inputs.source:
+        dataset = inputs.source()
+        if isinstance(dataset.element_spec, tuple):
+            return dataset
+        return dataset.map(lambda features: (features,))
+    dataset = tf.data.Dataset.from_tensor_slices(nests.tensors(inputs.record))
     if not entry.reads_files:
         return dataset
     if not p.read_latency_ms:
@@ -42,10 +44,14 @@ def raw_records(
 def count_records(dataset: tf.data.Dataset, seconds: float) -> int:
     """Count the records of one pass in the runtime; 0 where counting takes too long.
 
+    TensorFlow knows the number of some datasets without counting.
+
     Args:
         dataset: Raw records, finite.
         seconds: The time that counting may take.
     """
+    if (known := int(dataset.cardinality())) > 0:
+        return known
     count, deadline = 0, time.monotonic() + seconds
     for group in dataset.map(lambda *_: 0).batch(COUNTED):
         count += int(group.shape[0])

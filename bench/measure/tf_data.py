@@ -17,10 +17,12 @@ def build(
     layers: Callable,
     *,
     decodes: bool = True,
+    decodes_batches: bool = False,
     cache_path: str = "",
     seed: int = 0,
     repeat: bool = True,
     drop_remainder: bool = True,
+    ragged: Callable[[], bool] = bool,
     resample: Callable | None = None,
 ) -> tf.data.Dataset:
     """Build the dataset of a pipeline in one loop over its steps.
@@ -28,26 +30,28 @@ def build(
     Args:
         p: The pipeline.
         source: A dataset of raw records, already interleaved over its files.
-        decode: Function from a record to (features, label), for one example at a time.
-        layers: Function from features to preprocessed features; the identity where the
-            dataset does not map the layers.
+        decode: Function from a record to (features[, labels[, weights]]).
+        layers: Function from a decoded record to a preprocessed record; the identity
+            where the dataset does not map the layers.
         decodes: Whether `decode` does anything.
+        decodes_batches: Whether `decode` gets a whole batch of records at a time.
         cache_path: The file prefix of a disk cache; empty for memory.
         seed: The seed of the shuffle.
         repeat: Whether the dataset is endless, as for a steady state, or one epoch.
         drop_remainder: Whether to drop an incomplete last batch, which would retrace a
             model and distort the time of a batch.
+        ragged: Whether tensors of unknown shape become ragged batches; called only
+            where there are such tensors, after the maps before them are traced.
         resample: Function from a finite dataset to an endless one with equal class
             shares.
 
     Returns:
-        A dataset of (features, label) batches.
+        A dataset of batches, (features[, labels[, weights]]).
     """
 
     @as_written
     def preprocessed(decoded: object) -> tuple:
-        features, *label = _as_tuple(decoded)
-        return layers(features), *label
+        return layers(_as_tuple(decoded))
 
     @as_written
     def of_decoded(*decoded: object) -> tuple:
@@ -56,6 +60,13 @@ def build(
     def mapped(function: Callable) -> Callable:
         calls = _calls(p.map_parallel_calls)
         return lambda dataset: dataset.map(function, num_parallel_calls=calls)
+
+    def batched(dataset: tf.data.Dataset, drop: bool = drop_remainder) -> object:
+        specs = tf.nest.flatten(dataset.element_spec)
+        dense = [spec.shape for spec in specs if isinstance(spec, tf.TensorSpec)]
+        defined = all(shape.is_fully_defined() for shape in dense)
+        batch = dataset.batch if defined or not ragged() else dataset.ragged_batch
+        return batch(p.batch_size, drop_remainder=drop)
 
     apply = {
         "read": lambda dataset: dataset,
@@ -66,11 +77,14 @@ def build(
         "shuffle": lambda dataset: dataset.shuffle(p.shuffle_buffer, seed=seed),
         "resample": resample,
         "repeat": lambda dataset: dataset.repeat(),
-        "batch": lambda d: d.batch(p.batch_size, drop_remainder=drop_remainder),
+        "layers_batch": lambda dataset: batched(dataset, drop=False),
+        "unbatch": lambda dataset: dataset.unbatch(),
+        "batch": batched,
         "prefetch": lambda dataset: dataset.prefetch(_calls(p.prefetch)),
     }
     dataset = source
-    for step in steps(p, decodes=decodes, repeat=repeat):
+    listed = steps(p, decodes=decodes, decodes_batches=decodes_batches, repeat=repeat)
+    for step in listed:
         dataset = apply[step.name](dataset)
     return dataset.with_options(options(p))
 

@@ -11,7 +11,7 @@ from bench.measure.layers import apply_layers, as_written, supports_jit
 LONGEST = 200  # characters of XLA's own message that are shown
 
 
-def refusal(layers: Sequence[keras.Layer], batch: tf.Tensor) -> str:
+def refusal(layers: Sequence[keras.Layer], batch: object) -> str:
     """Return why XLA does not compile the layers; empty where it does.
 
     Args:
@@ -26,7 +26,7 @@ def refusal(layers: Sequence[keras.Layer], batch: tf.Tensor) -> str:
         return f"Keras declares supports_jit=False for {', '.join(_declared(layers))}"
 
     @as_written
-    def call(features: tf.Tensor) -> tf.Tensor:
+    def call(features: object) -> object:
         return apply_layers(layers, features)
 
     # Outside the `try`, since an error in tracing is not XLA's.

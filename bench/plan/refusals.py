@@ -48,6 +48,24 @@ def refusal(p: Pipeline, consumer: str, unit: str, entry: Entry) -> str | None:
         f"map_parallel_calls: with placement={p.placement} nothing is mapped": (
             p.map_parallel_calls != 0 and not (maps or (entry.decodes and in_model))
         ),
+        f"placement=model: '{entry.name}' has ON = \"example\", and a model cannot "
+        "change its labels: use placement=dataset or offline": (
+            entry.takes_labels and in_model
+        ),
+        f"serve: '{entry.name}' has ON = \"example\", and requests have no labels: use "
+        "--consumer drain or train": entry.takes_labels and consumer == "serve",
+        f"order=map_batch: decode() of '{entry.name}' gets whole batches (DECODE = "
+        '"batch"), and so do its layers: use order=batch_map or batch_map_unbatch': (
+            entry.decodes_batches and maps and p.order == "map_batch"
+        ),
+        f"cache=decoded: decode() of '{entry.name}' gets whole batches (DECODE = "
+        '"batch"): use cache=raw, or cache=mapped with order=batch_map_unbatch': (
+            entry.decodes_batches and p.cache == "decoded"
+        ),
+        f"resample: the labels of '{entry.name}' are known only after decode(), which "
+        'gets whole batches (DECODE = "batch"): leave resample out': (
+            entry.decodes_batches and p.resample != "none"
+        ),
         "slack needs a prefetch, which it delays": p.slack and p.prefetch == 0,
         f"cache=decoded: '{entry.name}' decodes nothing: use raw or mapped": (
             p.cache == "decoded" and (not entry.decodes or p.placement == "offline")
@@ -91,7 +109,7 @@ def refusal(p: Pipeline, consumer: str, unit: str, entry: Entry) -> str | None:
             p.resample != "none" and p.cache == "mapped"
         ),
         "shuffle_buffer: with order=batch_map and cache=mapped the cache holds whole "
-        "batches; use order=map_batch": (
+        "batches; use order=map_batch or batch_map_unbatch": (
             p.shuffle_buffer > 0 and p.cache == "mapped" and p.order == "batch_map"
         ),
         f"cpus={p.cpus} is more than the {len(PROCESSORS)} processors that can be used "

@@ -79,7 +79,12 @@ def _steps(trial: Trial) -> str:
         return ""
     # `offline` stores decoded examples.
     decodes = entry.decodes and not trial.pipeline.place.stores_outputs
-    names = steps(trial.pipeline, decodes=decodes, repeat=trial.unit == "window")
+    names = steps(
+        trial.pipeline,
+        decodes=decodes,
+        decodes_batches=entry.decodes_batches,
+        repeat=trial.unit == "window",
+    )
     return " \u2192 ".join(map(str, names))
 
 

@@ -23,7 +23,7 @@ def test_a_batch_of_one_from_a_bare_example_becomes_an_example() -> None:
     np.testing.assert_array_equal(
         outputs, check.concatenate([output for _, output in batches.raw_and_outputs()])
     )
-    assert examples.rank == outputs.ndim - 1
+    assert examples.ranks == outputs.ndim - 1
 
 
 def test_outputs_come_from_the_timed_pipeline_where_its_batches_are_in_order(

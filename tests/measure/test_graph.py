@@ -19,7 +19,11 @@ def pull(
 ) -> tuple[list[dict], tf.data.Dataset]:
     """Pull batches of two from eight examples; return the graph and the dataset."""
     source = tf.data.Dataset.range(8).map(lambda x: (x, x))
-    dataset = build(p, source, None, layers, decodes=False, cache_path=path)
+
+    def mapped(record: tuple) -> tuple:
+        return layers(record[0]), record[1]
+
+    dataset = build(p, source, None, mapped, decodes=False, cache_path=path)
     iterator = iter(dataset)
     for _ in range(batches):
         next(iterator)

@@ -12,7 +12,8 @@ from bench.measure.layers import arrays_equal, as_layers, graph_function, suppor
 
 CHOICES = (
     ". It may return a keras.Layer (keras.Sequential, keras.Model and "
-    "keras.layers.Pipeline are layers), a function of a tensor, or a list of these."
+    "keras.layers.Pipeline are layers), a keras.utils.FeatureSpace, a function of the "
+    "features, or a list of these."
 )
 
 

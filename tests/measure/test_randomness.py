@@ -102,7 +102,7 @@ def test_the_repeated_pipeline_has_the_trials_parallelism(monkeypatch):
 
     def build(p, source, decode, layers, **settings):
         pipelines.append(p)
-        return source.map(lambda image: (layers(image),)).batch(p.batch_size)
+        return source.map(lambda *record: layers(record)).batch(p.batch_size)
 
     monkeypatch.setattr(randomness, "build", build)
     flips = assembly("random_flip", map_parallel_calls=2, prefetch=2, cache="raw")
