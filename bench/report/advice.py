@@ -229,7 +229,7 @@ def _first_look(attempt: Attempt) -> str:
     looked_only = attempt.state in ("no_gain_seen", "not_tried")
     if not looked_only or not attempt.first_look:
         return ""
-    return f"{1 / attempt.first_look:.2f} times as fast in one process"
+    return f"{figure(1 / attempt.first_look)} times as fast in one process"
 
 
 def _columns(cells: tuple[str, ...]) -> str:
