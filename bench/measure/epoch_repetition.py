@@ -1,4 +1,4 @@
-"""This module finds augmentation that draws the same in every epoch of a dataset.
+"""This module runs three epochs and tests whether augmentation repeats its draws.
 
 Seeded operations of `tf.random` restart with each iterator, and every epoch has its own
 iterator (tensorflow #35682). Keras's seed generators continue.

@@ -113,7 +113,10 @@ def training_predictions(
 
 
 def tolerance(assembly: Assembly) -> float:
-    """Return the largest difference of predictions, absolute and relative."""
+    """Return how much predictions may differ, as one limit for both rtol and atol.
+
+    The limit is the workload's `TOLERANCE`, but at least `LEAST_TOLERANCE`.
+    """
     return max(float(assembly.entry.constants.get("TOLERANCE", 0.0)), LEAST_TOLERANCE)
 
 

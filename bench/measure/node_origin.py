@@ -8,17 +8,18 @@ from bench.cause import Frame, user_frames
 
 
 def frames(op: str) -> list[Frame]:
-    """Return the stack frames that traced a node, innermost last.
+    """Return the lines of code that created a node, as stack frames, innermost last.
 
     TensorFlow reports a failing node of a dataset's function by its name alone. The
-    node's graph has the lines of code, and lives as long as its dataset.
+    graph of the node knows the lines of code, and lives as long as its dataset.
 
     Args:
-        op: The node's name, after the scopes of inlined functions.
+        op: The node's name as TensorFlow reports it. Scopes of inlined functions may
+            stand before the name; they are dropped one by one until a node is found.
 
     Returns:
-        The frames of the newest node of that name that a user's line traced, in any
-        graph of this process; empty if there is no such node.
+        The frames of the newest node of that name, in any graph of this process, that
+        has a line of the user's code among its frames; empty if there is none.
     """
     graphs = [item for item in gc.get_objects() if isinstance(item, FuncGraph)]
     parts = op.split("/")

@@ -44,7 +44,7 @@ class Stopwatch:
 
 
 class PhaseRecorder(Stopwatch):
-    """A course also writes its current phase to a file, for the runner to read.
+    """A phase recorder also writes its current phase to a file, for the runner to read.
 
     Attributes:
         layers: The names of the layers, once they are built.

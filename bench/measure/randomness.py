@@ -82,7 +82,7 @@ def demand_random(layers: Sequence[keras.Layer], features: object) -> None:
         return
     if not same:
         return
-    plain = plain_data.sentence(batch.numpy())
+    plain = plain_data.sentence(tf.nest.map_structure(to_numpy, batch))
     reason = f"{plain}. Use other data." if plain else "nothing is random."
     if random_draws.compare_traces(layers, batch).frozen:
         reason = (

@@ -152,9 +152,10 @@ def _time_calls(
 def _client(
     assembly: Assembly, exported: Exported
 ) -> tuple[Callable[[object], object], str]:
-    """Return the client's layers in a graph, and where they come from.
+    """Return a function that applies the client's layers, and their origin.
 
-    They are remade from their file if their classes support that.
+    The layers are loaded from `client.keras` (`remade`). If there is no such file, or a
+    class cannot be loaded, they are those in memory (`the training code's own`).
     """
     own_layers = {
         name: value

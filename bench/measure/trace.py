@@ -81,13 +81,14 @@ def spans(assembly: Assembly, scratch: Path, steps: int) -> list[Span]:
     Args:
         assembly: The trial's assembly, after its check, with a traceable pipeline.
         scratch: A folder for files of the traced pipeline.
-        steps: How many steps to trace; fewer where they would take more than 10 s.
+        steps: The number of steps to trace; fewer if they would take more than 10 s.
 
     Returns:
-        Spans `(name, start, end)` in seconds from the first step's start. `read` lasts
-        from a pull to its record, `map` is the map function. `wait` is the consumer's
-        wait for a batch, `train` its step until the loss is there. Spans of one name
-        that almost touch are one span.
+        Spans `(name, start, end)` in seconds from the start of the first traced step.
+        `read` lasts from the request for a record to its arrival, `map` is one call of
+        the map function. `wait` is the consumer's wait for a batch, `train` its step
+        until the loss is back. Only `read` spans and `map` spans that almost touch are
+        merged; `wait` and `train` stay one a step.
     """
     queue = tf.queue.FIFOQueue(2**31 - 1, [tf.float64], [[3]])
     values = {field.name: getattr(assembly, field.name) for field in fields(assembly)}
