@@ -419,8 +419,8 @@ def test_the_users_own_dataset_is_measured_and_decoded_by_batches(
         ),
         (
             "return 3",
-            "source() returned an object of int. It must return a tf.data.Dataset of raw records, "
-            "(features[, labels[, weights]]).",
+            "source() returned an object of int. It must return a tf.data.Dataset of "
+            "raw records, (features[, labels[, weights]]).",
         ),
         (
             "return tf.data.Dataset.range(8).take(0)",

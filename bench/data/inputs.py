@@ -121,8 +121,8 @@ def _streamed(entry: Entry, module: ModuleType, count: int) -> Inputs:
     dataset = source()
     if not hasattr(dataset, "element_spec"):
         raise UsageError(
-            f"source() returned an object of {type(dataset).__name__}. It must return a "
-            "tf.data.Dataset of raw records, (features[, labels[, weights]])."
+            f"source() returned an object of {type(dataset).__name__}. It must return "
+            "a tf.data.Dataset of raw records, (features[, labels[, weights]])."
         )
     known = int(dataset.cardinality())
     if known == INFINITE:
