@@ -76,23 +76,12 @@ class Assembly:
         records = self._source(_without_buffers(self.pipeline))
         if nests.has_ragged(records.element_spec):
             return []  # they become ragged batches
-        if self.entry.decodes:
-            records = records.map(self.module.decode)
-        spec = records.element_spec
-        parts = tf.nest.flatten(spec[0] if isinstance(spec, tuple) else spec)
-        if all(part.shape.is_fully_defined() for part in parts):
+        try:
+            if self.entry.decodes:
+                records = records.map(self.module.decode)
+            return sources.several_shapes(records.take(CHECKED_EXAMPLES))
+        except Exception:  # decode() fails in the pipeline too, which reports that
             return []
-
-        def shapes(features: object, *_: object) -> tuple:
-            dense = tf.nest.flatten(features)
-            return tuple(tf.shape(x) for x in dense if isinstance(x, tf.Tensor))
-
-        seen = records.take(CHECKED_EXAMPLES).map(shapes).as_numpy_iterator()
-        for component in zip(*seen, strict=True):
-            different = sorted({tuple(shape.tolist()) for shape in component})
-            if len(different) > 1:
-                return [*map(list, different)]
-        return []
 
     def demand_one_size(self, consumer: str) -> None:
         """Refuse to batch examples of several sizes before a layer resizes them.

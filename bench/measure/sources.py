@@ -60,6 +60,30 @@ def count_records(dataset: tf.data.Dataset, seconds: float) -> int:
     return count
 
 
+def several_shapes(records: tf.data.Dataset) -> list[list[int]]:
+    """Return the shapes of a component of the features, if records have several.
+
+    Args:
+        records: A finite dataset of (features, ...) or of bare features. Nothing is
+            read where TensorFlow knows all shapes.
+    """
+    spec = records.element_spec
+    parts = tf.nest.flatten(spec[0] if isinstance(spec, tuple) else spec)
+    if all(part.shape.is_fully_defined() for part in parts):
+        return []
+
+    def shapes(features: object, *_: object) -> tuple:
+        dense = tf.nest.flatten(features)
+        return tuple(tf.shape(part) for part in dense if isinstance(part, tf.Tensor))
+
+    seen = records.map(shapes).as_numpy_iterator()
+    for component in zip(*seen, strict=True):
+        different = sorted({tuple(shape.tolist()) for shape in component})
+        if len(different) > 1:
+            return [*map(list, different)]
+    return []
+
+
 def store(dataset: tf.data.Dataset, folder: Path) -> tuple[tf.data.Dataset, int]:
     """Write a dataset to disk; return the dataset that reads it, and its bytes."""
     dataset.save(str(folder))

@@ -118,7 +118,7 @@ def test_a_shuffle_that_a_cache_of_batches_would_drop_is_refused():
     entry = catalog.find("prices")
     assert refusal(cached_batches, "drain", "window", entry) == (
         "shuffle_buffer: with order=batch_map and cache=mapped the cache holds whole "
-        "batches; use order=map_batch"
+        "batches; use order=map_batch or batch_map_unbatch"
     )
     cached_examples = with_axes(cached_batches, {"order": "map_batch"})
     assert refusal(cached_examples, "drain", "window", entry) is None
