@@ -83,7 +83,7 @@ def test_slower_fails_with_the_figures_and_no_traceback(pytester, guard):
     done.stdout.fnmatch_lines(
         [
             "Guard: regressed (exit 1): 1 slower",
-            "mine.py: time slower: it grew by +8.1 %; the whole interval, +7.0 to "
+            "mine.py: time slower: grew by 8.1 %; the whole interval, +7.0 to "
             "+9.0 %, is beyond 5 %",
         ]
     )
