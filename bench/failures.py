@@ -83,9 +83,11 @@ def is_from_outside(failure: Failure) -> bool:
 
 
 def unwrapped(failure: Failure) -> Failure:
-    """Return a stored failure with its cause first.
+    """Return a stored failure without what TensorFlow and Keras wrap around it.
 
-    Earlier versions stored the texts that TensorFlow and Keras wrap around a cause.
+    The type and message become those of the cause, followed by its place in the user's
+    file if known. A failure that is not wrapped is returned unchanged. Only results
+    stored by earlier versions are wrapped.
     """
     if not cause.is_wrapped(failure.message):
         return failure

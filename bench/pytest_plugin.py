@@ -115,7 +115,7 @@ def _guard_request(
     settings: Settings,
     budget_seconds: float | None,
 ) -> GuardRequest:
-    """Return the request to the guard."""
+    """Return the guard's request; paths of workloads count from pytest's root."""
     from bench.guard import live
 
     names = [workload] if isinstance(workload, str) else workload

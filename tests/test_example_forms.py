@@ -240,8 +240,13 @@ def measured(folder: Path, form: str, **settings: object) -> Measured:
     return worker.measure(request, time.monotonic())
 
 
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("form", ["columns", "tuple"])
+@pytest.mark.parametrize(
+    ("form", "place"),
+    [
+        *(("columns", place) for place in PLACES),
+        *(("tuple", place) for place in ("naive", "offline", "train")),
+    ],
+)
 def test_a_nest_is_measured_in_every_place(
     tmp_path: Path, form: str, place: str
 ) -> None:
@@ -250,9 +255,7 @@ def test_a_nest_is_measured_in_every_place(
     assert len(run.samples) >= 3
 
 
-@pytest.mark.parametrize(
-    "place", ["naive", "vectorized", "model", "train", "train_in_model"]
-)
+@pytest.mark.parametrize("place", ["naive", "vectorized", "train"])
 @pytest.mark.parametrize("form", ["two_inputs", "feature_space", "masks"])
 def test_other_forms_are_measured(tmp_path: Path, form: str, place: str) -> None:
     run = measured(tmp_path, form, **PLACES[place])

@@ -39,13 +39,13 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Chain:
-    """The stages that follow one another up to the user's dataset.
+    """The last stages of the user's pipeline, each with one input: no branches.
 
     Attributes:
         reading: What was read.
         path: The user's file; only calls in this file are edited.
         source: Its text, parsed.
-        stages: From the last stage that has not exactly one input, to the end.
+        stages: In order; the first may have no input, or several (a source, a zip).
     """
 
     reading: PipelineReading

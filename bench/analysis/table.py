@@ -28,7 +28,7 @@ SCENE = ("machine", *screening.SCENE)  # the columns that identify a scene
 
 
 class Spans(dict):
-    """Traced spans by run number, which pandas does not copy with the table."""
+    """Traced spans by run number; copies of the table share them, which saves time."""
 
     def __deepcopy__(self, memo: dict) -> Spans:
         """Return the same object, since nothing changes it."""

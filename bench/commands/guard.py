@@ -155,6 +155,10 @@ def main(options: argparse.Namespace) -> int:
     return _report(settings.note_unused_overrides(result), options)
 
 
+def _spelled(mode: str) -> str:
+    return "two folders" if mode == "folders" else f"--{mode.replace('_', '-')}"
+
+
 def _mode(options: argparse.Namespace) -> str:
     modes = [mode for mode in MODES if getattr(options, mode)]
     modes += ["folders"] if options.folders else []
@@ -162,7 +166,7 @@ def _mode(options: argparse.Namespace) -> str:
         raise UsageError(
             "guard takes one of --against-ref REF, --against-python PATH, --baseline "
             "FILE, --save-baseline FILE, or two result folders A B; got "
-            f"{' and '.join(mode.replace('_', '-') for mode in modes) or 'none'}."
+            f"{' and '.join(map(_spelled, modes)) or 'none'}."
         )
     if options.folders and len(options.folders) != 2:
         raise UsageError(

@@ -260,8 +260,8 @@ def _downloaded(name: str, fetch: Callable[[], object]) -> object:
     except Exception as error:  # Keras raises Exception itself without a network
         raise UsageError(
             f"'{name}' could not be loaded: {error}. Keras downloads it once into "
-            "~/.keras/datasets: connect to a network, or copy that folder from "
-            "elsewhere."
+            "~/.keras/datasets. Without a network, copy that folder from elsewhere; if "
+            "a file in it is damaged, remove the file and run again."
         ) from error
 
 

@@ -296,8 +296,9 @@ def _source(path: Path, content: bytes) -> tuple[_Source, list[str]]:
     """
     if b"\0" in content:
         raise UsageError(
-            f"'{path}' is not a CSV file in UTF-8 or Latin-1: it has zero bytes. "
-            "Convert it: iconv -f utf-16 -t utf-8 IN.csv > OUT.csv"
+            f"'{path}' has zero bytes, so it is no CSV file in UTF-8 or Latin-1. If it "
+            "is UTF-16 text, convert it: iconv -f utf-16 -t utf-8 IN.csv > OUT.csv. "
+            "Otherwise export it as CSV."
         )
     try:
         content.decode("utf-8")
@@ -335,7 +336,10 @@ def _labels(source: _Source, values: pd.Series) -> tuple[np.ndarray, np.ndarray 
 
 
 def _column(source: _Source, values: pd.Series) -> tuple[np.ndarray, str]:
-    """Return a column of features with its type, and a remark; often empty.
+    """Convert a column of features; return its values, and a remark or an empty text.
+
+    Numbers become float32, dates become days since 1970 in float32, and all else stays
+    text. The remark names missing or rounded numbers.
 
     Raises:
         UsageError: A number is beyond 32 bits, or a date does not exist.

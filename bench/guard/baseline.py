@@ -122,7 +122,13 @@ def from_runs(runs: Iterable[Run]) -> Stored:
 
 
 def _trial(runs: list[Run], seconds: list[float], side: Side) -> BaselineTrial:
-    """Return the figures of one trial's runs, each with its seconds a batch."""
+    """Return one trial's record for the baseline: its runs' figures, and its inputs.
+
+    Args:
+        runs: The trial's runs, all of which went well.
+        seconds: The mean seconds a batch of each run, in the order of `runs`.
+        side: The trial, what identifies its inputs, and what changed between its runs.
+    """
     by_metric: dict[str, list[float]] = {}
     for run, own in zip(runs, seconds, strict=True):
         for metric, value in figures(run, own).items():

@@ -86,7 +86,10 @@ def markdown(guarded: GuardResult, code: int) -> str:
 
 
 def as_json(guarded: GuardResult, code: int) -> str:
-    """Return the whole result with its exit code and the outcome in words."""
+    """Return the result as JSON text, with the exit code and the outcome in words.
+
+    `##[` is escaped, since a CI runner obeys it anywhere in a line.
+    """
     outcome = {"exit_code": code, "outcome": EXITS[Exit(code)].guard}
     text = json.dumps(outcome | msgspec.to_builtins(guarded), indent=2)
     return text.replace("##[", "##\\u005b")  # a CI runner obeys this anywhere in a line

@@ -1,10 +1,10 @@
 """A phase test decides one phase of a guarded trial, such as adapting or filling.
 
-A phase happens once a process, so a trio gives one figure of base, control and head.
-The figure is the time in which the process worked, or waited for something else than a
-processor. Plain seconds scatter far more beside other work: see
-results/method/README.md. Seconds by the clock are a second criterion, because a head
-that lost its parallelism works as much as before, and takes longer.
+A phase happens once in each process, so a trio of processes gives one figure each for
+base, control and head. The figure is the phase's seconds, less those in which the
+process waited for a free processor, because other work on the machine changes those
+most: see results/method/README.md. Seconds by the clock are a second criterion: a head
+that lost its parallelism works as much as before, but takes longer.
 """
 
 from __future__ import annotations

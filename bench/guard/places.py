@@ -88,9 +88,15 @@ def compare(logs: Sequence[np.ndarray]) -> Places:
 
 
 def blocks(logs: np.ndarray, block: int) -> np.ndarray:
-    """Return the logs of sums over blocks of rounds, `[blocks, 3]`.
+    """Sum each `block` consecutive rounds; return the logarithms of the sums.
 
-    Rounds that do not fill a last block are left out.
+    Args:
+        logs: The logarithms of turns, `[rounds, 3]`: base, control and head.
+        block: How many rounds to sum.
+
+    Returns:
+        `[blocks, 3]`. Rounds that do not fill a last block are left out; if there is
+        not even one whole block, `logs` is returned unchanged.
     """
     whole = len(logs) // block * block
     if block == 1 or not whole:

@@ -110,7 +110,10 @@ class RowTest:
 
     @property
     def last_long_place(self) -> int:
-        """The last round in which something takes long; -1 if no round does."""
+        """Return the last round, from 0, that takes long in most trios, as at a refill.
+
+        -1 if there is no such round, or if places are not compared yet.
+        """
         if self.places is None:
             return -1
         return int(np.flatnonzero(self.places.long).max(initial=-1))

@@ -46,10 +46,13 @@ class Settings:
     def thresholds(self, key: str, margin: float | None = None) -> dict[str, float]:
         """Return a trial's thresholds by metric.
 
+        The settings' general threshold, which leaves phases alone, and then the trial's
+        overrides replace these defaults.
+
         Args:
             key: The trial's key.
-            margin: The margin of the trial's consumer, the default of times an example;
-                None for the metric's own default.
+            margin: The default for metrics in seconds an example, which depends on the
+                trial's consumer; None for each metric's own default.
         """
         limits = {name: find(name).threshold for name in self.metrics}
         if margin is not None:

@@ -265,7 +265,14 @@ class Assembly:
         return self._build(p, self._source(p), layers, None, path, repeat)
 
     def consumer(self, dataset: tf.data.Dataset, name: str) -> consumers.Consumer:
-        """Return the consumer of that name, ready to trace."""
+        """Build the consumer that takes batches from a dataset; it is not traced yet.
+
+        Args:
+            dataset: The batches to consume.
+            name: `train`: training steps. `model`: training steps on one cached batch,
+                so that no pipeline is timed. Any other name: drain, which only takes
+                batches, and applies the layers if they are part of the model.
+        """
         if name in ("train", "model"):
             first = next(iter(dataset))
             if name == "model":
@@ -379,7 +386,7 @@ class Assembly:
         return apply_layers(self.layers, features, ranks=self.output_ranks)
 
     def _subject(self, record: tuple) -> object:
-        """Return the part of a record or batch that the layers get."""
+        """Return the features of a record, and the label if the layers take it."""
         return record[:2] if self.entry.takes_labels else record[0]
 
     def _of_record(self, function: Callable) -> Callable:

@@ -71,10 +71,16 @@ class Extent:
         return series.settled or series.ramp_seconds >= self.warmup_seconds
 
     def enough(self, series: Series) -> bool:
-        """Return whether the steady phase is over.
+        """Return whether the steady phase has lasted long enough.
 
-        The phase covers whole epochs, so that each of their costs has its own weight.
-        Three windows of ten would count a refill three times too often, or not at all.
+        It needs `FEWEST_WINDOWS` windows (fewer if one is a whole, long epoch) and
+        `steady_seconds`, and it ends with an epoch if the length of an epoch is known.
+        If it ended after three of an epoch's ten windows, a shuffle refill, which
+        happens once an epoch, would count three times too much, or not at all.
+
+        After `most_seconds` it no longer waits for the end of an epoch. If
+        `steady_windows` is set, only that number counts, unless the phase takes far too
+        long.
         """
         count, seconds = len(series.steady), series.steady_seconds
         late = self.per_epoch == 1 and count and seconds / count > self.most_seconds / 2

@@ -97,5 +97,8 @@ def line_decoder(
 
 
 def _class_default(classes: np.ndarray) -> tf.Tensor:
-    """Return a default that demands a value, of the type of the classes."""
+    """Return an empty default for `tf.io.decode_csv`, so that an empty field fails.
+
+    Its type is that of the classes: string or float64.
+    """
     return tf.constant([], tf.string if classes.dtype == object else tf.float64)

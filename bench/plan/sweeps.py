@@ -250,7 +250,10 @@ def _sweep(path: Path, within: tuple[Path, ...] = ()) -> Sweep:
     blocks += _claim_blocks() if form.claims else []
     blocks += [_block(block) for block in form.block]
     if not blocks:
-        raise UsageError(f"'{path}' has no [[block]], so there is nothing to run.")
+        raise UsageError(
+            f"'{path}' has nothing to run. Add a [[block]], include = [...], or "
+            "claims = true."
+        )
     return Sweep(
         name=path.stem,
         description=form.description,

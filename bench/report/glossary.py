@@ -37,7 +37,14 @@ JOULES = (
 
 
 def marks(row: pd.Series | dict[str, object]) -> list[str]:
-    """Return what weakens a trial, by the names of `MARKS` or of an unknown flag."""
+    """Return the names of what weakens a trial, such as `unstable`.
+
+    They are keys of `MARKS`, or flags that this version does not know. The list is
+    empty if nothing weakens the trial.
+
+    Args:
+        row: The trial's row, with `flags`, `unstable` and `not_steady`.
+    """
     names = [flag for flag in row["flags"].split(";") if flag and flag != UNMARKED]
     names += [name for name in ("unstable", "not_steady") if row[name]]
     return list(dict.fromkeys(names))

@@ -124,7 +124,11 @@ class ForkServer(Executor):
         return PendingRequest(self._sent, result, sent)
 
     def finish(self, begun: PendingRequest, effort: Effort) -> Outcome:
-        """Wait until a request has ended or its limit is over."""
+        """Wait for a request's end; kill its run if it exceeds the limit of `effort`.
+
+        Returns:
+            What the run measured, or how it failed: by itself, by its limit, or lost.
+        """
         result, sent, number = begun.result, begun.sent, begun.number
         child = self._answer("pid", START_SECONDS, number)
         if child is None:
@@ -250,7 +254,11 @@ class Spawner(Executor):
         return self._running[begun.number].poll() is not None
 
     def finish(self, begun: PendingRequest, effort: Effort) -> Outcome:
-        """Wait until a request has ended or its limit is over."""
+        """Wait for a request's end; kill its run if it exceeds the limit of `effort`.
+
+        Returns:
+            What the run measured, or how it failed: by itself or by its limit.
+        """
         process = self._running[begun.number]
         late = False
         try:

@@ -29,7 +29,7 @@ ONE_OF = (
         ([], f"{ONE_OF}none.\n"),
         (
             ["--against-ref", "x", "--baseline", "y"],
-            f"{ONE_OF}against-ref and baseline.\n",
+            f"{ONE_OF}--against-ref and --baseline.\n",
         ),
         (["a"], "error: guard compares two result folders, A and B; got 1.\n"),
         (

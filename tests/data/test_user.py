@@ -571,8 +571,8 @@ def test_without_a_network(monkeypatch) -> None:
     monkeypatch.setattr(keras.datasets.cifar10, "load_data", fail)
     message = (
         "'cifar10' could not be loaded: URL fetch failure: no route to host. Keras "
-        "downloads it once into ~/.keras/datasets: connect to a network, or copy that "
-        "folder from elsewhere."
+        "downloads it once into ~/.keras/datasets. Without a network, copy that folder "
+        "from elsewhere; if a file in it is damaged, remove the file and run again."
     )
     refused(message, "cifar10", "image_arrays")
 

@@ -128,8 +128,9 @@ def test_a_table_with_another_label(tmp_path: Path) -> None:
         ),
         (
             "x,label\n9,1\n".encode("utf-16"),
-            "'{0}' is not a CSV file in UTF-8 or Latin-1: it has zero bytes. Convert "
-            "it: iconv -f utf-16 -t utf-8 IN.csv > OUT.csv",
+            "'{0}' has zero bytes, so it is no CSV file in UTF-8 or Latin-1. If it is "
+            "UTF-16 text, convert it: iconv -f utf-16 -t utf-8 IN.csv > OUT.csv. "
+            "Otherwise export it as CSV.",
         ),
     ],
 )

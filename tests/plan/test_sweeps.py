@@ -139,7 +139,11 @@ def test_an_axis_needs_values(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "'{path}' has no [[block]], so there is nothing to run."),
+        (
+            "",
+            "'{path}' has nothing to run. Add a [[block]], include = [...], or "
+            "claims = true.",
+        ),
         (
             "blocks = []",
             "'{path}': No key named 'blocks'. Did you mean 'block'?",
