@@ -173,7 +173,7 @@ def test_an_interrupt_writes_the_result_and_leaves_nothing_running(
     record, errors = running.communicate(timeout=120)
     assert running.returncode == 130
     assert errors.splitlines()[-1] == (
-        "Interrupted: what was not settled is unknown, and no history is written."
+        "Interrupted: open verdicts are unknown, and no history is written."
     )
     assert "Traceback" not in errors
     result = json.loads(record)
