@@ -72,8 +72,11 @@ def test_a_badly_built_pipeline_gets_a_diff_that_applies(tmp_path: Path) -> None
     assert done.returncode == 0, done.stderr
     record = json.loads(done.stdout)
     kept = [one for one in record["attempts"] if one["state"] == "kept"]
-    if not kept and any("too noisy" in one["reason"] for one in record["attempts"]):
-        pytest.skip("The machine is too noisy to decide in 60 s, and advise says so.")
+    undecided = [one for one in record["attempts"] if one["state"] == "undecided"]
+    if undecided and not kept:
+        pytest.skip(
+            f"A noisy machine settles nothing in 60 s: {undecided[0]['reason']}"
+        )
     assert kept, done.stdout
     assert record["verdict"] == "faster"
     assert record["high"] < 0.9
