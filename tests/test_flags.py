@@ -31,6 +31,15 @@ def test_the_flags_of_facts_are_those_that_facts_raise() -> None:
 
     by_facts = {name: flag.raised_by for name, flag in FLAGS.items() if flag.raised_by}
     assert by_facts == layer_facts.RAISED
+    assert by_facts == {
+        "frozen_trace": ("draws", "per trace"),
+        "draws_shared": ("draws", "per batch"),
+        "epochs_repeat": ("epochs_repeat", "yes"),
+        "epochs_repeat_seeded": ("epochs_repeat", "once seeded"),
+        "masks_left": ("masks_left", ""),
+        "output_is_input": ("unchanged_examples", ""),
+        "batch_statistics": ("statistics", "batch"),
+    }
 
 
 def test_every_flag_that_the_worker_raises_is_in_the_table() -> None:

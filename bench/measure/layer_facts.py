@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from bench.data.components import named
+from bench.flags import FLAGS
 from bench.measure import check, image_geometry, randomness, xla
 from bench.measure.assembly import Assembly
 from bench.measure.equality import is_close
@@ -17,15 +18,7 @@ Facts = dict[str, float | str]
 Pairs = Sequence[tuple[object, object]]  # nests of tensors
 # Flag -> (fact, text): the flag is raised if the fact contains the text, which may be
 # empty.
-RAISED = {
-    "frozen_trace": ("draws", "per trace"),
-    "draws_shared": ("draws", "per batch"),
-    "epochs_repeat": ("epochs_repeat", "yes"),
-    "epochs_repeat_seeded": ("epochs_repeat", "once seeded"),
-    "masks_left": ("masks_left", ""),
-    "output_is_input": ("unchanged_examples", ""),
-    "batch_statistics": ("statistics", "batch"),
-}
+RAISED = {name: flag.raised_by for name, flag in FLAGS.items() if flag.raised_by}
 COMPARED = 8  # examples, with their batch and one by one
 
 ROUNDING = 1e-6  # relative, of float32
