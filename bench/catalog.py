@@ -183,16 +183,25 @@ def _file(shelf: str, stem: str) -> Path | None:
     return path if path.is_file() and not stem.startswith("_") else None
 
 
-@functools.cache
-def _read(path: Path, shelf: str) -> Entry:
+def parse_python(path: Path) -> ast.Module:
+    """Parse a Python file without running it.
+
+    Raises:
+        UsageError: It cannot be read, or is not valid Python.
+    """
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        return ast.parse(path.read_text(encoding="utf-8"))
     except SyntaxError as error:
         raise UsageError(
             f"{path} is not valid Python: {error.msg} in line {error.lineno}."
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read as UTF-8 text: {error}.") from error
+
+
+@functools.cache
+def _read(path: Path, shelf: str) -> Entry:
+    tree = parse_python(path)
     functions = {
         node.name: tuple(a.arg for a in node.args.args + node.args.kwonlyargs)
         for node in tree.body

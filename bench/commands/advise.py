@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import shell, store
+from bench import catalog, shell, store
 from bench.commands import values
 from bench.errors import Exit, UsageError, check_folder, write_atomically
 
@@ -136,14 +136,7 @@ def _target(target: str, call: str) -> tuple[str, str]:
     path, _, name = target.partition(":")
     if not Path(path).is_file():
         raise UsageError(f"No file at '{path}'. Name it as path/to/file.py:function.")
-    try:
-        tree = ast.parse(Path(path).read_text(encoding="utf-8"))
-    except SyntaxError as error:
-        raise UsageError(
-            f"{path} is not valid Python: {error.msg} in line {error.lineno}."
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read as UTF-8 text: {error}.") from error
+    tree = catalog.parse_python(Path(path))
     functions = {n.name: n for n in tree.body if isinstance(n, ast.FunctionDef)}
     listed = ", ".join(functions) or "none"
     if not name and not call:
