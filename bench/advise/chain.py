@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -92,6 +92,21 @@ class Chain:
             **properties,
         )
 
+    def propose_move(
+        self, name: str, maps: Sequence[Stage], target: Stage, refusal: str
+    ) -> Proposal:
+        """Return the proposal to move maps, in their order, behind a later stage."""
+        named = " and ".join(f".map({function_name(one)})" for one in maps)
+        return self.propose(
+            name,
+            maps[0],
+            f"move {named} behind .{target.method} of line {target.line}",
+            lambda: self.source.moved(
+                [self.link(one) for one in maps], self.link(target)
+            ),
+            refusal=refusal,
+        )
+
 
 def chain(reading: PipelineReading, path: str, text: str) -> Chain:
     """Return the chain of a reading that ends with the user's dataset.
@@ -110,8 +125,13 @@ def chain(reading: PipelineReading, path: str, text: str) -> Chain:
 
 def label(stage: Stage) -> str:
     """A stage in words: its method, and its function's name."""
-    function = stage.function.partition(",")[0]
+    function = function_name(stage)
     return f"{stage.method}({function})" if function else stage.method
+
+
+def function_name(stage: Stage) -> str:
+    """The name of a stage's function; empty if it has none."""
+    return stage.function.partition(",")[0]
 
 
 def where(stage: Stage) -> str:

@@ -1,7 +1,6 @@
 """Batch first, and map whole batches: one call a batch in place of one an example."""
 
 from collections.abc import Iterator
-from functools import partial
 
 from bench.advise.chain import Chain, Proposal, label
 from bench.run.user_pipeline import Stage
@@ -21,7 +20,8 @@ def propose(chain: Chain) -> Iterator[Proposal]:
         for stage in reversed(chain.stages[:place]):
             if stage.method == "map":
                 maps.insert(0, stage)
-                yield _proposal(chain, list(maps), batch)
+                forbidden = next(filter(None, map(refusal, maps)), "")
+                yield chain.propose_move(NAME, list(maps), batch, forbidden)
                 if refusal(stage):
                     break  # whatever is before it would move as well
             elif stage.method not in PASSED:
@@ -42,18 +42,3 @@ def refusal(stage: Stage) -> str:
             f"{label(stage)} calls Python, and nobody can see what it does to a batch"
         )
     return ""
-
-
-def _proposal(chain: Chain, maps: list[Stage], batch: Stage) -> Proposal:
-    named = " and ".join(f".map({one.function.partition(',')[0]})" for one in maps)
-    return chain.propose(
-        NAME,
-        maps[0],
-        f"move {named} behind .batch of line {batch.line}",
-        partial(_edit, chain, maps, batch),
-        refusal=next(filter(None, map(refusal, maps)), ""),
-    )
-
-
-def _edit(chain: Chain, maps: list[Stage], batch: Stage) -> str:
-    return chain.source.moved([chain.link(one) for one in maps], chain.link(batch))

@@ -1,7 +1,6 @@
 """Shuffle what is small: before a map that makes examples larger or is costly."""
 
 from collections.abc import Iterator
-from functools import partial
 
 from bench.advise.chain import Chain, Proposal
 from bench.advise.proposals.batch_before_map import refusal
@@ -21,15 +20,5 @@ def propose(chain: Chain) -> Iterator[Proposal]:
                 break
             maps.insert(0, stage)
         if maps:
-            named = " and ".join(f".map({m.function.partition(',')[0]})" for m in maps)
-            yield chain.propose(
-                NAME,
-                maps[0],
-                f"move {named} behind .shuffle of line {shuffle.line}",
-                partial(_edit, chain, maps, shuffle),
-                refusal=next(filter(None, map(refusal, maps)), ""),
-            )
-
-
-def _edit(chain: Chain, maps: list[Stage], shuffle: Stage) -> str:
-    return chain.source.moved([chain.link(one) for one in maps], chain.link(shuffle))
+            forbidden = next(filter(None, map(refusal, maps)), "")
+            yield chain.propose_move(NAME, maps, shuffle, forbidden)
