@@ -251,13 +251,16 @@ class CaseSession:
             test.interrupt()
 
     def rows(self) -> list[Row]:
-        """Return the rows as they stand: `unknown` if too many turns were disturbed."""
+        """Return the rows as they stand: `unknown` if too many turns were disturbed.
+
+        A change that no disturbance could feign keeps its verdict.
+        """
         rows = {test.metric: test.row() for test in self.tests}
         if self._disturbed_turns > DISTURBED_SHARE * self._turns:
             rows |= {
                 metric: replace(row, verdict="unknown", cause=DISTURBED)
                 for metric, row in rows.items()
-                if METRICS[metric].turn
+                if METRICS[metric].turn and not _large(row)
             }
         rows |= self._ended
         shown = (name for name in self.case.thresholds if name not in self.left_out)
@@ -287,6 +290,12 @@ def _placed(case: Case) -> bool:
     """Return whether both sides meet the same examples in the same rounds of a trio."""
     sides = (case.base, case.head)
     return not any(side and side.server.protocol in turns.UNPLACED for side in sides)
+
+
+def _large(row: Row) -> bool:
+    """Return whether all trios of a row show a change that is beyond `estimate.LARGE`."""
+    logs = row.log_ratios
+    return bool(logs) and (min(logs) > estimate.LARGE or max(logs) < -estimate.LARGE)
 
 
 def _absent(case: Case) -> dict[str, Row]:

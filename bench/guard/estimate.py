@@ -31,6 +31,9 @@ LEAST_SPREAD = 0.003  # the same, at the least, however alike the trios look
 BETWEEN_SERVERS = 0.004  # standard deviation from server to server
 CONTROL_SHARE = 0.75  # Var(head - (base + control) / 2) over Var(control - base)
 CONTRADICTION_ALPHA = 0.10
+# A factor that neither noise nor a neighbour reaches in any trio: beside as many busy
+# threads as there are cores, one thread still gets half of a core.
+LARGE = float(np.log(4))
 
 LogRatio = tuple[float, float]  # of one trio, and its error within the trio
 
@@ -130,6 +133,11 @@ def interval(
     If q contradicts q0 (F test at 10 %), head varies more than base does, and d0 = 0.
     No interval is narrower than that of trios with variance `LEAST_SPREAD`^2.
 
+    Where a trio's ratio is beyond `LARGE`, the bound towards 1 is the nearer one of two:
+    that of all trios, and that of the same trios with ratios cut off at `LARGE`. Such
+    trios may scatter by a factor of two, as a cache does, and yet agree that the change
+    is large. Cutting off moves the mean towards 1, so it never exaggerates the change.
+
     Sources: Hartung and Knapp (2001), for q and t of a weighted mean as in a
     meta-analysis; Smyth (2004), Linear models and empirical Bayes methods, section 3,
     for pooling with d0 degrees, which here are those of the controls and not estimated.
@@ -143,13 +151,36 @@ def interval(
             number of trios averages out: `BETWEEN_SERVERS` where each side has its own
             server.
     """
-    ratios, weights = _weighted(log_ratios, BETWEEN_PROCESSES**2)
-    count, degrees = len(ratios), len(ratios) - 1
+    count, ratios = len(log_ratios), [ratio for ratio, _ in log_ratios]
     if not count or np.isnan(ratios).any():
         return Interval(np.nan, np.nan, np.nan, count)
+    mean, half = _mean(log_ratios, alpha, controls, apart)
+    low, high = mean - half, mean + half
+    if max(np.abs(ratios)) > LARGE and count >= LEAST_TRIOS:
+        cut = [(float(np.clip(r, -LARGE, LARGE)), error) for r, error in log_ratios]
+        cut_mean, cut_half = _mean(cut, alpha, controls, apart)
+        if mean > 0:
+            low = max(low, cut_mean - cut_half)
+        else:
+            high = min(high, cut_mean + cut_half)
+    return Interval(*(float(np.exp(bound)) for bound in (mean, low, high)), count)
+
+
+def _mean(
+    log_ratios: Sequence[LogRatio],
+    alpha: float,
+    controls: Sequence[LogRatio],
+    apart: float,
+) -> tuple[float, float]:
+    """Return the weighted mean of log-ratios, and half the width of its interval.
+
+    The half width is NaN for fewer than `LEAST_TRIOS` trios. See `interval`.
+    """
+    ratios, weights = _weighted(log_ratios, BETWEEN_PROCESSES**2)
+    count, degrees = len(ratios), len(ratios) - 1
     mean = float(np.average(ratios, weights=weights))
     if count < LEAST_TRIOS:
-        return Interval(float(np.exp(mean)), np.nan, np.nan, count)
+        return mean, float("nan")
     scale = float(weights @ (ratios - mean) ** 2) / degrees
     prior_scale, prior_degrees = 0.0, 0
     if controls:
@@ -165,9 +196,7 @@ def interval(
     degrees += prior_degrees
     variance = max(scale / degrees / weights.sum(), LEAST_SPREAD**2 / count)
     quantile = distributions.t.ppf(1 - alpha / 2, degrees)
-    half = quantile * np.hypot(np.sqrt(variance), apart)
-    bounds = mean + np.array([0.0, -half, half])
-    return Interval(*(float(value) for value in np.exp(bounds)), count)
+    return mean, float(quantile * np.hypot(np.sqrt(variance), apart))
 
 
 def expected_half_width(

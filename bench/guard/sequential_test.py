@@ -16,6 +16,7 @@ from bench.text import plural
 CONFIRMING = 2  # trios that must agree before a row is called slower, or faster
 NOTABLE_STALLS = 0.05  # of the time
 NEXT_LOOK = 0.7  # times the interval's width at the look before
+OUTWEIGHS = 4.0  # times the fault: so far beyond the threshold a change stands
 FIRST_SHARE, NEXT_SHARE = 1 / 4, 1 / 2  # of the alpha that is left, for a look
 
 
@@ -24,7 +25,8 @@ class RowTest:
 
     A look computes the interval over all trios so far. It settles the verdict
     `unchanged`, or it flags the row as `slower` or `faster`. A flag is settled when the
-    trios before the latest two, the latest two, and all together agree with it.
+    trios before the latest two, the latest two, and all together agree with it; or at
+    once when every single trio is beyond `estimate.LARGE` on the same side.
 
     Looks come at three trios; then each time that half the expected width is at most
     half the threshold and 30 % smaller than at the look before; when `cover` reports
@@ -176,17 +178,24 @@ class RowTest:
                 f"{plural(len(self.ratios), 'trio')} of processes"
             )
 
-    def control_fault(self) -> str:
+    def control_fault(self, interval: intervals.Interval | None = None) -> str:
         """Return why the control rules out a verdict; empty if it does not.
 
         Base must not differ from itself by more than half the threshold, and more than
-        by chance.
+        by chance, unless head differs from base by far more than that.
+
+        Args:
+            interval: The interval of head; without it no change outweighs the fault.
         """
         control = self.control()
-        edge = np.log1p(self.threshold / 2)
-        within = abs(np.log(control.estimate)) <= edge
+        fault = abs(np.log(control.estimate))
+        within = fault <= np.log1p(self.threshold / 2)
         if np.isnan(control.estimate) or within or control.low <= 1 <= control.high:
             return ""
+        if interval is not None:
+            nearest = max(np.log(interval.low), -np.log(interval.high))
+            if nearest > np.log1p(self.threshold) + OUTWEIGHS * fault:
+                return ""
         return (
             "the machine is too noisy: base differs from itself by "
             f"{100 * (control.estimate - 1):+.2f} %, more than half the threshold"
@@ -277,7 +286,7 @@ class RowTest:
         if np.isnan(interval.estimate):
             self.cause = "it could not be measured in every process"
             return
-        fault = self.control_fault()
+        fault = self.control_fault(interval)
         self.cause = fault or self._straddles()
         if fault or verdict == "unknown":
             return
@@ -285,9 +294,17 @@ class RowTest:
             # Before enough places were met, this stands only if the time ends.
             self.verdict, self.settled = verdict, self.covered
             return
+        if self._all_large():
+            self.verdict, self.settled = verdict, True
+            return
         if verdict != self.flagged:
             self.flagged, self.flagged_at = verdict, len(self.ratios)
         self.cause = "beyond the threshold, not yet confirmed by fresh processes"
+
+    def _all_large(self) -> bool:
+        """Return whether every trio shows a large change, all to the same side."""
+        ratios = [self.ratios[number][0] for number in self._counted()]
+        return min(ratios) > estimate.LARGE or max(ratios) < -estimate.LARGE
 
     def _confirm(self, interval: intervals.Interval, latest: int = CONFIRMING) -> None:
         """Settle the flag if the latest trios, the earlier ones and all together agree.
@@ -303,7 +320,7 @@ class RowTest:
         sign = 1 if self.flagged == "slower" else -1
         beyond = min(sign * log for log in logs) > np.log1p(self.threshold)
         agreed = decisions.verdict(interval, self.threshold) == self.flagged
-        fault = self.control_fault()
+        fault = self.control_fault(interval)
         if agreed and beyond and not fault:
             self.verdict, self.settled = self.flagged, True
             return

@@ -150,6 +150,35 @@ def test_a_control_that_differs_from_base_makes_the_verdict_unknown() -> None:
     assert exit_code(result, unknown_passes=True) == 0
 
 
+@pytest.mark.parametrize(("log", "verdict"), [(0.3, "slower"), (-0.3, "faster")])
+def test_a_change_far_larger_than_the_controls_fault_stands(log, verdict) -> None:
+    result = guarded(lambda n: trio(head=log, control=0.03, noise=0.01, seed=n))
+    assert verdicts(result) == [verdict]
+    assert result.control[0].verdict == "slower"
+
+
+@pytest.mark.parametrize(("sign", "verdict"), [(1, "slower"), (-1, "faster")])
+def test_three_trios_settle_a_change_that_each_finds_large(sign, verdict) -> None:
+    """They agree on that, though not on how large: from 7 to 150 times."""
+    logs = [2.0, 5.0, 3.5]
+    result = guarded(
+        lambda n: disturbed(trio(head=sign * logs[n], noise=0.05, seed=n), 0.5)
+    )
+    (row,) = result.rows
+    assert (row.verdict, row.count, row.cause) == (verdict, 3, "")
+    low, high = sorted(abs(np.log([row.low, row.high])))
+    assert low == pytest.approx(np.log(4), abs=0.05)
+    assert high > 7
+
+
+def test_trios_of_which_one_is_not_large_settle_nothing_at_once() -> None:
+    logs = [2.0, 0.1, 3.5, 2.0, 2.0, 2.0, 2.0, 2.0]
+    result = guarded(
+        lambda n: trio(head=logs[n], noise=0.05, seed=n), budget_seconds=5.2
+    )
+    assert (verdicts(result), result.rows[0].count) == (["unknown"], 3)
+
+
 def test_a_short_budget_leaves_the_verdict_unknown() -> None:
     result = guarded(lambda n: trio(head=0.2, noise=0.01, seed=n), budget_seconds=3.0)
     assert verdicts(result) == ["unknown"]
