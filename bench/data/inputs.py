@@ -4,12 +4,14 @@ import contextlib
 import hashlib
 import inspect
 import os
+import pickle
 import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -17,10 +19,10 @@ import numpy as np
 import platformdirs
 
 from bench.catalog import Entry
-from bench.data import components
+from bench.data import components, stamps
 from bench.data.intake import Intake
 from bench.data.stream import Stream
-from bench.errors import UsageError
+from bench.errors import UsageError, write_atomically
 from bench.pipeline import Pipeline
 from bench.shell import STARTED
 from bench.trial import InputPart
@@ -28,9 +30,11 @@ from bench.trial import InputPart
 SEED = 20
 DEFAULT_EXAMPLES = 1024
 CHECKED_EXAMPLES = 64  # the least that the check of the outputs needs
+FILE = "file"  # the type of features that are paths
 MAKING = ".making-"
 INFINITE = -1  # as tf.data.INFINITE_CARDINALITY
-OWN = ".own-"  # inputs from a user's file, which serve one start of the program
+OWN = ".own-"  # inputs of a user's, which serve one start of the program
+LISTING = ".listing.pickle"  # in a folder of files
 ABANDONED_SECONDS = 3600.0  # far longer than a run may last
 
 
@@ -67,6 +71,11 @@ class Inputs:
         nests = (self.features, self.labels, self.weights)
         return tuple(nest for nest in nests if nest is not None)
 
+    @property
+    def as_files(self) -> bool:
+        """Return whether the features are paths of files."""
+        return any(part.dtype == FILE for part in self.parts.values())
+
 
 def root() -> Path:
     """Return the folder of generated inputs; `FEEDRATE_CACHE` names another cache."""
@@ -99,17 +108,18 @@ def prepare(entry: Entry, module: ModuleType, p: Pipeline, data: str = "") -> In
         UsageError: The user's data or the result of `examples` cannot be used.
     """
     if data:
-        return _user_data(entry, data)
+        from bench.data import user_inputs
+
+        return user_inputs.prepare(entry, data)
     count = count_for(entry, p)
     if entry.has_source:
         return _streamed(entry, module, count)
     folder = root() / _name(entry, count, p.image_size)
-    if not _exists(folder):
-        _generate(entry, module, count, p.image_size, folder)
+    if not exists(folder):
+        make_once(folder, partial(_fill, entry, module, count, p.image_size))
     if entry.reads_files:
-        return _files(_listed(folder), count)
-    record, parts, fingerprint = components.load(folder)
-    return _of_record(record, parts, fingerprint)
+        return _listed_once(folder, count)
+    return of_record(*components.load(folder))
 
 
 def _streamed(entry: Entry, module: ModuleType, count: int) -> Inputs:
@@ -187,7 +197,7 @@ def _name(entry: Entry, count: int, size: int) -> str:
     return f"{prefix}{entry.path.stem}-{identity.hexdigest()[:16]}"
 
 
-def _exists(folder: Path) -> bool:
+def exists(folder: Path) -> bool:
     """Return whether the folder exists; a user's folder is marked as in use."""
     if not folder.name.startswith(OWN):
         return folder.is_dir()
@@ -198,14 +208,18 @@ def _exists(folder: Path) -> bool:
     return True
 
 
-def _generate(
-    entry: Entry, module: ModuleType, count: int, size: int, folder: Path
-) -> None:
+def make_once(folder: Path, fill: Callable[[Path], None]) -> None:
+    """Make a folder of the cache with all that it holds, or leave another process's.
+
+    Args:
+        folder: The folder, which appears when it is complete.
+        fill: Fills an empty folder.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     _clear(folder.parent)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=MAKING))
     try:
-        _fill(entry, module, count, size, scratch)
+        fill(scratch)
         try:
             scratch.rename(folder)
         except OSError:
@@ -257,10 +271,10 @@ def check_user_data(entry: Entry, data: str) -> Intake:
     """
     from bench.data import user
 
-    return user.examine(data, *_accepted(entry))
+    return user.examine(data, *accepted(entry))
 
 
-def _accepted(entry: Entry) -> tuple[str, int]:
+def accepted(entry: Entry) -> tuple[str, int]:
     """Return the kind of data that a workload accepts, and its most classes."""
     accepts = str(entry.constants.get("ACCEPTS", ""))
     if not accepts:
@@ -268,17 +282,19 @@ def _accepted(entry: Entry) -> tuple[str, int]:
     return accepts, int(entry.constants.get("CLASSES", 0))
 
 
-def _user_data(entry: Entry, data: str) -> Inputs:
-    from bench.data import user
-
-    accepts, _ = _accepted(entry)
-    if stream := user.stream(data, accepts):
-        return replace(_files(stream.paths, stream.examples), stream=stream)
-    loaded = user.load(data, accepts)
-    if isinstance(loaded, tuple):
-        parts = components.parts(loaded)
-        return _of_record(loaded, parts, components.fingerprint(loaded))
-    return _files([Path(path) for path in loaded], len(loaded))
+def _listed_once(folder: Path, count: int) -> Inputs:
+    """Return generated files as inputs; those of a user are read once for a start."""
+    if not folder.name.startswith(OWN):
+        return of_files(_listed(folder), count)
+    listing = folder / LISTING
+    if listing.exists():
+        known, stamped = pickle.loads(listing.read_bytes())  # we wrote it
+        if np.array_equal(stamps.sizes_and_times(known.features), stamped):
+            return known
+    made = of_files(_listed(folder), count)
+    stamped = stamps.sizes_and_times(made.features)
+    write_atomically(listing, pickle.dumps((made, stamped)))
+    return made
 
 
 def _listed(folder: Path) -> list[Path]:
@@ -290,8 +306,8 @@ def _listed(folder: Path) -> list[Path]:
     )
 
 
-def _files(paths: list[Path], count: int) -> Inputs:
-    """Return files as inputs, in one random order, as users read them.
+def of_files(paths: list[Path], count: int) -> Inputs:
+    """Read files once, and return them as inputs, in one random order, as users read them.
 
     In sorted order the first second of a run would meet the first class alone.
     """
@@ -303,7 +319,7 @@ def _files(paths: list[Path], count: int) -> Inputs:
     order = np.random.default_rng(SEED).permutation(len(paths))
     numbers = [classes.index(path.parent.name) for path in paths]
     labels = np.array(numbers, dtype=np.int64)[order]
-    files = InputPart(dtype="file", shape=[len(paths)], digest=fingerprint)
+    files = InputPart(dtype=FILE, shape=[len(paths)], digest=fingerprint)
     return Inputs(
         features=np.array([str(path) for path in paths])[order],
         labels=labels,
@@ -313,7 +329,7 @@ def _files(paths: list[Path], count: int) -> Inputs:
     )
 
 
-def _of_record(record: tuple, parts: dict[str, InputPart], fingerprint: str) -> Inputs:
+def of_record(record: tuple, parts: dict[str, InputPart], fingerprint: str) -> Inputs:
     features, labels, weights, *_ = (*record, None, None)
     return Inputs(
         features=features,

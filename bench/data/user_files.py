@@ -34,7 +34,6 @@ FORMATS = {
 ENDS = (b"\xff\xd9", b"IEND\xaeB`\x82")
 ORIENTATION = 0x0112  # the EXIF tag; 1 is upright
 SOUND_RATE = 16_000  # samples a second
-MOST_TEXT_BYTES = 2 << 30  # each text takes the width of the longest
 NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 SKIP = "or leave such files out with --skip-damaged"
 
@@ -373,20 +372,10 @@ def text_properties(path: Path) -> list[str]:
 
 
 def texts(files: Sequence[Path]) -> np.ndarray:
-    """Return each file's text as UTF-8 bytes `[n]`, as wide as the longest.
-
-    Raises:
-        UsageError: One text is so long that the array would be too large.
-    """
-    contents = [reading(path, path.read_bytes) for path in files]
-    longest = max(range(len(contents)), key=lambda place: len(contents[place]))
-    if len(contents) * len(contents[longest]) > MOST_TEXT_BYTES:
-        raise UsageError(
-            f"'{files[longest]}' has {len(contents[longest])} bytes; with "
-            f"{len(contents)} files the longest may have "
-            f"{MOST_TEXT_BYTES // len(contents)}. Split or remove it."
-        )
-    return np.array(contents)
+    """Return each file's text as UTF-8 bytes, an array of objects `[n]`."""
+    contents = np.empty(len(files), object)
+    contents[:] = [reading(path, path.read_bytes) for path in files]
+    return contents
 
 
 def reading(path: Path, read: Callable[[], Content]) -> Content:

@@ -263,12 +263,10 @@ def test_what_is_not_a_sound(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_texts(tmp_path: Path) -> None:
-    """Texts are bytes, since such an array has a fingerprint."""
     text(tmp_path / "pos" / "a.txt", "très bon".encode())
     text(tmp_path / "neg" / "a.txt", b"bad")
     features, labels = user.load(str(tmp_path), "text")
     assert features.tolist() == [b"bad", "très bon".encode()]
-    assert features.dtype.kind == "S"
     assert labels.tolist() == [0, 1]
 
 
@@ -294,16 +292,13 @@ def test_a_text_without_words(tmp_path: Path, content: bytes) -> None:
     refused(message, str(tmp_path), "text")
 
 
-def test_a_text_far_longer_than_the_others(tmp_path: Path, monkeypatch) -> None:
-    """Every text takes the width of the longest one, so the width has a limit."""
-    monkeypatch.setattr(user_files, "MOST_TEXT_BYTES", 10)
-    path = text(tmp_path / "neg" / "a.txt", b"rather bad")
-    text(tmp_path / "pos" / "a.txt", b"good")
-    message = (
-        f"'{path}' has 10 bytes; with 2 files the longest may have 5. Split or remove "
-        "it."
-    )
-    refused(message, str(tmp_path), "text")
+def test_a_long_text_costs_its_own_length_and_keeps_its_zero_bytes(tmp_path) -> None:
+    text(tmp_path / "neg" / "a.txt", b"bad" * 1_000_000)
+    text(tmp_path / "pos" / "a.txt", b"good\0")
+    features, labels = user.load(f"memory:{tmp_path}", "text")
+    assert features.tolist() == [b"bad" * 1_000_000, b"good\0"]
+    assert features.nbytes == 2 * 8
+    assert labels.tolist() == [0, 1]
 
 
 def test_what_is_left_out_is_counted(pictures: Path) -> None:
