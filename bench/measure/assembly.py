@@ -176,7 +176,8 @@ class Assembly:
             count = round(epoch * self.pipeline.batch_size)
         if self.entry.reads_files or self.entry.has_source:
             files = len(self.inputs.features) if self.entry.reads_files else 0
-            counting = 0.0 if held else counting
+            known = held or self.inputs.stream is not None
+            counting = 0.0 if known else counting
             raw = self._source(_without_buffers(self.pipeline)) if counting else None
             count = (raw and sources.count_records(raw, counting)) or count
         return rhythm(

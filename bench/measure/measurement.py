@@ -19,6 +19,7 @@ from bench.data import inputs
 from bench.errors import UsageError
 from bench.measure import (
     activity,
+    adapted_state,
     check,
     resampling,
     resources,
@@ -96,8 +97,12 @@ def _build(job: Job) -> Generator[Measured, None, Assembly]:
         data = inputs.prepare(entry, module, p, trial.data)
         entry, module = user_records.streamed(entry, module, data.stream)
     yield Measured(input_fingerprint=data.fingerprint, input_parts=data.parts)
-    with clock.time("adapt"):
-        layers = built_layers(clock, entry, module, data)
+    keep = None  # a guard that judges adapting needs it in each process
+    if not request.effort.phases:
+        keep = adapted_state.folder(entry, data, trial.data, request.seed)
+    if keep and keep.exists():
+        yield Measured(facts={"adapted": "once a round"})
+    layers = built_layers(clock, entry, module, data, keep)
     # The seed is the same in every run, so that costs stand at the same place in all.
     assembly = Assembly(p, entry, module, data, layers, inputs.SEED, device)
     with clock.time("check"):
@@ -112,10 +117,32 @@ def _build(job: Job) -> Generator[Measured, None, Assembly]:
 
 
 def built_layers(
-    clock: PhaseRecorder, entry: catalog.Entry, module: ModuleType, data: inputs.Inputs
+    clock: PhaseRecorder,
+    entry: catalog.Entry,
+    module: ModuleType,
+    data: inputs.Inputs,
+    keep: Path | None = None,
 ) -> list[keras.Layer]:
-    """Call `build` with the raw features, and return its layers."""
-    built = build_result(entry, module, data)
+    """Call `build` with the raw features, and return its layers.
+
+    Args:
+        clock: Takes the seconds. Where another process has adapted the layers, `adapt`
+            has the seconds of that process.
+        entry: The workload or layer.
+        module: Its imported file.
+        data: Its inputs.
+        keep: The folder for what `adapt` learns; None to adapt in any case.
+    """
+    kept = adapted_state.load(keep) if keep else None
+    phase = "inputs" if kept else "adapt"
+    with adapted_state.adapting(kept) as adapted, clock.time(phase):
+        built = build_result(entry, module, data)
+    if kept:
+        clock.seconds["adapt"], clock.work["adapt"] = kept.seconds, kept.work
+    elif keep and adapted and clock.seconds["adapt"] >= adapted_state.LEAST_SECONDS:
+        with clock.time("inputs"):
+            times = clock.seconds["adapt"], clock.work["adapt"]
+            adapted_state.save(keep, adapted, *times)
     layers = clock.built(built, with_labels=entry.takes_labels)
     if data.labels is not None:
         demand_labels_mixed(layers, data.features)
