@@ -307,7 +307,7 @@ def _listed(folder: Path) -> list[Path]:
 
 
 def of_files(paths: list[Path], count: int) -> Inputs:
-    """Read files once, and return them as inputs, in one random order, as users read them.
+    """Read files once, and return them as inputs in one random order, as users do.
 
     In sorted order the first second of a run would meet the first class alone.
     """
@@ -330,6 +330,7 @@ def of_files(paths: list[Path], count: int) -> Inputs:
 
 
 def of_record(record: tuple, parts: dict[str, InputPart], fingerprint: str) -> Inputs:
+    """Return a record of examples in memory as inputs; see `components.load`."""
     features, labels, weights, *_ = (*record, None, None)
     return Inputs(
         features=features,

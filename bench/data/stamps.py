@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -25,7 +26,7 @@ def sizes_and_times(paths: Sequence[str | bytes]) -> np.ndarray:
 
 def _of_path(path: str | bytes) -> tuple[int, int]:
     try:
-        status = os.stat(path)
+        status = Path(os.fsdecode(path)).stat()
     except OSError:  # it has gone, or is a link to nothing
         return -1, -1
     return status.st_size, status.st_mtime_ns

@@ -1,4 +1,4 @@
-"""The user's data as inputs, which are read and checked once for a start of the program.
+"""The user's data as inputs, read and checked once for a start of the program.
 
 What was read is kept in the cache of inputs. Each process then maps it, after a look at
 the sizes and times of the files that it came from.
@@ -81,7 +81,7 @@ def _save(made: Inputs, paths: np.ndarray, stamped: np.ndarray, folder: Path) ->
 
 
 def _load(folder: Path) -> Inputs | None:
-    """Return inputs that were kept; None if there are none, or if their files changed."""
+    """Return inputs that were kept; None without any, or where their files changed."""
     if not inputs.exists(folder):
         return None
     if not np.array_equal(

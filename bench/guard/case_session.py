@@ -293,7 +293,7 @@ def _placed(case: Case) -> bool:
 
 
 def _large(row: Row) -> bool:
-    """Return whether all trios of a row show a change that is beyond `estimate.LARGE`."""
+    """Return whether each trio of a row shows a change beyond `estimate.LARGE`."""
     logs = row.log_ratios
     return bool(logs) and (min(logs) > estimate.LARGE or max(logs) < -estimate.LARGE)
 

@@ -133,10 +133,10 @@ def interval(
     If q contradicts q0 (F test at 10 %), head varies more than base does, and d0 = 0.
     No interval is narrower than that of trios with variance `LEAST_SPREAD`^2.
 
-    Where a trio's ratio is beyond `LARGE`, the bound towards 1 is the nearer one of two:
-    that of all trios, and that of the same trios with ratios cut off at `LARGE`. Such
-    trios may scatter by a factor of two, as a cache does, and yet agree that the change
-    is large. Cutting off moves the mean towards 1, so it never exaggerates the change.
+    Where a trio's ratio is beyond `LARGE`, the bound towards 1 is the better one of
+    two: that of all trios, and that of the same trios with ratios cut off at `LARGE`.
+    Such trios may scatter by a factor of two, as with a cache, and yet agree that the
+    change is large. Cutting off moves the mean towards 1, so it exaggerates nothing.
 
     Sources: Hartung and Knapp (2001), for q and t of a weighted mean as in a
     meta-analysis; Smyth (2004), Linear models and empirical Bayes methods, section 3,

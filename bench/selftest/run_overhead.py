@@ -36,7 +36,7 @@ COLUMNS = 8
 ROUNDS = 2
 WORDS = ("good", "bad", "long", "short", "dull", "bright", "old", "new")
 # Two strategies, so that a round has a run that adapts and one that does not.
-STRATEGIES = ("naive", "batch_map")
+STRATEGIES = ("naive", "vectorized")
 
 
 def table(path: Path, count: int) -> None:

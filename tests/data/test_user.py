@@ -11,7 +11,7 @@ import tensorflow as tf
 from PIL import Image
 
 from bench import catalog
-from bench.data import source, user, user_files
+from bench.data import source, user
 from bench.data.intake import Intake
 from bench.errors import UsageError
 
