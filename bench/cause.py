@@ -97,12 +97,13 @@ def innermost(
     layers: Iterable[str] = (),
     made: Callable[[str], Sequence[Frame]] = lambda op: (),
 ) -> Cause:
-    """Return the cause of an exception.
+    """Return the cause of an exception: its innermost error, message and place.
 
     Args:
         error: The exception as the program caught it.
         layers: The names of the layers, which identify the layer of a graph's node.
-        made: Returns the places that created a node of a graph, the innermost last.
+        made: A function that returns the lines of source that created a node of a
+            graph, the innermost last.
     """
     cause = from_text(type(error).__name__, str(error))
     layer = cause.layer or _layer(cause.op, layers)
@@ -145,7 +146,7 @@ def from_text(type_: str, text: str) -> Cause:
 
 
 def is_wrapped(text: str) -> bool:
-    """Return whether a text still has a wrapper."""
+    """Return whether a text of TensorFlow or Keras still wraps the error's own text."""
     return text.startswith(CUT) or _wrapper(text) is not None
 
 
@@ -203,18 +204,21 @@ def _cleaned(message: str) -> str:
 
 
 def _stage(dataset: str) -> str:
-    """Return the stage of a dataset: `map` for `ParallelMap`."""
+    """Return the method for a dataset's class name: `map` for `ParallelMap`."""
     return dataset.removeprefix("Parallel").lower()
 
 
 def _layer(op: str, layers: Iterable[str]) -> str:
-    """Return the layer whose scope has a node; Keras numbers scopes of equal names."""
+    """Return the name of the layer that created a graph's node; empty if unknown.
+
+    Names are compared without the numbers that Keras appends to equal names.
+    """
     scopes = {re.sub(r"(_\d+)+$", "", scope) for scope in op.split("/")[:-1]}
     return next((n for n in layers if re.sub(r"(_\d+)+$", "", n) in scopes), "")
 
 
 def user_frames(frames: Iterable[Frame]) -> tuple[Frame, ...]:
-    """Return the frames in the user's files after the last frame of this program."""
+    """Return the frames in the user's files after the last frame of this suite."""
     frames = list(frames)
     own = [place for place, frame in enumerate(frames) if _is_own(frame.path)]
     after = frames[own[-1] + 1 :] if own else frames
@@ -258,7 +262,7 @@ def _headline(message: str) -> tuple[str, str]:
 
 
 def _cut(line: str) -> str:
-    """Cut a long line after a sentence, or after a word."""
+    """Cut a long line after a sentence, or else after a word, and append dots."""
     sentences = line[:LONGEST_LINE].rpartition(". ")[0]
     if len(sentences) > LONGEST_LINE // 4:
         return f"{sentences}. ..."

@@ -26,7 +26,7 @@ class Exit(IntEnum):
 
 @dataclass(frozen=True)
 class Meaning:
-    """A meaning is the text of an exit code for each verb that has several.
+    """A meaning is the text of an exit code, for the verbs `run` and `guard`.
 
     Attributes:
         run: The meaning for the verb `run`; empty if `run` never returns this code.
@@ -75,6 +75,8 @@ def unknown(noun: str, given: str, allowed: Iterable[str]) -> UsageError:
 
 def check_writable(path: Path | None) -> None:
     """Check, before anything slow starts, that a file can be written; create no file.
+
+    None as a path passes.
 
     Raises:
         UsageError: The file cannot be written.

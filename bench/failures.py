@@ -83,11 +83,11 @@ def is_from_outside(failure: Failure) -> bool:
 
 
 def unwrapped(failure: Failure) -> Failure:
-    """Return a stored failure without what TensorFlow and Keras wrap around it.
+    """Return a stored failure without the texts that TensorFlow and Keras add to it.
 
     The type and message become those of the cause, followed by its place in the user's
-    file if known. A failure that is not wrapped is returned unchanged. Only results
-    stored by earlier versions are wrapped.
+    file if known. A failure without such texts is returned unchanged. Only results that
+    earlier versions stored have them.
     """
     if not cause.is_wrapped(failure.message):
         return failure

@@ -65,14 +65,19 @@ def decode(
 
 
 def new_folder(name: str) -> Path:
-    """Return the folder for results that start now; the folder is not created."""
+    """Return the path of a new result folder, with the time in its name.
+
+    The folder is not created.
+    """
     now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     return ROOT / "results" / f"{name}-{now}"
 
 
 @contextlib.contextmanager
 def locked(folder: Path, remedy: str = "Name another with --out.") -> Iterator[None]:
-    """Reserve a result folder for one sweep; remove a new folder that stays empty.
+    """Reserve a result folder for one sweep during the block.
+
+    A new folder that stays empty is removed afterwards.
 
     Args:
         folder: The result folder, which is created if necessary.
@@ -120,7 +125,10 @@ def _remove_if_empty(folder: Path) -> None:
 
 
 def append(folder: Path, run: Run) -> None:
-    """Append a run and sync the file; first remove an incomplete last line."""
+    """Append a run to a result folder's file and sync it to disk.
+
+    An incomplete last line, left by an interrupted write, is removed first.
+    """
     path = folder / FILE
     with path.open("r+b" if path.exists() else "w+b") as file:
         end = file.seek(0, os.SEEK_END)
@@ -183,7 +191,7 @@ def must_repeat(run: Run, limit_seconds: float) -> bool:
 
 
 def _without_replaced(runs: list[Run]) -> list[Run]:
-    """Return the runs without the failed runs that a resumed sweep has repeated."""
+    """Return the runs without failed runs that a resumed sweep has made again."""
     last = {_place(run): place for place, run in enumerate(runs) if not run.repeat}
     return [
         run
@@ -197,7 +205,9 @@ def _place(run: Run) -> tuple:
 
 
 def without_repeats(runs: Iterable[Run]) -> list[Run]:
-    """Return the runs that count: of a run and its repeat, the one with less load.
+    """Return the runs without repeats, which replace runs that met heavy load.
+
+    Of a run and its repeat, the one with less load from other processes remains.
 
     Args:
         runs: Runs in file order, of any number of folders, one folder after another.
@@ -229,7 +239,10 @@ def _run(line: bytes, number: int, path: Path) -> Run:
 
 
 def _plan_notes(path: Path) -> list[str]:
-    """Return how the sweep ended, by its plan; a folder may have no plan."""
+    """Return the notes of the stored plan, which state how the sweep ended.
+
+    The list is empty if the folder has no plan.
+    """
     try:
         return msgspec.json.decode(path.read_bytes(), type=_Notes).notes
     except FileNotFoundError:

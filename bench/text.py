@@ -73,13 +73,17 @@ def bounds(estimate: float, low: float, high: float) -> str:
 
 
 def rounded_with_bounds(row: pd.Series, name: str) -> tuple[str, str]:
-    """Return the rounded estimate and bounds of a quantity in a trial's row."""
+    """Return a quantity of a trial as text, rounded, and the text of its interval."""
     values = row[name], row[f"{name}_low"], row[f"{name}_high"]
     return figure(*values), bounds(*values)
 
 
 def scene_title(row: pd.Series) -> str:
-    """Return the title of a scene: `prose, drain`, and settings that differ."""
+    """Return the title of a scene, a set of trials that may be compared.
+
+    The title has the workload, the consumer and other common settings that are no
+    defaults, such as `prose, drain`.
+    """
     parts = [visible(row["workload"], 60), str(row["consumer"])]
     if row["unit"] != "window":
         parts.append(f"whole {row['unit']}s")
@@ -117,7 +121,10 @@ def repeat_command(trial: Trial, baseline: Trial | None = None) -> str:
 def _both(
     settings: dict[str, object], baseline: Trial | None
 ) -> tuple[list[str], dict[str, list[object]]]:
-    """Return the strategies and axes of a sweep that has both trials, or the first."""
+    """Return the strategies and axes of a small sweep that has both trials.
+
+    If the trials differ in too many axes, the sweep has the first trial only.
+    """
     others = differences(baseline.pipeline) if baseline else settings
     apart = [n for n in AXES if others.get(n, _NONE) != settings.get(n, _NONE)]
     axes = {name: [settings[name]] for name in settings if name not in apart}
@@ -138,7 +145,7 @@ def _spelled(value: object) -> str:
 
 
 def wrapped(text: str, width: int) -> str:
-    """Break a text into lines of a width, at blanks and, within names, after commas.
+    """Break a text into lines of a width, at blanks and, in long names, after commas.
 
     An option and its number (`--rounds 5`) stay on one line.
     """
