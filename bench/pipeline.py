@@ -212,7 +212,10 @@ def pipeline(settings: Mapping[str, object]) -> Pipeline:
 
 
 def differences(pipeline: Pipeline) -> dict[str, object]:
-    """Return the values of all axes that differ from their defaults, by axis."""
+    """Return the values of all axes that differ from their defaults, by axis.
+
+    They are in the order of the fields of `Pipeline`.
+    """
     return {
         name: getattr(pipeline, name)
         for name, axis in AXES.items()
