@@ -73,7 +73,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Cause:
-    """A cause is an error without its wrappers.
+    """A cause is an error without the texts that TensorFlow and Keras wrap around it.
 
     Attributes:
         type: The type of the innermost exception.
@@ -122,7 +122,7 @@ def innermost(
 
 
 def from_text(type_: str, text: str) -> Cause:
-    """Return the cause of a stored error from its type and message."""
+    """Return the cause of a stored error, from the error's type and message."""
     if len(text) > 2 * LONGEST_READ:
         text = f"{text[:LONGEST_READ]}\n...\n{text[-LONGEST_READ:]}"
     cause = Cause(type_, _ANSI.sub("", text).strip())
@@ -151,9 +151,9 @@ def is_wrapped(text: str) -> bool:
 
 
 def sentence(cause: Cause, otherwise: str = "") -> str:
-    """Return a cause as text: first a summary line, then the rest of the message.
+    """Return an error's cause as text: a summary line, then the rest of the message.
 
-    The first line ends with the place: the user's file and line if known, else the
+    The summary line ends with the place: the user's file and line if known, else the
     layer, the op and the stage.
 
     Args:
@@ -185,7 +185,7 @@ def _wrapper(text: str) -> re.Match | None:
 
 
 def _outdented(message: str) -> str:
-    """Return a wrapped message without the indent that AutoGraph adds."""
+    """Return an error's message without the indent that AutoGraph adds to its lines."""
     lines = message.strip("\n").split("\n")
     if all(line.startswith("    ") for line in lines[1:] if line.strip()):
         lines[1:] = [line[4:] for line in lines[1:]]
@@ -244,10 +244,10 @@ def _is_library(path: str) -> bool:
 
 
 def _headline(message: str) -> tuple[str, str]:
-    """Return the first line of a message, and the rest.
+    """Return the first line of an error's message as a summary, and the rest.
 
-    A first line that is not complete gets the next lines: the differences of NumPy's
-    comparisons, or the text after a colon.
+    If the first line is incomplete, the summary includes the next lines: the
+    differences of NumPy's comparisons, or the text after a colon.
     """
     lines = [line.strip() for line in message.strip().splitlines()]
     if not lines:

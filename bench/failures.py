@@ -74,7 +74,7 @@ def ended_by_signal(number: int, log: str, phase: str) -> Failure:
 
 
 def is_from_outside(failure: Failure) -> bool:
-    """Return whether something outside the run ended it, so a new run may succeed."""
+    """Return whether a failure came from outside the run, so a new run may succeed."""
     if failure.type == "Died":  # the type of a lost server in earlier versions
         return failure.message.startswith(LOST)
     if failure.type == "Killed":  # in earlier versions also the type of a crash

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Flag:
-    """A flag is a row of the table. No property has a default, so none is forgotten.
+    """A flag is a fact that weakens a trial's result; this is its row in the table.
+
+    No property has a default, so none is forgotten.
 
     Attributes:
         mark: A few words that mark the trial in a table of the report.

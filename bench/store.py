@@ -24,11 +24,11 @@ Record = TypeVar("Record")
 
 
 def write(path: Path, record: object) -> None:
-    """Write a record as indented JSON, whole or not at all.
+    """Write a record as indented JSON, atomically: whole or not at all.
 
     Args:
         path: The file; a file of this name is replaced.
-        record: A dataclass whose field `schema` has the number of its form.
+        record: A dataclass whose field `schema` has the version of its layout.
 
     Raises:
         UsageError: The file cannot be written.
@@ -39,12 +39,12 @@ def write(path: Path, record: object) -> None:
 def decode(
     content: bytes, record: type[Record], where: str, noun: str, remedy: str = ""
 ) -> Record:
-    """Read a record from JSON strictly; refuse a record of another schema.
+    """Read a record from JSON, with strict types; refuse another version of its layout.
 
     Args:
         content: The JSON.
-        record: The record's dataclass; the default of its field `schema` is the number
-            that this version reads.
+        record: The record's dataclass; the default of its field `schema` is the version
+            that this program reads.
         where: The file, and the line if the file has several records.
         noun: The record with its article, such as `a run`.
         remedy: What the user can do about another schema.
@@ -145,7 +145,7 @@ def append(folder: Path, run: Run) -> None:
 def load(folder: Path) -> tuple[list[Run], list[str]]:
     """Return all runs of a result folder in file order, and notes for the report.
 
-    The notes name an incomplete last line, and how the sweep ended by its plan.
+    The notes name an incomplete last line, and state how the sweep ended.
 
     Raises:
         UsageError: The folder has no results, or a line is broken that is not an
@@ -191,7 +191,7 @@ def must_repeat(run: Run, limit_seconds: float) -> bool:
 
 
 def _without_replaced(runs: list[Run]) -> list[Run]:
-    """Return the runs without failed runs that a resumed sweep has made again."""
+    """Return the runs without those failed runs that a resumed sweep has repeated."""
     last = {_place(run): place for place, run in enumerate(runs) if not run.repeat}
     return [
         run

@@ -14,7 +14,7 @@ UNITS = ("window", "epoch")  # of a sample
 
 @dataclass(frozen=True, kw_only=True)
 class ConsumerRow:
-    """A row has every property of a consumer, which is what pulls the batches.
+    """This row has every property of a consumer, which is what pulls the batches.
 
     Attributes:
         help: What the consumer does, for options and lists.
@@ -158,7 +158,7 @@ class Trial:
 
     @property
     def key(self) -> str:
-        """Return the trial's identifier: the workload and all settings but defaults."""
+        """Return the trial's identifier: its workload and its non-default settings."""
         parts = {}
         if self.consumer != DEFAULT_CONSUMER:
             parts["consumer"] = self.consumer
@@ -183,7 +183,10 @@ class Trial:
 
     @property
     def label(self) -> str:
-        """Return a short description: the nearest strategy and further settings."""
+        """Return a short description of the pipeline: a strategy and further settings.
+
+        The strategy is the one that shares most settings with the pipeline.
+        """
         given = differences(self.pipeline)
         nearest, settings = max(
             ((n, s) for n, s in STRATEGIES.items() if s.items() <= given.items()),
@@ -352,21 +355,21 @@ class Run:
     """A run is one process that measures one trial: a line of `runs.jsonl`.
 
     Attributes:
-        schema: The number of this record's form; see results/README.md.
+        schema: The version of this record's layout; see results/README.md.
         key: The key of the trial.
         trial: The trial.
         sweep: The name of the sweep.
         round: The number of the round in the sweep, from 0.
         position: The place in the random order of the round, from 0.
         seed: The seed of that order.
-        effort: The amount of measuring.
+        effort: How much was measured.
         started: The start of the run; UTC, ISO 8601.
         seconds: The duration of the run, from the request for a process to its end.
         machine: The facts that identify the machine and the versions.
         conditions: Load and other processes' CPU time around the run.
         measured: The results of the worker.
-        repeat: 1 if this run repeats the previous one, which met heavy foreign load;
-            else 0. Both runs are stored.
+        repeat: 1 if this run repeats the previous one, which met heavy load from other
+            processes; else 0. Both runs are stored.
     """
 
     schema: int = SCHEMA

@@ -1,4 +1,4 @@
-"""Intervals of means and of ratios, by Student's and Welch's methods.
+"""This module computes intervals of means and ratios, by Student's and Welch's methods.
 
 A ratio and its interval are on the log scale: times are skewed, and a factor of 2 and a
 factor of 1/2 lie equally far from 1. The distributions are SciPy's.
@@ -132,9 +132,10 @@ def welch(a: np.ndarray, b: np.ndarray) -> Difference:
 
 
 def between(head: Sequence[float], base: Sequence[float]) -> Difference:
-    """Return the log of the ratio of head to base, whose runs form no pairs.
+    """Return the log of the ratio of head's mean to base's mean.
 
-    Both have a positive value for each run.
+    Both have a positive value for each run. The runs form no pairs, unlike those of one
+    round.
     """
     return welch(np.log(head), np.log(base))
 

@@ -252,7 +252,7 @@ def survivors(
 
 
 def notes(standings: Sequence[Standing], precision: float, cut: str) -> list[str]:
-    """Return sentences on how the race ended, for the terminal and the report.
+    """Return sentences on how a race ended, for the terminal and the report.
 
     Args:
         standings: The standings at the end of the race.

@@ -21,7 +21,7 @@ ALLOW = {
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `advise`."""
+    """Add the options of the command `advise` to its parser."""
     add = parser.add_argument
     add("target", metavar="FILE.py:FUNCTION", help="returns a tf.data.Dataset")
     add(

@@ -48,7 +48,7 @@ class Finding:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `doctor`."""
+    """Add the options of the command `doctor` to its parser."""
     parser.add_argument(
         "--selftest",
         action="store_true",

@@ -48,7 +48,7 @@ REFUSED = {
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `guard`."""
+    """Add the options of the command `guard` to its parser."""
     add = parser.add_argument
     add("folders", nargs="*", type=Path, help="two result folders: is B slower than A?")
     add("--against-ref", metavar="REF", help="a git revision")

@@ -16,7 +16,7 @@ MOST_COLUMNS = 80
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add no option: `list` has none of its own."""
+    """Add no option, because the command `list` has none of its own."""
 
 
 def main(options: argparse.Namespace) -> int:

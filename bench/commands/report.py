@@ -12,7 +12,7 @@ from bench.errors import Exit, check_folder
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `report`."""
+    """Add the options of the command `report` to its parser."""
     from bench.report.formats import FORMATS, USUAL
 
     parser.add_argument("folders", nargs="+", type=Path, help="result folders")

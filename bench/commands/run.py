@@ -27,7 +27,7 @@ PLANNED += ("data", "skip_damaged")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `run`."""
+    """Add the options of the command `run` to its parser."""
     parser.epilog = "exit codes: " + "; ".join(
         f"{code} {meaning.run}" for code, meaning in EXITS.items() if meaning.run
     )

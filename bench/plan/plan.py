@@ -97,7 +97,7 @@ def estimate(count: int, effort: Effort) -> float:
 
 
 def fit_to_budget(effort: Effort, count: int, budget_seconds: float) -> Effort:
-    """Reduce an effort to a budget: first by fewer rounds, then by shorter runs."""
+    """Reduce how much is measured to fit a budget: fewer rounds, then shorter runs."""
     while effort.rounds > 1 and estimate(count, effort) > budget_seconds:
         effort = replace(effort, rounds=effort.rounds - 1)
     while (
@@ -225,7 +225,9 @@ def _notes(intakes: Mapping[str, Intake]) -> list[str]:
 
 
 def refusal_lines(refused: Mapping[str, str], where: str = "") -> list[str]:
-    """Return a line for each refused combination, at most `MOST_LEFT_OUT`.
+    """Return a line for each refused combination of settings, and a line on the rest.
+
+    At most `MOST_LEFT_OUT` combinations have a line of their own.
 
     Args:
         refused: The reasons by key.
@@ -239,7 +241,7 @@ def refusal_lines(refused: Mapping[str, str], where: str = "") -> list[str]:
 
 
 def save(plan: Plan, folder: Path) -> None:
-    """Store the plan beside its results, where `--resume` reads it.
+    """Store the plan in the result folder, where `--resume` reads it.
 
     Raises:
         OSError: The plan cannot be written. An earlier plan stays as it was.

@@ -36,7 +36,7 @@ def scene(trial: Trial) -> tuple:
 
 
 def scene_name(trial: Trial) -> str:
-    """Return a short name of a trial's scene, such as `prose train unit=epoch`."""
+    """Return a short name of a trial's scene, its set of comparable trials."""
     parts = [trial.workload.rpartition("/")[2]]
     usual = scene(Trial(workload=trial.workload))
     for name, value, default in zip(SCENE, scene(trial), usual, strict=True):
@@ -74,7 +74,10 @@ def short(effort: Effort) -> Effort:
 
 
 def rounds(trials: Sequence[Trial], effort: Effort) -> list[list[Effort]]:
-    """Return the least rounds of a race, each as the list of its runs' efforts."""
+    """Return the rounds that a race makes at least, each as a list of efforts.
+
+    An effort states how much one run of the round measures.
+    """
     by_scene: list[list[list[Effort]]] = []
     for group in scenes(trials):
         count = len(group)

@@ -62,8 +62,8 @@ class Block:
     """A block is the product of workloads, strategies and axes for one consumer.
 
     Attributes:
-        workloads: Names or paths; `layers:*` is a whole shelf, `layers:image` all
-            entries of one kind on the shelf.
+        workloads: Names or paths; `layers:*` stands for all layers, `layers:image` for
+            all layers of one kind.
         strategies: Names of strategies; empty for the plain pipeline with the axes.
         axes: Values by axis. An axis here overrides the axis of a strategy.
         consumer: The consumer of every trial in the block.
@@ -198,7 +198,7 @@ def narrow(
 
 
 def parse_axis(text: str) -> tuple[str, tuple]:
-    """Parse `name=value,value` into the axis and its values."""
+    """Parse `name=value,value` into the name of an axis and a tuple of its values."""
     name, equals, values = text.partition("=")
     if not equals or not values:
         raise UsageError(f"--axis takes name=value,value, got '{text}'.")

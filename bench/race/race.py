@@ -36,7 +36,10 @@ BUDGET_SHARE = 0.2  # the most that the last round takes of a race's budget
 
 
 class Race:
-    """A race decides before each round which trials need the round.
+    """A race decides before each round which trials of a sweep need the round.
+
+    Trials that are clearly slower than the best, or known precisely, get no further
+    round.
 
     Attributes:
         ended: The reason why the race ended by itself; empty while the race goes on.

@@ -65,7 +65,7 @@ def make(
     """Make the runs that are not stored yet, and store each run as it ends.
 
     Args:
-        planned: The plan; with a precision, the sweep is a race.
+        planned: The plan of the sweep. If it has a precision, the sweep is a race.
         folder: The result folder.
         executor: The executor of the runs.
         earlier: The runs that the folder has already.

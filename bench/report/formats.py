@@ -104,9 +104,9 @@ FORMATS = {
 
 
 def gather(folders: str | Path | Sequence[str | Path]) -> Report:
-    """Return the report on one or more result folders.
+    """Read one or more result folders into a report.
 
-    The trials of different machines are not combined.
+    Trials of different machines are not combined.
 
     Raises:
         UsageError: Unreadable results.
@@ -129,7 +129,7 @@ def gather(folders: str | Path | Sequence[str | Path]) -> Report:
 def summed(
     runs: Sequence[Run], notes: Sequence[str] = (), names: Sequence[str] | None = None
 ) -> Report:
-    """Return the report on some runs.
+    """Return a report on runs that are in memory.
 
     Args:
         runs: The stored runs.

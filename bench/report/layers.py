@@ -1,9 +1,9 @@
-"""The table of layers has the best placement, the cost and the facts of each layer.
+"""This module makes the table of layers, with placement, cost and facts of each layer.
 
-The table leaves out trials that did other work, such as trials with frozen draws.
-`supports_jit` is whether XLA compiles the layer. `draws` is whether a layer draws once
-for each example, batch or trace. `reproducible` is whether the same seed gives the same
-outputs again.
+The placement is the fastest one. The table leaves out trials that did other work, such
+as trials with frozen draws. `supports_jit` is whether XLA compiles the layer. `draws`
+is whether a layer draws once for each example, batch or trace. `reproducible` is
+whether the same seed gives the same outputs again.
 """
 
 from __future__ import annotations

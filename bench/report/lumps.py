@@ -31,7 +31,7 @@ Row = Mapping[str, object]
 
 
 def cautions(rows: Sequence[Row]) -> list[Caution]:
-    """Return a caution for each trial that was timed in part or whose time has lumps.
+    """Return cautions about trials that were timed in part, or that have long windows.
 
     Args:
         rows: The rows of one scene from `stats.trials`, with `NEEDED` where known.
@@ -58,7 +58,10 @@ def cautions(rows: Sequence[Row]) -> list[Caution]:
 
 
 def sentence(row: Row) -> str:
-    """Describe the windows that take longer than usual; empty if none matters.
+    """Return a sentence on a trial's windows that take longer than usual.
+
+    A window is a number of batches that are timed together. The text is empty if no
+    window matters.
 
     Args:
         row: A trial's row from `stats.trials`, with `NEEDED` where known.
@@ -95,7 +98,7 @@ def _why(row: Row) -> str:
 
 
 def _share(row: Row) -> str:
-    """Return the share of an epoch that was timed; empty if all of it, or unknown."""
+    """Return the timed share of an epoch as text; empty if it is all, or unknown."""
     share = row.get("fact_share_timed", np.nan)
     known = not pd.isna(share) and share < WHOLE
     return f"{100 * share:.2g} %" if known else ""

@@ -53,6 +53,8 @@ def same_cautions(
 ) -> list[Caution]:
     """Return a caution for each trial whose computation other trials repeat.
 
+    A caution is a sentence on something that weakens a result, with a remedy.
+
     Args:
         rows: The rows of one scene, a set of comparable trials.
         repeated: The result of `same`.
@@ -101,6 +103,8 @@ def cautions(
     rows: Sequence[Row], graphs: Mapping[tuple[str, str], list[str]]
 ) -> list[Caution]:
     """Return a caution for each set of trials that ran the same tf.data graph.
+
+    A caution is a sentence on something that weakens a result, with a remedy.
 
     Args:
         rows: The rows of one scene, a set of comparable trials.

@@ -124,7 +124,7 @@ class Executor(Protocol):
         return self.finish(self.begin(verb, trial, effort, seed), effort)
 
     def stop(self) -> None:
-        """End the round, and kill all its processes."""
+        """Kill all processes of the round that still run."""
 
     def begin(
         self,
@@ -198,7 +198,7 @@ class PendingRequest:
 
 @dataclass(frozen=True)
 class Harness:
-    """A harness is this suite's code that processes run, with its interpreter.
+    """A harness is a copy of this suite's code, with the interpreter that runs it.
 
     Attributes:
         python: The interpreter.
@@ -308,7 +308,10 @@ def phase_file(result: Path) -> Path:
 
 
 def _phase(result: Path) -> str:
-    """Read and remove the last phase of an ended process; empty if there is none."""
+    """Return the phase in which an ended process was last; empty if it named none.
+
+    The file with the name of the phase is removed.
+    """
     try:
         phase = phase_file(result).read_text()
     except OSError:  # the process ended before its first phase, or is of an old version

@@ -131,8 +131,8 @@ def _with_layout(
 ) -> Effort:
     """Return the effort of a run with the timed windows of an earlier run of the trial.
 
-    That run must have been planned to be as long. If there is none, the run determines
-    its windows itself.
+    An effort states how much to measure. The earlier run must have been planned to be
+    as long. If there is none, the run determines its windows itself.
     """
     return replace(effort, windows=layouts.get((trial.key, effort.steady_seconds)))
 

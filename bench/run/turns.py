@@ -91,7 +91,7 @@ class Turn:
 
 @dataclass(frozen=True)
 class TurnWork:
-    """Turn work has the functions that a process calls in each of its turns.
+    """The work of a turn is the functions that a process calls whenever it has a turn.
 
     Attributes:
         flush: Pulls the batches that an idle pipeline has prepared, untimed; None if

@@ -152,7 +152,10 @@ class PipelineComparison(msgspec.Struct, kw_only=True):
 
 
 class PipelineExecutor:
-    """An executor whose processes measure users' pipelines in place of workloads."""
+    """This executor measures users' pipelines in place of workloads.
+
+    It changes requests and passes them on to another executor.
+    """
 
     def __init__(self, executor: Executor) -> None:
         """Wrap an executor."""

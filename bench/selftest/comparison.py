@@ -83,7 +83,7 @@ def compare(
 
 
 def share(trio: Trio, injected: float) -> float:
-    """Return the log of the ratio of head to base that an injected time should cause.
+    """Return the log of the ratio of head to base that a slow-down should cause.
 
     The function lengthens the turns of base, and then those of control, by the injected
     time. The change of the centre of their log-ratios is the expected log-ratio: this

@@ -1,4 +1,4 @@
-"""This module has the bars of the self-test: how often verdicts may be wrong."""
+"""This module has the self-test's requirements: how often verdicts may be wrong."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ class Record:
     """A record is the content of the file that a self-test writes.
 
     Attributes:
-        schema: The number of this record's form.
-        machine: What identifies the machine and the versions.
+        schema: The version of this record's layout.
+        machine: The facts that identify the machine and the versions.
         comparisons: All comparisons.
         bars: All bars; empty until the last comparison is made.
     """
@@ -96,8 +96,8 @@ class Rule:
         least: The least share with a verdict of `called`; None if `most` is set.
         most: The largest share with a verdict of `called`; None if `least` is set.
         called: The verdicts that are counted.
-        name: The first words of the bar's name; empty for the default, such as `5%
-            slower caught`.
+        name: The first words of the name of the bar (requirement); empty for the
+            default, such as `5% slower caught`.
     """
 
     change: float
@@ -147,7 +147,9 @@ def _floats(pairs: Sequence[tuple[float, float | None]]) -> list[tuple[float, fl
 
 
 def bars(comparisons: Sequence[Comparison], decide: Decide = decide) -> list[Bar]:
-    """Return the bars on the shares of verdicts and on the coverage of intervals.
+    """Return the self-test's requirements on verdicts and on coverage of intervals.
+
+    Each states whether the comparisons meet it.
 
     Args:
         comparisons: All comparisons.
@@ -164,7 +166,7 @@ def bars(comparisons: Sequence[Comparison], decide: Decide = decide) -> list[Bar
 def _coverage(
     comparisons: Sequence[Comparison], decide: Decide, slowed: bool, noisy: bool
 ) -> Bar:
-    """Return the bar on how often intervals cover the true ratio."""
+    """Return the requirement on how often intervals cover the true ratio."""
     intervals = [
         decide(unslowed(comparison), 0.03)[1]
         for comparison in comparisons
@@ -224,7 +226,7 @@ def read(path: Path | None) -> list[Comparison]:
 
 
 def write(path: Path | None, comparisons: list[Comparison], bars: list[Bar]) -> None:
-    """Write all comparisons and bars so far as JSON, a comparison on each line."""
+    """Write all comparisons and requirements as JSON, a comparison on each line."""
     if path:
         record = Record(
             machine=machine.fingerprint(), comparisons=comparisons, bars=bars
@@ -234,7 +236,7 @@ def write(path: Path | None, comparisons: list[Comparison], bars: list[Bar]) -> 
 
 
 def show(bars: Sequence[Bar]) -> None:
-    """Print the bars as a table."""
+    """Print the self-test's requirements as a table, each with its measured value."""
     from rich.table import Table
     from rich.text import Text
 
@@ -264,10 +266,10 @@ def _bar(rule: Rule, comparisons: Sequence[Comparison], decide: Decide) -> Bar:
 def checked_share(
     name: str, wanted: str, cases: Sequence[bool], bar: float, *, at_most: bool = False
 ) -> Bar:
-    """Return a bar on the share of true cases.
+    """Return a requirement on the share of true cases, and whether the cases meet it.
 
-    With fewer than `ENOUGH` cases the bar fails only if the share's interval (Clopper
-    and Pearson, 95 %) lies beyond the bar.
+    With fewer than `ENOUGH` cases the requirement fails only if the share's interval
+    (Clopper and Pearson, 95 %) lies beyond the limit `bar`.
     """
     if not cases:
         return Bar(name=name, wanted=wanted, found="no comparison", held=False)

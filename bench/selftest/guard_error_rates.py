@@ -269,7 +269,10 @@ def table(comparisons: Iterable[dict]) -> str:
 
 
 def _mean(name: str, rows: Sequence[dict]) -> str:
-    """Return how much longer head took, the mean over the trios of all guards."""
+    """Return by how many per cent head took longer, as text.
+
+    It is the mean over the trios (three processes that take turns) of all guards.
+    """
     trios = [ratio for row in rows for ratio in row.get("log_ratios", ())]
     if name == "all" or not trios:
         return ""

@@ -70,7 +70,10 @@ KINDS = {
 
 
 def main() -> int:
-    """Run guards until the time is over, then write the table; return 1 on failure."""
+    """Run guards until the time is over, then write the table; return 1 on failure.
+
+    A guard is a test whether head is slower than base.
+    """
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=120.0)
     parser.add_argument("--only", action="append", default=[])
@@ -96,7 +99,10 @@ def main() -> int:
 
 
 def pending(rows: list[dict], only: list[str]) -> Iterator[str]:
-    """Yield the kind with the fewest guards, until each kind has enough."""
+    """Yield the name of the kind of test to run next, until each kind has enough tests.
+
+    It is the kind with the fewest tests so far.
+    """
     names = [name for name in KINDS if not only or name in only]
     while True:
         counts = {name: count(rows, name) for name in names}
@@ -107,7 +113,7 @@ def pending(rows: list[dict], only: list[str]) -> Iterator[str]:
 
 
 def guard(server: Executor, name: str, seed: int) -> dict[str, object]:
-    """Run one guard on stalls of a kind, and return its verdict and its ratio."""
+    """Run one guard on base and head with stalls; return its verdict and ratio."""
     kind = KINDS[name]
     beside = comparison.neighbour(seed) if kind.neighbour else contextlib.nullcontext()
     with tempfile.TemporaryDirectory(dir=ROOT / "results", prefix=".stalls-") as folder:
@@ -162,13 +168,13 @@ def read(path: Path) -> list[dict]:
 
 
 def count(rows: list[dict], name: str, verdict: str = "") -> int:
-    """Return the number of guards of a kind, or of those with a certain verdict."""
+    """Return how many guards of a kind were run, or how many of them gave a verdict."""
     own = [row for row in rows if row["kind"] == name]
     return sum(row["verdict"] == verdict for row in own) if verdict else len(own)
 
 
 def passed(rows: list[dict], name: str) -> bool | None:
-    """Return whether the guards of a kind pass the test; None if there are too few."""
+    """Return whether a kind's guards gave the right verdicts; None if too few."""
     kind, done = KINDS[name], count(rows, name)
     slower = count(rows, name, "slower")
     if slower > kind.most or done - slower > kind.wanted - kind.least:

@@ -123,7 +123,10 @@ class Tool:
 
 
 def pytest_benchmark(sides: Sides) -> tuple[bool, str]:
-    """Return whether head's median is more than 5 % above base's, and the output."""
+    """Return whether pytest-benchmark calls head slower than base, and its output.
+
+    Its rule is a median more than 5 % above the stored median of base.
+    """
     for side in (sides.base, sides.head):
         # Both need one name: tests of unlike names are not compared, and that passes.
         test = _script("test_drain.py", PYTEST, side, sides.settings, sides.scratch)
@@ -151,7 +154,10 @@ def pytest_benchmark(sides: Sides) -> tuple[bool, str]:
 
 
 def pyperf(sides: Sides) -> tuple[bool, str]:
-    """Return whether pyperf's t-test (95 %) calls head slower, and the output."""
+    """Return whether pyperf calls head slower than base, and its output.
+
+    Its rule is a t-test at 95 %, by `compare_to`.
+    """
     loops = max(1, round(VALUE_SECONDS / sides.batch_seconds))
     for name, side in (("base", sides.base), ("head", sides.head)):
         script = _script("drain.py", PYPERF, side, sides.settings, sides.scratch)
@@ -175,7 +181,10 @@ def pyperf(sides: Sides) -> tuple[bool, str]:
 
 
 def asv(sides: Sides) -> tuple[bool, str]:
-    """Return whether `asv compare -f 1.05` marks head as slower, and the output."""
+    """Return whether asv calls head slower than base, and its output.
+
+    Its rule is the mark `+` of `compare -f 1.05`.
+    """
     folder, repo = sides.scratch, sides.scratch / "repo"
     _asv_suite(sides, repo / sides.base.name)
     git(repo, "init", "--quiet", "--initial-branch=main")

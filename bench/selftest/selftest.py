@@ -157,7 +157,7 @@ def compare(
 
 
 def _round(number: int, cases: Sequence[Case]) -> list[tuple[Case, float, bool]]:
-    """Return the comparisons of a round: case, slow-down, and whether beside noise."""
+    """Return a round's comparisons: case, slow-down, whether a noisy process runs."""
     changes = {
         (rule.change, rule.neighbour)
         for rule in RULES
@@ -178,7 +178,10 @@ def _line(result: Comparison) -> str:
 
 
 def operation(microseconds: float = OPERATION, pairs: int = 400) -> Bar:
-    """Return the bar on whether the injected operation takes as long as it should."""
+    """Check that the injected operation takes as long as it should.
+
+    The result is a bar (requirement) with the measured ratio.
+    """
     arguments = "operation", microseconds, pairs, injection.LEAST
     answers = [_clockwork(*arguments) for _ in range(PROCESSES)]
     ratios = [estimate.centre(answer["ratios"]) for answer in answers]
@@ -187,7 +190,9 @@ def operation(microseconds: float = OPERATION, pairs: int = 400) -> Bar:
 
 
 def bias(microseconds: float, pairs: int = 60) -> Bar:
-    """Return the bar on the drain's time relative to that of a loop written by hand.
+    """Check that the drain takes as long as a loop written by hand.
+
+    The result is a bar (requirement) with the measured ratio.
 
     Args:
         microseconds: The duration of a batch, in microseconds.
@@ -201,7 +206,7 @@ def bias(microseconds: float, pairs: int = 60) -> Bar:
 
 
 def _near(name: str, ratios: Sequence[float], most: float) -> Bar:
-    """Return the bar on a ratio that should be 1, from one value for each process."""
+    """Return a requirement that a ratio is near 1, from one ratio for each process."""
     ratio = geometric(np.array(ratios))
     return Bar(
         name=name,
@@ -227,7 +232,10 @@ def _clockwork(what: str, microseconds: float, pairs: int, *least: float) -> dic
 
 
 def share() -> Bar:
-    """Return the bar on the share of a sweep's time in which batches are pulled."""
+    """Check that a sweep pulls batches for most of its time.
+
+    The result is a bar (requirement) with the measured share.
+    """
     sweep = sweeps.find(SHARE_SWEEP)
     runs = rounds.rounds(
         sweeps.trials(sweep)[0], executor(), sweep.effort, sweep=sweep.name, seed=0
