@@ -62,7 +62,7 @@ def ended_by_signal(number: int, log: str, phase: str) -> Failure:
     """Return the failure of a process that a signal ended.
 
     Args:
-        number: The signal.
+        number: The number of the signal.
         log: The last output of the process, after a colon; empty without output.
         phase: The phase of the process; empty if the phase is unknown.
     """

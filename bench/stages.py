@@ -81,8 +81,8 @@ def node_seconds_per_batch(graph: Sequence[Mapping[str, object]]) -> list[float]
 def batches_ahead(graph: Sequence[Mapping[str, object]]) -> float:
     """Return how many batches a pipeline's buffers may hold while no consumer pulls.
 
-    A buffer of examples counts by the share of a batch that an example is. A shuffle
-    buffer is left out, as it gives nothing before a consumer pulls.
+    An example in a buffer counts as its share of a batch. A shuffle buffer is left out,
+    as it gives nothing before a consumer pulls.
 
     Args:
         graph: The nodes from `measure.graph.executed_graph`, source first.

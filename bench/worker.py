@@ -59,7 +59,10 @@ def main(request_json: bytes) -> None:
 
 
 def prepare(request: Request) -> Prepared:
-    """Make a workload's inputs, and return facts that only its imported code has."""
+    """Make a workload's inputs, and return facts that only its imported code has.
+
+    The facts include the number of examples, and whether XLA compiles the layers.
+    """
     clock = PhaseRecorder(request.result)
     try:
         with clock.time("inputs"):

@@ -1,8 +1,9 @@
 """This module decides whether head is slower than base, by stored measurements.
 
-`compare A B` and a guard on stored values decide through `judge`, so that the same
-folders get the same verdicts. A live guard, whose processes take turns, has a
-sequential test of its own.
+Base is the state to compare with, head the state that gets the verdict. `compare A B`
+and a guard on stored values decide through `judge`, so that the same folders get the
+same verdicts. A live guard, whose processes take turns, has a sequential test of its
+own.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ MARGINS = {name: row.margin for name, row in CONSUMER_ROWS.items()}
 class Side:
     """A side has the facts on one of two sets of runs to compare, without their times.
 
-    One side is the base, the other the head. Both have runs of one trial.
+    One side is base, the state to compare with. The other side is head, the state that
+    gets the verdict. Both have runs of one trial.
 
     Attributes:
         trial: The trial with all its settings.
@@ -131,7 +133,8 @@ def _unlike(base: Side, head: Side, names: tuple[str, str]) -> str:
 class Comparison:
     """A comparison has the values of one trial and metric on two sides, base and head.
 
-    The two sides were measured independently, not by processes that took turns.
+    Base is the state to compare with, head the state that gets the verdict. The two
+    were measured independently, not by processes that took turns.
 
     Attributes:
         base: The values of base, one for each run; a larger value is worse.
@@ -171,7 +174,7 @@ def judge(comparisons: Sequence[Comparison]) -> list[Decision]:
 
     A ratio compares geometric means over runs, with Welch's interval on the log scale.
     A change of the machine between the two measurements, such as heat, is part of the
-    ratio but not of the interval. The correction is Holm's.
+    ratio but not of the interval. The correction is that of Holm (1979).
     """
     if not comparisons:
         return []

@@ -65,7 +65,7 @@ def bounds(
     Each interval is computed by itself, without correction for other intervals.
 
     Args:
-        mean: The estimates.
+        mean: The estimates to enclose.
         error: Their standard errors.
         freedom: The degrees of freedom of the errors; less than 1 counts as 1.
     """
@@ -144,7 +144,7 @@ def as_ratio(difference: Difference, count: int) -> Interval:
     """Return the ratio of two means, with its interval, from the log of that ratio.
 
     Args:
-        difference: The log of the ratio.
+        difference: The log of the ratio, with its standard error.
         count: The number of runs of the mean that has fewer.
     """
     ends = (difference.estimate, *bounds(*difference))

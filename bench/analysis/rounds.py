@@ -120,12 +120,12 @@ def levels(logs: np.ndarray, scene: np.ndarray) -> np.ndarray:
 def ratios(logs: np.ndarray, full: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Return log-ratios of two trials' times in each round, `[rounds, trials]`.
 
-    The ratio is that of each trial to the trial that `others` states. Screening runs
-    count only for two trials that share no other round.
+    The ratio is that of each trial to the trial that `others` states. Screening runs,
+    the short first runs of a race, count only for two trials that share no other round.
 
     Args:
         logs: Log seconds an example, `[rounds, trials]`.
-        full: The same values without screening runs, `[rounds, trials]`.
+        full: The values of `logs` without those of screening runs, `[rounds, trials]`.
         others: The number of the trial that each trial is compared with, `[trials]`.
     """
     paired = full - full[:, others]
@@ -143,7 +143,7 @@ def standing(
 
     Args:
         logs: Log seconds an example, `[rounds, trials]`.
-        full: The same values without screening runs, `[rounds, trials]`.
+        full: The values of `logs` without those of screening runs, `[rounds, trials]`.
         share: The share of possible rounds that each trial has, from `shares`.
         scene: The number of each trial's scene, `[trials]`.
 

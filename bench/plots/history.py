@@ -36,7 +36,8 @@ SCENE_OVER_TIME = [name for name in SCENE if name != "machine"]
 def draw(table: pd.DataFrame) -> Figure | None:
     """Draw result folders and guard runs over time, a panel for each scene or trial.
 
-    A scene is a set of trials that may be compared with one another.
+    A scene is a set of trials that may be compared with one another. A guard run is a
+    test for slow-downs.
 
     Args:
         table: The samples of several folders, from `table.from_runs`;
@@ -50,6 +51,8 @@ def draw(table: pd.DataFrame) -> Figure | None:
 @figure.styled
 def draw_guards(frame: pd.DataFrame) -> Figure | None:
     """Draw the guard runs of a history over time, a panel for each trial.
+
+    A guard run is a test for slow-downs.
 
     Args:
         frame: The table of guard runs, from `bench.guard.history.to_frame`.

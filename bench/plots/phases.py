@@ -77,8 +77,8 @@ def draw(table: pd.DataFrame) -> Figure | None:
 def _names(labels: pd.Series, scenes: list[str], *, several: bool) -> list[str]:
     """Return names of trials that have only the settings in which the trials differ.
 
-    If there are several scenes (sets of comparable trials), a name begins with the
-    scene's.
+    If there are several scenes (sets of comparable trials), the name of the scene comes
+    first.
     """
     own = labels.groupby(np.array(scenes)).transform(figure.short_names)
     return [

@@ -244,7 +244,7 @@ def _prices(report: Report) -> Section:
 
 
 def _trials(report: Report) -> Section:
-    """Return the section with all trials, in a table for each comparable set."""
+    """Return the section with all trials, a table for each set of comparable ones."""
     columns = {
         "label": Column("strategy", "name"),
         "factor": Column("times as fast", "figure"),

@@ -78,7 +78,8 @@ def barred(row: Row) -> bool:
 def compared(rows: Sequence[Row], name: str) -> int:
     """Return how many comparisons of a scene the joint verdicts are corrected for.
 
-    The comparisons are with the baseline (`factor`) or with the best trial (`lead`).
+    A scene is a set of comparable trials. They are compared with the baseline
+    (`factor`) or with the best trial (`lead`).
     """
     return sum(
         row[PAIRS[name]] >= FEWEST_ROUNDS and row[f"{name}_low"] < row[f"{name}_high"]
@@ -105,7 +106,10 @@ def jointly(rows: Sequence[Row]) -> str:
 
 
 def cautions(rows: Sequence[Row]) -> list[Caution]:
-    """Return cautions about what weakens a scene's results, the worst first."""
+    """Return cautions about what weakens a scene's results, the worst first.
+
+    A caution has a sentence and a remedy. A scene is a set of comparable trials.
+    """
     name_of = names([row["label"] for row in rows])
     warnings: list[Caution] = []
 

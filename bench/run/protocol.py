@@ -40,7 +40,7 @@ class Request(msgspec.Struct, kw_only=True):
 
     Attributes:
         verb: `prepare` makes the inputs and examines the layers; `measure` makes one
-            run; those of `USER_PIPELINE_VERBS` are `advise`'s.
+            run; the command `advise` uses those of `USER_PIPELINE_VERBS`.
         trial: The trial to prepare or to measure.
         effort: How much to measure, and for how long at most.
         seed: The seed of the layers' own randomness.
@@ -50,7 +50,7 @@ class Request(msgspec.Struct, kw_only=True):
         channel: The path of the socket at which to wait for turns; empty to measure
             alone.
         folder: The working folder, which is also added to the module path; empty to
-            stay in the runner's.
+            stay in the folder of the runner.
         stands_for: The root of the tree of the head revision. `folder` is the tree of
             another revision and replaces that root on the module path. Empty for head.
     """
@@ -168,7 +168,7 @@ class Place:
         channel: The path of the socket at which to wait for turns; empty to measure
             alone.
         folder: The working folder, which is also added to the module path; empty to
-            stay in the runner's.
+            stay in the folder of the runner.
         stands_for: The root of the tree of the head revision. `folder` is the tree of
             another revision and replaces that root on the module path. Empty for head.
     """
@@ -201,7 +201,7 @@ class Harness:
     """A harness is a copy of this suite's code, with the interpreter that runs it.
 
     Attributes:
-        python: The interpreter.
+        python: The path of the interpreter.
         root: The root of the tree that has the suite, the layers and the workloads.
     """
 
@@ -342,11 +342,12 @@ def kill_run(child: int) -> None:
 
 
 def environment(home: Harness) -> dict[str, str]:
-    """Return the environment of a process: a quiet TensorFlow, and a harness's modules.
+    """Return the environment variables of a measuring process.
 
-    The harness's root comes first on the module path. Python alone would put the
-    working folder first, and in this suite's own repository that folder has the same
-    modules in another revision.
+    They keep TensorFlow quiet and make Python import a harness's modules. The harness's
+    root comes first on the module path. Python alone would put the working folder
+    first, and in this suite's own repository that folder has the same modules in
+    another revision.
     """
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow"}
     paths = [str(home.root), os.environ.get("PYTHONPATH", ""), str(Path.cwd())]

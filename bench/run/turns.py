@@ -1,11 +1,12 @@
 """In turns, live processes time windows one after another, so that drift affects all.
 
-Runs that follow one another meet different seconds of a shared machine. Under bursts of
-one second the ratio of two 0.4 s processes spreads by 5 to 12 %, and the ratio of
-windows in turn by 0.1 to 0.2 %. Here all processes are alive and ready, each waits at
-its own socket, and only one works at a time. The first process calibrates and warms up.
-The others pull the same batches in the same steps, so that all processes time the same
-examples in a round of turns. The runner is the process that requests the turns.
+A window is a number of batches that are timed together. Runs that follow one another
+meet different seconds of a shared machine. Under bursts of one second the ratio of two
+0.4 s processes spreads by 5 to 12 %, and the ratio of windows in turn by 0.1 to 0.2 %.
+Here all processes are alive and ready, each waits at its own socket, and only one works
+at a time. The first process calibrates and warms up. The others pull the same batches
+in the same steps, so that all processes time the same examples in a round of turns. The
+runner is the process that requests the turns.
 """
 
 from __future__ import annotations
@@ -98,7 +99,8 @@ class TurnWork:
             nothing works between turns. Then the process need not become quiet either.
         window: Pulls the timed batches.
         batches: The number of batches in the timed window.
-        pulled: The batches that were pulled before the first turn, as in `Ready`.
+        pulled: The pulls before the first turn: pairs (batches in a pull, number of
+            such pulls).
     """
 
     flush: Callable[[], None] | None
@@ -298,11 +300,11 @@ class TurnCaller:
         """Let the process calibrate and warm up, and wait until it is ready.
 
         Args:
-            like: The fields of another process's `Ready`, which this process repeats;
-                empty if this process is the first.
+            like: The fields of another process's `Ready` message, whose pulls this
+                process repeats; empty if this process is the first.
 
         Returns:
-            The fields of its own `Ready`; None if the process was lost.
+            The fields of this process's `Ready` message; None if the process was lost.
         """
         line = self._answer(msgspec.json.encode(like))
         if not line:

@@ -107,6 +107,8 @@ def blocks(workloads: list[str]) -> tuple[Block, ...]:
 def results(rows: pd.DataFrame) -> dict[str, object]:
     """Return whether each training obeys its bound and each case has its bottleneck.
 
+    The bound is the least time that the pipeline, the model and the processors allow.
+
     Args:
         rows: The table from `bottleneck.attribute`.
     """
