@@ -205,9 +205,10 @@ def _place(run: Run) -> tuple:
 
 
 def without_repeats(runs: Iterable[Run]) -> list[Run]:
-    """Return the runs without repeats, which replace runs that met heavy load.
+    """Return the runs that count: of a run and its repeat, only one remains.
 
-    Of a run and its repeat, the one with less load from other processes remains.
+    A run that met heavy load from other processes is repeated. The one with less load
+    remains.
 
     Args:
         runs: Runs in file order, of any number of folders, one folder after another.

@@ -58,7 +58,10 @@ def figure(estimate: float, low: float = math.nan, high: float = math.nan) -> st
 
 
 def bounds(estimate: float, low: float, high: float) -> str:
-    """Return `low to high`, rounded as by `figure`; empty without an interval."""
+    """Return an interval as text: `low to high`, rounded to its precision.
+
+    The text is empty if there is no interval.
+    """
     if not (math.isfinite(low) and math.isfinite(high)):
         return ""
     if high <= low or high > WIDE * low:  # shared digits would round the low bound to 0
@@ -171,12 +174,12 @@ def _character(character: str) -> str:
 
 
 def markdown(text: object) -> str:
-    """Return Markdown that shows a text literally, in a table's cell too."""
+    """Return a text, escaped so that Markdown shows it literally, in tables too."""
     return re.sub(r"([\\`*_{}\[\]<>#!|~&$])", r"\\\1", str(text))
 
 
 def markdown_code(text: object) -> str:
-    """Return a text as Markdown code, in a table's cell too, with any backticks."""
+    """Return a text as Markdown code; it may have backticks and be in a table."""
     shown = str(text).replace("|", "\\|")
     fence = "`" * (max((len(r) for r in re.findall("`+", shown)), default=0) + 1)
     padding = " " if shown.startswith("`") or shown.endswith("`") else ""
@@ -184,12 +187,12 @@ def markdown_code(text: object) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """Return a count with its noun: `1 run`, `2 runs`."""
+    """Return a count with its noun in singular or plural: `1 run`, `2 runs`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def compact(number: float) -> str:
-    """Return a number in three digits at most, with k or M."""
+    """Return a number as text with three digits at most, and k or M for large ones."""
     for size, letter in ((1e6, "M"), (1e3, "k")):
         if number >= size:
             return f"{number / size:.3g} {letter}"

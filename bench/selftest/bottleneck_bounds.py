@@ -44,7 +44,7 @@ CASES: dict[str, tuple[str, dict[str, tuple], str]] = {
 
 
 def main() -> int:
-    """Measure, compare with the bounds and write; return 1 if the test fails."""
+    """Measure, test and write the tables of results; return 1 if the test fails."""
     options = _options()
     options.folder.mkdir(parents=True, exist_ok=True)
     measure(options)

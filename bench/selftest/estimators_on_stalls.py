@@ -38,9 +38,11 @@ def main() -> None:
 
 
 def sessions(path: Path) -> list[Sides]:
-    """Return the turns of each recorded session, seconds, `[trios, rounds, 3]`.
+    """Return the turns of each recorded session in seconds, `[trios, rounds, 3]`.
 
-    Each session is cut to the rounds that all its trios have.
+    A turn is a timed window of one process. The last axis is base, control (base again)
+    and head, which together are a trio. Each session is cut to the rounds that all its
+    trios have.
     """
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     recorded = []
@@ -52,9 +54,9 @@ def sessions(path: Path) -> list[Sides]:
 
 
 def middle_fifth(sides: Sides) -> float:
-    """Return the log-ratio of head by the middle fifth of the turns' differences.
+    """Return the log of the ratio of head to base, by the guard's former estimator.
 
-    The guard used this estimator before.
+    It is the centre of the turns' differences: the mean of their middle fifth.
     """
     logs = [np.log(trio) for trio in sides]
     errors = [estimate.bootstrap_error(trio) for trio in logs]
@@ -72,7 +74,7 @@ def sums(sides: Sides) -> float:
 
 
 def by_place(sides: Sides) -> float:
-    """Return the log-ratio of head by the estimator that the guard uses now."""
+    """Return the log of the ratio of head to base, by the guard's present estimator."""
     logs = [np.log(trio) for trio in sides]
     errors = [estimate.bootstrap_error(trio) for trio in logs]
     ratios, controls, _ = estimate.trio_log_ratios(logs, errors, METRIC)
@@ -103,7 +105,10 @@ def with_stalls(sides: Sides, every: int, share: float, first: int) -> Sides:
 def errors(
     every: int, share: float, trios: int, recorded: Sequence[Sides]
 ) -> dict[str, np.ndarray]:
-    """Return the errors of each estimator by name, in per cent of the true ratio."""
+    """Return the errors of each estimator by name, in per cent of the true ratio.
+
+    Each session gives three errors, in which each of its processes is head once.
+    """
     rng = np.random.default_rng(1)
     errors_by_name: dict[str, list[float]] = {name: [] for name in ESTIMATORS}
     for sides in recorded:

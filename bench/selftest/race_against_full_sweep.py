@@ -71,7 +71,7 @@ LEAST_TRIALS = 100
 
 
 def main() -> int:
-    """Test each workload, and write the table; return 1 if one of them fails."""
+    """Test on each workload whether a race finds a good trial; return 1 if not."""
     options = _options()
     for name in options.workload or SPACES:
         path = RESULTS / "racing.json" if options.out is None else options.out
@@ -85,7 +85,11 @@ def main() -> int:
 
 
 def measure(name: str, options: argparse.Namespace) -> dict[str, object]:
-    """Measure trials as a full sweep and as a race, and compare the best of both."""
+    """Measure trials as a full sweep and as a race, and compare the best of both.
+
+    The trials are those of one entry of `SPACES`, which are the settings of one
+    workload.
+    """
     consumer, axes = SPACES[name]
     block = sweeps.Block(workloads=(name,), axes=axes, consumer=consumer)
     effort = Effort(

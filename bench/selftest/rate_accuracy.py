@@ -87,7 +87,7 @@ CASES = [
 
 
 def main() -> int:
-    """Measure and compare every case, write the table; return 1 if a case fails."""
+    """Compare the rates of every case and write the table; return 1 if a case fails."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--rounds", type=int, default=3)
@@ -105,7 +105,10 @@ def main() -> int:
 
 
 def compare(case: Case, rounds: int) -> dict[str, object]:
-    """Measure a pipeline by a plain script, by the suite, and by the script again."""
+    """Measure a pipeline by a plain script, by this suite, and by the script again.
+
+    The result has the rates, their ratio and whether they agree.
+    """
     truth = by_hand(case)
     with tempfile.TemporaryDirectory() as folder:
         suite = by_suite(case, rounds, Path(folder) / "out")
