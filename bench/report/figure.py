@@ -143,7 +143,7 @@ def title(axes: Axes, text: str, width: int = 54) -> None:
 
 
 def legend_below(figure: Figure, handles: list[Artist], labels: list[str]) -> None:
-    """Add a legend below all panels, and make the figure higher by its height."""
+    """Add a legend below all panels; the figure grows by the legend's height."""
     figure.legend(
         handles,
         labels,

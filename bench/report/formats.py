@@ -244,7 +244,10 @@ def terminal(
 
 
 def _grid(rows: Sequence[dict[str, object]], width: int) -> object:
-    """Return the rows of a scene as a table of this width; names break after commas."""
+    """Return the rows of a scene as a table of rich with this width in characters.
+
+    A scene is a set of comparable trials. Their names break after commas.
+    """
     from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text

@@ -138,7 +138,7 @@ def _with_layout(
 
 
 def _layout(run: Run) -> dict[tuple[str, float], Windows]:
-    """Return how a run is divided into windows, by its key and planned seconds.
+    """Return how a run is divided into windows, by (trial's key, planned seconds).
 
     The result is empty if the division is unknown.
     """

@@ -148,7 +148,7 @@ def neighbour(seed: int) -> Iterator[None]:
 def _trios(
     base: Side, head: Side, numbers: Iterable[int], seed: int = 0
 ) -> Iterator[Trio]:
-    """Yield the turns of trios, measured as by the guard.
+    """Yield trios: the timed turns of base, control and head, measured as by the guard.
 
     Only the trio of number 0 checks the outputs of its pipelines.
     """

@@ -168,7 +168,7 @@ def read(path: Path) -> list[dict]:
 
 
 def count(rows: list[dict], name: str, verdict: str = "") -> int:
-    """Return how many guards of a kind were run, or how many of them gave a verdict."""
+    """Return how many guards of a kind were run or, with `verdict`, ended with it."""
     own = [row for row in rows if row["kind"] == name]
     return sum(row["verdict"] == verdict for row in own) if verdict else len(own)
 
