@@ -1,9 +1,9 @@
 """This module lists the layers, workloads and plots without importing them.
 
-A shelf is a folder, and the name of a file in it is its registration. The module reads
-the syntax tree of a file: its functions, their arguments, and its literal constants. So
-listing the shelves loads neither TensorFlow nor Keras, and bad input fails before a
-process starts.
+Each kind has a folder, its shelf, and a file is registered by its name alone. The
+module reads the syntax tree of a file: its functions, their arguments, and its literal
+constants. So listing the shelves loads neither TensorFlow nor Keras, and bad input
+fails before a process starts.
 """
 
 import ast
@@ -37,16 +37,17 @@ REQUIRED = {
 
 @dataclass(frozen=True)
 class Entry:
-    """An entry is a file on a shelf, as its text describes it.
+    """An entry describes a file of layers, a workload or a plot, from its source text.
 
     Attributes:
-        name: The file's stem, with `:variant` for a variant.
+        name: The name of the file without `.py`, with `:variant` for a variant.
         shelf: `layers`, `workloads`, `plots`, or `user` for a user's own file.
         path: The path of the file.
         summary: The first line of the file's docstring.
-        functions: The names of the arguments, by function.
+        functions: The names of a function's arguments, by the function's name.
         constants: The literal values of the file's upper-case names.
-        variant: The arguments of `build` and `check`, from `VARIANTS`.
+        variant: Further arguments of `build` and `check`; empty if the entry is no
+            variant.
     """
 
     name: str
@@ -79,7 +80,7 @@ class Entry:
 
     @property
     def has_source(self) -> bool:
-        """Return whether the records come from the user's own dataset."""
+        """Return whether the records come from a dataset that `source()` returns."""
         return "source" in self.functions
 
     @property
@@ -104,12 +105,12 @@ class Entry:
 
     @property
     def variants(self) -> tuple[str, ...]:
-        """Return the names of the variants."""
+        """Return the names of the variants, which differ in further arguments."""
         return tuple(self.constants.get("VARIANTS", {}))
 
 
 def entries(shelf: str) -> dict[str, Entry]:
-    """Return every entry of a shelf by name, in alphabetical order."""
+    """Return all entries of a shelf, such as `layers`, by name and sorted by name."""
     files = sorted(SHELVES[shelf].glob("*.py"))
     return {
         file.stem: _read(file, shelf) for file in files if not file.stem.startswith("_")

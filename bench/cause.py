@@ -73,7 +73,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Cause:
-    """A cause is an error without its wrappers.
+    """A cause is an error without the texts that TensorFlow and Keras wrap around it.
 
     Attributes:
         type: The type of the innermost exception.
@@ -97,12 +97,13 @@ def innermost(
     layers: Iterable[str] = (),
     made: Callable[[str], Sequence[Frame]] = lambda op: (),
 ) -> Cause:
-    """Return the cause of an exception.
+    """Return the cause of an exception: its innermost error, message and place.
 
     Args:
         error: The exception as the program caught it.
         layers: The names of the layers, which identify the layer of a graph's node.
-        made: Returns the places that created a node of a graph, the innermost last.
+        made: A function that returns the lines of source that created a node of a
+            graph, the innermost last.
     """
     cause = from_text(type(error).__name__, str(error))
     layer = cause.layer or _layer(cause.op, layers)
@@ -121,7 +122,7 @@ def innermost(
 
 
 def from_text(type_: str, text: str) -> Cause:
-    """Return the cause of a stored error from its type and message."""
+    """Return the cause of a stored error, from the error's type and message."""
     if len(text) > 2 * LONGEST_READ:
         text = f"{text[:LONGEST_READ]}\n...\n{text[-LONGEST_READ:]}"
     cause = Cause(type_, _ANSI.sub("", text).strip())
@@ -145,14 +146,14 @@ def from_text(type_: str, text: str) -> Cause:
 
 
 def is_wrapped(text: str) -> bool:
-    """Return whether a text still has a wrapper."""
+    """Return whether a text of TensorFlow or Keras still wraps the error's own text."""
     return text.startswith(CUT) or _wrapper(text) is not None
 
 
 def sentence(cause: Cause, otherwise: str = "") -> str:
-    """Return a cause as text: first a summary line, then the rest of the message.
+    """Return an error's cause as text: a summary line, then the rest of the message.
 
-    The first line ends with the place: the user's file and line if known, else the
+    The summary line ends with the place: the user's file and line if known, else the
     layer, the op and the stage.
 
     Args:
@@ -184,7 +185,7 @@ def _wrapper(text: str) -> re.Match | None:
 
 
 def _outdented(message: str) -> str:
-    """Return a wrapped message without the indent that AutoGraph adds."""
+    """Return an error's message without the indent that AutoGraph adds to its lines."""
     lines = message.strip("\n").split("\n")
     if all(line.startswith("    ") for line in lines[1:] if line.strip()):
         lines[1:] = [line[4:] for line in lines[1:]]
@@ -203,18 +204,21 @@ def _cleaned(message: str) -> str:
 
 
 def _stage(dataset: str) -> str:
-    """Return the stage of a dataset: `map` for `ParallelMap`."""
+    """Return the method for a dataset's class name: `map` for `ParallelMap`."""
     return dataset.removeprefix("Parallel").lower()
 
 
 def _layer(op: str, layers: Iterable[str]) -> str:
-    """Return the layer whose scope has a node; Keras numbers scopes of equal names."""
+    """Return the name of the layer that created a graph's node; empty if unknown.
+
+    Names are compared without the numbers that Keras appends to equal names.
+    """
     scopes = {re.sub(r"(_\d+)+$", "", scope) for scope in op.split("/")[:-1]}
     return next((n for n in layers if re.sub(r"(_\d+)+$", "", n) in scopes), "")
 
 
 def user_frames(frames: Iterable[Frame]) -> tuple[Frame, ...]:
-    """Return the frames in the user's files after the last frame of this program."""
+    """Return the frames in the user's files after the last frame of this suite."""
     frames = list(frames)
     own = [place for place, frame in enumerate(frames) if _is_own(frame.path)]
     after = frames[own[-1] + 1 :] if own else frames
@@ -240,10 +244,10 @@ def _is_library(path: str) -> bool:
 
 
 def _headline(message: str) -> tuple[str, str]:
-    """Return the first line of a message, and the rest.
+    """Return the first line of an error's message as a summary, and the rest.
 
-    A first line that is not complete gets the next lines: the differences of NumPy's
-    comparisons, or the text after a colon.
+    If the first line is incomplete, the summary includes the next lines: the
+    differences of NumPy's comparisons, or the text after a colon.
     """
     lines = [line.strip() for line in message.strip().splitlines()]
     if not lines:
@@ -258,7 +262,7 @@ def _headline(message: str) -> tuple[str, str]:
 
 
 def _cut(line: str) -> str:
-    """Cut a long line after a sentence, or after a word."""
+    """Cut a long line after a sentence, or else after a word, and append dots."""
     sentences = line[:LONGEST_LINE].rpartition(". ")[0]
     if len(sentences) > LONGEST_LINE // 4:
         return f"{sentences}. ..."

@@ -26,11 +26,11 @@ class Exit(IntEnum):
 
 @dataclass(frozen=True)
 class Meaning:
-    """A meaning is the text of an exit code for each verb that has several.
+    """A meaning is the text of an exit code, for the commands `run` and `guard`.
 
     Attributes:
-        run: The meaning for the verb `run`; empty if `run` never returns this code.
-        guard: The outcome of the verb `guard`; empty if no guard has this outcome.
+        run: The meaning for the command `run`; empty if `run` never returns this code.
+        guard: The outcome of the command `guard`; empty if no guard has this outcome.
     """
 
     run: str = ""
@@ -76,6 +76,8 @@ def unknown(noun: str, given: str, allowed: Iterable[str]) -> UsageError:
 def check_writable(path: Path | None) -> None:
     """Check, before anything slow starts, that a file can be written; create no file.
 
+    None as a path passes.
+
     Raises:
         UsageError: The file cannot be written.
     """
@@ -92,7 +94,7 @@ def check_writable(path: Path | None) -> None:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file, whole or not at all; replace a file of the same name.
+    """Write a file atomically: whole or not at all; replace a file of the same name.
 
     Raises:
         UsageError: The file cannot be written.
@@ -104,7 +106,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def replace_atomically(path: Path, content: bytes) -> None:
-    """Write a file like `write_atomically`, but raise `OSError` if that fails."""
+    """Write a file atomically as `write_atomically` does, but let `OSError` through."""
     partial = path.with_suffix(".partial")
     partial.write_bytes(content)
     partial.replace(path)

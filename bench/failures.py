@@ -62,7 +62,7 @@ def ended_by_signal(number: int, log: str, phase: str) -> Failure:
     """Return the failure of a process that a signal ended.
 
     Args:
-        number: The signal.
+        number: The number of the signal.
         log: The last output of the process, after a colon; empty without output.
         phase: The phase of the process; empty if the phase is unknown.
     """
@@ -74,7 +74,7 @@ def ended_by_signal(number: int, log: str, phase: str) -> Failure:
 
 
 def is_from_outside(failure: Failure) -> bool:
-    """Return whether something outside the run ended it, so a new run may succeed."""
+    """Return whether a failure came from outside the run, so a new run may succeed."""
     if failure.type == "Died":  # the type of a lost server in earlier versions
         return failure.message.startswith(LOST)
     if failure.type == "Killed":  # in earlier versions also the type of a crash
@@ -83,11 +83,11 @@ def is_from_outside(failure: Failure) -> bool:
 
 
 def unwrapped(failure: Failure) -> Failure:
-    """Return a stored failure without what TensorFlow and Keras wrap around it.
+    """Return a stored failure without the texts that TensorFlow and Keras add to it.
 
     The type and message become those of the cause, followed by its place in the user's
-    file if known. A failure that is not wrapped is returned unchanged. Only results
-    stored by earlier versions are wrapped.
+    file if known. A failure without such texts is returned unchanged. Only results that
+    earlier versions stored have them.
     """
     if not cause.is_wrapped(failure.message):
         return failure

@@ -1,7 +1,7 @@
 """This module is the table of flags: facts of a run that weaken its trial's result.
 
-Each row has the texts of the terminal, the report and the glossary. A flag may bar a
-trial from ranking, if the trial did other work than the trials beside it.
+Each row has the texts of the terminal, the report and the glossary. A flag excludes a
+trial from ranking if the trial did other work than the trials beside it.
 """
 
 from dataclasses import dataclass
@@ -9,17 +9,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Flag:
-    """A flag is a row of the table. No property has a default, so none is forgotten.
+    """A flag is a fact that weakens a trial's result; this is its row in the table.
+
+    No property has a default, so none is forgotten.
 
     Attributes:
-        mark: The words in a row of a report's table.
+        mark: A few words that mark the trial in a table of the report.
         meaning: The sentence of the glossary that explains the mark.
         caution: The sentence that explains the weakness, after the trial's name. Empty
             if the sentence depends on the trial: `report/lumps.py` has the caution of
             `partly_timed`.
         remedy: What the user can do.
-        bars: Whether a trial with this flag gets no rank.
-        bars_facts: Whether its facts do not count for claims either.
+        bars: Whether a trial with this flag is excluded from ranking.
+        bars_facts: Whether the trial's facts, such as counts, are also excluded when
+            claims are tested.
         raised_by: The fact that raises the flag, and a part of that fact's text; None
             if the worker raises the flag itself.
     """

@@ -28,7 +28,7 @@ IDENTITY = ("cpu", "cpu_count", "memory_bytes", "gpus", "system")
 
 @functools.cache
 def fingerprint() -> dict[str, object]:
-    """Return the machine and versions; runs with unlike values are never averaged."""
+    """Return facts that identify the machine, its software versions and the commit."""
     root = Path(__file__).resolve().parent.parent
     return {
         "host": platform.node(),
@@ -46,7 +46,7 @@ def fingerprint() -> dict[str, object]:
 
 
 def identity(machine: dict[str, object]) -> tuple:
-    """Return the facts that two runs must share before their times are combined."""
+    """Return the facts of a fingerprint that must agree before times are combined."""
     names = (*IDENTITY, "python", *PACKAGES)
     return tuple(str(machine.get(name, "")) for name in names)
 
@@ -64,7 +64,11 @@ def gpus() -> list[str]:
 
 
 class Conditions:
-    """Conditions measure load, steal, foreign CPU time and clocks until `read()`."""
+    """Conditions measure how busy the machine is, from the start until `read()`.
+
+    They measure load, CPU time that other processes and the hypervisor took, and
+    clocks.
+    """
 
     def __init__(self, *, clocked: bool = True) -> None:
         """Read the counters; read the clocks too if `clocked`, which may be slow."""
@@ -77,8 +81,8 @@ class Conditions:
     def read(self, run_cpu_seconds: float | None) -> dict[str, float]:
         """Return shares of all processors' time since the start (0 to 1), and clocks.
 
-        The load is the load at the start. Each clock that the machine reports has a
-        value `_before` and a value `_after`.
+        The load is the load average at the start. Each clock that the machine reports
+        has a value `_before` and a value `_after`.
 
         Args:
             run_cpu_seconds: The CPU time of the run itself, which is not foreign; None
@@ -117,7 +121,10 @@ def foreign_share(conditions: dict[str, float]) -> float:
 
 
 def clocks() -> dict[str, float]:
-    """Return clocks in MHz and the first GPU's temperature, as far as reported."""
+    """Return clock rates in MHz and the first GPU's temperature in degrees Celsius.
+
+    Values that the machine does not report are left out.
+    """
     values = {}
     with contextlib.suppress(OSError, NotImplementedError):  # some guests have none
         frequency = psutil.cpu_freq()
@@ -163,7 +170,7 @@ def processor_use() -> tuple[float, float]:
 
 
 def work_seconds(elapsed: float, before: tuple[float, float]) -> float:
-    """Return the duration of some work, less the time it waited for a processor.
+    """Return the duration of some work in seconds, less its waiting for a processor.
 
     The result includes CPU time and waits for files, devices or clocks.
 

@@ -34,7 +34,8 @@ class Placement:
             nothing, and cannot serve a raw request.
         server: The part of a served model that applies the layers, `client` or
             `model`; empty where nothing can be served.
-        columns: The report's headings by name, for the table of layers.
+        columns: The headings of the report's table of layers, by the name of the
+            column.
     """
 
     where: str
@@ -145,7 +146,7 @@ class Pipeline:
 
     @property
     def place(self) -> Placement:
-        """The properties of the placement."""
+        """Return the row of `PLACEMENTS` for this pipeline's placement."""
         return PLACEMENTS[self.placement]
 
 
@@ -170,7 +171,7 @@ STRATEGIES: dict[str, dict[str, object]] = {
 
 
 def allowed(name: str) -> tuple[tuple, bool]:
-    """Return the words of an axis, and whether the axis takes whole numbers too."""
+    """Return the words that an axis allows, and whether it allows whole numbers too."""
     hint = _TYPES[name]
     if hint is bool:
         return (True, False), False
@@ -206,12 +207,15 @@ def parse(name: str, text: object) -> object:
 
 
 def pipeline(settings: Mapping[str, object]) -> Pipeline:
-    """Return a pipeline from the values of axes as users write them."""
+    """Return the pipeline with these values of axes, spelled as users write them."""
     return Pipeline(**{name: parse(name, value) for name, value in settings.items()})
 
 
 def differences(pipeline: Pipeline) -> dict[str, object]:
-    """Return the fields that differ from the defaults, in the order of the fields."""
+    """Return the values of all axes that differ from their defaults, by axis.
+
+    They are in the order of the fields of `Pipeline`.
+    """
     return {
         name: getattr(pipeline, name)
         for name, axis in AXES.items()
@@ -246,7 +250,7 @@ def steps(
     decodes_batches: bool = False,
     repeat: bool = True,
 ) -> list[Step]:
-    """Return the steps of a pipeline in `tf.data`, in the order of the data's path.
+    """Return the steps of a pipeline in `tf.data`, in the order of the data's flow.
 
     Args:
         p: The pipeline.
@@ -299,7 +303,10 @@ def _parallel(calls: Calls) -> str:
 
 
 def _files(p: Pipeline) -> str:
-    """Return how files are read; empty if they are read one after another."""
+    """Return how many files are open and read at a time, as text.
+
+    The text is empty if files are read one after another.
+    """
     if p.interleave_cycle_length == 1 and not p.interleave_parallel_calls:
         return ""
     calls = _parallel(p.interleave_parallel_calls)
@@ -307,7 +314,7 @@ def _files(p: Pipeline) -> str:
 
 
 def prepared_batches(p: Pipeline) -> int:
-    """Return how many batches an idle pipeline may have ready or still prepare.
+    """Return how many batches a pipeline may prepare while no consumer pulls any.
 
     The number is 0 if the pipeline has no thread of its own. AUTOTUNE buffered fewer
     than 16 batches in every measured drain.

@@ -37,7 +37,7 @@ NOT_DISABLED = (
 
 @pytest.fixture
 def guard_workload(request: pytest.FixtureRequest) -> Callable[..., GuardResult]:
-    """Return a function that compares a workload with the same at another ref, live.
+    """Return a function that tests if a workload is slower than at another git ref.
 
     The arguments of that function:
         workload: A path or a name, or several, relative to pytest's root directory,
@@ -92,7 +92,7 @@ def guard_workload(request: pytest.FixtureRequest) -> Callable[..., GuardResult]
 
 
 def _reason_not_to_measure(config: pytest.Config) -> str:
-    """Return why this pytest cannot measure; empty if it can."""
+    """Return why tests cannot measure in this run of pytest; empty if they can."""
     if hasattr(config, "workerinput"):  # only in a worker of pytest-xdist
         return NOT_PARALLEL
     enabled = config.getoption("benchmark_enable", False)  # overrides the other option
@@ -115,7 +115,10 @@ def _guard_request(
     settings: Settings,
     budget_seconds: float | None,
 ) -> GuardRequest:
-    """Return the guard's request; paths of workloads count from pytest's root."""
+    """Return the request that describes what the guard measures.
+
+    Relative paths of workloads start at pytest's root directory.
+    """
     from bench.guard import live
 
     names = [workload] if isinstance(workload, str) else workload

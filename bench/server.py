@@ -1,11 +1,12 @@
 """The fork server imports TensorFlow and Keras once, and forks a process for each run.
 
-The server runs no operation itself, because a process forked after an operation hangs.
-It reads one request a line on standard input and forks at once. Its own channel gets
-two answers for each request: the child's process number, and later the child's wait
-status. When standard input closes, the server kills its children and ends, so that
-nothing outlives the runner. A signal that ends the runner, such as Ctrl-C, does not end
-the server first. If the server itself is killed, its children end too.
+The runner is the process that started the server. The server runs no operation itself,
+because a process forked after an operation hangs. It reads one request a line on
+standard input and forks at once. A pipe to the runner gets two answers for each
+request: the child's process number, and later the child's wait status. When standard
+input closes, the server kills its children and ends, so that nothing outlives the
+runner. A signal that ends the runner, such as Ctrl-C, does not end the server first. If
+the server itself is killed, its children end too.
 """
 
 import contextlib
@@ -32,7 +33,7 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 def serve(requests: int, answers: IO[bytes], log: int) -> None:
-    """Answer requests until their stream ends.
+    """Fork a process for each request, until the stream of requests ends.
 
     Args:
         requests: The file descriptor of the requests.
@@ -78,7 +79,9 @@ def _serve(
 
 
 def _run(request: bytes, answers: IO[bytes], log: int, alive: int) -> None:
-    """Do one request in the child, and exit past everything that the parent had open.
+    """Carry out one request in the forked child, then exit at once.
+
+    The exit skips Python's cleanup, which would touch files that the parent has open.
 
     Args:
         request: The request as JSON.
@@ -110,20 +113,20 @@ def _run(request: bytes, answers: IO[bytes], log: int, alive: int) -> None:
 
 
 def _end_with_the_server(alive: int) -> None:
-    """Wait for the end of the server, then kill this run with all that it started."""
+    """Wait until the server ends, then kill this process and all that it started."""
     os.read(alive, 1)
     os.killpg(0, signal.SIGKILL)
 
 
 def _status(child: int) -> int:
-    """Return the wait status of an ended child, and kill all that it had started."""
+    """Return an ended child's wait status, and kill all processes it had started."""
     with contextlib.suppress(ProcessLookupError):  # it ended before it led a group
         os.killpg(child, signal.SIGKILL)
     return os.waitpid(child, 0)[1]
 
 
 def _kill(children: dict[int, tuple[int, int]]) -> None:
-    """Kill the runs that are left, as the runner has ended or needs them no more."""
+    """Kill all children that still run."""
     for child, _ in children.values():
         kill_run(child)
         os.waitpid(child, 0)

@@ -100,9 +100,10 @@ def ignoring_signals() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _handled(handler: Callable | signal.Handlers) -> Iterator[None]:
-    """Set a handler for `ENDING`; ignored signals stay so, as SIGHUP under nohup.
+    """Set a signal handler for `ENDING` within the block.
 
-    Only the main thread can set handlers: in other threads nothing changes.
+    A signal that is ignored remains ignored, such as SIGHUP under nohup. Only the main
+    thread can set handlers: in other threads nothing changes.
     """
     main = threading.current_thread() is threading.main_thread()
     before = {number: signal.getsignal(number) for number in ENDING if main}
@@ -117,7 +118,7 @@ def _handled(handler: Callable | signal.Handlers) -> Iterator[None]:
 
 
 class PipeSafeStream:
-    """This text stream lets the program go on after the reader has ended."""
+    """This text stream lets the program go on after its reader has ended."""
 
     def __init__(self, stream: IO[str]) -> None:
         """Wrap a stream."""
@@ -149,7 +150,7 @@ class PipeSafeStream:
 
 
 def discard_output(stream: IO[str]) -> None:
-    """Send the rest of a stream to /dev/null, after its reader has ended.
+    """Send further output of a stream to /dev/null, after its reader has ended.
 
     Otherwise Python fails again when it flushes the stream at exit. Source: the note on
     SIGPIPE in the documentation of Python's module `signal`.

@@ -1,4 +1,4 @@
-"""This module adds up the busy seconds a batch of each stage, such as `map`.
+"""This module computes the busy seconds a batch of each tf.data stage, such as `map`.
 
 The seconds come from the nodes of the `tf.data` graph that ran.
 """
@@ -15,33 +15,34 @@ _SOURCES = ("TensorSlice", "FromTensor", "TFRecord", "TextLine", "Repeat", "Slee
 
 
 def shuffle_released_inputs(graph: Sequence[Mapping[str, object]]) -> bool:
-    """Return whether a shuffle has released its inputs, which the graph then lacks.
+    """Return whether the graph lacks the nodes before a shuffle, which released them.
 
     A shuffle releases its inputs when it has read them to their end. If its buffer has
-    room for all examples, that is so in every pass.
+    room for all examples, that is so in every pass over the data.
 
     Args:
-        graph: The nodes from `graph.executed_graph`.
+        graph: The nodes from `measure.graph.executed_graph`.
     """
     return any("Shuffle" in str(n["name"]) and not n["inputs"] for n in graph)
 
 
 def seconds_per_batch(graph: Sequence[Mapping[str, object]]) -> dict[str, float]:
-    """Return busy seconds a batch by `STAGES`; empty if the graph is incomplete.
+    """Return busy seconds a batch of each stage in `STAGES`, from the graph that ran.
 
-    The value of a stage is the sum of its nodes' processing seconds, divided by the
-    number of batches that left the pipeline. Times of parallel threads add up, so the
-    sum may exceed the time on the clock. All nodes before the last node that opens
-    files belong to the source, `Sleep` (storage latency) included.
+    The result is empty if the graph is incomplete. The value of a stage is the sum of
+    its nodes' processing seconds, divided by the number of batches that left the
+    pipeline. Times of parallel threads add up, so the sum may exceed the time on the
+    clock. All nodes before the last node that opens files belong to the source, `Sleep`
+    (storage latency) included.
 
     TensorFlow creates the nodes before a `repeat` again in every pass, so their figures
     cover only the last pass; they are scaled to all elements. The same holds for the
-    nodes of one file before an interleave, whose first input lists the files. The
-    nodes that the suite appends are left out: the root, the shard of a window, and the
-    skip before the first window.
+    nodes of one file before an interleave, whose first input lists the files. The nodes
+    that the suite appends are left out: the root, the shard of a window, and the skip
+    before the first window.
 
     Args:
-        graph: The nodes from `graph.executed_graph`, source first.
+        graph: The nodes from `measure.graph.executed_graph`, source first.
     """
     by_node = node_seconds_per_batch(graph)
     if not by_node:
@@ -60,10 +61,12 @@ def seconds_per_batch(graph: Sequence[Mapping[str, object]]) -> dict[str, float]
 
 
 def node_seconds_per_batch(graph: Sequence[Mapping[str, object]]) -> list[float]:
-    """Return busy seconds a batch of each node; empty if the graph is incomplete.
+    """Return busy seconds a batch of each node of the graph that ran.
+
+    The list is empty if the graph is incomplete.
 
     Args:
-        graph: The nodes from `graph.executed_graph`, source first.
+        graph: The nodes from `measure.graph.executed_graph`, source first.
     """
     own = [node for node in graph if not is_harness(str(node["name"]))]
     batches = float(own[-1]["elements"]) if own else 0.0
@@ -76,13 +79,13 @@ def node_seconds_per_batch(graph: Sequence[Mapping[str, object]]) -> list[float]
 
 
 def batches_ahead(graph: Sequence[Mapping[str, object]]) -> float:
-    """Return how many batches may stand ready in buffers when nobody pulls.
+    """Return how many batches a pipeline's buffers may hold while no consumer pulls.
 
-    A buffer of examples counts by the share of a batch that an example is. A shuffle
-    buffer is left out, as it gives nothing before somebody pulls.
+    An example in a buffer counts as its share of a batch. A shuffle buffer is left out,
+    as it gives nothing before a consumer pulls.
 
     Args:
-        graph: The nodes from `graph.executed_graph`, source first.
+        graph: The nodes from `measure.graph.executed_graph`, source first.
     """
     scales = _scales(graph)
     own = [n for n, node in enumerate(graph) if not is_harness(str(node["name"]))]
@@ -97,7 +100,10 @@ def batches_ahead(graph: Sequence[Mapping[str, object]]) -> float:
 
 
 def is_harness(name: str) -> bool:
-    """Whether the suite appended a node: the root, a window's shard, or its skip."""
+    """Return whether this suite, and not the user, appended a node with this name.
+
+    Such nodes are the root, the shard of a timed window, and the skip before it.
+    """
     return _any(name, _OF_HARNESS)
 
 
@@ -114,7 +120,11 @@ def _stage(name: str) -> str:
 
 
 def _scales(graph: Sequence[Mapping[str, object]]) -> list[float]:
-    """Return how many passes each node stands for, by the elements that it produced."""
+    """Return the factor that scales each node's last pass to all passes.
+
+    The factor is the number of elements that left the node's `repeat` or interleave,
+    over the number that entered it in the last pass.
+    """
     scales = [1.0] * len(graph)
     for place in range(len(graph) - 1, -1, -1):  # from the root up, so scales multiply
         node, name = graph[place], str(graph[place]["name"])
@@ -130,7 +140,7 @@ def _scales(graph: Sequence[Mapping[str, object]]) -> list[float]:
 
 
 def _upstream(graph: Sequence[Mapping[str, object]], place: int) -> set[int]:
-    """Return the places of a node and of all nodes before it."""
+    """Return the indices of a node and of all nodes that feed it."""
     places, waiting = set(), [place]
     while waiting:
         here = waiting.pop()

@@ -24,11 +24,11 @@ Record = TypeVar("Record")
 
 
 def write(path: Path, record: object) -> None:
-    """Write a record as indented JSON, whole or not at all.
+    """Write a record as indented JSON, atomically: whole or not at all.
 
     Args:
         path: The file; a file of this name is replaced.
-        record: A dataclass whose field `schema` has the number of its form.
+        record: A dataclass whose field `schema` has the version of its layout.
 
     Raises:
         UsageError: The file cannot be written.
@@ -39,12 +39,12 @@ def write(path: Path, record: object) -> None:
 def decode(
     content: bytes, record: type[Record], where: str, noun: str, remedy: str = ""
 ) -> Record:
-    """Read a record from JSON strictly; refuse a record of another schema.
+    """Read a record from JSON, with strict types; refuse another version of its layout.
 
     Args:
         content: The JSON.
-        record: The record's dataclass; the default of its field `schema` is the number
-            that this version reads.
+        record: The record's dataclass; the default of its field `schema` is the version
+            that this program reads.
         where: The file, and the line if the file has several records.
         noun: The record with its article, such as `a run`.
         remedy: What the user can do about another schema.
@@ -65,14 +65,19 @@ def decode(
 
 
 def new_folder(name: str) -> Path:
-    """Return the folder for results that start now; the folder is not created."""
+    """Return the path of a new result folder, with the time in its name.
+
+    The folder is not created.
+    """
     now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     return ROOT / "results" / f"{name}-{now}"
 
 
 @contextlib.contextmanager
 def locked(folder: Path, remedy: str = "Name another with --out.") -> Iterator[None]:
-    """Reserve a result folder for one sweep; remove a new folder that stays empty.
+    """Reserve a result folder for one sweep during the block.
+
+    A new folder that stays empty is removed afterwards.
 
     Args:
         folder: The result folder, which is created if necessary.
@@ -120,7 +125,10 @@ def _remove_if_empty(folder: Path) -> None:
 
 
 def append(folder: Path, run: Run) -> None:
-    """Append a run and sync the file; first remove an incomplete last line."""
+    """Append a run to a result folder's file and sync it to disk.
+
+    An incomplete last line, left by an interrupted write, is removed first.
+    """
     path = folder / FILE
     with path.open("r+b" if path.exists() else "w+b") as file:
         end = file.seek(0, os.SEEK_END)
@@ -137,7 +145,7 @@ def append(folder: Path, run: Run) -> None:
 def load(folder: Path) -> tuple[list[Run], list[str]]:
     """Return all runs of a result folder in file order, and notes for the report.
 
-    The notes name an incomplete last line, and how the sweep ended by its plan.
+    The notes name an incomplete last line, and state how the sweep ended.
 
     Raises:
         UsageError: The folder has no results, or a line is broken that is not an
@@ -183,7 +191,7 @@ def must_repeat(run: Run, limit_seconds: float) -> bool:
 
 
 def _without_replaced(runs: list[Run]) -> list[Run]:
-    """Return the runs without the failed runs that a resumed sweep has repeated."""
+    """Return the runs without those failed runs that a resumed sweep has repeated."""
     last = {_place(run): place for place, run in enumerate(runs) if not run.repeat}
     return [
         run
@@ -197,7 +205,10 @@ def _place(run: Run) -> tuple:
 
 
 def without_repeats(runs: Iterable[Run]) -> list[Run]:
-    """Return the runs that count: of a run and its repeat, the one with less load.
+    """Return the runs that count: of a run and its repeat, only one remains.
+
+    A run that met heavy load from other processes is repeated. The one with less load
+    remains.
 
     Args:
         runs: Runs in file order, of any number of folders, one folder after another.
@@ -229,7 +240,10 @@ def _run(line: bytes, number: int, path: Path) -> Run:
 
 
 def _plan_notes(path: Path) -> list[str]:
-    """Return how the sweep ended, by its plan; a folder may have no plan."""
+    """Return the notes of the stored plan, which state how the sweep ended.
+
+    The list is empty if the folder has no plan.
+    """
     try:
         return msgspec.json.decode(path.read_bytes(), type=_Notes).notes
     except FileNotFoundError:

@@ -58,7 +58,10 @@ def figure(estimate: float, low: float = math.nan, high: float = math.nan) -> st
 
 
 def bounds(estimate: float, low: float, high: float) -> str:
-    """Return `low to high`, rounded as by `figure`; empty without an interval."""
+    """Return an interval as text: `low to high`, rounded to its precision.
+
+    The text is empty if there is no interval.
+    """
     if not (math.isfinite(low) and math.isfinite(high)):
         return ""
     if high <= low or high > WIDE * low:  # shared digits would round the low bound to 0
@@ -73,13 +76,17 @@ def bounds(estimate: float, low: float, high: float) -> str:
 
 
 def rounded_with_bounds(row: pd.Series, name: str) -> tuple[str, str]:
-    """Return the rounded estimate and bounds of a quantity in a trial's row."""
+    """Return a quantity of a trial as text, rounded, and the text of its interval."""
     values = row[name], row[f"{name}_low"], row[f"{name}_high"]
     return figure(*values), bounds(*values)
 
 
 def scene_title(row: pd.Series) -> str:
-    """Return the title of a scene: `prose, drain`, and settings that differ."""
+    """Return the title of a scene, a set of trials that may be compared.
+
+    The title has the workload, the consumer and other common settings that are no
+    defaults, such as `prose, drain`.
+    """
     parts = [visible(row["workload"], 60), str(row["consumer"])]
     if row["unit"] != "window":
         parts.append(f"whole {row['unit']}s")
@@ -117,7 +124,10 @@ def repeat_command(trial: Trial, baseline: Trial | None = None) -> str:
 def _both(
     settings: dict[str, object], baseline: Trial | None
 ) -> tuple[list[str], dict[str, list[object]]]:
-    """Return the strategies and axes of a sweep that has both trials, or the first."""
+    """Return the strategies and axes of a small sweep that has both trials.
+
+    If the trials differ in too many axes, the sweep has the first trial only.
+    """
     others = differences(baseline.pipeline) if baseline else settings
     apart = [n for n in AXES if others.get(n, _NONE) != settings.get(n, _NONE)]
     axes = {name: [settings[name]] for name in settings if name not in apart}
@@ -138,7 +148,7 @@ def _spelled(value: object) -> str:
 
 
 def wrapped(text: str, width: int) -> str:
-    """Break a text into lines of a width, at blanks and, within names, after commas.
+    """Break a text into lines of a width, at blanks and, in long names, after commas.
 
     An option and its number (`--rounds 5`) stay on one line.
     """
@@ -164,12 +174,12 @@ def _character(character: str) -> str:
 
 
 def markdown(text: object) -> str:
-    """Return Markdown that shows a text literally, in a table's cell too."""
+    """Return a text, escaped so that Markdown shows it literally, in tables too."""
     return re.sub(r"([\\`*_{}\[\]<>#!|~&$])", r"\\\1", str(text))
 
 
 def markdown_code(text: object) -> str:
-    """Return a text as Markdown code, in a table's cell too, with any backticks."""
+    """Return a text as Markdown code; it may have backticks and be in a table."""
     shown = str(text).replace("|", "\\|")
     fence = "`" * (max((len(r) for r in re.findall("`+", shown)), default=0) + 1)
     padding = " " if shown.startswith("`") or shown.endswith("`") else ""
@@ -177,12 +187,12 @@ def markdown_code(text: object) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """Return a count with its noun: `1 run`, `2 runs`."""
+    """Return a count with its noun in singular or plural: `1 run`, `2 runs`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def compact(number: float) -> str:
-    """Return a number in three digits at most, with k or M."""
+    """Return a number as text with three digits at most, and k or M for large ones."""
     for size, letter in ((1e6, "M"), (1e3, "k")):
         if number >= size:
             return f"{number / size:.3g} {letter}"

@@ -1,4 +1,4 @@
-"""This module defines a trial, which is a point of a sweep, and a run of a trial."""
+"""This module defines a trial (one configuration to measure) and a run of a trial."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ UNITS = ("window", "epoch")  # of a sample
 
 @dataclass(frozen=True, kw_only=True)
 class ConsumerRow:
-    """A row states every property of a consumer that other code asks for.
+    """This row has every property of a consumer, which is what pulls the batches.
 
     Attributes:
         help: What the consumer does, for options and lists.
-        meaning: What its figures are, for readers of a report; a sentence.
-        margin: The relative difference that counts as none between two of its trials.
+        meaning: What its results mean, for readers of a report; a sentence.
+        margin: The relative difference up to which two of its trials count as equally
+            fast.
         has_model: Whether it runs the workload's model.
         trains: Whether a batch is a training step.
-        takes_turns: Whether processes can time its windows in turn.
+        takes_turns: Whether several processes can time its windows alternately.
         pulls: What a window pulls: batches of the `stream` that the pipeline makes, one
             batch that is `held` in memory, or single `requests`. Only a stream has
             epochs; most axes mean nothing to the other two.
@@ -138,7 +139,7 @@ def phases_of(*kinds: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """A trial is one point of a sweep: a workload, its pipeline and its consumer.
+    """A trial is one configuration to measure: workload, pipeline and consumer.
 
     Attributes:
         workload: A workload, a layer, `name:variant`, or the path of a user's file.
@@ -157,7 +158,7 @@ class Trial:
 
     @property
     def key(self) -> str:
-        """Return the name: the workload and the settings that are no defaults."""
+        """Return the trial's identifier: its workload and its non-default settings."""
         parts = {}
         if self.consumer != DEFAULT_CONSUMER:
             parts["consumer"] = self.consumer
@@ -171,7 +172,10 @@ class Trial:
 
     @property
     def strategy(self) -> str:
-        """Return the strategy with this pipeline, the batch size aside, or empty."""
+        """Return the name of the strategy with exactly this pipeline; empty if none.
+
+        The batch size is ignored.
+        """
         given = differences(self.pipeline)
         given.pop("batch_size", None)
         names = [name for name, settings in STRATEGIES.items() if settings == given]
@@ -179,7 +183,10 @@ class Trial:
 
     @property
     def label(self) -> str:
-        """Return the nearest strategy, and the settings that the trial adds to it."""
+        """Return a short description of the pipeline: a strategy and further settings.
+
+        The strategy is the one that shares most settings with the pipeline.
+        """
         given = differences(self.pipeline)
         nearest, settings = max(
             ((n, s) for n, s in STRATEGIES.items() if s.items() <= given.items()),
@@ -197,13 +204,15 @@ def _spell(value: object) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Windows:
-    """The windows of a run, which later runs of the trial repeat.
+    """Windows state how a run is divided into parts that are timed.
+
+    Later runs of the same trial are divided in the same way.
 
     Attributes:
         batches: The number of batches in a window.
         start: The number of batches of the stream before the first window.
-        ramp: The number of windows of the ramp.
-        steady: The number of windows after the ramp.
+        ramp: The number of windows in the ramp, which warms the pipeline up.
+        steady: The number of windows after the ramp, which are the samples.
         epoch: The number of batches in one pass over the data.
     """
 
@@ -222,7 +231,7 @@ class Effort:
         rounds: The number of runs of each trial.
         steady_seconds: The duration of the timed windows of a run; seconds.
         window_seconds: The least duration of a window; seconds.
-        warmup_seconds: The longest duration of the ramp; seconds.
+        warmup_seconds: The longest duration of the ramp (the warm-up); seconds.
         epochs: The number of timed epochs of a run, if a sample is an epoch.
         limit_seconds: A run that takes longer is stopped and becomes a failed run.
         trace_steps: The number of training steps to trace after the timed steps.
@@ -285,7 +294,7 @@ class InputPart:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """The results that a worker returns from its process.
+    """The measurements are what a worker returns from its process about one run.
 
     Attributes:
         samples: Seconds a batch, a number for each window or epoch.
@@ -346,21 +355,21 @@ class Run:
     """A run is one process that measures one trial: a line of `runs.jsonl`.
 
     Attributes:
-        schema: The number of this record's form; see results/README.md.
+        schema: The version of this record's layout; see results/README.md.
         key: The key of the trial.
         trial: The trial.
         sweep: The name of the sweep.
         round: The number of the round in the sweep, from 0.
         position: The place in the random order of the round, from 0.
         seed: The seed of that order.
-        effort: The amount of measuring.
+        effort: How much was measured.
         started: The start of the run; UTC, ISO 8601.
         seconds: The duration of the run, from the request for a process to its end.
         machine: The facts that identify the machine and the versions.
         conditions: Load and other processes' CPU time around the run.
         measured: The results of the worker.
-        repeat: 1 if this run repeats the previous one, which met heavy foreign load;
-            else 0. Both runs are stored.
+        repeat: 1 if this run repeats the previous one, which met heavy load from other
+            processes; else 0. Both runs are stored.
     """
 
     schema: int = SCHEMA

@@ -38,7 +38,7 @@ PROBE_BYTES = 2**18  # of a file that shows whether pages of a folder can be dro
 
 
 def main(request_json: bytes) -> None:
-    """Do what the request asks for, and write the result file, whatever happens."""
+    """Carry out a request, and write its result or its error into the result file."""
     entered = time.monotonic()
     request = msgspec.json.decode(request_json, type=Request)
     # The runner removes this folder. This process may be killed, and TensorFlow removes
@@ -59,7 +59,10 @@ def main(request_json: bytes) -> None:
 
 
 def prepare(request: Request) -> Prepared:
-    """Make the inputs once, and determine what the plan needs from the workload."""
+    """Make a workload's inputs, and return facts that only its imported code has.
+
+    The facts include the number of examples, and whether XLA compiles the layers.
+    """
     clock = PhaseRecorder(request.result)
     try:
         with clock.time("inputs"):
@@ -86,7 +89,10 @@ def prepare(request: Request) -> Prepared:
 
 
 def _stays_warm(trial: Trial, files: Iterable[str]) -> str:
-    """Return why pages of a trial's files, or of its disk cache, cannot be dropped."""
+    """Return why a trial's files cannot be dropped from the page cache.
+
+    The text is empty if they can. The files include those of a cache on disk.
+    """
     remedy = "Set {} to a folder on a disk, or leave storage=cold out."
     own = "Copy the data to a disk, or leave storage=cold out."
     inputs_on = own if trial.data else remedy.format("FEEDRATE_CACHE")
@@ -100,7 +106,7 @@ def _stays_warm(trial: Trial, files: Iterable[str]) -> str:
 
 
 def measure(request: Request, entered: float) -> Measured:
-    """Run one trial, from a fresh process to its samples or its error.
+    """Measure one trial in this fresh process, and return its samples or its error.
 
     Args:
         request: The request.
@@ -140,7 +146,7 @@ def measure(request: Request, entered: float) -> Measured:
 
 
 def _joined(parts: Iterable[Measured]) -> Measured:
-    """Join the parts of a run's measurements.
+    """Join the parts of a run's measurements into one record.
 
     Flags and facts add up; every other field comes from the part that has it.
     """
@@ -155,7 +161,7 @@ def _joined(parts: Iterable[Measured]) -> Measured:
 
 
 def _failure(error: Exception, clock: PhaseRecorder) -> Failure:
-    """Return the failure for an error, with the user's own line where there is one."""
+    """Return the failure for an error, with the user's own line of code if known."""
     if isinstance(error, UsageError):  # our own sentence, which is shown as it is
         return Failure(type="UsageError", message=str(error), phase=clock.phase)
     reason = cause.innermost(error, clock.layers, node_origin.frames)

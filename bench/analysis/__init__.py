@@ -1,1 +1,1 @@
-"""From stored records to estimates, intervals and comparisons."""
+"""This package turns stored runs into estimates, intervals and comparisons."""

@@ -1,10 +1,10 @@
 """This module compares AUTOTUNE with the fixed settings that it replaces.
 
-An autotuned trial is compared with the trials of its scene that differ only in the axes
-that the trial leaves to AUTOTUNE; these axes have fixed values in the other trials. The
-fastest of several such trials is chosen by its estimate, which favours it a little. So
-a verdict of `faster` for AUTOTUNE is more certain than `slower`. Fewer than three
-rounds have no verdict.
+An autotuned trial is compared with its counterparts: trials on the same machine with
+the same workload and consumer that have fixed values in the axes which the autotuned
+trial leaves to AUTOTUNE, and are equal otherwise. The fastest counterpart is selected
+by its estimate, which favours it a little. So a verdict of `faster` for AUTOTUNE is
+more certain than `slower`. Fewer than three rounds give no verdict.
 """
 
 from __future__ import annotations
@@ -25,18 +25,19 @@ TUNED = tuple(name for name in AXES if "autotune" in allowed(name)[0])
 def comparisons(
     samples: pd.DataFrame, runs: Sequence[Run], most: int | None = None
 ) -> tuple[list[dict[str, str]], int]:
-    """Compare each autotuned trial with the fastest of its fixed counterparts.
+    """Compare each autotuned trial with the fastest trial that has fixed settings.
 
     Args:
         samples: The table from `table.from_runs`.
-        runs: The runs of the table, for the graphs that ran.
-        most: The most rows; None for all.
+        runs: The runs of the table. Their tf.data graphs show the values that AUTOTUNE
+            chose.
+        most: The largest number of rows to return; None for all.
 
     Returns:
-        A row of text for each trial: `title`, `machine`, `label` of the autotuned trial
-        and `pinned` of its counterpart, `factor` (how many times as fast AUTOTUNE is,
-        with `interval`), `verdict` on AUTOTUNE and the values that AUTOTUNE `picked`;
-        and the number of further rows.
+        A row of text for each autotuned trial: `title`, `machine`, `label` of the
+        trial, `pinned` (the label of the trial with fixed settings), `factor` (how many
+        times as fast AUTOTUNE is, with `interval`), `verdict` on AUTOTUNE and `picked`
+        (the values that AUTOTUNE chose); and the number of rows beyond `most`.
     """
     frame = samples if samples.empty else pairs.measured(samples, "strategy")
     if frame.empty:
@@ -58,9 +59,10 @@ def comparisons(
 
 
 def _comparable(frame: pd.DataFrame) -> list[tuple[int, str, list[str]]]:
-    """Return group and key of each autotuned trial, with the keys of its counterparts.
+    """Return a tuple (group, key, keys of its counterparts) for each autotuned trial.
 
-    A counterpart leaves nothing to AUTOTUNE and equals the trial in every fixed axis.
+    A counterpart leaves nothing to AUTOTUNE and equals the trial in all other axes.
+    Trials without a counterpart are left out.
     """
     trials = frame.drop_duplicates(["group", "key"]).sort_values("group", kind="stable")
     rows = trials[["group", "key", "tuned", *TUNED]].to_dict("records")
@@ -84,7 +86,7 @@ def _comparable(frame: pd.DataFrame) -> list[tuple[int, str, list[str]]]:
 def _compared(
     group: pd.DataFrame, key: str, rivals: Sequence[str]
 ) -> dict[str, object]:
-    """Compare an autotuned trial with the fastest of its counterparts."""
+    """Return the report's row on an autotuned trial and its fastest counterpart."""
     pinned = _fastest(group, rivals)
     first = group.drop_duplicates("key").set_index("key")
     row = first.loc[key]
@@ -105,7 +107,11 @@ def _compared(
 
 
 def _fastest(group: pd.DataFrame, keys: Sequence[str]) -> str:
-    """Return the key of the fastest trial, by its full runs where there are some."""
+    """Return the key of the fastest trial, by the mean of its log times.
+
+    Runs of reduced length, which only screened trials for a race, count only if no
+    trial has a full run.
+    """
     own = group[group["key"].isin(keys)]
     full = own[~own["short"]]
     means = (own if full.empty else full).groupby("key")["log_seconds"].mean()
@@ -115,7 +121,11 @@ def _fastest(group: pd.DataFrame, keys: Sequence[str]) -> str:
 def _picked(
     runs: Sequence[Run], wanted: Iterable[tuple[str, str]]
 ) -> dict[tuple[str, str], str]:
-    """Return the parallelism and buffers in the last graph, by machine and key."""
+    """Return the parallelism and buffer sizes that AUTOTUNE chose for each trial.
+
+    They are text, read from the tf.data graph of a trial's last run. The dictionary's
+    keys are pairs of a machine's label and a trial's key.
+    """
     wanted = set(wanted)
     picked = {}
     for run, label in zip(runs, machine_labels(runs), strict=True):

@@ -27,14 +27,14 @@ The results are:
 These values are computed within each round, where a slow machine cancels, and then
 averaged over the rounds.
 
-Which side binds: the side with the largest term of the bound. The term
-(c_model + c_pipe) / P belongs to the side that uses more CPU, or to both if their CPU
-seconds are within 5 %. If the largest terms of the two sides are within 5 % of each
+The side that binds (limits training) is the one with the largest term of the bound. The
+term (c_model + c_pipe) / P belongs to the side that uses more CPU, or to both if their
+CPU seconds are within 5 %. If the largest terms of the two sides are within 5 % of each
 other (the margin of training), both sides are named, since they bind about equally. In
 simulations of five rounds whose runs vary by 5 %, with terms 2 % apart, the lesser term
 is then named alone in 1 % of cases, and without this rule in 26 %.
 
-What is named on the pipeline's side: the largest of four parts of t_pipe. Their sum is
+The pipeline's side gets the name of the largest of four shares of t_pipe, whose sum is
 1. First t_pipe is divided into Python, waiting and computing:
 
     p   Python: functions and generators in Python, including their waiting
@@ -43,7 +43,7 @@ What is named on the pipeline's side: the largest of four parts of t_pipe. Their
     s   max(1, t_model / c_model), by which other processes slow computing; 1 with a GPU
 
 Computing is divided further: q is the part of c in operations that parse, r the part of
-c in reading files. So the four parts are:
+c in reading files. So the four shares are:
 
     Python              p
     parsing             c q
@@ -55,9 +55,9 @@ covers more batches, so it reflects better how often a file is opened. Records w
 profile have p = q = 0, and r is the part of the source nodes in the busy time of the
 graph. Those nodes count reading as busy, but not the wait for a slow server.
 
-What is named on the model's side: `transfer` if moving the features to the GPU takes
-more than half of t_model; else `Python` if a step of a model with one weight takes more
-than half of t_model, since such a step is Python and Keras without work; else `model`.
+The model's side is named `transfer` if moving the features to the GPU takes more than
+half of t_model; else `Python` if a step of a model with one weight takes more than half
+of t_model, since such a step is Python and Keras without work; else `model`.
 
 With placement=model the layers are part of both t_pipe and t_model, so such a trial has
 no row.
@@ -97,15 +97,19 @@ COLUMNS = (
 
 
 def attribute(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a row for each trained pipeline whose two parts share rounds with it.
+    """Determine what limits each trained pipeline whose parts were measured alone too.
+
+    The parts are the pipeline (consumer `drain`) and the model (consumer `model`). All
+    three trials must have runs in the same rounds.
 
     Args:
         table: The table from `table.from_runs`.
 
     Returns:
-        `COLUMNS`: seconds a batch (geometric means over the rounds); `stall`, `overlap`
-        and `attainable` (1 is all that is attainable) with 95 % intervals; and `binds`,
-        one or two names of `BINDING`, joined by ` and `.
+        A row for each such pipeline with `COLUMNS`: seconds a batch (geometric means
+        over the rounds); `stall` (the stall share), `overlap` (the overlap efficiency)
+        and `attainable` (bound / t_train; 1 is all that is attainable) with 95 %
+        intervals; and `binds`, one or two names of `BINDING`, joined by ` and `.
     """
     runs = _usable(table)
     rows = []
@@ -142,17 +146,23 @@ def attribute(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def model_seconds(table: pd.DataFrame) -> dict[tuple[str, str], float]:
-    """Return the model's seconds a batch, by machine and key of the trained trial."""
+    """Return the seconds of a training step on a batch in memory, by trained trial.
+
+    The dictionary's keys are pairs of a machine's label and the trained trial's key.
+    """
     rows = attribute(table)
     names = zip(rows["machine"], rows["key"], strict=True)
     return dict(zip(names, rows["model_seconds"].astype(float), strict=True))
 
 
 def sentence(row: Mapping[str, object]) -> str:
-    """Describe a row of `attribute` in a sentence.
+    """Return a sentence on the bottleneck of a trained pipeline.
 
     An example is: prose (naive): training waits for data 82 % of the time (80 to 84 %);
     preprocessing CPU binds; 91 % (88 to 94 %) of what is attainable here.
+
+    Args:
+        row: A row of `attribute`.
     """
     verb = "bind about equally" if BOTH in row["binds"] else "binds"
     name = f"{text.visible(row['workload'], 60)} ({text.visible(row['label'], 80)})"
@@ -177,16 +187,19 @@ def binds(
     empty_step: float = 0.0,
     transfer: float = 0.0,
 ) -> str:
-    """Return what binds, by the rules of this module: one or two names of `BINDING`.
+    """Return what limits training: one or two names of `BINDING`, joined by ` and `.
+
+    The rules are in the docstring of this module.
 
     Args:
-        seconds: The seconds a batch of `pipe` alone and of `model` alone.
-        cpu: The CPU seconds a batch of both.
+        seconds: Seconds a batch by side: `pipe` is the pipeline alone, `model` the
+            model alone.
+        cpu: CPU seconds a batch of the same two sides.
         cores: The number of processors.
         on_gpu: Whether the model runs on a GPU.
-        storage_share: The part of the pipeline's time in waiting and reading, 0 to 1.
-        parsing_share: The part of the pipeline's time in functions that parse.
-        python_share: The part of the pipeline's time in Python.
+        storage_share: The share of the pipeline's time in waiting and reading, 0 to 1.
+        parsing_share: The share of the pipeline's time in functions that parse, 0 to 1.
+        python_share: The share of the pipeline's time in Python, 0 to 1.
         empty_step: The seconds of a step of a model with one weight.
         transfer: The seconds to move the features of a batch to the GPU.
     """
@@ -208,7 +221,10 @@ def binds(
 
 
 def _pipe_side(storage: float, parsing: float, python: float) -> str:
-    """Return the largest part of the pipeline's time; the rest is preprocessing."""
+    """Return the name of the largest part of the pipeline's time.
+
+    The arguments are the shares of three parts, 0 to 1. The rest is preprocessing.
+    """
     parts = {
         "preprocessing CPU": 1 - storage - parsing - python,
         "storage": storage,
@@ -233,7 +249,10 @@ def _spelled(row: Mapping[str, object]) -> tuple:
 
 
 def _three(row: pd.Series, keys: Mapping[tuple, str]) -> dict[str, str]:
-    """Return the keys of a trained pipeline and its parts; empty if one is missing."""
+    """Return the keys of a trained trial (`train`) and of its parts (`pipe`, `model`).
+
+    A key is empty if that part was not measured.
+    """
     default = {name: axis.default for name, axis in AXES.items()}
     drained = {**row[list(AXES)], "device": "auto", "jit": "off"}
     held = {name: row[name] if name in HELD else default[name] for name in AXES}
@@ -320,17 +339,22 @@ def _three_of(interval: intervals.Interval) -> list[float]:
 
 
 def _mean(values: np.ndarray) -> list[float]:
-    """Return the mean with Student's interval, of values that may be negative."""
+    """Return mean, lower and upper bound of values that may be negative.
+
+    The bounds are those of Student's t interval.
+    """
     interval = intervals.geometric(np.exp(values))
     return [float(np.log(v)) for v in _three_of(interval)]
 
 
 def _pipe_shares(runs: pd.DataFrame, waits: float) -> dict[str, float]:
-    """Return the parts of the pipeline's time, by the rules of this module.
+    """Return the shares of the pipeline's time in storage, parsing and Python, 0 to 1.
+
+    The rules are in the docstring of this module.
 
     Args:
         runs: The runs of the pipeline alone.
-        waits: The part of the time in which the pipeline computes nothing.
+        waits: The share of the time in which the pipeline computes nothing.
     """
     names = ("python", "parsing", "reading", "waiting")
     python, parsing, reading, slept = (_fact(runs, f"{name}_share") for name in names)
@@ -361,7 +385,10 @@ def _fact(runs: pd.DataFrame, name: str) -> float:
 
 
 def _percent(row: Mapping[str, object], name: str) -> str:
-    """Return `82 % (80 to 84 %)`, or the reason for a missing interval."""
+    """Return a share as text with its interval, such as `82 % (80 to 84 %)`.
+
+    If the interval is missing or too wide, the text has the reason in its place.
+    """
     value, low, high = (100 * row[f"{name}{end}"] for end in ("", "_low", "_high"))
     if not np.isfinite(low):
         return f"{value:.0f} % (one round: no interval)"

@@ -1,4 +1,4 @@
-"""This module tests claims by comparing the trials that were measured.
+"""This module tests published claims on preprocessing by the trials that were measured.
 
 A claim `holds` if the whole 95 % interval is as predicted. It `does not hold` if no
 part of the interval is. Otherwise it is `not settled`, and so is a timed value of fewer
@@ -6,8 +6,9 @@ than three rounds. A counted value without error that is compared with no other 
 range over its rounds in place of the interval. A claim whose trials were not measured
 is `not measured`.
 
-Each case has its own 95 % interval, without a correction for the number of cases. Of
-cases whose value is exactly at the limit about 1 in 40 is wrong on either side.
+Each case (a claim for one workload) has its own 95 % interval, without a correction for
+the number of cases. Of cases whose value is exactly at the limit about 1 in 40 is wrong
+on either side.
 """
 
 from __future__ import annotations
@@ -35,12 +36,13 @@ NOTHING = intervals.Interval(np.nan, np.nan, np.nan, 0)
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of the measurements for one case.
+    """A finding is the verdict on a claim for one workload, with the measured value.
 
     Attributes:
         verdict: One of `VERDICTS`.
         reason: The reason for a verdict that the interval alone does not explain.
-        factor: The estimate with its interval; NaN if there is none.
+        factor: The measured value or ratio with its interval; NaN if nothing was
+            measured.
     """
 
     verdict: str
@@ -49,7 +51,10 @@ class Finding:
 
 
 class _Undecided(Exception):
-    """The measurements of a case cannot be compared; the verdict states why."""
+    """This error ends the test of a claim whose measurements cannot be compared.
+
+    Its `verdict` is one of `VERDICTS`; its message is the reason.
+    """
 
     def __init__(self, verdict: str, reason: str) -> None:
         super().__init__(reason)
@@ -63,13 +68,14 @@ def evaluate(
 
     Args:
         samples: The table from `table.from_runs`.
-        claims: The claims; those of `claims.toml` by default.
+        claims: The claims to test; those of `claims.toml` by default.
 
     Returns:
         `claim`, `workload`, `machine`, `data`, `sentence`, `source`, `predicted`,
         `measure`, `trial`, `than`, `factor`, `low`, `high`, `rounds`, `verdict` and
-        `reason`. The factor is `than` over `trial`, so a factor above 1 favours the
-        trial; without `than` the factor is the value itself.
+        `reason`. The factor is the measured value of `than` over that of `trial`, so a
+        factor above 1 favours the trial. If `than` is empty, the factor is the value of
+        `trial` itself.
     """
     claims = load() if claims is None else claims
     groups = [("", "", _runs(samples))]
@@ -149,7 +155,7 @@ def _demand_measured(
 
 
 def _compare_words(claim: Claim, case: Case, runs: pd.DataFrame) -> Finding:
-    """Compare a fact in words with the prediction; every run must agree."""
+    """Return whether a fact in words, such as `yes`, is as predicted in every run."""
     some = runs[(runs["plain_key"] == case.trial.trials[0].key) & (runs["error"] == "")]
     words = _column(some, claim).dropna().astype(str)
     if words.empty:
@@ -163,7 +169,10 @@ def _compare_words(claim: Claim, case: Case, runs: pd.DataFrame) -> Finding:
 
 
 def _interval(claim: Claim, case: Case, runs: pd.DataFrame) -> intervals.Interval:
-    """Return the interval of a case, by screening runs only if there are no others."""
+    """Return the value of a claim for one workload, with its interval.
+
+    Screening runs, the short first runs of a race, count only if there are no others.
+    """
     try:
         return _interval_by(claim, case, runs[~runs["short"]])
     except _Undecided:
@@ -193,7 +202,11 @@ def _interval_by(claim: Claim, case: Case, runs: pd.DataFrame) -> intervals.Inte
 def _alone(
     claim: Claim, case: Case, runs: pd.DataFrame, values: pd.Series
 ) -> intervals.Interval:
-    """Return the interval of a value that is compared with no other, or its range."""
+    """Return the value of a single trial, with its interval.
+
+    The interval of a timed value is Student's, over the rounds. A counted value has an
+    interval by its own standard error or, if it has none, the range over its rounds.
+    """
     if claim.measure == "later_over_first":
         return intervals.geometric(values.to_numpy())
     numbers = values.to_numpy(float)
@@ -214,10 +227,10 @@ def _alone(
 
 
 def _values(claim: Claim, side: Side, runs: pd.DataFrame) -> pd.Series:
-    """Return the value of one side by round.
+    """Return the value of one side of a comparison in each round.
 
-    The fastest or slowest trial is selected over all rounds: within single rounds noise
-    would select it.
+    A side of several trials is their sum, or the fastest or slowest of them. That trial
+    is selected over all rounds: within single rounds noise would select it.
     """
     keys = [trial.key for trial in side.trials]
     some = runs[runs["plain_key"].isin(keys) & (runs["error"] == "")]
@@ -260,7 +273,10 @@ def _runs(samples: pd.DataFrame) -> pd.DataFrame:
 
 
 def _without(key: str, part: str) -> str:
-    """Return a key without its data, since a claim holds for any data."""
+    """Return a trial's key without its setting `data=...`.
+
+    A claim holds for any data, so it is tested on trials with any data.
+    """
     if part == "data=" or part not in key:
         return key
     for spelled in (f",{part}", f"{part},", f"[{part}]"):

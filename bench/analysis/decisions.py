@@ -1,8 +1,9 @@
-"""Decisions: the margins, and the one function that gives stored figures a verdict.
+"""This module decides whether head is slower than base, by stored measurements.
 
-`compare A B` and a guard on stored figures decide through `judge`, so that the same
-folders get the same verdicts. A live guard, whose processes take turns, spends its
-errors over time and decides by itself.
+Base is the state to compare with, head the state that gets the verdict. `compare A B`
+and a guard on stored values decide through `judge`, so that the same folders get the
+same verdicts. A live guard, whose processes take turns, has a sequential test of its
+own.
 """
 
 from __future__ import annotations
@@ -28,14 +29,17 @@ MARGINS = {name: row.margin for name, row in CONSUMER_ROWS.items()}
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """A side is one of the two measurements of a trial, without its figures.
+    """A side has the facts on one of two sets of runs to compare, without their times.
+
+    One side is base, the state to compare with. The other side is head, the state that
+    gets the verdict. Both have runs of one trial.
 
     Attributes:
-        trial: The whole trial.
-        machine: What identifies the machine and the versions.
-        inputs: What identifies the inputs.
-        flags: The flags of its runs that bar a trial from ranking.
-        change: How the inputs of its runs differ from each other; empty if unknown.
+        trial: The trial with all its settings.
+        machine: The facts that identify the machine and the versions.
+        inputs: The digests that identify the inputs.
+        flags: The flags of the runs that exclude a trial from ranking.
+        change: How the inputs of the runs differ from each other; empty if unknown.
         failure: Why a run failed; empty if every run went well.
     """
 
@@ -48,7 +52,7 @@ class Side:
 
 
 def side(runs: Sequence[Run], change: str = "") -> Side:
-    """Return the side that some runs of one trial make.
+    """Return the facts on a trial's runs that decide whether the runs can be compared.
 
     Args:
         runs: The runs that count, at least one; see `store.without_repeats`.
@@ -68,7 +72,7 @@ def side(runs: Sequence[Run], change: str = "") -> Side:
 
 
 class Obstacle(NamedTuple):
-    """An obstacle is why a trial gets no verdict from its figures.
+    """An obstacle is the reason why measured times give a trial no verdict.
 
     Attributes:
         verdict: One of `verdicts.STATES`, or `unknown`.
@@ -82,15 +86,16 @@ class Obstacle(NamedTuple):
 def obstacle(
     base: Side | None, head: Side | None, names: tuple[str, str] = ("base", "head")
 ) -> Obstacle | None:
-    """Return why a trial gets no verdict, whatever its figures are.
+    """Return why a trial of base and head gets no verdict; None if it can get one.
 
-    A trial of which one run failed counts as failed: it may fail again. A failure in
-    base says nothing of head.
+    The measured times play no part. A trial with one failed run counts as failed,
+    because it may fail again. A failure in base is no evidence about head.
 
     Args:
-        base: The side to compare with; None if the trial is not in it.
-        head: The side that is judged; None likewise.
-        names: What the reason calls the two sides.
+        base: The facts on base, which head is compared with; None if base lacks the
+            trial.
+        head: The facts on head, which gets the verdict; None if head lacks the trial.
+        names: The names of the two sides in the text of the reason.
     """
     ours, theirs = names
     if head is not None and head.failure:
@@ -112,7 +117,7 @@ def obstacle(
 
 
 def _unlike(base: Side, head: Side, names: tuple[str, str]) -> str:
-    """Return in what two sides differ that both have the trial; empty if they agree."""
+    """Return why two sides cannot be compared; empty if they can."""
     if base.machine != head.machine:
         return f"{names[0]} is from another machine or other versions"
     if base.trial != head.trial:
@@ -126,15 +131,19 @@ def _unlike(base: Side, head: Side, names: tuple[str, str]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """A comparison is one trial and metric on two sides that took no turns.
+    """A comparison has the values of one trial and metric on two sides, base and head.
+
+    Base is the state to compare with, head the state that gets the verdict. The two
+    were measured independently, not by processes that took turns.
 
     Attributes:
-        base: The figures of base, one a run; more is worse.
-        head: The figures of head.
+        base: The values of base, one for each run; a larger value is worse.
+        head: The values of head, one for each run.
         margin: The relative change from which a difference counts, such as 0.03.
-        obstacle: Why there is no verdict whatever the figures are; None for no reason.
-        only_slower: Whether only a slow-down matters, so that what is not slower is
-            unchanged.
+        obstacle: The reason why the values give no verdict; None if there is no such
+            reason.
+        only_slower: Whether only a slow-down matters. Then a result that is certainly
+            not slower is `unchanged`.
     """
 
     base: Sequence[float]
@@ -150,9 +159,9 @@ class Decision:
 
     Attributes:
         verdict: One of `verdicts.OUTCOMES`.
-        reason: Why, one line; empty if the figures show it.
-        ratio: Head over base; NaN where a side has no figures. Each interval holds
-            95 % by itself, while verdicts hold jointly.
+        reason: The reason for the verdict, one line; empty if the ratio shows it.
+        ratio: Head over base, with a 95 % interval that ignores all other comparisons,
+            while verdicts are corrected for their number; NaN if a side has no values.
     """
 
     verdict: str
@@ -161,11 +170,11 @@ class Decision:
 
 
 def judge(comparisons: Sequence[Comparison]) -> list[Decision]:
-    """Decide comparisons together, so that their verdicts hold jointly.
+    """Return a decision for each comparison, corrected for the number of comparisons.
 
-    A ratio is that of geometric means over runs, with Welch's interval on the log
-    scale. What changed between the two times, such as heat, is in the ratio and not in
-    the interval.
+    A ratio compares geometric means over runs, with Welch's interval on the log scale.
+    A change of the machine between the two measurements, such as heat, is part of the
+    ratio but not of the interval. The correction is that of Holm (1979).
     """
     if not comparisons:
         return []
@@ -208,18 +217,19 @@ def joint(
     enough: np.ndarray,
     group: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return verdicts that hold jointly within each group, by Holm's method.
+    """Return verdicts on ratios, corrected by Holm's method within each group.
 
-    Slower and faster: the p value against a ratio within the margin is below 2.5 % on
-    one side, after Holm's adjustment. Unchanged: the 95 % interval is in the margin.
+    A verdict is `slower` or `faster` if the ratio is beyond the margin with a one-sided
+    p value below 2.5 %, after Holm's correction. It is `unchanged` if the 95 % interval
+    is within the margin, and `unknown` otherwise.
 
     Args:
         estimate: Logs of ratios of seconds, `[comparisons]`.
-        error: Their standard errors; NaN where one run gives none.
+        error: Standard errors of these logs; NaN if there is a single run.
         freedom: The degrees of freedom of the errors.
         margin: The relative change from which a difference counts.
         enough: Whether there are enough runs for a verdict.
-        group: The number of each comparison's group; None for one group.
+        group: The number of each comparison's group; None if all are one group.
     """
     edge = np.log1p(margin)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -246,12 +256,13 @@ def joint(
 
 
 def verdict(interval: Interval, margin: float) -> str:
-    """Return the verdict on one ratio of seconds by itself.
+    """Return the verdict on one ratio of seconds, without correction for other ratios.
 
-    Slower: the whole interval is above 1 + margin. Faster: below 1 / (1 + margin), the
-    same distance on the log scale. Unchanged: between the two, which is the test of
-    equivalence by two one-sided tests (Schuirmann 1987). Unknown: anything else, such
-    as a single run, which has no interval.
+    The verdict is `slower` if the whole interval is above 1 + margin, and `faster` if
+    it is below 1 / (1 + margin), which is as far from 1 on the log scale. It is
+    `unchanged` if the interval is between the two: the test of equivalence by two
+    one-sided tests (Schuirmann 1987). Otherwise it is `unknown`, as for a single run,
+    which has no interval.
     """
     if interval.low > 1 + margin:
         return "slower"
@@ -263,9 +274,10 @@ def verdict(interval: Interval, margin: float) -> str:
 
 
 def holm(p: np.ndarray) -> np.ndarray:
-    """Return p values adjusted for their number; NaN stays NaN and does not count.
+    """Return p values corrected for their number by Holm's method; NaN stays NaN.
 
-    p(i) * (n - i + 1) for the i-th smallest of n, never falling. Source: Holm (1979).
+    Of n known values the i-th smallest is multiplied by n - i + 1. A corrected value is
+    at least as large as that of any smaller p value. Source: Holm (1979).
     """
     adjusted = np.full(len(p), np.nan)
     known = np.flatnonzero(~np.isnan(p))

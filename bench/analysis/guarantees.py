@@ -1,10 +1,10 @@
-"""This module measures what guarantees cost: reproducible operations, and no XLA.
+"""This module computes the cost of deterministic operations and of XLA compilation.
 
-A pair of trials differs in one axis only: `op_determinism` on and off or, with layers
-in the model, `jit` on and off. If one layer cannot be compiled, `jit=auto` switches XLA
-off for the whole model (flag `xla_off`). The row of such a trial shows that `jit=auto`
-gains nothing. The workload without that layer, a variant such as
-`cifar_augmentation:flip_only`, shows the possible gain.
+It compares pairs of trials that differ in one axis only: `op_determinism` on and off
+or, with layers in the model, `jit` on and off. If one layer cannot be compiled,
+`jit=auto` switches XLA off for the whole model (flag `xla_off`). The row of such a
+trial shows that `jit=auto` gains nothing. The workload without that layer, a variant
+such as `cifar_augmentation:flip_only`, shows the possible gain.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ SETTINGS = (
 
 
 def costs(samples: pd.DataFrame, most: int | None = None) -> list[dict[str, object]]:
-    """Return a row of text for each measured pair.
+    """Return a row of text for each pair of trials that differ in one such setting.
 
     Args:
         samples: The table from `table.from_runs`.
-        most: The most rows; None for all.
+        most: The largest number of rows to return; None for all.
 
     Returns:
-        `title`, `machine`, `label` of the trial without the cost, `setting`, `takes`
-        (how many times as long the setting takes, with `interval`), `verdict` on the
-        setting, and whether XLA was `lost`.
+        `title`, `machine`, `label` of the trial without the setting, `setting`, `takes`
+        (how many times as long a batch takes with the setting, and `interval`),
+        `verdict` on the setting, and `lost` (whether one layer switched XLA off).
     """
     if samples.empty:
         return []

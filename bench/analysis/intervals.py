@@ -1,4 +1,4 @@
-"""Intervals of means and of ratios, by Student's and Welch's methods.
+"""This module computes intervals of means and ratios, by Student's and Welch's methods.
 
 A ratio and its interval are on the log scale: times are skewed, and a factor of 2 and a
 factor of 1/2 lie equally far from 1. The distributions are SciPy's.
@@ -33,14 +33,17 @@ class Interval:
     count: int
 
     def __str__(self) -> str:
-        """Spell the figures, or that there is no interval."""
+        """Return the estimate and its bounds, such as `1.05 (1.02 to 1.08)`.
+
+        For a single run the text states that there is no interval.
+        """
         if self.count < 2:
             return f"{self.estimate:.3g} (one run: no interval)"
         return f"{self.estimate:.3g} ({self.low:.3g} to {self.high:.3g})"
 
 
 def moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the mean of each column, its standard error and its count, without NaN.
+    """Return mean, standard error and count of each column's values; NaN is ignored.
 
     Args:
         values: The values, `[values, columns]`.
@@ -57,10 +60,12 @@ def moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def bounds(
     mean: np.ndarray, error: np.ndarray, freedom: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the bounds of t intervals, each of which holds `CONFIDENCE` by itself.
+    """Return the lower and the upper bounds of 95 % t intervals.
+
+    Each interval is computed by itself, without correction for other intervals.
 
     Args:
-        mean: The estimates.
+        mean: The estimates to enclose.
         error: Their standard errors.
         freedom: The degrees of freedom of the errors; less than 1 counts as 1.
     """
@@ -69,30 +74,37 @@ def bounds(
 
 
 def of_mean(values: np.ndarray) -> Interval:
-    """Return the mean of runs' figures with its t interval. Source: Student (1908)."""
+    """Return the mean of values, one a run, with its t interval (Student 1908)."""
     mean, error, count = moments(np.asarray(values, float).reshape(-1, 1))
     low, high = bounds(mean, error, count - 1)
     return Interval(float(mean[0]), float(low[0]), float(high[0]), int(count[0]))
 
 
 def geometric(values: np.ndarray) -> Interval:
-    """Return the geometric mean of positive figures, one a run, with its t interval."""
+    """Return the geometric mean of positive values, one for each run, and its interval.
+
+    The interval is a t interval of the mean log.
+    """
     logs = of_mean(np.log(np.asarray(values, float)))
     ends = (float(np.exp(value)) for value in (logs.estimate, logs.low, logs.high))
     return Interval(*ends, logs.count)
 
 
 def ratio(values: np.ndarray, baseline: np.ndarray) -> Interval:
-    """Return the paired ratio of two trials' runs; arrays have an element a round."""
+    """Return the geometric mean of values / baseline over rounds, with its interval.
+
+    Both arrays are `[rounds]`, and two elements of one round form a pair.
+    """
     return geometric(np.asarray(values, float) / np.asarray(baseline, float))
 
 
 class Difference(NamedTuple):
-    """A difference is the log of a ratio of two sides whose runs are not paired.
+    """A difference is the log of the ratio of two means, of runs that form no pairs.
 
     Attributes:
         estimate: The log of the ratio.
-        error: The standard error of the estimate; NaN where a side has one run.
+        error: The standard error of the estimate; NaN if one of the means has a single
+            run.
         freedom: The degrees of freedom of the error.
     """
 
@@ -102,9 +114,9 @@ class Difference(NamedTuple):
 
 
 def welch(a: np.ndarray, b: np.ndarray) -> Difference:
-    """Return the difference of means a - b, with Welch's degrees of freedom.
+    """Return the difference of the means of a and b, with Welch's degrees of freedom.
 
-    The two sides may differ in spread. Source: Welch (1947).
+    a and b may differ in spread. Source: Welch (1947).
     """
     if not len(a) or not len(b):
         return Difference(np.nan, np.nan, 1.0)
@@ -120,16 +132,20 @@ def welch(a: np.ndarray, b: np.ndarray) -> Difference:
 
 
 def between(head: Sequence[float], base: Sequence[float]) -> Difference:
-    """Return the log of the ratio head over base, from positive figures, one a run."""
+    """Return the log of the ratio of head's mean to base's mean.
+
+    Both have a positive value for each run. The runs form no pairs, unlike those of one
+    round.
+    """
     return welch(np.log(head), np.log(base))
 
 
 def as_ratio(difference: Difference, count: int) -> Interval:
-    """Return a difference as a ratio with its interval.
+    """Return the ratio of two means, with its interval, from the log of that ratio.
 
     Args:
-        difference: The log of the ratio.
-        count: The runs of the side that has fewer.
+        difference: The log of the ratio, with its standard error.
+        count: The number of runs of the mean that has fewer.
     """
     ends = (difference.estimate, *bounds(*difference))
     return Interval(*(float(np.exp(value)) for value in ends), count)

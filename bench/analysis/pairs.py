@@ -1,4 +1,7 @@
-"""This module compares trials by the runs that they have in the same rounds."""
+"""This module compares trials by the runs that they have in the same rounds.
+
+In a round of a sweep every trial runs once, so two runs of a round form a pair.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +19,14 @@ COLUMNS = (*rounds.ROUND, "key", "label", "log_seconds", "seconds_per_batch", "s
 
 
 def measured(samples: pd.DataFrame, *more: str) -> pd.DataFrame:
-    """Return the timed runs of trials that may be ranked, with scene and axes.
+    """Return the successful runs of trials that may be ranked, a row for each run.
+
+    The columns are the times, those that identify the scene (the set of trials that may
+    be compared with one another), and every axis of the pipeline.
 
     Args:
         samples: The table from `table.from_runs`.
-        more: Further columns of the result.
+        more: The names of further columns of the result.
     """
     frame = ranked(stats.runs(samples))
     columns = dict.fromkeys((*COLUMNS, *more, *SCENE, *AXES))
@@ -28,7 +34,9 @@ def measured(samples: pd.DataFrame, *more: str) -> pd.DataFrame:
 
 
 def ranked(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the runs of trials that have no flag of `flags.NOT_RANKED` in any run.
+    """Return the runs of trials that may be ranked.
+
+    A trial is not ranked if any of its runs has a flag of `flags.NOT_RANKED`.
 
     Args:
         runs: The table from `stats.runs`.
@@ -38,7 +46,7 @@ def ranked(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def barring_flags(runs: pd.DataFrame) -> list[str]:
-    """Return the flags of `flags.NOT_RANKED` that a run of a trial has.
+    """Return the flags of a trial's runs that exclude the trial from ranking.
 
     Args:
         runs: The rows of one trial in the table from `stats.runs`.
@@ -48,7 +56,10 @@ def barring_flags(runs: pd.DataFrame) -> list[str]:
 
 
 def all_but(*axes: str) -> list[str]:
-    """Return the columns of scene and axes without these axes."""
+    """Return the columns that identify a trial, without the columns of some axes.
+
+    Two trials with equal values in these columns differ in those axes only.
+    """
     return [name for name in dict.fromkeys((*SCENE, *AXES)) if name not in axes]
 
 
@@ -57,8 +68,9 @@ def seconds(
 ) -> np.ndarray:
     """Return geometric means of a column within each round, `[rounds, keys]`.
 
-    A value is NaN if the round lacks the trial. Screening runs count only for trials
-    that share no other round with the first trial; see `rounds`.
+    A value is NaN if the round lacks the trial. Screening runs (the short runs that
+    open a large race) count only for trials that share no other round with the first
+    trial.
 
     Args:
         runs: The rows of one machine in the table from `stats.runs`.
@@ -81,7 +93,11 @@ def seconds(
 
 
 def ratio(values: np.ndarray, baseline: np.ndarray) -> intervals.Interval:
-    """Return the paired ratio over the rounds that have both; NaN if there are none."""
+    """Return the mean of values / baseline over the rounds that have both.
+
+    The mean is geometric and has a 95 % interval. All numbers are NaN if no round has
+    both. The arrays are `[rounds]`.
+    """
     both = ~np.isnan(values + baseline)
     if not both.any():
         return intervals.Interval(np.nan, np.nan, np.nan, 0)

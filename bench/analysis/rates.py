@@ -1,9 +1,10 @@
-"""This module computes the time of a batch from the windows of runs.
+"""This module computes the time of a batch from the timed windows of a run.
 
-A rate is examples over seconds, so the time of a run is the mean of its windows. The
-mean includes work that the pipeline does only now and then. The median would exclude a
-shuffle buffer that refills once in a hundred windows, even if the refill takes longer
-than all other windows together.
+A window is a number of consecutive batches that are timed together. A rate is examples
+over seconds, so the time of a run is the mean of its windows. The mean includes work
+that the pipeline does only now and then. The median would exclude a shuffle buffer that
+refills once in a hundred windows, even if the refill takes longer than all other
+windows together.
 
 The time that other processes took is not a cost of the pipeline. The runs of a trial
 have the same windows at the same places of the stream. A window that is long at one
@@ -32,7 +33,10 @@ LAYOUT = ("batches_per_sample", "start_batches", "samples", "input_fingerprint")
 
 
 def centres(windows: np.ndarray) -> np.ndarray:
-    """Return the length of each place in usual windows of its run, `[places]`.
+    """Return the typical length of the n-th window of a run, for each n, `[places]`.
+
+    Lengths are relative: a window is divided by the median window of its run. The
+    result is the median of these quotients over the runs.
 
     Args:
         windows: The seconds of each window, `[runs, places]`.
@@ -42,7 +46,11 @@ def centres(windows: np.ndarray) -> np.ndarray:
 
 
 def without_neighbours(windows: np.ndarray, quiet: np.ndarray) -> np.ndarray:
-    """Return the mean window of each run without the time of other processes, `[runs]`.
+    """Return each run's mean window, less the time of other processes, `[runs]`.
+
+    The unit is that of the windows. If the machine was not quiet, a window that is much
+    longer than the same window of other runs is replaced by the length that those runs
+    predict.
 
     Args:
         windows: The seconds of each window, `[runs, places]`.
@@ -56,11 +64,12 @@ def without_neighbours(windows: np.ndarray, quiet: np.ndarray) -> np.ndarray:
 
 
 def add(runs: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
-    """Add the mean and the median window to each run.
+    """Add the mean and the median seconds a batch to the table of runs.
 
     `seconds_per_batch` is the mean, by which trials are compared;
     `usual_seconds_per_batch` is the median. The mean of epochs excludes the first one,
-    which fills caches. Calls of `serve` are latencies, for which the median stands.
+    which fills caches. The samples of `serve` are latencies of requests, so both
+    columns are then the median.
 
     Args:
         runs: A row for each run, indexed by its number.
@@ -78,7 +87,7 @@ def add(runs: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
 
 
 def stalls(runs: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
-    """Return the longest window of each trial.
+    """Return the longest window of each trial, and how much longer it is than usual.
 
     Args:
         runs: A row for each run, indexed by its number.
@@ -86,10 +95,11 @@ def stalls(runs: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         `machine` and `key`; `stall_width` and `stall_epoch`, the batches in a window
-        and in an epoch; `stall_factor`, the length of the longest place in usual
-        windows; `stall_batch`, the batch of the epoch at which the place begins, NaN if
-        the length of an epoch is unknown; `stall_windows`, the number of timed windows;
-        `stall_count`, the number of windows above `LONG` times the usual one.
+        and in an epoch; `stall_factor`, the length of the longest window over that of
+        the usual window; `stall_batch`, the batch of the epoch at which the longest
+        window begins, NaN if the length of an epoch is unknown; `stall_windows`, the
+        number of timed windows; `stall_count`, the number of windows above `LONG` times
+        the usual one.
     """
     timed = runs[runs["unit"].eq("window") & runs["seconds_per_batch"].notna()]
     timed = timed[~timed["consumer"].isin(REQUESTING)]
@@ -111,7 +121,10 @@ def stalls(runs: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
 
 
 def _cleaned(runs: pd.DataFrame, samples: pd.DataFrame) -> pd.Series:
-    """Return the means of disturbed runs without the time of other processes."""
+    """Return mean seconds a batch without the time of other processes, by run.
+
+    The result lacks runs that other processes did not disturb.
+    """
     quiet = runs["foreign_share"].fillna(1.0) <= QUIET
     timed = runs["unit"].eq("window") & ~runs["consumer"].isin(REQUESTING)
     placed = runs[timed & _in_place(runs) & runs["error"].eq("")]
@@ -128,10 +141,10 @@ def _cleaned(runs: pd.DataFrame, samples: pd.DataFrame) -> pd.Series:
 
 
 def _in_place(runs: pd.DataFrame) -> pd.Series:
-    """Return whether each run has the same examples at the same places as others.
+    """Return whether the n-th window of a run has the same examples as in other runs.
 
-    A shuffle draws anew for each iterator. The first run of a trial, which sets the
-    places of the windows for the later runs, makes more iterators than these.
+    A shuffle draws a new order for each iterator. The first run of a trial, which
+    determines the windows of the later runs, makes more iterators than they do.
     """
     shuffled = runs["shuffle_buffer"].gt(0) & ~runs["laid_alike"]
     return runs["epoch_batches"].gt(0) & runs["deterministic"] & ~shuffled

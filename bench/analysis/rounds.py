@@ -1,8 +1,9 @@
 """This module compares trials within rounds, even if they have different rounds.
 
-A round belongs to a sweep in a folder. Trials have different rounds if a race excludes
-trials, if a sweep is cut short, or if a report covers several folders. Matrices have a
-row for each round and a column for each trial, and NaN where a round lacks a trial.
+In a round every trial of a sweep runs once. Trials have different rounds if a race
+excludes trials, if a sweep is cut short, or if a report covers several folders.
+Matrices have a row for each round and a column for each trial, and NaN where a round
+lacks a trial. A scene is a set of trials that may be compared with one another.
 
 A race of a large scene begins with short screening runs, which select the trials that
 race; see `bench.plan.screening`. Screening runs overstate the trials that remained,
@@ -25,10 +26,10 @@ LUCK = 2 * 2**0.5 * 0.10
 
 
 def short(runs: pd.DataFrame, scene: np.ndarray) -> np.ndarray:
-    """Return whether each run is a screening run, `[runs]`.
+    """Return whether each run is a screening run, the short first run of a race.
 
-    A screening run has less effort than a successful run of the same folder, sweep and
-    scene.
+    Such a run was planned to be shorter than a successful run of the same folder, sweep
+    and scene. The result is `[runs]`.
 
     Args:
         runs: The table from `stats.runs`.
@@ -43,7 +44,9 @@ def short(runs: pd.DataFrame, scene: np.ndarray) -> np.ndarray:
 def within_rounds(
     frame: pd.DataFrame, trial: np.ndarray, trials: int, column: str = "log_seconds"
 ) -> np.ndarray:
-    """Return the means of a column, `[rounds, trials]`; NaN if a round lacks a trial.
+    """Return the mean of a column for each round and trial, `[rounds, trials]`.
+
+    A value is NaN if the round lacks the trial.
 
     Args:
         frame: The table from `stats.runs`.
@@ -62,7 +65,7 @@ def within_rounds(
 
 
 def shares(runs: pd.DataFrame, logs: np.ndarray, scene: np.ndarray) -> np.ndarray:
-    """Return the share of possible rounds that each trial has, `[trials]`.
+    """Return the share of its possible rounds in which each trial ran, `[trials]`.
 
     A round is possible for a trial if the round has any trial of the scene and belongs
     to a folder and sweep that have the trial. So a trial that is missing from a whole
@@ -115,13 +118,14 @@ def levels(logs: np.ndarray, scene: np.ndarray) -> np.ndarray:
 
 
 def ratios(logs: np.ndarray, full: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Return the log-ratio of each trial's time to another trial's, `[rounds, trials]`.
+    """Return log-ratios of two trials' times in each round, `[rounds, trials]`.
 
-    Screening runs count only for two trials that share no other round.
+    The ratio is that of each trial to the trial that `others` states. Screening runs,
+    the short first runs of a race, count only for two trials that share no other round.
 
     Args:
         logs: Log seconds an example, `[rounds, trials]`.
-        full: The same values without screening runs, `[rounds, trials]`.
+        full: The values of `logs` without those of screening runs, `[rounds, trials]`.
         others: The number of the trial that each trial is compared with, `[trials]`.
     """
     paired = full - full[:, others]
@@ -131,7 +135,7 @@ def ratios(logs: np.ndarray, full: np.ndarray, others: np.ndarray) -> np.ndarray
 def standing(
     logs: np.ndarray, full: np.ndarray, share: np.ndarray, scene: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the two keys that order trials from the best on, `[trials]` each.
+    """Return the two sort keys that rank trials, best first, `[trials]` each.
 
     A trial that a race excluded must not be the best by the luck of few rounds. So
     trials with screening runs only come last, and a trial with few of its possible
@@ -139,7 +143,7 @@ def standing(
 
     Args:
         logs: Log seconds an example, `[rounds, trials]`.
-        full: The same values without screening runs, `[rounds, trials]`.
+        full: The values of `logs` without those of screening runs, `[rounds, trials]`.
         share: The share of possible rounds that each trial has, from `shares`.
         scene: The number of each trial's scene, `[trials]`.
 

@@ -49,21 +49,26 @@ DOUBT = 0.10  # p of the F test, below which a variance is not combined
 
 @dataclass(frozen=True)
 class Standing:
-    """The state of a race in one scene, before a round.
+    """A standing is the state of a race before a round, for one scene.
+
+    A scene is a set of trials that may be compared with one another.
 
     Attributes:
         name: The short name of the scene.
         trials: The number of trials in the scene.
-        wanted: The effort of each trial that needs the round, by key.
+        wanted: How much to measure of each trial that needs the round, by the trial's
+            key.
         best: The key of the best trial; empty before the first measurement.
         label: The label of the best trial.
         open: The keys of the trials that are not settled.
         half_width: Half the widest interval of the open trials, relative; infinite
             before an interval exists.
         screened: The number of trials that screening excluded.
-        out: The number of trials that are out by their intervals.
-        rival: The key of the runner-up, out or not; empty if there is none.
-        rival_label: The label of the runner-up.
+        out: The number of trials that are excluded because their intervals show them
+            slower.
+        rival: The key of the second-best trial, excluded or not; empty if there is
+            none.
+        rival_label: The label of the second-best trial.
     """
 
     name: str
@@ -96,7 +101,7 @@ def standings(
     precision: float,
     number: int,
 ) -> list[Standing]:
-    """Return the state of each scene before a round.
+    """Return the state of a race in each scene (comparable trials) before a round.
 
     Args:
         trials: All trials of the sweep.
@@ -160,16 +165,16 @@ def _standing(
 def judge(
     logs: pd.DataFrame, margin: float, precision: float
 ) -> tuple[str, dict[str, float], int]:
-    """Compare the trials of one scene.
+    """Find the best of some comparable trials, and count those that are clearly slower.
 
     Args:
         logs: Log seconds an example; a row for each round, a column for each trial.
-        margin: The relative difference beyond which a rival is out.
+        margin: The relative difference beyond which a trial is out, that is excluded.
         precision: The half-width of an interval that settles a trial, relative.
 
     Returns:
-        The key of the best trial, the half-widths of the open trials by key, and the
-        number of trials that are out.
+        The key of the best trial; the relative half-width of the interval of each trial
+        that is not settled, by key; and the number of trials that are out.
     """
     most = logs.count()
     longest = logs.loc[:, most == most.max()].mean().idxmin()
@@ -187,7 +192,9 @@ def judge(
 
 
 def runner_up(logs: pd.DataFrame, best: str) -> str:
-    """Return the key of the second-best trial, within rounds; empty if there is none.
+    """Return the key of the second-best trial; empty if there is none.
+
+    Trials are compared with the best one by their times within the same rounds.
 
     Args:
         logs: Log seconds an example; a row for each round, a column for each trial.
@@ -198,7 +205,10 @@ def runner_up(logs: pd.DataFrame, best: str) -> str:
 
 
 def half_widths(gaps: pd.DataFrame) -> pd.Series:
-    """Return half the interval of each column's mean, by moderated variances.
+    """Return half the width of the 95 % interval of each column's mean.
+
+    A column's variance is combined with the typical variance; see this module's
+    docstring.
 
     Args:
         gaps: Log-ratios to the best; a row for each round, a column for each rival.
@@ -226,7 +236,7 @@ def half_widths(gaps: pd.DataFrame) -> pd.Series:
 def survivors(
     keys: list[str], logs: pd.DataFrame, rounds: int, spared: set[str]
 ) -> list[str]:
-    """Return the keys that remain after screening rounds, in their order.
+    """Return the keys of the trials that remain after screening rounds, in order.
 
     Args:
         keys: The keys of all trials.
@@ -242,7 +252,7 @@ def survivors(
 
 
 def notes(standings: Sequence[Standing], precision: float, cut: str) -> list[str]:
-    """Return sentences on how the race ended, for the terminal and the report.
+    """Return sentences on how a race ended, for the terminal and the report.
 
     Args:
         standings: The standings at the end of the race.

@@ -59,8 +59,8 @@ def _cached(function: Callable) -> Callable:
 def runs(table: pd.DataFrame) -> pd.DataFrame:
     """Return a row for each run, with the mean of its samples; see `rates`.
 
-    A run beside heavy load is repeated, and the table has both runs. Here the run
-    beside less load stands for its round.
+    A run that met heavy load of other processes is repeated, and the table has both
+    runs. The result has only the run that met less load.
 
     Args:
         table: A row a sample, from `table.from_runs`.
@@ -92,12 +92,19 @@ def runs(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def barred(flags: pd.Series) -> pd.Series:
-    """Return whether each text of flags, joined by `;`, has one of `NOT_RANKED`."""
+    """Return whether each run has a flag that excludes its trial from ranking.
+
+    Args:
+        flags: The flags of each run, joined by `;`.
+    """
     return flags.str.contains("|".join(NOT_RANKED))
 
 
 def _superseded(runs: pd.DataFrame) -> pd.Series:
-    """Return which runs had more foreign load than another of their trial and round."""
+    """Return whether each run is replaced by another run of the same trial and round.
+
+    Of such runs only the one with the least load of other processes is not replaced.
+    """
     load = runs["steal_share"].fillna(0) + runs["foreign_cpu_share"].fillna(0)
     load = load.where(runs["error"].eq(""), np.inf)
     by = [runs[name] for name in (*ROUND, "machine", "key")]
@@ -106,10 +113,10 @@ def _superseded(runs: pd.DataFrame) -> pd.Series:
 
 @_cached
 def trials(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a row for each trial: its estimate, and its paired factors in its scene.
+    """Return a row for each trial, with its speed and its speed ratios in its scene.
 
-    Short runs, which screened trials for a race, do not count beside full ones; see
-    `rounds`.
+    A scene is a set of trials that may be compared with one another. Screening runs,
+    the short runs that open a race, do not count beside full ones; see `rounds`.
 
     Args:
         table: A row a sample, from `table.from_runs`.
@@ -178,7 +185,7 @@ def trials(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def trends(samples: np.ndarray) -> np.ndarray:
-    """Return whether each run's samples still rise or fall, so are no steady phase.
+    """Return whether the samples of each run still rise or fall over time, `[runs]`.
 
     Two conditions must hold: Spearman's rank correlation with the order (Pearson's of
     the ranks) differs from 0 at p < 0.01, and the medians of the first and the last
@@ -210,14 +217,14 @@ def trends(samples: np.ndarray) -> np.ndarray:
 def conditions(
     frame: pd.DataFrame, trial: np.ndarray, trials: int
 ) -> dict[str, object]:
-    """Return what is known of each trial besides its time, over all its runs.
+    """Return costs, load, device and flags of each trial, combined over all its runs.
 
-    The first run alone may have failed.
+    The first run alone would not do, since it may have failed.
 
     Args:
         frame: A row a run.
-        trial: The trial's number of each row.
-        trials: How many trials there are; each trial has a row.
+        trial: The number of the trial in each row.
+        trials: The number of trials.
 
     Returns:
         Columns, `[trials]` each: `COSTS`, medians over the runs that went well, NaN if
@@ -250,9 +257,11 @@ def _compared(
     mean: np.ndarray,
     share: np.ndarray,
 ) -> pd.DataFrame:
-    """Return the trials with their factors against their scene's baseline and best.
+    """Return the table of trials with speed ratios to the baseline and to the best.
 
-    `logs`, `full` and `share` are as in `rounds.standing`; `mean` is the mean of logs.
+    `logs` and `full` are log seconds an example with and without screening runs,
+    `[rounds, trials]`. `mean` is each trial's mean log, and `share` the share of the
+    possible rounds that a trial has, `[trials]` each.
     """
     scene = result["scene"].to_numpy()
     margin = result["consumer"].map(MARGINS).to_numpy(float)
@@ -285,7 +294,11 @@ def _write(
     margin: np.ndarray,
     scene: np.ndarray,
 ) -> None:
-    """Write the estimate, interval, rounds and joint verdict of `[rounds, trials]`."""
+    """Add to `result` the mean ratio of each trial, with interval, rounds and verdict.
+
+    `ratios` are log-ratios of speeds, `[rounds, trials]`. The new columns begin with
+    `name`.
+    """
     mean, error, count = moments(ratios)
     low, high = bounds(mean, error, count - 1)
     for suffix, value in {"": mean, "_low": low, "_high": high}.items():
@@ -298,6 +311,6 @@ def _write(
 
 
 def _first_of(scene: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """Return, for each row, the first row of its scene in this order."""
+    """Return, for each row, the row of its scene that comes first in `order`."""
     first = pd.Series(order).groupby(scene[order], sort=True).first().to_numpy()
     return first[scene]

@@ -1,4 +1,4 @@
-"""This module makes a table of stored runs: a row a sample, a column an axis.
+"""This module makes a DataFrame of stored runs, with a row for each sample.
 
     from bench.analysis import table
     samples = table.load("results/reference/quick")
@@ -28,7 +28,10 @@ SCENE = ("machine", *screening.SCENE)  # the columns that identify a scene
 
 
 class Spans(dict):
-    """Traced spans by run number; copies of the table share them, which saves time."""
+    """This dictionary has the traced time spans of each run, by the run's number.
+
+    pandas copies a table's `attrs` deeply; all copies share this one, which saves time.
+    """
 
     def __deepcopy__(self, memo: dict) -> Spans:
         """Return the same object, since nothing changes it."""
@@ -36,7 +39,7 @@ class Spans(dict):
 
 
 def load(*folders: str | Path) -> pd.DataFrame:
-    """Return the samples of one or more result folders; see `from_runs`.
+    """Return a DataFrame of the samples in some result folders; see `from_runs`.
 
     Raises:
         UsageError: A folder cannot be read, or a line in it is broken.
@@ -46,7 +49,10 @@ def load(*folders: str | Path) -> pd.DataFrame:
 
 
 def read(folders: Iterable[str | Path]) -> tuple[list[Run], list[str], list[str]]:
-    """Return the runs of result folders, the folder of each run, and notes on both."""
+    """Return the runs of result folders, the folder of each run, and notes.
+
+    The notes name incomplete lines, early ends, and runs left out for other inputs.
+    """
     from bench import store
     from bench.data import identity
 
@@ -98,7 +104,7 @@ def from_runs(
 def runs_frame(
     runs: Sequence[Run], folders: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """Return a row for each run: its trial, phases, costs, conditions and error.
+    """Return a DataFrame with a row for each run: its trial, times, costs and error.
 
     Args:
         runs: The runs in file order.
@@ -164,7 +170,10 @@ def runs_frame(
 
 
 def machine_labels(runs: Sequence[Run]) -> list[str]:
-    """Return a label for each run, different for each machine and set of versions."""
+    """Return a label for each run, which names its machine and versions.
+
+    Runs have the same label if and only if their machine and versions are equal.
+    """
     identities = [identity(run.machine) for run in runs]
     labels: dict[tuple, str] = {}
     for name, run in zip(identities, runs, strict=True):
@@ -202,7 +211,11 @@ def _trial_columns(trial: Trial) -> dict[str, object]:
 
 
 def _cell(name: str, value: object) -> object:
-    """Return an axis value; an axis of words and numbers is text in every row."""
+    """Return the value of an axis for a cell of the table.
+
+    If an axis takes both words and numbers, every value becomes text, so that the
+    column has one type.
+    """
     words, numbers = allowed(name)
     return str(value) if words and numbers else value
 

@@ -1,6 +1,6 @@
-"""Verdicts: the four words, the states without a verdict, and what follows from each.
+"""This module is the table of verdicts, with exit code, colour and marks of each.
 
-This module imports nothing heavy, because the command line reads it at its start.
+It imports nothing heavy, because the command line reads it at its start.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from bench.errors import Exit
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """A verdict is a word for one trial and metric, with what follows from it.
+    """A verdict is the outcome of a comparison; its fields state how it is reported.
 
     Attributes:
-        text: The word as people read it.
-        exit: The exit code of a guard whose gravest verdict this is.
+        text: The word for readers.
+        exit: The exit code of a guard whose worst verdict this is.
         style: The colour on a terminal, as rich names it; empty for none.
         css_class: The class of a cell on a page; empty for none.
         mark: The text before and after the word in Markdown.

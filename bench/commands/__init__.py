@@ -1,1 +1,1 @@
-"""Each module here has the options and the main function of a verb."""
+"""This package has a module for each command, with its options and main function."""

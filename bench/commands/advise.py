@@ -21,7 +21,7 @@ ALLOW = {
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `advise`."""
+    """Add the options of the command `advise` to its parser."""
     add = parser.add_argument
     add("target", metavar="FILE.py:FUNCTION", help="returns a tf.data.Dataset")
     add(
@@ -50,7 +50,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    """Search for advice, print and write it, and return the exit code.
+    """Search for changes that make the pipeline faster, print and write them.
+
+    The result is the exit code.
 
     Raises:
         UsageError: The file, the function or its pipeline cannot be read.
@@ -82,7 +84,7 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _finish(advice, options: argparse.Namespace, out: Path) -> int:
-    """Write the files and print the advice; returns the exit code."""
+    """Write the files of the advice and print it; return the exit code."""
     from bench.report import advice as report
 
     out.mkdir(parents=True, exist_ok=True)
@@ -113,7 +115,7 @@ def _finish(advice, options: argparse.Namespace, out: Path) -> int:
 
 
 def _apply(advice) -> None:
-    """Write the tuned source, if the file is still the one that was measured.
+    """Write the changed source into the user's file, if that file is as measured.
 
     Raises:
         UsageError: The file changed meanwhile, or cannot be written.
@@ -128,7 +130,7 @@ def _apply(advice) -> None:
 
 
 def _target(target: str, call: str) -> tuple[str, str]:
-    """The file, and the expression that makes its dataset.
+    """Return the path of the user's file, and the expression that makes its dataset.
 
     Raises:
         UsageError: No such file or function.
@@ -161,7 +163,7 @@ def _target(target: str, call: str) -> tuple[str, str]:
 
 
 def _allowed(text: str) -> tuple[str, ...]:
-    """The names after `--allow`.
+    """Return the names that the user wrote after `--allow`.
 
     Raises:
         ArgumentTypeError: A name is not one of `ALLOW`.

@@ -10,7 +10,7 @@ from bench.errors import Exit
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `claims`."""
+    """Add the options of the command `claims` to its parser."""
     parser.add_argument("--markdown", action="store_true", help="print Markdown")
     parser.add_argument("folders", nargs="+", type=Path, help="result folders")
 

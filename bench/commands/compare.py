@@ -11,7 +11,7 @@ from bench.errors import Exit, check_folder
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `compare`."""
+    """Add the options of the command `compare` to its parser."""
     parser.add_argument("a", type=Path, help="result folder to compare with")
     parser.add_argument("b", type=Path, help="result folder that gets the verdicts")
     parser.add_argument("--out", type=Path, help="folder of the page; default B")

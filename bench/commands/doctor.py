@@ -32,7 +32,7 @@ print("DEVICES" + json.dumps({"built": tf.test.is_built_with_cuda(), "gpus": nam
 
 @dataclass(frozen=True)
 class Finding:
-    """A finding is the result of one check.
+    """A finding is the result of one check of the machine.
 
     Attributes:
         name: The subject of the check.
@@ -48,7 +48,7 @@ class Finding:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `doctor`."""
+    """Add the options of the command `doctor` to its parser."""
     parser.add_argument(
         "--selftest",
         action="store_true",
@@ -79,7 +79,7 @@ def main(options: argparse.Namespace) -> int:
 
 
 def report(*, as_json: bool) -> int:
-    """Print the findings; return the exit code, 1 if a check fails."""
+    """Print the findings on this machine; return the exit code, 1 if a check fails."""
     findings = [*examine(), *tensorflow_sees()]
     if as_json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
@@ -203,7 +203,7 @@ def tensorflow_sees() -> list[Finding]:
 
 
 def missing_libraries(log: str, built_with_cuda: bool) -> str:
-    """Return the libraries that TensorFlow lacks for the GPU, from its log."""
+    """Return a sentence on GPU libraries that TensorFlow's log reports as missing."""
     if not built_with_cuda:
         return "this TensorFlow is built without CUDA: install requirements-gpu.txt."
     lines = [

@@ -48,7 +48,7 @@ REFUSED = {
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `guard`."""
+    """Add the options of the command `guard` to its parser."""
     add = parser.add_argument
     add("folders", nargs="*", type=Path, help="two result folders: is B slower than A?")
     add("--against-ref", metavar="REF", help="a git revision")
@@ -99,7 +99,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    """Compare, print the verdicts, and return the exit code.
+    """Test for slow-downs, print the verdicts, and return the exit code.
 
     Raises:
         UsageError: The options name no base or several, or the input is bad.
@@ -207,7 +207,7 @@ def _config(options: argparse.Namespace) -> Path | None:
 def _report_saved(
     baseline: Baseline, failed: Mapping[str, str], options: argparse.Namespace
 ) -> int:
-    """Print what was saved, or the first failure; return the exit code."""
+    """Print which baseline was stored, or the first failure; return the exit code."""
     if failed:
         key, why = next(iter(failed.items()))
         _print_error(f"'{key}' failed, so no baseline is saved: {why}")
@@ -220,7 +220,7 @@ def _report_saved(
 def _report(
     result: GuardResult, options: argparse.Namespace, *, interrupted: bool = False
 ) -> int:
-    """Write and print a result; return the exit code of its verdicts.
+    """Write and print the result of a guard; return the exit code of its verdicts.
 
     Errors of writing are printed after the verdicts. They change the exit code only if
     no trial is slower, missing or unknown.
@@ -256,7 +256,7 @@ def _report(
 def _write_files(
     result: GuardResult, code: int, options: argparse.Namespace, passes: bool
 ) -> list[str]:
-    """Write the files of a result; return a line for each file that failed."""
+    """Write a guard's result into files; return a line for each file that failed."""
     from bench.guard import output
 
     contents: list[tuple[Path, bytes]] = []

@@ -58,7 +58,7 @@ def show(
 
 
 def _summary(frame: pd.DataFrame, changes: pd.DataFrame, guards: int) -> list[str]:
-    """Return a line that counts guards, figures and changes, and a line a change."""
+    """Return a line that counts guard runs and changes, and a line for each change."""
     known = frame[frame["ratio"] > 0]
     trials = known.groupby(["machine", "key"]).ngroups
     lines = [

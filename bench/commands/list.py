@@ -16,11 +16,14 @@ MOST_COLUMNS = 80
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add no option: `list` has none of its own."""
+    """Add no option, because the command `list` has none of its own."""
 
 
 def main(options: argparse.Namespace) -> int:
-    """Print every shelf with its names and descriptions; return the exit code."""
+    """Print the names and descriptions of all workloads, layers, axes and so on.
+
+    The result is the exit code.
+    """
     gc.disable()  # garbage collection would take a seventh of the time
     try:
         return _show(as_json=options.json)
@@ -50,7 +53,7 @@ def _show(*, as_json: bool) -> int:
 
 
 def _print(shelves: Mapping[str, Mapping[str, str]]) -> None:
-    """Print the names in one column, and their descriptions beside it."""
+    """Print the names in one column, and their descriptions beside them."""
     column = 2 + max(len(name) for entries in shelves.values() for name in entries)
     for shelf, entries in shelves.items():
         print(f"{shelf}:")

@@ -12,7 +12,7 @@ from bench.errors import Exit, check_folder
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `report`."""
+    """Add the options of the command `report` to its parser."""
     from bench.report.formats import FORMATS, USUAL
 
     parser.add_argument("folders", nargs="+", type=Path, help="result folders")
@@ -30,7 +30,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int:
-    """Report result folders or the history of a guard, and return the exit code.
+    """Report result folders, or the history of a guard, and return the exit code.
 
     Raises:
         UsageError: No such format, or a folder that cannot be read or written to.
@@ -79,7 +79,7 @@ def show(
 
 
 def show_files(paths: Sequence[Path]) -> None:
-    """Print which files were written; of figures, only their folder."""
+    """Print the paths of the written files; for figures, only their folder."""
     figures = [path for path in paths if path.suffix == ".png"]
     for path in sorted({figure.parent for figure in figures}):
         print(f"Figures: {path}")

@@ -27,7 +27,7 @@ PLANNED += ("data", "skip_damaged")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `run`."""
+    """Add the options of the command `run` to its parser."""
     parser.epilog = "exit codes: " + "; ".join(
         f"{code} {meaning.run}" for code, meaning in EXITS.items() if meaning.run
     )
@@ -127,7 +127,7 @@ def make_runs(options: argparse.Namespace) -> Path | None:
 
 
 def check_unchanged(earlier: Sequence[Run]) -> None:
-    """Refuse to add runs to those of an older state of a user's file.
+    """Refuse to resume a sweep if a user's workload file changed since its last run.
 
     Raises:
         UsageError: The file of a workload was changed after its last run.
@@ -156,7 +156,7 @@ def _report_interrupt(folder: Path, planned: bool) -> None:
 
 
 def make_plan(options: argparse.Namespace) -> tuple[Path, Plan]:
-    """Return the result folder and the plan, new or of the sweep to resume.
+    """Return the result folder and the plan, which is new or read to be resumed.
 
     Raises:
         UsageError: A name is unknown, or there is no sweep to run or to resume.
@@ -201,7 +201,7 @@ def make_plan(options: argparse.Namespace) -> tuple[Path, Plan]:
 
 
 def _limited(effort: Effort, options: argparse.Namespace) -> Effort:
-    """Return the effort with the limit from the command line."""
+    """Return an effort with the time limit of `--limit`, if that option is set."""
     return replace(effort, limit_seconds=options.limit or effort.limit_seconds)
 
 
@@ -218,7 +218,10 @@ def _refuse_planned_options(options: argparse.Namespace) -> None:
 
 
 def _fitted(planned: Plan) -> Effort:
-    """Return the effort that fits the budget; a race of large scenes ignores it."""
+    """Return the plan's effort, reduced to the budget.
+
+    A race with a large scene (set of comparable trials) keeps its effort.
+    """
     groups = screening.scenes(planned.trials) if planned.precision else [planned.trials]
     if planned.precision and max(map(len, groups)) > screening.LARGE:
         return planned.effort

@@ -25,7 +25,7 @@ def duration(text: str) -> float:
 
 
 def precision(text: str) -> float:
-    """Return the share of `2%` or `0.02`, from 0.1 % to 50 %.
+    """Return the share that a text such as `2%` or `0.02` states, from 0.001 to 0.5.
 
     Raises:
         ArgumentTypeError: The text is no share within these bounds.
@@ -40,7 +40,7 @@ def precision(text: str) -> float:
 
 
 def minutes(text: str) -> float:
-    """Return a number of minutes above 0.
+    """Return the number of minutes in a text; the number must be above 0.
 
     Raises:
         ArgumentTypeError: The text is no such number.
@@ -55,7 +55,7 @@ def minutes(text: str) -> float:
 
 
 def count(text: str) -> int:
-    """Return a whole number from 1.
+    """Return the whole number in a text; the number must be at least 1.
 
     Raises:
         ArgumentTypeError: The text is no such number.
@@ -66,7 +66,7 @@ def count(text: str) -> int:
 
 
 def data(options: argparse.Namespace) -> str:
-    """Return the value of `--data`, with that of `--skip-damaged`.
+    """Return the value of `--data`, extended by a mark if `--skip-damaged` is set.
 
     Raises:
         UsageError: There is `--skip-damaged` without `--data`.

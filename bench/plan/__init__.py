@@ -1,1 +1,1 @@
-"""This room decides what will be run: sweeps, claims, refusals, plans, screening."""
+"""This package decides what will be run: sweeps, claims, refusals, plans, screening."""

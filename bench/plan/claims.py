@@ -1,4 +1,4 @@
-"""This module reads claims about preprocessing from `claims.toml`.
+"""This module reads published claims about preprocessing from `claims.toml`.
 
 A claim is a sentence with its source and the trials that would show it. The comments at
 the head of `claims.toml` explain the keys. `analysis/claim_verdicts.py` tests claims.
@@ -38,7 +38,7 @@ class Side:
     how: Literal["fastest", "slowest", "sum"] = "fastest"
 
     def __str__(self) -> str:
-        """Return the keys of the trials, and how several are combined."""
+        """Return the trials' keys and, if there are several, how they are combined."""
         keys = [trial.key for trial in self.trials]
         return keys[0] if len(keys) == 1 else f"{self.how} of {', '.join(keys)}"
 
@@ -71,7 +71,7 @@ class Prediction:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A case is a claim about one workload.
+    """A case is a claim about one workload, with the trials that test it.
 
     Attributes:
         workload: The name of the workload.
@@ -86,26 +86,27 @@ class Case:
 
     @property
     def trials(self) -> tuple[Trial, ...]:
-        """All trials that must have been measured."""
+        """Return the trials of both sides, which must all have been measured."""
         return self.trial.trials + (self.than.trials if self.than else ())
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A claim about preprocessing, in a form that measurements can test.
+    """A claim is a published statement on preprocessing, in a form that can be tested.
 
     Attributes:
         id: The name of the claim.
-        sentence: The claim in our words.
+        sentence: The claim in the words of this suite.
         source: Who makes the claim.
         sweep: The named sweep that has all trials of the claim.
         cases: A case for each workload.
         measure: The quantity that is compared; see `claims.toml`.
         predict: The value that the claim predicts.
         scale: The factor by which the value is multiplied, such as pixels an example.
-        error: The column with the standard error of a counted value.
+        error: The column with the standard error of a counted value; empty if it has
+            none.
         counted: Whether the value is counted and not timed, so that one run is enough.
-        needs: `gpu`, or empty.
+        needs: `gpu` if only a machine with a GPU can test the claim; else empty.
         refuted_by: A part of the error message of a run that refutes the claim.
     """
 
@@ -124,7 +125,7 @@ class Claim:
 
 
 class ClaimForm(msgspec.Struct):
-    """A `[[claim]]` of the file, as its author writes it."""
+    """This struct has the keys of a `[[claim]]` table in a claims file."""
 
     id: str
     sentence: str
@@ -143,7 +144,7 @@ class ClaimForm(msgspec.Struct):
 
 
 class ClaimsForm(msgspec.Struct):
-    """A claims file, as its author writes it."""
+    """This struct has the keys of a whole claims file."""
 
     claim: list[ClaimForm] = []
 
@@ -193,7 +194,10 @@ def trial(key: str) -> Trial:
 
 
 def prediction(text: str) -> Prediction:
-    """Parse `> 1.05`, `< 0.95`, `0.9 to 1.1`, `2`, or a word such as `yes`."""
+    """Return the prediction of a text: `> 1.05`, `< 0.95`, `0.9 to 1.1`, `2` or `yes`.
+
+    A text that is no number and no range is the word that a fact must be.
+    """
     text = text.strip()
     try:
         if text.startswith(">"):
@@ -225,7 +229,12 @@ def _case(
 
 
 def _side(keys: str | Mapping[str, list[str]], workload: str) -> Side:
-    """Return the side that one key, or the keys under one way to combine, spell."""
+    """Return one side of a comparison, from its keys in a claims file.
+
+    `keys` is the key of one trial, or a dictionary such as `{"sum": [key, key]}` whose
+    single entry states how several trials are combined. `{w}` in a key stands for the
+    workload.
+    """
     combined = {"fastest": [keys]} if isinstance(keys, str) else dict(keys)
     (how, several), *others = combined.items()
     if others or how not in SIDES:

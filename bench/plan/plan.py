@@ -37,12 +37,14 @@ class Plan:
     Attributes:
         sweep: The name of the sweep.
         trials: The trials to run.
-        refused: The reason for each refused combination, by key.
-        effort: The effort of each trial; in a race, the least effort.
+        refused: The reason for each refused combination of settings, by the trial's
+            key.
+        effort: How much to measure of each trial; in a race, the least.
         seed: The seed of the random orders.
         budget_seconds: The time after which the sweep stops; 0 for no limit.
-        precision: The half-width, relative, that a race aims at for the intervals of
-            the trials that could be the best of their scene; 0 for no race.
+        precision: The half-width of an interval, relative, that ends a race for a trial
+            that could be the best of its scene (set of comparable trials); 0 for no
+            race.
         most_rounds: The number of rounds after which a race ends.
         notes: Sentences on the user's data and on how the race ended, for the report.
     """
@@ -59,17 +61,17 @@ class Plan:
 
     @property
     def runs(self) -> int:
-        """The number of runs; in a race, the least number."""
+        """Return the number of runs; in a race, the least number."""
         return sum(len(efforts) for efforts in self._rounds)
 
     @property
     def seconds(self) -> float:
-        """The expected time of all runs; seconds."""
+        """Return the expected time of all runs in seconds."""
         runs = [run_seconds(effort) for efforts in self._rounds for effort in efforts]
         return len(self._rounds) * ROUND_SECONDS + sum(runs)
 
     def seconds_left(self, stored: Sequence[Run]) -> float:
-        """Return the expected seconds of the missing runs, by the stored runs."""
+        """Return the expected seconds of the missing runs, by those of stored runs."""
         seconds = [run.seconds for run in stored if not run.repeat]
         left = max(0, self.runs - len(seconds))
         if not seconds:
@@ -85,17 +87,17 @@ class Plan:
 
 
 def run_seconds(effort: Effort) -> float:
-    """Return the expected seconds of a run."""
+    """Return the expected seconds of one run."""
     return RUN_SECONDS + 0.6 * effort.warmup_seconds + effort.steady_seconds
 
 
 def estimate(count: int, effort: Effort) -> float:
-    """Return the expected seconds of `count` trials with all their rounds."""
+    """Return the expected seconds of a sweep of `count` trials with all its rounds."""
     return effort.rounds * (ROUND_SECONDS + count * run_seconds(effort))
 
 
 def fit_to_budget(effort: Effort, count: int, budget_seconds: float) -> Effort:
-    """Reduce an effort to a budget: by fewer rounds first, then by shorter runs."""
+    """Reduce how much is measured to fit a budget: fewer rounds, then shorter runs."""
     while effort.rounds > 1 and estimate(count, effort) > budget_seconds:
         effort = replace(effort, rounds=effort.rounds - 1)
     while (
@@ -151,7 +153,7 @@ def plan_sweep(
 
 
 def data_notes(planned: Sequence[Trial]) -> list[str]:
-    """Return sentences on what trials take of the user's data and leave out.
+    """Return sentences on what the trials use of the user's data, and leave out.
 
     There are none if the trials have data of their own, or if the user's data cannot be
     used: then the trials fail with the reason.
@@ -163,7 +165,7 @@ def data_notes(planned: Sequence[Trial]) -> list[str]:
 
 
 def _intakes(planned: Sequence[Trial]) -> dict[str, Intake]:
-    """Check the user's data; return what is taken, by workload.
+    """Check the user's data; return which of them each workload uses, by workload.
 
     Raises:
         UsageError: The data cannot be used.
@@ -183,7 +185,10 @@ def _intakes(planned: Sequence[Trial]) -> dict[str, Intake]:
 def _untrainable(
     planned: Sequence[Trial], intakes: Mapping[str, Intake]
 ) -> dict[str, str]:
-    """Return by key why a trial's model cannot be trained on the user's labels."""
+    """Return why models cannot be trained on the user's labels, by the trial's key.
+
+    Trials that can be trained, or have no model, are left out.
+    """
     return {
         trial.key: intakes[trial.workload].untrainable
         for trial in planned
@@ -194,7 +199,10 @@ def _untrainable(
 
 
 def _unlabelled(planned: Sequence[Trial]) -> dict[str, str]:
-    """Return by key why the classes of undecoded CSV lines cannot be resampled."""
+    """Return why the classes of some trials cannot be resampled, by the trial's key.
+
+    Resampling needs labels, which the lines of a CSV file lack until they are decoded.
+    """
     reason = (
         "resample needs labels, which CSV lines have only once they are decoded: add "
         "--axis cache=decoded, or load the table first with --data {}"
@@ -212,12 +220,14 @@ def _unlabelled(planned: Sequence[Trial]) -> dict[str, str]:
 
 
 def _notes(intakes: Mapping[str, Intake]) -> list[str]:
-    """Return the sentences of all intakes, each once."""
+    """Return the sentences on the data that all workloads use, each sentence once."""
     return list(dict.fromkeys(s for each in intakes.values() for s in each.sentences))
 
 
 def refusal_lines(refused: Mapping[str, str], where: str = "") -> list[str]:
-    """Return a line for each refused combination, at most `MOST_LEFT_OUT`.
+    """Return a line for each refused combination of settings, and a line on the rest.
+
+    At most `MOST_LEFT_OUT` combinations have a line of their own.
 
     Args:
         refused: The reasons by key.
@@ -231,7 +241,7 @@ def refusal_lines(refused: Mapping[str, str], where: str = "") -> list[str]:
 
 
 def save(plan: Plan, folder: Path) -> None:
-    """Store the plan beside its results, where `--resume` reads it.
+    """Store the plan in the result folder, where `--resume` reads it.
 
     Raises:
         OSError: The plan cannot be written. An earlier plan stays as it was.

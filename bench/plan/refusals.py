@@ -1,4 +1,4 @@
-"""This module refuses combinations of axes that mean nothing, with the reason."""
+"""This module refuses meaningless combinations of axes, each with its reason."""
 
 from bench.catalog import Entry
 from bench.machine import PROCESSORS
@@ -14,12 +14,12 @@ HELD = SERVED
 
 
 def refusal(p: Pipeline, consumer: str, unit: str, entry: Entry) -> str | None:
-    """Return the reason why a combination means nothing, or None.
+    """Return why a combination of settings has no meaning; None if it has one.
 
     Args:
         p: The pipeline.
-        consumer: The consumer.
-        unit: The unit of a sample.
+        consumer: The name of the consumer, such as `train`.
+        unit: The extent of a sample, `window` or `epoch`.
         entry: The workload or layer.
     """
     changed = differences(p)

@@ -29,14 +29,14 @@ RACED_ROUNDS = 3  # of the remaining trials, before an interval can exclude one
 
 
 def scene(trial: Trial) -> tuple:
-    """Return the values of `SCENE` for a trial, which identify its scene."""
+    """Return the values that identify a trial's scene, its set of comparable trials."""
     return tuple(
         getattr(trial.pipeline if name in AXES else trial, name) for name in SCENE
     )
 
 
 def scene_name(trial: Trial) -> str:
-    """Return a short name of a trial's scene, such as `prose train unit=epoch`."""
+    """Return a short name of a trial's scene, its set of comparable trials."""
     parts = [trial.workload.rpartition("/")[2]]
     usual = scene(Trial(workload=trial.workload))
     for name, value, default in zip(SCENE, scene(trial), usual, strict=True):
@@ -46,7 +46,7 @@ def scene_name(trial: Trial) -> str:
 
 
 def scenes(trials: Sequence[Trial]) -> list[list[Trial]]:
-    """Group trials by scene; scenes and trials stay in their order."""
+    """Group trials into scenes, sets of comparable trials; all stay in their order."""
     groups: dict[tuple, list[Trial]] = {}
     for trial in trials:
         groups.setdefault(scene(trial), []).append(trial)
@@ -54,12 +54,15 @@ def scenes(trials: Sequence[Trial]) -> list[list[Trial]]:
 
 
 def remaining(count: int) -> int:
-    """Return how many of `count` trials remain after a screening round."""
+    """Return how many of `count` trials remain after a round of screening runs."""
     return min(count, max(REMAINING_LEAST, round(REMAINING_SHARE * count)))
 
 
 def short(effort: Effort) -> Effort:
-    """Return a screening run's effort: a quarter of the windows, half the warm-up."""
+    """Return the effort of a screening run: fewer windows and a shorter warm-up.
+
+    The run times a quarter of the usual windows, with half the warm-up.
+    """
     steady = max(LEAST_STEADY_SECONDS, effort.steady_seconds / 4)
     return replace(
         effort,
@@ -71,7 +74,10 @@ def short(effort: Effort) -> Effort:
 
 
 def rounds(trials: Sequence[Trial], effort: Effort) -> list[list[Effort]]:
-    """Return the efforts of the runs in each round that a race makes at least."""
+    """Return the rounds that a race makes at least, each as a list of efforts.
+
+    An effort states how much one run of the round measures.
+    """
     by_scene: list[list[list[Effort]]] = []
     for group in scenes(trials):
         count = len(group)

@@ -38,7 +38,7 @@ EffortForm = msgspec.defstruct(
 
 
 class BlockForm(msgspec.Struct):
-    """A `[[block]]` of the file, with its axes as the user spells them."""
+    """This struct has the keys of a `[[block]]` table in a sweep's file."""
 
     workloads: Annotated[list[str], msgspec.Meta(min_length=1)]
     strategies: list[str] = []
@@ -48,7 +48,7 @@ class BlockForm(msgspec.Struct):
 
 
 class SweepForm(msgspec.Struct):
-    """A sweep's file, as the user writes it."""
+    """This struct has the keys of a whole sweep file."""
 
     description: str = ""
     include: list[str] = []
@@ -62,12 +62,12 @@ class Block:
     """A block is the product of workloads, strategies and axes for one consumer.
 
     Attributes:
-        workloads: Names or paths; `layers:*` is a whole shelf, `layers:image` all
-            entries of one kind on the shelf.
+        workloads: Names or paths; `layers:*` stands for all layers, `layers:image` for
+            all layers of one kind.
         strategies: Names of strategies; empty for the plain pipeline with the axes.
         axes: Values by axis. An axis here overrides the axis of a strategy.
         consumer: The consumer of every trial in the block.
-        unit: The unit of a sample.
+        unit: The extent of a sample, `window` or `epoch`.
     """
 
     workloads: tuple[str, ...]
@@ -101,7 +101,7 @@ def names() -> dict[str, str]:
 
 
 def find(name: str, within: tuple[Path, ...] = ()) -> Sweep:
-    """Return the sweep of this name, or of this file.
+    """Return the sweep with this name, or the sweep in this file.
 
     Args:
         name: The name of a sweep, or the path of a TOML file.
@@ -122,14 +122,14 @@ def find(name: str, within: tuple[Path, ...] = ()) -> Sweep:
 
 
 def trials(sweep: Sweep, data: str = "") -> tuple[list[Trial], dict[str, str]]:
-    """Expand a sweep into its trials.
+    """Expand a sweep into the trials to run and the combinations that are refused.
 
     Args:
         sweep: The sweep.
         data: The user's data, a name or a path, in place of the workloads' own.
 
     Returns:
-        Each trial once; and by key the reason why a combination is refused.
+        The trials, each once; and the reason for each refused combination, by its key.
 
     Raises:
         UsageError: A name or value is unknown, or every combination is refused.
@@ -170,15 +170,15 @@ def narrow(
     consumer: str = "",
     unit: str = "",
 ) -> Sweep:
-    """Replace parts of every block by what the command line states.
+    """Replace workloads, strategies, axes, consumer or unit in every block of a sweep.
 
     Args:
         sweep: The sweep.
         workloads: Replace the workloads of every block, if not empty.
-        strategies: Replace the strategies likewise.
+        strategies: Replace the strategies of every block, if not empty.
         axes: Are added to the axes of every block and override them.
-        consumer: Replaces the consumer, if not empty.
-        unit: Replaces the unit, if not empty.
+        consumer: Replaces the consumer of every block, if not empty.
+        unit: Replaces the unit of every block, if not empty.
     """
     changes: dict[str, object] = {}
     if workloads:
@@ -198,7 +198,7 @@ def narrow(
 
 
 def parse_axis(text: str) -> tuple[str, tuple]:
-    """Parse `name=value,value` into the axis and its values."""
+    """Parse `name=value,value` into the name of an axis and a tuple of its values."""
     name, equals, values = text.partition("=")
     if not equals or not values:
         raise UsageError(f"--axis takes name=value,value, got '{text}'.")
@@ -217,7 +217,10 @@ def _pipelines(block: Block) -> list[Pipeline]:
 
 
 def _expand(workloads: Iterable[str]) -> list[str]:
-    """Replace `layers:*` by all entries of the shelf, `layers:image` by one kind."""
+    """Replace `layers:*` by all layers' names, `layers:image` by those of one kind.
+
+    The same holds for `workloads:`. Other names stay.
+    """
     expanded = []
     for name in workloads:
         shelf, _, wanted = name.partition(":")
@@ -263,7 +266,7 @@ def _sweep(path: Path, within: tuple[Path, ...] = ()) -> Sweep:
 
 
 def _claim_blocks() -> list[Block]:
-    """Return a block for each trial that a claim compares."""
+    """Return a block for each trial that any claim of `claims.toml` compares."""
     from bench.plan import claims  # late: `list` and `--help` need no claims
 
     claimed = {

@@ -49,10 +49,10 @@ def read(path: Path, form: type[Form], table: str = "") -> Form:
 
 
 def _type_fault(message: str, content: dict) -> str:
-    """Return the message of msgspec in the words of TOML, with the value.
+    """Return msgspec's message on a wrong type in the words of TOML, with the value.
 
     Args:
-        message: Such as "Expected `array`, got `str` - at `$.metrics`".
+        message: A message such as "Expected `array`, got `str` - at `$.metrics`".
         content: The table that holds the value.
     """
     matched = re.fullmatch(r"Expected `(.+)`, got `\w+` - at `\$\.(.+)`", message)

@@ -33,10 +33,10 @@ FURTHEST = 10_000  # epochs; nobody trains for longer
 
 @figure.styled
 def draw(table: pd.DataFrame) -> Figure | None:
-    """Draw the epochs of each cache, a panel for each pipeline that was cached.
+    """Draw the seconds of each epoch with each cache, a panel for each cached pipeline.
 
     Args:
-        table: From `table.from_runs`.
+        table: The samples, from `table.from_runs`.
     """
     epochs = table[(table["unit"] == "epoch") & table["seconds_per_batch"].notna()]
     fixed = [name for name in AXES if name not in PLACES]
@@ -97,7 +97,7 @@ def _panel(panel: Axes, below: Axes, group: pd.DataFrame) -> None:
 
 
 def _epochs(part: pd.DataFrame) -> np.ndarray:
-    """Return the seconds of each epoch, the median over the runs."""
+    """Return the seconds of each epoch, as medians over the runs, `[epochs]`."""
     return part.groupby("sample")["seconds"].median().to_numpy(float)
 
 
@@ -127,7 +127,10 @@ def _preparation(part: pd.DataFrame) -> float:
 
 
 def _without(seconds: pd.DataFrame, placement: str) -> np.ndarray | None:
-    """Return the epochs without cache of this placement (dataset for `offline`)."""
+    """Return the seconds of each epoch of the same placement without a cache.
+
+    For `offline` the placement is `dataset`. The result is None if not measured.
+    """
     place = "dataset" if placement == "offline" else placement
     plain = seconds[(seconds["cache"] == "none") & (seconds["placement"] == place)]
     return _epochs(plain) if len(plain) else None
@@ -136,7 +139,11 @@ def _without(seconds: pd.DataFrame, placement: str) -> np.ndarray | None:
 def _gain(
     own: np.ndarray, without: np.ndarray | None, preparation: float, margin: float
 ) -> str:
-    """Return the epoch from which a cache saves time, in words; empty if not known."""
+    """Return from which epoch on a cache saves time in total, as text.
+
+    `own` has the seconds of each epoch with the cache, `without` those without it. The
+    text is empty if the epoch is unknown.
+    """
     if without is None or min(len(own), len(without)) < 2:
         return ""
     both = own, without

@@ -28,10 +28,10 @@ PLAIN = {name: axis.default for name, axis in AXES.items()}
 
 @figure.styled
 def draw(table: pd.DataFrame) -> Figure | None:
-    """Draw order by parallel calls, and open files by parallel reads, as heat maps.
+    """Draw heat maps of order by parallel calls, and of open files by parallel reads.
 
     Args:
-        table: From `table.from_runs`.
+        table: The samples, from `table.from_runs`.
     """
     runs = pairs.ranked(stats.runs(table))
     runs = runs[runs["log_seconds"].notna()]
@@ -61,7 +61,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
 
 
 def _groups(runs: pd.DataFrame, free: list[str]) -> list[pd.DataFrame]:
-    """Return groups of runs that differ in nothing but the free axes."""
+    """Return groups of runs whose trials differ in nothing but the axes in `free`."""
     fixed = [name for name in AXES if name not in free]
     by = ["machine", "workload", "consumer", "unit", "data", *fixed]
     trials = runs.groupby(by, sort=False)["key"].transform("nunique")
@@ -72,7 +72,11 @@ def _groups(runs: pd.DataFrame, free: list[str]) -> list[pd.DataFrame]:
 def _cells(
     group: pd.DataFrame, rows: tuple[str, ...], column: str
 ) -> dict[tuple[tuple, str], intervals.Interval]:
-    """Return speeds against the plain cell by (values of the row, of the column)."""
+    """Return the speed of each cell relative to the cell with the default settings.
+
+    The key of a cell is a pair: the values of the row's axes, and the value of the
+    column's axis. The result is empty if the default cell was not measured.
+    """
     keys = {
         (tuple(values[:-1]), str(values[-1])): part["key"].iloc[0]
         for values, part in group.groupby([*rows, column], sort=False)

@@ -26,10 +26,12 @@ SIZES = {
 
 @figure.styled
 def draw(table: pd.DataFrame) -> Figure | None:
-    """Draw the cost over the size, a panel for each workload and kind of size.
+    """Draw microseconds an example over batch size and over image size.
+
+    Each workload and kind of size has a panel.
 
     Args:
-        table: From `table.from_runs`.
+        table: The samples, from `table.from_runs`.
     """
     trials = stats.trials(table)
     trials = trials[trials["runs"] > 0]
@@ -62,7 +64,10 @@ def _scenes(trials: pd.DataFrame, size: str) -> object:
 
 
 def _lines(group: pd.DataFrame, size: str) -> list[pd.DataFrame]:
-    """Return the longest lines of trials that differ in the size alone, by size."""
+    """Return groups of trials that differ in their size alone, each sorted by size.
+
+    The groups with the most trials come first; there are at most `MOST_LINES`.
+    """
     others = [name for name in AXES if name not in SIZES]
     lines = [
         line.sort_values(size)
@@ -111,7 +116,7 @@ def _panel(panel: Axes, lines: list[pd.DataFrame], size: str) -> None:
 
 
 def _name(row: pd.Series) -> str:
-    """Return the settings without the size, which the axis shows."""
+    """Return a trial's settings as text, without the sizes, which the axis shows."""
     parts = [
         p for p in str(row["label"]).split(",") if p.partition("=")[0] not in SIZES
     ]

@@ -36,9 +36,13 @@ SCENE_OVER_TIME = [name for name in SCENE if name != "machine"]
 def draw(table: pd.DataFrame) -> Figure | None:
     """Draw result folders and guard runs over time, a panel for each scene or trial.
 
+    A scene is a set of trials that may be compared with one another. A guard run is a
+    test for slow-downs.
+
     Args:
-        table: From `table.from_runs` with several folders; `table.attrs["history"]` may
-            hold the guards of `bench.guard.history.read`.
+        table: The samples of several folders, from `table.from_runs`;
+            `table.attrs["history"]` may have the guard runs of
+            `bench.guard.history.read`.
     """
     panels = [*_folder_panels(table), *_guard_panels(table.attrs.get("history", []))]
     return _figure(panels)
@@ -46,10 +50,12 @@ def draw(table: pd.DataFrame) -> Figure | None:
 
 @figure.styled
 def draw_guards(frame: pd.DataFrame) -> Figure | None:
-    """Draw the guard runs alone.
+    """Draw the guard runs of a history over time, a panel for each trial.
+
+    A guard run is a test for slow-downs.
 
     Args:
-        frame: From `bench.guard.history.to_frame`.
+        frame: The table of guard runs, from `bench.guard.history.to_frame`.
     """
     return _figure(_series_panels(frame))
 
@@ -71,7 +77,10 @@ def _figure(panels: list[tuple[Callable[[Axes], None], int]]) -> Figure | None:
 
 
 def _folder_panels(table: pd.DataFrame) -> list[tuple[Callable[[Axes], None], int]]:
-    """Return a panel for each scene that several folders have measured."""
+    """Return a panel for each scene (set of comparable trials) in several folders.
+
+    A panel is a function that draws it, and the number of its lines.
+    """
     if table["folder"].nunique() < 2:
         return []
     folders = []
@@ -151,7 +160,10 @@ def _guard_panels(guards: list) -> list[tuple[Callable[[Axes], None], int]]:
 
 
 def _series_panels(frame: pd.DataFrame) -> list[tuple[Callable[[Axes], None], int]]:
-    """Return a panel for each trial on one machine, the largest change first."""
+    """Return a panel for each trial on one machine, the largest change first.
+
+    A panel is a function that draws it, and the number of its legend's lines.
+    """
     changes = history.changes(frame)
     ordered = []
     for (machine, key), series in frame[frame["ratio"] > 0].groupby(

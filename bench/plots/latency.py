@@ -26,10 +26,10 @@ WHERE = {name: place.server for name, place in PLACEMENTS.items() if place.serve
 
 @figure.styled
 def draw(table: pd.DataFrame) -> Figure | None:
-    """Draw latency percentiles by placement and batch, a panel for each workload.
+    """Draw latency percentiles by placement and batch size, a panel for each workload.
 
     Args:
-        table: From `table.from_runs`.
+        table: The samples, from `table.from_runs`.
     """
     names = [f"fact_latency_{name}_seconds" for name in PERCENTILES]
     if any(name not in table for name in names):

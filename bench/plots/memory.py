@@ -23,10 +23,10 @@ NARROWEST = 0.05  # share by which the axis exceeds the data, so that noise look
 
 @figure.styled
 def draw(table: pd.DataFrame) -> Figure | None:
-    """Draw speed over memory, a panel for each scene.
+    """Draw speed over peak memory, a panel for each scene (set of comparable trials).
 
     Args:
-        table: From `table.from_runs`.
+        table: The samples, from `table.from_runs`.
     """
     if table["peak_resident_bytes"].isna().all():
         return None
@@ -126,7 +126,7 @@ def _names(below: Axes, best: pd.DataFrame) -> None:
 
 
 def _distinct(gigabytes: list[float]) -> list[str]:
-    """Write numbers with the digits that distinguish them, from two to four."""
+    """Return numbers as text with two to four decimals, as many as distinguish them."""
     for digits in (2, 3, 4):
         texts = [f"{value:.{digits}f}" for value in gigabytes]
         if len(set(texts)) == len(texts):

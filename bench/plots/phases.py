@@ -27,10 +27,10 @@ PHASES = {
 
 @figure.styled
 def draw(table: pd.DataFrame) -> Figure | None:
-    """Draw the phases of each trial.
+    """Draw the seconds of each phase of each trial as stacked bars.
 
     Args:
-        table: From `table.from_runs`.
+        table: The samples, from `table.from_runs`.
     """
     columns = [f"{name}_seconds" for name in PHASES]
     runs = stats.runs(table)
@@ -75,7 +75,11 @@ def draw(table: pd.DataFrame) -> Figure | None:
 
 
 def _names(labels: pd.Series, scenes: list[str], *, several: bool) -> list[str]:
-    """Name the trials by the settings in which they differ within their scene."""
+    """Return names of trials that have only the settings in which the trials differ.
+
+    If there are several scenes (sets of comparable trials), the name of the scene comes
+    first.
+    """
     own = labels.groupby(np.array(scenes)).transform(figure.short_names)
     return [
         f"{scene}: {name}" if several else name

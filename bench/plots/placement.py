@@ -24,10 +24,10 @@ COLORS = {
 
 @figure.styled
 def draw(table: pd.DataFrame) -> Figure | None:
-    """Draw the placements side by side, a panel for each workload and consumer.
+    """Draw the speeds of all placements, a panel for each workload and consumer.
 
     Args:
-        table: From `table.from_runs`.
+        table: The samples, from `table.from_runs`.
     """
     trials = stats.trials(table)
     trials = trials[trials["runs"] > 0]
@@ -51,7 +51,11 @@ def draw(table: pd.DataFrame) -> Figure | None:
 
 
 def _alike(trials: pd.DataFrame) -> list[tuple[int, str]]:
-    """Return each scene with several placements, and the cache that most share."""
+    """Return pairs (scene, cache) to draw, for each scene with several placements.
+
+    A scene is a set of comparable trials. The cache is the setting with which most of
+    its placements were measured.
+    """
     counts = trials.groupby(["scene", "cache"], sort=False)["placement"].nunique()
     counts = counts[counts > 1].reset_index()
     counts["plain"] = counts["cache"] == "none"
@@ -61,7 +65,11 @@ def _alike(trials: pd.DataFrame) -> list[tuple[int, str]]:
 
 
 def _placements(runs: pd.DataFrame, scene: pd.DataFrame) -> pd.DataFrame:
-    """Return the best trial of each placement, device and jit, with its speed."""
+    """Return the best trial of each placement, device and jit setting.
+
+    The new columns have its speed relative to the first of these trials, with
+    intervals.
+    """
     by = ["placement", "ran_on", "jit"]
     scene = scene.assign(name=figure.short_names(scene["label"]))
     ranked = scene.sort_values(["ranked", "examples_per_second"], ascending=False)

@@ -34,7 +34,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
     """Draw four figures for each resampling method, a block for each workload.
 
     Args:
-        table: From `table.from_runs`.
+        table: The samples, from `table.from_runs`.
     """
     if "fact_positive_share" not in table:
         return None
@@ -121,7 +121,7 @@ def _panel(panel: Axes, rows: pd.DataFrame, name: str, *, named: bool) -> None:
 
 
 def _error(rows: pd.DataFrame) -> np.ndarray:
-    """Return the standard error of the positive share in one run's examples."""
+    """Return the standard error of each trial's positive share, NaN if unknown."""
     if "fact_positive_share_error" not in rows:
         return np.full(len(rows), np.nan)
     return rows["fact_positive_share_error"].to_numpy(float)

@@ -21,10 +21,10 @@ NARROWEST = 0.1  # the axis spans at least 1 -+ this, so that small noise looks 
 
 @figure.styled
 def draw(table: pd.DataFrame) -> Figure | None:
-    """Draw the samples over their trial's median, a panel for each trial.
+    """Draw the samples of each trial relative to its median, a panel for each trial.
 
     Args:
-        table: From `table.from_runs`.
+        table: The samples, from `table.from_runs`.
     """
     trials = stats.trials(table)
     trials = trials[trials["runs"] > 0]

@@ -32,10 +32,10 @@ LABELS = {"source": "source, all of read", "map": "decode and map"}
 
 @figure.styled
 def draw(table: pd.DataFrame) -> Figure | None:
-    """Draw the stages of each trial, a panel for each workload and consumer.
+    """Draw the busy time of each trial's stages, a panel for each workload.
 
     Args:
-        table: From `table.from_runs`.
+        table: The samples, from `table.from_runs`.
     """
     columns = [f"stage_{name}_seconds_per_batch" for name in STAGES]
     runs = stats.runs(table)

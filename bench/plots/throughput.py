@@ -27,7 +27,7 @@ def draw(table: pd.DataFrame) -> Figure | None:
     """Draw examples a second by strategy, a panel for each workload and consumer.
 
     Args:
-        table: From `table.from_runs`.
+        table: The samples, from `table.from_runs`.
     """
     trials = stats.trials(table)
     trials = trials[trials["runs"] > 0]

@@ -24,10 +24,10 @@ LANES = {
 
 @figure.styled
 def draw(table: pd.DataFrame) -> Figure | None:
-    """Draw the first traced run of each trial, a panel for each.
+    """Draw the traced steps of each trial's first traced run, a panel for each trial.
 
     Args:
-        table: From `table.from_runs`, which stores the spans in the table's `attrs`.
+        table: The samples, from `table.from_runs`, with the traced spans in `attrs`.
     """
     spans = table.attrs.get("spans", {})
     traced = table[table["run"].isin(spans)].drop_duplicates("run")

@@ -1,1 +1,1 @@
-"""This room runs a race: only trials that could be the best get another round."""
+"""This package runs a race: only trials that could be the best get another round."""

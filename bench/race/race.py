@@ -36,7 +36,10 @@ BUDGET_SHARE = 0.2  # the most that the last round takes of a race's budget
 
 
 class Race:
-    """A race decides before each round which trials need the round.
+    """A race decides before each round which trials of a sweep need the round.
+
+    Trials that are clearly slower than the best, or known precisely, get no further
+    round.
 
     Attributes:
         ended: The reason why the race ended by itself; empty while the race goes on.
@@ -55,11 +58,14 @@ class Race:
 
     @property
     def last_seconds(self) -> float:
-        """The most seconds that the last round may take."""
+        """Return the longest time that the last round may take, in seconds."""
         return last_round_seconds(self._plan)
 
     def wanted(self, number: int) -> Mapping[str, Effort]:
-        """Return the effort of each trial that needs this round, by key."""
+        """Return how much to measure of each trial that needs this round, by its key.
+
+        An empty mapping ends the race.
+        """
         current = self._standings(number)
         efforts = {k: e for standing in current for k, e in standing.wanted.items()}
         if not efforts or number >= self._plan.most_rounds:
@@ -86,7 +92,9 @@ class Race:
         return standings.notes(self._standings(rounds), self._plan.precision, cut)
 
     def last_round(self, folder: Path, executor: Executor | None) -> list[str]:
-        """Run the last round, print its outcome, and return the lines.
+        """Compare the best two trials of each scene by turns, and print the outcome.
+
+        The printed lines are also returned.
 
         Args:
             folder: The result folder.
@@ -102,7 +110,7 @@ class Race:
         return notes
 
     def outdate(self, folder: Path) -> None:
-        """Remove the outcome of an earlier last round, which lacks the newest run."""
+        """Remove the outcome of an earlier last round, as it lacks the newest run."""
         (folder / LAST_ROUND).unlink(missing_ok=True)
 
     @property
@@ -117,7 +125,10 @@ class Race:
 
 
 def last_round_seconds(plan: Plan) -> float:
-    """Return the most seconds of a race's last round; 0 if the budget is too short."""
+    """Return the longest time of a race's last round, in seconds.
+
+    The time is 0 if the budget is too short for a last round.
+    """
     count = sum(sum(map(_takes_turns, s)) > 1 for s in scenes(plan.trials))
     if not plan.budget_seconds:
         return MOST_SECONDS * count
@@ -134,16 +145,16 @@ def run_last_round(
 ) -> list[str]:
     """Compare the best trial of each scene with its runner-up by turns.
 
-    The record is stored in the result folder. A pair is left out if one of the two
-    cannot take turns: trials of whole epochs, of serving, and trials that prepare
-    batches ahead.
+    Processes of the two trials time their batches alternately. The record is stored in
+    the result folder. A pair is left out if one of the two cannot take turns: trials of
+    whole epochs, of serving, and trials that prepare batches ahead.
 
     Args:
         current: The standings at the end of the race.
         plan: The plan of the race.
         server: The executor; it is started here and keeps running.
         folder: The result folder.
-        show: Shows a line on the pair that is compared.
+        show: Receives a line of progress on the pair that is compared.
 
     Returns:
         A line on each pair, for the terminal and the report.
@@ -170,7 +181,7 @@ def run_last_round(
 
 
 def last_round_notes(current: Sequence[Standing], folder: Path) -> list[str]:
-    """Return a line on each pair that the stored last round compared."""
+    """Return a line on each pair of trials that the stored last round compared."""
     path = folder / LAST_ROUND
     if not path.is_file():
         return []
@@ -180,7 +191,10 @@ def last_round_notes(current: Sequence[Standing], folder: Path) -> list[str]:
 
 
 def _cases(current: Sequence[Standing], plan: Plan, server: Executor) -> list[Case]:
-    """Return a case for each pair: its base is the runner-up, its head the best."""
+    """Return the comparisons of the last round, one for each scene.
+
+    The base is the runner-up (second-best trial), and the head is the best trial.
+    """
     trials = {trial.key: trial for trial in plan.trials}
     cases = []
     for standing in current:
@@ -194,7 +208,7 @@ def _cases(current: Sequence[Standing], plan: Plan, server: Executor) -> list[Ca
 
 
 def _takes_turns(trial: Trial) -> bool:
-    """Return whether turns compare the trial fairly with another pipeline.
+    """Return whether a comparison by turns treats the trial fairly.
 
     A pipeline that prepares batches while it waits has batches ready in a short turn.
     Two revisions of one pipeline have this gain alike; two pipelines may not.

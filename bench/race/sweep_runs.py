@@ -1,4 +1,4 @@
-"""This module makes the runs of a planned sweep, as a race where the plan asks for it.
+"""This module makes the runs of a planned sweep, which may be a race.
 
 Every run is stored as it ends, and a stopped sweep continues with the stored runs.
 """
@@ -65,7 +65,7 @@ def make(
     """Make the runs that are not stored yet, and store each run as it ends.
 
     Args:
-        planned: The plan; with a precision, the sweep is a race.
+        planned: The plan of the sweep. If it has a precision, the sweep is a race.
         folder: The result folder.
         executor: The executor of the runs.
         earlier: The runs that the folder has already.
@@ -141,7 +141,10 @@ def make(
 
 
 def _stopped(time_is_up: bool) -> str:
-    """Return what ended a sweep early; call this while the exception is handled."""
+    """Return what ended a sweep early: an interrupt, the budget or an error.
+
+    Call this while the exception is handled.
+    """
     if isinstance(sys.exception(), KeyboardInterrupt):
         return "an interrupt"
     return "the budget" if time_is_up else "an error"

@@ -1,1 +1,1 @@
-"""This room makes what people read: terminal, page, Markdown, figures and exports."""
+"""This package writes reports: terminal, page, Markdown, figures and exports."""

@@ -1,4 +1,4 @@
-"""An advice in words: headline, stages, ceiling, trail and diff."""
+"""This module writes the result of `advise` as text, Markdown, JSON and a diff."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ORDER += ("not_allowed", "refused", "done_already", "not_tried")
 
 
 def headline(advice: Advice) -> str:
-    """What came of it, in a sentence or two."""
+    """Return one or two sentences that sum up the result of `advise`."""
     kept = [one for one in advice.attempts if one.state == "kept"]
     tested = [one for one in advice.attempts if one.ratio is not None]
     if advice.verdict == "faster":
@@ -50,7 +50,12 @@ def headline(advice: Advice) -> str:
 
 
 def ceiling(advice: Advice) -> str:
-    """How far the pipeline as written is from what consumer and processors allow."""
+    """Return sentences on the pipeline's speed as written, and on its upper limits.
+
+    The limits are the speed of the consumer with a batch in memory, and that of
+    processors which are busy all the time. The text is empty if the speed was not
+    measured.
+    """
     reading, count = advice.reading, len(PROCESSORS)
     if not reading.seconds_per_batch:
         return ""
@@ -69,7 +74,7 @@ def ceiling(advice: Advice) -> str:
 
 
 def stage_rows(advice: Advice) -> list[tuple[str, ...]]:
-    """A row of `STAGE_COLUMNS` for each stage."""
+    """Return a row of text for each tf.data stage; `STAGE_COLUMNS` has the headings."""
     stages = advice.reading.stages
     total = sum(stage.seconds or 0.0 for stage in stages)
     return [
@@ -86,7 +91,12 @@ def stage_rows(advice: Advice) -> list[tuple[str, ...]]:
 
 
 def terminal(advice: Advice, files: list[str]) -> str:
-    """The advice as text of at most 80 columns."""
+    """Return the advice as plain text of at most 80 columns.
+
+    Args:
+        advice: The advice.
+        files: Lines about the written files, which end the text.
+    """
     lines = [f"advise {advice.path}: {advice.call}", ""]
     lines += textwrap.wrap(headline(advice), WIDTH)
     lines += ["", "Stages as written; busy time is of a batch, over all threads"]
@@ -115,7 +125,7 @@ def terminal(advice: Advice, files: list[str]) -> str:
 
 
 def as_markdown(advice: Advice) -> str:
-    """The same as Markdown."""
+    """Return the advice as a Markdown document."""
     rows = [
         "| " + " | ".join(markdown(cell) for cell in row) + " |"
         for row in stage_rows(advice)
@@ -154,13 +164,16 @@ def as_markdown(advice: Advice) -> str:
 
 
 def as_json(advice: Advice) -> bytes:
-    """The record as JSON."""
+    """Return the advice as JSON, with the diff."""
     content = {"schema": 1, **msgspec.to_builtins(advice), "diff": diff(advice)}
     return msgspec.json.format(msgspec.json.encode(content)) + b"\n"
 
 
 def diff(advice: Advice) -> str:
-    """The unified diff, for `git apply` in `diff_folder`; empty if nothing changes."""
+    """Return the change of the user's file as a unified diff; empty if nothing changes.
+
+    `git apply` takes it in the folder that `diff_folder` returns.
+    """
     if advice.tuned == advice.original:
         return ""
     name = os.path.relpath(Path(advice.path).absolute(), diff_folder(advice))
@@ -174,13 +187,16 @@ def diff(advice: Advice) -> str:
 
 
 def diff_folder(advice: Advice) -> Path:
-    """Where the diff applies: here, or in the file's folder if that is elsewhere."""
+    """Return the folder in which `git apply` takes the diff.
+
+    It is the working folder, or the folder of the user's file if that is elsewhere.
+    """
     path = Path(advice.path).absolute()
     return Path.cwd() if path.is_relative_to(Path.cwd()) else path.parent
 
 
 def apply_command(advice: Advice, path: Path, *options: str) -> str:
-    """The command that applies the diff, or takes it out."""
+    """Return the shell command that applies a diff or, with `-R`, reverts it."""
     there = diff_folder(advice)
     lead = "" if there == Path.cwd() else f"cd {shlex.quote(str(there))} && "
     return f"{lead}git apply {' '.join([*options, shlex.quote(str(path))])}"
@@ -189,7 +205,14 @@ def apply_command(advice: Advice, path: Path, *options: str) -> str:
 def spell_speed(
     ratio: float | None, low: float | None, high: float | None, *, apart: bool = False
 ) -> str | tuple[str, str]:
-    """How many times as fast, and the interval, from ratios of time."""
+    """Return how many times as fast a change makes the pipeline, with the interval.
+
+    Args:
+        ratio: The time with the change over the time without it; None if not measured.
+        low: The lower bound of the ratio.
+        high: The upper bound of the ratio.
+        apart: Whether to return two texts, speed and interval, in place of one.
+    """
     if not ratio:
         return ("", "") if apart else ""
     has_interval = low is not None and high is not None
@@ -202,7 +225,7 @@ def spell_speed(
 
 
 def spell_seconds(seconds: float) -> str:
-    """Seconds with a unit and three digits: `1.23 ms`."""
+    """Return a time as text in s, ms or us with three digits, such as `1.23 ms`."""
     for size, unit in UNITS:
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}"
@@ -210,7 +233,10 @@ def spell_seconds(seconds: float) -> str:
 
 
 def _by_state(advice: Advice) -> dict[str, list[Attempt]]:
-    """The last attempt of each change, by state; what was kept comes first."""
+    """Return the last attempt of each change, grouped by the attempt's result.
+
+    The groups are in the order of `ORDER`, successful changes first.
+    """
     last = {(one.proposal, one.stage): one for one in advice.attempts}
     return {
         state: attempts

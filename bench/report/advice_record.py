@@ -1,4 +1,4 @@
-"""The records of an `advise`: what was tried, and what came of it."""
+"""This module defines the record of `advise`: the changes that it tried."""
 
 from __future__ import annotations
 
@@ -23,20 +23,23 @@ STATES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """An attempt is what became of one proposal.
+    """An attempt is one proposed change to a pipeline, with the result of its test.
 
     Attributes:
-        proposal: The proposal's name.
-        stage: The stage that it changes, without the line.
-        change: What it changes, with the line.
-        state: One of `STATES`.
-        round: In which round of proposals, from 1; each begins with what was kept.
-        ratio: Its time over the time without it; None where it was not tested.
+        proposal: The name of the kind of change, a file of `bench/advise/proposals/`.
+        stage: The tf.data stage to change, without its line.
+        change: The change in words, with the line of the user's file.
+        state: The result, one of `STATES`.
+        round: The number of the round of proposals, from 1. A round begins with the
+            changes that earlier rounds have accepted.
+        ratio: The time with the change over the time without it; None if not measured.
         low: The lower bound of the ratio.
         high: The upper bound of the ratio.
-        first_look: The ratio that one process saw at first; None without one.
-        reason: Why it was not kept, or what its test does not cover.
-        compared: Examples that the gate compared.
+        first_look: A rough ratio, measured first in a single process; None if not
+            measured.
+        reason: The reason why the change was not accepted, or what its test does not
+            cover.
+        compared: The number of examples that were compared before and after the change.
     """
 
     proposal: str
@@ -54,23 +57,24 @@ class Attempt:
 
 @dataclass(kw_only=True)
 class Advice:
-    """The advice about one pipeline.
+    """The advice is the result of `advise` about one pipeline.
 
     Attributes:
-        path: The user's file.
-        call: The expression that made the dataset.
-        reading: The pipeline as it was written.
-        original: Its source.
-        tuned: The source with all kept proposals; the original if there are none.
-        attempts: The proposals, in the order in which they were decided.
-        verdict: Of the tuned file against the original, by fresh processes; empty if
-            that was not measured.
-        ratio: The time of the tuned pipeline over the original one's.
+        path: The path of the user's file.
+        call: The expression that makes the dataset.
+        reading: The stages and times of the pipeline as the user wrote it.
+        original: The source text of the user's file.
+        tuned: The source text with all accepted changes; the original if there are
+            none.
+        attempts: The tested changes, in the order in which they were decided.
+        verdict: The verdict on the tuned file against the original, by fresh processes;
+            empty if not measured.
+        ratio: The time of the tuned pipeline over the time of the original pipeline.
         low: The lower bound of the ratio.
         high: The upper bound of the ratio.
-        notes: What a reader has to know, a line each.
-        seconds: How long it all took.
-        interrupted: Whether the user stopped it.
+        notes: Remarks for the reader, one line each.
+        seconds: The duration of the whole search; seconds.
+        interrupted: Whether the user stopped the search.
     """
 
     path: str

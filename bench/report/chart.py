@@ -30,10 +30,12 @@ REACH = 2.0  # intervals are cut at this many times the range of the estimates
 
 
 def specification(trials: pd.DataFrame) -> dict[str, object] | None:
-    """Return a chart of examples a second by trial, which shows one scene at a time.
+    """Return a chart of each trial's examples a second, one scene at a time.
+
+    A scene is a set of trials that may be compared. The reader selects it on the page.
 
     Args:
-        trials: From `stats.trials`, in the order to show.
+        trials: The table from `stats.trials`, in the order to show.
 
     Returns:
         The Vega specification with its data; None if no trial was measured.
@@ -93,10 +95,10 @@ def specification(trials: pd.DataFrame) -> dict[str, object] | None:
 
 @functools.cache
 def vega() -> str:
-    """Return Vega, Vega-Lite and vega-embed as one module, which sets `vegaEmbed`.
+    """Return Vega, Vega-Lite and vega-embed as one JavaScript module.
 
-    Bundling takes seconds, and the bundle depends on the version alone, so a file in
-    the user's cache holds it.
+    The module sets `vegaEmbed`. Bundling takes seconds, and the bundle depends on the
+    version alone, so a file in the user's cache holds it.
     """
     version = importlib.metadata.version("vl-convert-python")
     cache = platformdirs.user_cache_path("feedrate") / f"vega-{version}.js"
@@ -113,7 +115,10 @@ def vega() -> str:
 
 @functools.cache
 def data_tables() -> tuple[str, str]:
-    """Return the module of DataTables, which sets `DataTable`, and its style sheet."""
+    """Return the JavaScript module and the style sheet of DataTables.
+
+    The module sets `DataTable`.
+    """
     folder = importlib.resources.files("itables") / "html"
     module = (folder / "dt_bundle.js").read_text(encoding="utf-8")
     exported = re.findall(r"([\w$]+) as ITable\b", module)
@@ -127,7 +132,7 @@ def data_tables() -> tuple[str, str]:
 
 
 def _inert(script: str) -> str:
-    """Return a script that cannot end its own element or open a comment in it."""
+    """Return a script that cannot end its own HTML element or open a comment in it."""
     return script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 
@@ -135,7 +140,7 @@ def left_out(trials: pd.DataFrame) -> str:
     """Return a sentence on what the chart leaves out; empty if it shows every trial.
 
     Args:
-        trials: From `stats.trials`.
+        trials: The table from `stats.trials`.
     """
     sizes = _measured(trials).groupby("scene", sort=False).size()
     scenes = len(sizes) - MOST_SCENES

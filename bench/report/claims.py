@@ -1,4 +1,4 @@
-"""This module shows the published claims with verdicts, as text and as Markdown."""
+"""This module shows published claims with their verdicts, as text and as Markdown."""
 
 from __future__ import annotations
 
@@ -34,7 +34,13 @@ RATE = (
 
 
 def markdown(judged: pd.DataFrame) -> str:
-    """Return a line for each claim, with workloads by verdict; for a README."""
+    """Return a Markdown table with a line for each claim, for a README.
+
+    A cell has the workloads with one verdict.
+
+    Args:
+        judged: The table from `claim_verdicts.evaluate`.
+    """
     lines = [
         "| claim | predicted | holds | does not hold | not settled |",
         "| :-- | :-- | :-- | :-- | :-- |",
@@ -58,7 +64,7 @@ def markdown(judged: pd.DataFrame) -> str:
 
 
 def _predicted(row: pd.Series) -> str:
-    """Return what a claim predicts, with its unit."""
+    """Return a claim's prediction as text, with its unit."""
     unit = UNITS.get(row["measure"], "times" if row["than"] else "")
     if row["predicted"] == "1":
         unit = unit.removesuffix("s")
@@ -66,7 +72,7 @@ def _predicted(row: pd.Series) -> str:
 
 
 def _short(row: pd.Series) -> str:
-    """Return a workload with its factor and interval, in Markdown."""
+    """Return a workload with its measured factor and interval, in Markdown."""
     case = _texts(row)
     factor = f" {case['factor']}" if case["factor"] else ""
     bounds = f" ({case['interval']})" if case["interval"] else ""
@@ -74,7 +80,7 @@ def _short(row: pd.Series) -> str:
 
 
 def _texts(row: pd.Series) -> dict[str, str]:
-    """Return a judged row as text."""
+    """Return a row of the table of tested claims with all values as text."""
     names = ("claim", "workload", "machine", "data", "sentence", "source", "predicted")
     names += ("measure", "trial", "than", "verdict", "reason")
     values = row["factor"], row["low"], row["high"]
@@ -87,7 +93,13 @@ def _texts(row: pd.Series) -> dict[str, str]:
 
 
 def show(judged: pd.DataFrame) -> None:
-    """Print tables of at most 80 columns, each claim's sentence above its cases."""
+    """Print the tested claims as tables of at most 80 columns.
+
+    Each claim's sentence is above the table of its workloads.
+
+    Args:
+        judged: The table from `claim_verdicts.evaluate`.
+    """
     from rich.table import Table
     from rich.text import Text
 
@@ -121,7 +133,7 @@ def show(judged: pd.DataFrame) -> None:
 
 
 def _merged(part: pd.DataFrame) -> pd.DataFrame:
-    """Merge a claim's workloads into one row where none of them has a verdict."""
+    """Return a claim's rows, merged into one row if no workload has a verdict."""
     blank = part["verdict"].isin((UNMEASURED, UNTESTABLE))
     names = part["workload"].drop_duplicates()
     if not blank.all() or part["verdict"].nunique() > 1 or len(names) == 1:

@@ -34,7 +34,7 @@ LONGEST_REASON = 160
 
 
 def comparison(a: Sequence[Run], b: Sequence[Run]) -> dict[str, object]:
-    """Compare B's trials with A's.
+    """Compare two sides trial by trial: how much faster or slower is B than A?
 
     Args:
         a: The runs of side A.
@@ -92,7 +92,11 @@ def comparison(a: Sequence[Run], b: Sequence[Run]) -> dict[str, object]:
 
 
 def html(compared: dict[str, object]) -> str:
-    """Return the comparison as a page that needs nothing from elsewhere."""
+    """Return a comparison as an HTML page that loads nothing from elsewhere.
+
+    Args:
+        compared: The result of `comparison`, with the names `a` and `b` of the sides.
+    """
     data_tables, style = chart.data_tables()
     scripts = [data_tables, page.SCRIPT.read_text(encoding="utf-8")]
     return page.template("compare.html.j2").render(
@@ -109,7 +113,7 @@ def html(compared: dict[str, object]) -> str:
 
 
 def read(folder: str | Path) -> tuple[list[Run], list[str]]:
-    """Return a folder's runs, and notes on what was odd or cut.
+    """Return the runs of a result folder, and notes on damaged or excluded runs.
 
     Raises:
         UsageError: The folder cannot be read, or has no runs.
@@ -126,7 +130,10 @@ def read(folder: str | Path) -> tuple[list[Run], list[str]]:
 def _machines(
     a: pd.DataFrame, b: pd.DataFrame, differences: str
 ) -> tuple[list[str], bool]:
-    """Return notes on the machines, and whether trials are paired across machines."""
+    """Return notes on the machines, and whether trials are compared across machines.
+
+    They are if each side has a single machine and the two machines differ.
+    """
     ours, theirs = set(a["machine"]), set(b["machine"])
     if ours == theirs:
         return [], False
@@ -141,7 +148,7 @@ def _machines(
 
 
 def _machine_differences(a: Sequence[Run], b: Sequence[Run]) -> str:
-    """Return in what the machines and versions of two sides differ, joined by commas.
+    """Return the facts in which two sides' machines and versions differ, as text.
 
     Returns:
         Each differing part of the identity with the values of A and B, such as
@@ -170,7 +177,7 @@ def _side(frame: pd.DataFrame | None, runs: Sequence[Run]) -> Side | None:
 
 
 def _row(frames: Sequence[pd.DataFrame], sides: Sequence[Side]) -> dict[str, object]:
-    """Return what a row has besides its figures and verdict."""
+    """Return a trial's row without its ratio and its verdict."""
     first = frames[1].iloc[0]
     counts = [int(frame["log_seconds"].count()) for frame in frames]
     differing = identity.difference(*(side.inputs for side in sides), NAMES)
@@ -194,7 +201,10 @@ def _row(frames: Sequence[pd.DataFrame], sides: Sequence[Side]) -> dict[str, obj
 def _decided(
     rows: Sequence[dict[str, object]], decisions: Sequence[Decision]
 ) -> pd.DataFrame:
-    """Return the rows with figures and verdicts, B's slowest first."""
+    """Return the table of trials with ratios and verdicts, sorted by speed.
+
+    The trials that became slowest in B come first.
+    """
     names = ["title", "label", "key", "machine", "barred", "runs_a", "runs_b"]
     names += ["same_input", "factor", "factor_low", "factor_high", "verdict", "reason"]
     decided = []
@@ -215,7 +225,7 @@ def _decided(
 
 
 def _spelled(rows: pd.DataFrame) -> list[dict[str, object]]:
-    """Return the rows as text, in their order."""
+    """Return the rows of a comparison with all values as text, in their order."""
     spelled = []
     for row in rows.to_dict("records"):
         factor, interval = text.rounded_with_bounds(row, "factor")
@@ -235,7 +245,7 @@ def _spelled(rows: pd.DataFrame) -> list[dict[str, object]]:
 
 
 def _counts(rows: pd.DataFrame) -> str:
-    """Return how many trials have each verdict, gravest first."""
+    """Return a sentence that counts the trials with each verdict, the worst first."""
     counts = rows["verdict"].value_counts()
     ranked = sorted(counts.index, key=GRAVEST_FIRST.index)
     parts = [f"{counts[name]} {OUTCOMES[name].text}" for name in ranked]
@@ -259,7 +269,11 @@ def records(rows: pd.DataFrame) -> list[dict[str, object]]:
 
 
 def show(compared: dict[str, object]) -> None:
-    """Print a comparison on the terminal."""
+    """Print a comparison on the terminal.
+
+    Args:
+        compared: The result of `comparison`, with the names `a` and `b` of the sides.
+    """
     from rich.table import Table
     from rich.text import Text
 

@@ -1,4 +1,4 @@
-"""Details are the facts behind a row: samples, pipeline, steps, graph, errors."""
+"""Details are the facts behind a report's row, such as samples, steps and errors."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ ENERGY = {  # facts of `bench.measure.energy`
 def details(
     runs: Sequence[Run], wanted: Iterable[tuple[str, str]]
 ) -> dict[tuple[str, str], dict[str, object]]:
-    """Return the details of trials by the label of the machine and the trial's key.
+    """Return the facts behind each trial, by (machine's label, trial's key).
 
     Args:
-        runs: The records.
+        runs: The stored runs.
         wanted: The label of the machine and the key of each trial, as in the table.
     """
     by_trial: dict[tuple[str, str], list[Run]] = {pair: [] for pair in wanted}
@@ -38,12 +38,12 @@ def details(
 
 
 def defaults() -> str:
-    """Return every axis with its default, which the details do not repeat."""
+    """Return the default of every axis as text; details show only other values."""
     return _settings({name: axis.default for name, axis in AXES.items()})
 
 
 def _details(runs: Sequence[Run]) -> dict[str, object]:
-    """Return the details of the runs of one trial."""
+    """Return the facts behind a trial, from all its runs."""
     trial = runs[0].trial
     graphs = [run.measured.graph for run in runs if run.measured.graph]
     errors = [run.measured.error for run in runs if run.measured.error]
@@ -66,10 +66,10 @@ def _details(runs: Sequence[Run]) -> dict[str, object]:
 
 
 def _steps(trial: Trial) -> str:
-    """Return the steps of a trial's pipeline in order.
+    """Return the steps of a trial's pipeline in order, as a line of text.
 
-    The line is empty where the workload's file is not here, so that nothing is known of
-    its decoding, and where the consumer serves requests, because no pipeline runs then.
+    The line is empty if the workload's file is not here, so that nothing is known of
+    its decoding, and if the consumer serves requests, because no pipeline runs then.
     """
     if trial.consumer in REQUESTING:
         return ""
@@ -89,7 +89,7 @@ def _steps(trial: Trial) -> str:
 
 
 def _energy(facts: Mapping[str, float | str]) -> str:
-    """Return the joules an example of the processor packages and of the GPUs."""
+    """Return the joules an example of processors and GPUs, as text."""
     return ", ".join(
         f"{text.figure(float(facts[name]))} joules an example in the {where}"
         for name, where in ENERGY.items()
@@ -107,7 +107,10 @@ def _samples(runs: Sequence[Run]) -> str:
 
 
 def _values(runs: Sequence[Run]) -> list[str]:
-    """Return milliseconds a batch, a line a run, up to `MOST_VALUES` in all."""
+    """Return a trial's samples in milliseconds a batch, a line of text for each run.
+
+    There are at most `MOST_VALUES` samples in all.
+    """
     lines, left = [], MOST_VALUES
     for run in runs:
         shown = run.measured.samples[:left]
@@ -124,7 +127,7 @@ def _settings(values: Mapping[str, object]) -> str:
 
 
 def _graph(nodes: Sequence[Mapping[str, object]]) -> list[dict[str, str]]:
-    """Return the nodes of a graph from source to root, each cell as text."""
+    """Return the nodes of a tf.data graph from source to root, all values as text."""
     return [
         {
             "node": text.visible(node.get("name", "?"), 60),

@@ -22,11 +22,13 @@ PYTEST_BENCHMARK = "5.3.1"  # the version whose JSON `pytest_benchmark` writes
 
 
 def csv(samples: pd.DataFrame, path: Path) -> None:
-    """Write the table; the columns that a run's samples share are converted once a run.
+    """Write the table of samples as CSV.
+
+    A run's samples share most columns, which are converted to text once for each run.
 
     Args:
-        samples: From `table.from_runs`.
-        path: The file.
+        samples: The table from `table.from_runs`.
+        path: The file to write.
     """
     own = ["sample", "seconds_per_batch", "examples_per_second"]
     shared = samples.drop(columns=own)
@@ -50,7 +52,7 @@ def csv(samples: pd.DataFrame, path: Path) -> None:
 
 
 def parquet(samples: pd.DataFrame, path: Path) -> None:
-    """Write the table with its types; a column of mixed types becomes text."""
+    """Write the table of samples as Parquet; a column of mixed types becomes text."""
     columns = {
         name: column.map(str, na_action="ignore") if _mixed(column) else column
         for name, column in samples.items()
@@ -59,9 +61,10 @@ def parquet(samples: pd.DataFrame, path: Path) -> None:
 
 
 def report_json(report: Report) -> str:
-    """Return the report as JSON: scenes with their trials in full digits, no row cut.
+    """Return the report as JSON: each scene with all its trials, in full digits.
 
-    Each section that has no key of its own in the content adds its rows by its name.
+    A scene is a set of trials that may be compared. Each section that has no key of its
+    own in the report's content adds its rows under its name.
     """
     content = dict(report.content)
     trials = content.pop("ranked")
@@ -79,9 +82,9 @@ def report_json(report: Report) -> str:
 def pytest_benchmark(runs: Sequence[Run]) -> str:
     """Return JSON as `pytest --benchmark-json` writes it, a benchmark for each trial.
 
-    A benchmark's data are its samples, in seconds a batch. The benchmark's group names
-    the machine where there are several. The JSON leaves out failed runs and runs that
-    were repeated on a quieter machine.
+    A benchmark's data are the trial's samples, in seconds a batch. The benchmark's
+    group names the machine if there are several. The JSON leaves out failed runs and
+    runs that were repeated on a quieter machine.
     """
     runs = store.without_repeats(runs)
     labels = machine_labels(runs)

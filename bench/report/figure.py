@@ -77,9 +77,10 @@ STYLE = {
 
 
 def styled(draw: Callable) -> Callable:
-    """Decorate a `draw(table)`: while the function runs, only this style applies.
+    """Decorate a function `draw(table)` so that this module's style applies in it.
 
-    A table without rows gives no figure.
+    Other settings of matplotlib do not apply. A table without rows gives None, no
+    figure.
     """
 
     @functools.wraps(draw)
@@ -95,7 +96,7 @@ def styled(draw: Callable) -> Callable:
 
 
 def panels(heights: list[float], columns: int = 1) -> tuple[Figure, list[Axes]]:
-    """Make a figure of rows of panels, with the height of each row in inches."""
+    """Return a new figure and its panels, in rows of these heights in inches."""
     figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
     grid = figure.subplots(
         len(heights), columns, squeeze=False, gridspec_kw={"height_ratios": heights}
@@ -104,15 +105,16 @@ def panels(heights: list[float], columns: int = 1) -> tuple[Figure, list[Axes]]:
 
 
 def panel_count(most: int, available: int) -> int:
-    """Return how many panels to draw: two where most panels are left out anyway.
+    """Return how many panels to draw, at most `most`, of the panels available.
 
-    Each panel takes a tenth of a second to lay out and write.
+    If most of them are left out anyway, only two are drawn, because each panel takes a
+    tenth of a second to lay out and write.
     """
     return most if available <= 4 * most else min(most, 2)
 
 
 def note_cut(figure: Figure, shown: int, available: int) -> None:
-    """Note above a figure that it shows some of its panels, and how to see the rest."""
+    """Write above a figure how many of its panels it shows, if some are left out."""
     if shown < available:
         figure.suptitle(
             f"{shown} of {available} panels; a report on fewer trials shows others",
@@ -123,7 +125,7 @@ def note_cut(figure: Figure, shown: int, available: int) -> None:
 
 
 def name_rows(axes: Axes, labels: list[str]) -> np.ndarray:
-    """Name the rows of a horizontal chart, first on top; returns their positions."""
+    """Write the names of a chart's rows, first on top; return their positions."""
     places = np.arange(len(labels))
     style = {"fontsize": 8} if _long(labels) else {}
     axes.set_yticks(places, _lines(labels), **style)
@@ -134,7 +136,7 @@ def name_rows(axes: Axes, labels: list[str]) -> np.ndarray:
 
 
 def title(axes: Axes, text: str, width: int = 54) -> None:
-    """Set a panel's title; further lines make the figure higher."""
+    """Set a panel's title; if it has several lines, make the figure higher."""
     lines = label(text, width)
     axes.set_title(lines)
     _grow(axes.get_figure(), TITLE_LINE * lines.count("\n"))
@@ -158,14 +160,14 @@ def _grow(figure: Figure, inches: float) -> None:
 
 
 def short_names(labels: Iterable[str]) -> list[str]:
-    """Return the shortest names that distinguish the trials of a scene."""
+    """Return the shortest names that distinguish trials which are shown together."""
     labels = list(labels)
     by_label = names(labels)
     return [by_label[label] for label in labels]
 
 
 def row_inches(labels: list[str], usual: float) -> float:
-    """Return the height of a row that holds the longest name."""
+    """Return the height of a chart's row in inches, so that the longest name fits."""
     return max(usual, 0.14 * max(text.count("\n") + 1 for text in _lines(labels)))
 
 
@@ -179,7 +181,10 @@ def _lines(labels: list[str]) -> list[str]:
 
 
 def label(text: object, width: int = 24, lines: int = 2) -> str:
-    """Return text that can be drawn: wrapped and cut, without markup, glyphs known."""
+    """Return a text that matplotlib can draw: wrapped, cut, and without markup.
+
+    A square replaces each character that the font lacks.
+    """
     known = _glyphs()
     shown = "".join(c if ord(c) in known else "\u25a1" for c in visible(text))
     # Long settings have no blanks, so lines break after a comma.
@@ -217,7 +222,10 @@ def svg(figure: Figure, name: str, alternative: str) -> str:
 
 
 def vector(figure: Figure) -> str:
-    """Return a figure as matplotlib's SVG; drawing is slow, so it happens once."""
+    """Return a figure as matplotlib's SVG.
+
+    Drawing is slow, so the SVG of a figure is stored and reused.
+    """
     if figure not in _written:
         out = io.BytesIO()
         with (
@@ -234,7 +242,10 @@ def vector(figure: Figure) -> str:
 
 @contextlib.contextmanager
 def _laid_out(figure: Figure) -> Iterator[None]:
-    """Lay a figure out first, because matplotlib's own layout draws it once more."""
+    """Lay a figure out once, and switch its layout engine off while the block runs.
+
+    Otherwise matplotlib's engine would draw the figure once more.
+    """
     engine = figure.get_layout_engine()
     if engine is not None:
         engine.execute(figure)

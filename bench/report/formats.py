@@ -1,4 +1,4 @@
-"""This module writes a report in any format; one table has an entry for each."""
+"""This module writes a report in any format; a table has a row for each format."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ EVERYTHING = ("json", "html")  # formats that show what others leave out
 
 @dataclass(frozen=True)
 class Task:
-    """A task is one call of `write`, as the writers of the formats see it.
+    """A task is what a writer of a format gets: the report, and what else is written.
 
     Attributes:
         report: The report.
         formats: The names of all formats that are being written.
-        ending: Contexts that are closed after the last format.
+        ending: A stack of contexts that are closed after the last format is written.
     """
 
     report: Report
@@ -68,7 +68,10 @@ def _write_table(export: Callable) -> Callable:
 
 
 def _write_figures(task: Task, folder: Path) -> Sequence[Path]:
-    """Draw each figure; a second process makes the PNGs while other formats follow."""
+    """Draw each figure, and let a second process turn it into a PNG file.
+
+    That process works while the other formats are written.
+    """
     folder.mkdir(exist_ok=True)
     rasterise = task.ending.enter_context(png.beside())
     paths = []
@@ -101,7 +104,9 @@ FORMATS = {
 
 
 def gather(folders: str | Path | Sequence[str | Path]) -> Report:
-    """Read one or more result folders; each machine of several folders stays apart.
+    """Read one or more result folders into a report.
+
+    Trials of different machines are not combined.
 
     Raises:
         UsageError: Unreadable results.
@@ -124,11 +129,11 @@ def gather(folders: str | Path | Sequence[str | Path]) -> Report:
 def summed(
     runs: Sequence[Run], notes: Sequence[str] = (), names: Sequence[str] | None = None
 ) -> Report:
-    """Sum up runs.
+    """Return a report on runs that are in memory.
 
     Args:
-        runs: The records.
-        notes: What was odd when the records were read.
+        runs: The stored runs.
+        notes: Remarks on damaged or excluded runs, for the report.
         names: The folder of each run, where the runs come from folders.
     """
     samples = table.from_runs(runs, names) if names else table.from_runs(runs)
@@ -136,7 +141,7 @@ def summed(
 
 
 def check(names: Iterable[str]) -> None:
-    """Check the names of formats.
+    """Check that all names are names of formats.
 
     Raises:
         UsageError: No such format.
@@ -151,15 +156,15 @@ def write(
     out: str | Path,
     formats: Iterable[str] = USUAL,
 ) -> list[Path]:
-    """Write the report of one or more result folders.
+    """Write the report on one or more result folders in some formats.
 
     Args:
         folders: Result folders, or the report gathered from them.
-        out: The folder of the files.
+        out: The folder of the written files.
         formats: Names of `FORMATS`.
 
     Returns:
-        The files written.
+        The paths of the files.
 
     Raises:
         UsageError: No such format, unreadable results, or no runs in them.
@@ -184,7 +189,7 @@ def write(
 
 
 def _whole(formats: Collection[str], own: str = "") -> str:
-    """Return where a reader gets what is left out, as the end of a sentence."""
+    """Return which file has what a format leaves out, such as `in report.json`."""
     for name in EVERYTHING:
         if name in formats and name != own:
             return f"in {FORMATS[name].file}"
@@ -194,12 +199,14 @@ def _whole(formats: Collection[str], own: str = "") -> str:
 def terminal(
     report: Report, console: object = None, formats: Collection[str] = ()
 ) -> None:
-    """Print the results: a sentence and a table a scene, then what weakens them.
+    """Print the results: a sentence and a table for each scene, and its weaknesses.
+
+    A scene is a set of trials that may be compared.
 
     Args:
         report: The report.
         console: A console of `shell.console`; standard output by default.
-        formats: The names of the formats that are written as well.
+        formats: The names of the formats that are written to files.
     """
     from rich.text import Text
 
@@ -237,7 +244,10 @@ def terminal(
 
 
 def _grid(rows: Sequence[dict[str, object]], width: int) -> object:
-    """Lay out a scene's rows as a table of this width; names break after commas."""
+    """Return the rows of a scene as a table of rich with this width in characters.
+
+    A scene is a set of comparable trials. Their names break after commas.
+    """
     from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text

@@ -37,10 +37,10 @@ JOULES = (
 
 
 def marks(row: pd.Series | dict[str, object]) -> list[str]:
-    """Return the names of what weakens a trial, such as `unstable`.
+    """Return the names of facts that weaken a trial's result, such as `unstable`.
 
     They are keys of `MARKS`, or flags that this version does not know. The list is
-    empty if nothing weakens the trial.
+    empty if nothing weakens the result.
 
     Args:
         row: The trial's row, with `flags`, `unstable` and `not_steady`.
@@ -51,10 +51,10 @@ def marks(row: pd.Series | dict[str, object]) -> list[str]:
 
 
 def entries(trials: pd.DataFrame, *, joules: bool = False) -> list[tuple[str, str]]:
-    """Return the terms of this report and their meanings, in the order of reading.
+    """Return the terms that this report uses, with their meanings, in reading order.
 
     Args:
-        trials: From `stats.trials`.
+        trials: The table from `stats.trials`.
         joules: Whether the report shows energy.
     """
     if trials.empty:
@@ -83,7 +83,7 @@ def entries(trials: pd.DataFrame, *, joules: bool = False) -> list[tuple[str, st
 
 
 def about(samples: pd.DataFrame) -> str:
-    """Return the sweeps and the days of a report, such as `quick, 2026-11-21`."""
+    """Return the names of the sweeps and the days of a report: `quick, 2026-11-21`."""
     sweeps = [name for name in samples["sweep"].unique() if name]
     days = sorted(str(started)[:10] for started in samples["started"].unique())
     when = " to ".join(dict.fromkeys([days[0], days[-1]])) if days else ""

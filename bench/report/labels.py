@@ -1,4 +1,4 @@
-"""A short name of a trial has the settings in which the trials of a scene differ."""
+"""This module makes short names of trials, from the settings in which they differ."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ LONGEST = 60  # characters of a name within a sentence
 
 
 def names(labels: Sequence[str], longest: int = LONGEST) -> dict[str, str]:
-    """Return a name for each label that fits into a sentence.
+    """Return a short name for each label, which fits into a sentence.
 
-    A name leaves out the settings that all labels share. The settings that fewest other
-    labels have come first. Labels whose names are equal get the settings in which these
-    labels differ.
+    A name leaves out the settings that all labels share. The rarest settings come
+    first. If labels get equal names, the names get the settings in which these labels
+    differ.
 
     Args:
         labels: The labels of the trials, settings joined by commas.
-        longest: Characters of a name.
+        longest: The largest number of characters in a name.
     """
     parts = {label: label.split(",") for label in labels}
     counts = Counter(part for some in parts.values() for part in dict.fromkeys(some))

@@ -1,9 +1,9 @@
-"""The table of layers has the best placement, the cost and the facts of each layer.
+"""This module makes the table of layers, with placement, cost and facts of each layer.
 
-The table leaves out trials that did other work, such as trials with frozen draws.
-`supports_jit` is whether XLA compiles the layer. `draws` is whether a layer draws once
-for each example, batch or trace. `reproducible` is whether the same seed gives the same
-outputs again.
+The placement is the fastest one. The table leaves out trials that did other work, such
+as trials with frozen draws. `supports_jit` is whether XLA compiles the layer. `draws`
+is whether a layer draws once for each example, batch or trace. `reproducible` is
+whether the same seed gives the same outputs again.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ def table_rows(trials: pd.DataFrame, samples: pd.DataFrame) -> list[dict[str, st
     """Return a row of text for each layer, machine and input that was measured.
 
     Args:
-        trials: From `stats.trials`. A trial belongs to a layer if its workload's name
-            is on the shelf of layers.
-        samples: The table behind the trials, for the facts.
+        trials: The table from `stats.trials`. A trial belongs to a layer if its
+            workload's name is that of a file in `layers/`.
+        samples: The table from `table.from_runs`, which has the facts.
     """
     if trials.empty:
         return []
@@ -70,7 +70,10 @@ def _kinds() -> dict[str, str]:
 
 
 def _facts(samples: pd.DataFrame) -> pd.DataFrame:
-    """Return the last known value of each fact in the table, by machine and trial."""
+    """Return the last known value of each fact that the table shows, for each trial.
+
+    The index is (machine, key).
+    """
     names = [*(f"fact_{name}" for name in FACTS), GPU, *JOULES.values()]
     names = [name for name in names if name in samples]
     once = samples.drop_duplicates("run")
@@ -78,7 +81,7 @@ def _facts(samples: pd.DataFrame) -> pd.DataFrame:
 
 
 def placement(row: Row) -> str:
-    """Return the name in `COLUMNS` of a trial's placement."""
+    """Return the column of `COLUMNS` for a trial's placement, order and use of XLA."""
     place = PLACEMENTS[row["placement"]]
     if place.maps_layers:
         return row["order"]
@@ -87,7 +90,7 @@ def placement(row: Row) -> str:
 
 
 def _row(fastest: list[Row], kinds: dict[str, str]) -> dict[str, str]:
-    """Return a layer's row as text.
+    """Return the row of a layer in the report's table, with all values as text.
 
     Args:
         fastest: The layer's trials, fastest first.
@@ -132,7 +135,10 @@ def _figure(value: float | None) -> str:
 
 
 def _fact(rows: list[Row], name: str) -> str:
-    """Return a fact; where placements differ, each value with its placements."""
+    """Return a fact on a layer as text, such as whether it draws at random.
+
+    If the value depends on the placement, the text has each value with its placements.
+    """
     places: dict[str, dict[str, None]] = {}
     for row in rows:
         value = row.get(name)

@@ -1,8 +1,8 @@
-"""Cautions warn of uneven time: lumps (long windows), and parts of an epoch not timed.
+"""This module warns of uneven time: long windows, and untimed parts of an epoch.
 
-A trial's rate counts all its time. Where the rate differs from the usual rate, a
-caution gives the cause. Where only a part of an epoch was timed, a caution gives the
-share.
+A window is a number of batches that are timed together; a long one is a lump. A trial's
+rate counts all its time. Where the rate differs from the usual rate, a caution gives
+the cause. Where only a part of an epoch was timed, a caution gives the share.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Row = Mapping[str, object]
 
 
 def cautions(rows: Sequence[Row]) -> list[Caution]:
-    """Return a caution for each trial that was timed in part or whose time has lumps.
+    """Return cautions about trials that were timed in part, or that have long windows.
 
     Args:
         rows: The rows of one scene from `stats.trials`, with `NEEDED` where known.
@@ -58,7 +58,10 @@ def cautions(rows: Sequence[Row]) -> list[Caution]:
 
 
 def sentence(row: Row) -> str:
-    """Describe the windows that take longer than usual; empty if none matters.
+    """Return a sentence on a trial's windows that take longer than usual.
+
+    A window is a number of batches that are timed together. The text is empty if no
+    window matters.
 
     Args:
         row: A trial's row from `stats.trials`, with `NEEDED` where known.
@@ -76,7 +79,7 @@ def sentence(row: Row) -> str:
 
 
 def _why(row: Row) -> str:
-    """Return the place of the longest window, or what is known to happen there."""
+    """Return as text where in the epoch the longest window is, or its known cause."""
     batch, epoch = row["stall_batch"], row["stall_epoch"]
     if pd.isna(batch) or not epoch > 1:
         return ""
@@ -95,7 +98,7 @@ def _why(row: Row) -> str:
 
 
 def _share(row: Row) -> str:
-    """Return the timed share of an epoch; empty if whole or not known."""
+    """Return the timed share of an epoch as text; empty if it is all, or unknown."""
     share = row.get("fact_share_timed", np.nan)
     known = not pd.isna(share) and share < WHOLE
     return f"{100 * share:.2g} %" if known else ""

@@ -31,12 +31,11 @@ SCRIPT = Path(__file__).with_name("page.js")
 
 
 def html(report: Report, whole: str) -> str:
-    """Make the whole page.
+    """Return the report as an HTML page.
 
     Args:
         report: The report.
-        whole: The place of everything that the page leaves out, as in `3 more rows are
-            in report.json`.
+        whole: The place of the rows that the page leaves out, such as `in report.json`.
     """
     content = report.content
     plots = catalog.entries("plots")
@@ -69,17 +68,18 @@ def html(report: Report, whole: str) -> str:
 
 
 def markdown(report: Report, whole: str) -> str:
-    """Make the report as Markdown.
+    """Return the report as Markdown.
 
     Args:
         report: The report.
-        whole: The place of everything that the Markdown leaves out.
+        whole: The place of the rows that the Markdown leaves out, such as `in
+            report.json`.
     """
     return template("report.md.j2").render(**_shared(report, "md", whole))
 
 
 def _shared(report: Report, form: str, whole: str) -> dict[str, object]:
-    """Return what both templates show."""
+    """Return the variables that the templates of HTML and Markdown both need."""
     return {
         **report.content,
         "sections": [section for section in sections.sections(report) if section.rows],
@@ -90,7 +90,7 @@ def _shared(report: Report, form: str, whole: str) -> dict[str, object]:
 
 
 def policy(scripts: Sequence[str]) -> str:
-    """Return the content security policy of a page with just these scripts.
+    """Return the content security policy of a page that may run only these scripts.
 
     Vega compiles its expressions, hence 'unsafe-eval'. Only the scripts that are named
     by their digests can use it.
@@ -106,7 +106,7 @@ def policy(scripts: Sequence[str]) -> str:
 
 
 def island(value: object) -> str:
-    """Write JSON that is safe within an HTML script element."""
+    """Return a value as JSON that is safe within an HTML script element."""
     document = json.dumps(value, separators=(",", ":"), allow_nan=False)
     for character in "<>&":
         document = document.replace(character, f"\\u{ord(character):04x}")
@@ -115,7 +115,7 @@ def island(value: object) -> str:
 
 @functools.cache
 def template(name: str) -> jinja2.Template:
-    """Load a template of this folder; templates of HTML escape what they show."""
+    """Load a Jinja template of this folder; templates of HTML escape what they show."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=name.endswith(".html.j2"),
@@ -132,7 +132,10 @@ def template(name: str) -> jinja2.Template:
 
 
 def _breaking(text: str) -> Markup:
-    """Let names break after commas; an option and its value stay on one line."""
+    """Return a text as HTML whose lines may break after commas.
+
+    An option and its value stay on one line.
+    """
     shown = re.sub(r",(?!\d{3}\b)", ",<wbr>", str(escape(text)))  # not in numbers
     return Markup(re.sub(r"--[a-z]+ \d+", r'<code class="option">\g<0></code>', shown))
 
@@ -140,7 +143,10 @@ def _breaking(text: str) -> Markup:
 def _scene_figures(
     scenes: Sequence[Mapping[str, object]], samples: pd.DataFrame
 ) -> dict[int, Markup]:
-    """Draw the throughput of the first scenes; returns SVG by the scene's number."""
+    """Draw the throughput of the first scenes; return SVG by the scene's number.
+
+    A scene is a set of trials that may be compared.
+    """
     throughput = catalog.load(catalog.entries("plots")["throughput"])
     figures = {}
     for scene in scenes[: figure.panel_count(MOST_FIGURES, len(scenes))]:
@@ -158,9 +164,10 @@ def _scene_figures(
 def _traces(
     scenes: Sequence[Mapping[str, object]], runs: Sequence[Run]
 ) -> list[dict[str, object]]:
-    """Return the details of as many trials as the page holds, an equal share a scene.
+    """Return the facts behind trials, for as many trials as the page has room for.
 
-    Failed trials come first, because a reader looks for their errors.
+    Each scene gets an equal share. Failed trials come first, because a reader looks for
+    their errors.
     """
     share = max(1, MOST_DETAILS // max(len(scenes), 1))
     chosen = []

@@ -28,7 +28,7 @@ from bench.catalog import ROOT
 
 @contextlib.contextmanager
 def beside() -> Iterator[Callable[[str, Path], None]]:
-    """Rasterise in a second process while the block runs; wait for it at the end.
+    """Turn SVG into PNG in a second process while the block runs; wait for its end.
 
     Yields:
         A function of an SVG and the path of its PNG, which returns at once.
@@ -67,11 +67,11 @@ def _process() -> Iterator[IO[str]]:
 
 
 def write(svg: str, path: Path) -> None:
-    """Write a figure as PNG.
+    """Write an SVG figure as a PNG file.
 
     Args:
-        svg: The figure.
-        path: The file.
+        svg: The text of the SVG.
+        path: The file to write.
     """
     _register_fonts()
     content = vl_convert.svg_to_png(svg, scale=160 / 96)
@@ -83,7 +83,7 @@ def write(svg: str, path: Path) -> None:
 
 
 def main() -> None:
-    """Write the figures that standard input names."""
+    """Write a PNG file for each line of input, which names an SVG and the PNG."""
     for line in sys.stdin:
         svg, path = map(Path, json.loads(line))
         write(svg.read_text(encoding="utf-8"), path)

@@ -1,4 +1,4 @@
-"""This module detects trials with different names that run the same computation.
+"""This module finds trials with different settings that run the same computation.
 
 Some settings mean the same on a machine: without a GPU `jit=auto` is `jit=off`, because
 Keras then compiles only where it must. One of such trials is ranked. Other trials have
@@ -29,13 +29,13 @@ SAME_REMEDY = "Their difference is the noise of measuring; leave one out."
 
 
 def same(runs: Sequence[Run]) -> dict[tuple[str, str], str]:
-    """Return the trials that repeat the computation of another trial.
+    """Return the trials that only repeat the computation of another trial.
 
     Of trials with one computation the trial with the fewest settings is ranked, so that
-    no figure decides.
+    measured times play no part in the choice.
 
     Returns:
-        The label of the ranked trial, by machine and key of the repeating trial.
+        The label of the ranked trial, by (machine's label, key) of a repeating trial.
     """
     groups: dict[tuple, dict[tuple[str, str], Run]] = {}
     for run, label in zip(runs, machine_labels(runs), strict=True):
@@ -51,11 +51,13 @@ def same(runs: Sequence[Run]) -> dict[tuple[str, str], str]:
 def same_cautions(
     rows: Sequence[Row], repeated: Mapping[tuple[str, str], str]
 ) -> list[Caution]:
-    """Return a caution for each trial of a scene that other trials repeat.
+    """Return a caution for each trial whose computation other trials repeat.
+
+    A caution is a sentence on something that weakens a result, with a remedy.
 
     Args:
-        rows: The scene's trials.
-        repeated: From `same`.
+        rows: The rows of one scene, a set of comparable trials.
+        repeated: The result of `same`.
     """
     labels = [row["label"] for row in rows]
     name_of = names(labels)
@@ -71,11 +73,14 @@ def same_cautions(
 
 
 def same_graphs(runs: Sequence[Run]) -> dict[tuple[str, str], list[str]]:
-    """Return the labels of the trials that ran one graph, by machine and key of each.
+    """Return, for each trial, the labels of all trials that ran the same tf.data graph.
+
+    The keys are (machine's label, trial's key). A trial whose graph is unique is left
+    out.
 
     Args:
-        runs: The records. A trial's graph is the graph of its last run. A graph that a
-            shuffle has released in part does not count.
+        runs: The stored runs. A trial's graph is the graph of its last run. A graph
+            that a shuffle has released in part does not count.
     """
     last = {
         (label, run.key): run
@@ -97,11 +102,13 @@ def same_graphs(runs: Sequence[Run]) -> dict[tuple[str, str], list[str]]:
 def cautions(
     rows: Sequence[Row], graphs: Mapping[tuple[str, str], list[str]]
 ) -> list[Caution]:
-    """Return a caution for each set of trials of a scene that ran one graph.
+    """Return a caution for each set of trials that ran the same tf.data graph.
+
+    A caution is a sentence on something that weakens a result, with a remedy.
 
     Args:
-        rows: The scene's trials.
-        graphs: From `same_graphs`.
+        rows: The rows of one scene, a set of comparable trials.
+        graphs: The result of `same_graphs`.
     """
     name_of = names([row["label"] for row in rows])
     pairs = [(row["machine"], row["key"]) for row in rows]
@@ -115,11 +122,11 @@ def cautions(
 
 
 def one_graph(rows: Sequence[Row], graphs: Mapping[tuple[str, str], list[str]]) -> str:
-    """Return a sentence where the best trial of a scene ran the graph of others.
+    """Return a sentence if the best trial ran the same graph as others; else empty.
 
     Args:
-        rows: The scene's trials.
-        graphs: From `same_graphs`.
+        rows: The rows of one scene, a set of comparable trials.
+        graphs: The result of `same_graphs`.
     """
     best = next((row for row in rows if row["best"]), None)
     name_of = names([row["label"] for row in rows])
@@ -136,7 +143,10 @@ def _plainness(run: Run) -> tuple[int, str]:
 
 
 def _resolved(run: Run) -> tuple:
-    """Return what a trial computes, its settings resolved for its machine."""
+    """Return a key that is equal for trials with the same computation on a machine.
+
+    Settings that have no effect on the machine get their plain value.
+    """
     trial, p = run.trial, run.trial.pipeline
     settings = {name: getattr(p, name) for name in AXES}
     settings["device"] = "gpu" if "GPU" in run.measured.device else "cpu"
@@ -150,7 +160,7 @@ def _resolved(run: Run) -> tuple:
 
 
 def _signature(machine: str, run: Run) -> tuple:
-    """Return what two runs share that ran the same graph on one machine."""
+    """Return a key that is equal for runs of the same tf.data graph on a machine."""
     trial = run.trial
     settings = (getattr(trial.pipeline, n) for n in AXES if n not in IN_GRAPH)
     nodes = (tuple(str(node.get(f)) for f in FIELDS) for node in run.measured.graph)

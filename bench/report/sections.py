@@ -24,7 +24,7 @@ Row = Mapping[str, object]
 
 @dataclass(frozen=True)
 class Column:
-    """A column has the heading of a table's cells and their kind.
+    """A column has the heading of a table's column and the kind of its cells.
 
     Attributes:
         heading: The text above the column.
@@ -42,14 +42,14 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table has columns and rows of text.
+    """A table has columns and rows of text, as a section of the report shows them.
 
     Attributes:
         columns: The columns by the name of their field in the rows.
-        rows: The text of each cell by field, and optionally `state` (`best` or
-            `failed`), `command` (the command that measures the row again) and `pair`
+        rows: The text of each cell by the column's name, and optionally `state` (`best`
+            or `failed`), `command` (the command that measures the row again) and `pair`
             (machine and key of the row's trial).
-        caption: What the table shows, where a section has several.
+        caption: A title for the table, where a section has several tables.
         note: A remark below the table.
     """
 
@@ -93,13 +93,13 @@ class Section:
 
 
 def sections(report: Report) -> Iterator[Section]:
-    """Make every section of a report, those without rows too."""
+    """Yield every section of a report, including sections without rows."""
     for section in SECTIONS:
         yield section(report)
 
 
 def _claims(report: Report) -> Section:
-    """Show the published claims that these trials judge."""
+    """Return the section on published claims, as the report's trials test them."""
     judged = (
         claim_verdicts.evaluate(report.samples)
         if len(report.samples)
@@ -153,7 +153,7 @@ def _claim(row: Row, report: Report) -> Row:
 
 
 def _layers(report: Report) -> Section:
-    """Show every layer in every placement."""
+    """Return the section with the speed of every layer in every placement."""
     rows = []
     for row in layers.table_rows(report.trials, report.samples):
         more = f" ({row['conditions']})" if row["conditions"] != "drain" else ""
@@ -189,7 +189,7 @@ def _layers(report: Report) -> Section:
 
 
 def _autotuned(report: Report) -> Section:
-    """Show every autotuned pipeline beside the fastest pipeline with fixed settings."""
+    """Return the section that compares autotuned pipelines with fixed settings."""
     comparisons, _ = autotune.comparisons(report.samples, report.runs)
     rows = [
         {
@@ -217,7 +217,7 @@ def _autotuned(report: Report) -> Section:
 
 
 def _prices(report: Report) -> Section:
-    """Show every pair of trials that differ in one guarantee."""
+    """Return the section on the cost of deterministic operations and of XLA."""
     rows = [
         {
             **row,
@@ -244,7 +244,7 @@ def _prices(report: Report) -> Section:
 
 
 def _trials(report: Report) -> Section:
-    """Show every trial, a table for each scene."""
+    """Return the section with all trials, a table for each set of comparable ones."""
     columns = {
         "label": Column("strategy", "name"),
         "factor": Column("times as fast", "figure"),
@@ -280,7 +280,7 @@ def _trials(report: Report) -> Section:
 
 
 def _errors(report: Report) -> Section:
-    """Show the errors of failed runs."""
+    """Return the section with the errors of failed runs."""
     columns = {
         "key": Column("trial", "code"),
         "error": Column("error", "code"),
@@ -295,7 +295,7 @@ def _errors(report: Report) -> Section:
 
 
 def _machines(report: Report) -> Section:
-    """Show the machines and their versions, a table for each machine."""
+    """Return the section with the machines and versions, a table for each machine."""
     columns = {"name": Column("fact"), "value": Column("value", "message")}
     tables = []
     for machine in report.content["machines"]:

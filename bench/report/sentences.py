@@ -1,7 +1,8 @@
-"""Sentences describe the trials of a scene: the best one, its certainty, the cautions.
+"""This module describes a scene's results in sentences: the best trial, and cautions.
 
-A sentence names a trial by its strategy and by the settings in which it differs within
-the scene. The rows of the tables have the whole label.
+A scene is a set of trials that may be compared. A sentence names a trial by its
+strategy and by the settings in which it differs within the scene. The rows of the
+tables have the whole label.
 """
 
 from __future__ import annotations
@@ -39,17 +40,17 @@ Row = Mapping[str, object]
 
 @dataclass(frozen=True)
 class Caution:
-    """A caution is something that weakens a result, with a remedy."""
+    """A caution is a sentence on something that weakens a result, with a remedy."""
 
     what: str
     remedy: str
 
 
 def sentence(rows: Sequence[Row]) -> str:
-    """Return which strategy won, by what factor over the baseline, and how sure.
+    """Return a sentence on which trial is fastest, by what factor, and how certainly.
 
     Args:
-        rows: The rows of one scene from `stats.trials`, with all of `NEEDED`.
+        rows: The rows of one scene from `stats.trials`, with all columns of `NEEDED`.
     """
     if not any(row["runs"] for row in rows):
         failed = sum(row["failed"] for row in rows)
@@ -70,12 +71,16 @@ def sentence(rows: Sequence[Row]) -> str:
 
 
 def barred(row: Row) -> bool:
-    """Return whether a trial did other work than the scene compares: it has no rank."""
+    """Return whether a measured trial has a flag that excludes it from ranking."""
     return bool(row["runs"]) and not set(NOT_RANKED).isdisjoint(row["flags"].split(";"))
 
 
 def compared(rows: Sequence[Row], name: str) -> int:
-    """Return how many comparisons the joint verdicts on `factor` or `lead` count."""
+    """Return how many comparisons of a scene the joint verdicts are corrected for.
+
+    A scene is a set of comparable trials. They are compared with the baseline
+    (`factor`) or with the best trial (`lead`).
+    """
     return sum(
         row[PAIRS[name]] >= FEWEST_ROUNDS and row[f"{name}_low"] < row[f"{name}_high"]
         for row in rows
@@ -83,7 +88,10 @@ def compared(rows: Sequence[Row], name: str) -> int:
 
 
 def jointly(rows: Sequence[Row]) -> str:
-    """Explain why a verdict is unknown though its interval excludes 1, where so."""
+    """Return why a verdict is unknown although its interval excludes 1.
+
+    The text is empty if no verdict of the scene needs this explanation.
+    """
     if not any(
         row["verdict"] == UNKNOWN
         and row["pairs"] >= FEWEST_ROUNDS
@@ -98,7 +106,10 @@ def jointly(rows: Sequence[Row]) -> str:
 
 
 def cautions(rows: Sequence[Row]) -> list[Caution]:
-    """Return what weakens the results of a scene, gravest first, with remedies."""
+    """Return cautions about what weakens a scene's results, the worst first.
+
+    A caution has a sentence and a remedy. A scene is a set of comparable trials.
+    """
     name_of = names([row["label"] for row in rows])
     warnings: list[Caution] = []
 
@@ -137,7 +148,7 @@ def cautions(rows: Sequence[Row]) -> list[Caution]:
 
 
 def _alone(best: Row, rows: Sequence[Row], name_of: Mapping[str, str]) -> str:
-    """Return the sentence for a scene in which just one trial may be ranked."""
+    """Return the sentence for a scene in which only one trial may be ranked."""
     name, rate = name_of[best["label"]], _rate(best)
     unranked = [row for row in rows if row["runs"] and not row["ranked"]]
     if not unranked:
@@ -156,13 +167,13 @@ def _rate(row: Row) -> str:
 
 
 def _won(best: Row, rows: Sequence[Row], name_of: Mapping[str, str], few: bool) -> str:
-    """Return which trial is first, and by what factor.
+    """Return a sentence on which trial is fastest, and by what factor.
 
     Args:
         best: The row of the best trial.
         rows: All rows of the scene.
-        name_of: Short names by label.
-        few: Whether no lead has the rounds for a verdict.
+        name_of: The short name of each trial, by its label.
+        few: Whether no other trial shares enough rounds with the best for a verdict.
     """
     name = name_of[best["label"]]
     if best["is_baseline"] and few:
@@ -207,7 +218,7 @@ def _faster(rows: Sequence[Row]) -> str:
 def _lead(
     best: Row, others: Sequence[Row], name_of: Mapping[str, str], count: int
 ) -> str:
-    """Return how far the best trial leads the others."""
+    """Return sentences on how far the best trial is ahead of the others."""
     met = [row for row in others if row["lead_pairs"]]
     if not met:
         return " No other trial shares a round with it."
@@ -223,13 +234,13 @@ def _lead(
 def _runner_up(
     best: Row, others: Sequence[Row], name_of: Mapping[str, str], count: int
 ) -> str:
-    """Return the second trial, or the trials that may be as fast as the best.
+    """Return a sentence on the second trial, or on all that may be as fast as the best.
 
     Args:
         best: The row of the best trial.
         others: Rows of trials that share a round with the best.
-        name_of: Short names by label.
-        count: How many comparisons the joint verdicts count.
+        name_of: The short name of each trial, by its label.
+        count: How many comparisons the verdicts are corrected for.
     """
     others = sorted(others, key=itemgetter("lead"))
     # A trial with too few rounds for a verdict is no rival; a caution names it.
@@ -308,7 +319,7 @@ def _names(rows: Sequence[Row], name_of: Mapping[str, str]) -> str:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Join the first names for a sentence, with the number of further names."""
+    """Join the first names for a sentence, and add the number of names left out."""
     shown, rest = names[:MOST_NAMES], len(names[MOST_NAMES:])
     between = "; " if any("," in name for name in shown) else ", "
     return between.join(shown) + (f" and {rest} more" if rest else "")

@@ -41,9 +41,9 @@ class Report:
     """A report is the content of result folders, summed up once for every format.
 
     Attributes:
-        runs: The records.
-        samples: Their table, a row a sample.
-        content: What `summarize` returns, and `source`, the folders.
+        runs: The stored runs.
+        samples: The table of the runs, with a row for each sample.
+        content: The result of `summarize`, and `source`, the names of the folders.
     """
 
     runs: Sequence[Run]
@@ -53,11 +53,11 @@ class Report:
 
     @property
     def trials(self) -> pd.DataFrame:
-        """Return the trials in the order to show them, from `ranked`."""
+        """Return the table of trials from `ranked`, in the order to show them."""
         return self.content["ranked"]
 
     def figures(self) -> Iterator[tuple[str, Figure]]:
-        """Yield each figure of the shelf that has trials; draw each figure once."""
+        """Yield name and figure of each plot that has data; draw each figure once."""
         for name, entry in catalog.entries("plots").items():
             if name not in self._figures:
                 self._figures[name] = catalog.load(entry).draw(self.samples)
@@ -65,7 +65,7 @@ class Report:
                 yield name, self._figures[name]
 
     def located(self, title: str, machine: str) -> str:
-        """Add the machine to a title where the report has several machines."""
+        """Return a title, with the machine's name if the report has several of them."""
         several = self.content["several_machines"]
         return f"{title} on {machine}" if several else title
 
@@ -76,9 +76,9 @@ def summarize(
     """Sum up runs for every form of the report, as plain text and rows.
 
     Args:
-        runs: The records.
-        samples: Their table, a row a sample.
-        notes: What was odd when the records were read.
+        runs: The stored runs.
+        samples: The table of the runs, with a row for each sample.
+        notes: Remarks on damaged or excluded runs, for the report.
     """
     repeated = same_graph.same(runs)
     trials = _with_repeated(samples, repeated)
@@ -133,10 +133,11 @@ def summarize(
 def _with_repeated(
     samples: pd.DataFrame, repeated: Mapping[tuple[str, str], str]
 ) -> pd.DataFrame:
-    """Rank the trials; behind those of each scene come the repeated computations.
+    """Return the ranked trials, followed by the trials that repeat their computation.
 
-    The column `same_as` has the label of the trial whose computation a row repeats.
-    The column is empty for ranked trials.
+    This order holds within each scene (set of comparable trials). The column `same_as`
+    has the label of the trial whose computation a row repeats. The column is empty for
+    ranked trials.
     """
     pairs = list(zip(samples["machine"], samples["key"], strict=True))
     again = np.array([pair in repeated for pair in pairs], bool)
@@ -163,7 +164,7 @@ def _with_repeated(
 
 
 def _bottlenecks(samples: pd.DataFrame) -> dict[tuple[str, str], str]:
-    """Return a sentence on each trained pipeline's bottleneck, by machine and key."""
+    """Return a sentence on what limits each trained pipeline, by machine and key."""
     return {
         (row["machine"], row["key"]): sentence
         for row in bottleneck.attribute(samples).to_dict("records")
@@ -172,10 +173,13 @@ def _bottlenecks(samples: pd.DataFrame) -> dict[tuple[str, str], str]:
 
 
 def ranked(samples: pd.DataFrame) -> pd.DataFrame:
-    """Sort the trials of each scene, fastest first; then the barred, then the failed.
+    """Return the trials sorted by scene, and within a scene by speed, fastest first.
+
+    A scene is a set of trials that may be compared. Trials with a flag that excludes
+    them from ranking come after the others, and failed trials come last.
 
     Args:
-        samples: From `table.from_runs`.
+        samples: The table from `table.from_runs`.
     """
     trials = stats.trials(samples)
     if trials.empty:
@@ -194,7 +198,7 @@ def _rows(
     by_key: Mapping[str, Trial],
     graphs: Mapping[tuple[str, str], list[str]],
 ) -> list[dict[str, object]]:
-    """Write the rows of a scene as text, and mark rows that ran the same graph."""
+    """Return the rows of a scene as text; a mark names rows that ran the same graph."""
     baseline = next((by_key[row["key"]] for row in rows if row["is_baseline"]), None)
     labels = {row["label"] for row in rows if not row["same_as"]}
     shown = []
@@ -227,7 +231,7 @@ def _row(row: dict[str, object], command: str) -> dict[str, object]:
 
 
 def verdict(row: dict[str, object]) -> str:
-    """Return the verdict on a trial against its baseline, or why it has none."""
+    """Return a trial's verdict against its baseline as text, or why it has none."""
     if not row["runs"]:
         return "failed"
     if row.get("same_as"):
@@ -266,7 +270,7 @@ def _errors(runs: Sequence[Run]) -> list[dict[str, object]]:
 
 
 def _machines(runs: Sequence[Run]) -> list[dict[str, object]]:
-    """Return each machine: its label, number of runs, first and last start, facts."""
+    """Return each machine with its label, number and days of runs, and facts."""
     machines: dict[str, dict[str, object]] = {}
     for run, label in zip(runs, table.machine_labels(runs), strict=True):
         machine = machines.setdefault(label, {"runs": 0, "facts": {}})

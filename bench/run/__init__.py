@@ -1,1 +1,1 @@
-"""The parent's side of runs: rounds, executors, protocol, turns and progress."""
+"""This package starts and controls the processes that measure, from their parent."""

@@ -1,4 +1,4 @@
-"""Executors: fresh processes, forked from a server with TensorFlow, or spawned."""
+"""Executors run each request in a fresh process, forked from a server or spawned."""
 
 from __future__ import annotations
 
@@ -40,10 +40,13 @@ GRACE_SECONDS = 10.0  # the least wait for an end, for a run to write its result
 
 
 class ForkServer(Executor):
-    """A server that has imported TensorFlow forks each process in about 10 ms."""
+    """This executor forks each process from a server that has imported TensorFlow.
+
+    A fork takes about 10 ms.
+    """
 
     def __init__(self, home: Harness | None = None) -> None:
-        """Start no server yet; each round has its own."""
+        """Prepare a folder for results; `start` starts the server of a round."""
         self._home = home or Harness()
         self._measured = False
         self._server: subprocess.Popen | None = None
@@ -127,7 +130,8 @@ class ForkServer(Executor):
         """Wait for a request's end; kill its run if it exceeds the limit of `effort`.
 
         Returns:
-            What the run measured, or how it failed: by itself, by its limit, or lost.
+            The result of the run, or its failure: its own error, its limit, or a lost
+            server.
         """
         result, sent, number = begun.result, begun.sent, begun.number
         child = self._answer("pid", START_SECONDS, number)
@@ -158,7 +162,7 @@ class ForkServer(Executor):
     def _answer(
         self, field: str, seconds: float, number: int = 0
     ) -> ServerAnswer | None:
-        """Wait for an answer, and remove it from those received.
+        """Wait for one answer of the server, and remove it from the answers received.
 
         Args:
             field: The field of `ServerAnswer` that the answer has.
@@ -183,7 +187,7 @@ class ForkServer(Executor):
         return None
 
     def _listen(self, seconds: float) -> bool:
-        """Receive answers within this time; False if the server has ended."""
+        """Wait for answers of the server; return False if the server has ended."""
         if select.select([self._answers], [], [], seconds)[0]:
             content = self._answers.read(65536)
             if not content:
@@ -200,7 +204,7 @@ class ForkServer(Executor):
 
 
 class Spawner(Executor):
-    """Each process starts by itself, for GPUs, whose state does not survive a fork."""
+    """This executor starts each process anew, since a fork would lose a GPU's state."""
 
     protocol = PROTOCOL
 
@@ -212,7 +216,7 @@ class Spawner(Executor):
         self._requests = 0
 
     def start(self) -> None:
-        """Do nothing: the processes of a round share nothing."""
+        """Do nothing, because the processes of a round share no server."""
 
     def stop(self) -> None:
         """Kill all processes that still run, as after Ctrl-C."""
@@ -257,7 +261,7 @@ class Spawner(Executor):
         """Wait for a request's end; kill its run if it exceeds the limit of `effort`.
 
         Returns:
-            What the run measured, or how it failed: by itself or by its limit.
+            The result of the run, or its failure: its own error or its limit.
         """
         process = self._running[begun.number]
         late = False
@@ -281,17 +285,17 @@ def _cannot_start(home: Harness, reason: str) -> CannotStart:
 
 
 def _left(begun: PendingRequest, effort: Effort) -> float:
-    """Return how long to wait for the end of a request; seconds.
+    """Return how many more seconds to wait for the end of a request.
 
-    The limit counts from when the request was sent. Three that hang, begun together,
-    then take one limit and not three.
+    The limit counts from the moment at which the request was sent. So three requests
+    that begin together and hang take one limit, not three.
     """
     left = begun.sent + effort.limit_seconds - time.monotonic()
     return max(left, min(GRACE_SECONDS, effort.limit_seconds))
 
 
 def _kill(process: subprocess.Popen) -> None:
-    """End a process with all that it started, even if it has ended itself."""
+    """Kill a process and all that it started, even if the process has ended."""
     with contextlib.suppress(ProcessLookupError):  # the whole group has ended
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -299,10 +303,10 @@ def _kill(process: subprocess.Popen) -> None:
 
 
 def _scratch(owner: Executor) -> Path:
-    """Make a folder for results that is removed together with its owner.
+    """Make a folder for results that is removed when its owner is garbage-collected.
 
-    tempfile's own folder would warn at that, and a user's tests may turn warnings into
-    errors.
+    `tempfile.TemporaryDirectory` would warn at that, and a user's tests may turn
+    warnings into errors.
     """
     folder = Path(tempfile.mkdtemp(prefix="feedrate-"))
     weakref.finalize(owner, shutil.rmtree, folder, ignore_errors=True)
@@ -310,15 +314,15 @@ def _scratch(owner: Executor) -> Path:
 
 
 def executor(home: Harness | None = None) -> Executor:
-    """Return the executor for this machine: it forks unless there is a GPU."""
+    """Return the executor for this machine: a fork server unless there is a GPU."""
     forks = _has_handles() and not machine.gpus()
     return ForkServer(home) if forks else Spawner(home)
 
 
 def _has_handles() -> bool:
-    """Return whether the kernel has handles of processes, which the server needs.
+    """Return whether the kernel has process handles (pidfd), which the server needs.
 
-    Old kernels and some containers have none, even where Python has the call.
+    Old kernels and some containers have none, even if Python has the call.
     """
     try:
         os.close(os.pidfd_open(os.getpid()))

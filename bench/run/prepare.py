@@ -1,4 +1,4 @@
-"""The inputs of a plan are made once, before its first run."""
+"""This module makes the inputs of a plan once, before its first run."""
 
 import math
 import time
@@ -15,9 +15,10 @@ from bench.trial import Trial
 
 
 def prepare_inputs(plan: Plan, executor: Executor) -> Plan:
-    """Make all inputs once, and refuse trials that only the imported layers rule out.
+    """Make all inputs of a plan, and refuse the trials that cannot run on them.
 
-    The executor still runs afterwards, for the first round; the caller stops it.
+    The layers are imported in a process of the executor, which still runs afterwards,
+    for the first round; the caller stops it.
 
     Returns:
         The plan without the refused trials, which it lists with their reasons.
@@ -72,9 +73,10 @@ def _refusal(trial: Trial, prepared: Prepared) -> str:
 
 
 def _inputs_key(trial: Trial) -> tuple:
-    """Return the settings that the inputs and the answer to `prepare` depend on.
+    """Return the settings on which a trial's inputs depend; equal keys share inputs.
 
-    The answer depends on the labels that resampling meets and on where files lie, too.
+    The settings also determine the answer to the request `prepare`, which depends on
+    the labels that resampling meets and on where files lie.
     """
     p = trial.pipeline
     labels = p.resample != "none", p.cache == "decoded", p.placement == "offline"
@@ -84,6 +86,6 @@ def _inputs_key(trial: Trial) -> tuple:
 
 
 def _distinct(trials: Sequence[Trial]) -> list[Trial]:
-    """Return one trial for each set of inputs: the trial with the largest batch."""
+    """Return one trial for each set of inputs: the one with the largest batch size."""
     ordered = sorted(trials, key=lambda trial: trial.pipeline.batch_size)
     return list({_inputs_key(trial): trial for trial in ordered}.values())

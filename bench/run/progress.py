@@ -1,4 +1,4 @@
-"""The progress of a sweep: runs done, time left, the last result."""
+"""This module shows the progress of a sweep: runs done, time left, the last result."""
 
 import statistics
 import sys
@@ -20,7 +20,7 @@ class Progress:
     def __init__(
         self, total: int, seconds: float, done: int = 0, budget_seconds: float = 0.0
     ) -> None:
-        """Show nothing yet.
+        """Store the totals; `shown` starts the display.
 
         Args:
             total: The number of runs in the whole sweep.
@@ -57,7 +57,10 @@ class Progress:
             yield self
 
     def begin_round(self, runs: int, settling: Sequence[str]) -> None:
-        """Add a round of a race, and show its open questions, a line for each scene."""
+        """Add the runs of a race's round to the total, and show which scenes are open.
+
+        `settling` has a line for each scene that is not settled.
+        """
         self._total = max(self._total, self._done + runs)
         if self._bar is None:
             print(*settling, sep="\n", file=sys.stderr, flush=True)
@@ -66,7 +69,7 @@ class Progress:
                 self._bar.console.print(line, markup=False, soft_wrap=True)
 
     def advance(self, run: Run) -> None:
-        """Show a run; a repeat does not count as progress."""
+        """Show a finished run; a repeat of a run does not count as progress."""
         self._done += not run.repeat
         last = run_line(run)
         if self._bar is None:
@@ -94,7 +97,7 @@ class Progress:
         return self._done - self._first >= LEAST_RUNS
 
     def _left(self) -> str:
-        """Return the time left by the runs so far, at most the rest of the budget."""
+        """Return the estimated time left as text, at most the rest of the budget."""
         passed, runs = time.monotonic() - self._start, self._done - self._first
         each = passed / runs if self._known() else self._expected / max(1, self._total)
         seconds = each * (self._total - self._done)
@@ -104,12 +107,12 @@ class Progress:
 
 
 def run_line(run: Run) -> str:
-    """Return a run's summary, which marks a repeat."""
+    """Return a run in one short line, which states whether the run is a repeat."""
     return (REPEATED if run.repeat else "") + summary(run)
 
 
 def summary(run: Run) -> str:
-    """Return a run in one short line."""
+    """Return a run in one short line: its rate and its key, or its error."""
     error = run.measured.error
     if error:
         return (

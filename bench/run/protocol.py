@@ -1,6 +1,8 @@
-"""The messages between a runner and its processes, and how a process ended.
+"""This module defines the messages between the runner and its measuring processes.
 
-An older revision's harness may be at the other end, so field names never change.
+The runner is the process that starts the others. The module also determines how a
+process ended. The other end may run an older revision of this suite, so field names
+never change.
 """
 
 from __future__ import annotations
@@ -38,9 +40,9 @@ class Request(msgspec.Struct, kw_only=True):
 
     Attributes:
         verb: `prepare` makes the inputs and examines the layers; `measure` makes one
-            run; those of `USER_PIPELINE_VERBS` are `advise`'s.
+            run; the command `advise` uses those of `USER_PIPELINE_VERBS`.
         trial: The trial to prepare or to measure.
-        effort: How much to measure.
+        effort: How much to measure, and for how long at most.
         seed: The seed of the layers' own randomness.
         asked: When the runner sent the request; seconds on the system-wide monotonic
             clock.
@@ -48,9 +50,9 @@ class Request(msgspec.Struct, kw_only=True):
         channel: The path of the socket at which to wait for turns; empty to measure
             alone.
         folder: The working folder, which is also added to the module path; empty to
-            stay in the runner's.
-        stands_for: The root of head's tree, which `folder`, another revision of that
-            tree, replaces on the module path; empty on head.
+            stay in the folder of the runner.
+        stands_for: The root of the tree of the head revision. `folder` is the tree of
+            another revision and replaces that root on the module path. Empty for head.
     """
 
     verb: Literal["prepare", "measure", *USER_PIPELINE_VERBS]
@@ -65,13 +67,13 @@ class Request(msgspec.Struct, kw_only=True):
 
 
 class Prepared(msgspec.Struct, kw_only=True):
-    """The answer to `prepare` states what only the imported workload determines.
+    """The answer to `prepare` has facts that only the imported workload determines.
 
     Attributes:
         supports_jit: Whether every layer compiles with XLA.
         examples: The number of examples in an epoch.
-        warm: Why the pages of the trial's files stay in memory; empty where they can be
-            dropped, or where the trial does not need that.
+        warm: The reason why the trial's files cannot be dropped from the page cache;
+            empty if they can, or if the trial does not need that.
         error: Why the inputs or the layers cannot be made; None if they were made.
     """
 
@@ -86,7 +88,8 @@ class ServerAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     Attributes:
         ready: The server's process number, once it is ready for requests.
-        protocol: The version of the turns' messages, which comes with `ready`.
+        protocol: The version of the messages of `bench.run.turns`, which comes with
+            `ready`.
         request: The number of the request, from 1; 0 in the answer about the start.
         pid: The process number of the request's child.
         status: The wait status of the child, once the child has ended.
@@ -104,21 +107,24 @@ class ServerAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class CannotStart(UsageError):
-    """No process can measure, because its interpreter or its modules fail."""
+    """This error means that no measuring process can start.
+
+    Its interpreter or its modules fail.
+    """
 
 
 class Executor(Protocol):
     """An executor runs requests, each in a fresh process."""
 
     def start(self) -> None:
-        """Get ready for a round."""
+        """Prepare for a round of requests, such as by starting a server."""
 
     def execute(self, verb: str, trial: Trial, effort: Effort, seed: int) -> Outcome:
-        """Run one request and wait for its end or its limit."""
+        """Run one request, wait for its end or its limit, and return how it ended."""
         return self.finish(self.begin(verb, trial, effort, seed), effort)
 
     def stop(self) -> None:
-        """End the round and all its processes."""
+        """Kill all processes of the round that still run."""
 
     def begin(
         self,
@@ -134,7 +140,7 @@ class Executor(Protocol):
         """Return at once whether a request has ended."""
 
     def finish(self, begun: PendingRequest, effort: Effort) -> Outcome:
-        """Wait until a request has ended or its limit is over."""
+        """Wait until a request has ended or its limit is over; return how it ended."""
 
 
 @dataclass(frozen=True)
@@ -154,15 +160,17 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Place:
-    """A place is where a process works; the fields go into its `Request`.
+    """A place has the socket, the working folder and the modules of a process.
+
+    The fields are those of `Request`.
 
     Attributes:
         channel: The path of the socket at which to wait for turns; empty to measure
             alone.
         folder: The working folder, which is also added to the module path; empty to
-            stay in the runner's.
-        stands_for: The root of head's tree, which `folder`, another revision of that
-            tree, replaces on the module path; empty on head.
+            stay in the folder of the runner.
+        stands_for: The root of the tree of the head revision. `folder` is the tree of
+            another revision and replaces that root on the module path. Empty for head.
     """
 
     channel: str = ""
@@ -175,7 +183,7 @@ RUNNERS_PLACE = Place()
 
 @dataclass(frozen=True)
 class PendingRequest:
-    """A request that is in progress.
+    """A pending request has been sent and has not ended.
 
     Attributes:
         number: The number of the request among those of its executor, from 1.
@@ -190,11 +198,11 @@ class PendingRequest:
 
 @dataclass(frozen=True)
 class Harness:
-    """A home is the code that processes run, with its interpreter.
+    """A harness is a copy of this suite's code, with the interpreter that runs it.
 
     Attributes:
-        python: The interpreter.
-        root: The tree with the harness, the layers and the workloads.
+        python: The path of the interpreter.
+        root: The root of the tree that has the suite, the layers and the workloads.
     """
 
     python: str = sys.executable
@@ -236,7 +244,7 @@ def read_outcome(
         late: Whether the process was killed because its limit was over.
         status: The wait status of the process.
         result: The file for the result, which is removed.
-        effort: The effort with the limit.
+        effort: How much to measure, with the limit that the message of a timeout names.
         log: The last lines that the process printed; may be empty.
         sent: When the request was sent; seconds on the monotonic clock.
     """
@@ -274,10 +282,10 @@ def execute_within(
         effort: How much to measure; its limit ends the request unless the budget ends
             first.
         seed: The seed of the process.
-        seconds_left: The rest of the budget, with its grace.
+        seconds_left: The rest of the budget, with a few seconds of grace.
 
     Returns:
-        How the request ended, and the effort with the limit that ended it.
+        How the request ended; and `effort` with the limit that ended it.
     """
     within = replace(effort, limit_seconds=min(effort.limit_seconds, seconds_left))
     outcome = executor.execute(verb, trial, within, seed)
@@ -300,7 +308,10 @@ def phase_file(result: Path) -> Path:
 
 
 def _phase(result: Path) -> str:
-    """Read and remove the last phase of an ended process; empty if there is none."""
+    """Return the phase in which an ended process was last; empty if it named none.
+
+    The file with the name of the phase is removed.
+    """
     try:
         phase = phase_file(result).read_text()
     except OSError:  # the process ended before its first phase, or is of an old version
@@ -331,10 +342,11 @@ def kill_run(child: int) -> None:
 
 
 def environment(home: Harness) -> dict[str, str]:
-    """Return the environment of a process: a quiet TensorFlow, and the home's modules.
+    """Return the environment variables of a measuring process.
 
-    The home's root comes first on the module path. Python alone would put the working
-    folder first, and in this suite's own repository that folder has the same modules in
+    They keep TensorFlow quiet and make Python import a harness's modules. The harness's
+    root comes first on the module path. Python alone would put the working folder
+    first, and in this suite's own repository that folder has the same modules in
     another revision.
     """
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow"}

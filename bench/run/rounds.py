@@ -1,4 +1,7 @@
-"""A sweep is rounds of runs, each in a fresh process; a failed run is a row."""
+"""This module runs the rounds of a sweep; in a round every trial runs once.
+
+Each run has a fresh process. A run that fails is recorded with its error.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ REPEAT_SHARE = 0.1  # the largest share of repeats, of all other runs
 
 @dataclass(frozen=True)
 class _Position:
-    """The position of a run in its sweep; the fields are those of `Run`."""
+    """A position has the sweep, seed, round and place in the round of a run."""
 
     sweep: str
     seed: int
@@ -42,12 +45,12 @@ def rounds(
     seconds_left: Callable[[], float] = lambda: math.inf,
     wanted: Callable[[int], Mapping[str, Effort]] | None = None,
 ) -> Iterator[Run]:
-    """Run every trial once in random order, then every trial again.
+    """Run every trial once in random order, then every trial again; yield each run.
 
     Drift of the machine then affects all trials alike, and the ratio of two trials can
     be taken within a round. Each round has a server of its own, since forked processes
     share one layout of memory, which alone changes times. At the end of a round, runs
-    beside heavy foreign load are repeated, the most disturbed run first.
+    that met heavy load of other processes are repeated, the most disturbed run first.
 
     Args:
         trials: The trials of the sweep.
@@ -55,14 +58,17 @@ def rounds(
         effort: The number of rounds, and how much to measure.
         sweep: The name of the sweep, for the record.
         seed: The seed of the random orders; stored.
-        done: The keys and rounds of runs that exist already, when resuming.
-        earlier: Runs that exist already; later runs lay out their windows alike.
+        done: The key and the round of each run that exists already, when resuming.
+        earlier: Runs that exist already. Later runs of a trial use the same timed
+            windows.
         time_is_up: Returns whether no further run may begin; called before each run.
-        seconds_left: Returns the rest of the budget; called before each run. A run may
-            exceed it by a little, so that a run that hangs ends with the budget.
-        wanted: Returns the effort of each trial in the round of this number, by key;
-            an empty mapping ends the sweep. Called once all earlier runs have been
-            yielded. By default every trial runs in `effort.rounds` rounds.
+        seconds_left: Returns the rest of the budget in seconds; called before each run.
+            A run may exceed it by a little, so that a run that hangs ends with the
+            budget.
+        wanted: Returns how much to measure of each trial in the round of this number,
+            by the trial's key; an empty mapping ends the sweep. Called once all earlier
+            runs have been yielded. By default every trial runs in `effort.rounds`
+            rounds.
     """
     every = dict.fromkeys((trial.key for trial in trials), effort)
     wanted = wanted or (lambda number: every if number < effort.rounds else {})
@@ -123,12 +129,19 @@ def rounds(
 def _with_layout(
     effort: Effort, trial: Trial, layouts: Mapping[tuple[str, float], Windows]
 ) -> Effort:
-    """Return an effort with the windows of an earlier run of the same length."""
+    """Return the effort of a run with the timed windows of an earlier run of the trial.
+
+    An effort states how much to measure. The earlier run must have been planned to be
+    as long. If there is none, the run determines its windows itself.
+    """
     return replace(effort, windows=layouts.get((trial.key, effort.steady_seconds)))
 
 
 def _layout(run: Run) -> dict[tuple[str, float], Windows]:
-    """Return a run's windows by its trial and length; empty if they are unknown."""
+    """Return how a run is divided into windows, by (trial's key, planned seconds).
+
+    The result is empty if the division is unknown.
+    """
     measured = run.measured
     if not measured.samples or not measured.epoch_batches:
         return {}
@@ -144,7 +157,7 @@ def _layout(run: Run) -> dict[tuple[str, float], Windows]:
 
 
 def _disturbed(run: Run) -> bool:
-    """Return whether a run is worth repeating; a failed run would fail again."""
+    """Return whether a successful run met heavy load of other processes."""
     share = machine.foreign_share(run.conditions)
     return share > machine.HEAVY_SHARE and run.measured.error is None
 
@@ -157,7 +170,7 @@ def _run(
     seconds_left: float,
     repeat: int = 0,
 ) -> Run:
-    """Make one run, with the conditions of the machine around it."""
+    """Measure a trial in a fresh process, and record the machine's load meanwhile."""
     fingerprint = machine.fingerprint()  # first: it may start processes, once
     conditions = machine.Conditions()
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -1,11 +1,12 @@
-"""Turns: live processes time windows one after another, so that drift falls on all.
+"""In turns, live processes time windows one after another, so that drift affects all.
 
-Runs that follow one another meet different seconds of a shared machine. Under bursts of
-one second the ratio of two 0.4 s processes spreads by 5 to 12 %, and the ratio of
-windows in turn by 0.1 to 0.2 %. Here all processes are alive and ready, each waits at
-its own socket, and only one works at a time. The first process calibrates and warms up.
-The others repeat its pulls one by one, so that a round of turns meets the same
-examples.
+A window is a number of batches that are timed together. Runs that follow one another
+meet different seconds of a shared machine. Under bursts of one second the ratio of two
+0.4 s processes spreads by 5 to 12 %, and the ratio of windows in turn by 0.1 to 0.2 %.
+Here all processes are alive and ready, each waits at its own socket, and only one works
+at a time. The first process calibrates and warms up. The others pull the same batches
+in the same steps, so that all processes time the same examples in a round of turns. The
+runner is the process that requests the turns.
 """
 
 from __future__ import annotations
@@ -46,21 +47,27 @@ _NOTHING = b"{}"  # the request for a turn, and for getting ready without an exa
 
 
 class Dismissed(Exception):
-    """A process ends before its turns, because another process was lost."""
+    """This error ends a process before its turns, because another process was lost."""
 
 
 class Hello(msgspec.Struct):
-    """A process sends its version of the messages first, once it is built."""
+    """A hello is a process's first message, once its pipeline is built.
+
+    It has the version of the messages that the process understands.
+    """
 
     protocol: int = 0
 
 
 class Ready(msgspec.Struct):
-    """A process states what it did to get ready, for other processes to repeat.
+    """A ready message states which batches a process pulled to calibrate and warm up.
+
+    Other processes repeat these pulls.
 
     Attributes:
         batches: The number of batches in a timed window.
-        pulled: `(batches a pull, pulls)`, in order; 0 batches stand for a single step.
+        pulled: Pairs (batches in a pull, number of such pulls), in order; 0 batches
+            stand for a single step.
     """
 
     batches: int
@@ -69,7 +76,7 @@ class Ready(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Turn:
-    """A turn is one timed window; a process answers with it.
+    """A turn is the measurement of one timed window.
 
     Attributes:
         seconds: Elapsed seconds a batch.
@@ -85,14 +92,15 @@ class Turn:
 
 @dataclass(frozen=True)
 class TurnWork:
-    """The functions of which a process makes its turns.
+    """The work of a turn is the functions that a process calls whenever it has a turn.
 
     Attributes:
-        flush: Pulls what an idle pipeline had prepared, untimed; None where nothing
-            works between turns, so that nothing has to become quiet either.
+        flush: Pulls the batches that an idle pipeline has prepared, untimed; None if
+            nothing works between turns. Then the process need not become quiet either.
         window: Pulls the timed batches.
         batches: The number of batches in the timed window.
-        pulled: The earlier pulls, as in `Ready`.
+        pulled: The pulls before the first turn: pairs (batches in a pull, number of
+            such pulls).
     """
 
     flush: Callable[[], None] | None
@@ -102,7 +110,7 @@ class TurnWork:
 
 
 class TurnWorker:
-    """The measured process's side of one socket."""
+    """A turn worker is a measuring process's end of its socket to the runner."""
 
     def __init__(self, path: str) -> None:
         """Connect to the runner, once the pipeline is built.
@@ -123,10 +131,11 @@ class TurnWorker:
         self._send(Hello(PROTOCOL))
 
     def example(self) -> Ready | None:
-        """Wait until this process may get ready.
+        """Wait until the runner lets this process calibrate and warm up.
 
         Returns:
-            What another process did to get ready; None if this one is the first.
+            The pulls of the process that did so first, to be repeated; None if this
+            process is the first.
 
         Raises:
             Dismissed: There will be no turns, as another process was lost.
@@ -140,10 +149,17 @@ class TurnWorker:
         return msgspec.json.decode(line, type=Ready)
 
     def serve(self, work: TurnWork, clock: Callable[[], float]) -> list[Turn]:
-        """Take turns on request, until the runner leaves.
+        """Time a window whenever the runner requests a turn, until the runner leaves.
+
+        Args:
+            work: The functions that make a turn.
+            clock: Returns seconds; monotonic.
+
+        Returns:
+            All turns.
 
         Raises:
-            Dismissed: The runner left before an answer, which came too late.
+            Dismissed: The runner closed the socket before it had read an answer.
         """
         turns = []
         if work.flush:
@@ -162,7 +178,7 @@ class TurnWorker:
         return turns
 
     def _line(self) -> bytes:
-        """Return the next message; empty where the runner has left.
+        """Return the runner's next message; empty if the runner closed the socket.
 
         Raises:
             Dismissed: The runner left without reading this process's last answer.
@@ -186,12 +202,12 @@ class TurnWorker:
 
 
 def become_quiet(limit_seconds: float) -> bool:
-    """Wait until this process works no more, as its buffers are full.
+    """Wait until this process is idle, which it is once its buffers are full.
 
-    Its threads would otherwise fill them during another process's turn.
+    Otherwise its threads would fill the buffers during another process's turn.
 
     Args:
-        limit_seconds: The longest wait.
+        limit_seconds: The longest wait, in seconds.
 
     Returns:
         Whether the process became quiet within the limit.
@@ -212,11 +228,11 @@ def _quiet_limit(window_seconds: float) -> float:
 
 
 def check_protocol(protocol: int, tree: object) -> None:
-    """Refuse a harness whose turns cannot be compared with this one's.
+    """Refuse a revision of this suite whose turns cannot be compared with this one's.
 
     Args:
-        protocol: The version of that harness's messages.
-        tree: The root of its tree, for the message.
+        protocol: The version of that revision's messages.
+        tree: The root of the tree of that revision, for the message.
 
     Raises:
         UsageError: The versions do not fit.
@@ -240,7 +256,7 @@ def socket_folder() -> tempfile.TemporaryDirectory:
 
 
 class TurnCaller:
-    """The runner's side of one process's socket.
+    """A turn caller is the runner's end of the socket to one measuring process.
 
     Attributes:
         late: Whether the process exceeded the limit of a wait.
@@ -248,7 +264,7 @@ class TurnCaller:
     """
 
     def __init__(self, folder: Path, name: str) -> None:
-        """Listen at a socket of this name in the folder."""
+        """Create a socket of this name in the folder, and listen at it."""
         self.path = str(folder / f"{name}.socket")
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(self.path)
@@ -257,7 +273,9 @@ class TurnCaller:
         self.late, self.protocol = False, 0
 
     def arrived(self, seconds: float, gone: Callable[[], bool]) -> bool:
-        """Wait for the process, and return whether it arrived, built, within the limit.
+        """Wait until the process connects; return whether it did so in time.
+
+        The process connects once its pipeline is built.
 
         Args:
             seconds: The limit of this wait, and later of each answer.
@@ -279,14 +297,14 @@ class TurnCaller:
         return bool(line)
 
     def ready(self, like: dict) -> dict | None:
-        """Let the process calibrate and warm up.
+        """Let the process calibrate and warm up, and wait until it is ready.
 
         Args:
-            like: The fields of another process's `Ready`, which this process repeats;
-                empty if this process is the first.
+            like: The fields of another process's `Ready` message, whose pulls this
+                process repeats; empty if this process is the first.
 
         Returns:
-            The fields of its own `Ready`; None if the process was lost.
+            The fields of this process's `Ready` message; None if the process was lost.
         """
         line = self._answer(msgspec.json.encode(like))
         if not line:
@@ -294,7 +312,7 @@ class TurnCaller:
         return msgspec.to_builtins(msgspec.json.decode(line, type=Ready))
 
     def turn(self) -> Turn | None:
-        """Request one turn; None if the process was lost or is late."""
+        """Let the process time one window; return None if it was lost or is late."""
         line = self._answer(_NOTHING)
         return msgspec.json.decode(line, type=Turn) if line else None
 
@@ -310,7 +328,7 @@ class TurnCaller:
         return b""
 
     def close(self) -> None:
-        """Leave, so that the process writes its result and ends."""
+        """Close the socket, so that the process writes its result and ends."""
         if self._channel:
             self._lines.close()
             self._channel.close()
@@ -323,11 +341,13 @@ def take_rounds(
     seconds: float,
     clock: Callable[[], float],
 ) -> list[tuple[Turn, ...]]:
-    """Request rounds of turns, each in the next of `ORDERS`.
+    """Let three processes take turns, and return the timed windows of each round.
+
+    In a round every process has one turn. Each round uses the next order of `ORDERS`.
 
     Args:
-        callers: Three processes, ready.
-        seconds: How long to go on.
+        callers: The sockets to the three processes, which are ready.
+        seconds: The time after which no further round begins.
         clock: Returns seconds; monotonic.
 
     Returns:

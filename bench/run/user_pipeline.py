@@ -1,7 +1,8 @@
-"""Requests and replies about a user's own input pipeline, typed for both sides.
+"""This module defines the messages about a user's own input pipeline.
 
-A request's trial names a task file in place of a workload. The task carries the source
-text that is measured, so that an edited source is measured before anybody writes it.
+A request's trial names a task file in place of a workload. The task has the source text
+to measure, so that an edited source is measured before it is written to the user's
+file.
 """
 
 from __future__ import annotations
@@ -20,16 +21,17 @@ Setting = str | int | float | bool | None
 
 
 class PipelineTask(msgspec.Struct, kw_only=True):
-    """A task is what a measuring process does with a user's pipeline.
+    """A task states what a measuring process does with a user's pipeline.
 
     Attributes:
         path: The user's file; the source is compiled under this name.
         call: The expression that makes the dataset, evaluated in the user's module.
         source: The source text of the pipeline that is read or timed.
         against: The source text to compare with; empty for none.
-        fill: Batches to pull before the clock starts, so that caches are full.
-        epoch: Batches in an epoch; 0 where the number is not known.
-        seconds: How long a read or a comparison may pull batches.
+        fill: The number of batches to pull before the clock starts, so that caches are
+            full.
+        epoch: The number of batches in an epoch; 0 if unknown.
+        seconds: How many seconds a read or a comparison may pull batches.
         repeats: Whether the pipeline gives the same examples whenever it is made.
         batched: Whether an element is a batch of examples.
         look: Whether a read pulls batches, or only lists the stages.
@@ -52,20 +54,23 @@ class Stage(msgspec.Struct, kw_only=True):
 
     Attributes:
         method: The method or class, such as `map` or `TextLineDataset`.
-        settings: Its arguments by name; functions and objects in words.
-        function: The user's function and its line, such as `decode, line 12`.
+        settings: The arguments of the call by name; functions and objects in words.
+        function: The user's function that the call got, and its line, such as `decode,
+            line 12`.
         path: The file that called the method; empty for a dataset of a library.
         line: The line on which the call begins; 0 where it is not known.
         end_line: The line on which the call ends.
         end_column: The column after its closing parenthesis, in UTF-8 bytes.
         calls: How often this place in the source was reached.
-        element: The element spec, in words.
-        cardinality: Elements; -1 for endless, -2 for unknown.
-        traits: What its function is: `random`, `stateful`, `python`.
-        inputs: The stages that it reads, by index.
-        element_bytes: The mean bytes of its first elements; 0 where not looked at.
-        seconds: Busy seconds a batch, from the executed graph; None where unknown.
-        calls_at_a_time: As the runtime ran it; 0 where it is sequential or unknown.
+        element: The element spec of the resulting dataset, in words.
+        cardinality: The number of elements; -1 for endless, -2 for unknown.
+        traits: The properties of the function: `random`, `stateful`, `python`.
+        inputs: The indices of the stages that this stage reads.
+        element_bytes: The mean size of the first elements in bytes; 0 if none was
+            examined.
+        seconds: Busy seconds a batch, from the executed graph; None if unknown.
+        calls_at_a_time: The parallelism with which the runtime ran the stage; 0 if it
+            is sequential or unknown.
         fused: Whether the runtime ran the stage together with the map before it.
     """
 
@@ -88,19 +93,25 @@ class Stage(msgspec.Struct, kw_only=True):
 
 
 class PipelineReading(msgspec.Struct, kw_only=True):
-    """A reading is what one process learns of a pipeline as it is written.
+    """A reading has the stages and times of a pipeline as the user wrote it.
+
+    One process measures them.
 
     Attributes:
         stages: All stages that lead to the dataset, each after its inputs.
-        batch_size: Examples in the first batch; 1 where examples are not batched.
+        batch_size: The number of examples in the first batch; 1 if examples are not
+            batched.
         batched: Whether an element is a batch of examples.
-        first_batch_seconds: From building to the first batch; seconds.
-        seconds_per_batch: Of the steady state, in this one process; seconds.
-        epoch_batches: Batches in an epoch; 0 where it was not pulled to its end.
-        ceiling_seconds: Seconds a batch of the same consumer on one held batch.
+        first_batch_seconds: The time from building the pipeline to its first batch;
+            seconds.
+        seconds_per_batch: The time of a batch in the steady state; seconds.
+        epoch_batches: The number of batches in an epoch; 0 if no epoch was pulled to
+            its end.
+        ceiling_seconds: The time of a batch if the consumer gets one batch that is held
+            in memory; seconds.
         cpu_seconds_per_batch: CPU seconds a batch of the process.
         repeats: Whether two datasets made with the same seeds give the same examples.
-        compared: Examples that were compared for `repeats`.
+        compared: The number of examples that were compared for `repeats`.
         error: Why the pipeline could not be read.
     """
 
@@ -118,16 +129,18 @@ class PipelineReading(msgspec.Struct, kw_only=True):
 
 
 class PipelineComparison(msgspec.Struct, kw_only=True):
-    """A comparison says whether two sources give the same examples.
+    """A comparison states whether the pipelines of two sources give equal examples.
 
     Attributes:
         outcome: `same`, `order` (the same examples in another order), `remainder` (one
             side ends earlier), `differs`, or `unknown` where it cannot be judged.
         reason: Why the outcome is not `same`, or what `same` does not cover.
-        examples: Examples of each side that were compared.
-        whole: Whether these were a whole epoch.
-        ratio: Head's time over base's, from a first look in this one process.
-        error: Why the comparison could not be made; the head failed in most cases.
+        examples: The number of examples of each side that were compared.
+        whole: Whether these examples were a whole epoch.
+        ratio: The time of `source` over the time of `against`, roughly, from this one
+            process; 0 if not measured.
+        error: The reason why nothing was compared, in most cases an error of the new
+            source.
     """
 
     outcome: str = "unknown"
@@ -139,14 +152,17 @@ class PipelineComparison(msgspec.Struct, kw_only=True):
 
 
 class PipelineExecutor:
-    """An executor whose processes measure users' pipelines in place of workloads."""
+    """This executor measures users' pipelines in place of workloads.
+
+    It changes requests and passes them on to another executor.
+    """
 
     def __init__(self, executor: Executor) -> None:
-        """Stand in front of this executor."""
+        """Wrap an executor."""
         self._executor = executor
 
     def __getattr__(self, name: str) -> object:
-        """Everything but `begin` is the executor's own."""
+        """Return any other attribute from the wrapped executor."""
         return getattr(self._executor, name)
 
     def begin(
@@ -157,21 +173,21 @@ class PipelineExecutor:
         seed: int,
         place: Place = RUNNERS_PLACE,
     ) -> PendingRequest:
-        """Start one request; `measure` takes turns with a user's pipeline."""
+        """Start one request and return at once; `measure` times the user's pipeline."""
         verb = "drain_pipeline" if verb == "measure" else verb
         return self._executor.begin(verb, trial, effort, seed, place)
 
     def execute(self, verb: str, trial: Trial, effort: Effort, seed: int) -> Outcome:
-        """Run one request and wait for its end or its limit."""
+        """Run one request, wait for its end or its limit, and return how it ended."""
         return self.finish(self.begin(verb, trial, effort, seed), effort)
 
 
 def write_task(task: PipelineTask, path: Path) -> Trial:
-    """Write a task file; returns the trial that names it."""
+    """Write a task to a file, and return a trial whose workload is the file's path."""
     write_atomically(path, msgspec.json.encode(task))
     return Trial(workload=str(path))
 
 
 def read_task(trial: Trial) -> PipelineTask:
-    """Read the task file that a trial names."""
+    """Return the task from the file that a trial has as its workload."""
     return msgspec.json.decode(Path(trial.workload).read_bytes(), type=PipelineTask)

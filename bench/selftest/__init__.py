@@ -1,4 +1,4 @@
-"""The programs here test the suite itself, above all whether it detects slow-downs."""
+"""The programs here test this suite, above all whether it detects slow-downs."""
 
 from bench.shell import ROOT
 

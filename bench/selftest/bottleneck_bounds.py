@@ -44,7 +44,7 @@ CASES: dict[str, tuple[str, dict[str, tuple], str]] = {
 
 
 def main() -> int:
-    """Measure, compare with the bounds and write; return 1 where the test fails."""
+    """Measure, test and write the tables of results; return 1 if the test fails."""
     options = _options()
     options.folder.mkdir(parents=True, exist_ok=True)
     measure(options)
@@ -61,7 +61,7 @@ def main() -> int:
 
 
 def measure(options: argparse.Namespace) -> None:
-    """Make the runs that the result folder does not hold yet."""
+    """Measure all trials whose runs the result folder does not have yet."""
     effort = Effort(
         rounds=options.rounds,
         steady_seconds=options.seconds,
@@ -83,7 +83,11 @@ def measure(options: argparse.Namespace) -> None:
 
 
 def blocks(workloads: list[str]) -> tuple[Block, ...]:
-    """Return the pipeline, the model and both, of the workloads and of the cases."""
+    """Return the trials to measure, as blocks of a sweep.
+
+    Each workload and each case has trials of its pipeline alone, its model alone and
+    both.
+    """
     names = workloads or [
         name for name, entry in catalog.entries("workloads").items() if entry.trains
     ]
@@ -103,8 +107,10 @@ def blocks(workloads: list[str]) -> tuple[Block, ...]:
 def results(rows: pd.DataFrame) -> dict[str, object]:
     """Return whether each training obeys its bound and each case has its bottleneck.
 
+    The bound is the least time that the pipeline, the model and the processors allow.
+
     Args:
-        rows: The rows of `bottleneck.attribute`.
+        rows: The table from `bottleneck.attribute`.
     """
     cases = {name: _case(rows, name) for name in CASES}
     is_case = rows["workload"].str.startswith(CASE)
@@ -123,7 +129,7 @@ def results(rows: pd.DataFrame) -> dict[str, object]:
 
 
 def markdown(record: dict) -> str:
-    """Return both tables as Markdown."""
+    """Return the tables of workloads and of cases as Markdown."""
     lines = [
         "| workload | pipeline | model | both | bound | of attainable | binds | held |",
         "| --- | --: | --: | --: | --: | --: | --- | --- |",

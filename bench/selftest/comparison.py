@@ -1,7 +1,8 @@
 """This module compares a workload with its slowed version, by turns as the guard does.
 
 The injected slow-down is a number of seconds a batch (see `injection`). The turns of
-base show which share of the time that is.
+base show which share of a batch's time that is. A trio is three processes that take
+turns: base, control (the code of base again) and head, which is slowed.
 """
 
 from __future__ import annotations
@@ -31,11 +32,12 @@ TURN_SECONDS = 10 / TRIOS  # of each trio; a comparison has ten seconds of turns
 
 @dataclass(frozen=True)
 class Case:
-    """A case is a workload that is slowed down.
+    """A case is a workload that is slowed down, with its pipeline and consumer.
 
     Attributes:
         workload: The name of the workload on the shelf.
-        settings: The axes of the pipeline; its layers are called once a batch.
+        settings: The values of the pipeline's axes, with which its layers are called
+            once a batch.
         consumer: The consumer of the batches.
     """
 
@@ -47,7 +49,7 @@ class Case:
 def compare(
     server: Executor, case: Case, change: float, folder: Path, seed: int
 ) -> dict[str, object]:
-    """Compare base and head by trios.
+    """Compare base with a slowed head, by trios of processes that take turns.
 
     The time of a batch varies by a third within a minute, so the slow-down of a trio is
     a share of the time that a batch took in the previous trio.
@@ -55,12 +57,12 @@ def compare(
     Args:
         server: A started executor.
         case: The workload that is slowed down.
-        change: The share of its time that head should take more, such as 0.05.
+        change: The share of its time by which head should be slower, such as 0.05.
         folder: The folder of the workloads' files.
         seed: The seed of the order of turns.
 
     Returns:
-        The fields of a `criteria.Comparison` that are measured.
+        The measured fields of a `criteria.Comparison`.
     """
     start = time.monotonic()
     base, head = (side(server, case, folder / name) for name in ("base", "head"))
@@ -81,14 +83,14 @@ def compare(
 
 
 def share(trio: Trio, injected: float) -> float:
-    """Return the log-ratio that head should have, by the turns of base and control.
+    """Return the log of the ratio of head to base that a slow-down should cause.
 
     The function lengthens the turns of base, and then those of control, by the injected
     time. The change of the centre of their log-ratios is the expected log-ratio: this
     weighs fast and slow turns as the guard's estimate does.
 
     Args:
-        trio: The turns.
+        trio: The turns of three processes.
         injected: The seconds a batch that head takes longer.
     """
     sides = np.array([[turn.seconds for turn in row[:2]] for row in trio.turns]).T
@@ -101,21 +103,24 @@ def share(trio: Trio, injected: float) -> float:
 
 
 def batch_seconds(base: Side) -> float:
-    """Measure, by one trio, how long a batch of a case takes now."""
+    """Measure, by one trio of processes, how many seconds a batch takes now."""
     (trio,) = _trios(base, base, range(1))
     return _batch_seconds(trio)
 
 
 def _batch_seconds(trio: Trio) -> float:
-    """Return the median turn of base and control, whose code is the same."""
+    """Return the median turn of base and control, in seconds a batch.
+
+    The code of both is the same.
+    """
     return float(np.median([turn.seconds for row in trio.turns for turn in row[:2]]))
 
 
 def side(server: Executor, case: Case, folder: Path) -> Side:
-    """Return a side of a case, whose injected operation has its shortest duration.
+    """Write a case's file, and return the side (process and trial) that measures it.
 
-    The folders of two sides need names of equal length: a longer path has made text
-    0.3 % faster.
+    The injected operation has its shortest duration. The folders of two sides need
+    names of equal length: a longer path has made text 0.3 % faster.
     """
     folder.mkdir(exist_ok=True)
     path = injection.write(case.workload, 0.0, folder)
@@ -127,7 +132,7 @@ def side(server: Executor, case: Case, folder: Path) -> Side:
 
 @contextlib.contextmanager
 def neighbour(seed: int) -> Iterator[None]:
-    """Run a noisy process within the block."""
+    """Run a program that uses the processors in bursts, while the block runs."""
     noisy = subprocess.Popen(
         [sys.executable, "-m", "bench.selftest.neighbour", "600", str(seed)],
         stdin=subprocess.PIPE,
@@ -143,7 +148,10 @@ def neighbour(seed: int) -> Iterator[None]:
 def _trios(
     base: Side, head: Side, numbers: Iterable[int], seed: int = 0
 ) -> Iterator[Trio]:
-    """Yield trios as the guard measures them; the trio of number 0 checks outputs."""
+    """Yield trios: the timed turns of base, control and head, measured as by the guard.
+
+    Only the trio of number 0 checks the outputs of its pipelines.
+    """
     preparation: dict[str, dict] = {}
     for number in numbers:
         result = trio.run_trio(

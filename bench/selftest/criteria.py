@@ -1,4 +1,4 @@
-"""This module has the bars of the self-test: how often verdicts may be wrong."""
+"""This module has the self-test's requirements: how often verdicts may be wrong."""
 
 from __future__ import annotations
 
@@ -23,18 +23,21 @@ ENOUGH = 72  # comparisons; with fewer, a bar fails only beyond chance
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """A comparison has what was injected into head, and what each trio measured.
+    """A comparison has the slow-down injected into head, and the results of each trio.
+
+    A trio is three processes that take turns: base, control (base again) and head.
 
     Attributes:
         workload: The name of the workload.
         change: The intended slow-down as a share, such as 0.05.
         neighbour: Whether a noisy neighbour ran beside the comparison.
-        shares: The log-ratio of head that the injected time should cause, a number a
-            trio; 0 for equal sides. See `comparison.share`.
-        ratios: The log-ratio of head and its error, a pair a trio. The error is None
-            where a trio had too few turns to estimate it.
-        controls: The log-ratio of control to base and its error, a pair a trio.
-        seconds: The duration of the whole comparison.
+        shares: The log of the ratio of head to base that the injected time should
+            cause, a number for each trio; 0 for equal sides. See `comparison.share`.
+        ratios: The measured log-ratio of head and its standard error, a pair for each
+            trio. The error is None if a trio had too few turns to estimate it.
+        controls: The measured log-ratio of control to base and its standard error, a
+            pair for each trio.
+        seconds: The duration of the whole comparison; seconds.
     """
 
     workload: str
@@ -48,7 +51,7 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True)
 class Bar:
-    """A bar is a requirement, and whether the measurements meet it.
+    """A bar is a requirement on the self-test's results, and whether they meet it.
 
     Attributes:
         name: What is measured, in words.
@@ -67,11 +70,11 @@ class Bar:
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """A record is the file of a self-test.
+    """A record is the content of the file that a self-test writes.
 
     Attributes:
-        schema: The number of this record's form.
-        machine: What identifies the machine and the versions.
+        schema: The version of this record's layout.
+        machine: The facts that identify the machine and the versions.
         comparisons: All comparisons.
         bars: All bars; empty until the last comparison is made.
     """
@@ -88,12 +91,13 @@ class Rule:
 
     Attributes:
         change: The intended slow-down of the comparisons that count; 0 for equal sides.
-        margin: The margin with which their verdicts are computed, such as 0.03.
+        margin: The margin of the verdicts that are counted, such as 0.03.
         neighbour: Whether a noisy process ran beside these comparisons.
         least: The least share with a verdict of `called`; None if `most` is set.
         most: The largest share with a verdict of `called`; None if `least` is set.
         called: The verdicts that are counted.
-        name: The first words of the bar's name; empty for `5% slower caught` and alike.
+        name: The first words of the name of the bar (requirement); empty for the
+            default, such as `5% slower caught`.
     """
 
     change: float
@@ -127,7 +131,7 @@ Decide = Callable[[Comparison, float], tuple[str, Interval]]
 def decide(comparison: Comparison, margin: float) -> tuple[str, Interval]:
     """Return the guard's verdict on a comparison, and the interval of the ratio.
 
-    The guard's time ends with the last trio.
+    The test ends with the last trio, as if the guard's time were over.
     """
     test = RowTest(comparison.workload, METRIC, margin, 1 - CONFIDENCE)
     ratios, controls = _floats(comparison.ratios), _floats(comparison.controls)
@@ -143,11 +147,14 @@ def _floats(pairs: Sequence[tuple[float, float | None]]) -> list[tuple[float, fl
 
 
 def bars(comparisons: Sequence[Comparison], decide: Decide = decide) -> list[Bar]:
-    """Return the bars on verdicts, and those on the coverage of intervals.
+    """Return the self-test's requirements on verdicts and on coverage of intervals.
+
+    Each states whether the comparisons meet it.
 
     Args:
         comparisons: All comparisons.
-        decide: The estimator that is tested.
+        decide: The function that gives a comparison its verdict and interval, and is
+            tested.
     """
     return [_bar(rule, comparisons, decide) for rule in RULES] + [
         _coverage(comparisons, decide, slowed, noisy)
@@ -159,7 +166,7 @@ def bars(comparisons: Sequence[Comparison], decide: Decide = decide) -> list[Bar
 def _coverage(
     comparisons: Sequence[Comparison], decide: Decide, slowed: bool, noisy: bool
 ) -> Bar:
-    """Return how often intervals cover the truth, of slow-downs or of equal sides."""
+    """Return the requirement on how often intervals cover the true ratio."""
     intervals = [
         decide(unslowed(comparison), 0.03)[1]
         for comparison in comparisons
@@ -173,12 +180,12 @@ def _coverage(
 
 
 def injected(comparison: Comparison) -> float:
-    """Return by which share head was slower on average; 0 for equal sides."""
+    """Return the share by which head was slowed on average; 0 for equal sides."""
     return float(np.expm1(np.mean(comparison.shares)))
 
 
 def unslowed(comparison: Comparison) -> Comparison:
-    """Return a comparison less what was injected, so that its true log-ratios are 0.
+    """Return a comparison without the injected slow-down: its true log-ratios are 0.
 
     The injected size differs from trio to trio. Left in, it would widen the interval,
     and a wide interval hides a wrong estimate.
@@ -190,7 +197,10 @@ def unslowed(comparison: Comparison) -> Comparison:
 
 
 def _spread(shares: Sequence[float]) -> str:
-    """Return the injected slow-downs, since they differ from the intended ones."""
+    """Return the median and range of the injected slow-downs, as text.
+
+    They differ from the intended slow-downs.
+    """
     if not shares:
         return ""
     low, middle, high = np.percentile(100 * np.array(shares), [5, 50, 95])
@@ -198,7 +208,7 @@ def _spread(shares: Sequence[float]) -> str:
 
 
 def read(path: Path | None) -> list[Comparison]:
-    """Return the comparisons of a file; none if there is no file.
+    """Return the comparisons of a self-test's file; none if there is no file.
 
     Raises:
         UsageError: The file is no self-test of this machine.
@@ -216,7 +226,7 @@ def read(path: Path | None) -> list[Comparison]:
 
 
 def write(path: Path | None, comparisons: list[Comparison], bars: list[Bar]) -> None:
-    """Write all comparisons and bars so far, a line a comparison."""
+    """Write all comparisons and requirements as JSON, a comparison on each line."""
     if path:
         record = Record(
             machine=machine.fingerprint(), comparisons=comparisons, bars=bars
@@ -226,7 +236,7 @@ def write(path: Path | None, comparisons: list[Comparison], bars: list[Bar]) -> 
 
 
 def show(bars: Sequence[Bar]) -> None:
-    """Print the bars as a table."""
+    """Print the self-test's requirements as a table, each with its measured value."""
     from rich.table import Table
     from rich.text import Text
 
@@ -256,10 +266,10 @@ def _bar(rule: Rule, comparisons: Sequence[Comparison], decide: Decide) -> Bar:
 def checked_share(
     name: str, wanted: str, cases: Sequence[bool], bar: float, *, at_most: bool = False
 ) -> Bar:
-    """Return a bar on the share of cases that are true.
+    """Return a requirement on the share of true cases, and whether the cases meet it.
 
-    With fewer than `ENOUGH` cases the bar fails only if the share's interval (Clopper
-    and Pearson, 95 %) lies beyond the bar.
+    With fewer than `ENOUGH` cases the requirement fails only if the share's interval
+    (Clopper and Pearson, 95 %) lies beyond the limit `bar`.
     """
     if not cases:
         return Bar(name=name, wanted=wanted, found="no comparison", held=False)

@@ -2,11 +2,12 @@
 
     python -m bench.selftest.estimators_on_stalls
 
-places.jsonl holds recorded trios of one workload against itself, beside two busy
-processors. A line is a trio: its session, and seconds a batch of base, control and
-head. All trios of a session met the same batches in the same rounds. The program adds a
-stall to some rounds of each head and compares each estimate with the known ratio. The
-table goes to places.md.
+A turn is a timed window of one of three processes: base, control (base again) and head.
+Three such processes are a trio. places.jsonl holds recorded trios of one workload
+against itself, beside two busy processors. A line is a trio: its session, and seconds a
+batch of base, control and head. All trios of a session met the same batches in the same
+rounds. The program adds a stall to some rounds of each head and compares each estimate
+with the known ratio. The table goes to places.md.
 """
 
 from __future__ import annotations
@@ -30,14 +31,19 @@ Sides = np.ndarray  # seconds, `[trios, rounds, 3]`
 
 
 def main() -> None:
-    """Print the table and write it to places.md."""
+    """Print the table of errors, and write it to places.md."""
     text = markdown(sessions(RESULTS / "places.jsonl"))
     (RESULTS / "places.md").write_text(text)
     print(text)
 
 
 def sessions(path: Path) -> list[Sides]:
-    """Return the recorded sessions, each cut to the rounds that all its trios have."""
+    """Return the turns of each recorded session in seconds, `[trios, rounds, 3]`.
+
+    A turn is a timed window of one process. The last axis is base, control (base again)
+    and head, which together are a trio. Each session is cut to the rounds that all its
+    trios have.
+    """
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     recorded = []
     for _, group in groupby(rows, key=lambda row: row["session"]):
@@ -48,7 +54,10 @@ def sessions(path: Path) -> list[Sides]:
 
 
 def middle_fifth(sides: Sides) -> float:
-    """Return the centre of the turns' differences, which the guard used before."""
+    """Return the log of the ratio of head to base, by the guard's former estimator.
+
+    It is the centre of the turns' differences: the mean of their middle fifth.
+    """
     logs = [np.log(trio) for trio in sides]
     errors = [estimate.bootstrap_error(trio) for trio in logs]
     heads = [
@@ -59,13 +68,13 @@ def middle_fifth(sides: Sides) -> float:
 
 
 def sums(sides: Sides) -> float:
-    """Return the ratio of the total times."""
+    """Return the log of the ratio of head's total time to that of base and control."""
     total = sides.sum(axis=1)
     return float(np.log(2 * total[:, 2] / total[:, :2].sum(axis=1)).mean())
 
 
 def by_place(sides: Sides) -> float:
-    """Return the estimate that the guard uses now."""
+    """Return the log of the ratio of head to base, by the guard's present estimator."""
     logs = [np.log(trio) for trio in sides]
     errors = [estimate.bootstrap_error(trio) for trio in logs]
     ratios, controls, _ = estimate.trio_log_ratios(logs, errors, METRIC)
@@ -80,7 +89,11 @@ ESTIMATORS: dict[str, Callable[[Sides], float]] = {
 
 
 def with_stalls(sides: Sides, every: int, share: float, first: int) -> Sides:
-    """Return the sides with stalls in head that add up to a share of the usual time."""
+    """Return the turns with stalls added to head, one in every `every` rounds.
+
+    The stalls add up to the share `share` of the usual time; `first` is the first round
+    with a stall.
+    """
     if not every:
         return sides
     stalled = sides.copy()
@@ -92,7 +105,10 @@ def with_stalls(sides: Sides, every: int, share: float, first: int) -> Sides:
 def errors(
     every: int, share: float, trios: int, recorded: Sequence[Sides]
 ) -> dict[str, np.ndarray]:
-    """Return the errors of each estimator, in per cent of the true ratio."""
+    """Return the errors of each estimator by name, in per cent of the true ratio.
+
+    Each session gives three errors, in which each of its processes is head once.
+    """
     rng = np.random.default_rng(1)
     errors_by_name: dict[str, list[float]] = {name: [] for name in ESTIMATORS}
     for sides in recorded:
@@ -112,7 +128,7 @@ def errors(
 
 
 def markdown(recorded: Sequence[Sides]) -> str:
-    """Return the page, in Markdown."""
+    """Return the table of errors, with its explanation, as Markdown."""
     lines = [
         "# Errors of estimators on recorded turns with artificial stalls",
         "",

@@ -50,7 +50,7 @@ Compare = Callable[[str, float], dict[str, object]]
 
 
 def main() -> None:
-    """Measure for `--minutes` or `--reps`, then write the table."""
+    """Make comparisons for `--minutes` or `--reps`, then write a table of outcomes."""
     options = _options()
     if not options.table:
         try:
@@ -143,7 +143,7 @@ def _methods(
 
 
 def timed(names: Iterable[str]) -> dict[str, float]:
-    """Return how long a batch of each workload takes now, in seconds."""
+    """Return how many seconds a batch of each workload takes now, by workload."""
     server = executor()
     server.start()
     try:
@@ -192,7 +192,7 @@ def _guard(folder: Path, name: str, more: float) -> dict[str, object]:
 
 
 def _commit(repo: Path, name: str, more: float) -> None:
-    """Commit the shortest operation as base and a longer operation as head."""
+    """Commit the workloads as `base`, then one with a longer operation as `head`."""
     if not repo.is_dir():
         repo.mkdir()
         other_tools.git(repo, "init", "--quiet", "--initial-branch=base")
@@ -213,7 +213,10 @@ def _other_tool(
     name: str,
     more: float,
 ) -> dict[str, object]:
-    """Compare the same two files by another tool; return the guard's exit codes."""
+    """Compare the same two files by another tool, and return its verdict.
+
+    The verdict is expressed by the exit codes of the guard.
+    """
     start = time.monotonic()
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         places = [Path(scratch) / part for part in ("base", "head", "scratch")]
@@ -237,7 +240,10 @@ def _other_tool(
 
 
 def table(comparisons: Iterable[dict]) -> str:
-    """Return the number of each outcome, as Markdown: the methods below each other."""
+    """Return the number of each outcome of the comparisons, as a Markdown table.
+
+    Methods are below each other.
+    """
     lines = [
         "| beside a neighbour | slower by | workload | method | comparisons "
         "| regressed | could not tell | held | regressed, 95 % | longest, s | mean |",
@@ -263,7 +269,10 @@ def table(comparisons: Iterable[dict]) -> str:
 
 
 def _mean(name: str, rows: Sequence[dict]) -> str:
-    """Return how much longer head took on average, by the trios of all guards."""
+    """Return by how many per cent head took longer, as text.
+
+    It is the mean over the trios (three processes that take turns) of all guards.
+    """
     trios = [ratio for row in rows for ratio in row.get("log_ratios", ())]
     if name == "all" or not trios:
         return ""

@@ -39,7 +39,7 @@ SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of guard has stalls of a known size in base, in head, or in both.
+    """A kind of test has stalls of a known size in base, in head, or in both.
 
     Attributes:
         every: The number of batches from one stall to the next.
@@ -70,7 +70,10 @@ KINDS = {
 
 
 def main() -> int:
-    """Run guards until the time is over, then write the table; return 1 on failure."""
+    """Run guards until the time is over, then write the table; return 1 on failure.
+
+    A guard is a test whether head is slower than base.
+    """
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=120.0)
     parser.add_argument("--only", action="append", default=[])
@@ -96,7 +99,10 @@ def main() -> int:
 
 
 def pending(rows: list[dict], only: list[str]) -> Iterator[str]:
-    """Yield the kind with the fewest guards, until each kind has enough."""
+    """Yield the name of the kind of test to run next, until each kind has enough tests.
+
+    It is the kind with the fewest tests so far.
+    """
     names = [name for name in KINDS if not only or name in only]
     while True:
         counts = {name: count(rows, name) for name in names}
@@ -107,7 +113,7 @@ def pending(rows: list[dict], only: list[str]) -> Iterator[str]:
 
 
 def guard(server: Executor, name: str, seed: int) -> dict[str, object]:
-    """Run a guard of a kind and return its verdict and figures."""
+    """Run one guard on base and head with stalls; return its verdict and ratio."""
     kind = KINDS[name]
     beside = comparison.neighbour(seed) if kind.neighbour else contextlib.nullcontext()
     with tempfile.TemporaryDirectory(dir=ROOT / "results", prefix=".stalls-") as folder:
@@ -140,7 +146,10 @@ def guard(server: Executor, name: str, seed: int) -> dict[str, object]:
 
 
 def side(server: Executor, folder: Path, every: int, share: float) -> Side:
-    """Write the workload; its stalls take a share of the usual time."""
+    """Write a workload whose stalls take a share of its usual time; return its side.
+
+    A side is the executor and the trial of base or of head.
+    """
     folder.mkdir()
     path = folder / WORKLOAD.name
     path.write_text(WORKLOAD.read_text())
@@ -152,20 +161,20 @@ def side(server: Executor, folder: Path, every: int, share: float) -> Side:
 
 
 def read(path: Path) -> list[dict]:
-    """Return the guards that a file holds."""
+    """Return the results of guards that a file holds already."""
     if not path.exists():
         return []
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def count(rows: list[dict], name: str, verdict: str = "") -> int:
-    """Count the guards of a kind, or those of them with a verdict."""
+    """Return how many guards of a kind were run or, with `verdict`, ended with it."""
     own = [row for row in rows if row["kind"] == name]
     return sum(row["verdict"] == verdict for row in own) if verdict else len(own)
 
 
 def passed(rows: list[dict], name: str) -> bool | None:
-    """Return whether a kind passes; None where there are too few guards."""
+    """Return whether a kind's guards gave the right verdicts; None if too few."""
     kind, done = KINDS[name], count(rows, name)
     slower = count(rows, name, "slower")
     if slower > kind.most or done - slower > kind.wanted - kind.least:
@@ -174,7 +183,7 @@ def passed(rows: list[dict], name: str) -> bool | None:
 
 
 def markdown(rows: list[dict]) -> str:
-    """Return the page, in Markdown."""
+    """Return the table of verdicts, with its explanation, as Markdown."""
     words = {True: "yes", False: "**no**", None: "too few"}
     marks = {name: words[passed(rows, name)] for name in KINDS}
     table = [

@@ -5,10 +5,10 @@ clock until a number of microseconds have passed, and adds 0 to the output; see
 `measure/clockwork.py`. The layer reads the number from a file beside the copy, so all
 copies have the same text and share their inputs.
 
-Base has the operation too, for `LEAST` microseconds: right after the workload's own
-work the caches are cold, and the first readings of the clock take longer. The injected
-length is seconds, because the cost of a known amount of work varies; see
-results/method/README.md.
+The copy without a slow-down, base, has the operation too, for `LEAST` microseconds:
+right after the workload's own work the caches are cold, and the first readings of the
+clock take longer. The injected length is seconds, because the cost of a known amount of
+work varies; see results/method/README.md.
 """
 
 from __future__ import annotations
@@ -46,21 +46,24 @@ def build(examples, **variant):
 
 
 def text(workload: str) -> str:
-    """Return the text of a workload's file with the busy layer after its own layers.
+    """Return the source text of a workload with one more layer, which only takes time.
 
     Args:
-        workload: A workload on the shelves whose layers return numbers.
+        workload: The name of a workload or layer whose layers return numbers.
     """
     own = catalog.find(workload).path.read_text(encoding="utf-8")
     return own + BUSY.format(suffix=SUFFIX)
 
 
 def write(workload: str, seconds: float, folder: Path) -> Path:
-    """Write the copy of a workload into a folder, under the workload's name.
+    """Write a copy of a workload with the layer that takes time; return its path.
+
+    The name of the file is that of the workload.
 
     Args:
-        workload: A workload on the shelves whose layers return numbers.
-        seconds: How much longer a call takes than in base, which has 0; not negative.
+        workload: The name of a workload or layer whose layers return numbers.
+        seconds: How much longer a call of the layer takes than in base, which has 0;
+            seconds, not negative.
         folder: The folder, which must exist.
     """
     path = folder / f"{workload}.py"
@@ -70,11 +73,11 @@ def write(workload: str, seconds: float, folder: Path) -> Path:
 
 
 def lengthen(path: Path, seconds: float) -> None:
-    """Set how much longer a call takes than in base, for processes that start later.
+    """Set how long the added layer takes, for processes that start later.
 
     Args:
         path: A file from `write`.
-        seconds: How much longer a call takes; not negative.
+        seconds: How much longer a call takes than in base; seconds, not negative.
 
     Raises:
         ValueError: The number is negative.

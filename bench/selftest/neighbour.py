@@ -18,7 +18,7 @@ EDGE = 700  # rows of the matrices; a product takes tens of milliseconds
 
 
 def main(seconds: float, seed: int = 0) -> None:
-    """Make bursts for a number of seconds."""
+    """Use two processors in random bursts for a number of seconds."""
     ended = threading.Event()
     threading.Thread(target=_end_with_input, args=(ended,), daemon=True).start()
     stop, rng = time.monotonic() + seconds, random.Random(seed)

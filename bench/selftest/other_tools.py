@@ -76,12 +76,12 @@ time_drain.timeout = 120
 
 @dataclass(frozen=True)
 class Sides:
-    """The two sides are two versions of a workload.
+    """The sides are the files of two versions of a workload, base and head.
 
     Attributes:
         base: The workload's file.
         head: The file of the changed workload.
-        settings: The axes of the pipeline.
+        settings: The values of the pipeline's axes, by name.
         batch_seconds: About how long a batch takes; pyperf would spend a process of
             each version to measure this.
         scratch: An empty folder.
@@ -123,7 +123,10 @@ class Tool:
 
 
 def pytest_benchmark(sides: Sides) -> tuple[bool, str]:
-    """Return whether head's median is more than 5 % above base's stored median."""
+    """Return whether pytest-benchmark calls head slower than base, and its output.
+
+    Its rule is a median more than 5 % above the stored median of base.
+    """
     for side in (sides.base, sides.head):
         # Both need one name: tests of unlike names are not compared, and that passes.
         test = _script("test_drain.py", PYTEST, side, sides.settings, sides.scratch)
@@ -151,7 +154,10 @@ def pytest_benchmark(sides: Sides) -> tuple[bool, str]:
 
 
 def pyperf(sides: Sides) -> tuple[bool, str]:
-    """Return whether `compare_to` calls head significantly slower (t-test, 95 %)."""
+    """Return whether pyperf calls head slower than base, and its output.
+
+    Its rule is a t-test at 95 %, by `compare_to`.
+    """
     loops = max(1, round(VALUE_SECONDS / sides.batch_seconds))
     for name, side in (("base", sides.base), ("head", sides.head)):
         script = _script("drain.py", PYPERF, side, sides.settings, sides.scratch)
@@ -175,7 +181,10 @@ def pyperf(sides: Sides) -> tuple[bool, str]:
 
 
 def asv(sides: Sides) -> tuple[bool, str]:
-    """Return whether `compare -f 1.05` marks head with `+`."""
+    """Return whether asv calls head slower than base, and its output.
+
+    Its rule is the mark `+` of `compare -f 1.05`.
+    """
     folder, repo = sides.scratch, sides.scratch / "repo"
     _asv_suite(sides, repo / sides.base.name)
     git(repo, "init", "--quiet", "--initial-branch=main")
@@ -225,7 +234,7 @@ TOOLS = {
 
 
 def batch_seconds(path: Path, settings: Mapping[str, object], scratch: Path) -> float:
-    """Measure, in a process of its own, about how long a workload's batch takes."""
+    """Measure, in a new process, about how many seconds a workload's batch takes."""
     script = _script("batch.py", BATCH, path, settings, scratch)
     return float(_run([str(script)], scratch).stdout.splitlines()[-1])
 
@@ -233,7 +242,7 @@ def batch_seconds(path: Path, settings: Mapping[str, object], scratch: Path) -> 
 def drain(
     path: str, settings: Mapping[str, object], scratch: str
 ) -> Callable[[], object]:
-    """Return the timed function: it pulls the next batch of a warm pipeline."""
+    """Return the function to time: it pulls the next batch of a warm pipeline."""
     from bench import catalog, machine
     from bench.data import inputs
     from bench.measure.assembly import Assembly
@@ -255,7 +264,7 @@ def drain(
 
 
 def git(repo: Path, *arguments: str) -> None:
-    """Run git in a repository, under a made-up name."""
+    """Run a git command in a repository, with a made-up author."""
     name = ("-c", "user.name=Feedrate", "-c", "user.email=feedrate@example.org")
     subprocess.run(["git", "-C", str(repo), *name, *arguments], check=True)
 
@@ -267,7 +276,7 @@ def _script(
     settings: Mapping[str, object],
     scratch: Path,
 ) -> Path:
-    """Write a script that defines `drain`, which returns the timed function."""
+    """Write a script that defines `drain()`, which returns the function to time."""
     definition = DRAIN.format(
         root=str(ROOT),
         path=str(workload),

@@ -29,7 +29,7 @@ DEFAULTS |= {"order": "map_batch", "cache": "none", "resample": "none", "prefetc
 
 
 def main() -> None:
-    """Print the rates of whole epochs as JSON."""
+    """Print the rates of whole epochs as a JSON list, in examples a second."""
     parser = argparse.ArgumentParser()
     parser.add_argument("file")
     parser.add_argument("--axis", action="append", default=[])
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def load(file: str) -> object:
-    """Import the workload's file."""
+    """Import a workload's file, and return the module."""
     spec = importlib.util.spec_from_file_location("workload", file)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -66,7 +66,7 @@ def load(file: str) -> object:
 
 
 def pipeline(module: object, axes: dict) -> tuple[tf.data.Dataset, int]:
-    """Return an endless dataset of batches, and the number of examples of an epoch."""
+    """Return an endless dataset of batches, and the number of examples in an epoch."""
     rng, count = np.random.default_rng(20), module.EXAMPLES
     if hasattr(module, "read"):
         folder = Path(tempfile.mkdtemp())

@@ -71,7 +71,7 @@ LEAST_TRIALS = 100
 
 
 def main() -> int:
-    """Test the workloads; return 1 where one of them fails."""
+    """Test on each workload whether a race finds a good trial; return 1 if not."""
     options = _options()
     for name in options.workload or SPACES:
         path = RESULTS / "racing.json" if options.out is None else options.out
@@ -85,7 +85,11 @@ def main() -> int:
 
 
 def measure(name: str, options: argparse.Namespace) -> dict[str, object]:
-    """Measure one space as a full sweep and as a race, and compare the best trials."""
+    """Measure trials as a full sweep and as a race, and compare the best of both.
+
+    The trials are those of one entry of `SPACES`, which are the settings of one
+    workload.
+    """
     consumer, axes = SPACES[name]
     block = sweeps.Block(workloads=(name,), axes=axes, consumer=consumer)
     effort = Effort(
@@ -162,9 +166,10 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, object]:
 def make_runs(
     planned: plan.Plan, folder: Path, executor: executors.Executor
 ) -> tuple[float, list[Run]]:
-    """Make the runs of a sweep; return its seconds, with starts of servers, and runs.
+    """Make the runs of a sweep; return their seconds in all, and the runs.
 
-    A sweep that was stopped goes on, and its earlier seconds count too.
+    The seconds include the starts of servers. A sweep that was stopped goes on, and its
+    earlier seconds count too.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / store.FILE).touch()
@@ -182,7 +187,7 @@ def make_runs(
 def fresh_rounds(
     planned: plan.Plan, keys: set[str], executor: executors.Executor, number: int
 ) -> list[Run]:
-    """Make fresh rounds of these trials alone; a single trial needs none."""
+    """Measure these trials alone in new rounds; a single trial needs none."""
     if len(keys) < 2:
         return []
     trials = [trial for trial in planned.trials if trial.key in keys]
@@ -193,13 +198,16 @@ def fresh_rounds(
 
 
 def _ratio(logs: pd.DataFrame, key: str, other: str) -> dict[str, float]:
-    """Return the ratio of two trials' times, paired within rounds."""
+    """Return the ratio of two trials' times within rounds, with its interval."""
     times = (np.exp(logs[name].to_numpy()) for name in (key, other))
     return asdict(intervals.ratio(*times))
 
 
 def _shortened(effort: Effort, count: int, options: argparse.Namespace) -> Effort:
-    """Shorten windows and warm-up until both sweeps fit `--minutes`, or eight times."""
+    """Shorten windows and warm-up step by step, until both sweeps fit into `--minutes`.
+
+    There are at most eight steps.
+    """
     for _ in range(8):
         both = plan.estimate(count, effort) * (1 + options.share)
         if not options.minutes or both <= 60 * options.minutes:
@@ -213,7 +221,7 @@ def _shortened(effort: Effort, count: int, options: argparse.Namespace) -> Effor
 
 
 def markdown(results: dict[str, dict]) -> str:
-    """Return the table, in Markdown."""
+    """Return the table of full sweeps and races as Markdown."""
     lines = [
         "| workload | trials | rounds, ramp and steady | full sweep | race | "
         "share of time | best of the full sweep | best of the race | "

@@ -52,7 +52,7 @@ class Case:
 
     @property
     def name(self) -> str:
-        """Return the file, its settings and the consumer."""
+        """Return the name of the case: its file, its settings and its consumer."""
         settings = ",".join(f"{name}={value}" for name, value in self.axes.items())
         return f"{self.file}[{settings}]" + ("+train" * (self.consumer == "train"))
 
@@ -87,7 +87,7 @@ CASES = [
 
 
 def main() -> int:
-    """Measure, compare and write; return 1 where a case fails."""
+    """Compare the rates of every case and write the table; return 1 if a case fails."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--rounds", type=int, default=3)
@@ -105,7 +105,10 @@ def main() -> int:
 
 
 def compare(case: Case, rounds: int) -> dict[str, object]:
-    """Measure a pipeline by hand, by the suite, and by hand once more."""
+    """Measure a pipeline by a plain script, by this suite, and by the script again.
+
+    The result has the rates, their ratio and whether they agree.
+    """
     truth = by_hand(case)
     with tempfile.TemporaryDirectory() as folder:
         suite = by_suite(case, rounds, Path(folder) / "out")
@@ -142,7 +145,7 @@ def by_hand(case: Case) -> list[float]:
 
 
 def by_suite(case: Case, rounds: int, out: Path) -> dict[str, object]:
-    """Return the rate, its interval, the usual rate and the report's sentence."""
+    """Return the rate that this suite measures, with interval and cautions."""
     axes = [f"--axis={name}={value}" for name, value in case.axes.items()]
     workload = str(FOLDER / f"{case.file}.py")
     command = ["run_bench.py", "run", "quick", "--workload", workload, "--strategy"]
@@ -169,7 +172,7 @@ def by_suite(case: Case, rounds: int, out: Path) -> dict[str, object]:
 
 
 def line(row: dict[str, object]) -> str:
-    """Return a row of the table, in Markdown."""
+    """Return a case's row of the table as Markdown."""
     verdict = (
         "partly timed" if row["partly_timed"] else f"{100 * row['ratio'] - 100:+.1f} %"
     )
@@ -186,7 +189,7 @@ def line(row: dict[str, object]) -> str:
 
 
 def markdown(rows: list[dict[str, object]]) -> str:
-    """Return the page, in Markdown."""
+    """Return the table of cases, with its explanation, as Markdown."""
     head = ["rare event", "by hand", "by the suite (95 % interval)"]
     head += ["apart", "usual", "what the report says", f"within {100 * BAR:.0f} %"]
     passed = sum(row["held"] for row in rows)

@@ -69,7 +69,7 @@ BIAS = {1000.0: 0.01, 50.0: 0.03}  # the largest deviation, by microseconds a ba
 
 
 def main(minutes: float, out: Path | None = None, *, as_json: bool = False) -> int:
-    """Run the self-test and print its bars, also if it is interrupted.
+    """Run the self-test and print its bars (requirements), also if it is interrupted.
 
     Args:
         minutes: About how long to compare.
@@ -115,8 +115,8 @@ def compare(
 ) -> Iterator[Comparison]:
     """Yield comparisons in random order until a moment of the monotonic clock.
 
-    Each round has all workloads and changes, with and without a neighbour, and a server
-    of its own.
+    Each round has all workloads and slow-downs, with and without a noisy process beside
+    them, and a fork server of its own.
 
     Args:
         stop: The moment to stop, in seconds of the monotonic clock.
@@ -157,7 +157,7 @@ def compare(
 
 
 def _round(number: int, cases: Sequence[Case]) -> list[tuple[Case, float, bool]]:
-    """Return the comparisons of a round: case, change, and whether a neighbour runs."""
+    """Return a round's comparisons: case, slow-down, whether a noisy process runs."""
     changes = {
         (rule.change, rule.neighbour)
         for rule in RULES
@@ -178,7 +178,10 @@ def _line(result: Comparison) -> str:
 
 
 def operation(microseconds: float = OPERATION, pairs: int = 400) -> Bar:
-    """Check that the injected operation takes as long as it should."""
+    """Check that the injected operation takes as long as it should.
+
+    The result is a bar (requirement) with the measured ratio.
+    """
     arguments = "operation", microseconds, pairs, injection.LEAST
     answers = [_clockwork(*arguments) for _ in range(PROCESSES)]
     ratios = [estimate.centre(answer["ratios"]) for answer in answers]
@@ -187,11 +190,13 @@ def operation(microseconds: float = OPERATION, pairs: int = 400) -> Bar:
 
 
 def bias(microseconds: float, pairs: int = 60) -> Bar:
-    """Compare the drain with a loop written by hand.
+    """Check that the drain takes as long as a loop written by hand.
+
+    The result is a bar (requirement) with the measured ratio.
 
     Args:
-        microseconds: The length of a batch.
-        pairs: How often each is timed, by each process.
+        microseconds: The duration of a batch, in microseconds.
+        pairs: How often each process times the drain and the loop.
     """
     answers = [_clockwork("drain", microseconds, pairs) for _ in range(PROCESSES)]
     ratios = [np.exp(estimate.centre(np.log(answer["ratios"]))) for answer in answers]
@@ -201,7 +206,7 @@ def bias(microseconds: float, pairs: int = 60) -> Bar:
 
 
 def _near(name: str, ratios: Sequence[float], most: float) -> Bar:
-    """Return the bar on a ratio that should be 1, from a figure of each process."""
+    """Return a requirement that a ratio is near 1, from one ratio for each process."""
     ratio = geometric(np.array(ratios))
     return Bar(
         name=name,
@@ -227,7 +232,10 @@ def _clockwork(what: str, microseconds: float, pairs: int, *least: float) -> dic
 
 
 def share() -> Bar:
-    """Return the bar on the share of a sweep's wall time that goes into windows."""
+    """Check that a sweep pulls batches for most of its time.
+
+    The result is a bar (requirement) with the measured share.
+    """
     sweep = sweeps.find(SHARE_SWEEP)
     runs = rounds.rounds(
         sweeps.trials(sweep)[0], executor(), sweep.effort, sweep=sweep.name, seed=0
@@ -242,10 +250,10 @@ def share() -> Bar:
 
 
 def measured_share(runs: pd.DataFrame) -> float:
-    """Return the share of wall time in timed or warm-up windows, from 0 to 1.
+    """Return the share of the runs' time in which batches are pulled, from 0 to 1.
 
     Args:
-        runs: The rows of `table.runs_frame`.
+        runs: The table from `table.runs_frame`.
 
     Returns:
         The share; NaN without runs.
