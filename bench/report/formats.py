@@ -12,7 +12,7 @@ from bench import shell, text
 from bench.analysis import table
 from bench.errors import UsageError, unknown
 from bench.guard import history
-from bench.report import exports, figure, page, png, summary
+from bench.report import exports, figure, page, png, summary, trackers
 from bench.report.summary import Report
 from bench.trial import Run
 
@@ -96,6 +96,11 @@ FORMATS = {
     "pytest-benchmark": Format(
         "pytest-benchmark.json",
         _write_text(lambda task: exports.pytest_benchmark(task.report.runs)),
+    ),
+    "bmf": Format("bmf.json", _write_text(lambda task: trackers.bencher(task.report))),
+    "github-action-benchmark": Format(
+        "github-action-benchmark",
+        lambda task, path: trackers.github_action_benchmark(task.report, path),
     ),
 }
 
