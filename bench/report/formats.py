@@ -12,7 +12,7 @@ from bench import shell, text
 from bench.analysis import table
 from bench.errors import UsageError, unknown
 from bench.guard import history
-from bench.report import exports, figure, page, png, summary, trackers
+from bench.report import exports, figure, page, perfetto, png, summary, trackers
 from bench.report.summary import Report
 from bench.trial import Run
 
@@ -54,6 +54,14 @@ class Format:
 def _write_text(contents: Callable[[Task], str]) -> Callable:
     def write(task: Task, path: Path) -> Sequence[Path]:
         path.write_text(contents(task), encoding="utf-8")
+        return [path]
+
+    return write
+
+
+def _write_bytes(contents: Callable[[Task], bytes]) -> Callable:
+    def write(task: Task, path: Path) -> Sequence[Path]:
+        path.write_bytes(contents(task))
         return [path]
 
     return write
@@ -101,6 +109,9 @@ FORMATS = {
     "github-action-benchmark": Format(
         "github-action-benchmark",
         lambda task, path: trackers.github_action_benchmark(task.report, path),
+    ),
+    "perfetto": Format(
+        "trace.pftrace", _write_bytes(lambda task: perfetto.trace(task.report.runs))
     ),
 }
 
