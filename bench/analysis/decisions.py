@@ -114,7 +114,7 @@ def obstacle(
 def _unlike(base: Side, head: Side, names: tuple[str, str]) -> str:
     """Return in what two sides differ that both have the trial; empty if they agree."""
     if base.machine != head.machine:
-        return f"{names[0]} is from another machine or other versions"
+        return f"{names[0]} has another machine, container limit or version"
     if base.trial != head.trial:
         return "the whole pipeline behind this key differs"
     for one in (base, head):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench.machine import PROCESSORS
+from bench.machine import usable_processors
 from bench.report.advice_record import STATES, Advice, Attempt
 from bench.run.progress import duration_text, plural
 from bench.run.user_pipeline import Stage
@@ -51,7 +51,7 @@ def headline(advice: Advice) -> str:
 
 def ceiling(advice: Advice) -> str:
     """How far the pipeline as written is from what consumer and processors allow."""
-    reading, count = advice.reading, len(PROCESSORS)
+    reading, count = advice.reading, usable_processors()
     if not reading.seconds_per_batch:
         return ""
     work = reading.cpu_seconds_per_batch / count
