@@ -8,6 +8,8 @@ import platform
 import resource
 import subprocess
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -23,19 +25,29 @@ GPU_STATE = {
     "temperature.gpu": "gpu_celsius",
 }
 PROCESSORS = sorted(os.sched_getaffinity(0))  # those that this process may use
-IDENTITY = ("cpu", "cpu_count", "memory_bytes", "gpus", "system")
+LIMITS = ("cpu_limit", "memory_limit_bytes")  # absent from older records
+IDENTITY = ("cpu", "cpu_count", "memory_bytes", *LIMITS, "gpus", "system")
+# By version of the kernel's control groups, 2 and then 1: limit, use, and the part of
+# the use that the kernel gives back on demand.
+MEMORY_FILES = (
+    ("memory.max", "memory.current", "inactive_file"),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
 
 
 @functools.cache
 def fingerprint() -> dict[str, object]:
     """Return facts that identify the machine, its software versions and the commit."""
     root = Path(__file__).resolve().parent.parent
+    own = limits()
     return {
         "host": platform.node(),
         "system": platform.platform(),
         "cpu": _cpu(),
         "cpu_count": len(PROCESSORS),
         "memory_bytes": psutil.virtual_memory().total,
+        "cpu_limit": own.cpus,
+        "memory_limit_bytes": own.memory_bytes,
         "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         "gpus": gpus(),
         "python": platform.python_version(),
@@ -46,9 +58,114 @@ def fingerprint() -> dict[str, object]:
 
 
 def identity(machine: dict[str, object]) -> tuple:
-    """Return the facts of a fingerprint that must agree before times are combined."""
-    names = (*IDENTITY, "python", *PACKAGES)
-    return tuple(str(machine.get(name, "")) for name in names)
+    """Return the facts that two runs must share before their times are combined.
+
+    A record without a limit equals an older record, which has no field for it.
+    """
+    values = (machine.get(name) for name in (*IDENTITY, "python", *PACKAGES))
+    return tuple("" if value is None else str(value) for value in values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Limits are what a container or a service manager leaves this process.
+
+    Attributes:
+        cpus: Processors' worth of time, such as 1.5; None if no quota is below the
+            processors that this process may use.
+        memory_bytes: The memory; None if no limit is below the machine's memory.
+    """
+
+    cpus: float | None
+    memory_bytes: int | None
+
+
+def limits(root: Path = Path("/")) -> Limits:
+    """Return the limits of this process's control groups and of the groups above them.
+
+    Args:
+        root: The folder that holds `proc` and `sys`.
+    """
+    groups = list(_control_groups(root))
+    cpus = [count for group in groups if (count := _quota(group)) is not None]
+    memory = [limit for group in groups for limit, _ in _memory(group)]
+    fewest = min(cpus, default=len(PROCESSORS))
+    least = min(memory, default=psutil.virtual_memory().total)
+    return Limits(
+        cpus=fewest if fewest < len(PROCESSORS) else None,
+        memory_bytes=least if least < psutil.virtual_memory().total else None,
+    )
+
+
+def limits_in_words(machine: dict[str, object]) -> list[str]:
+    """Return the limits of a fingerprint in words; empty without limits."""
+    cpus, memory = (machine.get(name) for name in LIMITS)
+    words = [f"quota of {cpus:.3g} CPUs"] if cpus else []
+    return words + ([f"memory limit of {memory / 2**30:.3g} GiB"] if memory else [])
+
+
+def usable_processors(root: Path = Path("/")) -> float:
+    """Return how many processors' worth of time this process may use."""
+    return limits(root).cpus or len(PROCESSORS)
+
+
+def available_memory(root: Path = Path("/")) -> int:
+    """Return the bytes that this process may still take, within all its limits.
+
+    Args:
+        root: The folder that holds `proc` and `sys`.
+    """
+    rooms = (room for group in _control_groups(root) for _, room in _memory(group))
+    return min([psutil.virtual_memory().available, *rooms])
+
+
+def _control_groups(root: Path) -> Iterator[Path]:
+    """Yield the folder of each control group of this process, and of those above.
+
+    A container may see its own group as the root, or may see only its own branch of the
+    tree; the root of a mount says which (cgroups(7), proc(5)).
+    """
+    paths = {}
+    for line in _read(root / "proc/self/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        paths[controllers] = Path(path)
+    for line in _read(root / "proc/self/mountinfo").splitlines():
+        mount, _, source = line.partition(" - ")
+        top, folder = (Path(part) for part in mount.split()[3:5])
+        kind, _, options = source.split(" ", 2)
+        for controllers, path in paths.items():
+            named = set(filter(None, controllers.split(",")))
+            version = "cgroup" if named else "cgroup2"
+            if kind != version or not named <= set(options.split(",")):
+                continue
+            known = path.is_relative_to(top) and ".." not in path.parts
+            inside = path.relative_to(top) if known else Path()
+            group = root / folder.relative_to("/") / inside
+            yield group
+            yield from group.parents[: len(inside.parts)]
+
+
+def _quota(group: Path) -> float | None:
+    """Return a control group's processor quota in processors; None if it has none."""
+    quota, _, period = _read(group / "cpu.max").partition(" ")
+    quota = quota or _read(group / "cpu.cfs_quota_us")
+    period = period or _read(group / "cpu.cfs_period_us")
+    if not (quota.isdigit() and period.isdigit()):  # `max` or -1: no quota
+        return None
+    count = int(quota) / int(period)
+    return int(count) if count.is_integer() else count
+
+
+def _memory(group: Path) -> Iterator[tuple[int, int]]:
+    """Yield a control group's memory limit and what is left of it, in bytes."""
+    for limit, used, reclaimable in MEMORY_FILES:
+        numbers = [_read(group / name) for name in (limit, used)]
+        if all(number.isdigit() for number in numbers):  # `max`: no limit
+            pages = dict(
+                line.split() for line in _read(group / "memory.stat").splitlines()
+            )
+            most, now = map(int, numbers)
+            yield most, max(0, most - now + int(pages.get(reclaimable, 0)))
 
 
 @functools.cache
@@ -200,7 +317,7 @@ def _cpu() -> str:
     return platform.processor() or platform.machine()
 
 
-def _read(path: str) -> str:
+def _read(path: str | Path) -> str:
     with contextlib.suppress(OSError):
         return Path(path).read_text(encoding="utf-8").strip()
     return ""

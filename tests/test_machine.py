@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -35,6 +36,124 @@ def test_the_identity_is_of_machine_and_versions_not_of_the_commit() -> None:
     assert machine.identity(moved) == machine.identity(facts)
     for name in (*machine.IDENTITY, *machine.PACKAGES, "python"):
         assert machine.identity(facts | {name: "other"}) != machine.identity(facts)
+
+
+def test_no_limit_is_what_older_records_have_no_field_for() -> None:
+    facts = machine.fingerprint() | {"cpu_limit": None, "memory_limit_bytes": None}
+    older = {name: value for name, value in facts.items() if name not in machine.LIMITS}
+    assert machine.identity(older) == machine.identity(facts)
+    for limited in ({"cpu_limit": 2}, {"memory_limit_bytes": 2**30}):
+        assert machine.identity(facts | limited) != machine.identity(older)
+
+
+HALF = {"cpu.max": "50000 100000", "memory.max": str(2**28)}
+ONE = {"cpu.cfs_quota_us": "100000", "cpu.cfs_period_us": "100000"}
+OPEN = {"cpu.max": "max 100000", "memory.max": "max"}
+OPEN_1 = {"cpu.cfs_quota_us": "-1", "cpu.cfs_period_us": "100000"}
+OPEN_1 |= {"memory.limit_in_bytes": str(2**63 - 4096), "memory.usage_in_bytes": "1"}
+
+
+def mount(top: str, folder: str, kind: str, options: str) -> str:
+    """Return a line of /proc/self/mountinfo."""
+    return f"31 23 0:28 {top} {folder} rw,relatime shared:9 - {kind} cgroup {options}"
+
+
+UNIFIED = mount("/", "/sys/fs/cgroup", "cgroup2", "rw,nsdelegate")
+DOCKER_1 = "\n".join(
+    mount("/docker/1", f"/sys/fs/cgroup/{name}", "cgroup", f"rw,{name}")
+    for name in ("cpu,cpuacct", "memory")
+)
+
+
+@pytest.mark.parametrize(
+    ("group", "mounts", "files", "expected"),
+    [
+        ("0::/", UNIFIED, {}, (None, None)),
+        ("0::/", UNIFIED, {"": HALF}, (0.5, 2**28)),
+        ("0::/pod/app", UNIFIED, {"pod/app": OPEN, "pod": OPEN}, (None, None)),
+        ("0::/pod/app", UNIFIED, {"pod/app": OPEN, "pod": HALF}, (0.5, 2**28)),
+        (
+            "0::/pod/app",
+            UNIFIED,
+            {"pod/app": {"cpu.max": "25000 100000"}, "pod": HALF},
+            (0.25, 2**28),
+        ),
+        ("0::/../other", UNIFIED, {"": HALF}, (0.5, 2**28)),
+        ("0::/pod", UNIFIED, {"pod": {"cpu.max": "150000 100000"}}, (1.5, None)),
+        ("0::/pod", UNIFIED, {"pod": {"cpu.max": "400000 100000"}}, (None, None)),
+        ("0::/pod", UNIFIED, {"other": HALF}, (None, None)),
+        (
+            "4:memory:/docker/1\n2:cpu,cpuacct:/docker/1",
+            DOCKER_1,
+            {"cpu,cpuacct": ONE, "memory": {"memory.limit_in_bytes": str(2**29)}},
+            (1, 2**29),
+        ),
+        (
+            "4:memory:/docker/1/in\n2:cpu,cpuacct:/docker/1/in",
+            DOCKER_1,
+            {"cpu,cpuacct": OPEN_1, "cpu,cpuacct/in": ONE, "memory": OPEN_1},
+            (1, None),
+        ),
+        ("4:memory:/docker/1", DOCKER_1, {"cpu,cpuacct": ONE}, (None, None)),
+        ("", "", {}, (None, None)),
+    ],
+)
+def test_limits_are_the_least_of_nested_control_groups(
+    group: str,
+    mounts: str,
+    files: dict,
+    expected: tuple,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The files are those of a kernel, in a folder that stands for the root."""
+    monkeypatch.setattr(machine, "PROCESSORS", [0, 1, 2, 3])
+    write_groups(tmp_path, group, mounts, files)
+    found = machine.limits(tmp_path)
+    assert (found.cpus, found.memory_bytes) == expected
+    assert type(found.cpus) is type(expected[0])
+    assert machine.usable_processors(tmp_path) == (expected[0] or 4)
+
+
+def write_groups(root: Path, group: str, mounts: str, files: dict) -> None:
+    """Write the files of /proc and of control groups; a limit has a use beside it."""
+    (root / "proc" / "self").mkdir(parents=True)
+    (root / "proc" / "self" / "cgroup").write_text(f"{group}\n")
+    (root / "proc" / "self" / "mountinfo").write_text(f"{mounts}\n")
+    for name, content in files.items():
+        folder = root / "sys" / "fs" / "cgroup" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        used = {"memory.current": "0", "memory.usage_in_bytes": "0"}
+        for file, text in (used | content).items():
+            (folder / file).write_text(f"{text}\n")
+
+
+@pytest.mark.parametrize(
+    ("used", "expected"),
+    [
+        ({"memory.current": "100000"}, 2**28 - 100_000),
+        (
+            {
+                "memory.current": "100000",
+                "memory.stat": "anon 30000\ninactive_file 60000\nslab 1",
+            },
+            2**28 - 40_000,
+        ),
+        ({"memory.current": str(2**29)}, 0),
+    ],
+)
+def test_available_memory_is_what_the_limit_leaves(
+    used: dict, expected: int, tmp_path: Path
+) -> None:
+    """Pages of files that the kernel drops on demand count as free."""
+    write_groups(tmp_path, "0::/", UNIFIED, {"": HALF | used})
+    assert machine.available_memory(tmp_path) == expected
+
+
+def test_without_limits_the_machine_s_memory_is_available(tmp_path: Path) -> None:
+    write_groups(tmp_path, "0::/", UNIFIED, {"": OPEN})
+    available = machine.psutil.virtual_memory().available
+    assert machine.available_memory(tmp_path) == pytest.approx(available, rel=0.2)
 
 
 CONFINED = """

@@ -7,7 +7,7 @@ It needs three trials, and uses these terms, each for one batch:
     t_train   seconds of pipeline and model together (consumer `train`)
     c_pipe    CPU seconds of the pipeline alone
     c_model   CPU seconds of the model alone
-    P         the number of processors
+    P         the number of processors, or less by a container's quota
 
 The results are:
 
@@ -178,7 +178,7 @@ def sentence(row: Mapping[str, object]) -> str:
 def binds(
     seconds: Mapping[str, float],
     cpu: Mapping[str, float],
-    cores: int,
+    cores: float,
     *,
     on_gpu: bool = False,
     storage_share: float = 0.0,
@@ -195,7 +195,7 @@ def binds(
         seconds: Seconds a batch by side: `pipe` is the pipeline alone, `model` the
             model alone.
         cpu: CPU seconds a batch of the same two sides.
-        cores: The number of processors.
+        cores: The number of processors, or less by a container's quota.
         on_gpu: Whether the model runs on a GPU.
         storage_share: The share of the pipeline's time in waiting and reading, 0 to 1.
         parsing_share: The share of the pipeline's time in functions that parse, 0 to 1.
@@ -282,7 +282,8 @@ def _row(
     pipe, model, train = times[whole].T
     pipe_cpu, model_cpu, _ = np.nan_to_num(cpu[whole]).T
     own = {name: group[group["key"] == key] for name, key in three.items()}
-    cores = int(own["train"]["cpus"].iloc[0] or own["train"]["cpu_count"].iloc[0])
+    trained = own["train"].iloc[0]
+    cores = np.fmin(trained["cpus"] or trained["cpu_count"], trained["cpu_limit"])
     on_gpu = "GPU" in str(own["train"]["ran_on"].iloc[0])
     bound = np.fmax(pipe, model)
     if not on_gpu:

@@ -119,7 +119,7 @@ def obstacle(
 def _unlike(base: Side, head: Side, names: tuple[str, str]) -> str:
     """Return why two sides cannot be compared; empty if they can."""
     if base.machine != head.machine:
-        return f"{names[0]} is from another machine or other versions"
+        return f"{names[0]} has another machine, container limit or version"
     if base.trial != head.trial:
         return "the whole pipeline behind this key differs"
     for one in (base, head):

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from bench import stages
-from bench.machine import identity
+from bench.machine import identity, limits_in_words
 from bench.pipeline import AXES, allowed, differences
 from bench.plan import screening
 from bench.trial import Run, Trial, phases_of
@@ -127,6 +127,7 @@ def runs_frame(
                 "started": run.started,
                 "machine": labels[number],
                 "cpu_count": int(run.machine.get("cpu_count") or 1),
+                "cpu_limit": _number(run.machine.get("cpu_limit")),
                 "key": run.key,
                 **trials[run.trial],
                 "samples": len(measured.samples),
@@ -184,6 +185,7 @@ def machine_labels(runs: Sequence[Run]) -> list[str]:
         parts = [
             str(machine.get("cpu") or "unknown CPU"),
             f"{machine.get('cpu_count', '?')} CPUs",
+            *limits_in_words(machine),
             *(str(gpu).partition(",")[0] for gpu in gpus),
             f"TensorFlow {machine.get('tensorflow', '?')}",
             f"Keras {machine.get('keras', '?')}",
@@ -228,7 +230,7 @@ def _columns() -> list[str]:
     trial = ("workload", "strategy", "label", "consumer", "unit", "data", *AXES)
     return [
         *("run", "folder", "sweep", "round", "position", "started", "machine"),
-        *("cpu_count", "key"),
+        *("cpu_count", "cpu_limit", "key"),
         *trial,
         *("samples", "batches_per_sample", "laid_alike", "start_batches"),
         *("epoch_batches", "foreign_share", "run_seconds", "effort_seconds"),

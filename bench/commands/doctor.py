@@ -10,8 +10,6 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import psutil
-
 from bench import machine, shell
 from bench.commands import values
 from bench.errors import Exit, UsageError
@@ -115,11 +113,19 @@ def examine(seconds: float = 1.0) -> list[Finding]:
     shares = conditions.read(0.0)
     facts = machine.fingerprint()
     governor = str(facts["governor"])
-    free = psutil.virtual_memory().available
+    free = machine.available_memory()
     disk = shutil.disk_usage(Path.cwd()).free
     spread = processor_spread(seconds)
     return [
         Finding("processor", f"{facts['cpu']}, {facts['cpu_count']} usable", True),
+        Finding(
+            "limits of a container",
+            ", ".join(machine.limits_in_words(facts)) or "none",
+            facts["cpu_limit"] is None,
+            "a quota stops every thread for a part of each period, also within a timed "
+            "window: give the container whole processors (docker: --cpuset-cpus), or "
+            "measure with --axis cpus=1.",
+        ),
         Finding(
             "other processes",
             f"{shares['foreign_cpu_share']:.0%} of the processors' time",

@@ -150,6 +150,7 @@ def scattered(positions: Sequence[int], count: int) -> bool:
 
 def together(p: Pipeline) -> int:
     """Return how many batches may arrive at once, from parallel calls or open files."""
+    # AUTOTUNE counts the processors of the affinity mask, whatever a quota leaves.
     calls = _number(p.map_parallel_calls, p.cpus or len(PROCESSORS))
     batch_by_batch = p.order != "map_batch" and p.place.maps_layers
     in_maps = calls if batch_by_batch else -(-calls // p.batch_size)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench.machine import PROCESSORS
+from bench.machine import usable_processors
 from bench.report.advice_record import STATES, Advice, Attempt
 from bench.run.progress import duration_text, plural
 from bench.run.user_pipeline import Stage
@@ -56,7 +56,7 @@ def ceiling(advice: Advice) -> str:
     processors which are busy all the time. The text is empty if the speed was not
     measured.
     """
-    reading, count = advice.reading, len(PROCESSORS)
+    reading, count = advice.reading, usable_processors()
     if not reading.seconds_per_batch:
         return ""
     work = reading.cpu_seconds_per_batch / count

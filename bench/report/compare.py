@@ -22,7 +22,7 @@ from bench.analysis.decisions import MARGINS, Comparison, Decision, Side
 from bench.analysis.verdicts import GRAVEST_FIRST, OUTCOMES
 from bench.data import identity
 from bench.errors import UsageError
-from bench.machine import IDENTITY, PACKAGES
+from bench.machine import IDENTITY, LIMITS, PACKAGES
 from bench.report import chart, page
 from bench.trial import Run
 
@@ -166,10 +166,10 @@ def _machine_differences(a: Sequence[Run], b: Sequence[Run]) -> str:
 
 
 def _machine_value(run: Run, name: str) -> str:
-    value = run.machine.get(name, "unknown")
+    value = run.machine.get(name, None if name in LIMITS else "unknown")
     if isinstance(value, list):
-        return ", ".join(map(str, value)) or "none"
-    return str(value)
+        value = ", ".join(map(str, value))
+    return "none" if value in (None, "") else str(value)
 
 
 def _side(frame: pd.DataFrame | None, runs: Sequence[Run]) -> Side | None:

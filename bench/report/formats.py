@@ -12,7 +12,7 @@ from bench import shell, text
 from bench.analysis import table
 from bench.errors import UsageError, unknown
 from bench.guard import history
-from bench.report import exports, figure, page, png, summary
+from bench.report import exports, figure, page, perfetto, png, summary, trackers
 from bench.report.summary import Report
 from bench.trial import Run
 
@@ -59,6 +59,14 @@ def _write_text(contents: Callable[[Task], str]) -> Callable:
     return write
 
 
+def _write_bytes(contents: Callable[[Task], bytes]) -> Callable:
+    def write(task: Task, path: Path) -> Sequence[Path]:
+        path.write_bytes(contents(task))
+        return [path]
+
+    return write
+
+
 def _write_table(export: Callable) -> Callable:
     def write(task: Task, path: Path) -> Sequence[Path]:
         export(task.report.samples, path)
@@ -99,6 +107,14 @@ FORMATS = {
     "pytest-benchmark": Format(
         "pytest-benchmark.json",
         _write_text(lambda task: exports.pytest_benchmark(task.report.runs)),
+    ),
+    "bmf": Format("bmf.json", _write_text(lambda task: trackers.bencher(task.report))),
+    "github-action-benchmark": Format(
+        "github-action-benchmark",
+        lambda task, path: trackers.github_action_benchmark(task.report, path),
+    ),
+    "perfetto": Format(
+        "trace.pftrace", _write_bytes(lambda task: perfetto.trace(task.report.runs))
     ),
 }
 

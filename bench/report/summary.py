@@ -301,4 +301,6 @@ def _fact(name: str, value: object) -> str:
         return f"{value / 2**30:.1f} GiB"
     if isinstance(value, list):
         value = ", ".join(str(item) for item in value) or "none"
+    if value is None:
+        return "none"
     return text.visible(value if value != "" else "not known")

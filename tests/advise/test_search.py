@@ -154,6 +154,27 @@ def test_what_is_faster_is_kept_one_after_another(tmp_path: Path) -> None:
     assert machine.alphas == [turns_test.share(1), turns_test.share(2), 0.05]
 
 
+def test_a_cache_that_the_memory_limit_does_not_leave_room_for_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.machine.available_memory", lambda: 300)
+    advice = advise(tmp_path, Machine())
+    refused = {a.proposal: a.reason for a in advice.attempts if a.state == "refused"}
+    assert refused == {
+        "cache": "it needs 200 bytes, more than 25% of the available memory, 300 bytes"
+    }
+
+
+def test_the_ceiling_is_that_of_the_container_s_quota(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pipeline takes 15 ms of processor time a batch."""
+    advice = advise(tmp_path, Machine())
+    for count, words in ((1.5, "1.5 processors would take 10 ms"), (1, "1 processor ")):
+        monkeypatch.setattr(report, "usable_processors", lambda count=count: count)
+        assert words in report.ceiling(advice)
+
+
 def test_of_the_best_pipeline_nothing_is_proposed(tmp_path: Path) -> None:
     advice = advise(tmp_path, Machine(cost=lambda source: 1.0))
     assert advice.tuned == TEXT

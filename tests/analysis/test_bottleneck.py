@@ -90,6 +90,19 @@ def test_shared_cores_raise_the_bound_on_the_cpu_alone():
     assert row["bound_seconds"] == pytest.approx(0.08)
 
 
+@pytest.mark.parametrize(
+    ("limit", "bound"),
+    [(2, 0.26), (1.5, 0.52 / 1.5), (8, 0.13), (None, 0.13)],
+)
+def test_a_container_s_quota_counts_as_its_processors(limit, bound):
+    machine = {**factory.MACHINE, "cpu_limit": limit}
+    runs = [
+        dataclasses.replace(run, machine=machine)
+        for run in three_trials(0.05, 0.08, 0.6, cpu=(0.2, 0.32))
+    ]
+    assert only(runs)["bound_seconds"] == pytest.approx(bound)
+
+
 def test_the_side_with_more_cpu_binds_where_cores_do():
     assert (
         only(three_trials(0.05, 0.08, 0.2, cpu=(0.4, 0.1)))["binds"]

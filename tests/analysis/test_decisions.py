@@ -145,7 +145,7 @@ FAILED = replace(SIDE, failure="ValueError: no")
         (
             replace(SIDE, machine=("other",)),
             replace(SIDE, flags=("retraced",)),
-            ("not_comparable", "base is from another machine or other versions"),
+            ("not_comparable", "base has another machine, container limit or version"),
         ),
         (
             SIDE,

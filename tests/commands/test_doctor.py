@@ -98,6 +98,7 @@ def test_this_machine_is_examined_quickly():
     findings = {finding.name: finding for finding in doctor.examine(seconds=0.05)}
     assert set(findings) == {
         "processor",
+        "limits of a container",
         "other processes",
         "stolen by other machines",
         "evenness",
@@ -108,3 +109,26 @@ def test_this_machine_is_examined_quickly():
     assert all(
         finding.fit is not False or finding.remedy for finding in findings.values()
     )
+
+
+def test_a_quota_is_unfit_and_a_memory_limit_is_only_shown(monkeypatch):
+    facts = {**machine.fingerprint(), "cpu_limit": 1.5, "memory_limit_bytes": 2**31}
+    monkeypatch.setattr(machine, "fingerprint", lambda: facts)
+    shown = {finding.name: finding for finding in doctor.examine(seconds=0.01)}
+    limits = shown["limits of a container"]
+    assert limits.found == "quota of 1.5 CPUs, memory limit of 2 GiB"
+    assert limits.fit is False and "--cpuset-cpus" in limits.remedy
+    facts |= {"cpu_limit": None}
+    shown = {finding.name: finding for finding in doctor.examine(seconds=0.01)}
+    limits = shown["limits of a container"]
+    assert (limits.found, limits.fit) == ("memory limit of 2 GiB", True)
+    facts |= {"memory_limit_bytes": None}
+    shown = {finding.name: finding for finding in doctor.examine(seconds=0.01)}
+    assert shown["limits of a container"].found == "none"
+
+
+def test_the_memory_that_a_container_leaves_is_what_is_free(monkeypatch):
+    monkeypatch.setattr(machine, "available_memory", lambda: 2**30)
+    shown = {finding.name: finding for finding in doctor.examine(seconds=0.01)}
+    assert shown["free memory"].found == "1.0 GiB"
+    assert shown["free memory"].fit is False

@@ -99,12 +99,23 @@ def test_a_workload_that_the_baseline_lacks_is_a_row(monkeypatch, tmp_path) -> N
     assert result.conditions["foreign_cpu_share"] == 0.0
 
 
+def test_a_baseline_of_other_limits_is_not_comparable() -> None:
+    """A baseline from before limits were stored counts as one without limits."""
+    none = {**factory.MACHINE, "cpu_limit": None, "memory_limit_bytes": None}
+    (row,) = judged(runs(0.01), runs(0.01, machine=none))
+    assert row.verdict == "unchanged"
+    for limit in ({"cpu_limit": 2}, {"memory_limit_bytes": 2**30}):
+        (row,) = judged(runs(0.01), runs(0.01, machine=none | limit))
+        assert row.verdict == "not_comparable"
+        assert row.cause == "base has another machine, container limit or version"
+
+
 def test_other_machines_inputs_and_pipelines_are_not_compared() -> None:
     other = dict(factory.MACHINE, cpu="another")
     (row,) = judged(runs(0.01), runs(0.01, machine=other))
     assert (row.verdict, row.cause) == (
         "not_comparable",
-        "base is from another machine or other versions",
+        "base has another machine, container limit or version",
     )
     (row,) = judged(
         runs(0.01, input_fingerprint="a"), runs(0.01, input_fingerprint="b")

@@ -158,6 +158,14 @@ def test_a_difference_that_no_machines_name_has_is_reported():
     ]
     assert list(result["rows"]["verdict"]) == ["not_comparable"]
     assert result["rows"]["factor"].iloc[0] == pytest.approx(1)
+    limited = {**factory.MACHINE, "cpu_limit": 1.5, "memory_limit_bytes": 2**30}
+    (note,) = compare.comparison(
+        factory.runs({NAIVE: 0.01}), factory.runs({NAIVE: 0.01}, machine=limited)
+    )["notes"]
+    assert "4 CPUs, quota of 1.5 CPUs, memory limit of 1 GiB, TensorFlow" in note
+    assert (
+        "They differ in cpu_limit (none; 1.5), memory_limit_bytes (none; 1073741824). "
+    ) in note
     python = {**factory.MACHINE, "python": "3.12.1"}
     (note,) = compare.comparison(
         factory.runs({NAIVE: 0.01}), factory.runs({NAIVE: 0.01}, machine=python)

@@ -111,7 +111,10 @@ def test_parquet_is_the_table(tmp_path):
 
 
 def test_all_formats_are_written(tmp_path):
-    for run in RUNS:
+    traced = factory.run(
+        factory.trial(), round=5, spans=[("wait", 0.0, 0.1), ("train", 0.1, 0.2)]
+    )
+    for run in [*RUNS, traced]:
         store.append(tmp_path, run)
     out = tmp_path / "out"
     paths = report.write(tmp_path, out, report.FORMATS)

@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from functools import partial
 
-import psutil
-
+from bench import machine
 from bench.advise.chain import Chain, Proposal, label
 from bench.run.user_pipeline import BATCHING, Stage
 
@@ -61,7 +60,7 @@ def _refusal(chain: Chain, stage: Stage, size: float) -> str:
         return "an epoch takes too long here, or has no end, so no cache was filled"
     if not size:
         return f"the size of what {label(stage)} makes is not known"
-    available = psutil.virtual_memory().available
+    available = machine.available_memory()
     if size > SHARE * available:
         return (
             f"it needs {spell_bytes(size)}, more than {SHARE:.0%} of the available "
