@@ -69,19 +69,47 @@ class Assembly:
         return graph_function(self.layers, several_sizes=bool(self.sizes))
 
     @cached_property
-    def sizes(self) -> list[list[int]]:
-        """The shapes of a component of the features, if they differ among examples."""
+    def _decoded(self) -> tf.data.Dataset | None:
+        """The decoded records; None if they are ragged or are decoded in batches."""
         if self.entry.decodes_batches:
-            return []
+            return None
         records = self._source(_without_buffers(self.pipeline))
         if nests.has_ragged(records.element_spec):
-            return []  # they become ragged batches
+            return None
         try:
-            if self.entry.decodes:
-                records = records.map(self.module.decode)
-            return sources.several_shapes(records.take(CHECKED_EXAMPLES))
+            return records.map(self.module.decode) if self.entry.decodes else records
         except Exception:  # decode() fails in the pipeline too, which reports that
+            return None
+
+    @cached_property
+    def sizes(self) -> list[list[int]]:
+        """The shapes of a component of the features, if they differ among examples."""
+        if self._decoded is None:
             return []
+        try:
+            return sources.several_shapes(self._decoded.take(self.checked_examples))
+        except tf.errors.OpError:  # as above
+            return []
+
+    @cached_property
+    def checked_examples(self) -> int:
+        """How many examples are checked: few where they are large."""
+        if self._decoded is None:
+            return CHECKED_EXAMPLES
+        try:
+            size = sources.example_bytes(self._decoded)
+        except tf.errors.OpError:  # as above
+            return CHECKED_EXAMPLES
+        return check.examples_within_limit(size, self.entry.deterministic)
+
+    @property
+    def _checked_batch(self) -> int:
+        """The examples of a batch that is checked."""
+        if self.sizes:
+            return 1
+        few = self.checked_examples < CHECKED_EXAMPLES
+        size = self.pipeline.batch_size
+        return min(size, self.checked_examples) if few else size
 
     def demand_one_size(self, consumer: str) -> None:
         """Refuse to batch examples of several sizes before a layer resizes them.
@@ -222,12 +250,12 @@ class Assembly:
                 second pipeline is traced for the check only.
         """
         p = self.pipeline
-        examples = CHECKED_EXAMPLES
-        size = 1 if self.sizes else p.batch_size
+        examples, size = self.checked_examples, self._checked_batch
         if p.place.stores_outputs:
             # As raw batches come: the next epoch fills up what the last one left.
             timed = self.preprocessed.repeat().batch(size, drop_remainder=True)
-        in_order = timed is not None and self._batches_in_order() and not self.sizes
+        whole = not self.sizes and size == p.batch_size
+        in_order = timed is not None and self._batches_in_order() and whole
         if p.place.stores_outputs or in_order:
             raw = self.raw_batches(examples)  # as many, if layers change the rows
             outputs = (self._subject(batch) for batch in timed.take(len(raw)))
@@ -312,13 +340,14 @@ class Assembly:
 
     def first_examples(self, count: int) -> object:
         """Return a batch of the first decoded examples."""
-        examples = self._raw().unbatch().batch(1 if self.sizes else count)
+        count = 1 if self.sizes else min(count, self.checked_examples)
+        examples = self._raw().unbatch().batch(count)
         return self._subject(next(iter(examples)))
 
     def reread_raw_batches(self) -> list[object]:
         """Read the checked raw batches again; none where nothing can change them."""
         could_change = self.entry.decodes or self.entry.reads_files
-        return self.raw_batches(CHECKED_EXAMPLES) if could_change else []
+        return self.raw_batches(self.checked_examples) if could_change else []
 
     def raw_batch(self) -> tuple:
         """Return the first raw batch, decoded, with its labels."""
@@ -371,7 +400,7 @@ class Assembly:
     def _raw(self) -> tf.data.Dataset:
         """Return decoded batches: with `placement=model` the dataset maps no layers."""
         p = _without_buffers(self.pipeline)
-        size = 1 if self.sizes else p.batch_size
+        size = self._checked_batch
         p = replace(p, placement="model", resample="none", batch_size=size)
         return self._build(p, self._source(p), _identity)
 

@@ -18,10 +18,25 @@ from bench.measure.equality import demand_equal, is_close
 from bench.measure.layers import CALLS, arrays_equal, fingerprint, to_numpy
 from bench.pipeline import Pipeline
 
+CHECKED_BYTES = 64 * 2**20  # of examples; a check in NumPy takes 0.4 s a megapixel
+LEAST_DETERMINISTIC, LEAST_RANDOM = 2, 16
 SEVERAL_SHAPES = re.compile(
     r"Cannot batch tensors with different shapes in component \d+\. First element had "
     r"shape (\[[^]]*\]) and element \d+ had shape (\[[^]]*\])"
 )
+
+
+def examples_within_limit(example_bytes: int, deterministic: bool) -> int:
+    """Return how many examples a check looks at, so that large ones take no minutes.
+
+    Args:
+        example_bytes: The bytes of the features of one example.
+        deterministic: Whether the layers draw nothing. If they draw, too few examples
+            would often all be drawn alike.
+    """
+    least = LEAST_DETERMINISTIC if deterministic else LEAST_RANDOM
+    fitting = CHECKED_BYTES // max(1, example_bytes)
+    return max(least, min(CHECKED_EXAMPLES, fitting))
 
 
 def first_batches(dataset: tf.data.Dataset, examples: int = CHECKED_EXAMPLES) -> list:

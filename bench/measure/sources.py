@@ -84,6 +84,26 @@ def several_shapes(records: tf.data.Dataset) -> list[list[int]]:
     return []
 
 
+def example_bytes(records: tf.data.Dataset) -> int:
+    """Return the bytes of the features of one record, without strings.
+
+    Args:
+        records: A finite dataset of (features, ...) or of bare features. One record is
+            read, unless TensorFlow knows all shapes.
+
+    Raises:
+        tf.errors.OpError: A record cannot be read or decoded.
+    """
+    spec = records.element_spec
+    features = spec[0] if isinstance(spec, tuple) else spec
+    parts = tf.nest.flatten(features)
+    if not all(part.shape.is_fully_defined() for part in parts):
+        record = next(iter(records.take(1)))
+        parts = tf.nest.flatten(record[0] if isinstance(spec, tuple) else record)
+    dense = [part for part in parts if isinstance(part, (tf.Tensor, tf.TensorSpec))]
+    return sum(part.dtype.size * part.shape.num_elements() for part in dense)
+
+
 def store(dataset: tf.data.Dataset, folder: Path) -> tuple[tf.data.Dataset, int]:
     """Write a dataset to disk; return the dataset that reads it, and its bytes."""
     dataset.save(str(folder))

@@ -1,9 +1,10 @@
 """These tests cover an assembly: its layers on examples and on batches."""
 
 import numpy as np
+import pytest
 from shelf import assembly
 
-from bench.measure import check
+from bench.measure import check, nests
 from bench.measure.layers import fingerprint
 
 
@@ -42,6 +43,36 @@ def test_outputs_come_from_the_timed_pipeline_where_its_batches_are_in_order(
     shuffled = assembly("normalization", order="batch_map", shuffle_buffer=8)
     for raw, output in shuffled.raw_and_outputs(changed):
         np.testing.assert_allclose(output, shuffled.reference_output(raw), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("example_bytes", "deterministic", "count"),
+    [
+        (32 * 32 * 3, True, 64),
+        (0, False, 64),  # texts
+        (1024 * 1024 * 3, True, 21),
+        (4000 * 3000 * 3, True, 2),
+        (4000 * 3000 * 3, False, 16),
+    ],
+)
+def test_few_examples_are_checked_where_they_are_large(
+    example_bytes, deterministic, count
+) -> None:
+    assert check.examples_within_limit(example_bytes, deterministic) == count
+
+
+def test_a_check_of_large_images_decodes_no_whole_batch(monkeypatch, tmp_path) -> None:
+    """Not even of the timed pipeline, whose batches have 32."""
+    monkeypatch.setattr(check, "CHECKED_BYTES", 5 * 16 * 16 * 3)
+    rescaling = assembly("rescaling", image_size=16, order="batch_map")
+    timed = rescaling.dataset(tmp_path, repeat=True)
+    pairs = rescaling.raw_and_outputs(timed)
+    size = nests.count(pairs[0][0])
+    assert size == rescaling.checked_examples < 32
+    assert len(pairs) == 1
+    assert nests.count(rescaling.first_examples(8)) == size
+    for raw, output in pairs:
+        np.testing.assert_allclose(output, rescaling.reference_output(raw), atol=1e-5)
 
 
 def test_a_fingerprint_depends_on_the_characters_of_texts() -> None:
