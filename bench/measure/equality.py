@@ -6,6 +6,9 @@ import numpy as np
 
 from bench.data.components import named
 
+# Types of 16 bits, and the step from 1 to the next number.
+STEPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
+STEPS_APART = 4  # by the order of operations, which a batch may change
 ROUNDING = 0.1  # a larger tolerance would hide more than rounding; none is proposed
 
 
@@ -19,7 +22,8 @@ def demand_equal(
     Args:
         reference: The output of the layers alone, a nest of arrays.
         output: The placement's output for the same examples, a nest of arrays.
-        tolerance: The largest difference of numbers, absolute and relative.
+        tolerance: The largest difference of numbers, absolute and relative. For a type
+            of 16 bits it is four of the type's steps at the least.
         what: The placement in words, for error messages.
 
     Raises:
@@ -41,6 +45,9 @@ def _demand_equal_arrays(
     assert actual == expected, (
         f"{what} gives {actual}, the layers themselves {expected}"
     )
+    step = STEPS.get(str(reference.dtype), 0.0)
+    tolerance = max(tolerance, STEPS_APART * step)
+    reference, output = widened(reference), widened(output)
     if np.issubdtype(reference.dtype, np.inexact):
         _demand_same_nan(reference, output, what)
     if np.issubdtype(reference.dtype, np.number):
@@ -59,6 +66,14 @@ def is_close(one: object, other: object, tolerance: float) -> bool:
     except AssertionError:
         return False
     return True
+
+
+def widened(array: np.ndarray) -> np.ndarray:
+    """Return an array of 16-bit floats as float32, and any other array as it is.
+
+    NumPy knows float16 alone, and computes with it in its own few digits.
+    """
+    return array.astype(np.float32) if str(array.dtype) in STEPS else array
 
 
 def _type_and_shape(array: np.ndarray) -> str:

@@ -11,7 +11,9 @@ from tensorflow.python.autograph.impl.api import autograph_artifact
 
 from bench.data.components import named
 from bench.errors import UsageError
+from bench.measure.equality import STEPS
 
+DECIMALS = 4  # of a fingerprint
 CALLS = 12  # with one batch: a layer that draws one of 5 repeats itself once in 5**11
 
 # AutoGraph would rewrite the harness's own functions in every process, and would trace
@@ -276,7 +278,10 @@ def _is_inexact(*arrays: np.ndarray) -> bool:
 
 
 def fingerprint(output: object) -> str:
-    """Return 16 hexadecimal digits of an output, its floats rounded to 4 decimals."""
+    """Return 16 hexadecimal digits of an output.
+
+    Floats are rounded to 4 decimals, and those of 16 bits to 2.
+    """
     digests = {path: _digest(part) for path, part in named(output, "").items()}
     if len(digests) == 1:
         return next(iter(digests.values()))
@@ -284,9 +289,12 @@ def fingerprint(output: object) -> str:
 
 
 def _digest(output: np.ndarray) -> str:
-    if np.issubdtype(output.dtype, np.floating):
-        output = np.round(output.astype(np.float64), 4) + 0.0  # -0.0 becomes 0.0
-    digest = hashlib.sha256(f"{output.shape}{output.dtype}".encode())
+    kind = str(output.dtype)
+    if kind in STEPS or np.issubdtype(output.dtype, np.floating):
+        decimals = DECIMALS - 2 * (kind in STEPS)
+        output = np.round(output.astype(np.float64), decimals) + 0.0  # no -0.0
+        kind = kind if kind in STEPS else str(output.dtype)
+    digest = hashlib.sha256(f"{output.shape}{kind}".encode())
     if output.dtype == object:  # texts, whose own bytes are addresses
         digest.update(repr(output.tolist()).encode())
     else:

@@ -100,6 +100,8 @@ def _build(job: Job) -> Generator[Measured, None, Assembly]:
     keep = None  # a guard that judges adapting needs it in each process
     if not request.effort.phases:
         keep = adapted_state.folder(entry, data, trial.data, request.seed)
+    if (policy := keras.config.dtype_policy().name) != "float32":
+        yield Measured(facts={"dtype_policy": policy})  # the user's file has set it
     if keep and keep.exists():
         yield Measured(facts={"adapted": "once a round"})
     layers = built_layers(clock, entry, module, data, keep)

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from bench.measure.equality import demand_equal
+from bench.measure.equality import STEPS, demand_equal
+from bench.measure.layers import fingerprint
 
 REFERENCE = np.array([[0.0, 1.0], [-80.0, np.nan], [np.inf, 4.0]], np.float32)
 
@@ -20,6 +22,21 @@ def changed(position: tuple[int, int], value: float) -> np.ndarray:
     output = REFERENCE.copy()
     output[position] = value
     return output
+
+
+@pytest.mark.parametrize("kind", ["float16", "bfloat16"])
+def test_16_bits_may_differ_by_a_few_of_their_steps(kind: str) -> None:
+    """NumPy alone would compare bfloat16 bit by bit, and with NaN wrongly."""
+    step = STEPS[kind]
+    ones, near, far = (
+        tf.constant([1 + steps * step, np.nan], kind).numpy() for steps in (0, 3, 9)
+    )
+    demand_equal(ones, near, 1e-5, "order=map_batch")
+    assert fingerprint(ones) == fingerprint(ones.copy()) != fingerprint(far)
+    message = refusal(far, ones)
+    assert "differs from the layers themselves in 50.0% of the values" in message
+    with pytest.raises(AssertionError, match=f"{kind}.2., the layers themselves float"):
+        demand_equal(ones.astype(np.float32), ones, 1e-5, "order=map_batch")
 
 
 def test_nan_and_infinity_in_the_same_place_are_equal() -> None:
