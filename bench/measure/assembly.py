@@ -14,6 +14,7 @@ from bench.catalog import Entry
 from bench.data.inputs import CHECKED_EXAMPLES, Inputs, takes_examples
 from bench.errors import UsageError
 from bench.measure import (
+    capacity,
     check,
     consumers,
     nests,
@@ -227,6 +228,8 @@ class Assembly:
         """Preprocess every example once and write the outputs to disk."""
         self.folders.append(scratch / "stored")
         batches = self._preprocessed_once()
+        what = "placement=offline: the stored outputs"
+        capacity.demand_room(batches, self.inputs.count, what, scratch)
         self.preprocessed, size = sources.store(batches, self.folders[-1])
         facts["stored_bytes"] = size
 

@@ -87,7 +87,7 @@ def cache_facts(
         if caches
         else shuffle_released_inputs(graph)
     )
-    cached = _cached(dataset)
+    cached = cached_dataset(dataset)
     if p.cache_storage == "disk":
         folder = scratch / "cache"
         serving = serving and not list(folder.glob("*.lockfile"))
@@ -113,7 +113,7 @@ def elements_bytes(dataset: tf.data.Dataset) -> int:
     return int(dataset.reduce(tf.constant(0, tf.int64), add))
 
 
-def _cached(dataset: tf.data.Dataset) -> tf.data.Dataset:
+def cached_dataset(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """Return the dataset of the `cache` axis: the cache that is nearest the source."""
     nearest, waiting = dataset, [dataset]
     while waiting:

@@ -20,6 +20,7 @@ from bench.errors import UsageError
 from bench.measure import (
     activity,
     adapted_state,
+    capacity,
     check,
     resampling,
     resources,
@@ -30,12 +31,12 @@ from bench.measure import (
 from bench.measure import layer_facts as trial_facts
 from bench.measure.assembly import Assembly, build_result
 from bench.measure.consumers import Consumer, step_facts
-from bench.measure.graph import cache_facts, executed_graph
+from bench.measure.graph import cache_facts, cached_dataset, executed_graph
 from bench.measure.layers import demand_labels_mixed, supports_jit
 from bench.measure.phase_recorder import PhaseRecorder
 from bench.measure.phases import time_epochs, time_windows
 from bench.measure.take_turns import take_turns
-from bench.pipeline import Pipeline
+from bench.pipeline import Pipeline, steps
 from bench.run.protocol import Request
 from bench.trial import CONSUMER_ROWS, Measured
 
@@ -76,6 +77,9 @@ def parts(job: Job) -> Iterator[Measured]:
         return
     with job.clock.time("build"):
         dataset = assembly.dataset(job.scratch, repeat=trial.unit == "window")
+    if assembly.pipeline.cache != "none":
+        with job.clock.time("check"):
+            _demand_cache_fits(assembly, dataset, job.scratch)
     yield from _check(job, assembly, dataset)
     consumer = _trace(job, assembly, dataset)
     timed = yield from _time(job, assembly, dataset, consumer)
@@ -149,6 +153,24 @@ def built_layers(
     if data.labels is not None:
         demand_labels_mixed(layers, data.features)
     return layers
+
+
+def _demand_cache_fits(
+    assembly: Assembly, dataset: tf.data.Dataset, scratch: Path
+) -> None:
+    """Refuse a cache that is larger than the memory or the disk.
+
+    Raises:
+        UsageError: The bytes that it needs, and those that are available.
+    """
+    p, entry = assembly.pipeline, assembly.entry
+    (kept,) = cached_dataset(dataset)._inputs()
+    listed = steps(p, decodes=entry.decodes, decodes_batches=entry.decodes_batches)
+    names = [step.name for step in listed]
+    batched = "batch" in names[: names.index("cache")]
+    elements = assembly.inputs.count / (p.batch_size if batched else 1)
+    folder = scratch if p.cache_storage == "disk" else None
+    capacity.demand_room(kept, elements, f"cache={p.cache}", folder)
 
 
 def _check(

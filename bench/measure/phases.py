@@ -13,6 +13,7 @@ from bench import machine
 from bench.machine import cpu_seconds
 from bench.measure import page_cache, resources, rhythm, timing
 from bench.measure.assembly import Assembly
+from bench.measure.capacity import FillTime
 from bench.measure.consumers import Consumer
 from bench.measure.phase_recorder import Stopwatch
 from bench.measure.rhythm import Rhythm, WindowLayout
@@ -58,7 +59,7 @@ def time_windows(
             beat = assembly.rhythm(held=held, epoch=earlier.epoch)
         else:
             beat = assembly.rhythm(held=held, counting=effort.steady_seconds)
-    first_and_fill(consumer, assembly, clock)
+    first_and_fill(consumer, assembly, clock, effort.limit_seconds)
     with clock.time("calibrate"):
         layout, extent = _lay_out(consumer, beat, effort)
         window = consumer.window(layout.batches, layout.start)
@@ -150,15 +151,30 @@ def time_epochs(
     )
 
 
-def first_and_fill(consumer: Consumer, assembly: Assembly, clock: Stopwatch) -> None:
-    """Pull the first batch, and then as many as fill the caches."""
+def first_and_fill(
+    consumer: Consumer, assembly: Assembly, clock: Stopwatch, limit_seconds: float
+) -> None:
+    """Pull the first batch, and then as many as fill the caches.
+
+    Args:
+        consumer: The consumer, traced.
+        assembly: The trial's workload.
+        clock: Takes the phases' seconds.
+        limit_seconds: The longest that the run may take.
+
+    Raises:
+        UsageError: Filling the caches would take longer than the limit leaves.
+    """
     with clock.time("first_batch"):
         consumer.step()
     resources.forget_peak()  # the first batch frees the last copies made by building
     if steps := filling_steps(assembly):
         with clock.time("fill"):
-            for _ in range(steps):
+            left = limit_seconds - sum(clock.seconds.values())
+            filling = FillTime(steps, left)
+            for done in range(1, steps + 1):
                 consumer.step()
+                filling.check(done)
 
 
 def filling_steps(assembly: Assembly) -> int:

@@ -44,7 +44,7 @@ def take_turns(
         window = recorder.repeat(example, filling_steps(assembly), clock)
         batches = example.batches
     else:
-        first_and_fill(recorder, assembly, clock)
+        first_and_fill(recorder, assembly, clock, effort.limit_seconds)
         with clock.time("calibrate"):
             least = 2 * assembly.rhythm().together
             batches, _ = calibrate(recorder, effort.window_seconds, least, 0)

@@ -6,6 +6,7 @@ from functools import partial
 from bench import machine
 from bench.advise.chain import Chain, Proposal, label
 from bench.run.user_pipeline import BATCHING, Stage
+from bench.text import spell_bytes
 
 NAME = "cache"
 SHARE = 0.25  # of the memory that is available
@@ -84,12 +85,3 @@ def _elements(chain: Chain, stage: Stage) -> int:
 
 def _edit(chain: Chain, stage: Stage) -> str:
     return chain.source.with_call(chain.link(stage), ".cache()")
-
-
-def spell_bytes(count: float) -> str:
-    """Bytes with a unit: `1.2 GB`."""
-    for unit in ("bytes", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} GB"

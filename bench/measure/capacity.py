@@ -1,0 +1,100 @@
+"""Whether what a trial prepares for all examples fits, before it is prepared.
+
+A cache and stored outputs hold all examples. Their size follows from a few elements,
+and the time to fill them from the first part of it.
+"""
+
+import shutil
+import time
+from pathlib import Path
+
+import tensorflow as tf
+
+from bench import machine
+from bench.errors import UsageError
+from bench.measure import graph
+from bench.text import spell_bytes
+
+FEW = 8  # elements whose bytes are counted, where their type does not tell
+SMALL_BYTES = 64 * 2**20  # of which nobody need be warned
+LEAST_SECONDS = 3.0  # of filling, before its end is foreseen
+
+
+def demand_room(
+    kept: tf.data.Dataset, elements: float, what: str, folder: Path | None = None
+) -> None:
+    """Refuse to keep more than there is room for.
+
+    Args:
+        kept: The dataset whose elements are to be kept.
+        elements: How many they are.
+        what: What keeps them, in words for an error.
+        folder: The folder that holds them; None if they stay in memory.
+
+    Raises:
+        UsageError: They need more bytes than are available.
+    """
+    size = _known_bytes(kept)
+    if size and size * elements <= SMALL_BYTES:
+        return
+    few = max(1, min(FEW, int(elements)))
+    size = size or graph.elements_bytes(kept.take(few)) / few
+    needed = size * elements
+    room = shutil.disk_usage(folder).free if folder else machine.available_memory()
+    if needed <= max(room, SMALL_BYTES):
+        return
+    place = f"free on the disk of '{folder}'" if folder else "available"
+    kind = "" if folder else " of memory"
+    other = "Set TMPDIR to another disk" if folder else "Use cache_storage=disk"
+    raise UsageError(
+        f"{what} would take about {spell_bytes(needed)}{kind}, and "
+        f"{spell_bytes(room)} are {place}. {other}, or take fewer or smaller examples."
+    )
+
+
+def _known_bytes(dataset: tf.data.Dataset) -> int:
+    """Return the bytes of an element where its type tells; 0 where it does not."""
+    parts = tf.nest.flatten(dataset.element_spec)
+    dense = all(isinstance(part, tf.TensorSpec) for part in parts)
+    if not dense or not all(
+        part.shape.is_fully_defined() and part.dtype != tf.string for part in parts
+    ):
+        return 0
+    return sum(part.dtype.size * part.shape.num_elements() for part in parts)
+
+
+class FillTime:
+    """It foresees the end of filling, and refuses to run into the limit."""
+
+    def __init__(self, steps: int, left_seconds: float) -> None:
+        """Start the clock.
+
+        Args:
+            steps: How many batches fill the caches.
+            left_seconds: What is left of the run's limit.
+        """
+        self._steps, self._left = steps, left_seconds
+        self._start = time.monotonic()
+        self._foreseen = False
+
+    def check(self, done: int) -> None:
+        """Compare the time that filling will take with the limit, once.
+
+        Args:
+            done: How many batches were pulled.
+
+        Raises:
+            UsageError: Filling would take longer than is left.
+        """
+        spent = time.monotonic() - self._start
+        if self._foreseen or spent < LEAST_SECONDS:
+            return
+        self._foreseen = True
+        whole = spent / done * self._steps
+        if whole > self._left:
+            raise UsageError(
+                f"Filling the cache would take about {whole:,.0f} s: {done:,} of "
+                f"{self._steps:,} batches took {spent:.0f} s. The limit of a run "
+                f"leaves {max(0.0, self._left):,.0f} s. Raise it with --limit, or take "
+                "fewer examples."
+            )
