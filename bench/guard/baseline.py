@@ -19,7 +19,7 @@ from bench.analysis.decisions import Comparison, Obstacle, Side
 from bench.data.identity import CHANGED, InputIdentity, runs_with_equal_inputs
 from bench.errors import UsageError
 from bench.guard.metrics import METRICS, applicable, find
-from bench.guard.record import Row, none_if_nan, outputs_differ
+from bench.guard.record import Row, outputs_differ, ratio_figures
 from bench.machine import identity
 from bench.trial import InputPart, Run, Trial
 
@@ -233,9 +233,7 @@ def judge(
                 threshold=comparison.margin,
                 verdict=decision.verdict,
                 cause=decision.reason,
-                ratio=none_if_nan(ratio.estimate),
-                low=none_if_nan(ratio.low),
-                high=none_if_nan(ratio.high),
+                **ratio_figures(ratio),
                 count=ratio.count,
                 output_changed=compared
                 and outputs_differ(*(one.outputs for one in trials)),

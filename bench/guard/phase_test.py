@@ -17,7 +17,7 @@ from scipy import stats as distributions
 from bench.analysis.intervals import Interval
 from bench.guard import estimate
 from bench.guard.metrics import FLOOR_SECONDS, find
-from bench.guard.record import Row, none_if_nan
+from bench.guard.record import Row, ratio_figures
 from bench.guard.trio import Trio
 from bench.text import plural
 
@@ -140,9 +140,7 @@ class PhaseTest:
             key=self.key,
             metric=self.metric,
             verdict=verdict,
-            ratio=none_if_nan(interval.estimate),
-            low=none_if_nan(interval.low),
-            high=none_if_nan(interval.high),
+            **ratio_figures(interval),
             threshold=threshold,
             count=len(self.work),
             log_ratios=[float(log_ratio) for log_ratio in _log_ratios(self.work)],

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from bench.analysis.intervals import Interval
 from bench.analysis.verdicts import GRAVEST_FIRST, OUTCOMES
 from bench.errors import Exit
 
@@ -128,9 +129,14 @@ def without_figures(
     }
 
 
-def none_if_nan(value: float) -> float | None:
-    """Return a row's figure: None in place of NaN, which JSON does not have."""
-    return None if math.isnan(value) else float(value)
+def ratio_figures(interval: Interval) -> dict[str, float | None]:
+    """Return an interval as the fields `ratio`, `low` and `high` of a row.
+
+    A number that is not known, NaN in the interval, is None in the row.
+    """
+    values = (interval.estimate, interval.low, interval.high)
+    known = (None if math.isnan(value) else value for value in values)
+    return dict(zip(("ratio", "low", "high"), known, strict=True))
 
 
 def outputs_differ(base: str, head: str) -> bool:

@@ -9,7 +9,7 @@ from bench.guard import estimate
 from bench.guard.estimate import LogRatio
 from bench.guard.metrics import find
 from bench.guard.places import Places
-from bench.guard.record import Row, none_if_nan, outputs_differ
+from bench.guard.record import Row, outputs_differ, ratio_figures
 from bench.guard.trio import Trio
 from bench.text import plural
 
@@ -212,9 +212,7 @@ class RowTest:
             key=self.key,
             metric=self.metric,
             verdict=self.verdict,
-            ratio=none_if_nan(self.interval.estimate),
-            low=none_if_nan(self.interval.low),
-            high=none_if_nan(self.interval.high),
+            **ratio_figures(self.interval),
             threshold=self.threshold,
             count=len(self.ratios),
             turns=self.turns,
@@ -249,9 +247,7 @@ class RowTest:
             key=self.key,
             metric=self.metric,
             verdict=verdict,
-            ratio=none_if_nan(interval.estimate),
-            low=none_if_nan(interval.low),
-            high=none_if_nan(interval.high),
+            **ratio_figures(interval),
             threshold=self.threshold / 2,
             count=interval.count,
             turns=self.turns,
