@@ -32,6 +32,7 @@ def check(batch: tuple, output: tuple) -> None:
     assert mixed.dtype == np.float32, f"not float32 but {mixed.dtype}"
     assert mixed.shape == images.shape, f"{images.shape} became {mixed.shape}"
     changed = (mixed != images).any(axis=-1)
+    rounding = 0.02 + 2 / images.shape[1]  # two edges end within a pixel
     share = changed.any(axis=(1, 2)).mean()
     assert share > 0.3, f"only {share:.0%} of the images hold a part of another one"
     for number in np.flatnonzero(changed.any(axis=(1, 2))):
@@ -48,4 +49,6 @@ def check(batch: tuple, output: tuple) -> None:
         area = len(rows) * len(columns) / changed[number].size
         expected = labels[number] + area * (labels[partners[0]] - labels[number])
         apart = abs(expected - mixed_labels[number]).max()
-        assert apart < 0.05, f"a label is {apart:.2f} away from the share of the area"
+        assert apart < rounding, (
+            f"a label is {apart:.2f} away from the share of the area"
+        )

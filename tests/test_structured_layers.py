@@ -1,6 +1,7 @@
 """Layers on dicts and on labels, and the shelf against the layers of Keras."""
 
 import inspect
+import json
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import shelf
 
+import run_bench
 from bench import catalog, worker
 from bench.pipeline import pipeline
 from bench.run.protocol import Request
@@ -32,18 +34,40 @@ def measured(name: str, folder: Path, **axes: object) -> object:
     return worker.measure(request, 0.0)
 
 
-def test_every_preprocessing_layer_of_keras_is_on_the_shelf() -> None:
-    """And FeatureSpace; a new layer of Keras needs a file in `layers/`."""
-    kinds = [
-        kind
-        for _, kind in inspect.getmembers(keras.layers, inspect.isclass)
-        if issubclass(kind, keras.Layer) and ".preprocessing." in kind.__module__
-    ]
-    assert len(kinds) >= 43
-    for kind in (*kinds, keras.utils.FeatureSpace):
+def preprocessing_layers() -> list[type]:
+    """Return every preprocessing layer of Keras, and FeatureSpace."""
+    kinds = [kind for _, kind in inspect.getmembers(keras.layers, inspect.isclass)]
+    layers = [kind for kind in kinds if issubclass(kind, keras.Layer)]
+    own = [kind for kind in layers if ".preprocessing." in kind.__module__]
+    return [*own, keras.utils.FeatureSpace]
+
+
+def not_listed(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """Return the layers of Keras that `list --json` does not show."""
+    assert run_bench.main(["list", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)["layers"]
+    names = []
+    for kind in preprocessing_layers():
         snake = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind.__name__).lower()
-        name = NAMES.get(kind.__name__, snake)
-        assert name in catalog.entries("layers"), f"no layers/{name}.py for {kind}"
+        names.append(NAMES.get(kind.__name__, snake))
+    return [name for name in names if name not in listed]
+
+
+def test_every_preprocessing_layer_of_keras_is_on_the_shelf(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A new layer of Keras needs a file in `layers/`."""
+    assert len(preprocessing_layers()) >= 43 + 1
+    assert not_listed(capsys) == []
+
+
+def test_a_layer_of_keras_without_a_file_is_noticed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = keras.layers.RandomFlip.__module__
+    newer = type("RandomMoire", (keras.layers.RandomFlip,), {"__module__": module})
+    monkeypatch.setattr(keras.layers, "RandomMoire", newer, raising=False)
+    assert not_listed(capsys) == ["random_moire"]
 
 
 @pytest.mark.parametrize("order", ["map_batch", "batch_map"])

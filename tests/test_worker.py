@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from bench import machine, worker
 from bench.machine import cpu_seconds
-from bench.measure import measurement, page_cache, randomness, resources
+from bench.measure import layer_facts, measurement, page_cache, resources
 from bench.run import protocol
 from bench.run.protocol import Prepared, Request
 from bench.trial import Effort, Failure, Measured
@@ -574,10 +574,10 @@ def test_a_later_run_seeks_no_facts_and_is_checked_all_the_same(
 ) -> None:
     """Only the first run of a trial determines facts that all its runs share."""
 
-    def sought(*_: object) -> dict:
+    def sought(*_: object, **__: object) -> dict:
         raise RuntimeError("facts are sought")
 
-    monkeypatch.setattr(randomness, "facts", sought)
+    monkeypatch.setattr(layer_facts, "unchanged", sought)
     first, later, wrong = (
         request_for(folder, name) for name in ("numbers", "numbers", "numbers:wrong")
     )

@@ -57,7 +57,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--budget",
         type=values.duration,
         default=0.0,
-        help="stop after this time, such as 10m; default: no limit",
+        help="stop after this time, such as 10m; default: as in the sweep, else no "
+        "limit",
     )
     add("--limit", type=values.duration, default=0.0, help=values.LIMIT)
     add(
@@ -192,9 +193,10 @@ def make_plan(options: argparse.Namespace) -> tuple[Path, Plan]:
     if options.rounds:
         effort = replace(effort, rounds=options.rounds)
     data = values.data(options)
-    planned = plan.plan_sweep(sweep, effort, options.seed, options.budget, data)
+    budget = options.budget or sweep.budget_seconds
+    planned = plan.plan_sweep(sweep, effort, options.seed, budget, data)
     planned = replace(planned, precision=options.precision)
-    if options.budget:
+    if options.budget:  # the author of a sweep fits its effort to its own budget
         planned = replace(planned, effort=_fitted(planned))
         _report_cut(effort, planned)
     return options.out or store.new_folder(sweep.name), planned

@@ -1,18 +1,24 @@
 """This module collects facts that are the same in every run, and their flags."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import keras
+import msgspec
 import numpy as np
 import tensorflow as tf
 
 from bench.data.components import named
+from bench.errors import write_atomically
 from bench.flags import FLAGS
-from bench.measure import check, image_geometry, randomness, xla
+from bench.measure import check, image_geometry, nests, randomness, xla
 from bench.measure.assembly import Assembly
 from bench.measure.equality import is_close
-from bench.measure.layers import graph_function
+from bench.measure.layers import graph_function, to_numpy
 from bench.measure.random_draws import generators_restored
+from bench.pipeline import AXES, differences
 
 Facts = dict[str, float | str]
 Pairs = Sequence[tuple[object, object]]  # nests of tensors
@@ -20,29 +26,56 @@ Pairs = Sequence[tuple[object, object]]  # nests of tensors
 # empty.
 RAISED = {name: flag.raised_by for name, flag in FLAGS.items() if flag.raised_by}
 COMPARED = 8  # examples, with their batch and one by one
+ALONE = 16  # a random layer leaves that many examples alone once in 65,000 runs
+# Slow facts describe layers and a way to call them, at any size and with XLA or not.
+LEFT_OUT = ("batch_size", "image_size", "jit")
 
 ROUNDING = 1e-6  # relative, of float32
 
 
-def facts(assembly: Assembly, consumer: str, pairs: Pairs) -> Facts:
-    """Collect the facts on XLA, draws, labels and layers that do nothing.
+def facts(assembly: Assembly, consumer: str, pairs: Pairs, folder: Path) -> Facts:
+    """Collect the facts on XLA, draws, labels, sizes and layers that do nothing.
 
     Args:
         assembly: The trial's assembly, after its check.
         consumer: The name of the consumer.
         pairs: Raw batches, each with the placement's output.
+        folder: A folder of the sweep. The slow facts of a trial are stored there, and
+            the trials that differ only in `LEFT_OUT` read them.
     """
     with generators_restored():  # or rounds without these facts would draw differently
-        reason = jit_refusal(assembly)
         random = not assembly.entry.deterministic
         idle = unchanged(assembly.layers, pairs, random=random)
-        draws = randomness.facts(assembly, consumer)
-        shipped = assembly.entry.shelf == "workloads"
-        masks = {} if shipped else image_geometry.facts(assembly)
-        statistics = {} if shipped else statistics_facts(assembly)
+        path = folder / f"facts-{_shared_name(assembly, consumer)}.json"
+        if path.exists():
+            shared = msgspec.json.decode(path.read_bytes(), type=dict[str, float | str])
+        else:
+            shared = _shared_facts(assembly, consumer)
+            write_atomically(path, msgspec.json.encode(shared))
+    if "unchanged_examples" in idle:
+        shared.pop("alone", None)  # it is no news where a batch stays as it is, too
+    return shared | idle | size_facts(pairs)
+
+
+def _shared_name(assembly: Assembly, consumer: str) -> str:
+    """Return a digest of the settings and the file that the shared facts depend on."""
+    p = replace(assembly.pipeline, **{name: AXES[name].default for name in LEFT_OUT})
+    own = assembly.entry.name, differences(p), consumer, assembly.device
+    content = repr(own).encode() + assembly.entry.path.read_bytes()
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def _shared_facts(assembly: Assembly, consumer: str) -> Facts:
+    """Return the facts that do not depend on the axes `LEFT_OUT`."""
+    reason = jit_refusal(assembly)
+    draws = randomness.facts(assembly, consumer)
+    shipped = assembly.entry.shelf == "workloads"
+    masks = {} if shipped else image_geometry.facts(assembly)
+    statistics = {} if shipped else statistics_facts(assembly)
+    alone = alone_facts(assembly) if assembly.entry.shelf == "layers" else {}
     jit = {"jit_refusal": reason} if reason else {}
-    facts = {"supports_jit": "no" if reason else "yes"} | jit | idle | draws | masks
-    return facts | statistics
+    facts = {"supports_jit": "no" if reason else "yes"} | jit | draws | masks
+    return facts | statistics | alone
 
 
 def statistics_facts(assembly: Assembly) -> dict[str, str]:
@@ -59,6 +92,53 @@ def statistics_facts(assembly: Assembly) -> dict[str, str]:
     apart = check.one_by_one(assembly.reference_output, [batch])
     tolerance = float(assembly.entry.constants.get("TOLERANCE", 1e-5))
     return {} if is_close(together, apart, tolerance) else {"statistics": "batch"}
+
+
+def alone_facts(assembly: Assembly) -> dict[str, str]:
+    """Return the fact `alone`: `unchanged` where batches of one stay as they are.
+
+    Layers that mix the examples of a batch do nothing to a single example.
+
+    Args:
+        assembly: The trial's assembly, after its check.
+    """
+    batch = assembly.first_examples(ALONE)
+    rows = (nests.rows(batch, [row]) for row in range(nests.count(batch)))
+    changed = any(
+        not _equal(to_numpy(row), to_numpy(assembly.reference_output(row)))
+        for row in rows
+    )
+    return {} if changed else {"alone": "unchanged"}
+
+
+def size_facts(pairs: Pairs) -> dict[str, float]:
+    """Return the bytes of an example before and after the layers.
+
+    Args:
+        pairs: Raw batches, each with the placement's output. Text counts the bytes of
+            its characters; ragged and sparse components count as dense ones.
+    """
+    raw = check.concatenate([batch for batch, _ in pairs], several_sizes=True)
+    output = check.concatenate([output for _, output in pairs])
+    return {
+        "input_bytes_per_example": _bytes_per_example(raw),
+        "output_bytes_per_example": _bytes_per_example(output),
+    }
+
+
+def _bytes_per_example(nest: object) -> float:
+    parts = list(named(nest, "").values())
+    return sum(map(_bytes, parts)) / len(parts[0])
+
+
+def _bytes(array: np.ndarray) -> int:
+    """Return the bytes of numbers; of text or of arrays in an array, their sum."""
+    if array.dtype != object:
+        return array.nbytes
+    return sum(
+        value.nbytes if isinstance(value, np.ndarray) else len(value)
+        for value in array.flat
+    )
 
 
 def flags(facts: Mapping[str, float | str]) -> list[str]:

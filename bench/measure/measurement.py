@@ -197,7 +197,8 @@ def _check(
         yield Measured(output_fingerprint=fingerprint)
         if job.seeks_facts:
             with job.clock.time("check"):
-                facts = trial_facts.facts(assembly, trial.consumer, pairs)
+                folder = Path(job.request.result).parent
+                facts = trial_facts.facts(assembly, trial.consumer, pairs, folder)
     flags = trial_facts.flags(facts)
     if not entry.deterministic and (p.placement == "offline" or p.cache == "mapped"):
         flags.append("frozen_random")

@@ -23,6 +23,7 @@ from bench.plan.refusals import refusal
 from bench.trial import CONSUMERS, UNITS, Effort, Trial
 
 FOLDER = catalog.ROOT / "bench" / "sweeps"
+WHICH = ("", "plain", "deterministic")  # of a kind on a shelf: all, or a part
 MAY_BE_ZERO = ("warmup_seconds", "trace_steps")
 
 # The numbers of an effort: its words and flags are for the program alone.
@@ -53,6 +54,7 @@ class SweepForm(msgspec.Struct):
     description: str = ""
     include: list[str] = []
     claims: bool = False
+    budget_seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     effort: EffortForm = EffortForm()
     block: list[BlockForm] = []
 
@@ -63,7 +65,8 @@ class Block:
 
     Attributes:
         workloads: Names or paths; `layers:*` stands for all layers, `layers:image` for
-            all layers of one kind.
+            all layers of one kind, `layers:image:plain` for these without variants, and
+            `layers:image:deterministic` for these without the random ones.
         strategies: Names of strategies; empty for the plain pipeline with the axes.
         axes: Values by axis. An axis here overrides the axis of a strategy.
         consumer: The consumer of every trial in the block.
@@ -86,12 +89,15 @@ class Sweep:
         description: The question that the sweep answers.
         blocks: The trials, as products.
         effort: The effort of each trial.
+        budget_seconds: The time after which the sweep stops, whatever rounds are left;
+            0 for no limit. A budget from the command line replaces it.
     """
 
     name: str
     description: str = ""
     blocks: tuple[Block, ...] = ()
     effort: Effort = Effort()
+    budget_seconds: float = 0.0
 
 
 def names() -> dict[str, str]:
@@ -217,9 +223,9 @@ def _pipelines(block: Block) -> list[Pipeline]:
 
 
 def _expand(workloads: Iterable[str]) -> list[str]:
-    """Replace `layers:*` by all layers' names, `layers:image` by those of one kind.
+    """Replace `layers:KIND` and `layers:KIND:WHICH` by the names of these layers.
 
-    The same holds for `workloads:`. Other names stay.
+    `KIND` may be `*`. The same holds for `workloads:`. Other names stay.
     """
     expanded = []
     for name in workloads:
@@ -227,13 +233,20 @@ def _expand(workloads: Iterable[str]) -> list[str]:
         if shelf not in ("layers", "workloads"):
             expanded.append(name)
             continue
+        wanted, _, which = wanted.partition(":")
         on_shelf = catalog.entries(shelf).values()
         kinds = sorted({entry.kind for entry in on_shelf})
         if wanted not in ("*", *kinds):
             raise unknown(f"kind on the shelf '{shelf}'", wanted, ("*", *kinds))
+        if which not in WHICH:
+            raise unknown(f"part of '{shelf}:{wanted}'", which, WHICH[1:])
         for entry in on_shelf:
-            if wanted in ("*", entry.kind):
-                expanded += [entry.name, *(f"{entry.name}:{v}" for v in entry.variants)]
+            if wanted not in ("*", entry.kind):
+                continue
+            if which == "deterministic" and not entry.deterministic:
+                continue
+            variants = () if which == "plain" else entry.variants
+            expanded += [entry.name, *(f"{entry.name}:{v}" for v in variants)]
     return expanded
 
 
@@ -262,6 +275,7 @@ def _sweep(path: Path, within: tuple[Path, ...] = ()) -> Sweep:
         description=form.description,
         blocks=tuple(blocks),
         effort=Effort(**effort),
+        budget_seconds=form.budget_seconds,
     )
 
 

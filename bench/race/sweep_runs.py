@@ -20,6 +20,8 @@ from bench.run.progress import Progress, run_count
 from bench.text import duration_text, plural
 from bench.trial import Run
 
+MOST_NAMED = 3  # trials without a run that a note names
+
 
 def announce(planned: Plan, folder: Path, earlier: Sequence[Run] = ()) -> None:
     """Print the plan of a sweep: its runs, its time, and the refused trials.
@@ -133,11 +135,27 @@ def make(
         )
     elif not (race.ended if race else count == planned.runs):
         of = "" if race else f" of {planned.runs} planned"
+        if not race:
+            notes = [*planned.notes, *_unmeasured(planned, finished)]
+            plan.save(replace(planned, notes=notes), folder)
         print(
             f"The budget ended with {run_count(finished)}{of}; continue with\n"
             f"  {shell.command('run', '--resume', folder)}",
             file=sys.stderr,
         )
+
+
+def _unmeasured(planned: Plan, finished: Sequence[Run]) -> list[str]:
+    """Return a sentence on the trials that a budget left without any run, if any."""
+    measured = {run.key for run in finished}
+    left = [trial.key for trial in planned.trials if trial.key not in measured]
+    if not left:
+        return []
+    more = f" and {len(left) - MOST_NAMED} more" if left[MOST_NAMED:] else ""
+    return [
+        f"The budget ended before {len(left)} of {len(planned.trials)} trials had a "
+        f"run: {', '.join(left[:MOST_NAMED])}{more}."
+    ]
 
 
 def _stopped(time_is_up: bool) -> str:

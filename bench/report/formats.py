@@ -12,7 +12,16 @@ from bench import shell, text
 from bench.analysis import table
 from bench.errors import UsageError, unknown
 from bench.guard import history
-from bench.report import exports, figure, page, perfetto, png, summary, trackers
+from bench.report import (
+    exports,
+    figure,
+    layer_page,
+    page,
+    perfetto,
+    png,
+    summary,
+    trackers,
+)
 from bench.report.summary import Report
 from bench.trial import Run
 
@@ -103,6 +112,9 @@ FORMATS = {
     "parquet": Format("table.parquet", _write_table(exports.parquet)),
     "json": Format(
         "report.json", _write_text(lambda task: exports.report_json(task.report))
+    ),
+    "layers": Format(
+        "README.md", _write_text(lambda task: layer_page.markdown(task.report))
     ),
     "pytest-benchmark": Format(
         "pytest-benchmark.json",

@@ -326,6 +326,31 @@ def test_an_interrupted_race_continues_as_if_never_interrupted(
     capsys.readouterr()
 
 
+def test_a_sweeps_own_budget_ends_it_and_cuts_no_effort(tmp_path: Path) -> None:
+    """The author fitted the effort; a budget from the command line replaces both."""
+    text = 'budget_seconds = 90\n[[block]]\nworkloads = ["prices"]\n'
+    (tmp_path / "mine.toml").write_text(text)
+    arguments = ["run", str(tmp_path / "mine.toml"), "--out", str(tmp_path / "out")]
+    _, own = run.make_plan(run_bench.parsed(arguments))
+    assert (own.budget_seconds, own.effort) == (90.0, Effort())
+    _, short = run.make_plan(run_bench.parsed([*arguments, "--budget", "8s"]))
+    assert short.budget_seconds == 8.0 and short.effort.rounds == 1
+
+
+def test_trials_that_a_budget_left_without_a_run_are_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / store.FILE).touch()
+    monkeypatch.setattr(sweep_runs, "time", Clock())
+    planned = race(precision=0.0, budget_seconds=6 * 60.0)
+    runs = swept(planned, tmp_path, Fake())
+    left = {trial.key for trial in TRIALS} - {run.key for run in runs}
+    assert runs and left
+    (note,) = store.load(tmp_path)[1]
+    assert note.startswith(f"The budget ended before {len(left)} of 4 trials had a run")
+    assert all(key in note for key in left)
+
+
 def test_a_budget_does_not_shorten_the_runs_of_a_large_race() -> None:
     """The runs of a small race fit the budget."""
     many = [factory.trial(prefetch=n) for n in range(screening.LARGE + 1)]

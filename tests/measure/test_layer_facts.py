@@ -2,11 +2,16 @@
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
+from bench import catalog
+from bench.data import inputs
 from bench.flags import FLAGS, NOT_RANKED
 from bench.measure import layer_facts
-from bench.measure.layers import apply_layers
+from bench.measure.assembly import Assembly, build_result
+from bench.measure.layers import apply_layers, as_layers
+from bench.pipeline import pipeline
 
 L = keras.layers
 NUMBERS = tf.constant(np.random.default_rng(0).normal(size=(4, 3)), tf.float32)
@@ -89,3 +94,47 @@ def test_each_flag_has_full_sentences_and_a_remedy():
         assert len(flag.mark) <= 40
         assert flag.meaning.endswith(".") and flag.remedy.endswith(".")
         assert flag.bars == ("not ranked" in flag.caution + flag.meaning)
+
+
+def test_bytes_of_numbers_and_of_text_are_counted_by_the_example():
+    text = tf.constant([["ab"], ["cdef"]])
+    whole = tf.cast(BYTES, tf.float32)
+    assert layer_facts.size_facts([(BYTES, whole), (BYTES, whole)]) == {
+        "input_bytes_per_example": 2.0,
+        "output_bytes_per_example": 8.0,
+    }
+    assert layer_facts.size_facts([(text, BYTES)]) == {
+        "input_bytes_per_example": 3.0,
+        "output_bytes_per_example": 2.0,
+    }
+
+
+def facts_of(name, folder, **axes):
+    """Return all facts of a layer's trial, with the folder of a sweep."""
+    entry = catalog.find(name)
+    module = catalog.load(entry)
+    p = pipeline(axes)
+    data = inputs.prepare(entry, module, p, "")
+    built = build_result(entry, module, data)
+    layers = as_layers(built, with_labels=entry.takes_labels)
+    assembly = Assembly(p, entry, module, data, layers, inputs.SEED, "/CPU:0")
+    return layer_facts.facts(assembly, "drain", assembly.raw_and_outputs(), folder)
+
+
+def test_trials_of_other_batches_and_sizes_share_the_slow_facts(tmp_path, monkeypatch):
+    first = facts_of("rescaling", tmp_path, order="batch_map", image_size=16)
+    assert (first["supports_jit"], first["output_bytes_per_example"]) == ("yes", 3072)
+    monkeypatch.setattr(layer_facts, "jit_refusal", lambda _: "it was tried again")
+    same = {"order": "batch_map", "image_size": 32, "batch_size": 64}
+    other = facts_of("rescaling", tmp_path, **same)
+    assert (other["supports_jit"], other["output_bytes_per_example"]) == ("yes", 12288)
+    assert facts_of("rescaling", tmp_path)["jit_refusal"] == "it was tried again"
+
+
+@pytest.mark.parametrize(
+    ("name", "alone"), [("mix_up", "unchanged"), ("rescaling", None)]
+)
+def test_a_layer_that_mixes_a_batch_does_nothing_to_one_example(tmp_path, name, alone):
+    facts = facts_of(name, tmp_path, order="batch_map", image_size=16)
+    assert facts.get("alone") == alone
+    assert "unchanged_examples" not in facts

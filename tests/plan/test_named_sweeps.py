@@ -1,6 +1,7 @@
 """Every named sweep expands, and `all` contains every entry, strategy and axis."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -73,36 +74,51 @@ def test_all_fits_twenty_minutes_on_two_cores(everything):
     assert plan.estimate(len(here), effort) <= 20 * 60
 
 
-def test_layers_are_in_three_places_at_two_batch_sizes():
-    trials = sweeps.trials(sweeps.find("layers"))[0]
-    places = Counter(
-        (trial.workload, trial.pipeline.placement, trial.pipeline.batch_size)
-        for trial in trials
-        if not trial.pipeline.image_size
-    )
-    names = {
-        name
-        for name in catalog.workload_names()
-        if catalog.find(name).shelf == "layers"
-    }
-    # Two orders in the dataset; XLA off and on in the model, which changes no labels.
-    assert places == {
-        (name, place, size): 2
-        for name in names
-        for place in ("dataset", "model")
-        for size in (32, 256)
-        if place == "dataset" or not catalog.find(name).takes_labels
-    }
+def layer_cells():
+    """Return the order or placement, batch size and image size of each layer's trials.
+
+    The key is the name of a layer or of one of its variants.
+    """
+    cells = {}
+    for trial in sweeps.trials(sweeps.find("layers"))[0]:
+        p = trial.pipeline
+        place = p.order if p.place.maps_layers else f"{p.placement} {p.jit}"
+        cell = place, p.batch_size, p.image_size
+        cells.setdefault(trial.workload, set()).add(cell)
+    return cells
 
 
-def test_one_kind_of_a_shelf():
-    trials = sweeps.trials(sweeps.find("layers"))[0]
-    sized = {trial.workload for trial in trials if trial.pipeline.image_size}
-    assert sized == {
-        name
-        for name in catalog.workload_names()
-        if catalog.find(name).shelf == "layers" and catalog.find(name).kind == "image"
-    }
+def on_the_shelf():
+    """Return the entries of layers and of their variants."""
+    entries = map(catalog.find, catalog.workload_names())
+    return [entry for entry in entries if entry.shelf == "layers"]
+
+
+def test_every_layer_has_the_cells_that_its_tables_need():
+    """A model changes no labels, and a stored random layer would be frozen."""
+    cells = layer_cells()
+    assert set(cells) == {entry.name for entry in on_the_shelf()}
+    for entry in on_the_shelf():
+        size = 32 if entry.sized else 0
+        needed = {("map_batch", 32, size), ("batch_map", 32, size)}
+        if not entry.variant:
+            needed |= {("batch_map", batch, size) for batch in (1, 256)}
+            larger = (("map_batch", 32, 128), ("batch_map", 32, 128))
+            needed |= set(larger) if entry.sized else set()
+            if not entry.takes_labels:
+                needed |= {("model off", 32, size), ("model on", 32, size)}
+            if entry.deterministic:
+                needed.add(("offline off", 32, size))
+        assert cells[entry.name] == needed, entry.name
+
+
+def test_a_round_of_layers_fits_into_its_own_budget():
+    """The inputs are made before, within 20 minutes in all."""
+    sweep = sweeps.find("layers")
+    count = sum(map(len, layer_cells().values()))
+    whole_round = plan.estimate(count, replace(sweep.effort, rounds=1))
+    assert whole_round < sweep.budget_seconds < 20 * 60
+    assert sweep.effort.rounds == 2
 
 
 def test_the_prefetch_sweep_has_both_parts_of_the_epoch():

@@ -74,6 +74,29 @@ def test_a_shelf_can_be_named_whole(tmp_path: Path) -> None:
     assert "photographs" not in names
 
 
+@pytest.mark.parametrize(
+    ("part", "present", "absent"),
+    [
+        ("layers:image:plain", "random_invert", "random_invert:lambda"),
+        ("layers:image:deterministic", "rescaling", "random_flip"),
+        ("layers:*:deterministic", "normalization:given", "random_flip"),
+    ],
+)
+def test_a_part_of_a_kind_can_be_named(
+    tmp_path: Path, part: str, present: str, absent: str
+) -> None:
+    text = f'[[block]]\nworkloads = ["{part}"]\n'
+    accepted, _ = sweeps.trials(sweeps.find(sweep_file(tmp_path, text)))
+    names = {trial.workload for trial in accepted}
+    assert present in names and absent not in names
+
+
+def test_a_sweep_may_state_its_own_budget(tmp_path: Path) -> None:
+    assert sweeps.find(sweep_file(tmp_path, BLOCK)).budget_seconds == 0
+    own = sweep_file(tmp_path, "budget_seconds = 90\n" + BLOCK)
+    assert sweeps.find(own).budget_seconds == 90
+
+
 def test_the_command_line_narrows_every_block() -> None:
     """Its values replace those of the sweep; its axes are added."""
     narrowed = sweeps.narrow(
@@ -217,6 +240,10 @@ def test_an_axis_needs_values(text: str) -> None:
         (
             '[[block]]\nworkloads = ["layers:imag"]',
             "No kind on the shelf 'layers' named 'imag'. Did you mean 'image'?",
+        ),
+        (
+            '[[block]]\nworkloads = ["layers:image:plan"]',
+            "No part of 'layers:image' named 'plan'. Did you mean 'plain'?",
         ),
         ('include = ["quik"]', "No sweep named 'quik'. Did you mean 'quick'?"),
     ],
