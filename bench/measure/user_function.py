@@ -55,14 +55,15 @@ def _caches_elsewhere() -> Iterator[None]:
     """Within, caches and snapshots on disk go into new folders, never into the user's.
 
     A cache that another process fills at the same time fails, and a full one would
-    serve examples of an earlier source.
+    serve examples of an earlier source. The recorder shows the arguments of these
+    functions, which are the user's.
     """
     cache, snapshot = tf.data.Dataset.cache, tf.data.Dataset.snapshot
 
     @functools.wraps(cache)
     def new_cache(self, filename="", name=None):
-        filename = f"{tempfile.mkdtemp()}/cache" if filename else filename
-        return cache(self, filename, name)
+        elsewhere = f"{tempfile.mkdtemp()}/cache" if filename else filename
+        return cache(self, elsewhere, name)
 
     @functools.wraps(snapshot)
     def new_snapshot(self, path, *args, **kwargs):
