@@ -82,11 +82,14 @@ def _module(path: str, source: str) -> ModuleType:
     AutoGraph and tracebacks read the source of a function by its file and line. So the
     text goes into Python's cache of lines, without a time, which is never checked.
     """
-    folder = str(Path(path).absolute().parent)
+    place = Path(path).absolute()
+    folder = str(place.parent)
     if folder not in sys.path:
         sys.path.append(folder)  # for the modules beside the user's file
     module = ModuleType(Path(path).stem)
-    module.__file__ = str(Path(path).absolute())
+    # AutoGraph reads a module's lines anew from the disk if this is the code's name:
+    # pyct/inspect_utils.py, _fix_linecache_record.
+    module.__file__ = f"{folder}/./{place.name}"
     sys.modules[module.__name__] = module
     linecache.cache[path] = (len(source), None, source.splitlines(True), path)
     exec(compile(source, path, "exec"), vars(module))

@@ -295,6 +295,19 @@ def test_what_a_cache_would_freeze_is_seen_in_the_second_epoch(
     assert gate(tmp_path, monkeypatch, base, base, fill=21, batched=False).whole
 
 
+def test_an_edited_function_runs_as_it_is_edited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AutoGraph converts the edited text, and not the file's on the disk."""
+    base = numbers(".map(add)").replace(
+        "def make", "def add(x):\n    return x + 1\n\ndef make"
+    )
+    found = gate(tmp_path, monkeypatch, base, base.replace("+ 1", "+ 2"))
+    assert (
+        found.reason == "example 0 differs: 100% of its values, first 2 in place of 1"
+    )
+
+
 def test_a_disk_cache_of_the_users_is_not_written(tmp_path: Path) -> None:
     text = numbers(f".cache({str(tmp_path / 'kept' / 'cache')!r})", ".batch(4)")
     dataset = make_dataset(str(tmp_path / "pipeline.py"), text, "make()")
