@@ -161,7 +161,8 @@ class Search:
             decided.add(_key(proposal))
         # A cache hides every other cost from the second epoch on, and the first epoch
         # gains from the others: so large gains come before the cache, small ones after.
-        promising.sort(key=lambda one: (one[1].fills or one[0] > LARGE_GAIN, one[0]))
+        # What would bar a cache competes with it.
+        promising.sort(key=lambda one: (_late(one[1], one[0]), one[0]))
         for place, (_, proposal, attempt) in enumerate(promising):
             if self._left() < LEAST_TEST_SECONDS:
                 advice.attempts += [
@@ -382,6 +383,11 @@ def _proposals(chain: Chain) -> Iterator[Proposal]:
         every += importlib.import_module(name).propose(chain)
     seconds = {chains.label(one): one.seconds or 0.0 for one in chain.stages}
     return iter(sorted(every, key=lambda one: -seconds.get(one.stage, 0.0)))
+
+
+def _late(proposal: Proposal, ratio: float) -> bool:
+    """Whether a promising proposal is tested after the large gains, with the cache."""
+    return proposal.fills or proposal.bars_cache or ratio > LARGE_GAIN
 
 
 def _key(proposal: Proposal) -> tuple[str, str]:

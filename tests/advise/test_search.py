@@ -272,6 +272,24 @@ def test_a_first_test_leaves_time_for_the_final_one(tmp_path: Path) -> None:
     assert first == left / 2
 
 
+def test_a_cache_goes_before_what_would_bar_it(tmp_path: Path) -> None:
+    """Behind a shuffle no cache is legal, however large the gain of moving a map."""
+
+    def cost(source: str) -> float:
+        places = [source.index(one) for one in (".shuffle", ".map", ".batch")]
+        return (0.3 if places == sorted(places) else 1.0) * (
+            0.1 if ".cache" in source else 1.0
+        )
+
+    text = TEXT.replace(
+        "    ds = ds.batch", "    ds = ds.shuffle(9)\n    ds = ds.batch"
+    )
+    advice = advise(tmp_path, Machine(cost=cost), text=text)
+    kept = [one.proposal for one in advice.attempts if one.state == "kept"]
+    assert kept == ["cache"]
+    assert "ds = ds.map(scale).cache()\n    ds = ds.shuffle(9)" in advice.tuned
+
+
 def test_what_was_overtaken_is_proposed_anew(tmp_path: Path) -> None:
     """A cache behind the batch is overtaken in the first round, and tried later."""
     advice = advise(tmp_path, Machine())

@@ -6,12 +6,13 @@ from functools import partial
 import psutil
 
 from bench.advise.chain import Chain, Proposal, label
+from bench.advise.proposals.interleave_files import READERS
 from bench.run.user_pipeline import BATCHING, Stage
 
 NAME = "cache"
 SHARE = 0.25  # of the memory that is available
 COSTLY = ("map", "filter", "flat_map", "interleave", "library", *BATCHING)
-COSTLY += ("from_generator",)
+COSTLY += ("from_generator", *READERS)
 REORDERS = ("shuffle", "repeat")  # behind it an epoch is not the same, or has no end
 
 
