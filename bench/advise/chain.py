@@ -24,6 +24,7 @@ class Proposal:
         done_already: Why it changes nothing; empty if it may.
         by_hand: What to write where, if the source cannot be edited safely.
         fills: Whether it needs full caches before its clock starts.
+        bars_cache: Whether no cache can hold any more what it moves.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Proposal:
     done_already: str = ""
     by_hand: str = ""
     fills: bool = False
+    bars_cache: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,12 @@ class Chain:
         )
 
     def propose_move(
-        self, name: str, maps: Sequence[Stage], target: Stage, refusal: str
+        self,
+        name: str,
+        maps: Sequence[Stage],
+        target: Stage,
+        refusal: str,
+        **properties: object,
     ) -> Proposal:
         """Return the proposal to move maps, in their order, behind a later stage."""
         named = " and ".join(f".map({function_name(one)})" for one in maps)
@@ -105,6 +112,7 @@ class Chain:
                 [self.link(one) for one in maps], self.link(target)
             ),
             refusal=refusal,
+            **properties,
         )
 
 

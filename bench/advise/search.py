@@ -81,7 +81,6 @@ class Search:
     compare: Callable[..., Row] = turns_test.compare
     _tasks: int = 0
     _kept: int = 0
-    _kept_row: Row | None = None
     _kept_seconds: float = 0.0  # of the last test that kept its proposal
     _tests: int = 0
     _fills: dict[str, bool] = field(default_factory=dict)
@@ -96,14 +95,18 @@ class Search:
         self._deadline = self._start + self.budget_seconds
         with Path(self.path).open(encoding="utf-8", newline="") as file:
             text = file.read()
-        self.report_progress(f"Reading {self.path} ...")
-        reading = self._read(text)
         advice = Advice(
-            path=self.path, call=self.call, reading=reading, original=text, tuned=text
+            path=self.path,
+            call=self.call,
+            reading=PipelineReading(),
+            original=text,
+            tuned=text,
         )
-        self._reading = reading
-        self._fills[text] = any(one.method == "cache" for one in reading.stages)
         try:
+            self.report_progress(f"Reading {self.path} ...")
+            self._reading = advice.reading = self._read(text)
+            stages = self._reading.stages
+            self._fills[text] = any(one.method == "cache" for one in stages)
             self._rounds(advice)
             self._measure_whole(advice)
         except (CannotStart, OSError) as error:  # such as too little disk or memory
@@ -125,6 +128,8 @@ class Search:
         reading = self._reading
         for number in range(1, MOST_ROUNDS + 1):
             chain = chains.chain(reading, self.path, advice.tuned)
+            # This round proposes anew what the last one did not come to.
+            advice.attempts = [a for a in advice.attempts if a.state != "not_tried"]
             kept = self._round(advice, chain, number, decided)
             if kept is None:
                 return
@@ -156,7 +161,8 @@ class Search:
             decided.add(_key(proposal))
         # A cache hides every other cost from the second epoch on, and the first epoch
         # gains from the others: so large gains come before the cache, small ones after.
-        promising.sort(key=lambda one: (one[1].fills or one[0] > LARGE_GAIN, one[0]))
+        # What would bar a cache competes with it.
+        promising.sort(key=lambda one: (_late(one[1], one[0]), one[0]))
         for place, (_, proposal, attempt) in enumerate(promising):
             if self._left() < LEAST_TEST_SECONDS:
                 advice.attempts += [
@@ -225,15 +231,18 @@ class Search:
         self.report_progress(f"Testing: {proposal.change}")
         small = (attempt.first_look or 1.0) > SMALL_GAIN
         share = SMALL_GAIN_SHARE if small else 1.0  # without hope a test stops early
-        seconds = max(LEAST_TEST_SECONDS, share * self._left())
+        left = self._left()
+        if not self._kept:  # the whole file is measured at the end, for about as long
+            left = min(left, (self._deadline - self.clock()) / 2)
+        seconds = max(LEAST_TEST_SECONDS, share * left)
         start = self.clock()
         alpha = turns_test.share(self._tests)
-        most = 0.0 if small else self._left()
+        most = 0.0 if small else left
         row = self._compare(base, proposal.source, alpha, seconds, most)
         states = {"faster": "kept", "failed": "failed", "unknown": "undecided"}
         state = states.get(row.verdict, "not_faster")
         if state == "kept":
-            self._kept, self._kept_row = self._kept + 1, row
+            self._kept += 1
             self._kept_seconds = self.clock() - start
         if state == "undecided" and turns_test.hopeless(row):
             state = "not_faster"
@@ -256,16 +265,10 @@ class Search:
             if comparison.error is not None or not self._allowed(comparison.outcome):
                 self._withdraw(advice, "does not give the examples of the original")
                 return
-        left, row = self._deadline - self.clock(), self._kept_row
-        if self._kept == 1 and left < self._kept_seconds:
-            advice.notes.append(
-                "The time was too short for fresh processes at the end: the figure is "
-                "that of the change's own test."
-            )
-        else:
-            self.report_progress("Measuring the whole tuned file by fresh processes.")
-            alpha, left = turns_test.FALSE_ADVICE, max(LEAST_TEST_SECONDS, left)
-            row = self._compare(advice.original, advice.tuned, alpha, left)
+        self.report_progress("Measuring the whole tuned file by fresh processes.")
+        left = max(LEAST_FINAL_SECONDS, self._deadline - self.clock())
+        alpha = turns_test.FALSE_ADVICE
+        row = self._compare(advice.original, advice.tuned, alpha, left)
         advice.verdict, advice.ratio = row.verdict, row.ratio
         advice.low, advice.high = row.low, row.high
         if row.verdict != "faster":
@@ -290,12 +293,7 @@ class Search:
         return NEEDS.get(outcome, "nothing") in ("", *self.allow)
 
     def _left(self) -> float:
-        """Seconds that are left for tests.
-
-        From the first change that is kept, the final measurement has its own share.
-        """
-        if not self._kept:
-            return self._deadline - self.clock()
+        """Seconds that are left for tests; the final measurement has its own share."""
         share = FINAL_SHARE * self.budget_seconds
         final = max(LEAST_FINAL_SECONDS, share, self._kept_seconds)
         return self._deadline - final - self.clock()
@@ -385,6 +383,11 @@ def _proposals(chain: Chain) -> Iterator[Proposal]:
         every += importlib.import_module(name).propose(chain)
     seconds = {chains.label(one): one.seconds or 0.0 for one in chain.stages}
     return iter(sorted(every, key=lambda one: -seconds.get(one.stage, 0.0)))
+
+
+def _late(proposal: Proposal, ratio: float) -> bool:
+    """Whether a promising proposal is tested after the large gains, with the cache."""
+    return proposal.fills or proposal.bars_cache or ratio > LARGE_GAIN
 
 
 def _key(proposal: Proposal) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import libcst as cst
@@ -73,6 +73,7 @@ class Source:
             for node, position in self._ranges.items()
             if isinstance(node, cst.Call)
         }
+        self._module = wrapper.module
         self.tensorflow = _alias(wrapper.module)
 
     @property
@@ -154,6 +155,56 @@ class Source:
             newline = "\r\n" if self._lines[line].endswith("\r") else "\n"
             return self._replaced(line_end, line_end, f"{newline}{indent}{call}")
         return self._replaced(link.end, link.end, call)
+
+    def without(self, links: Sequence[Link]) -> str:
+        """Return the text without some links, and without their comments.
+
+        Raises:
+            CannotEdit: A block would be empty.
+        """
+        text = self.text
+        for start, end in sorted(map(self._extent, links), reverse=True):
+            text = text[:start] + text[end:]
+        return text
+
+    def _extent(self, link: Link) -> tuple[int, int]:
+        """What goes with a link: its statement, if that has nothing else."""
+        if not (link.first and link.last):
+            return self._with_comment(link)
+        line = self._line_statement(link)
+        if not _rebinds(line, link.target):
+            return self._with_comment(link)
+        if len(self._parents[line].body) == 1:
+            raise CannotEdit("the call is all that its block has")
+        return self._whole_lines(line)
+
+    def count_in_function(self, stage: Stage, name: str) -> int:
+        """Count how often a stage's function names something; 0 if it is not here."""
+        function = self._function(stage)
+        return _uses(function, name) if function else 0
+
+    def renamed_in_function(self, stage: Stage, old: str, new: str) -> str:
+        """Return the text with a name replaced in a stage's function.
+
+        Raises:
+            CannotEdit: The function or the name is used more than once.
+        """
+        function = self._function(stage)
+        if function is None or _uses(function, old) != 1:
+            raise CannotEdit(f"{old} is not named just once in the function")
+        if _uses(self._module, function.name.value) != 2:
+            raise CannotEdit(f"{function.name.value} is used elsewhere too")
+        (node,) = (one for one in _names(function) if one.value == old)
+        return self._replaced(*self._span(node), new)
+
+    def _function(self, stage: Stage) -> cst.FunctionDef | None:
+        """The definition of a stage's function, by its name and its line."""
+        for node, position in self._ranges.items():
+            if isinstance(node, cst.FunctionDef):
+                place = f"{node.name.value}, line {position.start.line}"
+                if place == stage.function:
+                    return node
+        return None
 
     def moved(self, links: Sequence[Link], behind: Link) -> str:
         """Return the text with links moved behind a later one, in their order.
@@ -358,5 +409,12 @@ def _begins_with(line: cst.CSTNode, target: str) -> bool:
 
 
 def _uses(node: cst.CSTNode, name: str) -> int:
-    own = isinstance(node, cst.Name) and node.value == name
-    return own + sum(_uses(child, name) for child in node.children)
+    return sum(one.value == name for one in _names(node))
+
+
+def _names(node: cst.CSTNode) -> Iterator[cst.Name]:
+    """Yield every name within a node."""
+    if isinstance(node, cst.Name):
+        yield node
+    for child in node.children:
+        yield from _names(child)

@@ -144,15 +144,16 @@ def _wrapped(
 
     @functools.wraps(function)
     def wrapper(*args: object, **kwargs: object) -> object:
-        caller = sys._getframe(1)
+        caller, shown_instead = sys._getframe(1), {}
         if caller.f_globals.get("__name__") == LEADS_CACHES_ELSEWHERE:
-            caller = caller.f_back
+            shown_instead, caller = caller.f_locals, caller.f_back
         output = function(*args, **kwargs)
         dataset = args[0] if name == "__init__" else output
         is_dataset = isinstance(dataset, tf.data.Dataset) and tf.executing_eagerly()
         if is_dataset and _is_users(caller):
             shown = owner.__name__.removesuffix("V2") if name == "__init__" else name
             bound = signature.bind(*args, **kwargs).arguments
+            bound |= {n: shown_instead[n] for n in bound if n in shown_instead}
             if not any(call.output is dataset for call in calls):  # as `apply` returns
                 calls.append(_call(shown, dataset, bound, caller))
         return output

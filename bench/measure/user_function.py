@@ -55,14 +55,15 @@ def _caches_elsewhere() -> Iterator[None]:
     """Within, caches and snapshots on disk go into new folders, never into the user's.
 
     A cache that another process fills at the same time fails, and a full one would
-    serve examples of an earlier source.
+    serve examples of an earlier source. The recorder shows the arguments of these
+    functions, which are the user's.
     """
     cache, snapshot = tf.data.Dataset.cache, tf.data.Dataset.snapshot
 
     @functools.wraps(cache)
     def new_cache(self, filename="", name=None):
-        filename = f"{tempfile.mkdtemp()}/cache" if filename else filename
-        return cache(self, filename, name)
+        elsewhere = f"{tempfile.mkdtemp()}/cache" if filename else filename
+        return cache(self, elsewhere, name)
 
     @functools.wraps(snapshot)
     def new_snapshot(self, path, *args, **kwargs):
@@ -81,11 +82,14 @@ def _module(path: str, source: str) -> ModuleType:
     AutoGraph and tracebacks read the source of a function by its file and line. So the
     text goes into Python's cache of lines, without a time, which is never checked.
     """
-    folder = str(Path(path).absolute().parent)
+    place = Path(path).absolute()
+    folder = str(place.parent)
     if folder not in sys.path:
         sys.path.append(folder)  # for the modules beside the user's file
     module = ModuleType(Path(path).stem)
-    module.__file__ = str(Path(path).absolute())
+    # AutoGraph reads a module's lines anew from the disk if this is the code's name:
+    # pyct/inspect_utils.py, _fix_linecache_record.
+    module.__file__ = f"{folder}/./{place.name}"
     sys.modules[module.__name__] = module
     linecache.cache[path] = (len(source), None, source.splitlines(True), path)
     exec(compile(source, path, "exec"), vars(module))

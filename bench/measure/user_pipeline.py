@@ -130,7 +130,7 @@ def compare_pipelines(trial: Trial) -> PipelineComparison:
         if comparison.outcome == "same" and comparison.whole and task.fill:
             comparison = _compare_later_epoch(base, head, task)
         if comparison.outcome in ("same", "order", "remainder"):
-            comparison.ratio = _first_look(_Drain(base), _Drain(head), task.fill)
+            comparison.ratio = _first_look(_Drain(base), _Drain(head), task)
         return comparison
     except Exception as error:
         return PipelineComparison(error=failure(error))
@@ -301,14 +301,17 @@ def _warm(window: Callable[[], None], pulls: int, seconds: float = WARM_SECONDS)
     return count
 
 
-def _first_look(base: _Drain, head: _Drain, fill: int) -> float:
-    """Head's time over base's in this process, to order proposals by."""
+def _first_look(base: _Drain, head: _Drain, task: PipelineTask) -> float:
+    """Head's time over base's in this process, to order proposals by.
+
+    Short epochs are timed whole: a shuffle fills its buffer when an epoch begins.
+    """
     rates: list[list[float]] = [[], []]
     windows = []
     for side in (base, head):
         side.first()
-        side.fill(fill)
-        batches = side.window_batches(SHORT_WINDOW_SECONDS)
+        side.fill(task.fill)
+        batches = side.window_batches(SHORT_WINDOW_SECONDS, task.epoch)
         window = side.window(batches)
         _warm(window, 0, WARM_SECONDS / 4)
         windows.append((window, batches))

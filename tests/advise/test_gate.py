@@ -295,6 +295,36 @@ def test_what_a_cache_would_freeze_is_seen_in_the_second_epoch(
     assert gate(tmp_path, monkeypatch, base, base, fill=21, batched=False).whole
 
 
+def test_an_edited_function_runs_as_it_is_edited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AutoGraph converts the edited text, and not the file's on the disk."""
+    base = numbers(".map(add)").replace(
+        "def make", "def add(x):\n    return x + 1\n\ndef make"
+    )
+    found = gate(tmp_path, monkeypatch, base, base.replace("+ 1", "+ 2"))
+    assert (
+        found.reason == "example 0 differs: 100% of its values, first 2 in place of 1"
+    )
+
+
+def test_a_first_look_times_whole_epochs_where_they_are_short(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text, windows = numbers(".shuffle(50)", ".batch(20)"), []
+    monkeypatch.setattr(user_pipeline, "SHORT_WINDOW_SECONDS", 0.0)
+
+    class Drain(user_pipeline._Drain):
+        def window(self, batches: int) -> object:
+            windows.append(batches)
+            return super().window(batches)
+
+    task = PipelineTask(path="pipeline.py", call="make()", source=text, epoch=3)
+    sides = [Drain(make_dataset("pipeline.py", text, "make()")) for _ in range(2)]
+    assert user_pipeline._first_look(*sides, task) > 0
+    assert windows == [1, 3] * 2  # one batch is long enough, and an epoch has three
+
+
 def test_a_disk_cache_of_the_users_is_not_written(tmp_path: Path) -> None:
     text = numbers(f".cache({str(tmp_path / 'kept' / 'cache')!r})", ".batch(4)")
     dataset = make_dataset(str(tmp_path / "pipeline.py"), text, "make()")

@@ -114,6 +114,21 @@ def test_traits_of_functions(tmp_path: Path) -> None:
     ]
 
 
+def test_caches_on_disk_are_shown_as_the_user_wrote_them(tmp_path: Path) -> None:
+    """They are filled elsewhere, and a cache in memory has no file name."""
+    stages = record(
+        tmp_path,
+        "    ds = tf.data.Dataset.range(4).cache()\n"
+        "    ds = ds.cache('here/cache')\n"
+        "    return ds.snapshot(path='here/snapshot')\n",
+    )
+    assert [(s.method, s.settings) for s in stages[1:]] == [
+        ("cache", {"filename": ""}),
+        ("cache", {"filename": "here/cache"}),
+        ("snapshot", {"path": "here/snapshot"}),
+    ]
+
+
 def test_nothing_stays_wrapped(tmp_path: Path) -> None:
     import tensorflow as tf
 

@@ -251,6 +251,74 @@ def test_ctrl_c_keeps_what_is_known(tmp_path: Path) -> None:
     )
 
 
+def test_ctrl_c_while_the_pipeline_is_read_gives_a_record_too(tmp_path: Path) -> None:
+    advice = advise(tmp_path, Machine(interrupt_at=1))
+    assert (advice.interrupted, advice.attempts, advice.tuned) == (True, [], TEXT)
+    note = "Interrupted: what was known by then is shown."
+    assert advice.notes == [note]
+    assert f"! {note}" in report.terminal(advice, [])
+    assert f"- {note}" in report.as_markdown(advice)
+    assert msgspec.json.decode(report.as_json(advice))["interrupted"]
+
+
+def test_the_final_figure_of_a_single_change_is_measured(tmp_path: Path) -> None:
+    """Fresh processes see less than the test that kept the change."""
+    machine = Machine(
+        cost=lambda source: 0.2 if source.index(".batch") < source.index(".map") else 1
+    )
+    rows = machine.compare
+
+    def compare(*sides: object, **how: object) -> Row:
+        row, whole = rows(*sides, **how), how["alpha"] == turns_test.FALSE_ADVICE
+        machine.now += 50.0  # of a budget of 100 s
+        return replace(row, ratio=0.5, low=0.4, high=0.6) if whole else row
+
+    machine.compare = compare
+    advice = advise(tmp_path, machine, budget_seconds=100.0)
+    assert [one.ratio for one in advice.attempts if one.state == "kept"] == [0.2]
+    assert (advice.verdict, advice.ratio, advice.high) == ("faster", 0.5, 0.6)
+
+
+def test_a_first_test_leaves_time_for_the_final_one(tmp_path: Path) -> None:
+    machine, allowed = Machine(), []
+    rows = machine.compare
+
+    def compare(*sides: object, **how: object) -> Row:
+        allowed.append((how["seconds"], 300.0 - machine.now))
+        return rows(*sides, **how)
+
+    machine.compare = compare
+    advise(tmp_path, machine)
+    (first, left), *_ = allowed
+    assert first == left / 2
+
+
+def test_a_cache_goes_before_what_would_bar_it(tmp_path: Path) -> None:
+    """Behind a shuffle no cache is legal, however large the gain of moving a map."""
+
+    def cost(source: str) -> float:
+        places = [source.index(one) for one in (".shuffle", ".map", ".batch")]
+        return (0.3 if places == sorted(places) else 1.0) * (
+            0.1 if ".cache" in source else 1.0
+        )
+
+    text = TEXT.replace(
+        "    ds = ds.batch", "    ds = ds.shuffle(9)\n    ds = ds.batch"
+    )
+    advice = advise(tmp_path, Machine(cost=cost), text=text)
+    kept = [one.proposal for one in advice.attempts if one.state == "kept"]
+    assert kept == ["cache"]
+    assert "ds = ds.map(scale).cache()\n    ds = ds.shuffle(9)" in advice.tuned
+
+
+def test_what_was_overtaken_is_proposed_anew(tmp_path: Path) -> None:
+    """A cache behind the batch is overtaken in the first round, and tried later."""
+    advice = advise(tmp_path, Machine())
+    caches = [one for one in advice.attempts if one.proposal == "cache"]
+    assert [(one.state, one.round) for one in caches] == [("kept", 2)]
+    assert "not_tried" not in states(advice).values()
+
+
 def test_what_differs_each_time_gets_no_proposal(tmp_path: Path) -> None:
     advice = advise(tmp_path, Machine(repeats=False))
     assert advice.attempts == []

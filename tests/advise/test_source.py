@@ -17,7 +17,9 @@ from bench.advise.proposals import (
     drop_remainder,
     interleave_files,
     parallel_map,
+    parse_in_batches,
     prefetch,
+    redundant_stage,
     shuffle_before_map,
 )
 from bench.measure import recorder
@@ -216,6 +218,122 @@ def test_flat_map_becomes_interleave(tmp_path: Path) -> None:
         "+    return ds.interleave(lambda n: tf.data.Dataset.range(n), cycle_length=8, "
         "num_parallel_calls=tf.data.AUTOTUNE)"
     )
+
+
+RECORDS = """import tensorflow as tf
+
+SPEC = {"x": tf.io.FixedLenFeature([], tf.float32)}
+
+def parse(record):
+    parsed = tf.io.parse_single_example(record, SPEC)
+    return parsed["x"]
+
+def double(x):
+    return x * 2
+
+def make():
+    ds = tf.data.TFRecordDataset("none")
+    ds = ds.map(parse)
+    ds = ds.map(double)
+    ds = ds.shuffle(9)
+    return ds.batch(4).prefetch(1)
+"""
+
+
+def test_records_are_parsed_in_batches(tmp_path: Path) -> None:
+    (proposal,) = parse_in_batches.propose(read(tmp_path, RECORDS))
+    assert proposal.change == (
+        "line 14: move .map(parse) and .map(double) behind .batch of line 17, and "
+        "write parse_example in place of parse_single_example in parse"
+    )
+    assert proposal.source == RECORDS.replace("parse_single", "parse").replace(
+        "    ds = ds.map(parse)\n    ds = ds.map(double)\n", ""
+    ).replace(".batch(4)", ".batch(4).map(parse).map(double)")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("def make", "read_one = parse\n\ndef make", "parse is used elsewhere too"),
+        (
+            "    return parsed",
+            "    tf.io.parse_single_example(record, SPEC)\n    return parsed",
+            "parse_single_example is not named just once in the function",
+        ),
+    ],
+)
+def test_a_parser_that_is_needed_elsewhere_is_left_to_the_user(
+    tmp_path: Path, old: str, new: str, reason: str
+) -> None:
+    (proposal,) = parse_in_batches.propose(read(tmp_path, RECORDS.replace(old, new, 1)))
+    assert proposal.source == ""
+    assert proposal.by_hand.endswith(f" in parse ({reason})")
+
+
+REDUNDANT = (
+    HEAD
+    + """    ds = tf.data.Dataset.range(100)
+    # not needed
+    ds = ds.prefetch(1)  # indeed
+    ds = (
+        ds.batch(10)
+        .unbatch()  # singles
+        .map(double)  # twice
+        .shuffle(50)
+    )
+    return ds.shuffle(9).skip(0).batch(4)
+"""
+)
+
+
+def test_redundant_stages_go_with_their_comments(tmp_path: Path) -> None:
+    chain = read(tmp_path, REDUNDANT)
+    proposals = list(redundant_stage.propose(chain))
+    assert [(p.change, p.consent) for p in proposals] == [
+        ("line 9: take out .prefetch: it hands every element to another thread", ()),
+        ("line 11: take out .batch and .unbatch: the second undoes the first", ()),
+        (
+            "line 14: take out .shuffle: a later shuffle mixes the same examples",
+            ("order",),
+        ),
+        ("line 16: take out .skip: with count=0 it does nothing", ()),
+    ]
+    prefetch, batches, shuffle, skip = (p.source for p in proposals)
+    assert prefetch == REDUNDANT.replace(
+        "    # not needed\n    ds = ds.prefetch(1)  # indeed\n", ""
+    )
+    assert batches == REDUNDANT.replace(".batch(10)\n        .unbatch()  # singles", "")
+    assert shuffle == REDUNDANT.replace("\n        .shuffle(50)", "")
+    assert skip == REDUNDANT.replace(".skip(0)", "")
+
+
+def test_a_cache_that_never_serves_is_redundant_and_others_are_not(
+    tmp_path: Path,
+) -> None:
+    endless = STATEMENTS.replace("ds.batch", "ds.repeat().cache().batch")
+    twice = STATEMENTS.replace("ds.batch", "ds.cache().map(double).cache().batch")
+    needed = STATEMENTS.replace("ds.batch", "ds.repeat(2).cache().batch")
+    changes = [
+        [one.change for one in redundant_stage.propose(read(tmp_path, text))]
+        for text in (endless, twice, needed)
+    ]
+    assert changes == [
+        [
+            "line 10: take out .cache: its input never ends, so it keeps all and never "
+            "serves"
+        ],
+        ["line 10: take out .cache: a later cache holds what it holds"],
+        [],
+    ]
+
+
+def test_a_call_that_is_all_of_its_block_is_left_to_the_user(tmp_path: Path) -> None:
+    text = STATEMENTS.replace(
+        "    ds = ds.batch",
+        "    if True:\n        ds = ds.prefetch(1)\n    ds = ds.batch",
+    )
+    (proposal,) = redundant_stage.propose(read(tmp_path, text))
+    assert proposal.by_hand.endswith("(the call is all that its block has)")
 
 
 @pytest.mark.parametrize("text", [CHAIN, STATEMENTS, STATEMENTS.rstrip("\n")])

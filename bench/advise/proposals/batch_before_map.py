@@ -13,6 +13,12 @@ PASSED = ("shuffle", "repeat", "take", "skip", "prefetch")
 
 def propose(chain: Chain) -> Iterator[Proposal]:
     """Move the last map before a batch behind it; or the last two, three ..."""
+    for maps, batch, forbidden in moves(chain):
+        yield chain.propose_move(NAME, maps, batch, forbidden)
+
+
+def moves(chain: Chain) -> Iterator[tuple[list[Stage], Stage, str]]:
+    """Yield the maps that may move together, their batch, and why they must not."""
     for place, batch in enumerate(chain.stages):
         if batch.method != "batch":
             continue
@@ -20,8 +26,7 @@ def propose(chain: Chain) -> Iterator[Proposal]:
         for stage in reversed(chain.stages[:place]):
             if stage.method == "map":
                 maps.insert(0, stage)
-                forbidden = next(filter(None, map(refusal, maps)), "")
-                yield chain.propose_move(NAME, list(maps), batch, forbidden)
+                yield list(maps), batch, next(filter(None, map(refusal, maps)), "")
                 if refusal(stage):
                     break  # whatever is before it would move as well
             elif stage.method not in PASSED:

@@ -5,12 +5,14 @@ from functools import partial
 
 from bench import machine
 from bench.advise.chain import Chain, Proposal, label
+from bench.advise.proposals.interleave_files import READERS
 from bench.run.user_pipeline import BATCHING, Stage
 from bench.text import spell_bytes
 
 NAME = "cache"
 SHARE = 0.25  # of the memory that is available
 COSTLY = ("map", "filter", "flat_map", "interleave", "library", *BATCHING)
+COSTLY += ("from_generator", *READERS)
 REORDERS = ("shuffle", "repeat")  # behind it an epoch is not the same, or has no end
 
 
@@ -42,14 +44,18 @@ def propose(chain: Chain) -> Iterator[Proposal]:
 
 
 def _obstacle(stage: Stage) -> str:
-    """Why nothing behind a stage may be kept; empty if it may."""
+    """Why nothing behind a stage may be kept; empty if it may.
+
+    A generator is Python code, but it often yields the same in every epoch. The gate
+    refuses the others, as it compares the whole second epoch.
+    """
     traits = {
         "random": "draws anew",
         "python": "calls Python",
         "stateful": "keeps state",
     }
     for trait, words in traits.items():
-        if trait in stage.traits:
+        if trait in stage.traits and stage.method != "from_generator":
             return (
                 f"{label(stage)} {words} in every epoch, and a cache would freeze that"
             )

@@ -21,4 +21,4 @@ def propose(chain: Chain) -> Iterator[Proposal]:
             maps.insert(0, stage)
         if maps:
             forbidden = next(filter(None, map(refusal, maps)), "")
-            yield chain.propose_move(NAME, maps, shuffle, forbidden)
+            yield chain.propose_move(NAME, maps, shuffle, forbidden, bars_cache=True)
