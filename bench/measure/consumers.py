@@ -312,7 +312,7 @@ class Train(Stepping):
 def step_facts(
     batch: tuple,
     device: str,
-    optimizer: str = "adam",
+    optimizer: str | keras.optimizers.Optimizer = "adam",
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, float]:
     """Measure what a training step costs besides the model's own work.
@@ -320,7 +320,7 @@ def step_facts(
     Args:
         batch: Features and label, on the CPU.
         device: The device of the model.
-        optimizer: The name of the workload's optimizer.
+        optimizer: The workload's optimizer, of no model yet, or its name.
         clock: Returns seconds; monotonic.
 
     Returns:

@@ -176,8 +176,8 @@ def _time(
     held = row.pulls == "held"
     if held and job.seeks_facts:
         with clock.time("check"):
-            optimizer = assembly.entry.constants.get("OPTIMIZER", "adam")
-            facts = step_facts(next(iter(dataset)), assembly.device, optimizer)
+            batch = next(iter(dataset))
+            facts = step_facts(batch, assembly.device, assembly.optimizer())
         yield Measured(facts=facts)
     compiles = bool(tf.config.list_physical_devices("GPU"))  # else Keras never does
     auto = p.placement == "model" and p.jit == "auto"
