@@ -7,7 +7,7 @@ import gc
 import importlib
 import statistics
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
@@ -95,6 +95,9 @@ def _build(job: Job) -> Generator[Measured, None, Assembly]:
         module = catalog.load(entry)
         data = inputs.prepare(entry, module, p, trial.data)
         entry, module = user_records.streamed(entry, module, data.stream)
+    stream = CONSUMER_ROWS[trial.consumer].pulls == "stream"
+    if entry.decodes_batches and p.place.maps_layers and not stream:
+        p = replace(p, order="batch_map")  # what is held or sent is a batch
     yield Measured(input_fingerprint=data.fingerprint, input_parts=data.parts)
     with clock.time("adapt"):
         layers = built_layers(clock, entry, module, data)
