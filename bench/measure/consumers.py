@@ -282,8 +282,13 @@ class Train(Stepping):
         model.train_step = counted
 
     def trace(self) -> None:
-        """Let `fit` make one step on the first batch."""
-        first = tf.data.Dataset.from_tensors(self._first)
+        """Let `fit` make one step on the first batch, by the shapes of the dataset.
+
+        The layers may leave an axis unknown that each batch has. A trace by the batch
+        alone would be followed by another, in the first step on the dataset.
+        """
+        nothing = self._dataset.take(0)
+        first = tf.data.Dataset.from_tensors(self._first).concatenate(nothing)
         with tf.device(self._device):
             self._model.fit(first, shuffle=False, verbose=0)
 
