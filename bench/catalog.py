@@ -23,8 +23,8 @@ SHELVES = {
     "plots": ROOT / "bench" / "plots",
 }
 TRAITS = {
-    *("KIND", "EXAMPLES", "DETERMINISTIC", "TOLERANCE", "LOSS", "OPTIMIZER"),
-    *("ACCEPTS", "CLASSES", "BINARY_LABELS", "VARIANTS", "ON", "DECODE"),
+    *("KIND", "EXAMPLES", "DETERMINISTIC", "TOLERANCE", "ACCEPTS", "CLASSES"),
+    *("BINARY_LABELS", "VARIANTS", "ON", "DECODE"),
 }
 ONLY_VALUES = {"ON": "example", "DECODE": "batch"}
 REMOVED = {"random_height": "RandomHeight", "random_width": "RandomWidth"}
@@ -243,8 +243,8 @@ def _constants(tree: ast.Module, path: Path) -> dict[str, object]:
             continue
         target = node.targets[0] if isinstance(node, ast.Assign) else node.target
         name = target.id if isinstance(target, ast.Name) else ""
-        if not name.isupper() or (name == "LOSS" and isinstance(node.value, ast.Name)):
-            continue  # a loss may be a function of the file
+        if not name.isupper():
+            continue
         try:
             constants[name] = ast.literal_eval(node.value)
         except (ValueError, TypeError) as error:

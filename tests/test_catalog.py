@@ -154,6 +154,13 @@ def test_a_trait_may_have_a_type_annotation(tmp_path: Path) -> None:
     assert set(catalog.find(str(file)).constants) == {"KIND", "VARIANTS"}
 
 
+def test_a_loss_and_an_optimizer_may_be_objects(tmp_path: Path) -> None:
+    """The imported file has them, so its text need not."""
+    file = tmp_path / "objects.py"
+    file.write_text(CONTRACT + "LOSS = Loss(1)\nOPTIMIZER = make()\n")
+    assert not {"LOSS", "OPTIMIZER"} & set(catalog.find(str(file)).constants)
+
+
 @pytest.mark.parametrize(
     "line", ["EXAMPLES = 4 * 1024", "EXAMPLES: int = len('four')", "EXAMPLES = {[]: 1}"]
 )

@@ -281,6 +281,36 @@ def test_the_loss_may_be_a_function_of_the_file(tmp_path: Path) -> None:
     assert measured(tmp_path, "own_loss", consumer="train").error is None
 
 
+@pytest.mark.parametrize("place", ["train", "held"])
+def test_the_loss_and_the_optimizer_may_be_objects(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """Each model has a copy of the optimizer; `held` makes two models."""
+    objects = """LOSS = {"target": keras.losses.MeanSquaredError()}
+OPTIMIZER = keras.optimizers.SGD(1e-3, momentum=0.9)
+"""
+    text = FORMS["own_loss"]
+    monkeypatch.setitem(FORMS, "own_loss", objects + text[text.index("def examples") :])
+    assert measured(tmp_path, "own_loss", **PLACES[place]).error is None
+
+
+@pytest.mark.parametrize("place", ["serve", "serve_in_model"])
+def test_a_model_with_several_outputs_is_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    text = FORMS["own_loss"].replace("def LOSS", "def unused")
+    text = text.replace('{"target": L.Dense(1)(features)}', "OUTPUTS(features)")
+    text = text.replace('"target": rng', '"other": rng.random(count), "target": rng')
+    outputs = """LOSS = "mse"
+def OUTPUTS(features):
+    return {"target": L.Dense(1)(features), "other": L.Dense(1)(features)}
+"""
+    monkeypatch.setitem(FORMS, "own_loss", outputs + text)
+    run = measured(tmp_path, "own_loss", **PLACES[place])
+    assert run.error is None
+    assert run.facts["export_max_difference"] < 1e-4
+
+
 @pytest.mark.parametrize(
     "place",
     ["naive", "vectorized", "model", "offline", "cached", "cached_batches", "train"],
@@ -298,6 +328,15 @@ def test_requests_are_dense(tmp_path: Path) -> None:
     assert run.error.message == (
         "serve: requests are dense, and a component of the features is a RaggedTensor. "
         "Use --consumer drain or train."
+    )
+
+
+def test_what_a_client_sends_is_dense(tmp_path: Path) -> None:
+    run = measured(tmp_path, "words", consumer="serve")
+    assert run.error.message == (
+        "serve: requests are dense, and the layers make a RaggedTensor. Use "
+        "placement=model, where the layers are in the served model, or --consumer "
+        "drain or train."
     )
 
 
@@ -410,6 +449,14 @@ def test_the_users_own_dataset_is_measured_and_decoded_by_batches(
     assert {path: str(part) for path, part in run.input_parts.items()} == {
         "features": "bytes[96]"
     }
+
+
+@pytest.mark.parametrize("place", ["held", "serve"])
+def test_a_batch_that_is_held_or_sent_is_decoded_as_a_batch(
+    tmp_path: Path, place: str
+) -> None:
+    """No order is named, since no pipeline is timed."""
+    assert measured(tmp_path, "stream", **PLACES[place]).error is None
 
 
 @pytest.mark.parametrize(

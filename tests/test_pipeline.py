@@ -87,6 +87,14 @@ FILES = Entry(
     {"examples": ("size",), "read": (), "decode": (), "model": ()},
     {"BINARY_LABELS": True},
 )
+BATCHES = Entry(
+    "batches",
+    "user",
+    Path("b.py"),
+    "",
+    {"decode": (), "model": ()},
+    {"DECODE": "batch"},
+)
 NOT_HERE = "nothing is mapped"
 LATENCY = "storage and read_latency_ms need files, and 'mine' has arrays"
 # (the reason, entry, consumer, unit, axes) and axes that mend it
@@ -231,6 +239,19 @@ REFUSED = [
         "serve has no epochs: use unit=window",
         (FILES, "serve", "epoch", {}),
         (FILES, "serve", "window", {}),
+    ),
+    *(
+        (
+            "order=map_batch: decode() of 'batches' gets whole batches (DECODE = "
+            '"batch"), and so do its layers: use order=batch_map or batch_map_unbatch',
+            (BATCHES, "train", "window", {}),
+            near,
+        )
+        for near in (
+            (BATCHES, "train", "window", {"order": "batch_map"}),
+            (BATCHES, "model", "window", {}),
+            (BATCHES, "serve", "window", {}),
+        )
     ),
 ]
 

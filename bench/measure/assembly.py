@@ -328,13 +328,17 @@ class Assembly:
             in_model = self.pipeline.place.in_model
             inside = apply_layers(self.layers, features) if in_model else features
             model = keras.Model(features, self.module.model(inside))
-            constants = self.entry.constants
             model.compile(
-                optimizer=constants.get("OPTIMIZER", "adam"),
+                optimizer=self.optimizer(),
                 loss=getattr(self.module, "LOSS", "sparse_categorical_crossentropy"),
                 jit_compile={"on": True, "off": False}.get(self.pipeline.jit, "auto"),
             )
         return model
+
+    def optimizer(self) -> keras.optimizers.Optimizer:
+        """Return a new optimizer as the file has it: each is of one model only."""
+        own = keras.optimizers.get(getattr(self.module, "OPTIMIZER", "adam"))
+        return type(own).from_config(own.get_config())
 
     def raw_batches(self, examples: int) -> list[object]:
         """Return the first raw batches, decoded, that hold at least these examples."""

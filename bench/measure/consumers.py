@@ -282,8 +282,13 @@ class Train(Stepping):
         model.train_step = counted
 
     def trace(self) -> None:
-        """Let `fit` make one step on the first batch."""
-        first = tf.data.Dataset.from_tensors(self._first)
+        """Let `fit` make one step on the first batch, by the shapes of the dataset.
+
+        The layers may leave an axis unknown that each batch has. A trace by the batch
+        alone would be followed by another, in the first step on the dataset.
+        """
+        nothing = self._dataset.take(0)
+        first = tf.data.Dataset.from_tensors(self._first).concatenate(nothing)
         with tf.device(self._device):
             self._model.fit(first, shuffle=False, verbose=0)
 
@@ -312,7 +317,7 @@ class Train(Stepping):
 def step_facts(
     batch: tuple,
     device: str,
-    optimizer: str = "adam",
+    optimizer: str | keras.optimizers.Optimizer = "adam",
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, float]:
     """Measure what a training step costs besides the model's own work.
@@ -320,7 +325,7 @@ def step_facts(
     Args:
         batch: Features and label, on the CPU.
         device: The device of the model.
-        optimizer: The name of the workload's optimizer.
+        optimizer: The workload's optimizer, of no model yet, or its name.
         clock: Returns seconds; monotonic.
 
     Returns:

@@ -18,6 +18,7 @@ from bench.measure import nests
 from bench.measure.assembly import Assembly
 from bench.measure.clean_interpreter import CleanInterpreter
 from bench.measure.layers import apply_layers
+from bench.measure.load_export import predictions
 from bench.measure.sources import folder_bytes
 from bench.pipeline import Pipeline
 
@@ -109,7 +110,8 @@ def training_predictions(
     dataset = assembly.inference_dataset().take(batches)
     with tf.device(assembly.device):
         # A tuple of one, or Keras would take a tuple of features for labels.
-        return model.predict(dataset.map(lambda features, *_: (features,)), verbose=0)
+        batches = dataset.map(lambda features, *_: (features,))
+        return predictions(model.predict(batches, verbose=0))
 
 
 def tolerance(assembly: Assembly) -> float:
@@ -121,25 +123,24 @@ def tolerance(assembly: Assembly) -> float:
 
 
 def demand_same_predictions(
-    expected: np.ndarray, predictions: np.ndarray, limit: float, what: str
+    expected: np.ndarray, answers: np.ndarray, limit: float, what: str
 ) -> float:
     """Return the largest absolute difference of two arrays of predictions.
 
     Args:
         expected: Predictions of the training-time pipeline.
-        predictions: Predictions of the exported model.
+        answers: Predictions of the exported model.
         limit: The largest difference allowed, absolute and relative.
         what: The exported model in words, for error messages.
 
     Raises:
         AssertionError: Shapes differ, or values differ by more than the limit.
     """
-    assert predictions.shape == expected.shape, (
-        f"{what} predicts {predictions.shape}, the training-time pipeline "
-        f"{expected.shape}"
+    assert answers.shape == expected.shape, (
+        f"{what} predicts {answers.shape}, the training-time pipeline {expected.shape}"
     )
-    difference = float(np.abs(predictions - expected).max())
-    assert np.allclose(predictions, expected, rtol=limit, atol=limit), (
+    difference = float(np.abs(answers - expected).max())
+    assert np.allclose(answers, expected, rtol=limit, atol=limit), (
         f"{what} differs from the training-time pipeline by {difference:.3g} "
         f"(tolerance {limit:g})"
     )
@@ -183,11 +184,9 @@ def clean_process_facts(
         )
         loads = _shortened(report["loads"])
         if loads == "yes":
-            predictions = np.load(exported.folder / f"{job}.answers.npy")
+            answers = np.load(exported.folder / f"{job}.answers.npy")
             what = f"the {job} in a clean process"
-            differences.append(
-                demand_same_predictions(expected, predictions, limit, what)
-            )
+            differences.append(demand_same_predictions(expected, answers, limit, what))
         if job == "keras_file":
             facts["keras_file_loads"] = loads
         elif front:

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.autograph.impl.api import autograph_artifact
 
-from bench.data.components import named
+from bench.data.components import mapped, named
 from bench.errors import UsageError
 from bench.measure.equality import STEPS
 
@@ -121,10 +121,20 @@ def _as_layer(part: object, built: object) -> keras.Layer:
 
 
 def _captured(function: Callable) -> list[keras.Layer]:
-    """Return the layers that a function closes over."""
-    cells = getattr(function, "__closure__", None) or ()
-    values = [cell.cell_contents for cell in cells]
-    return [value for value in values if isinstance(value, keras.Layer)]
+    """Return the layers that a function uses from outside, in lists and dicts too."""
+    if not inspect.isfunction(function):
+        return _layers_in(function)
+    outside = inspect.getclosurevars(function)
+    values = [*outside.nonlocals.values(), *outside.globals.values()]
+    return [part for value in values for part in _layers_in(value)]
+
+
+def _layers_in(value: object) -> list[keras.Layer]:
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        return [layer for part in value for layer in _layers_in(part)]
+    return [value] if isinstance(value, keras.Layer) else []
 
 
 def _plain(function: Callable) -> Callable:
@@ -162,6 +172,7 @@ def apply_layers(
         _build_outside(layer, features, is_bare=ranks is not None)
         if ranks and isinstance(layer, keras.Model):  # takes nothing but batches
             features = tf.nest.map_structure(lambda part: part[None], features)
+        features = _with_declared_axis(layer, features)
         settings = {}
         if getattr(layer, "_call_has_training_arg", False):
             settings["training"] = training
@@ -189,6 +200,23 @@ def _build_outside(layer: Callable, features: object, *, is_bare: bool) -> None:
         shape = (None, *features.shape) if is_bare else features.shape
         with tf.init_scope():
             layer.build(tuple(shape))
+
+
+def _with_declared_axis(layer: Callable, features: object) -> object:
+    """Add the last axis that a model declares, `Input((1,))`, to symbolic columns.
+
+    Keras itself adds the axis to tensors only. The shapes of a model that begins with
+    such a model would lack it.
+    """
+    declared = named(getattr(layer, "_inputs_struct", ()), "")
+
+    def ranked(path: str, part: object) -> object:
+        shape = declared[path].shape if path in declared else ()
+        lacks = len(shape) == len(part.shape) + 1 and shape[-1] == 1
+        return keras.ops.expand_dims(part, -1) if lacks else part
+
+    symbolic = any(map(keras.backend.is_keras_tensor, tf.nest.flatten(features)))
+    return mapped(ranked, "", features) if declared and symbolic else features
 
 
 def _is_of_keras(layer: Callable) -> bool:

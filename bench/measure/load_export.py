@@ -67,15 +67,27 @@ def answer(job: dict) -> None:
     try:
         call = load(job["model"])
         front = load(job["front"]) if job["front"] else lambda batch: batch
-        first = call(front(batches[0])).numpy()
+        first = predictions(call(front(batches[0])))
         report["cold_start_seconds"] = time.perf_counter() - start
-        others = [call(front(batch)).numpy() for batch in batches[1:]]
+        others = [predictions(call(front(batch))) for batch in batches[1:]]
         np.save(job["answers"], np.concatenate([first, *others]))
     except Exception as error:  # any error is a result
         # Keras puts the cause behind pages of configuration.
         cause = str(error).rpartition("Exception encountered: ")[2]
         report["loads"] = f"no: {type(error).__name__}: {' '.join(cause.split())}"
     Path(job["report"]).write_text(json.dumps(report), encoding="utf-8")
+
+
+def predictions(output: object) -> np.ndarray:
+    """Return what a model predicts: several outputs side by side, `[examples, all]`.
+
+    Args:
+        output: A nest of tensors or arrays; a single one stays as it is.
+    """
+    parts = [np.asarray(part) for part in tf.nest.flatten(output)]
+    if len(parts) == 1:
+        return parts[0]
+    return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
 
 
 def load(path: str) -> Callable:

@@ -7,7 +7,7 @@ import gc
 import importlib
 import statistics
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
@@ -100,6 +100,9 @@ def _build(job: Job) -> Generator[Measured, None, Assembly]:
         module = catalog.load(entry)
         data = inputs.prepare(entry, module, p, trial.data)
         entry, module = user_records.streamed(entry, module, data.stream)
+    stream = CONSUMER_ROWS[trial.consumer].pulls == "stream"
+    if entry.decodes_batches and p.place.maps_layers and not stream:
+        p = replace(p, order="batch_map")  # what is held or sent is a batch
     yield Measured(input_fingerprint=data.fingerprint, input_parts=data.parts)
     keep = None  # a guard that judges adapting needs it in each process
     if not request.effort.phases:
@@ -228,8 +231,8 @@ def _time(
     held = row.pulls == "held"
     if held and job.seeks_facts:
         with clock.time("check"):
-            optimizer = assembly.entry.constants.get("OPTIMIZER", "adam")
-            facts = step_facts(next(iter(dataset)), assembly.device, optimizer)
+            batch = next(iter(dataset))
+            facts = step_facts(batch, assembly.device, assembly.optimizer())
         yield Measured(facts=facts)
     compiles = bool(tf.config.list_physical_devices("GPU"))  # else Keras never does
     auto = p.placement == "model" and p.jit == "auto"

@@ -17,6 +17,7 @@ from bench.measure.assembly import Assembly
 from bench.measure.clean_interpreter import CleanInterpreter
 from bench.measure.export_model import Exported
 from bench.measure.layers import apply_layers, supports_jit
+from bench.measure.load_export import predictions
 from bench.measure.phase_recorder import Stopwatch
 from bench.trial import Effort, Measured
 
@@ -40,10 +41,16 @@ def measure(
         Parts of `Measured`, as soon as they are known; a sample is one call.
 
     Raises:
+        UsageError: What a client sends is ragged or sparse.
         AssertionError: A loaded model predicts other than the training-time pipeline.
         RuntimeError: A clean process cannot load the SavedModel.
     """
     tolerance = export_model.tolerance(assembly)
+    with clock.time("check"):
+        raw = assembly.raw_batches(CHECKED_EXAMPLES)
+        requests = [tf.nest.map_structure(_request, batch) for batch in raw]
+        if not assembly.pipeline.place.in_model:
+            _demand_dense_output(assembly.reference_output(raw[0]))
     with CleanInterpreter(scratch, assembly.device) as fresh:
         with clock.time("train"):
             model = export_model.train_model(assembly, scratch)
@@ -53,8 +60,6 @@ def measure(
             sizes = export_model.size_facts(exported)
         yield Measured(facts=sizes)
         with clock.time("check"):
-            raw = assembly.raw_batches(CHECKED_EXAMPLES)
-            requests = [tf.nest.map_structure(_request, batch) for batch in raw]
             expected = export_model.training_predictions(assembly, model, len(requests))
             fresh_facts = export_model.clean_process_facts(
                 fresh, exported, requests, expected, tolerance
@@ -98,7 +103,7 @@ def loaded(assembly: Assembly, exported: Exported) -> tuple[Call, dict[str, str]
         with tf.device("/CPU:0"):
             features = prepare(tf.nest.map_structure(tf.constant, batch))
         with tf.device(assembly.device):
-            return served(features).numpy()
+            return predictions(served(features))
 
     return call, facts
 
@@ -166,7 +171,7 @@ def _client(
         front = keras.saving.load_model(
             exported.folder / "client.keras", compile=False, custom_objects=own_layers
         )
-    except (TypeError, ValueError):  # no such file, or a class without `get_config`
+    except Exception:  # no such file, or a layer that raises any error without its code
         layers = assembly.layers
         apply = tf.function(lambda raw: apply_layers(layers, raw, training=False))
         return apply, "the training code's own"
@@ -196,3 +201,18 @@ def _request(part: tf.Tensor) -> np.ndarray:
             f"{type(part).__name__}. Use --consumer drain or train."
         )
     return part.numpy()
+
+
+def _demand_dense_output(output: object) -> None:
+    """Refuse client's layers whose output no exported model takes.
+
+    Raises:
+        UsageError: A component is ragged or sparse.
+    """
+    for part in tf.nest.flatten(output):
+        if not isinstance(part, tf.Tensor):
+            raise UsageError(
+                "serve: requests are dense, and the layers make a "
+                f"{type(part).__name__}. Use placement=model, where the layers are in "
+                "the served model, or --consumer drain or train."
+            )

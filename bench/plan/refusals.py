@@ -3,6 +3,7 @@
 from bench.catalog import Entry
 from bench.machine import PROCESSORS
 from bench.pipeline import Pipeline, differences
+from bench.trial import CONSUMER_ROWS
 
 # The axes of an inference call; every other axis belongs to a dataset.
 SERVED = (
@@ -56,7 +57,10 @@ def refusal(p: Pipeline, consumer: str, unit: str, entry: Entry) -> str | None:
         "--consumer drain or train": entry.takes_labels and consumer == "serve",
         f"order=map_batch: decode() of '{entry.name}' gets whole batches (DECODE = "
         '"batch"), and so do its layers: use order=batch_map or batch_map_unbatch': (
-            entry.decodes_batches and maps and p.order == "map_batch"
+            entry.decodes_batches
+            and maps
+            and p.order == "map_batch"
+            and CONSUMER_ROWS[consumer].pulls == "stream"
         ),
         f"cache=decoded: decode() of '{entry.name}' gets whole batches (DECODE = "
         '"batch"): use cache=raw, or cache=mapped with order=batch_map_unbatch': (

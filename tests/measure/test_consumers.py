@@ -185,6 +185,17 @@ def test_train_makes_as_many_steps_as_batches() -> None:
     assert consumer.traces() == traces
 
 
+def test_an_axis_that_the_dataset_leaves_unknown_is_traced_as_such() -> None:
+    """Otherwise the first step on the dataset would trace again."""
+    pulled = Counter()
+    consumer, _ = trained(batches(pulled, 20).unbatch().batch(2))
+    consumer.trace()
+    assert pulled.taken() == 0
+    traces = consumer.traces()
+    consumer.step()
+    assert consumer.traces() == traces
+
+
 def test_a_prebuilt_model_is_traced_once_and_trains_alike() -> None:
     weights = []
     for prebuilt, traced in ((False, 2), (True, 1)):

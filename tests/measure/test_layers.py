@@ -1,6 +1,7 @@
 """These tests cover the layers that `build` may return, and others that it may not."""
 
 import functools
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -8,7 +9,13 @@ import pytest
 import tensorflow as tf
 
 from bench.errors import UsageError
-from bench.measure.layers import arrays_equal, as_layers, graph_function, supports_jit
+from bench.measure.layers import (
+    apply_layers,
+    arrays_equal,
+    as_layers,
+    graph_function,
+    supports_jit,
+)
 
 CHOICES = (
     ". It may return a keras.Layer (keras.Sequential, keras.Model and "
@@ -67,6 +74,36 @@ def test_anything_else_is_refused_with_the_choices(
     with pytest.raises(UsageError) as caught:
         as_layers(built)
     assert str(caught.value) == f"build() returned {returned}{CHOICES}"
+
+
+ROTATION = keras.layers.RandomRotation(0.1)  # XLA does not compile it
+
+
+def by_name(layers: dict) -> Callable:
+    return lambda features: {name: layers[name](features[name]) for name in features}
+
+
+@pytest.mark.parametrize(
+    "function", [by_name({"images": ROTATION}), lambda images: ROTATION(images)]
+)
+def test_layers_that_a_function_uses_are_known(function: Callable) -> None:
+    """They are in a dict that the function closes over, or global names."""
+    (layer,) = as_layers(function)
+    assert ROTATION in layer._flatten_layers()
+    assert not supports_jit([layer])
+
+
+def test_a_model_of_columns_adds_the_axis_that_it_declares() -> None:
+    """In a larger model as in a dataset, where Keras adds the axis to tensors."""
+    inputs = {name: keras.Input((1,), name=name) for name in ("a", "b")}
+    joined = keras.Model(inputs, keras.layers.Concatenate()([*inputs.values()]))
+    columns = {name: keras.Input((), name=name) for name in inputs}
+    whole = keras.Model(columns, apply_layers([joined], columns))
+    batch = {"a": tf.constant([1.0, 2.0, 3.0]), "b": tf.constant([4.0, 5.0, 6.0])}
+    assert whole.output.shape == (None, 2)
+    expected = [[1, 4], [2, 5], [3, 6]]
+    np.testing.assert_array_equal(whole(batch), expected)
+    np.testing.assert_array_equal(apply_layers([joined], batch), expected)
 
 
 def test_nan_equals_nan() -> None:
