@@ -10,7 +10,8 @@ test: .venv/installed
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/python -m pytest -m 'not alone' --numprocesses 2 --dist loadfile
-	.venv/bin/python -m pytest -m alone
+	.venv/bin/python -m pytest -m alone $$(grep --recursive --files-with-matches \
+		--include='test_*.py' mark.alone tests)
 
 .venv/installed: $(REQUIREMENTS)
 	@echo "Installing TensorFlow and all other packages into .venv, about 2 minutes ..."

@@ -18,7 +18,6 @@ import tensorflow as tf
 from bench.catalog import ROOT
 from bench.measure.layers import graph_function, to_numpy
 
-pytestmark = pytest.mark.alone
 pytest_plugins = "pytester"
 
 OFF = "latencies are measured only on request: --benchmark-enable"
@@ -51,6 +50,13 @@ def test_latencies_are_off_unless_requested(request):
     assert options.benchmark_disable
 
 
+@pytest.fixture
+def outside_workers(monkeypatch):
+    """Let a new pytest measure, which pytest-benchmark refuses in workers of xdist."""
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+
+
+@pytest.mark.usefixtures("outside_workers")
 def test_a_layer_is_measured_on_request(pytester):
     """The test starts as a user starts it, but with loaded libraries."""
     options = ["-c", ROOT / "pyproject.toml", "--rootdir", ROOT, "-k", "rescaling"]
@@ -78,6 +84,7 @@ def compared(pytester, name, loops, *fails):
     return pytester.runpytest_subprocess(*options, "--benchmark-compare").ret
 
 
+@pytest.mark.usefixtures("outside_workers")
 @pytest.mark.parametrize(
     ("name", "loops", "fails", "failed"),
     [

@@ -13,8 +13,6 @@ import yaml
 
 from bench.catalog import ROOT
 
-pytestmark = pytest.mark.alone
-
 OURS = ROOT / ".github" / "workflows" / "guard.yml"
 README = ROOT / "README.md"
 BASE = "${{ github.event.pull_request.base.sha }}"

@@ -194,6 +194,11 @@ def _differ(times: np.ndarray, long: np.ndarray) -> bool:
 
 
 def _lower_quartile(times: np.ndarray) -> np.ndarray:
-    """Return the lower quartile over trios of the time at each place, `[places, 3]`."""
-    met = _met(times)
-    return np.nanquantile(times[:, met], 0.25, axis=0, method="lower")
+    """Return the lower quartile over trios of the time at each place, `[places, 3]`.
+
+    `np.nanquantile` gives the same, but much more slowly: it makes a call for each
+    place.
+    """
+    ordered = np.sort(times[:, _met(times)], axis=0)  # NaN comes last
+    last = (~np.isnan(ordered)).sum(axis=0) - 1
+    return np.take_along_axis(ordered, last[None] // 4, axis=0)[0]

@@ -30,8 +30,6 @@ from bench.run.turns import PROTOCOL
 from bench.text import plural
 from bench.trial import Effort, Failure, Measured, Trial
 
-pytestmark = pytest.mark.alone
-
 WORKLOAD = '''"""Log-scales prices."""
 
 import keras

@@ -193,17 +193,16 @@ def test_an_interrupt_stores_the_record_so_far(
     assert stored == record
 
 
-@pytest.mark.alone
 def test_real_processes_take_turns_in_the_last_round(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A layer that is called once a batch is clearly faster than once an example.
+    """A lookup takes a tenth of the time if it is called once a batch.
 
-    The limit is long, since a busy machine needs more trios.
+    So large a difference shows on a busy machine, too, which only needs more time.
     """
     monkeypatch.setattr(race, "MOST_SECONDS", 300.0)
-    slow = factory.trial(workload="random_flip", order="map_batch", batch_size=64)
-    fast = factory.trial(workload="random_flip", order="batch_map", batch_size=64)
+    slow = factory.trial(workload="string_lookup", order="map_batch", batch_size=64)
+    fast = factory.trial(workload="string_lookup", order="batch_map", batch_size=64)
     server = executors.executor()
     try:
         notes = race.run_last_round(

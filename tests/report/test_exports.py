@@ -16,8 +16,6 @@ from bench.report import exports
 from bench.report import formats as report
 from bench.trial import Failure
 
-pytestmark = pytest.mark.alone
-
 RUNS = factory.runs(
     {factory.trial(): 0.01, factory.trial("vectorized", consumer="train"): 0.002}
 )
@@ -36,7 +34,8 @@ def reference(tmp_path_factory):
     path = folder / "own.json"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     command += ["test_it.py", f"--benchmark-json={path}"]
-    environment = {**os.environ, "PYTEST_ADDOPTS": ""}
+    # It measures nothing in a worker of xdist.
+    environment = {**os.environ, "PYTEST_ADDOPTS": "", "PYTEST_XDIST_WORKER": ""}
     subprocess.run(command, cwd=folder, env=environment, check=True)
     return json.loads(path.read_text())
 
