@@ -72,7 +72,7 @@ from bench.trial import Effort, Failure, Measured, Trial
         (
             ["report", "results/reference/quick", "--format", "html,pfd"],
             "No report format named 'pfd'. There are: html, md, csv, png, parquet, "
-            "json, pytest-benchmark.",
+            "json, layers, pytest-benchmark, bmf, github-action-benchmark, perfetto.",
         ),
         (
             ["guard", "a", "b", "--threshold", "-3%"],
