@@ -13,14 +13,24 @@ SETTLED_SECONDS = 0.05  # without a new node, after which a graph counts as comp
 STRING_BYTES = 24  # of a string's handle, which tf.data counts beside its characters
 
 
-def executed_graph(iterator: object) -> list[dict[str, object]]:
+def executed_graph(
+    iterator: object, *, settled: bool = True
+) -> list[dict[str, object]]:
     """Return the nodes of an iterator's graph, source first.
 
     A node has `name`, `inputs` (indices of nodes), `elements`, `buffered_bytes`, and
     `processing_seconds` spent in the node itself. `parallelism` and `buffer_size` are
     present where they were set or where AUTOTUNE chose them.
+
+    Args:
+        iterator: The iterator.
+        settled: Whether to wait until no node appears any more, which takes 50 ms. A
+            reading without that may lack nodes while an epoch begins.
     """
-    model = _model(iterator)
+    if settled:
+        model = _model(iterator)
+    else:
+        model = tf.data.experimental.get_model_proto(iterator)
     numbers = sorted(model.nodes, reverse=True)  # the runtime numbers the root first
     index = {number: position for position, number in enumerate(numbers)}
     nodes = []

@@ -53,9 +53,10 @@ def take_turns(
             ramp = _ramp(window, batches, effort.warmup_seconds)
     flushes = -(-prepared_batches(assembly.pipeline) // batches)
 
-    def flush() -> None:
+    def flush() -> bool:
         for _ in range(flushes):
             window()
+        return True
 
     work = TurnWork(flush if flushes else None, window, batches, recorder.pulls())
     with clock.time("steady"):

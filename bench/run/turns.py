@@ -95,15 +95,16 @@ class TurnWork:
     """The work of a turn is the functions that a process calls whenever it has a turn.
 
     Attributes:
-        flush: Pulls the batches that an idle pipeline has prepared, untimed; None if
-            nothing works between turns. Then the process need not become quiet either.
+        flush: Pulls the batches that an idle pipeline has prepared, untimed, and
+            returns whether it pulled all; None if nothing works between turns. Then the
+            process need not become quiet either.
         window: Pulls the timed batches.
         batches: The number of batches in the timed window.
         pulled: The pulls before the first turn: pairs (batches in a pull, number of
             such pulls).
     """
 
-    flush: Callable[[], None] | None
+    flush: Callable[[], bool] | None
     window: Callable[[], None]
     batches: int
     pulled: list[tuple[int, int]] = field(default_factory=list)
@@ -166,12 +167,12 @@ class TurnWorker:
             become_quiet(MOST_QUIET_LIMIT_SECONDS)
         self._send(Ready(work.batches, work.pulled))
         while self._line():  # each requests a turn
-            if work.flush:
-                work.flush()
+            emptied = not work.flush or work.flush()
             cpu, start = cpu_seconds(), clock()
             work.window()
             seconds, cpu_spent = clock() - start, cpu_seconds() - cpu
             quiet = not work.flush or become_quiet(_quiet_limit(seconds))
+            quiet = quiet and emptied
             turns.append(Turn(seconds / work.batches, cpu_spent / work.batches, quiet))
             self._send(turns[-1])
         self._leave()

@@ -72,11 +72,6 @@ def test_a_badly_built_pipeline_gets_a_diff_that_applies(tmp_path: Path) -> None
     assert done.returncode == 0, done.stderr
     record = json.loads(done.stdout)
     kept = [one for one in record["attempts"] if one["state"] == "kept"]
-    undecided = [one for one in record["attempts"] if one["state"] == "undecided"]
-    if undecided and not kept:
-        pytest.skip(
-            f"A noisy machine settles nothing in 60 s: {undecided[0]['reason']}"
-        )
     assert kept, done.stdout
     assert record["verdict"] == "faster"
     assert record["high"] < 0.9

@@ -62,7 +62,9 @@ class Process:
             self.clock.now += self.seconds
 
         flush = (
-            (lambda: self.log.append(f"{self.name} flush")) if self.flushes else None
+            (lambda: self.log.append(f"{self.name} flush") or True)
+            if self.flushes
+            else None
         )
         work = TurnWork(flush=flush, window=window, batches=2, pulled=[(0, 1), (2, 9)])
         self.turns = worker.serve(work, self.clock)
