@@ -238,3 +238,40 @@ def test_in_a_model_the_output_is_right_and_a_step_is_finite(
     first = tf.nest.map_structure(lambda part: part[:8], batch)
     loss = whole.train_on_batch(first, labels[:8], sample_weight=weights)
     assert np.isfinite(loss)
+
+
+@pytest.mark.parametrize("form", ["layers", "feature_space"])
+def test_a_users_table_has_other_columns(form: str) -> None:
+    """Its text is bytes, and a column may have no values at all."""
+    rng = np.random.default_rng(1)
+    ages = rng.integers(18, 80, COUNT).astype(np.float32)
+    ages[::7] = np.nan
+    table = {
+        "age": ages,
+        "city": rng.choice(np.array([b"Rome", b"Bonn"], object), COUNT),
+        "empty": np.full(COUNT, np.nan, np.float32),
+    }
+    module = catalog.load(catalog.find("columns"))
+    layers = as_layers(module.build(table, form=form))
+    output = to_numpy(apply_layers(layers, tf.nest.map_structure(tf.constant, table)))
+    assert output.shape == (COUNT, 7)
+    module.check(table, output, form=form)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda before, after: (after[0], np.roll(after[1], 1, axis=0)), "fit their"),
+        (lambda before, after: (after[0], before[1]), "fit their"),
+        (lambda before, after: (np.float32(before[0] / 255), before[1]), "0% of the"),
+        (lambda before, after: (after[0], after[1].astype("float32")), "float32"),
+    ],
+    ids=["another mask", "a mask that stayed", "nothing changed", "another type"],
+)
+def test_masks_that_do_not_follow_their_images_are_refused(
+    tmp_path: Path, change: Callable, message: str
+) -> None:
+    prepared = Prepared("segmentation", tmp_path)
+    wrong = change(to_numpy(prepared.batch), to_numpy(prepared.eager))
+    with pytest.raises(AssertionError, match=message):
+        prepared.check(wrong)

@@ -7,6 +7,7 @@ import numpy as np
 
 NUMBERS, TEXTS, WHOLE = 18, 6, 6
 MISSING = 0.05
+GAPS = "__missing"  # ends the name of a column that marks gaps
 TOKENS = 64  # places of a column's categories; 0 is for unknown and rare ones
 CITIES = ("Bonn", "Lima", "Oslo", "Paris", "Quito", "Rome", "Turin", "Vienna")
 
@@ -46,7 +47,7 @@ def filled(
     for name, mean in means.items():
         gaps = np.isnan(table[name])
         complete[name] = np.where(gaps, mean, table[name])
-        complete[f"{name}_missing"] = gaps.astype(np.float32)
+        complete[name + GAPS] = gaps.astype(np.float32)
     return complete
 
 
@@ -65,7 +66,7 @@ def encoded(
     blocks = []
     for name in sorted(table):
         values, examples = table[name], known[name]
-        if name.endswith("_missing"):
+        if name.endswith(GAPS):
             blocks.append(values[:, None])
         elif values.dtype.kind == "f":
             mean, deviation = (f(examples, dtype=np.float64) for f in (np.mean, np.std))

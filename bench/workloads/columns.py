@@ -59,7 +59,7 @@ def build(examples: dict[str, np.ndarray], form: str = "layers") -> list:
         for name, mean in means.items():
             gaps = keras.ops.isnan(columns[name])
             complete[name] = keras.ops.where(gaps, mean, columns[name])
-            complete[f"{name}_missing"] = keras.ops.cast(gaps, "float32")
+            complete[name + _table.GAPS] = keras.ops.cast(gaps, "float32")
         return complete
 
     return [filled, _layers(known) if form == "layers" else _feature_space(known)]
@@ -91,7 +91,7 @@ def _layers(known: dict[str, np.ndarray]) -> keras.Layer:
     lookups = {"i": keras.layers.IntegerLookup}
     parts: dict[str, keras.Layer] = {}
     for name, values in known.items():
-        if name.endswith("_missing"):
+        if name.endswith(_table.GAPS):
             continue
         if values.dtype.kind == "f":
             parts[name] = keras.layers.Normalization()
@@ -107,7 +107,7 @@ def _feature_space(known: dict[str, np.ndarray]) -> keras.utils.FeatureSpace:
     kinds = keras.utils.FeatureSpace
     features: dict[str, object] = {}
     for name, values in known.items():
-        if name.endswith("_missing"):
+        if name.endswith(_table.GAPS):
             features[name] = kinds.float()
         elif values.dtype.kind == "f":
             features[name] = kinds.float_normalized()
