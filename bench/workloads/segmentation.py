@@ -68,14 +68,14 @@ def check(batch: tuple, output: tuple) -> None:
     assert np.isin(classes, range(CLASSES)).all(), "a mask has another class"
     expected = (classes * float(STEP) + (NOISE - 1) / 2) / 255
     fits = abs(seen - expected) < NOISE / 255
-    assert fits.mean() > 0.93, f"{fits.mean():.0%} of the values fit their mask"
+    assert fits.mean() > 0.97, f"{fits.mean():.0%} of the values fit their mask"
     for number in range(1, CLASSES):
         before, after = ((m == number).sum(axis=(1, 2, 3)) for m in (masks, classes))
         assert (abs(after - before) <= 8 + 0.1 * before).all(), "a mask grew or shrank"
     changed = (classes != masks).any(axis=(1, 2, 3)).mean()
     assert changed > 0.8, f"only {changed:.0%} of the masks changed"
     left = (classes[:, :, : EDGE // 2] > 0).sum() / (classes > 0).sum()
-    assert 0.3 < left < 0.7, f"{left:.0%} of the boxes lie on the left: no flip"
+    assert 0.22 < left < 0.78, f"{left:.0%} of the boxes lie on the left: no flip"
 
 
 def model(features: keras.KerasTensor) -> keras.KerasTensor:
