@@ -1,6 +1,7 @@
 """These tests hold every workload to its contract: examples, layers, model."""
 
 import functools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -10,6 +11,10 @@ import pytest
 import tensorflow as tf
 
 from bench import catalog
+from bench.data.components import named
+from bench.measure import nests
+from bench.measure.equality import demand_equal
+from bench.measure.layers import apply_layers, as_layers, to_numpy
 
 COUNT = 96
 ENTRIES = catalog.entries("workloads")
@@ -27,28 +32,51 @@ class Prepared:
         """Make the examples, read and decode them, and build the layers."""
         self.entry = catalog.find(name)
         self.module = catalog.load(self.entry)
-        if self.entry.reads_files:
-            paths, labels = write_files(self.module, folder)
-            raw = paths
-            source = tf.data.Dataset.from_tensor_slices((paths, labels))
+        rng = np.random.default_rng(0)
+        if self.entry.has_source:
+            source = self.module.source(rng, COUNT)
+            raw, _ = next(source.batch(COUNT).as_numpy_iterator())
+        elif self.entry.reads_files:
+            raw, labels = write_files(self.module, folder)
+            source = tf.data.Dataset.from_tensor_slices((raw, labels))
             source = source.interleave(self.module.read, cycle_length=1)
         else:
-            raw, labels = self.module.examples(np.random.default_rng(0), COUNT)
-            source = tf.data.Dataset.from_tensor_slices((raw, labels))
+            raw, *others = self.module.examples(rng, COUNT)
+            source = tf.data.Dataset.from_tensor_slices((raw, *others))
         built = self.module.build(raw, **self.entry.variant)
-        self.layers = built if isinstance(built, list) else [built]
-        if self.entry.decodes:
+        self.layers = as_layers(built, with_labels=self.entry.takes_labels)
+        if self.entry.decodes_batches:
+            source = source.batch(COUNT).map(self.module.decode).unbatch()
+        elif self.entry.decodes:
             source = source.map(self.module.decode)
-        self.source = source
-        self.features, self.labels = next(iter(source.batch(COUNT)))
+        self.features, self.labels, *weights = next(iter(source.batch(COUNT)))
+        self.weights = weights[0] if weights else None
+        pairs = source.map(lambda features, labels, *_: (features, labels))
+        self.source = pairs if self.entry.takes_labels else pairs.map(lambda x, _: x)
+        self.batch = next(iter(self.source.batch(COUNT)))
 
-    def apply(self, features: tf.Tensor) -> tf.Tensor:
-        """Apply the layers in order, as in the worker."""
-        return functools.reduce(lambda x, layer: layer(x), self.layers, features)
+    def apply(self, batch: object) -> object:
+        """Apply the layers in order to what they get, as in the worker."""
+        return apply_layers(self.layers, batch)
 
-    def check(self, output: np.ndarray) -> None:
-        """Run the workload's own check against the decoded features."""
-        self.module.check(self.features.numpy(), output, **self.entry.variant)
+    def apply_to_example(self, *example: object) -> object:
+        """Apply the layers to one example; an extra axis is dropped."""
+        ranks = tf.nest.map_structure(lambda x: x.shape.rank - 1, self.eager)
+        given = self.given(*example)
+        return apply_layers(self.layers, given, ranks=lambda _: ranks)
+
+    def given(self, *parts: object) -> object:
+        """Return the parts of a record as the layers get them: features, or all."""
+        return parts if self.entry.takes_labels else parts[0]
+
+    @functools.cached_property
+    def eager(self) -> object:
+        """The output of the layers for the batch, called eagerly."""
+        return self.apply(self.batch)
+
+    def check(self, output: object) -> None:
+        """Run the workload's own check against the decoded examples."""
+        self.module.check(to_numpy(self.batch), output, **self.entry.variant)
 
 
 def write_files(module: ModuleType, folder: Path) -> tuple[list[str], np.ndarray]:
@@ -75,7 +103,11 @@ def as_bytes(entry: catalog.Entry, seed: int, folder: Path) -> list[bytes]:
         return [
             str(path.relative_to(folder)).encode() + path.read_bytes() for path in files
         ]
-    return [np.asarray(array).tobytes() for array in module.examples(rng, COUNT)]
+    if entry.has_source:
+        record = next(module.source(rng, COUNT).batch(COUNT).as_numpy_iterator())
+    else:
+        record = module.examples(rng, COUNT)
+    return [np.asarray(array).tobytes() for array in named(record, "").values()]
 
 
 @pytest.mark.parametrize("name", ENTRIES)
@@ -90,70 +122,110 @@ def test_examples_follow_the_seed_alone(name: str, tmp_path: Path) -> None:
 
 
 def test_features_and_labels_are_complete(prepared: Prepared) -> None:
-    """Their number is the requested one; labels are int64, below CLASSES."""
-    assert len(prepared.features) == COUNT
-    assert prepared.labels.dtype == tf.int64
-    assert prepared.labels.shape == (COUNT,)
+    """Their number is the requested one; labels are integers, below CLASSES."""
+    assert {len(part) for part in tf.nest.flatten(prepared.features)} == {COUNT}
+    labels = prepared.labels
+    if prepared.entry.takes_labels:  # a mask, of the size of its image
+        assert labels.dtype == tf.uint8
+        assert labels.shape[:-1] == prepared.features.shape[:-1]
+    else:
+        assert labels.dtype == tf.int64
+        assert labels.shape == (COUNT,)
     classes = prepared.entry.constants["CLASSES"]
-    assert set(prepared.labels.numpy()) <= set(range(classes))
-    assert len(set(prepared.labels.numpy())) > 1
+    present = set(labels.numpy().ravel())
+    assert present <= set(range(classes))
+    assert len(present) > 1
     assert prepared.entry.kind in ("image", "structured", "text", "audio")
     assert prepared.entry.summary
 
 
+def test_weights_give_each_class_the_same_share() -> None:
+    """Frauds are few, and weigh as much as all the rest."""
+    module = catalog.load(catalog.find("weighted_fraud"))
+    _, labels, weights = module.examples(np.random.default_rng(0), COUNT)
+    assert len(set(weights)) == 2
+    np.testing.assert_allclose(np.bincount(labels, weights), COUNT / 2, rtol=1e-5)
+
+
 def test_called_eagerly_the_output_is_right(prepared: Prepared) -> None:
     """The layers get one batch."""
-    prepared.check(prepared.apply(prepared.features).numpy())
+    prepared.check(to_numpy(prepared.eager))
 
 
 def test_an_offset_is_refused(prepared: Prepared) -> None:
-    """The check refuses small errors."""
-    output = prepared.apply(prepared.features).numpy()
-    offset = 1 if np.issubdtype(output.dtype, np.integer) else 0.1
-    with pytest.raises(AssertionError):
-        prepared.check(output + np.asarray(offset, dtype=output.dtype))
+    """The check refuses small errors, in each component of the output."""
+    output = to_numpy(prepared.eager)
+    prepared.check(output)
+    for wrong in each_changed(output, shifted):
+        with pytest.raises(AssertionError):
+            prepared.check(wrong)
 
 
 def test_a_constant_is_refused(prepared: Prepared) -> None:
-    """The check refuses layers that lose the examples."""
-    output = prepared.apply(prepared.features).numpy()
-    with pytest.raises(AssertionError):
-        prepared.check(np.repeat(output[:1], len(output), axis=0))
+    """The check refuses layers that lose the examples, in each component."""
+    output = to_numpy(prepared.eager)
+    for wrong in each_changed(output, lambda x: np.repeat(x[:1], len(x), axis=0)):
+        with pytest.raises(AssertionError):
+            prepared.check(wrong)
+
+
+def shifted(output: np.ndarray) -> np.ndarray:
+    """Add 1 to whole numbers, and 0.1 to others."""
+    offset = 1 if np.issubdtype(output.dtype, np.integer) else 0.1
+    return output + np.asarray(offset, dtype=output.dtype)
+
+
+def each_changed(output: object, change: Callable) -> Iterator[object]:
+    """Yield outputs in which one component is changed."""
+    parts = tf.nest.flatten(output)
+    for place, part in enumerate(parts):
+        changed = [*parts[:place], change(part), *parts[place + 1 :]]
+        yield tf.nest.pack_sequence_as(output, changed)
 
 
 @pytest.mark.parametrize("order", ["map_batch", "batch_map"])
 def test_in_map_the_output_is_right(prepared: Prepared, order: str) -> None:
     """The dataset maps the layers over bare examples or over batches."""
-    eager = prepared.apply(prepared.features)
+    eager = to_numpy(prepared.eager)
     if order == "batch_map":
-        dataset = prepared.source.batch(COUNT).map(lambda x, y: prepared.apply(x))
+        batches = prepared.source.batch(COUNT)
+        dataset = batches.map(lambda *batch: prepared.apply(prepared.given(*batch)))
     else:
-        dataset = prepared.source.map(lambda x, y: bare(prepared, x, eager.shape.rank))
-        dataset = dataset.batch(COUNT)
-    output = next(iter(dataset)).numpy()
-    assert output.shape == eager.shape
+        dataset = prepared.source.map(prepared.apply_to_example)
+        if nests.has_ragged(prepared.eager):
+            dataset = dataset.ragged_batch(COUNT)
+        else:
+            dataset = dataset.batch(COUNT)
+    output = to_numpy(next(iter(dataset)))
+    shapes = tf.nest.map_structure(np.shape, output)
+    assert shapes == tf.nest.map_structure(np.shape, eager)
     prepared.check(output)
     if prepared.entry.deterministic:
         tolerance = prepared.entry.constants.get("TOLERANCE", 1e-5)
-        np.testing.assert_allclose(output, eager, rtol=tolerance, atol=tolerance)
-
-
-def bare(prepared: Prepared, example: tf.Tensor, batch_rank: int) -> tf.Tensor:
-    """Apply the layers to one example; an extra axis is dropped, as in the worker."""
-    output = prepared.apply(example)
-    return output if output.shape.rank < batch_rank else tf.squeeze(output, axis=0)
+        demand_equal(eager, output, tolerance, order)
 
 
 def test_in_a_model_the_output_is_right_and_a_step_is_finite(
     prepared: Prepared,
 ) -> None:
-    """The layers come first in a functional model, which then trains on a batch."""
-    inputs = keras.Input(prepared.features.shape[1:], dtype=prepared.features.dtype)
-    features = prepared.apply(inputs)
-    front = keras.Model(inputs, features)
-    output = front(prepared.features, training=True)
-    assert tuple(features.shape[1:]) == tuple(output.shape[1:])
-    prepared.check(output.numpy())
+    """The layers come first in a functional model, which then trains on a batch.
+
+    Layers that change labels stay outside of the model, which gets their output.
+    """
+    batch, labels = prepared.features, prepared.labels
+    if prepared.entry.takes_labels:
+        batch, labels = prepared.eager
+        inputs = features = nests.keras_inputs(batch)
+    else:
+        inputs = nests.keras_inputs(batch)
+        features = prepared.apply(inputs)
+        front = keras.Model(inputs, features)
+        output = front(batch, training=True)
+        for symbolic, part in zip(
+            *map(tf.nest.flatten, (features, output)), strict=True
+        ):
+            assert tuple(symbolic.shape[1:]) == tuple(part.shape[1:])
+        prepared.check(to_numpy(output))
 
     whole = keras.Model(inputs, prepared.module.model(features))
     constants = prepared.entry.constants
@@ -162,5 +234,44 @@ def test_in_a_model_the_output_is_right_and_a_step_is_finite(
         loss=constants.get("LOSS", "sparse_categorical_crossentropy"),
         run_eagerly=True,  # the graph of ResNet50 alone would take 17 s to trace
     )
-    loss = whole.train_on_batch(prepared.features[:8], prepared.labels[:8])
+    weights = None if prepared.weights is None else prepared.weights[:8]
+    first = tf.nest.map_structure(lambda part: part[:8], batch)
+    loss = whole.train_on_batch(first, labels[:8], sample_weight=weights)
     assert np.isfinite(loss)
+
+
+@pytest.mark.parametrize("form", ["layers", "feature_space"])
+def test_a_users_table_has_other_columns(form: str) -> None:
+    """Its text is bytes, and a column may have no values at all."""
+    rng = np.random.default_rng(1)
+    ages = rng.integers(18, 80, COUNT).astype(np.float32)
+    ages[::7] = np.nan
+    table = {
+        "age": ages,
+        "city": rng.choice(np.array([b"Rome", b"Bonn"], object), COUNT),
+        "empty": np.full(COUNT, np.nan, np.float32),
+    }
+    module = catalog.load(catalog.find("columns"))
+    layers = as_layers(module.build(table, form=form))
+    output = to_numpy(apply_layers(layers, tf.nest.map_structure(tf.constant, table)))
+    assert output.shape == (COUNT, 7)
+    module.check(table, output, form=form)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda before, after: (after[0], np.roll(after[1], 1, axis=0)), "fit their"),
+        (lambda before, after: (after[0], before[1]), "fit their"),
+        (lambda before, after: (np.float32(before[0] / 255), before[1]), "0% of the"),
+        (lambda before, after: (after[0], after[1].astype("float32")), "float32"),
+    ],
+    ids=["another mask", "a mask that stayed", "nothing changed", "another type"],
+)
+def test_masks_that_do_not_follow_their_images_are_refused(
+    tmp_path: Path, change: Callable, message: str
+) -> None:
+    prepared = Prepared("segmentation", tmp_path)
+    wrong = change(to_numpy(prepared.batch), to_numpy(prepared.eager))
+    with pytest.raises(AssertionError, match=message):
+        prepared.check(wrong)

@@ -1,0 +1,50 @@
+"""Sixteen TFRecord shards, whose records are parsed a batch at a time: normalize."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from bench.workloads import _normalization, _records
+
+KIND = "structured"
+EXAMPLES = 4096
+CLASSES = 2
+DECODE = "batch"
+LOSS = "binary_crossentropy"
+TOLERANCE = 1e-4
+
+_adapted: dict[str, np.ndarray] = {}  # what `check` compares with
+
+
+def examples(rng: np.random.Generator, count: int, folder: str) -> None:
+    """Write `count` records over 16 shards: 30 floats and a label each."""
+    _records.write(rng, count, folder)
+
+
+def build(examples: list[str]) -> keras.Layer:
+    """Return Normalization, adapted to the records of all shards."""
+    _adapted["examples"] = _records.features(examples)
+    layer = keras.layers.Normalization()
+    layer.adapt(_adapted["examples"])
+    return layer
+
+
+def read(path: tf.Tensor, label: tf.Tensor) -> tf.data.Dataset:
+    """Return the serialized records of one shard; their own labels are inside."""
+    return _records.read(path, label)
+
+
+def decode(records: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return float32 `[batch, 30]`, and the labels inside the records, `[batch]`."""
+    parsed = tf.io.parse_example(records, _records.FIELDS)
+    return parsed["features"], parsed["label"]
+
+
+def check(batch: np.ndarray, output: np.ndarray) -> None:
+    """Compare the output with the formula, in NumPy."""
+    _normalization.check(_adapted["examples"], batch, output)
+
+
+def model(features: keras.KerasTensor) -> keras.KerasTensor:
+    """Return the output of one sigmoid."""
+    return keras.layers.Dense(1, activation="sigmoid")(features)
