@@ -36,6 +36,7 @@ class Stream:
         examples: The number of examples in all files.
         known: The features in memory, which `build` adapts its layers to; in sorted
             order of the files.
+        labels: The label of each line of the CSV file; None for texts.
         fields: The columns of the CSV file in order; empty for texts.
         columns_apart: Whether a record's features are a dict of columns, and not one
             array of numbers.
@@ -44,5 +45,6 @@ class Stream:
     paths: list[Path]
     examples: int
     known: np.ndarray | dict[str, np.ndarray]
+    labels: np.ndarray | None = None
     fields: tuple[Field, ...] = ()
     columns_apart: bool = False

@@ -177,7 +177,14 @@ def stream(data: str, accepts: str) -> Stream | None:
     if accepts == "csv":
         known = user_tables.lines(known)
     apart = accepts == "table"
-    return Stream([table.path], len(table.labels), known, table.fields, apart)
+    return Stream(
+        [table.path],
+        len(table.labels),
+        known,
+        labels=table.labels,
+        fields=table.fields,
+        columns_apart=apart,
+    )
 
 
 def _is_download(name: str, accepts: str) -> bool:

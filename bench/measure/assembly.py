@@ -134,9 +134,13 @@ class Assembly:
     def class_labels(self) -> np.ndarray | None:
         """The labels as resampling gets them, one a record; None without labels.
 
-        Records of files and decoded records are read once for their labels.
+        Records of files and decoded records are read once for their labels, unless the
+        labels are known.
         """
         decoded = resamples_decoded(self.pipeline, self.entry)
+        stream = self.inputs.stream
+        if stream is not None and (decoded or not stream.fields):
+            return stream.labels if stream.fields else self.inputs.labels
         if not (decoded or self.entry.reads_files or self.entry.has_source):
             return self.inputs.labels
         records = self._source(_without_buffers(self.pipeline))
@@ -505,6 +509,8 @@ def build_result(entry: Entry, module: ModuleType, data: Inputs) -> object:
     """Call `build` with the raw features, if it takes them, and return its result."""
     if not takes_examples(entry):
         return module.build(**entry.variant)
+    if data.stream is not None:  # whose features `build` has already; these are paths
+        return module.build(None, **entry.variant)
     return module.build(nests.tensors(data.features), **entry.variant)
 
 

@@ -291,7 +291,9 @@ def _inspect(
     if "GPU" in assembly.device:
         memory = tf.config.experimental.get_memory_info(assembly.device)
         yield Measured(facts={"peak_gpu_bytes": memory["peak"]})
-    if assembly.entry.constants.get("BINARY_LABELS") and job.seeks_facts:
+    lines = assembly.inputs.stream is not None  # whose labels are not decoded yet
+    binary = assembly.entry.constants.get("BINARY_LABELS") and not lines
+    if binary and job.seeks_facts:
         with clock.time("check"):
             facts = _class_facts(assembly)
         yield Measured(facts=facts)

@@ -10,6 +10,7 @@ from bench.errors import UsageError
 TARGET = [0.5, 0.5]
 MOST_VALUES = 5  # of wrong labels that an error message lists
 MOST_CHARACTERS = 40  # of each such value
+GROUP = 1024  # labels that are read at a time
 BLOCK = 16  # records counted at a time: counting each record takes most of a minute
 Resampler = Callable[[tf.data.Dataset], tf.data.Dataset]
 
@@ -108,7 +109,11 @@ def labels_of(records: tf.data.Dataset) -> np.ndarray | None:
         return None
     labels = []
     if isinstance(spec[1], tf.TensorSpec):
-        labels = list(records.map(lambda *record: record[1]).as_numpy_iterator())
+        alone = records.map(lambda *record: record[1])
+        if spec[1].shape.is_fully_defined():  # a call of Python for each takes minutes
+            groups = alone.batch(GROUP).as_numpy_iterator()
+            return np.concatenate(list(groups))
+        labels = list(alone.as_numpy_iterator())
     shapes = sorted({np.shape(label) for label in labels})
     if len(shapes) != 1:
         kind = type(spec[1]).__name__.removesuffix("Spec")
