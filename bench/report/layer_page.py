@@ -132,8 +132,12 @@ class _Tables:
 
     def row(self, layer: str) -> dict[str, object]:
         """Return a layer's cells in all three tables, as text."""
-        sizes = sorted(cell.image_size for cell in self._cells if cell.layer == layer)
-        size, facts = sizes[0], self._facts_of(layer)
+        own = [cell for cell in self._cells if cell.layer == layer]
+        # Batches are measured at every size of the tables; single examples at others,
+        # which a claim compares.
+        tabled = [cell for cell in own if cell.place == BATCHED] or own
+        size = min(cell.image_size for cell in tabled)
+        facts = self._facts_of(layer)
         return {
             "name": layer,
             "rates": [self._rate(Cell(layer, size, p), facts) for p in PLACES],
