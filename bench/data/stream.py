@@ -32,7 +32,8 @@ class Stream:
     """A stream is the user's data as the timed pipeline reads them.
 
     Attributes:
-        paths: The files: a text each, or one CSV file with a header.
+        paths: The files: a text each, or one CSV file with a header. Empty where the
+            inputs were read by another process, whose features name the files.
         examples: The number of examples in all files.
         known: The features in memory, which `build` adapts its layers to; in sorted
             order of the files.

@@ -72,7 +72,8 @@ def _save(made: Inputs, paths: np.ndarray, stamped: np.ndarray, folder: Path) ->
     if made.stream is not None:
         (folder / KNOWN).mkdir()
         components.save((made.stream.known,), folder / KNOWN)
-        made = replace(made, stream=replace(made.stream, known=None))
+        # Of the paths the features have the texts, which take a tenth of the time.
+        made = replace(made, stream=replace(made.stream, known=None, paths=[]))
     elif not made.as_files:
         (folder / RECORD).mkdir()
         components.save(made.record, folder / RECORD)

@@ -143,8 +143,10 @@ def measured(case: Case, count: int) -> dict[str, float]:
     for run in runs:
         if run.measured.error:
             raise RuntimeError(f"{run.key}: {run.measured.error.message}")
-    kept = [run for run in runs if run.measured.facts.get("adapted") == "once a round"]
-    later = kept or [run for run in runs if run.round > 0]
+    # Those of round 0 determine slow facts too, which all runs of a trial share.
+    rest = [run for run in runs if run.round > 0]
+    kept = [run for run in rest if run.measured.facts.get("adapted") == "once a round"]
+    later = kept or rest
     first = max(runs, key=around)
     return {
         "first": around(first),
