@@ -237,7 +237,7 @@ class Search:
         seconds = max(LEAST_TEST_SECONDS, share * left)
         start = self.clock()
         alpha = turns_test.share(self._tests)
-        most = 0.0 if small else left
+        most = 0.0 if small else self._left()
         row = self._compare(base, proposal.source, alpha, seconds, most)
         states = {"faster": "kept", "failed": "failed", "unknown": "undecided"}
         state = states.get(row.verdict, "not_faster")

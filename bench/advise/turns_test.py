@@ -58,7 +58,8 @@ def compare(
         server: The started executor of both.
         alpha: The share of false alarms of this test.
         seconds: How long it may take; the third trio may run over it.
-        most_seconds: How long it may take where fresh trios are to confirm a gain.
+        most_seconds: How long it may take to the third trio, and where fresh trios are
+            to confirm a gain.
         limit_seconds: How long a process may take to get ready.
         seed: The seed of the processes.
         clock: The monotonic clock, in seconds.
@@ -73,7 +74,8 @@ def compare(
     test, test_start = CaseSession(case, alpha), clock()
     for number in range(MOST_TRIOS):
         flagged = any(one.flagged == "faster" for one in test.tests)
-        allowed = max(seconds, most_seconds) if flagged else seconds
+        few = number < LEAST_TRIOS  # which would settle nothing
+        allowed = max(seconds, most_seconds) if flagged or few else seconds
         left = test_start + allowed - clock()
         if not test.open or left < test.least_seconds or hopeless(test.rows()[0]):
             break

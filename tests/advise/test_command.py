@@ -67,7 +67,7 @@ def test_bad_use_is_said_at_once(
 def test_a_badly_built_pipeline_gets_a_diff_that_applies(tmp_path: Path) -> None:
     path = tmp_path / "slow.py"
     path.write_text(SLOW)
-    call = ("slow.py:make", "--call", "make(4096)", "--budget", "60s")
+    call = ("slow.py:make", "--call", "make(4096)", "--budget", "90s")
     done = run(tmp_path, *call, "--out", "out", "--json")
     assert done.returncode == 0, done.stderr
     record = json.loads(done.stdout)
