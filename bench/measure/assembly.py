@@ -209,8 +209,10 @@ class Assembly:
             count = round(epoch * self.pipeline.batch_size)
         if self.entry.reads_files or self.entry.has_source:
             files = len(self.inputs.features) if self.entry.reads_files else 0
-            known = held or self.inputs.stream is not None
-            counting = 0.0 if known else counting
+            streamed = self.inputs.stream is not None
+            if streamed and files == 1 and not self.pipeline.read_latency_ms:
+                files = 0  # opening one table is nothing beside reading a long one
+            counting = 0.0 if held or streamed else counting
             raw = self._source(_without_buffers(self.pipeline)) if counting else None
             count = (raw and sources.count_records(raw, counting)) or count
         return rhythm(
