@@ -260,7 +260,7 @@ class CaseSession:
             rows |= {
                 metric: replace(row, verdict="unknown", cause=DISTURBED)
                 for metric, row in rows.items()
-                if METRICS[metric].turn and not _large(row)
+                if METRICS[metric].turn and not estimate.all_large(row.log_ratios)
             }
         rows |= self._ended
         shown = (name for name in self.case.thresholds if name not in self.left_out)
@@ -290,12 +290,6 @@ def _placed(case: Case) -> bool:
     """Return whether both sides meet the same examples in the same rounds of a trio."""
     sides = (case.base, case.head)
     return not any(side and side.server.protocol in turns.UNPLACED for side in sides)
-
-
-def _large(row: Row) -> bool:
-    """Return whether each trio of a row shows a change beyond `estimate.LARGE`."""
-    logs = row.log_ratios
-    return bool(logs) and (min(logs) > estimate.LARGE or max(logs) < -estimate.LARGE)
 
 
 def _absent(case: Case) -> dict[str, Row]:

@@ -102,6 +102,15 @@ def trio_log_ratios(
     return heads, controls, common
 
 
+def all_large(log_ratios: Sequence[float]) -> bool:
+    """Return whether every log-ratio is beyond `LARGE`, all on the same side.
+
+    False without any log-ratio.
+    """
+    logs = np.array(log_ratios)
+    return bool(len(logs)) and bool((logs > LARGE).all() or (logs < -LARGE).all())
+
+
 def centre(values: np.ndarray, axis: int = 0) -> np.ndarray:
     """Return the mean of the middle fifth along an axis."""
     return distributions.trim_mean(values, TRIMMED, axis=axis)

@@ -290,17 +290,12 @@ class RowTest:
             # Before enough places were met, this stands only if the time ends.
             self.verdict, self.settled = verdict, self.covered
             return
-        if self._all_large():
+        if estimate.all_large([self.ratios[number][0] for number in self._counted()]):
             self.verdict, self.settled = verdict, True
             return
         if verdict != self.flagged:
             self.flagged, self.flagged_at = verdict, len(self.ratios)
         self.cause = "beyond the threshold, not yet confirmed by fresh processes"
-
-    def _all_large(self) -> bool:
-        """Return whether every trio shows a large change, all to the same side."""
-        ratios = [self.ratios[number][0] for number in self._counted()]
-        return min(ratios) > estimate.LARGE or max(ratios) < -estimate.LARGE
 
     def _confirm(self, interval: intervals.Interval, latest: int = CONFIRMING) -> None:
         """Settle the flag if the latest trios, the earlier ones and all together agree.
