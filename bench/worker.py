@@ -71,7 +71,7 @@ def prepare(request: Request) -> Prepared:
             p = request.trial.pipeline
             data = inputs.prepare(entry, module, p, request.trial.data)
             entry, module = user_records.streamed(entry, module, data.stream)
-        layers = measurement.built_layers(clock, entry, module, data)
+        layers, _ = measurement.built_layers(clock, entry, module, data)
         with clock.time("prepare"):
             assembly = Assembly(p, entry, module, data, layers, inputs.SEED, "")
             assembly.demand_two_classes()

@@ -109,9 +109,9 @@ def _build(job: Job) -> Generator[Measured, None, Assembly]:
         keep = adapted_state.folder(entry, data, trial.data, request.seed)
     if (policy := keras.config.dtype_policy().name) != "float32":
         yield Measured(facts={"dtype_policy": policy})  # the user's file has set it
-    if keep and keep.exists():
+    layers, shared = built_layers(clock, entry, module, data, keep)
+    if shared:
         yield Measured(facts={"adapted": "once a round"})
-    layers = built_layers(clock, entry, module, data, keep)
     # The seed is the same in every run, so that costs stand at the same place in all.
     assembly = Assembly(p, entry, module, data, layers, inputs.SEED, device)
     with clock.time("check"):
@@ -131,7 +131,7 @@ def built_layers(
     module: ModuleType,
     data: inputs.Inputs,
     keep: Path | None = None,
-) -> list[keras.Layer]:
+) -> tuple[list[keras.Layer], bool]:
     """Call `build` with the raw features, and return its layers.
 
     Args:
@@ -141,6 +141,9 @@ def built_layers(
         module: Its imported file.
         data: Its inputs.
         keep: The folder for what `adapt` learns; None to adapt in any case.
+
+    Returns:
+        The layers, and whether another process has adapted them.
     """
     kept = adapted_state.load(keep) if keep else None
     phase = "inputs" if kept else "adapt"
@@ -155,7 +158,7 @@ def built_layers(
     layers = clock.built(built, with_labels=entry.takes_labels)
     if data.labels is not None:
         demand_labels_mixed(layers, data.features)
-    return layers
+    return layers, kept is not None
 
 
 def _demand_cache_fits(
