@@ -411,7 +411,7 @@ def save_array(path: Path, array: np.ndarray) -> None:
     strings take a third of a second to read, and a million numbers a hundredth.
 
     Args:
-        path: The file, without the suffix, which tells the one from the other.
+        path: The file without its suffix, which the kind of array decides.
         array: The array.
     """
     if not array.dtype.hasobject:

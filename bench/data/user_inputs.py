@@ -59,7 +59,7 @@ def _read(data: str, accepts: str) -> Inputs:
 
 
 def _name(data: str, accepts: str) -> str:
-    """Return the folder's name: another start, or other code, reads the data anew."""
+    """Return the folder's name, which changes with the start and with this code."""
     code = sorted(Path(__file__).parent.glob("*.py"))
     identity = hashlib.sha256(b"".join(path.read_bytes() for path in code))
     identity.update("\0".join([STARTED, data, accepts, str(Path.cwd())]).encode())

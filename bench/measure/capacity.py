@@ -15,7 +15,7 @@ from bench.errors import UsageError
 from bench.measure import graph
 from bench.text import spell_bytes
 
-FEW = 8  # elements whose bytes are counted, where their type does not tell
+FEW = 8  # elements whose bytes are counted, if their type has no fixed size
 SMALL_BYTES = 64 * 2**20  # of which nobody need be warned
 LEAST_SECONDS = 3.0  # of filling, before its end is foreseen
 
@@ -53,7 +53,7 @@ def demand_room(
 
 
 def _known_bytes(dataset: tf.data.Dataset) -> int:
-    """Return the bytes of an element where its type tells; 0 where it does not."""
+    """Return the bytes of an element, or 0 if its type has no fixed size."""
     parts = tf.nest.flatten(dataset.element_spec)
     dense = all(isinstance(part, tf.TensorSpec) for part in parts)
     if not dense or not all(
