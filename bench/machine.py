@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import importlib.metadata
 import os
 import platform
 import resource
@@ -38,6 +37,8 @@ MEMORY_FILES = (
 @functools.cache
 def fingerprint() -> dict[str, object]:
     """Return facts that identify the machine, its software versions and the commit."""
+    from importlib import metadata  # slow to import, and `list` needs none of it
+
     root = Path(__file__).resolve().parent.parent
     own = limits()
     return {
@@ -51,7 +52,7 @@ def fingerprint() -> dict[str, object]:
         "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         "gpus": gpus(),
         "python": platform.python_version(),
-        **{package: importlib.metadata.version(package) for package in PACKAGES},
+        **{package: metadata.version(package) for package in PACKAGES},
         "git_commit": _output("git", "-C", str(root), "rev-parse", "HEAD"),
         "git_dirty": bool(_output("git", "-C", str(root), "status", "--porcelain")),
     }
