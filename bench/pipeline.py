@@ -16,7 +16,6 @@ from typing import Literal
 from bench.errors import UsageError, unknown
 
 Calls = int | Literal["autotune"]
-PREPARED = 16  # batches; AUTOTUNE buffered fewer in every measured drain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -313,19 +312,10 @@ def _files(p: Pipeline) -> str:
     return f"{p.interleave_cycle_length} files open" + (f", {calls}" if calls else "")
 
 
-def prepared_batches(p: Pipeline) -> int:
-    """Return how many batches a pipeline may prepare while no consumer pulls any.
-
-    The number is 0 if the pipeline has no thread of its own. AUTOTUNE buffered fewer
-    than 16 batches in every measured drain.
-    """
+def prepares_ahead(p: Pipeline) -> bool:
+    """Return whether a pipeline has threads that work while no consumer pulls."""
     calls = (p.map_parallel_calls, p.interleave_parallel_calls, p.prefetch)
-    if p.rewrites == "default" or "autotune" in calls:
-        return PREPARED
-    in_maps = p.map_parallel_calls
-    if p.order == "map_batch" or not p.place.maps_layers:
-        in_maps = -(-in_maps // p.batch_size)
-    return p.prefetch + in_maps + (1 if p.interleave_parallel_calls else 0)
+    return p.rewrites == "default" or any(calls)
 
 
 def with_axes(pipeline: Pipeline, settings: Mapping[str, object]) -> Pipeline:

@@ -78,11 +78,10 @@ def node_seconds_per_batch(graph: Sequence[Mapping[str, object]]) -> list[float]
     ]
 
 
-def batches_ahead(graph: Sequence[Mapping[str, object]]) -> float:
-    """Return how many batches a pipeline's buffers may hold while no consumer pulls.
+def batches_in_work(graph: Sequence[Mapping[str, object]]) -> float:
+    """Return on how many batches a pipeline's own threads work at a time, at the most.
 
-    An example in a buffer counts as its share of a batch. A shuffle buffer is left out,
-    as it gives nothing before a consumer pulls.
+    An example in work counts as its share of a batch. A prefetch has one in work.
 
     Args:
         graph: The nodes from `measure.graph.executed_graph`, source first.
@@ -90,13 +89,13 @@ def batches_ahead(graph: Sequence[Mapping[str, object]]) -> float:
     scales = _scales(graph)
     own = [n for n, node in enumerate(graph) if not is_harness(str(node["name"]))]
     batches = float(graph[own[-1]]["elements"]) if own else 0.0
-    ahead = 0.0
+    in_work = 0.0
     for place in own:
         node, elements = graph[place], float(graph[place]["elements"]) * scales[place]
-        held = max(float(node.get(name, 0)) for name in ("buffer_size", "parallelism"))
-        if held > 0 and elements and "Shuffle" not in str(node["name"]):
-            ahead += held * min(1.0, batches / elements)
-    return ahead
+        calls = float(node.get("parallelism", "Prefetch" in str(node["name"])))
+        if calls and elements:
+            in_work += calls * min(1.0, batches / elements)
+    return in_work
 
 
 def is_harness(name: str) -> bool:

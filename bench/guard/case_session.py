@@ -18,7 +18,6 @@ from bench.guard.record import Row, Verdict, without_figures
 from bench.guard.sequential_test import CONFIRMING, RowTest
 from bench.guard.settings import Settings
 from bench.guard.trio import Side, Trio
-from bench.run import turns
 
 # To flag, to confirm, and to confirm again after a burst: turns get shorter for these.
 ENOUGH_TRIOS = estimate.LEAST_TRIOS + 2 * CONFIRMING
@@ -36,7 +35,7 @@ REACHING = 1.1  # times the seconds that a trio should need to reach a place
 COVERING_SHARE = 0.9  # of the time that is left
 NEARLY = 0.9  # of the rounds, or of the time, that a trio should have
 DISTURBED_SHARE = 0.1  # of the turns: fewer are outside the middle fifth
-DISTURBED = "a process did not become quiet between turns"
+DISTURBED = "a process could not be stopped between turns"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +77,7 @@ class CaseSession:
         self.tests: list[RowTest | PhaseTest] = [
             PhaseTest(case.key, name, threshold)
             if METRICS[name].phases
-            else RowTest(case.key, name, threshold, alpha, apart, placed=_placed(case))
+            else RowTest(case.key, name, threshold, alpha, apart)
             for name, threshold in case.thresholds.items()
             if name not in self._ended
         ]
@@ -103,11 +102,9 @@ class CaseSession:
     def checks_next(self) -> bool:
         """Whether the next trio checks its outputs.
 
-        The first trio does. All do if a side has a harness that checks each process.
+        The first trio does.
         """
-        sides = (self.case.base, self.case.head)
-        each = any(side.server.protocol == turns.CHECKS_EACH for side in sides)
-        return each or not self._turn_seconds
+        return not self._turn_seconds
 
     @property
     def least_seconds(self) -> float:
@@ -284,12 +281,6 @@ class CaseSession:
         """Return the median of head's turns, for the history."""
         size = self.case.head.trial.pipeline.batch_size
         return float(np.median(self.head_seconds)) / size
-
-
-def _placed(case: Case) -> bool:
-    """Return whether both sides meet the same examples in the same rounds of a trio."""
-    sides = (case.base, case.head)
-    return not any(side and side.server.protocol in turns.UNPLACED for side in sides)
 
 
 def _absent(case: Case) -> dict[str, Row]:

@@ -62,8 +62,6 @@ def trio_log_ratios(
     logs: Sequence[np.ndarray],
     errors: Sequence[float],
     metric: str,
-    *,
-    placed: bool = True,
 ) -> tuple[list[LogRatio], list[LogRatio], Places | None]:
     """Estimate the log-ratios of head and of the control in each trio of a case.
 
@@ -75,7 +73,6 @@ def trio_log_ratios(
         errors: The error of each trio, from `bootstrap_error`, which long places do
             not move.
         metric: A name of `metrics.METRICS`.
-        placed: Whether all trios meet the same examples in the same rounds.
 
     Returns:
         The log-ratios of head, those of the control, and what the trios have in common
@@ -85,7 +82,7 @@ def trio_log_ratios(
     row = metrics.find(metric)
     if row.longest:
         logs, errors = longest(logs), [0.0] * len(logs)
-    if not (row.by_place and placed):
+    if not row.by_place:
         pairs = list(zip(logs, errors, strict=True))
         heads = [(head_centre(one), CONTROL_SHARE**0.5 * own) for one, own in pairs]
         return heads, [(_of_control(one), own) for one, own in pairs], None

@@ -46,8 +46,6 @@ class RowTest:
         threshold: float,
         alpha: float,
         apart: float = 0.0,
-        *,
-        placed: bool = True,
     ) -> None:
         """Start without any trio.
 
@@ -57,11 +55,9 @@ class RowTest:
             threshold: The relative change from which a slow-down counts.
             alpha: This row's share of the false alarms.
             apart: As in `estimate.interval`.
-            placed: Whether all trios meet the same examples in the same rounds of
-                turns; else places are not compared.
         """
         self.key, self.metric, self.threshold = key, metric, threshold
-        self.alpha, self.apart, self.placed = alpha, apart, placed
+        self.alpha, self.apart = alpha, apart
         self.due_half_width = np.log1p(threshold) / 2  # of the next look
         self.ratios: list[LogRatio] = []
         self.controls: list[LogRatio] = []
@@ -88,7 +84,7 @@ class RowTest:
         self.logs.append(estimate.turn_logs(trio, self.metric))
         self.errors.append(estimate.bootstrap_error(self.logs[-1]))
         self.ratios, self.controls, self.places = estimate.trio_log_ratios(
-            self.logs, self.errors, self.metric, placed=self.placed
+            self.logs, self.errors, self.metric
         )
         self.whole = self.places.whole if self.places else [True] * len(self.ratios)
         self._confirm_or_look()

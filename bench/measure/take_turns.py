@@ -9,7 +9,7 @@ from bench.measure.assembly import Assembly
 from bench.measure.consumers import Consumer
 from bench.measure.phase_recorder import Stopwatch
 from bench.measure.phases import calibrate, elapsed, filling_steps, first_and_fill
-from bench.pipeline import prepared_batches
+from bench.pipeline import prepares_ahead
 from bench.run.turns import Ready, TurnWork, TurnWorker
 from bench.trial import Effort, Measured
 
@@ -51,14 +51,8 @@ def take_turns(
             window = recorder.window(batches)
         with clock.time("ramp"):
             ramp = _ramp(window, batches, effort.warmup_seconds)
-    flushes = -(-prepared_batches(assembly.pipeline) // batches)
-
-    def flush() -> bool:
-        for _ in range(flushes):
-            window()
-        return True
-
-    work = TurnWork(flush if flushes else None, window, batches, recorder.pulls())
+    lead_in = 1 if prepares_ahead(assembly.pipeline) else 0
+    work = TurnWork(window, batches, lead_in, recorder.pulls())
     with clock.time("steady"):
         turns = worker.serve(work, time.perf_counter)
     cpu = None

@@ -6,6 +6,7 @@ Each function takes the worker's request, whose trial names a `PipelineTask`.
 from __future__ import annotations
 
 import itertools
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -43,7 +44,6 @@ WARM_SECONDS = 0.6  # AUTOTUNE starts afresh with every iterator
 SHORT_WINDOW_SECONDS = 0.05
 LOOKS = 3  # windows of each side in a first look
 FEW_ELEMENTS = 16
-MOST_FLUSH_SECONDS = 2.0  # of pulling what an idle pipeline had prepared
 EPOCHS_OF_WINDOWS = 4  # a window is made of whole epochs where one is that short
 
 
@@ -177,9 +177,9 @@ def drain_pipeline(trial: Trial, channel: str, window_seconds: float) -> Measure
             window = drained.window(batches)
         with clock.time("ramp"):
             pulls = _warm(window, int(example.pulled[0][1]) if example else 0)
-        ahead = stages.batches_ahead(graph.executed_graph(drained.iterator()))
-        flush = _Flush(drained, window, batches, ahead) if ahead else None
-        work = turns.TurnWork(flush, window, batches, [(batches, pulls)])
+        in_work = stages.batches_in_work(graph.executed_graph(drained.iterator()))
+        lead_in = math.ceil(in_work / batches)
+        work = turns.TurnWork(window, batches, lead_in, [(batches, pulls)])
         rounds = worker.serve(work, time.perf_counter)
         return Measured(
             samples=[turn.seconds for turn in rounds],
@@ -191,41 +191,6 @@ def drain_pipeline(trial: Trial, channel: str, window_seconds: float) -> Measure
         )
     except Exception as error:
         return Measured(error=failure(error))
-
-
-class _Flush:
-    """It pulls what an idle pipeline has prepared, before a window is timed.
-
-    AUTOTUNE lets buffers grow as it likes, so how much that is, is read each time.
-    """
-
-    def __init__(
-        self, drained: _Drain, window: Callable[[], None], batches: int, ahead: float
-    ) -> None:
-        """Begin with what the buffers hold now.
-
-        Args:
-            drained: The pipeline.
-            window: Pulls the batches of a window.
-            batches: How many these are.
-            ahead: How many batches the buffers hold.
-        """
-        self._drained, self._window = drained, window
-        self._batches, self._ahead = batches, ahead
-
-    def __call__(self) -> bool:
-        """Pull windows; returns whether the buffers were emptied in time."""
-        pulled, deadline = 0, time.perf_counter() + MOST_FLUSH_SECONDS
-        while pulled < self._held() and time.perf_counter() < deadline:
-            self._window()
-            pulled += self._batches
-        return pulled >= self._ahead
-
-    def _held(self) -> float:
-        """Return how many batches the buffers hold at the most, by all readings."""
-        nodes = graph.executed_graph(self._drained.iterator(), settled=False)
-        self._ahead = max(self._ahead, stages.batches_ahead(nodes))
-        return self._ahead
 
 
 class _Drain:

@@ -21,7 +21,6 @@ from bench.guard import session
 from bench.guard.case_session import Case
 from bench.guard.record import GuardResult, Interrupted, Row
 from bench.guard.trio import Side
-from bench.pipeline import prepared_batches
 from bench.plan.plan import Plan
 from bench.plan.screening import scenes
 from bench.run.progress import Progress
@@ -146,8 +145,8 @@ def run_last_round(
     """Compare the best trial of each scene with its runner-up by turns.
 
     Processes of the two trials time their batches alternately. The record is stored in
-    the result folder. A pair is left out if one of the two cannot take turns: trials of
-    whole epochs, of serving, and trials that prepare batches ahead.
+    the result folder. A pair is left out if one of the two cannot take turns, as trials
+    of whole epochs and of serving.
 
     Args:
         current: The standings at the end of the race.
@@ -208,17 +207,8 @@ def _cases(current: Sequence[Standing], plan: Plan, server: Executor) -> list[Ca
 
 
 def _takes_turns(trial: Trial) -> bool:
-    """Return whether a comparison by turns treats the trial fairly.
-
-    A pipeline that prepares batches while it waits has batches ready in a short turn.
-    Two revisions of one pipeline have this gain alike; two pipelines may not.
-    """
-    ahead = prepared_batches(trial.pipeline)
-    return (
-        not ahead
-        and trial.unit == "window"
-        and CONSUMER_ROWS[trial.consumer].takes_turns
-    )
+    """Return whether a comparison by turns treats the trial fairly."""
+    return trial.unit == "window" and CONSUMER_ROWS[trial.consumer].takes_turns
 
 
 def _save(result: GuardResult, folder: Path) -> None:

@@ -3,21 +3,28 @@
 A window is a number of batches that are timed together. Runs that follow one another
 meet different seconds of a shared machine. Under bursts of one second the ratio of two
 0.4 s processes spreads by 5 to 12 %, and the ratio of windows in turn by 0.1 to 0.2 %.
-Here all processes are alive and ready, each waits at its own socket, and only one works
-at a time. The first process calibrates and warms up. The others pull the same batches
-in the same steps, so that all processes time the same examples in a round of turns. The
-runner is the process that requests the turns.
+Here all processes are alive and ready, and only one works at a time. The first process
+calibrates and warms up. The others pull the same batches in the same steps, so that all
+processes time the same examples in a round of turns. The runner is the process that
+requests the turns.
+
+Between its turns a process is stopped (SIGSTOP), with all its threads. So it cannot
+disturb the turns of others, and its buffers stay as its last window left them. A
+process that only waited would fill them: AUTOTUNE lets a prefetch grow, and whole
+windows of batches then stand ready before the clock starts.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
+import signal
 import socket
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -25,18 +32,13 @@ import msgspec
 from bench.errors import UsageError
 from bench.machine import cpu_seconds
 
-PROTOCOL = 4  # of these messages; a base revision with another one takes no part
-CHECKS_EACH = 1  # but for this one: it checks every process, so head's are checked too
-QUIET_UNKNOWN = 2  # and this one: its turns do not state whether they became quiet
-SHUFFLED_ANEW = 3  # and this one: each trio shuffles in another order
-UNPLACED = (CHECKS_EACH, QUIET_UNKNOWN, SHUFFLED_ANEW)  # their stalls change places
+PROTOCOL = 5  # of these messages; a revision with another one takes no part
 POLL_SECONDS = 0.1
 DISMISSED = "no turns were taken: another process was lost"
-QUIET_SHARE = 0.05
-QUIET_SECONDS = 0.004
-# The limit of waiting for quiet: buffers of so many windows may have to be refilled.
-QUIET_WINDOWS = 20
-LEAST_QUIET_LIMIT_SECONDS, MOST_QUIET_LIMIT_SECONDS = 0.25, 5.0
+STOP_SECONDS = 1.0  # the limit of waiting for a process to stop itself
+STOPPED = ("T", "X", "Z")  # states in proc(5): stopped, or at its end
+LOOK_SECONDS = 0.0002  # between two looks whether it has
+PARENT_DEATH_SIGNAL = 1  # of prctl(2)
 # The orders of six rounds of turns, which then repeat. Each process has each place
 # twice, follows each other process three times, and never follows itself, when its
 # caches would be warm: where every other turn did, text ran 3 to 5 % faster. The design
@@ -53,10 +55,13 @@ class Dismissed(Exception):
 class Hello(msgspec.Struct):
     """A hello is a process's first message, once its pipeline is built.
 
-    It has the version of the messages that the process understands.
+    Attributes:
+        protocol: The version of the messages that the process understands.
+        process: The process's number if it stops itself between turns; else 0.
     """
 
     protocol: int = 0
+    process: int = 0
 
 
 class Ready(msgspec.Struct):
@@ -81,8 +86,8 @@ class Turn:
     Attributes:
         seconds: Elapsed seconds a batch.
         cpu_seconds: CPU seconds of the process a batch.
-        quiet: Whether the process stopped working before the next turn, so that it did
-            not disturb that turn.
+        quiet: Whether the process was stopped before the next turn, so that it did not
+            disturb that turn.
     """
 
     seconds: float
@@ -95,29 +100,31 @@ class TurnWork:
     """The work of a turn is the functions that a process calls whenever it has a turn.
 
     Attributes:
-        flush: Pulls the batches that an idle pipeline has prepared, untimed, and
-            returns whether it pulled all; None if nothing works between turns. Then the
-            process need not become quiet either.
         window: Pulls the timed batches.
         batches: The number of batches in the timed window.
+        lead_in: How many windows are pulled untimed before the timed one. What threads
+            had in work when the process was stopped may be done when it goes on, such
+            as a read from a disk or a sleep, which time does not stop.
         pulled: The pulls before the first turn: pairs (batches in a pull, number of
             such pulls).
     """
 
-    flush: Callable[[], bool] | None
     window: Callable[[], None]
     batches: int
+    lead_in: int = 0
     pulled: list[tuple[int, int]] = field(default_factory=list)
 
 
 class TurnWorker:
     """A turn worker is a measuring process's end of its socket to the runner."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, stops: bool = True) -> None:
         """Connect to the runner, once the pipeline is built.
 
         Args:
             path: The path of the socket.
+            stops: Whether this process leads a process group, which stops between
+                turns.
 
         Raises:
             Dismissed: Nobody listens any more, as another process was lost.
@@ -129,7 +136,10 @@ class TurnWorker:
             self._channel.close()
             raise Dismissed(DISMISSED) from error
         self._lines = self._channel.makefile("rb")
-        self._send(Hello(PROTOCOL))
+        self._stops = stops
+        if stops:
+            _continue_when_the_parent_ends()
+        self._send(Hello(PROTOCOL, os.getpid() if stops else 0))
 
     def example(self) -> Ready | None:
         """Wait until the runner lets this process calibrate and warm up.
@@ -163,20 +173,24 @@ class TurnWorker:
             Dismissed: The runner closed the socket before it had read an answer.
         """
         turns = []
-        if work.flush:
-            become_quiet(MOST_QUIET_LIMIT_SECONDS)
         self._send(Ready(work.batches, work.pulled))
+        self._stop()
         while self._line():  # each requests a turn
-            emptied = not work.flush or work.flush()
+            for _ in range(work.lead_in):
+                work.window()
             cpu, start = cpu_seconds(), clock()
             work.window()
             seconds, cpu_spent = clock() - start, cpu_seconds() - cpu
-            quiet = not work.flush or become_quiet(_quiet_limit(seconds))
-            quiet = quiet and emptied
-            turns.append(Turn(seconds / work.batches, cpu_spent / work.batches, quiet))
+            turns.append(Turn(seconds / work.batches, cpu_spent / work.batches))
             self._send(turns[-1])
+            self._stop()
         self._leave()
         return turns
+
+    def _stop(self) -> None:
+        """Stop this process and all that it started, until the runner continues it."""
+        if self._stops:
+            os.killpg(0, signal.SIGSTOP)
 
     def _line(self) -> bytes:
         """Return the runner's next message; empty if the runner closed the socket.
@@ -202,30 +216,12 @@ class TurnWorker:
             raise Dismissed(DISMISSED) from error
 
 
-def become_quiet(limit_seconds: float) -> bool:
-    """Wait until this process is idle, which it is once its buffers are full.
+def _continue_when_the_parent_ends() -> None:
+    """Let the kernel continue this process, if stopped, when its parent has ended.
 
-    Otherwise its threads would fill the buffers during another process's turn.
-
-    Args:
-        limit_seconds: The longest wait, in seconds.
-
-    Returns:
-        Whether the process became quiet within the limit.
+    A thread of this process then notices that, and ends it.
     """
-    deadline = time.monotonic() + limit_seconds
-    while time.monotonic() < deadline:
-        before, start = cpu_seconds(), time.monotonic()
-        time.sleep(QUIET_SECONDS)
-        busy = cpu_seconds() - before
-        if busy < QUIET_SHARE * (time.monotonic() - start):
-            return True
-    return False
-
-
-def _quiet_limit(window_seconds: float) -> float:
-    limit = max(LEAST_QUIET_LIMIT_SECONDS, QUIET_WINDOWS * window_seconds)
-    return min(MOST_QUIET_LIMIT_SECONDS, limit)
+    ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGCONT)
 
 
 def check_protocol(protocol: int, tree: object) -> None:
@@ -238,7 +234,7 @@ def check_protocol(protocol: int, tree: object) -> None:
     Raises:
         UsageError: The versions do not fit.
     """
-    if protocol not in (*UNPLACED, PROTOCOL):
+    if protocol != PROTOCOL:
         raise UsageError(
             f"The harness in {tree} takes turns by protocol {protocol} and this one by "
             f"{PROTOCOL}: they cannot be compared live. Compare result folders: guard "
@@ -271,7 +267,7 @@ class TurnCaller:
         self._listener.bind(self.path)
         self._listener.listen(1)
         self._channel: socket.socket | None = None
-        self.late, self.protocol = False, 0
+        self.late, self.protocol, self._process = False, 0, 0
 
     def arrived(self, seconds: float, gone: Callable[[], bool]) -> bool:
         """Wait until the process connects; return whether it did so in time.
@@ -294,7 +290,8 @@ class TurnCaller:
         self._lines = self._channel.makefile("rb")
         line = self._lines.readline()
         if line:
-            self.protocol = msgspec.json.decode(line, type=Hello).protocol
+            hello = msgspec.json.decode(line, type=Hello)
+            self.protocol, self._process = hello.protocol, hello.process
         return bool(line)
 
     def ready(self, like: dict) -> dict | None:
@@ -310,17 +307,21 @@ class TurnCaller:
         line = self._answer(msgspec.json.encode(like))
         if not line:
             return None
+        self._stopped()
         return msgspec.to_builtins(msgspec.json.decode(line, type=Ready))
 
     def turn(self) -> Turn | None:
         """Let the process time one window; return None if it was lost or is late."""
         line = self._answer(_NOTHING)
-        return msgspec.json.decode(line, type=Turn) if line else None
+        if not line:
+            return None
+        return replace(msgspec.json.decode(line, type=Turn), quiet=self._stopped())
 
     def _answer(self, request: bytes) -> bytes:
         """Send a request and return the answer; empty if the process was lost."""
         try:
             self._channel.sendall(request + b"\n")
+            self._continue()
             return self._lines.readline()
         except TimeoutError:
             self.late = True
@@ -334,7 +335,34 @@ class TurnCaller:
             self._lines.close()
             self._channel.close()
             self._channel = None
+            self._continue()
         self._listener.close()
+
+    def _continue(self) -> None:
+        """Let the process go on, with all that it started."""
+        if self._process:
+            with contextlib.suppress(ProcessLookupError):  # it has ended
+                os.killpg(self._process, signal.SIGCONT)
+
+    def _stopped(self) -> bool:
+        """Wait until the process is stopped; return whether it is within the limit."""
+        if not self._process:
+            return True
+        deadline = time.monotonic() + STOP_SECONDS
+        while _state(self._process) not in STOPPED:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(LOOK_SECONDS)
+        return True
+
+
+def _state(process: int) -> str:
+    """Return the letter of a process's state in /proc: `T` if stopped; `X` if gone."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return "X"
+    return fields.rpartition(")")[2].split()[0]
 
 
 def take_rounds(

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -25,7 +25,7 @@ from bench.guard.record import GuardResult, Interrupted, Row
 from bench.guard.trio import Side
 from bench.pipeline import pipeline
 from bench.run.executors import ForkServer, Spawner, executor
-from bench.run.protocol import CannotStart, Harness, Outcome, environment
+from bench.run.protocol import CannotStart, Executor, Harness, Outcome, environment
 from bench.run.turns import PROTOCOL
 from bench.text import plural
 from bench.trial import Effort, Failure, Measured, Trial
@@ -210,24 +210,76 @@ def test_another_interpreter_takes_turns_with_this_one(repo: Path) -> None:
     ]
 
 
-def test_each_process_of_a_trio_times_its_phases(repo: Path, monkeypatch) -> None:
+@pytest.fixture(scope="module")
+def server() -> Iterator[Executor]:
+    """A started executor for the trios of this module."""
+    started = executor()
+    started.start()
+    yield started
+    started.stop()
+
+
+def run_equal_trio(server: Executor, workload: Path, **axes: object) -> trio.Trio:
+    """Return a short trio of one trial, whose three processes are alike."""
+    side = Side(server, Trial(workload=str(workload), pipeline=pipeline(axes)))
+    taken = trio.run_trio(side, side, session.EFFORT, seconds=0.1, seed=0, number=0)
+    assert taken.failures == {}
+    return taken
+
+
+def test_each_process_of_a_trio_times_its_phases(repo: Path, server: Executor) -> None:
     """A process that repeats the preparation of another one does so as well."""
-    monkeypatch.chdir(repo)
-    server = executor()
-    server.start()
-    trial = Trial(workload="new.py", pipeline=pipeline({"cache": "mapped"}))
-    side = Side(server, trial)
-    try:
-        result = trio.run_trio(
-            side, side, session.EFFORT, seconds=0.1, seed=0, number=0
-        )
-    finally:
-        server.stop()
-    assert result.failures == {}
+    result = run_equal_trio(server, repo / "new.py", cache="mapped")
     for one in result.measured:
         for name in ("adapt_seconds", "first_batch_seconds", "fill_seconds"):
             metric = METRICS[name]
             assert 0 < metric.figure(one) < 2 * metric.elapsed(one) + 0.1
+
+
+SLEEPS = """
+import time
+import keras
+import tensorflow as tf
+
+DETERMINISTIC = True
+
+
+def rest(values):
+    time.sleep(0.005)
+    return values
+
+
+def examples(rng, count):
+    return rng.random((count, 4), dtype="float32")
+
+
+def decode(example):
+    rested = tf.numpy_function(rest, [example], tf.float32)
+    return tf.ensure_shape(rested, example.shape)
+
+
+def build(examples):
+    return keras.layers.Rescaling(2.0)
+
+
+def check(before, after):
+    assert abs(2 * before - after).max() < 1e-5
+"""
+
+
+def test_no_turn_gets_batches_that_were_prepared_between_turns(
+    tmp_path: Path, server: Executor
+) -> None:
+    """A batch of four cannot come faster than four rests, one after another.
+
+    AUTOTUNE would let the prefetch grow until whole windows stand ready.
+    """
+    workload = tmp_path / "sleeps.py"
+    workload.write_text(SLEEPS)
+    result = run_equal_trio(server, workload, batch_size=4, prefetch="autotune")
+    for row in result.turns:
+        assert all(turn.quiet for turn in row)
+        assert min(turn.seconds for turn in row) > 0.9 * 4 * 0.005
 
 
 def test_each_side_runs_its_own_tree_wherever_the_guard_is_started(
@@ -295,7 +347,7 @@ def test_a_base_with_another_protocol_of_turns_is_refused(monkeypatch) -> None:
     ):
         pass
     assert str(error.value) == (
-        "The harness in /base takes turns by protocol 0 and this one by 4: they cannot "
+        "The harness in /base takes turns by protocol 0 and this one by 5: they cannot "
         "be compared live. Compare result folders: guard A B."
     )
     assert old.stopped

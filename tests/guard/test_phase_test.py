@@ -13,6 +13,7 @@ from bench.guard.case_session import Case
 from bench.guard.phase_test import PhaseTest
 from bench.guard.record import exit_code
 from bench.guard.trio import Side, Trio
+from bench.run.turns import PROTOCOL
 from bench.trial import Measured, Trial
 
 LIMITS = {"seconds_per_example": 0.03, "fill_seconds": 0.20}
@@ -62,7 +63,7 @@ def guarded(make, limits=LIMITS, budget_seconds: float = 40.0, efforts=None):
 
 
 class _Server:
-    protocol = 3
+    protocol = PROTOCOL
 
 
 def finished(make, trios: int) -> PhaseTest:

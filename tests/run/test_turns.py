@@ -1,14 +1,20 @@
-"""Turns over real sockets: orders, quiet, lost processes, older harnesses."""
+"""Turns over real sockets: orders, stops, lost processes, other harnesses."""
 
 import itertools
+import os
 import select
+import signal
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
 
 from bench.errors import UsageError
@@ -19,7 +25,6 @@ from bench.run.protocol import Outcome
 from bench.run.turns import (
     ORDERS,
     PROTOCOL,
-    UNPLACED,
     Dismissed,
     Ready,
     Turn,
@@ -29,6 +34,7 @@ from bench.run.turns import (
     socket_folder,
     take_rounds,
 )
+from bench.shell import ROOT
 from bench.trial import Effort, Failure, Measured, Trial
 
 
@@ -45,28 +51,23 @@ class Clock:
 class Process:
     """A stand-in for a measured process runs in a thread, on a clock of its own."""
 
-    def __init__(self, folder, name, log, seconds, *, flushes=True):
+    def __init__(self, folder, name, log, seconds, *, lead_in=0):
         self.caller, self.clock = TurnCaller(folder, name), Clock()
         self.name, self.log, self.seconds = name, log, seconds
-        self.flushes, self.turns, self.example = flushes, None, None
+        self.lead_in, self.turns, self.example = lead_in, None, None
         self.thread = threading.Thread(target=self._work)
         self.thread.start()
         assert self.caller.arrived(60, gone=lambda: False)
 
     def _work(self):
-        worker = TurnWorker(self.caller.path)
+        worker = TurnWorker(self.caller.path, stops=False)
         self.example = worker.example()
 
         def window():
             self.log.append(self.name)
             self.clock.now += self.seconds
 
-        flush = (
-            (lambda: self.log.append(f"{self.name} flush") or True)
-            if self.flushes
-            else None
-        )
-        work = TurnWork(flush=flush, window=window, batches=2, pulled=[(0, 1), (2, 9)])
+        work = TurnWork(window, 2, self.lead_in, [(0, 1), (2, 9)])
         self.turns = worker.serve(work, self.clock)
 
     def leave(self):
@@ -90,14 +91,13 @@ def test_each_process_follows_each_other_one_as_often_and_never_itself(tmp_path)
         one.leave()
     # Seconds a batch, two batches a window, in the order of the callers.
     assert _seconds(rounds) == [(0.0, 0.25, 0.5)] * 12
-    assert log[:4] == ["a flush", "a", "b flush", "b"]
+    assert log[:4] == ["a", "b", "c", "b"]
     assert [turn.seconds for turn in processes[2].turns] == [0.5] * 12
-    turns = [entry for entry in log if "flush" not in entry]
-    twice = turns[: 2 * 3 * len(ORDERS)]
+    twice = log[: 2 * 3 * len(ORDERS)]
     places = [twice[start : start + 3] for start in range(0, len(twice), 3)]
     for place in zip(*places, strict=True):
         assert Counter(place) == dict.fromkeys("abc", 4)
-    cycle = turns[: 3 * len(ORDERS) + 1]
+    cycle = log[: 3 * len(ORDERS) + 1]
     assert set(Counter(itertools.pairwise(cycle)).values()) == {3}
     assert len(Counter(itertools.pairwise(cycle))) == 6
 
@@ -114,41 +114,104 @@ def test_all_orders_are_gone_through_even_when_the_time_is_up(tmp_path):
     assert len(rounds) == len(ORDERS)
 
 
-def test_a_pipeline_that_prepares_nothing_is_not_flushed(tmp_path):
+def test_the_windows_of_a_lead_in_are_not_timed(tmp_path):
     log = []
-    one = Process(tmp_path, "a", log, 1.0, flushes=False)
+    one = Process(tmp_path, "a", log, 1.0, lead_in=3)
     one.caller.ready({})
-    assert isinstance(one.caller.turn(), Turn)
+    assert one.caller.turn() == Turn(0.5, pytest.approx(0.0, abs=1.0))
     one.leave()
-    assert log == ["a"]
+    assert log == ["a"] * 4
 
 
-def test_a_process_whose_threads_work_on_is_not_quiet(monkeypatch):
-    monkeypatch.setattr(turns, "cpu_seconds", itertools.count().__next__)
-    assert not turns.become_quiet(0.01)
-    monkeypatch.setattr(turns, "cpu_seconds", lambda: 1.0)
-    assert turns.become_quiet(60)
+WORKING = """
+import subprocess, sys, threading, time
+from bench.run.turns import TurnWork, TurnWorker
+
+def work():
+    while True:
+        ticks[0] += 1
+        time.sleep(0.001)
+
+ticks = [0]
+threading.Thread(target=work, daemon=True).start()
+subprocess.Popen([sys.executable, "-c", "while True: print(flush=True)"],
+                 stdout=open(sys.argv[2], "wb"))
+worker = TurnWorker(sys.argv[1])
+worker.example()
+worker.serve(TurnWork(lambda: time.sleep(0.02), 1), lambda: ticks[0])
+"""
 
 
-def test_a_turn_states_whether_its_process_became_quiet_within_some_windows(
-    tmp_path, monkeypatch
-):
-    """A buffer of batches of 0.1 s takes longer to fill than one of batches of 5 ms."""
-    limits = []
+@pytest.fixture
+def started(tmp_path):
+    """A process that never rests of itself, nor does its own child."""
+    caller, written = TurnCaller(tmp_path, "a"), tmp_path / "written"
+    process = subprocess.Popen(
+        [sys.executable, "-c", WORKING, caller.path, str(written)],
+        cwd=ROOT,
+        start_new_session=True,
+    )
+    assert caller.arrived(60, gone=lambda: False)
+    yield caller, process, written
+    caller.close()
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
-    def restless(limit_seconds):
-        limits.append(limit_seconds)
-        return False
 
-    monkeypatch.setattr(turns, "become_quiet", restless)
-    one = Process(tmp_path, "a", [], 0.1)
-    still = Process(tmp_path, "b", [], 0.1, flushes=False)
-    for process, quiet in ((one, False), (still, True)):
-        process.caller.ready({})
-        assert process.caller.turn().quiet == quiet
-        process.leave()
-    assert limits == pytest.approx([5.0, 2.0])
-    assert [turns._quiet_limit(seconds) for seconds in (0.005, 9.0)] == [0.25, 5.0]
+def test_between_turns_a_process_and_all_that_it_started_do_nothing(started):
+    """Its thread counts, and its child writes, in its own turns alone."""
+    caller, process, written = started
+    assert caller.ready({})
+    while not written.stat().st_size:  # it starts in the turns as well
+        assert caller.turn().quiet
+    for _ in range(3):
+        turn = caller.turn()
+        assert turn.quiet
+        assert 0 < turn.seconds < 60  # the thread's counts within the window
+        time.sleep(0.01)
+        size, used = written.stat().st_size, psutil.Process(process.pid).cpu_times()
+        time.sleep(0.1)
+        assert written.stat().st_size == size
+        assert psutil.Process(process.pid).cpu_times()[:2] == used[:2]
+    caller.close()
+    assert process.wait(60) == 0
+
+
+def test_a_process_that_cannot_be_stopped_disturbs(started, monkeypatch):
+    caller, _, _ = started
+    assert caller.ready({})
+    monkeypatch.setattr(turns, "STOP_SECONDS", 0.01)
+    monkeypatch.setattr(turns, "_state", lambda process: "R")
+    assert not caller.turn().quiet
+
+
+def test_a_stopped_process_whose_parent_ends_goes_on(tmp_path):
+    """Otherwise it would stay for ever, and hold its memory."""
+    caller = TurnCaller(tmp_path, "a")
+    parent = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import subprocess, sys\n"
+            "subprocess.run([sys.executable, '-c', *sys.argv[1:]], "
+            "start_new_session=True)",
+            WORKING,
+            caller.path,
+            str(tmp_path / "written"),
+        ],
+        cwd=ROOT,
+    )
+    assert caller.arrived(60, gone=lambda: False)
+    assert caller.ready({})
+    assert turns._state(caller._process) == "T"
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 60
+    while turns._state(caller._process) == "T" and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert turns._state(caller._process) in ("R", "S")
+    os.killpg(caller._process, signal.SIGKILL)
+    caller.close()
 
 
 def test_a_process_receives_another_s_way_to_get_ready(tmp_path):
@@ -215,14 +278,11 @@ def after_a_trio(protocol):
     return server
 
 
-def test_processes_of_an_older_harness_are_known_when_they_arrive():
-    """A harness whose turns do not fit is refused; other old ones are noted."""
-    for older in UNPLACED:
-        assert after_a_trio(older).protocol == older
+def test_a_harness_with_other_turns_is_refused_when_its_process_arrives():
     with pytest.raises(UsageError) as error:
-        after_a_trio(0)
+        after_a_trio(4)
     assert str(error.value) == (
-        "The harness in /base takes turns by protocol 0 and this one by 4: they cannot "
+        "The harness in /base takes turns by protocol 4 and this one by 5: they cannot "
         "be compared live. Compare result folders: guard A B."
     )
 
@@ -236,11 +296,11 @@ class Working(Spawned):
 
     def begin(self, verb, trial, effort, seed, place):
         def work():
-            worker = TurnWorker(place.channel)
+            worker = TurnWorker(place.channel, stops=False)
             example = worker.example()
             self.examples.append(example)
             pulled = example.pulled if example else [(0, 1), (1, 2), (3, 5)]
-            work = TurnWork(None, lambda: None, 3, pulled)
+            work = TurnWork(lambda: None, 3, 0, pulled)
             worker.serve(work, itertools.count().__next__)
 
         self.threads.append(threading.Thread(target=work))
@@ -303,12 +363,12 @@ def test_a_process_that_answers_too_late_is_late_and_is_dismissed(tmp_path):
     caller, events, closed = TurnCaller(tmp_path, "a"), [], threading.Event()
 
     def work():
-        worker = TurnWorker(caller.path)
+        worker = TurnWorker(caller.path, stops=False)
         worker.example()
         closed.wait(60)
         with pytest.raises(Dismissed):
             for _ in range(3):  # the first may still fit into the socket
-                worker.serve(TurnWork(None, lambda: None, batches=1), Clock())
+                worker.serve(TurnWork(lambda: None, 1), Clock())
         events.append("dismissed")
 
     thread = threading.Thread(target=work)
@@ -328,10 +388,10 @@ def test_a_turn_that_nobody_waits_for_is_dismissed_too(tmp_path):
     caller, events, waited = TurnCaller(tmp_path, "a"), [], threading.Event()
 
     def work():
-        worker = TurnWorker(caller.path)
+        worker = TurnWorker(caller.path, stops=False)
         worker.example()
         with pytest.raises(Dismissed):
-            worker.serve(TurnWork(None, lambda: waited.wait(60), batches=1), Clock())
+            worker.serve(TurnWork(lambda: waited.wait(60), 1), Clock())
         events.append("dismissed")
 
     thread = threading.Thread(target=work)
@@ -352,7 +412,7 @@ def test_a_process_that_is_dismissed_before_the_turns_has_the_reason(tmp_path):
     caller, messages = TurnCaller(tmp_path, "a"), []
 
     def work():
-        worker = TurnWorker(caller.path)
+        worker = TurnWorker(caller.path, stops=False)
         with pytest.raises(Dismissed) as error:
             worker.example()
         messages.append(str(error.value))
@@ -369,7 +429,7 @@ def test_a_process_that_arrives_when_nobody_listens_is_dismissed(tmp_path):
     caller = TurnCaller(tmp_path, "a")
     caller.close()
     with pytest.raises(Dismissed):
-        TurnWorker(caller.path)
+        TurnWorker(caller.path, stops=False)
 
 
 @pytest.mark.parametrize("name", ["short", "long" * 40])
