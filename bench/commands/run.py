@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench import catalog, shell, store
-from bench.commands import report, values
+from bench.commands import jobs, report, values
 from bench.errors import EXITS, Exit, UsageError, unknown
 from bench.plan import plan, screening, sweeps
 from bench.plan.plan import Plan
@@ -23,7 +23,7 @@ from bench.trial import CONSUMERS, UNITS, Effort, Run
 
 # Options that a stored plan fixes.
 PLANNED = ("workload", "strategy", "axis", "consumer", "unit", "rounds", "seed", "out")
-PLANNED += ("data", "skip_damaged")
+PLANNED += ("data", "skip_damaged", "shard")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -66,6 +66,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=values.precision,
         default=0.0,
         help="add rounds until the best candidates are known to this, such as 2%%",
+    )
+    add(
+        "--shard",
+        type=values.shard,
+        metavar="i/n",
+        help="run the i-th of n parts of the sweep, each on its own machine; report "
+        "A B C puts the parts together; --budget holds for each part",
     )
     add("--seed", type=int, default=0, help="seed of the random order")
     add("--out", type=Path, help="result folder")
@@ -194,12 +201,21 @@ def make_plan(options: argparse.Namespace) -> tuple[Path, Plan]:
         effort = replace(effort, rounds=options.rounds)
     data = values.data(options)
     budget = options.budget or sweep.budget_seconds
-    planned = plan.plan_sweep(sweep, effort, options.seed, budget, data)
-    planned = replace(planned, precision=options.precision)
+    planned = plan.plan_sweep(
+        sweep,
+        effort,
+        options.seed,
+        budget,
+        data,
+        precision=options.precision,
+        part=options.shard,
+        command=jobs.sweep_words(options),
+    )
     if options.budget:  # the author of a sweep fits its effort to its own budget
         planned = replace(planned, effort=_fitted(planned))
         _report_cut(effort, planned)
-    return options.out or store.new_folder(sweep.name), planned
+    part = planned.shard and f"-{planned.shard.number}-of-{planned.shard.count}"
+    return options.out or store.new_folder(f"{sweep.name}{part or ''}"), planned
 
 
 def _limited(effort: Effort, options: argparse.Namespace) -> Effort:
@@ -222,8 +238,16 @@ def _refuse_planned_options(options: argparse.Namespace) -> None:
 def _fitted(planned: Plan) -> Effort:
     """Return the plan's effort, reduced to the budget.
 
-    A race with a large scene (set of comparable trials) keeps its effort.
+    A race with a large scene (set of comparable trials) keeps its effort. All shards of
+    a sweep get the same effort: the largest fits, and every shard of a race keeps its
+    effort, since another shard may have a large scene.
     """
+    if planned.shard:
+        if planned.precision:
+            return planned.effort
+        return plan.fit_to_budget(
+            planned.effort, planned.shard.most_trials, planned.budget_seconds
+        )
     groups = screening.scenes(planned.trials) if planned.precision else [planned.trials]
     if planned.precision and max(map(len, groups)) > screening.LARGE:
         return planned.effort

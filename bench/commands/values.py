@@ -1,4 +1,4 @@
-"""This module parses the values of options: durations, shares, minutes and counts."""
+"""This module parses the values of options: durations, shares, counts and shards."""
 
 import argparse
 import re
@@ -63,6 +63,22 @@ def count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"a whole number from 1, got '{text}'")
     return int(text)
+
+
+def shard(text: str) -> tuple[int, int]:
+    """Return the number and the count of a shard such as `2/3`, both from 1.
+
+    Raises:
+        ArgumentTypeError: The text is no shard, or its number exceeds the count.
+    """
+    matched = re.fullmatch(r"([0-9]+)/([0-9]+)", text)
+    number, count_ = (int(part) for part in matched.groups()) if matched else (0, 0)
+    if not 1 <= number <= count_:
+        raise argparse.ArgumentTypeError(
+            "a shard i/n, its number from 1 to the number of shards, such as 1/3, got "
+            f"'{text}'"
+        )
+    return number, count_
 
 
 def data(options: argparse.Namespace) -> str:
