@@ -1,16 +1,25 @@
-"""This module writes jobs that run the shards of a sweep on several machines."""
+"""This module lets several machines run the shards of a sweep, for the verb `run`.
+
+It prints the file of a job (`--write-job`), or submits the shards itself (`--on`).
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import posixpath
 import re
 import shlex
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 from bench import shell, store
-from bench.errors import UsageError
+from bench.commands import report, values
+from bench.errors import Exit, UsageError, check_folder
+from bench.plan import plan, shards, sweeps
+from bench.run import submission
 
 # By the scheduler: the template of a job, a text with names such as @SHARDS@.
 TEMPLATES = {
@@ -19,7 +28,94 @@ TEMPLATES = {
     "slurm": "job.slurm.sh",
 }
 PROGRAM = ".venv/bin/python run_bench.py"  # from the folder of this repository
+# A shard's time limit on a cluster; a slow machine must not lose the end of its rounds.
+MARGIN_MINUTES, MARGIN_FACTOR = 30, 3
 FOLDER = "/feedrate"  # of this repository in an image, for Kubernetes
+
+
+def main(options: argparse.Namespace) -> int:
+    """Print the file of a job, or run the shards on a cluster; return the exit code.
+
+    This machine need not be able to run the sweep: it may lack a GPU or the data.
+
+    Raises:
+        UsageError: Bad options, more shards than workloads, or a cluster that cannot be
+            reached.
+    """
+    _check(options)
+    sweep = values.sweep(options)
+    accepted, _ = sweeps.trials(sweep, values.data(options))
+    parts = shards.divide(accepted, options.shards, len)
+    if options.write_job:
+        print(write(options.write_job, options, sweep.name), end="")
+        return Exit.OK
+    effort = replace(sweep.effort, rounds=options.rounds or sweep.effort.rounds)
+    if options.precision:
+        effort = replace(effort, rounds=plan.MOST_ROUNDS)
+    budget = options.budget or sweep.budget_seconds
+    seconds = budget or plan.estimate(max(map(len, parts)), effort)
+    minutes = MARGIN_MINUTES + math.ceil(MARGIN_FACTOR * seconds / 60)
+    return _on_cluster(options, options.out or store.new_folder(sweep.name), minutes)
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuse options that do not go together.
+
+    Raises:
+        UsageError: An option is missing, or one too many.
+    """
+    verb = "--write-job" if options.write_job else "--on"
+    if not options.shards or bool(options.write_job) == bool(options.on):
+        raise UsageError(
+            "A sweep on several machines needs --shards, their number, and either "
+            f"--write-job ({', '.join(TEMPLATES)}) or --on "
+            f"({', '.join(submission.CLUSTERS)}), which takes --sbatch. To run one "
+            "part of a sweep here, use --shard i/n."
+        )
+    for name in ("resume", "shard", *(["json", "sbatch"] if options.write_job else [])):
+        if getattr(options, name):
+            raise UsageError(f"{verb} takes a whole sweep: leave --{name} out.")
+
+
+def _on_cluster(options: argparse.Namespace, out: Path, minutes: int) -> int:
+    """Submit the shards, wait for them and report them; return the exit code.
+
+    Args:
+        options: The options of the command `run`.
+        out: The folder of the shards' result folders.
+        minutes: The time limit of a shard.
+    """
+    count, settings = options.shards, dict(map(_setting, options.sbatch))
+    check_folder(out)
+    folders = [out / f"shard-{n}-of-{count}" for n in range(1, count + 1)]
+    words = sweep_words(options)
+    tasks = submission.submit(words, folders, out / "logs", minutes, settings)
+    names = " ".join(task.job_id for task in tasks)
+    report_words = ("report", *folders, "--out", out / "report")
+    print(f"Submitted {count} shards to {options.on}: {names}", file=sys.stderr)
+    try:
+        failed = submission.wait(tasks)
+    except KeyboardInterrupt:
+        print(
+            f"\nThe shards run on; end them with scancel. When they have ended:\n"
+            f"  {shell.command(*report_words)}",
+            file=sys.stderr,
+        )
+        return Exit.INTERRUPTED
+    for sentence in failed:
+        print(sentence, file=sys.stderr)
+    measured = [folder for folder in folders if (folder / store.FILE).exists()]
+    if not measured:
+        return Exit.NO
+    formats = ("html", "md", "csv", "png")
+    succeeded = report.show(measured, out / "report", formats, as_json=options.json)
+    return Exit.OK if succeeded else Exit.NO
+
+
+def _setting(text: str) -> tuple[str, str | bool]:
+    """Return an option of the scheduler as name and value; a bare name is True."""
+    name, equals, value = text.lstrip("-").partition("=")
+    return name, value if equals else True
 
 
 def write(scheduler: str, options: argparse.Namespace, sweep: str) -> str:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from bench import catalog, shell, store
 from bench.commands import jobs, report, values
-from bench.errors import EXITS, Exit, UsageError, unknown
-from bench.plan import plan, screening, shards, sweeps
+from bench.errors import EXITS, Exit, UsageError
+from bench.plan import plan, screening
 from bench.plan.plan import Plan
 from bench.race import sweep_runs
-from bench.run import executors
+from bench.run import executors, submission
 from bench.run.prepare import prepare_inputs
 from bench.run.progress import run_count
 from bench.text import duration_text, plural
@@ -80,7 +80,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="print the file of a job that runs each of --shards parts on its own "
         "machine, and run nothing",
     )
-    add("--shards", type=values.count, help="the number of parts for --write-job")
+    add(
+        "--on",
+        choices=submission.CLUSTERS,
+        help="submit --shards parts to a cluster, wait for them, and report them",
+    )
+    add("--shards", type=values.count, help="the number of parts for either")
+    add(
+        "--sbatch",
+        action="append",
+        default=[],
+        metavar="name=value",
+        help="an option of sbatch for --on slurm, such as partition=gpu or gres=gpu:1",
+    )
     add("--seed", type=int, default=0, help="seed of the random order")
     add("--out", type=Path, help="result folder")
     add("--resume", type=Path, help="result folder of a sweep to continue")
@@ -91,14 +103,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Measure a sweep, then write its report; return the exit code.
 
-    With `--write-job` the command only prints the file of a job.
+    With `--write-job` the command prints the file of a job, and with `--on` it lets a
+    cluster measure the shards of the sweep.
 
     Raises:
         UsageError: Bad input, or a folder that cannot be written.
     """
-    if options.write_job or options.shards:
-        print(_job(options), end="")
-        return Exit.OK
+    if options.write_job or options.on or options.shards or options.sbatch:
+        return jobs.main(options)
     folder = make_runs(options)
     if folder is None:
         return Exit.INTERRUPTED
@@ -191,7 +203,7 @@ def make_plan(options: argparse.Namespace) -> tuple[Path, Plan]:
             budget_seconds=options.budget or planned.budget_seconds,
             notes=plan.data_notes(planned.trials),
         )
-    sweep = _sweep(options)
+    sweep = values.sweep(options)
     effort = _limited(sweep.effort, options)
     if options.rounds:
         effort = replace(effort, rounds=options.rounds)
@@ -212,56 +224,6 @@ def make_plan(options: argparse.Namespace) -> tuple[Path, Plan]:
         _report_cut(effort, planned)
     part = planned.shard and f"-{planned.shard.number}-of-{planned.shard.count}"
     return options.out or store.new_folder(f"{sweep.name}{part or ''}"), planned
-
-
-def _sweep(options: argparse.Namespace) -> sweeps.Sweep:
-    """Return the sweep of a command line, with the options that narrow it.
-
-    Raises:
-        UsageError: There is no sweep, or a name or value is unknown.
-    """
-    name = options.sweep
-    if not name:
-        raise UsageError(
-            "run needs a sweep: a name from `run_bench.py list`, or a FILE.toml. To "
-            "continue an earlier sweep, use --resume DIR."
-        )
-    if name not in sweeps.names() and not name.endswith(".toml"):
-        raise unknown("sweep", name, sweeps.names())
-    axes = dict(sweeps.parse_axis(text) for text in options.axis)
-    return sweeps.narrow(
-        sweeps.find(name),
-        workloads=list(options.workload),
-        strategies=options.strategy,
-        axes=axes,
-        consumer=options.consumer or "",
-        unit=options.unit or "",
-    )
-
-
-def _job(options: argparse.Namespace) -> str:
-    """Return the file of a job that runs the shards of a sweep.
-
-    This machine need not be able to run the sweep: it may lack a GPU or the data.
-
-    Raises:
-        UsageError: Bad options, or more shards than workloads.
-    """
-    if not (options.write_job and options.shards):
-        raise UsageError(
-            "--write-job and --shards go together: --write-job names the scheduler, "
-            f"{', '.join(jobs.TEMPLATES)}, and --shards the number of machines. To run "
-            "one part of a sweep here, use --shard i/n."
-        )
-    for name in ("resume", "shard", "json"):
-        if getattr(options, name):
-            raise UsageError(
-                f"--write-job prints a job for a whole sweep: leave --{name} out."
-            )
-    sweep = _sweep(options)
-    accepted, _ = sweeps.trials(sweep, values.data(options))
-    shards.divide(accepted, options.shards, len)  # refuses too many shards
-    return jobs.write(options.write_job, options, sweep.name)
 
 
 def _limited(effort: Effort, options: argparse.Namespace) -> Effort:

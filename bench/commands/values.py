@@ -1,10 +1,11 @@
-"""This module parses the values of options: durations, shares, counts and shards."""
+"""This module parses the values of options, such as durations, shards and sweeps."""
 
 import argparse
 import re
 
 from bench.data import source
-from bench.errors import UsageError
+from bench.errors import UsageError, unknown
+from bench.plan import sweeps
 
 DATA = "your own data: a name, a folder or FILE.csv:COLUMN"
 SKIP_DAMAGED = "leave damaged files of --data out, and count them"
@@ -92,3 +93,28 @@ def data(options: argparse.Namespace) -> str:
     if not options.data:
         raise UsageError("--skip-damaged leaves out files of --data, which is missing.")
     return source.skipping(options.data)
+
+
+def sweep(options: argparse.Namespace) -> sweeps.Sweep:
+    """Return the sweep that a command line names, as its options narrow it.
+
+    Raises:
+        UsageError: There is no sweep, or a name or value is unknown.
+    """
+    name = options.sweep
+    if not name:
+        raise UsageError(
+            "run needs a sweep: a name from `run_bench.py list`, or a FILE.toml. To "
+            "continue an earlier sweep, use --resume DIR."
+        )
+    if name not in sweeps.names() and not name.endswith(".toml"):
+        raise unknown("sweep", name, sweeps.names())
+    axes = dict(sweeps.parse_axis(text) for text in options.axis)
+    return sweeps.narrow(
+        sweeps.find(name),
+        workloads=list(options.workload),
+        strategies=options.strategy,
+        axes=axes,
+        consumer=options.consumer or "",
+        unit=options.unit or "",
+    )

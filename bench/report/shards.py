@@ -22,12 +22,13 @@ MOST_NAMED = 3  # missing shards that are named with their commands
 
 
 class _PlanForm(msgspec.Struct):
-    """This struct has the parts of `plan.json` that shards of one sweep share.
+    """This struct has the parts of `plan.json` that a report of shards needs.
 
-    The trials stay unread: a report needs no workload's file.
+    The trials stay undecoded: a report needs no workload's file.
     """
 
     sweep: str
+    trials: list[msgspec.Raw]
     seed: int
     effort: Effort
     precision: float = 0.0
@@ -40,6 +41,7 @@ class _Part:
 
     folder: Path
     shard: Shard
+    trials: int
     shared: Mapping[str, object]
 
 
@@ -69,10 +71,12 @@ def notes(
     numbers = sorted({part.shard.number for part in parts})
     missing = [n for n in range(1, count + 1) if n not in numbers]
     trials = plural(len(part.shard.keys), "trial")
+    unfinished = _unfinished(parts, runs, names)
     if not missing:
         return [
             f"All {plural(count, 'shard')} of the sweep '{sweep}' are here: together "
-            f"they are its {trials}."
+            f"they are its {trials}.",
+            *unfinished,
         ]
     command = part.shard.command
     lines = [
@@ -85,9 +89,29 @@ def notes(
     return [
         f"This is a part of the sweep '{sweep}' and its {trials}: shard {here} of "
         f"{count}.",
+        *unfinished,
         *lines,
         *([f"{plural(more, 'more shard')} missing."] if more else []),
     ]
+
+
+def _unfinished(
+    parts: Sequence[_Part], runs: Sequence[Run], names: Sequence[str]
+) -> list[str]:
+    """Return a sentence on each shard that has trials without a run."""
+    measured: dict[str, set[str]] = {}
+    for run, name in zip(runs, names, strict=True):
+        measured.setdefault(name, set()).add(run.key)
+    lines = []
+    for part in parts:
+        left = part.trials - len(measured.get(str(part.folder), ()))
+        if left > 0:
+            command = shell.command("run", "--resume", part.folder)
+            lines.append(
+                f"Shard {part.shard} is not finished: {left} of "
+                f"{plural(part.trials, 'trial')} have no run. Continue with: {command}"
+            )
+    return lines
 
 
 def _part(folder: Path) -> _Part | None:
@@ -112,7 +136,7 @@ def _part(folder: Path) -> _Part | None:
         "the effort": effort,
         "the precision": plan.precision,
     }
-    return _Part(folder, plan.shard, shared)
+    return _Part(folder, plan.shard, len(plan.trials), shared)
 
 
 def _refuse_other_sweeps(parts: Sequence[_Part]) -> None:

@@ -188,22 +188,27 @@ def test_a_job_has_a_folder_of_its_own_by_default(
     [
         (
             ["--write-job", "slurm"],
-            "--write-job and --shards go together: --write-job names the scheduler, "
-            "kubernetes, github, slurm, and --shards the number of machines. To run "
-            "one part of a sweep here, use --shard i/n.",
+            "A sweep on several machines needs --shards, their number, and either "
+            "--write-job (kubernetes, github, slurm) or --on (slurm), which takes "
+            "--sbatch. To run one part of a sweep here, use --shard i/n.",
         ),
-        (["--shards", "3"], "--write-job and --shards go together: "),
+        (["--shards", "3"], "A sweep on several machines needs --shards, "),
+        (["--sbatch", "time=5"], "A sweep on several machines needs --shards, "),
+        (
+            ["--shards", "3", "--on", "slurm", "--write-job", "slurm"],
+            "A sweep on several machines needs --shards, ",
+        ),
         (
             ["--write-job", "slurm", "--shards", "4"],
             "This sweep has 3 workloads, which is too few for 4 shards: ",
         ),
         (
             ["--write-job", "slurm", "--shards", "3", "--shard", "1/3"],
-            "--write-job prints a job for a whole sweep: leave --shard out.",
+            "--write-job takes a whole sweep: leave --shard out.",
         ),
         (
             ["--write-job", "slurm", "--shards", "3", "--json"],
-            "--write-job prints a job for a whole sweep: leave --json out.",
+            "--write-job takes a whole sweep: leave --json out.",
         ),
         (
             ["--write-job", "slurm", "--shards", "3", "--out", "a\nb"],

@@ -96,6 +96,19 @@ def test_a_missing_shard_is_named_with_its_command(thirds: list[Path]) -> None:
     assert len(one) == 3
 
 
+def test_a_shard_without_all_its_trials_is_not_finished(
+    thirds: list[Path], tmp_path: Path
+) -> None:
+    """Its first trial was measured, and then it was stopped."""
+    own = planned((2, 3))
+    part = stored(tmp_path / "part", replace(own, trials=own.trials[:1]))
+    plan.save(own, part)
+    assert formats.gather([thirds[0], part, thirds[2]]).content["notes"][1] == (
+        "Shard 2/3 is not finished: 2 of 3 trials have no run. Continue with: "
+        + shell.command("run", "--resume", part)
+    )
+
+
 def test_many_missing_shards_are_counted(thirds: list[Path]) -> None:
     own = plan.load(thirds[0])
     shard = replace(own.shard, count=9)
