@@ -80,15 +80,15 @@ def notes(
         ]
     command = part.shard.command
     lines = [
-        f"Shard {n}/{count} of the sweep '{sweep}' is missing. This command runs it: "
+        f"Shard {n}/{count} is missing. This command runs it: "
         + shell.command(*command, "--shard", f"{n}/{count}")
         for n in missing[:MOST_NAMED]
     ]
     more = len(missing) - len(lines)
     here = ", ".join(map(str, numbers))
     return [
-        f"This is a part of the sweep '{sweep}' and its {trials}: shard {here} of "
-        f"{count}.",
+        f"Of the {plural(count, 'shard')} of the sweep '{sweep}' with its {trials} "
+        f"these are here: {here}.",
         *unfinished,
         *lines,
         *([f"{plural(more, 'more shard')} missing."] if more else []),

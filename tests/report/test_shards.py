@@ -87,12 +87,12 @@ def test_shards_have_the_rows_of_the_whole_sweep(
 
 def test_a_missing_shard_is_named_with_its_command(thirds: list[Path]) -> None:
     assert formats.gather([thirds[0], thirds[2]]).content["notes"] == [
-        "This is a part of the sweep 'mine' and its 9 trials: shard 1, 3 of 3.",
-        "Shard 2/3 of the sweep 'mine' is missing. This command runs it: "
+        "Of the 3 shards of the sweep 'mine' with its 9 trials these are here: 1, 3.",
+        "Shard 2/3 is missing. This command runs it: "
         + shell.command("run", "mine.toml", "--shard", "2/3"),
     ]
     one = formats.gather(thirds[0]).content["notes"]
-    assert one[0].endswith("shard 1 of 3.")
+    assert one[0].endswith("with its 9 trials these are here: 1.")
     assert len(one) == 3
 
 
