@@ -26,6 +26,7 @@ GPU_STATE = {
 PROCESSORS = sorted(os.sched_getaffinity(0))  # those that this process may use
 LIMITS = ("cpu_limit", "memory_limit_bytes")  # absent from older records
 IDENTITY = ("cpu", "cpu_count", "memory_bytes", *LIMITS, "gpus", "system")
+MEMBER = "member"
 # By version of the kernel's control groups, 2 and then 1: limit, use, and the part of
 # the use that the kernel gives back on demand.
 MEMORY_FILES = (
@@ -61,9 +62,10 @@ def fingerprint() -> dict[str, object]:
 def identity(machine: dict[str, object]) -> tuple:
     """Return the facts that two runs must share before their times are combined.
 
-    A record without a limit equals an older record, which has no field for it.
+    A record without a limit equals an older record, which has no field for it. `member`
+    is the host, where a report has several machines of one kind; files lack it.
     """
-    values = (machine.get(name) for name in (*IDENTITY, "python", *PACKAGES))
+    values = (machine.get(name) for name in (*IDENTITY, "python", *PACKAGES, MEMBER))
     return tuple("" if value is None else str(value) for value in values)
 
 

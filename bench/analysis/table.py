@@ -9,13 +9,14 @@ The columns and their units are documented in results/README.md.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from bench import stages
-from bench.machine import identity, limits_in_words
+from bench.machine import MEMBER, identity, limits_in_words
 from bench.pipeline import AXES, allowed, differences
 from bench.plan import screening
 from bench.trial import Run, Trial, phases_of
@@ -63,8 +64,36 @@ def read(folders: Iterable[str | Path]) -> tuple[list[Run], list[str], list[str]
         runs += stored
         names += [str(folder)] * len(stored)
         notes += [f"{folder}: {n}" for n in remarks] if folders[1:] else remarks
+    if folders[1:]:
+        runs = _hosts_apart(runs, names)
     alike = identity.runs_with_equal_inputs(runs)
     return alike.runs, [names[n] for n in alike.numbers], [*notes, *alike.notes]
+
+
+def _hosts_apart(runs: Sequence[Run], folders: Sequence[str]) -> list[Run]:
+    """Return the runs, marked by host where machines of one kind are different hosts.
+
+    Equal machines differ in speed, so times of different hosts are never averaged. The
+    runs of one kind of machine in one folder stay together, since a container that is
+    started again to resume a sweep may have another host name.
+
+    Args:
+        runs: The runs in file order.
+        folders: The result folder of each run.
+    """
+    members: dict[tuple, str] = {}  # the first host, by kind of machine and folder
+    kinds = [identity(run.machine) for run in runs]
+    for run, kind, folder in zip(runs, kinds, folders, strict=True):
+        members.setdefault((kind, folder), str(run.machine.get("host", "")))
+    hosts: dict[tuple, set[str]] = {}
+    for (kind, _), host in members.items():
+        hosts.setdefault(kind, set()).add(host)
+    return [
+        replace(run, machine={**run.machine, MEMBER: members[kind, folder]})
+        if len(hosts[kind]) > 1
+        else run
+        for run, kind, folder in zip(runs, kinds, folders, strict=True)
+    ]
 
 
 def from_runs(
@@ -189,6 +218,7 @@ def machine_labels(runs: Sequence[Run]) -> list[str]:
             *(str(gpu).partition(",")[0] for gpu in gpus),
             f"TensorFlow {machine.get('tensorflow', '?')}",
             f"Keras {machine.get('keras', '?')}",
+            *([f"host {machine[MEMBER]}"] if machine.get(MEMBER) else []),
         ]
         label = ", ".join(parts)
         twins = sum(other.startswith(label) for other in labels.values())

@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench import catalog, shell, store
-from bench.commands import report, values
-from bench.errors import EXITS, Exit, UsageError, unknown
-from bench.plan import plan, screening, sweeps
+from bench.commands import jobs, report, values
+from bench.errors import EXITS, Exit, UsageError
+from bench.plan import plan, screening
 from bench.plan.plan import Plan
 from bench.race import sweep_runs
-from bench.run import executors
+from bench.run import executors, submission
 from bench.run.prepare import prepare_inputs
 from bench.run.progress import run_count
 from bench.text import duration_text, plural
@@ -23,7 +23,7 @@ from bench.trial import CONSUMERS, UNITS, Effort, Run
 
 # Options that a stored plan fixes.
 PLANNED = ("workload", "strategy", "axis", "consumer", "unit", "rounds", "seed", "out")
-PLANNED += ("data", "skip_damaged")
+PLANNED += ("data", "skip_damaged", "shard")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -67,6 +67,32 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default=0.0,
         help="add rounds until the best candidates are known to this, such as 2%%",
     )
+    add(
+        "--shard",
+        type=values.shard,
+        metavar="i/n",
+        help="run the i-th of n parts of the sweep, each on its own machine; report "
+        "A B C puts the parts together; --budget holds for each part",
+    )
+    add(
+        "--write-job",
+        choices=jobs.TEMPLATES,
+        help="print the file of a job that runs each of --shards parts on its own "
+        "machine, and run nothing",
+    )
+    add(
+        "--on",
+        choices=submission.CLUSTERS,
+        help="submit --shards parts to a cluster, wait for them, and report them",
+    )
+    add("--shards", type=values.count, help="the number of parts for either")
+    add(
+        "--sbatch",
+        action="append",
+        default=[],
+        metavar="name=value",
+        help="an option of sbatch for --on slurm, such as partition=gpu or gres=gpu:1",
+    )
     add("--seed", type=int, default=0, help="seed of the random order")
     add("--out", type=Path, help="result folder")
     add("--resume", type=Path, help="result folder of a sweep to continue")
@@ -77,9 +103,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Measure a sweep, then write its report; return the exit code.
 
+    With `--write-job` the command prints the file of a job, and with `--on` it lets a
+    cluster measure the shards of the sweep.
+
     Raises:
         UsageError: Bad input, or a folder that cannot be written.
     """
+    if options.write_job or options.on or options.shards or options.sbatch:
+        return jobs.main(options)
     folder = make_runs(options)
     if folder is None:
         return Exit.INTERRUPTED
@@ -172,34 +203,27 @@ def make_plan(options: argparse.Namespace) -> tuple[Path, Plan]:
             budget_seconds=options.budget or planned.budget_seconds,
             notes=plan.data_notes(planned.trials),
         )
-    if not options.sweep:
-        raise UsageError(
-            "run needs a sweep: a name from `run_bench.py list`, or a FILE.toml. To "
-            "continue an earlier sweep, use --resume DIR."
-        )
-    name = options.sweep
-    if name not in sweeps.names() and not name.endswith(".toml"):
-        raise unknown("sweep", name, sweeps.names())
-    axes = dict(sweeps.parse_axis(text) for text in options.axis)
-    sweep = sweeps.narrow(
-        sweeps.find(name),
-        workloads=list(options.workload),
-        strategies=options.strategy,
-        axes=axes,
-        consumer=options.consumer or "",
-        unit=options.unit or "",
-    )
+    sweep = values.sweep(options)
     effort = _limited(sweep.effort, options)
     if options.rounds:
         effort = replace(effort, rounds=options.rounds)
     data = values.data(options)
     budget = options.budget or sweep.budget_seconds
-    planned = plan.plan_sweep(sweep, effort, options.seed, budget, data)
-    planned = replace(planned, precision=options.precision)
+    planned = plan.plan_sweep(
+        sweep,
+        effort,
+        options.seed,
+        budget,
+        data,
+        precision=options.precision,
+        part=options.shard,
+        command=jobs.sweep_words(options),
+    )
     if options.budget:  # the author of a sweep fits its effort to its own budget
         planned = replace(planned, effort=_fitted(planned))
         _report_cut(effort, planned)
-    return options.out or store.new_folder(sweep.name), planned
+    part = planned.shard and f"-{planned.shard.number}-of-{planned.shard.count}"
+    return options.out or store.new_folder(f"{sweep.name}{part or ''}"), planned
 
 
 def _limited(effort: Effort, options: argparse.Namespace) -> Effort:
@@ -222,8 +246,16 @@ def _refuse_planned_options(options: argparse.Namespace) -> None:
 def _fitted(planned: Plan) -> Effort:
     """Return the plan's effort, reduced to the budget.
 
-    A race with a large scene (set of comparable trials) keeps its effort.
+    A race with a large scene (set of comparable trials) keeps its effort. All shards of
+    a sweep get the same effort: the largest fits, and every shard of a race keeps its
+    effort, since another shard may have a large scene.
     """
+    if planned.shard:
+        if planned.precision:
+            return planned.effort
+        return plan.fit_to_budget(
+            planned.effort, planned.shard.most_trials, planned.budget_seconds
+        )
     groups = screening.scenes(planned.trials) if planned.precision else [planned.trials]
     if planned.precision and max(map(len, groups)) > screening.LARGE:
         return planned.effort

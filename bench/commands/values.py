@@ -1,10 +1,11 @@
-"""This module parses the values of options: durations, shares, minutes and counts."""
+"""This module parses the values of options, such as durations, shards and sweeps."""
 
 import argparse
 import re
 
 from bench.data import source
-from bench.errors import UsageError
+from bench.errors import UsageError, unknown
+from bench.plan import sweeps
 
 DATA = "your own data: a name, a folder or FILE.csv:COLUMN"
 SKIP_DAMAGED = "leave damaged files of --data out, and count them"
@@ -65,6 +66,22 @@ def count(text: str) -> int:
     return int(text)
 
 
+def shard(text: str) -> tuple[int, int]:
+    """Return the number and the count of a shard such as `2/3`, both from 1.
+
+    Raises:
+        ArgumentTypeError: The text is no shard, or its number exceeds the count.
+    """
+    matched = re.fullmatch(r"([0-9]+)/([0-9]+)", text)
+    number, count_ = (int(part) for part in matched.groups()) if matched else (0, 0)
+    if not 1 <= number <= count_:
+        raise argparse.ArgumentTypeError(
+            "a shard i/n, its number from 1 to the number of shards, such as 1/3, got "
+            f"'{text}'"
+        )
+    return number, count_
+
+
 def data(options: argparse.Namespace) -> str:
     """Return the value of `--data`, extended by a mark if `--skip-damaged` is set.
 
@@ -76,3 +93,28 @@ def data(options: argparse.Namespace) -> str:
     if not options.data:
         raise UsageError("--skip-damaged leaves out files of --data, which is missing.")
     return source.skipping(options.data)
+
+
+def sweep(options: argparse.Namespace) -> sweeps.Sweep:
+    """Return the sweep that a command line names, as its options narrow it.
+
+    Raises:
+        UsageError: There is no sweep, or a name or value is unknown.
+    """
+    name = options.sweep
+    if not name:
+        raise UsageError(
+            "run needs a sweep: a name from `run_bench.py list`, or a FILE.toml. To "
+            "continue an earlier sweep, use --resume DIR."
+        )
+    if name not in sweeps.names() and not name.endswith(".toml"):
+        raise unknown("sweep", name, sweeps.names())
+    axes = dict(sweeps.parse_axis(text) for text in options.axis)
+    return sweeps.narrow(
+        sweeps.find(name),
+        workloads=list(options.workload),
+        strategies=options.strategy,
+        axes=axes,
+        consumer=options.consumer or "",
+        unit=options.unit or "",
+    )

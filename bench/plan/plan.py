@@ -13,7 +13,7 @@ import msgspec
 from bench import catalog, machine
 from bench.data import source
 from bench.errors import UsageError, replace_atomically
-from bench.plan import screening
+from bench.plan import screening, shards
 from bench.plan.sweeps import Sweep, trials
 from bench.store import PLAN as FILE
 from bench.trial import CONSUMER_ROWS, Effort, Run, Trial
@@ -47,6 +47,7 @@ class Plan:
             race.
         most_rounds: The number of rounds after which a race ends.
         notes: Sentences on the user's data and on how the race ended, for the report.
+        shard: The part of the sweep that this plan is; None for the whole sweep.
     """
 
     sweep: str
@@ -58,6 +59,12 @@ class Plan:
     precision: float = 0.0
     most_rounds: int = MOST_ROUNDS
     notes: list[str] = field(default_factory=list)
+    shard: shards.Shard | None = None
+
+    @property
+    def title(self) -> str:
+        """Return the name of the sweep and, if the plan is a part of it, which part."""
+        return f"{self.sweep}, shard {self.shard}" if self.shard else self.sweep
 
     @property
     def runs(self) -> int:
@@ -67,8 +74,12 @@ class Plan:
     @property
     def seconds(self) -> float:
         """Return the expected time of all runs in seconds."""
-        runs = [run_seconds(effort) for efforts in self._rounds for effort in efforts]
-        return len(self._rounds) * ROUND_SECONDS + sum(runs)
+        return len(self._rounds) * ROUND_SECONDS + self.run_seconds
+
+    @property
+    def run_seconds(self) -> float:
+        """Return the expected seconds of all runs without the rounds' servers."""
+        return sum(run_seconds(effort) for row in self._rounds for effort in row)
 
     def seconds_left(self, stored: Sequence[Run]) -> float:
         """Return the expected seconds of the missing runs, by those of stored runs."""
@@ -113,9 +124,17 @@ def fit_to_budget(effort: Effort, count: int, budget_seconds: float) -> Effort:
 
 
 def plan_sweep(
-    sweep: Sweep, effort: Effort, seed: int, budget_seconds: float, data: str
+    sweep: Sweep,
+    effort: Effort,
+    seed: int,
+    budget_seconds: float,
+    data: str,
+    *,
+    precision: float = 0.0,
+    part: tuple[int, int] | None = None,
+    command: Sequence[str] = (),
 ) -> Plan:
-    """Make the plan of a sweep without starting a process.
+    """Make the plan of a sweep, or of a part of it, without starting a process.
 
     Args:
         sweep: The sweep.
@@ -123,12 +142,28 @@ def plan_sweep(
         seed: The seed of the random orders.
         budget_seconds: The time after which the sweep stops; 0 for no limit.
         data: The user's data, a name or a path; empty for the workloads' own.
+        precision: The precision of a race; 0 for no race.
+        part: The number of a shard, from 1, and the number of shards; None for the
+            whole sweep.
+        command: The verb and the options that run the whole sweep, for a shard.
 
     Raises:
-        UsageError: A name or value is unknown, the data cannot be used, or nothing is
-            left to run.
+        UsageError: A name or value is unknown, the data cannot be used, there are more
+            shards than workloads, or nothing is left to run.
     """
     accepted, refused = trials(sweep, data)
+    whole = Plan(
+        sweep=sweep.name,
+        trials=accepted,
+        refused=refused,
+        effort=effort,
+        seed=seed,
+        budget_seconds=budget_seconds,
+        precision=precision,
+    )
+    # Before this machine refuses any trial: all machines must divide the sweep alike.
+    planned = shard(whole, *part, command) if part else whole
+    accepted = planned.trials
     intakes = _intakes(accepted)
     refused |= _untrainable(accepted, intakes) | _unlabelled(accepted)
     if not machine.gpus():
@@ -141,15 +176,32 @@ def plan_sweep(
             raise UsageError("device=gpu: no NVIDIA driver answers here; see doctor.")
         reasons = dict.fromkeys(refused[trial.key] for trial in accepted)
         raise UsageError(f"Nothing is left to run: {' '.join(reasons)}")
-    return Plan(
-        sweep=sweep.name,
-        trials=remaining,
-        refused=refused,
-        effort=effort,
-        seed=seed,
-        budget_seconds=budget_seconds,
-        notes=_notes(intakes),
+    return replace(planned, trials=remaining, refused=refused, notes=_notes(intakes))
+
+
+def shard(whole: Plan, number: int, count: int, command: Sequence[str]) -> Plan:
+    """Return the plan of one shard of a sweep.
+
+    Args:
+        whole: The plan of the whole sweep.
+        number: The number of the shard, from 1.
+        count: The number of shards.
+        command: The verb and the options that run the whole sweep.
+
+    Raises:
+        UsageError: There are more shards than workloads.
+    """
+    parts = shards.divide(
+        whole.trials, count, lambda some: replace(whole, trials=some).run_seconds
     )
+    own = shards.Shard(
+        number=number,
+        count=count,
+        keys=[trial.key for trial in whole.trials],
+        most_trials=max(map(len, parts)),
+        command=list(command),
+    )
+    return replace(whole, trials=parts[number - 1], shard=own)
 
 
 def data_notes(planned: Sequence[Trial]) -> list[str]:

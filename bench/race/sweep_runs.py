@@ -56,7 +56,7 @@ def announce(planned: Plan, folder: Path, earlier: Sequence[Run] = ()) -> None:
     if planned.budget_seconds:
         seconds += f", at most {duration_text(planned.budget_seconds)} (--budget)"
     print(
-        f"{planned.sweep}: {runs}, about {seconds}; results in {folder}",
+        f"{planned.title}: {runs}, about {seconds}; results in {folder}",
         file=sys.stderr,
     )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import shell, text
-from bench.analysis import table
+from bench.analysis import between_machines, table
 from bench.errors import UsageError, unknown
 from bench.guard import history
 from bench.report import (
@@ -19,6 +19,7 @@ from bench.report import (
     page,
     perfetto,
     png,
+    shards,
     summary,
     trackers,
 )
@@ -132,23 +133,26 @@ FORMATS = {
 
 
 def gather(folders: str | Path | Sequence[str | Path]) -> Report:
-    """Read one or more result folders into a report.
+    """Read one or more result folders into a report; shards become one sweep.
 
     Trials of different machines are not combined.
 
     Raises:
-        UsageError: Unreadable results.
+        UsageError: Unreadable results, or folders that are no shards of one sweep.
     """
     folders = [folders] if isinstance(folders, str | Path) else list(folders)
     runs, names, notes = table.read(folders)
     guards, guard_notes = history.read_folders(folders)
-    if len(folders) > 1:
+    parts = shards.notes([Path(folder) for folder in folders], runs, names)
+    if len(folders) > 1 and not parts:
         notes = [
-            f"Runs of equal trials in these {len(folders)} folders are pooled. To "
-            "compare two states of one code, use `compare A B`.",
+            f"Runs of equal trials in these {len(folders)} folders are pooled, those "
+            "of one machine. To compare two states of one code, use `compare A B`.",
             *notes,
         ]
-    report = summed(runs, [*notes, *guard_notes], names)
+    report = summed(runs, [*parts, *notes, *guard_notes], names)
+    compared = between_machines.compare(report.samples)
+    report.content["notes"] += between_machines.sentences(compared)
     report.samples.attrs["history"] = guards
     report.content["source"] = text.visible(shlex.join(map(str, folders)))
     return report

@@ -13,7 +13,7 @@ from typing import Literal
 import pandas as pd
 
 from bench import text
-from bench.analysis import autotune, claim_verdicts, guarantees
+from bench.analysis import autotune, between_machines, claim_verdicts, guarantees
 from bench.report import layers
 from bench.report.summary import Report
 
@@ -279,6 +279,41 @@ def _trials(report: Report) -> Section:
     return Section("trials", "Every trial", note, tables)
 
 
+def _between_machines(report: Report) -> Section:
+    """Return the section on factors that two machines measured."""
+    columns = {
+        "title": Column("for"),
+        "label": Column("strategy", "name"),
+        "first": Column("times as fast on the first", "figure"),
+        "first_interval": Column("95 % interval", "figure", wide=True),
+        "second": Column("on the second", "figure"),
+        "second_interval": Column("95 % interval", "figure", wide=True),
+        "change": Column("second over first", "figure", wide=True),
+        "change_interval": Column("95 % interval", "figure", wide=True),
+        "outcome": Column("between machines", filter=True),
+    }
+    tables: dict[str, list[Row]] = {}
+    for row in between_machines.compare(report.samples).to_dict("records"):
+        shown = {n: text.visible(row[n], 120) for n in ("title", "key", "label")}
+        shown |= {n: row[n] for n in ("first_verdict", "second_verdict", "outcome")}
+        for name in ("first_machine", "second_machine"):
+            shown[name] = text.visible(row[name])
+        for name in ("first", "second", "change"):
+            shown[name], bounds = text.rounded_with_bounds(row, name)
+            shown[f"{name}_interval"] = bounds
+        caption = f"{shown['first_machine']} and {shown['second_machine']}"
+        tables.setdefault(caption, []).append(shown)
+    meanings = "; ".join(f"{n}: {m}" for n, m in between_machines.OUTCOMES.items())
+    note = (
+        "Each trial's factor over its baseline, as the first and the second machine "
+        "measured it. Times of different machines are not compared. "
+        f"{meanings[0].upper()}{meanings[1:]}. The verdicts count all comparisons "
+        "together (Holm's method)."
+    )
+    own = [Table(columns, rows, caption) for caption, rows in tables.items()]
+    return Section("between_machines", "Between machines", note, own)
+
+
 def _errors(report: Report) -> Section:
     """Return the section with the errors of failed runs."""
     columns = {
@@ -309,4 +344,5 @@ def _machines(report: Report) -> Section:
     return Section("machines", "Machine", "", tables)
 
 
-SECTIONS = (_claims, _layers, _autotuned, _prices, _trials, _errors, _machines)
+SECTIONS = (_claims, _layers, _autotuned, _prices, _trials, _between_machines)
+SECTIONS += (_errors, _machines)

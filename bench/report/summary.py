@@ -14,6 +14,7 @@ import pandas as pd
 from bench import catalog, failures, text
 from bench.analysis import bottleneck, stats, table
 from bench.analysis.verdicts import UNKNOWN
+from bench.machine import MEMBER
 from bench.report import glossary, lumps, same_graph, sentences
 from bench.trial import Run, Trial
 
@@ -278,6 +279,8 @@ def _machines(runs: Sequence[Run]) -> list[dict[str, object]]:
         machine["first"] = min(machine.get("first", run.started), run.started)
         machine["last"] = max(machine.get("last", run.started), run.started)
         for name, value in run.machine.items():
+            if name == MEMBER:  # the host, which is a fact already
+                continue
             machine["facts"].setdefault(name, {})[str(value)] = value
     return [
         {

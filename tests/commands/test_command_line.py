@@ -246,7 +246,7 @@ def test_the_report_of_several_folders_replaces_none_of_theirs(
     assert [path.name for path in folders[0].iterdir()] == [store.FILE]
     assert (tmp_path / "report" / "report.md").is_file()
     printed = " ".join(capsys.readouterr().out.split())
-    assert "Runs of equal trials in these 2 folders are pooled." in printed
+    assert "Runs of equal trials in these 2 folders are pooled" in printed
 
 
 @pytest.mark.parametrize(

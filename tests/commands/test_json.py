@@ -105,8 +105,13 @@ def test_a_key_that_is_missing_or_new_is_seen() -> None:
     assert set(paths({"a": 1, "e": []}, known)) == {"a", "e"}
 
 
-def test_the_report(folders: list[str], printed: Callable) -> None:
-    assert_documented(printed("report", folders[0]), "run, report")
+def test_the_report(folders: list[str], tmp_path: Path, printed: Callable) -> None:
+    """Another machine measured some of the trials too."""
+    machine = factory.MACHINE | {"cpu": "Other CPU"}
+    for run in factory.runs(dict.fromkeys(PRICES, 0.02), rounds=8, machine=machine):
+        store.append(tmp_path, run)
+    document = printed("report", folders[0], str(tmp_path))
+    assert_documented(document, "run, report")
 
 
 def test_the_report_of_a_history(tmp_path: Path, printed: Callable) -> None:

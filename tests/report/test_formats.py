@@ -417,6 +417,12 @@ def test_every_section_is_in_the_page_in_the_markdown_and_in_the_json(tmp_path):
     runs = factory.runs({tuned: 0.01, plain: 0.02, sure: 0.03}, rounds=8)
     runs += factory.runs({factory.trial(workload="prices"): 0.02}, rounds=8)
     runs += factory.runs({factory.trial("vectorized", "prices"): 0.01}, rounds=8)
+    other = factory.MACHINE | {"cpu": "Other CPU"}
+    both = {
+        factory.trial(workload="prices"): 4,
+        factory.trial("vectorized", "prices"): 1,
+    }
+    runs += factory.runs(both, rounds=8, machine=other)
     runs.append(factory.run(OTHER, error=FAILURE))
     results = report.summed(runs)
     results.content["source"] = "made up"
