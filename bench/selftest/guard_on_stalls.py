@@ -10,13 +10,9 @@ the kind with the fewest guards first.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import json
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,9 +21,9 @@ from bench.guard import session
 from bench.guard.case_session import Case
 from bench.guard.trio import Side
 from bench.pipeline import Pipeline
-from bench.run import executors
 from bench.run.protocol import Executor
-from bench.selftest import RESULTS, comparison
+from bench.selftest import comparison, guards_by_kind
+from bench.selftest.guards_by_kind import count
 from bench.shell import ROOT
 from bench.trial import Trial
 
@@ -74,42 +70,12 @@ def main() -> int:
 
     A guard is a test whether head is slower than base.
     """
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--minutes", type=float, default=120.0)
-    parser.add_argument("--only", action="append", default=[])
-    parser.add_argument("--out", type=Path, default=RESULTS / "stalls.jsonl")
-    options = parser.parse_args()
-    deadline = time.monotonic() + 60 * options.minutes
-    rows = read(options.out)
-    server = executors.executor()
-    server.start()
-    try:
-        for name in pending(rows, options.only):
-            if time.monotonic() + SECONDS > deadline:
-                break
-            rows.append(guard(server, name, len(rows)))
-            with options.out.open("a") as file:
-                file.write(json.dumps(rows[-1]) + "\n")
-            print(json.dumps(rows[-1]), flush=True)
-    finally:
-        server.stop()
+    options = guards_by_kind.parse(__doc__.partition("\n")[0], "stalls.jsonl")
+    wanted = {name: kind.wanted for name, kind in KINDS.items()}
+    rows = guards_by_kind.run(wanted, guard, SECONDS, options)
     options.out.with_suffix(".md").write_text(markdown(rows))
     failed = any(passed(rows, name) is False for name in KINDS)
     return Exit.NO if failed else Exit.OK
-
-
-def pending(rows: list[dict], only: list[str]) -> Iterator[str]:
-    """Yield the name of the kind of test to run next, until each kind has enough tests.
-
-    It is the kind with the fewest tests so far.
-    """
-    names = [name for name in KINDS if not only or name in only]
-    while True:
-        counts = {name: count(rows, name) for name in names}
-        open_kinds = [name for name in names if counts[name] < KINDS[name].wanted]
-        if not open_kinds:
-            return
-        yield min(open_kinds, key=counts.get)
 
 
 def guard(server: Executor, name: str, seed: int) -> dict[str, object]:
@@ -158,19 +124,6 @@ def side(server: Executor, folder: Path, every: int, share: float) -> Side:
         workload=str(path), pipeline=Pipeline(order="batch_map", batch_size=BATCH)
     )
     return Side(server, trial)
-
-
-def read(path: Path) -> list[dict]:
-    """Return the results of guards that a file holds already."""
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def count(rows: list[dict], name: str, verdict: str = "") -> int:
-    """Return how many guards of a kind were run or, with `verdict`, ended with it."""
-    own = [row for row in rows if row["kind"] == name]
-    return sum(row["verdict"] == verdict for row in own) if verdict else len(own)
 
 
 def passed(rows: list[dict], name: str) -> bool | None:
