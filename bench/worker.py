@@ -28,7 +28,7 @@ from bench.measure import (
     user_records,
 )
 from bench.measure.assembly import Assembly
-from bench.measure.layers import supports_jit
+from bench.measure.layers import mixing_layer, supports_jit
 from bench.measure.phase_recorder import PhaseRecorder
 from bench.run.protocol import USER_PIPELINE_VERBS, Prepared, Request
 from bench.trial import Failure, Measured, Trial, phases_of
@@ -82,8 +82,12 @@ def prepare(request: Request) -> Prepared:
                 randomness.demand_random(layers, subject)
             cold = p.storage == "cold"
             warm = _stays_warm(request.trial, data.features) if cold else ""
-            jit = supports_jit(layers)
-            return Prepared(supports_jit=jit, examples=data.count, warm=warm)
+            return Prepared(
+                supports_jit=supports_jit(layers),
+                mixes=mixing_layer(layers),
+                examples=data.count,
+                warm=warm,
+            )
     except Exception as error:
         return Prepared(error=_failure(error, clock))
 

@@ -13,6 +13,7 @@ from bench.data.components import mapped, named
 from bench.errors import UsageError
 from bench.measure.equality import STEPS
 
+MIXING = (keras.layers.MixUp, keras.layers.CutMix)
 DECIMALS = 4  # of a fingerprint
 CALLS = 12  # with one batch: a layer that draws one of 5 repeats itself once in 5**11
 
@@ -85,16 +86,23 @@ def demand_labels_mixed(layers: Sequence[keras.Layer], features: object) -> None
     """
     if isinstance(features, Mapping) or any(isinstance(x, WithLabels) for x in layers):
         return
-    parts = [part for layer in layers for part in layer._flatten_layers()]
-    mixing = [
-        p for p in parts if isinstance(p, keras.layers.MixUp | keras.layers.CutMix)
-    ]
-    if mixing:
+    if mixing := mixing_layer(layers):
         raise UsageError(
-            f"{type(mixing[0]).__name__} mixes examples and their labels, but the "
+            f"{mixing} mixes examples and their labels, but the "
             'labels do not reach it. Set ON = "example" in the file, so that the '
             "layers get {'images': features, 'labels': labels}."
         )
+
+
+def mixing_layer(layers: Sequence[keras.Layer]) -> str:
+    """Return the class of the first layer that mixes the examples of a batch, or "".
+
+    Args:
+        layers: Layers, applied in order; the layers inside them count as well.
+    """
+    parts = (part for layer in layers for part in layer._flatten_layers())
+    mixing = (part for part in parts if isinstance(part, MIXING))
+    return next((type(part).__name__ for part in mixing), "")
 
 
 def _as_layer(part: object, built: object) -> keras.Layer:

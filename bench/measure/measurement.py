@@ -32,11 +32,12 @@ from bench.measure import layer_facts as trial_facts
 from bench.measure.assembly import Assembly, build_result
 from bench.measure.consumers import Consumer, step_facts
 from bench.measure.graph import cache_facts, cached_dataset, executed_graph
-from bench.measure.layers import demand_labels_mixed, supports_jit
+from bench.measure.layers import demand_labels_mixed, mixing_layer, supports_jit
 from bench.measure.phase_recorder import PhaseRecorder
 from bench.measure.phases import time_epochs, time_windows
 from bench.measure.take_turns import take_turns
 from bench.pipeline import Pipeline, steps
+from bench.plan.refusals import mixing_refusal
 from bench.run.protocol import Request
 from bench.trial import CONSUMER_ROWS, Measured
 
@@ -117,6 +118,8 @@ def _build(job: Job) -> Generator[Measured, None, Assembly]:
     with clock.time("check"):
         assembly.demand_two_classes()
         assembly.demand_one_size(trial.consumer)
+        if reason := mixing_refusal(p, mixing_layer(layers)):
+            raise UsageError(f"{reason}.")
     if p.placement == "offline":
         facts: dict[str, float | str] = {}
         with clock.time("offline"):

@@ -140,3 +140,21 @@ def refusal(p: Pipeline, consumer: str, unit: str, entry: Entry) -> str | None:
         ),
     }
     return next((reason for reason, refused in reasons.items() if refused), None)
+
+
+def mixing_refusal(p: Pipeline, layer: str) -> str:
+    """Return why a layer that mixes examples has no other example to mix with.
+
+    Args:
+        p: The pipeline.
+        layer: The class of the layer, such as `MixUp`; empty if no layer mixes.
+
+    Returns:
+        A sentence without a full stop; empty if the layer gets several examples.
+    """
+    alone = f"{layer} cannot mix a single example: it needs a batch"
+    if layer and p.batch_size == 1:
+        return f"batch_size=1: {alone}; use a larger batch_size"
+    if layer and p.order == "map_batch" and p.place.maps_layers:
+        return f"order=map_batch: {alone}; use order=batch_map"
+    return ""

@@ -10,8 +10,9 @@ import msgspec
 from bench import failures
 from bench.errors import UsageError
 from bench.plan.plan import Plan
+from bench.plan.refusals import mixing_refusal
 from bench.run.protocol import GRACE_SECONDS, Executor, Prepared, execute_within
-from bench.trial import Trial
+from bench.trial import CONSUMER_ROWS, Trial
 
 
 def prepare_inputs(plan: Plan, executor: Executor) -> Plan:
@@ -69,6 +70,8 @@ def _refusal(trial: Trial, prepared: Prepared) -> str:
         return prepared.warm
     if p.jit == "on" and not prepared.supports_jit and p.place.in_model:
         return "jit=on: Keras says that a layer of it does not compile with XLA"
+    if CONSUMER_ROWS[trial.consumer].pulls == "stream":
+        return mixing_refusal(p, prepared.mixes)
     return ""
 
 

@@ -71,6 +71,8 @@ class Prepared(msgspec.Struct, kw_only=True):
 
     Attributes:
         supports_jit: Whether every layer compiles with XLA.
+        mixes: The class of the first layer that mixes the examples of a batch; empty
+            if no layer does.
         examples: The number of examples in an epoch.
         warm: The reason why the trial's files cannot be dropped from the page cache;
             empty if they can, or if the trial does not need that.
@@ -78,6 +80,7 @@ class Prepared(msgspec.Struct, kw_only=True):
     """
 
     supports_jit: bool = False
+    mixes: str = ""
     examples: int = 0
     warm: str = ""
     error: Failure | None = None

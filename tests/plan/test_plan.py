@@ -279,6 +279,21 @@ def test_layers_that_do_not_compile_are_refused_with_jit() -> None:
     assert prepare_inputs(planned, Fake({**TRAITS, "supports_jit": True})) == planned
 
 
+def test_a_layer_that_mixes_a_batch_is_refused_where_it_gets_single_examples() -> None:
+    order = ("map_batch", "batch_map")
+    planned = plan_of(order=order, batch_size=(1, 32))
+    assert prepare_inputs(planned, Fake(TRAITS)) == planned
+    planned = prepare_inputs(planned, Fake({**TRAITS, "mixes": "MixUp"}))
+    assert [trial.key for trial in planned.trials] == ["prices[order=batch_map]"]
+    alone = "MixUp cannot mix a single example: it needs a batch"
+    larger = f"batch_size=1: {alone}; use a larger batch_size"
+    assert planned.refused == {
+        "prices": f"order=map_batch: {alone}; use order=batch_map",
+        "prices[batch_size=1]": larger,
+        "prices[batch_size=1,order=batch_map]": larger,
+    }
+
+
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
