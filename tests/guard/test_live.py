@@ -189,13 +189,16 @@ def test_an_interrupt_writes_the_result_and_leaves_nothing_running(
 
 
 def test_another_interpreter_takes_turns_with_this_one(repo: Path) -> None:
-    """Both are the same interpreter: the versions agree, and so must the outputs."""
+    """Both are the same interpreter: the versions agree, and so must the outputs.
+
+    The layers get whole batches, so that trios soon meet enough of them.
+    """
     start = time.monotonic()
     done = subprocess.run(
         command(
             repo, "--against-python", sys.executable, "--workload",
-            str(repo / "new.py"), "--budget", "240s", "--threshold", "50%", "--json",
-            "--metric", "seconds_per_example",
+            str(repo / "new.py"), "--axis", "order=batch_map", "--budget", "240s",
+            "--threshold", "50%", "--json", "--metric", "seconds_per_example",
         ),
         capture_output=True, text=True, timeout=600,
     )  # fmt: skip

@@ -416,19 +416,8 @@ def test_the_output_of_a_workload_disturbs_nothing(
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("seen", ["by its status", "by its channel"])
-def test_a_server_that_was_killed_is_replaced(
-    server: ForkServer, workload: str, seen: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One lost server must not cost the rest of a round.
-
-    On a busy machine its channel closes some time before the system has its status.
-    """
-    lost = server._server.pid
-    os.kill(lost, signal.SIGKILL)
-    server._server.wait()
-    if seen == "by its channel":
-        monkeypatch.setattr(server._server, "poll", lambda: None)
+def demand_replaced(server: ForkServer, lost: int, workload: str) -> None:
+    """Demand that a run has a new server: a lost one must not cost the whole round."""
     outcome = server.execute("measure", Trial(workload=workload), QUICK, 1)
     assert measured(outcome).error is None
     assert server._server.pid != lost
@@ -454,32 +443,19 @@ def demand_gone(pid: int) -> None:
             time.sleep(0.01)
 
 
-def test_a_run_is_killed_when_its_runner_ends(
-    server: ForkServer, workload: str
-) -> None:
-    """The server sees its input close, in the middle of a run, and ends by itself.
-
-    A signal that ends the runner does not end the server first, though a terminal or
-    `timeout` sends the signal to both.
-    """
-    _, child = hanging(server, workload)
-    left = server._server
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
-        left.send_signal(number)
-    left.stdin.close()  # the only sign of a runner that has ended
-    assert left.wait(PATIENCE_SECONDS) == 0
-    assert psutil.wait_procs([child], timeout=PATIENCE_SECONDS)[1] == []
-    server.stop()
-
-
 def test_a_run_is_killed_when_its_server_and_runner_are(
     server: ForkServer, workload: str
 ) -> None:
-    """After `kill -9` of the group nobody else is left to end the run."""
+    """After `kill -9` of the group nobody else is left to end the run.
+
+    Where the runner lives, it notices by the server's status, and starts a new one.
+    """
     _, child = hanging(server, workload)
+    lost = server._server.pid
     server._server.kill()
     demand_gone(child.pid)
     server._server.wait()
+    demand_replaced(server, lost, workload)
 
 
 def test_a_run_may_be_ended_by_hand(server: ForkServer, workload: str) -> None:
@@ -492,16 +468,24 @@ def test_a_run_may_be_ended_by_hand(server: ForkServer, workload: str) -> None:
 
 
 def test_the_run_of_a_killed_server_is_killed_too(
-    server: ForkServer, workload: str
+    server: ForkServer, workload: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The runner notices at once, as the run does not hold the channel open."""
+    """The runner notices at once, as the run does not hold the channel open.
+
+    On a busy machine the channel closes some time before the system has the status of
+    the server. The next run has a new server all the same.
+    """
     begun, child = hanging(server, workload)
+    lost = server._server.pid
     server._server.kill()
     outcome = server.finish(begun, QUICK)
     assert outcome.failure.type == "Lost"
     assert outcome.failure.message.startswith("the fork server is gone")
     assert failures.is_from_outside(outcome.failure)
     demand_gone(child.pid)
+    server._server.wait()
+    monkeypatch.setattr(server._server, "poll", lambda: None)
+    demand_replaced(server, lost, workload)
 
 
 @pytest.mark.parametrize("leads", [True, False])
@@ -528,15 +512,38 @@ def test_a_limit_counts_from_the_sending_of_the_request(
     demand_gone(child.pid)
 
 
-@pytest.mark.parametrize("how", ["forked", "spawned"])
-def test_processes_that_a_users_file_starts_end_with_its_run(
-    server: ForkServer, workload: str, how: str
-) -> None:
-    """They would disturb all later runs, even if this run went well."""
-    executor: Executor = server if how == "forked" else Spawner()
+def helped(executor: Executor, workload: str) -> Measured:
+    """Measure a file that starts a process, which must end with its run.
+
+    It would disturb all later runs, even if this run went well.
+    """
     outcome = executor.execute("measure", Trial(workload=f"{workload}:helps"), QUICK, 1)
-    assert measured(outcome).error is None
     demand_gone(int(Path(workload).with_suffix(".helper").read_text()))
+    return measured(outcome)
+
+
+def test_processes_that_a_users_file_starts_end_with_its_run(
+    server: ForkServer, workload: str
+) -> None:
+    assert helped(server, workload).error is None
+
+
+def test_a_run_is_killed_when_its_runner_ends(
+    server: ForkServer, workload: str
+) -> None:
+    """The server sees its input close, in the middle of a run, and ends by itself.
+
+    A signal that ends the runner does not end the server first, though a terminal or
+    `timeout` sends the signal to both.
+    """
+    _, child = hanging(server, workload)
+    left = server._server
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        left.send_signal(number)
+    left.stdin.close()  # the only sign of a runner that has ended
+    assert left.wait(PATIENCE_SECONDS) == 0
+    assert psutil.wait_procs([child], timeout=PATIENCE_SECONDS)[1] == []
+    server.stop()
 
 
 def test_where_no_process_has_a_handle_runs_are_spawned(
@@ -565,7 +572,10 @@ def test_a_deleted_executor_leaves_no_folder(kind: type) -> None:
 
 
 def test_a_spawned_run_hangs_and_the_next_one_works(workload: str) -> None:
-    """Each run has an interpreter of its own, as on machines with a GPU."""
+    """Each run has an interpreter of its own, as on machines with a GPU.
+
+    The processes that a user's file starts end with its run here, too.
+    """
     spawner = Spawner()
     spawner.start()
     trial = Trial(workload=f"{workload}:hangs")
@@ -574,7 +584,7 @@ def test_a_spawned_run_hangs_and_the_next_one_works(workload: str) -> None:
     limit = "after its limit of 1.5 s; raise it with --limit"
     assert late.failure.message.endswith(limit)
     assert spawner._running == {}
-    run = measured(spawner.execute("measure", Trial(workload=workload), QUICK, 1))
+    run = helped(spawner, workload)
     assert run.error is None
     assert len(run.samples) >= 3
     spawner.stop()
