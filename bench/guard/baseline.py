@@ -1,8 +1,9 @@
-"""This module compares stored figures: a baseline file, or the runs of a folder.
+"""This module compares stored figures: those of baseline files or of result folders.
 
-The two sides were measured at different times. Whatever changed on the machine in
-between is in the ratio and not in the interval, so the live guard sees far smaller
-changes. `bench.analysis.decisions` decides, as for `compare A B`.
+Base and head were measured at different times. A change of the machine between these
+times changes the ratio, and the interval does not show it. So the live guard detects
+far smaller changes. `bench.analysis.decisions` gives the verdicts, as it does for
+`compare A B`.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class BaselineTrial:
         runs: By metric, one figure a run.
         windows: For each run, the number of windows and the batches in a window.
         parts: What identifies the features and the labels; empty if unknown.
-        changed: In what the inputs of its runs differ; empty if they are the same.
+        changed: How the inputs of its runs differ; empty if they are equal.
     """
 
     trial: Trial
@@ -58,7 +59,7 @@ class BaselineTrial:
 
 @dataclass(frozen=True, kw_only=True)
 class Baseline:
-    """A baseline is what a baseline file holds.
+    """A baseline is the content of a baseline file: trials with their figures.
 
     Attributes:
         schema: The number of this record's form.
@@ -75,11 +76,11 @@ class Baseline:
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
-    """A stored side is a baseline with what decides whether its trials are comparable.
+    """A stored side is a baseline, with facts that decide which trials can be compared.
 
     Attributes:
-        baseline: The figures of the trials of which every run went well.
-        sides: What the judge knows of each trial, by key; failed trials are among them.
+        baseline: The figures of those trials whose runs all succeeded.
+        sides: The facts on each trial, by key; failed trials are included.
     """
 
     baseline: Baseline
@@ -92,9 +93,9 @@ class Stored:
 
 
 def from_runs(runs: Iterable[Run]) -> Stored:
-    """Return the baseline that some runs make.
+    """Return the stored side that consists of these runs.
 
-    A trial with a failed run has no figures there: it may fail again.
+    A trial with a failed run has no figures in the baseline, because it may fail again.
 
     Raises:
         UsageError: There are no runs, or the runs are of more than one machine.

@@ -62,14 +62,19 @@ class CaseSession:
 
     Attributes:
         case: The case.
-        tests: The tests of its metrics; without those that ended without a verdict.
+        tests: The tests of its metrics, except those that ended without a verdict.
         preparation: How the first trio prepared itself, for later trios to repeat.
         head_seconds: The seconds a batch of head's turns.
         cpu_seconds: CPU seconds of all processes.
     """
 
     def __init__(self, case: Case, alpha: float) -> None:
-        """Start without any trio; alpha is the share of each row of turns."""
+        """Start without any trio.
+
+        Args:
+            case: The case.
+            alpha: The probability of a false alarm that each row of turns may have.
+        """
         self.case = case
         self._ended = _absent(case)  # rows without a test, by metric
         shared = case.base is None or case.base.control in (None, case.base.server)
@@ -100,25 +105,25 @@ class CaseSession:
 
     @property
     def checks_next(self) -> bool:
-        """Whether the next trio checks its outputs.
+        """Whether the next trio checks the outputs of the layers.
 
-        The first trio does.
+        The first trio of a case does.
         """
         return not self._turn_seconds
 
     @property
     def least_seconds(self) -> float:
-        """How many seconds one more trio takes at least.
+        """The least number of seconds that must be left for the next trio to begin.
 
-        Two trios give no verdict, so the first trio and the third may run over the end
-        of the budget: for them it is 0.
+        The number is 0 for the first trio and for the third one. These may exceed the
+        budget, because fewer than three trios give no verdict.
         """
         if len(self._turn_seconds) in (0, estimate.LEAST_TRIOS - 1):
             return 0.0
         return self._setup_seconds + LEAST_TURN_SECONDS
 
     def turn_seconds(self, share: float) -> float:
-        """Return how many seconds the next trio takes turns.
+        """Return for how many seconds the processes of the next trio take turns.
 
         Args:
             share: This case's share of the time that is left, in seconds.
@@ -142,7 +147,7 @@ class CaseSession:
 
     @property
     def judges_phases(self) -> bool:
-        """Whether the test of a phase is open."""
+        """Whether the test of at least one phase needs more trios."""
         return any(test.open and isinstance(test, PhaseTest) for test in self.tests)
 
     def add(self, trio: Trio, turn_seconds: float, setup_seconds: float) -> None:
@@ -177,21 +182,25 @@ class CaseSession:
         return [test for test in self._row_tests() if test.open]
 
     def _needs_covering(self) -> bool:
-        """Return whether the next trio should meet many places, not only compare."""
+        """Return whether the next trio should last long enough to meet many places."""
         tests = self._open_row_tests()
         return any(not (test.flagged or test.covered) for test in tests)
 
     def _reaching_seconds(self) -> float:
-        """Return how long a trio takes to the last long place of a flagged row.
+        """Return how many seconds a trio needs to reach a flagged row's last long place.
 
-        A shorter trio could not confirm the flag.
+        A trio that ends before this place could not confirm the flag.
         """
         flagged = [test for test in self._open_row_tests() if test.flagged]
         last = max((test.last_long_place for test in flagged), default=-1)
         return REACHING * (last + 1) * self._round_seconds
 
     def _covering_seconds(self, share: float) -> float:
-        """Return how long the next trio takes to meet its goal, within this share."""
+        """Return how many seconds the next trio needs to meet enough places.
+
+        Args:
+            share: The seconds that this case may still use; the result fits into them.
+        """
         missing = max(1, COVERING_TRIOS - self._covering_trios)
         affordable = COVERING_SHARE * share / missing - self._setup_seconds
         goal = self._goal_rounds * self._round_seconds
@@ -222,7 +231,10 @@ class CaseSession:
 
     @property
     def batches_met(self) -> int:
-        """How many batches three trios met, so that stalls show; 0 if fewer ran."""
+        """The number of batches that at least three trios met; 0 before that.
+
+        A stall that comes at least once in so many batches has shown itself.
+        """
         longest = sorted(self._batches_met, reverse=True)
         enough = len(longest) >= estimate.LEAST_TRIOS
         return longest[estimate.LEAST_TRIOS - 1] if enough else 0
@@ -248,9 +260,10 @@ class CaseSession:
             test.interrupt()
 
     def rows(self) -> list[Row]:
-        """Return the rows as they stand: `unknown` if too many turns were disturbed.
+        """Return the rows so far.
 
-        A change that no disturbance could feign keeps its verdict.
+        Where too many turns were disturbed, rows of turns are `unknown`. A change that
+        is too large for any disturbance keeps its verdict.
         """
         rows = {test.metric: test.row() for test in self.tests}
         if self._disturbed_turns > DISTURBED_SHARE * self._turns:
@@ -265,7 +278,7 @@ class CaseSession:
 
     @property
     def left_out(self) -> dict[str, str]:
-        """By metric, why a phase has no row."""
+        """The reasons, by metric, why some phases have no row."""
         tests = (test for test in self.tests if isinstance(test, PhaseTest))
         return {test.metric: test.left_out for test in tests if test.left_out}
 

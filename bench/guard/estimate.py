@@ -41,9 +41,10 @@ LogRatio = tuple[float, float]  # of one trio, and its error within the trio
 def head_log_ratio(trio: Trio, metric: str) -> LogRatio:
     """Return the log-ratio of head to both bases in a trio, with its error.
 
-    The log-ratio is the mean of two trimmed means, head against each base. Head minus
-    the mean of both bases would be biased: it is skewed even for equal sides, and made
-    head seem 0.2 to 0.3 % faster in trios of equal text workloads.
+    The log-ratio is the mean of two trimmed means: head against base, and head against
+    the control. One trimmed mean of head against the average of both would be biased,
+    because such differences are skewed even for equal sides. It made head seem 0.2 to
+    0.3 % faster in trios of equal text workloads.
     """
     logs = turn_logs(trio, metric)
     return head_centre(logs), CONTROL_SHARE**0.5 * bootstrap_error(logs)
@@ -65,13 +66,13 @@ def trio_log_ratios(
 ) -> tuple[list[LogRatio], list[LogRatio], Places | None]:
     """Estimate the log-ratios of head and of the control in each trio of a case.
 
-    All trios are needed at once. A turn that is long at the same place in nearly all
-    trios is a cost of the pipeline and counts; see `places`.
+    The function needs all trios at once: if a turn is long at the same place in nearly
+    all trios, it is a cost of the pipeline, and counts; see `places`.
 
     Args:
         logs: The logs of turns of each trio, from `turn_logs`.
-        errors: The error of each trio, from `bootstrap_error`, which long places do
-            not move.
+        errors: The error of each trio, from `bootstrap_error`; long places do not
+            change it.
         metric: A name of `metrics.METRICS`.
 
     Returns:
@@ -102,7 +103,7 @@ def trio_log_ratios(
 def all_large(log_ratios: Sequence[float]) -> bool:
     """Return whether every log-ratio is beyond `LARGE`, all on the same side.
 
-    False without any log-ratio.
+    The answer is False if there is no log-ratio.
     """
     logs = np.array(log_ratios)
     return bool(len(logs)) and bool((logs > LARGE).all() or (logs < -LARGE).all())
@@ -122,8 +123,8 @@ def interval(
     """Estimate the ratio over trios: a weighted mean with a moderated t interval.
 
     A trio has log-ratio r and error e. Its weight is w = 1 / (e^2 +
-    `BETWEEN_PROCESSES`^2), so a trio that met a burst counts less. Before that, e^2 is
-    drawn a quarter of the way to the median of the trios: see `_weighted`.
+    `BETWEEN_PROCESSES`^2), so a trio that met a burst counts less. Before that, each
+    e^2 moves a quarter of the way towards the median of all trios: see `_weighted`.
 
     With k trios and m = sum(w r) / sum(w) the bounds are m -+ t(d0 + k - 1) *
     sqrt(Q / sum(w)). Q = (d0 q0 + (k - 1) q) / (d0 + k - 1) corrects the scale of the
@@ -150,7 +151,7 @@ def interval(
 
     Args:
         log_ratios: The log-ratio of head and its error, of each trio.
-        alpha: The probability that the interval may miss, both sides together.
+        alpha: The probability that the interval misses the true ratio, on either side.
         controls: The log-ratio of the control and its error, of each trio; without
             them d0 = 0.
         apart: The standard deviation of a difference that all trios share, which no
@@ -224,7 +225,9 @@ def expected_half_width(
 def best_turn_seconds(
     log_ratios: Sequence[LogRatio], turn_seconds: float, setup_seconds: float
 ) -> float:
-    """Return the seconds of turns a trio that give the narrowest interval in all.
+    """Return how many seconds a trio should take turns for the narrowest interval.
+
+    Longer trios are more exact, but fewer of them fit into the time.
 
     The optimum is sqrt(c * w / b). Preparing a trio takes c seconds, one second of
     turns leaves the variance w within a trio, and b is the variance between trios. Few
@@ -251,8 +254,9 @@ def _weighted(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the log-ratios and their weights.
 
-    A few dozen turns estimate an error badly, so with errors of its own alone one trio
-    could outweigh all others. An unknown error counts as the median.
+    The error of a trio comes from a few dozen turns, so it may be far too small by
+    chance. Such a trio would outweigh all others. Therefore a part of each variance is
+    the median over all trios. An unknown error counts as that median.
     """
     ratios, errors = np.array(log_ratios, float).reshape(-1, 2).T
     known = errors[~np.isnan(errors)] ** 2
@@ -291,12 +295,12 @@ def _of_control(logs: np.ndarray) -> float:
 
 
 def bootstrap_error(logs: np.ndarray) -> float:
-    """Return the error of the centre of two processes' differences.
+    """Return the standard error of the centre of the differences between turns.
 
-    The error is a circular block bootstrap: neighbouring rounds are alike, so rounds
-    are drawn in blocks, and the first round follows the last one. All three pairs of
-    processes count alike, because a weight must not depend on whose turns a burst met.
-    Source: Politis and Romano (1992).
+    A circular block bootstrap estimates the error: it draws blocks of rounds, because
+    neighbouring rounds are alike, and the first round follows the last one. All three
+    pairs of processes count equally, so that the weight of a trio does not depend on
+    which process a burst slowed down. Source: Politis and Romano (1992).
 
     Args:
         logs: The logs of turns, `[rounds, 3]`.

@@ -1,8 +1,9 @@
 """A history file has one line a guard; this module finds where a trial's time changed.
 
 It follows a trial's seconds an example, divided by those of a pinned reference workload
-that the same guard measured. Both contain the machine's own drift, so the ratio does
-not. Raw times hide a step of 5 % in that drift for weeks.
+that the same guard measured. The drift of the machine changes both times alike, so it
+hardly changes the ratio. In the times themselves that drift can hide a step of 5 % for
+weeks.
 
 A change is a new level that lasts, and not noise. A slow drift may still look like a
 change: look at the figure before you look for a commit. How often steps are detected,

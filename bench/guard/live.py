@@ -110,7 +110,7 @@ def against_ref(repo: str | Path, ref: str, request: GuardRequest) -> GuardResul
 
     Raises:
         UsageError: No such repository, ref or workload, or nothing to compare.
-        Interrupted: The user pressed Ctrl-C; it holds the verdicts until then.
+        Interrupted: The user pressed Ctrl-C. The error holds the verdicts so far.
     """
     check_takes_turns(request.sweep)
     # Each side works in its own tree, where a relative path would lead elsewhere.
@@ -166,7 +166,7 @@ def against_ref(repo: str | Path, ref: str, request: GuardRequest) -> GuardResul
 def _unless_edited(
     result: GuardResult, top: Path, commit: str, digest: str
 ) -> GuardResult:
-    """Return the result; without verdicts if head was edited while it was measured.
+    """Return the result, without its verdicts if head was edited during the guard.
 
     Args:
         result: The result.
@@ -199,7 +199,7 @@ def against_python(python: str, request: GuardRequest) -> GuardResult:
 
     Raises:
         UsageError: The interpreter does not run, or lacks a package.
-        Interrupted: The user pressed Ctrl-C; it holds the verdicts until then.
+        Interrupted: The user pressed Ctrl-C. The error holds the verdicts so far.
     """
     check_takes_turns(request.sweep)
     theirs, ours = revisions.versions(python), revisions.versions(Harness().python)

@@ -55,7 +55,7 @@ class GuardMetric:
 
     @property
     def by_place(self) -> bool:
-        """Whether all time is added up, so that places of the stream are compared."""
+        """Whether the metric counts all time, so that places are compared."""
         return bool(self.turn) and self.percentile is None and not self.longest
 
     @property
@@ -219,7 +219,7 @@ def find(name: str) -> GuardMetric:
 
 
 def expanded(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the names, each once, with those of all phases in place of `phases`.
+    """Return each name once, with the names of all phases in place of `phases`.
 
     Raises:
         UsageError: No metric has such a name.

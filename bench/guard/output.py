@@ -155,8 +155,8 @@ def github(guarded: GuardResult, code: int, environment: Mapping[str, str]) -> N
 def annotate(level: str, title: str, text: str, environment: Mapping[str, str]) -> None:
     """Write one annotation on GitHub's runners, and nothing elsewhere.
 
-    The runner reads both streams; on standard output an annotation would be in the
-    JSON.
+    The annotation goes to standard error. The runner reads both streams, but standard
+    output may hold JSON, which an annotation would spoil.
 
     Args:
         level: `error`, `warning` or `notice`.

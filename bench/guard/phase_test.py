@@ -50,10 +50,11 @@ class Look:
 class PhaseTest:
     """A test of one phase of one case, trio by trio, until its verdict is settled.
 
-    The limit goes from half the threshold, where the control scatters little, up to
-    the whole threshold, and is at least `FLOOR_SECONDS`. Head is slower if the whole
-    interval is beyond the limit and both halves of the trios agree. Head is unchanged
-    if the interval excludes such a slow-down, however far it reaches to the other side.
+    The limit is the slow-down that counts. It is half the threshold where the control
+    scatters little, rises to the whole threshold where the control scatters more, and
+    is at least `FLOOR_SECONDS`. Head is slower if the whole interval is beyond the
+    limit and both halves of the trios agree. Head is unchanged if the whole interval is
+    below the limit, even if head may be much faster.
     """
 
     def __init__(self, key: str, metric: str, threshold: float) -> None:
@@ -206,7 +207,12 @@ def _estimates(work: Figures, elapsed: Figures, threshold: float) -> Look:
 
 
 def _may_have_grown(elapsed: Interval, edge: float) -> bool:
-    """Return whether the clock shows some slow-down, more likely beyond the limit."""
+    """Return whether head is slower by the clock, probably by more than the limit.
+
+    Args:
+        elapsed: The ratio of head to base, by the clock.
+        edge: The ratio at the limit.
+    """
     return elapsed.low > 1 and elapsed.estimate > edge
 
 

@@ -142,8 +142,8 @@ def _met(times: np.ndarray) -> np.ndarray:
 def _long(times: np.ndarray) -> np.ndarray:
     """Return whether each place is long in any of the three roles, `[places]`.
 
-    One rule holds for all roles. A rule that asked more of the bases than of head would
-    charge the bursts that remain to head alone.
+    The same rule holds for all roles. With a stricter rule for the bases, bursts would
+    still count for head and no longer for the bases.
     """
     known = (~np.isnan(times)).sum(axis=0)
     every = times.reshape(-1, ROLES)

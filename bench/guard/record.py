@@ -33,7 +33,7 @@ class Row:
         metric: A name of `metrics.METRICS`.
         verdict: The verdict on head against base.
         ratio: Head over base, more than 1 where head is worse; None if unknown.
-        low: The lower bound of the ratio's interval, which is as wide as the verdict
+        low: The lower bound of the ratio's interval, at the confidence that the verdict
             needs; None if there is no interval.
         high: The upper bound.
         threshold: The relative change from which a slow-down counts, such as 0.03.
@@ -104,11 +104,11 @@ class GuardResult:
 
 
 class Interrupted(KeyboardInterrupt):
-    """A guard was interrupted by Ctrl-C, with the verdicts until then.
+    """This error means that Ctrl-C interrupted a guard; it holds the verdicts so far.
 
     Attributes:
-        result: The result; a row without a verdict until then is `unknown`, and its
-            cause is the interrupt.
+        result: The result. A row that had no verdict yet is `unknown`, and its cause is
+            the interrupt.
     """
 
     def __init__(self, result: GuardResult) -> None:

@@ -99,8 +99,8 @@ class RowTest:
     def _counted(self) -> list[int]:
         """Return the numbers of the trios that count: those that met all long places.
 
-        The share of stalls in any other trio is copied from the others, and so is no
-        evidence.
+        Any other trio ended before a long place. The stalls there are filled in from
+        the other trios, so this trio is no evidence of its own.
         """
         whole = [number for number, one in enumerate(self.whole) if one]
         every = list(range(len(self.ratios)))
@@ -110,14 +110,14 @@ class RowTest:
     def last_long_place(self) -> int:
         """Return the last round, from 0, that takes long in most trios, as at a refill.
 
-        -1 if there is no such round, or if places are not compared yet.
+        The result is -1 if there is no such round, or if places are not compared yet.
         """
         if self.places is None:
             return -1
         return int(np.flatnonzero(self.places.long).max(initial=-1))
 
     def cover(self) -> None:
-        """Note that the trios met enough places: from now on `unchanged` is settled."""
+        """Note that the trios met enough places, so that `unchanged` may be settled."""
         if not self.covered and self.open:
             self.covered, self.due_half_width = True, float("inf")
 
@@ -147,9 +147,9 @@ class RowTest:
     def finish(self) -> None:
         """Take the last look when the time is up.
 
-        A flag is confirmed if the earlier half of the trios and the later half each
-        agree by themselves: two sets of processes, of which neither decided alone. Or
-        the row is unchanged after all, by the same interval.
+        The row is `unchanged` if the interval over all trios shows that. Otherwise a
+        flag is confirmed if the earlier half of the trios and the later half each agree
+        with it. So two separate sets of processes must agree.
         """
         if not self.open:
             return
@@ -177,8 +177,9 @@ class RowTest:
     def control_fault(self, interval: intervals.Interval | None = None) -> str:
         """Return why the control rules out a verdict; empty if it does not.
 
-        Base must not differ from itself by more than half the threshold, and more than
-        by chance, unless head differs from base by far more than that.
+        The control rules out a verdict if base differs from itself by more than half
+        the threshold, and by more than chance explains. A change of head that is far
+        larger than this difference keeps its verdict.
 
         Args:
             interval: The interval of head; without it no change outweighs the fault.

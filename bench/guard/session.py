@@ -59,11 +59,11 @@ def live(
         notes: Lines for the result's notes.
 
     Returns:
-        The result. A case that failed or that only one side has is a row as well. So is
-        a case that is open when no more processes can be started.
+        The result. A case that failed or that only one side has is a row as well. A
+        case that is still open when no more processes can be started is a row, too.
 
     Raises:
-        Interrupted: The user pressed Ctrl-C; it holds the result as it stands.
+        Interrupted: The user pressed Ctrl-C. The error holds the result so far.
     """
     conditions, start = machine.Conditions(), clock()
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

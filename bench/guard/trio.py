@@ -272,8 +272,9 @@ def _begin(
 def _same_pulls(side: Side, other: Side) -> bool:
     """Return whether a side can repeat the other's pulls, batch for batch.
 
-    Two different pipelines calibrate their own windows. The batches that fill a window
-    of the slower pipeline may take the faster one less time than waking up does.
+    Two different pipelines each calibrate windows of their own. Otherwise a window
+    could hold so few batches that the faster pipeline finishes them in less time than
+    its process needs to wake up.
     """
     names = ("workload", "consumer", "pipeline")
     return all(
