@@ -164,7 +164,7 @@ def guarded(name, folder, base, tmp_path):
         step(name, "Guard"),
         folder,
         BASE=base,
-        BUDGET="5s",
+        BUDGET="1s",
         GITHUB_ACTIONS="true",
         GITHUB_STEP_SUMMARY=str(summary),
     )

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 
 def costly(x):
+    x = tf.cast(x, tf.float32)
     for _ in range(20):
         x = tf.sin(x) + 1.0
     return x
@@ -23,10 +24,11 @@ def costly(x):
 def make(count):
     return (
         tf.data.Dataset.range(count)
-        .map(lambda x: tf.cast(x, tf.float32))
+        .shuffle(64)  # behind it nothing can be cached: one change is all
         .map(costly)  # a hundred operations
-        .batch(256)
+        .batch(32)
         .repeat()
+        .prefetch(2)
     )
 '''
 
@@ -65,9 +67,10 @@ def test_bad_use_is_said_at_once(
 
 @pytest.mark.alone
 def test_a_badly_built_pipeline_gets_a_diff_that_applies(tmp_path: Path) -> None:
+    """The search ends long before its budget, when nothing is left to propose."""
     path = tmp_path / "slow.py"
     path.write_text(SLOW)
-    call = ("slow.py:make", "--call", "make(4096)", "--budget", "90s")
+    call = ("slow.py:make", "--call", "make(4096)", "--budget", "150s")
     done = run(tmp_path, *call, "--out", "out", "--json")
     assert done.returncode == 0, done.stderr
     record = json.loads(done.stdout)
