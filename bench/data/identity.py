@@ -82,14 +82,14 @@ def _sentence(
 
 @dataclass(frozen=True)
 class AlikeRuns:
-    """The runs whose inputs are those of the first run of their trial.
+    """The runs that had the same inputs as the first run of their trial.
 
     Attributes:
         numbers: The index of each such run among all runs.
         runs: These runs. The runs of a trial whose inputs changed have the flag
             `CHANGED`.
-        changes: A sentence by key of a trial: which runs had other inputs, and how
-            these inputs differ.
+        changes: By the key of a trial, a sentence on which of its runs had other
+            inputs, and on how these differ.
     """
 
     numbers: list[int]

@@ -209,11 +209,11 @@ def exists(folder: Path) -> bool:
 
 
 def make_once(folder: Path, fill: Callable[[Path], None]) -> None:
-    """Make a folder of the cache with all that it holds, or leave another process's.
+    """Make and fill a folder of the cache, unless another process has made it.
 
     Args:
-        folder: The folder, which appears when it is complete.
-        fill: Fills an empty folder.
+        folder: The folder. It appears only when it is complete.
+        fill: Writes the content into an empty folder, which then becomes `folder`.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     _clear(folder.parent)
@@ -255,7 +255,7 @@ def _fill(
 
 
 def _clear(folder: Path) -> None:
-    """Remove old folders: those of killed processes, and unused inputs of users."""
+    """Remove folders that killed processes left, and users' inputs no longer in use."""
     for path in [*folder.glob(f"{MAKING}*"), *folder.glob(f"{OWN}*")]:
         with contextlib.suppress(OSError):  # another process removed or owns the folder
             if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
@@ -283,7 +283,7 @@ def accepted(entry: Entry) -> tuple[str, int]:
 
 
 def _listed_once(folder: Path, count: int) -> Inputs:
-    """Return generated files as inputs; those of a user are read once for a start."""
+    """Return generated files as inputs; a user's files are read once a start."""
     if not folder.name.startswith(OWN):
         return of_files(_listed(folder), count)
     listing = folder / LISTING
@@ -309,7 +309,8 @@ def _listed(folder: Path) -> list[Path]:
 def of_files(paths: list[Path], count: int) -> Inputs:
     """Read files once, and return them as inputs in one random order, as users do.
 
-    In sorted order the first second of a run would meet the first class alone.
+    Files are sorted by class, so the first second of a run would otherwise meet only
+    the first class.
     """
     classes = sorted({path.parent.name for path in paths})
     digest = hashlib.sha256()

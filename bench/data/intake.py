@@ -39,7 +39,7 @@ class Intake:
 
     @property
     def sentences(self) -> list[str]:
-        """What was taken and what was left out, then the remarks."""
+        """Sentences on what was taken and what was left out, and then the remarks."""
         of = f" of {_counted(self.classes, 'class', 'classes')}" * (self.classes > 0)
         size = f", {_size(self.size)}" * (self.size > 0)
         taken = _counted(self.examples, "example", "examples")

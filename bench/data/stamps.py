@@ -1,4 +1,4 @@
-"""Sizes and times of change of files: whether what was read of them still holds."""
+"""This module notes the sizes and times of files, to detect later changes."""
 
 import os
 from collections.abc import Sequence
@@ -10,10 +10,11 @@ MOST = 20_000  # paths that are looked at, which takes 0.05 s
 
 
 def sizes_and_times(paths: Sequence[str | bytes]) -> np.ndarray:
-    """Return the size and the time of change of each path, or of some, evenly chosen.
+    """Return the size and the time of change of each path, or of a sample of many.
 
     Args:
-        paths: Files and folders. A folder changes when a file appears or goes.
+        paths: Files and folders. A folder changes when a file appears in it or
+            disappears. Of more than `MOST` paths, evenly spaced ones are examined.
 
     Returns:
         int64 `[paths, 2]`: bytes, and nanoseconds since 1970; -1 for both where nothing

@@ -1,7 +1,7 @@
-"""A stream is the user's data as the timed pipeline reads them: text files, CSV lines.
+"""A stream describes the user's text files or CSV lines that a timed pipeline reads.
 
-The descriptions here know nothing of TensorFlow; `measure/user_records.py` makes the
-functions of the pipeline from them.
+This module does not import TensorFlow; `measure/user_records.py` makes the functions of
+the pipeline from the descriptions here.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Stream:
-    """A stream is the user's data as the timed pipeline reads them.
+    """A stream describes the user's data as the timed pipeline reads them.
 
     Attributes:
         paths: The files: a text each, or one CSV file with a header. Empty where the

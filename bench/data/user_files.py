@@ -53,7 +53,7 @@ class Damaged(UsageError):
 
 @dataclass
 class Listing:
-    """A listing has the files of a folder of classes, and counts what it leaves out.
+    """A listing has the files of all class folders, and counts those it leaves out.
 
     Attributes:
         classes: The number of class folders.
@@ -353,7 +353,7 @@ def sound_remarks(properties: Counter[str]) -> list[str]:
 
 
 def text_properties(path: Path) -> list[str]:
-    """Check a text; it has no properties to count.
+    """Check a text file, and return no properties, because texts have none to count.
 
     Raises:
         Damaged: The file is not UTF-8, or has no words.

@@ -1,7 +1,7 @@
-"""The user's data as inputs, read and checked once for a start of the program.
+"""This module reads and checks the user's data once each time the program starts.
 
-What was read is kept in the cache of inputs. Each process then maps it, after a look at
-the sizes and times of the files that it came from.
+The data are stored in the cache of inputs. Each process then maps these arrays, after
+it has checked that the sizes and times of the user's files are still the same.
 """
 
 import contextlib
@@ -82,7 +82,7 @@ def _save(made: Inputs, paths: np.ndarray, stamped: np.ndarray, folder: Path) ->
 
 
 def _load(folder: Path) -> Inputs | None:
-    """Return inputs that were kept; None without any, or where their files changed."""
+    """Return the stored inputs; None if there are none or the user's files changed."""
     if not inputs.exists(folder):
         return None
     if not np.array_equal(
@@ -102,7 +102,7 @@ def _load(folder: Path) -> Inputs | None:
 def _paths(data: str) -> np.ndarray:
     """Return the files and folders that data may come from, as bytes.
 
-    A folder stands for itself, its folders, and the files in both.
+    For a folder these are the folder, the folders in it, and the files in all of them.
     """
     name = source.parse(data).name
     top = Path(name)

@@ -1,4 +1,4 @@
-"""This module reads the user's CSV files as columns with types, and one of labels."""
+"""This module reads the user's CSV files: typed columns of features, and the labels."""
 
 import csv
 import io
@@ -34,7 +34,7 @@ MOST_EXACT = 2**24  # float32 holds whole numbers up to here
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table is a CSV file, read.
+    """A table is the content of a CSV file: its columns, labels and types.
 
     Attributes:
         path: The file.
@@ -47,7 +47,7 @@ class Table:
         fields: All columns in the order of the file, as TensorFlow decodes them.
         unreadable: Why TensorFlow cannot read the file line by line; empty if it can.
         size: The bytes of the file.
-        remarks: Sentences on what reading has changed.
+        remarks: Sentences on values that the reading changed.
     """
 
     path: Path

@@ -187,9 +187,10 @@ class CaseSession:
         return any(not (test.flagged or test.covered) for test in tests)
 
     def _reaching_seconds(self) -> float:
-        """Return how many seconds a trio needs to reach a flagged row's last long place.
+        """Return how many seconds a trio needs to reach the last long place.
 
-        A trio that ends before this place could not confirm the flag.
+        The place is the last one of any flagged row. A trio that ends before it could
+        not confirm the flag.
         """
         flagged = [test for test in self._open_row_tests() if test.flagged]
         last = max((test.last_long_place for test in flagged), default=-1)
