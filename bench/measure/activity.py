@@ -235,7 +235,7 @@ def _inside(event: Event, work: list[Event], until: int) -> bool:
 
 
 def _path(name: str) -> NodePath:
-    """Return the nodes that call functions from an iterator's or a dataset's name."""
+    """Return the parts of an iterator's name that are nodes which call functions."""
     return tuple(
         match.group()
         for part in name.split("::")
@@ -252,7 +252,7 @@ def _kind(names: Iterable[str]) -> str:
 
 
 def _name(reference: str) -> str:
-    """Return the node's name of an input such as `^node` or `node:handle:0`."""
+    """Return the name of the node in a reference such as `^node` or `node:handle:0`."""
     return reference.lstrip("^").partition(":")[0]
 
 
@@ -267,7 +267,10 @@ def _called(node: object) -> list[str]:
 
 
 def _all_operations(functions: list, library: Mapping[str, object]) -> set[str]:
-    """Return the operations of functions and their callees, without inner datasets'."""
+    """Return the operations of functions and of those that they call.
+
+    The functions of inner datasets are left out, because they run in other iterators.
+    """
     names, seen, waiting = set(), set(), list(functions)
     while waiting:
         function = waiting.pop()

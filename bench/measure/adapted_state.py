@@ -1,4 +1,4 @@
-"""What `adapt` has learned, kept for the other processes of a round.
+"""This module stores the states that `adapt` learned, for other processes.
 
 Adapting reads all examples, so its cost grows with the data. The first process of a
 round that builds a workload's layers adapts them. The others run the same `build`, in
@@ -40,7 +40,8 @@ class Adapted:
     Attributes:
         states: The class of each layer, and its state; None where it cannot be kept.
         seconds: The seconds of building and adapting in the process that did it.
-        work: The same without the time in which it waited for a processor.
+        work: The same seconds, without the time in which the process waited for a
+            processor.
     """
 
     states: list[tuple[str, dict | None]]
@@ -66,14 +67,14 @@ def folder(entry: Entry, data: Inputs, source: str, seed: int) -> Path:
 
 
 def load(place: Path) -> Adapted | None:
-    """Return what was kept in a folder; None if there is nothing."""
+    """Return the states that are stored in a folder; None if there are none."""
     if not inputs.exists(place):
         return None
     return pickle.loads((place / STATE).read_bytes())  # we wrote it
 
 
 def save(place: Path, layers: list[keras.Layer], seconds: float, work: float) -> None:
-    """Keep the states of layers that were adapted, in this order."""
+    """Store the states of layers that were adapted, in this order."""
     states = [(type(layer).__name__, _state(layer)) for layer in layers]
     content = pickle.dumps(Adapted(states, seconds, work))
     inputs.make_once(place, lambda scratch: (scratch / STATE).write_bytes(content))
@@ -81,7 +82,7 @@ def save(place: Path, layers: list[keras.Layer], seconds: float, work: float) ->
 
 @contextmanager
 def adapting(kept: Adapted | None) -> Iterator[list[keras.Layer]]:
-    """Note which layers are adapted meanwhile, or set their states in place of that.
+    """Note which layers the block adapts, or set their stored states instead.
 
     Args:
         kept: The states to set; None to adapt.
@@ -122,7 +123,7 @@ def adapting(kept: Adapted | None) -> Iterator[list[keras.Layer]]:
 
 
 def _state(layer: keras.Layer) -> dict | None:
-    """Return what an adapted layer has learned; None if there is nothing to keep."""
+    """Return the state that an adapted layer learned; None if it has none to store."""
     if isinstance(layer, keras.layers.Normalization):
         learned = {"mean": layer.adapt_mean, "variance": layer.adapt_variance}
         arrays = {name: value.numpy() for name, value in learned.items()}
@@ -158,7 +159,7 @@ def _restore(layer: keras.Layer, state: dict) -> None:
 
 
 def _lookup(layer: keras.Layer) -> keras.Layer:
-    """Return the layer that has the vocabulary: of TextVectorization a part."""
+    """Return the layer that has the vocabulary: in TextVectorization an inner layer."""
     with suppress(AttributeError):
         return layer._lookup_layer
     return layer

@@ -42,7 +42,7 @@ class Assembly:
         entry: The catalog's entry of the workload or layer.
         module: The imported file of that entry.
         inputs: Raw examples.
-        layers: Layers as built, and adapted where they keep state.
+        layers: The layers that `build` returned, adapted where they have a state.
         seed: The seed of shuffling.
         device: The device on which the model runs, such as `/CPU:0`.
         ranks: The rank of each component of the layers' output for a bare example; None
@@ -170,7 +170,9 @@ class Assembly:
         return apply_layers(self.layers, features)
 
     def output_ranks(self, example: object) -> object:
-        """Return the output's ranks for a bare example, from a trace without a run.
+        """Return the ranks of the layers' output for one example.
+
+        The layers are traced and not run.
 
         Args:
             example: The layers' input, in the map function that needs the ranks.
@@ -342,7 +344,10 @@ class Assembly:
         return model
 
     def optimizer(self) -> keras.optimizers.Optimizer:
-        """Return a new optimizer as the file has it: each is of one model only."""
+        """Return a new optimizer as the file defines it.
+
+        An optimizer belongs to one model only.
+        """
         own = keras.optimizers.get(getattr(self.module, "OPTIMIZER", "adam"))
         return type(own).from_config(own.get_config())
 
@@ -358,7 +363,7 @@ class Assembly:
         return self._subject(next(iter(examples)))
 
     def reread_raw_batches(self) -> list[object]:
-        """Read the checked raw batches again; none where nothing can change them."""
+        """Read the checked raw batches again; return none if they cannot change."""
         could_change = self.entry.decodes or self.entry.reads_files
         return self.raw_batches(self.checked_examples) if could_change else []
 
@@ -411,7 +416,7 @@ class Assembly:
         return self._build(p, self._source(p), outside_training)
 
     def _raw(self) -> tf.data.Dataset:
-        """Return decoded batches: with `placement=model` the dataset maps no layers."""
+        """Return a dataset of decoded batches, to which no layers are applied."""
         p = _without_buffers(self.pipeline)
         size = self._checked_batch
         p = replace(p, placement="model", resample="none", batch_size=size)
@@ -433,7 +438,10 @@ class Assembly:
         return record[:2] if self.entry.takes_labels else record[0]
 
     def _of_record(self, function: Callable) -> Callable:
-        """Return a function of a record that changes what the layers get."""
+        """Return a function that applies `function` to the part that layers take.
+
+        The rest of a record stays as it is.
+        """
 
         @as_written
         def changed(record: tuple) -> tuple:
@@ -488,7 +496,11 @@ class Assembly:
         drop: bool = True,
         whole: bool = False,
     ) -> tf.data.Dataset:
-        """Build a pipeline; `layers` gets whole records, or what the layers get."""
+        """Build the dataset of a pipeline.
+
+        With `whole`, the function `layers` gets whole records; otherwise it gets the
+        part of a record that the layers take.
+        """
         return build(
             p,
             source,

@@ -1,7 +1,7 @@
-"""Whether what a trial prepares for all examples fits, before it is prepared.
+"""This module checks that a cache or stored outputs will fit, before they are filled.
 
-A cache and stored outputs hold all examples. Their size follows from a few elements,
-and the time to fill them from the first part of it.
+Both hold all examples. The module estimates their size from a few elements, and the
+time of filling from its first seconds.
 """
 
 import shutil
@@ -23,16 +23,16 @@ LEAST_SECONDS = 3.0  # of filling, before its end is foreseen
 def demand_room(
     kept: tf.data.Dataset, elements: float, what: str, folder: Path | None = None
 ) -> None:
-    """Refuse to keep more than there is room for.
+    """Refuse to store elements that need more room than there is.
 
     Args:
-        kept: The dataset whose elements are to be kept.
-        elements: How many they are.
-        what: What keeps them, in words for an error.
-        folder: The folder that holds them; None if they stay in memory.
+        kept: The dataset whose elements will be stored.
+        elements: The number of these elements.
+        what: The name of the cache or of the stored outputs, for an error.
+        folder: The folder that will hold the elements; None if they stay in memory.
 
     Raises:
-        UsageError: They need more bytes than are available.
+        UsageError: The elements need more bytes than are available.
     """
     size = _known_bytes(kept)
     if size and size * elements <= SMALL_BYTES:
@@ -64,14 +64,14 @@ def _known_bytes(dataset: tf.data.Dataset) -> int:
 
 
 class FillTime:
-    """It foresees the end of filling, and refuses to run into the limit."""
+    """A fill time predicts when caches are full, and refuses to exceed the limit."""
 
     def __init__(self, steps: int, left_seconds: float) -> None:
         """Start the clock.
 
         Args:
             steps: How many batches fill the caches.
-            left_seconds: What is left of the run's limit.
+            left_seconds: The seconds that the limit of the run leaves.
         """
         self._steps, self._left = steps, left_seconds
         self._start = time.monotonic()

@@ -92,7 +92,10 @@ class Drain(Consumer):
         self._pulled += self._batches
 
     def window(self, batches: int, start: int = 0) -> Callable[[], None]:
-        """Return one call of one iterator; several batches need an iterator anew."""
+        """Return a function that makes one call to pull all these batches.
+
+        For several batches it makes a new iterator.
+        """
         if batches > 1:
             self._single = None
             later = self._dataset.skip(start) if start else self._dataset
@@ -139,7 +142,7 @@ class Drain(Consumer):
 
 
 class Stepping(Consumer):
-    """A consumer that makes all its calls on one iterator, which goes on."""
+    """A stepping consumer pulls all its batches from one iterator, which it keeps."""
 
     def __init__(self, dataset: tf.data.Dataset) -> None:
         """Pull from this dataset."""
@@ -160,7 +163,7 @@ class Stepping(Consumer):
         self._pull(1)
 
     def window(self, batches: int, start: int = 0) -> Callable[[], None]:
-        """Return a function that pulls batches of the iterator, which goes on."""
+        """Return a function that pulls the next batches of the one iterator."""
         if self._pulled < start:
             self._pull(start - self._pulled)
         return partial(self._pull, batches)
@@ -214,7 +217,7 @@ class DrainModel(Stepping):
         self._loop = _loop(tf.function(call, jit_compile=jit or None), device)
 
     def trace(self) -> None:
-        """Trace by a first batch."""
+        """Trace the loop, with a first batch."""
         self._pull(1)
 
     def traces(self) -> int:
@@ -262,7 +265,7 @@ class Train(Stepping):
     def __init__(
         self, dataset: tf.data.Dataset, model: keras.Model, first: tuple, device: str
     ) -> None:
-        """Count the traces of the model from now on.
+        """Begin to count the traces of the model.
 
         Args:
             dataset: Batches of (features, labels[, weights]).

@@ -1,9 +1,9 @@
 """This module finds layers that move the content of images, by marked images.
 
-Labels with a height and a width, such as masks, do not move where only the features
-pass through the layers. A marked image has cells of a few grey levels. Where the layers
-move nothing, a cell's output follows from its level, or from its neighbourhood as after
-a blur.
+Masks and other labels with a height and a width must move with their image, but only
+the features pass through the layers. The module therefore gives the layers marked
+images, with cells of a few grey levels. If the layers move nothing, the output of a
+cell follows from its level, or after a blur from the levels of its neighbours.
 """
 
 import numpy as np

@@ -95,7 +95,7 @@ def statistics_facts(assembly: Assembly) -> dict[str, str]:
 
 
 def alone_facts(assembly: Assembly) -> dict[str, str]:
-    """Return the fact `alone`: `unchanged` where batches of one stay as they are.
+    """Return the fact `alone`: `unchanged` if the layers do not change batches of one.
 
     Layers that mix the examples of a batch do nothing to a single example.
 
@@ -132,7 +132,7 @@ def _bytes_per_example(nest: object) -> float:
 
 
 def _bytes(array: np.ndarray) -> int:
-    """Return the bytes of numbers; of text or of arrays in an array, their sum."""
+    """Return the bytes of an array; for objects, the sum of the bytes of each."""
     if array.dtype != object:
         return array.nbytes
     return sum(

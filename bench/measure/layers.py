@@ -24,7 +24,9 @@ as_written = autograph_artifact
 
 
 class WithLabels(keras.layers.Layer):
-    """This layer applies layers to one dict of features and labels, as Keras's take.
+    """This layer applies layers to one dict of features and labels.
+
+    Keras's own layers for images take such a dict.
 
     Features that are no dict have the key `images`; labels have the key `labels`.
     """
@@ -228,7 +230,7 @@ def _with_declared_axis(layer: Callable, features: object) -> object:
 
 
 def _is_of_keras(layer: Callable) -> bool:
-    """Whether a layer is one of Keras's own, and calls no code of the user's."""
+    """Whether a layer is one of Keras's own and calls no code of the user."""
     ours = not isinstance(layer, (keras.Model, keras.layers.Lambda))
     return ours and type(layer).__module__.startswith("keras.")
 
@@ -244,7 +246,7 @@ def _takes_no_nest(layer: keras.Layer, features: object) -> UsageError:
 
 
 def _without_lists(output: object) -> object:
-    """Return an output with tuples for lists, which tf.data would stack to a tensor."""
+    """Return an output with tuples in place of lists, which tf.data would stack."""
     if isinstance(output, Mapping):
         return {key: _without_lists(part) for key, part in output.items()}
     if isinstance(output, (list, tuple)):

@@ -1,6 +1,7 @@
 """A measurement is the work of one run, stage by stage, from TensorFlow's start on.
 
-Each stage yields parts of `Measured` in which only the fields are set that it knows.
+Each stage yields records `Measured`. In each record it sets only the fields that it has
+measured.
 """
 
 import gc
@@ -345,7 +346,7 @@ def _demand_compiled(assembly: Assembly) -> None:
 
 
 def import_ahead(entry: catalog.Entry) -> None:
-    """Import what Keras would import while it builds a layer, which is no adapting."""
+    """Import modules that Keras would import while `build` is timed."""
     if entry.kind == "audio":
         importlib.import_module("scipy.signal")  # for STFTSpectrogram; 0.7 s
 

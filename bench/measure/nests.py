@@ -1,4 +1,4 @@
-"""This module has what nests of tensors need beyond `tf.nest`."""
+"""This module has functions for nests of tensors that `tf.nest` lacks."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from bench.data.components import Ragged, Sparse, mapped
 
 
 def tensors(nest: object) -> object:
-    """Return stored components as users have them: arrays, ragged and sparse tensors.
+    """Return stored components in their usual types: arrays, ragged and sparse tensors.
 
     Args:
         nest: A nest of NumPy arrays, `Ragged` and `Sparse`; or None.

@@ -1,4 +1,4 @@
-"""The course of a run: the seconds of its phases, and its current phase."""
+"""This module records the phases of a run: their seconds, and the current one."""
 
 import time
 from collections.abc import Iterator
@@ -17,7 +17,8 @@ class Stopwatch:
 
     Attributes:
         seconds: Elapsed seconds by phase.
-        work: The same without the time in which the process waited for a processor.
+        work: Seconds by phase, without the time in which the process waited for a
+            processor.
         phase: The current or last phase.
     """
 

@@ -1,4 +1,4 @@
-"""The phases of one run in its process: the first batch, filling, calibration, windows.
+"""This module times the phases of a run: first batch, filling, calibration, windows.
 
 Each function returns the part of `Measured` that it measured.
 """
@@ -28,7 +28,7 @@ GUESSING = 32  # steps before the first window is tried
 
 @dataclass(frozen=True)
 class _Mark:
-    """The state of a run between its ramp and its steady phase."""
+    """A mark has the state of a run between its ramp and its steady phase."""
 
     cpu: float
     traces: int
@@ -192,9 +192,9 @@ def _lay_out(
 ) -> tuple[WindowLayout, timing.Extent]:
     """Lay out windows as in an earlier run or else by calibration, with their extent.
 
-    Runs with the same windows at the same places of the stream can be compared place by
-    place. A place that is long in all of them is the pipeline's doing, not a
-    neighbour's.
+    Runs whose windows begin at the same places of the stream can be compared window by
+    window. A window that is long in all of these runs is long because of the pipeline,
+    and not because of other processes.
     """
     most = max(LEAST_WHOLE_SECONDS, WHOLE * effort.steady_seconds)
     earlier = effort.windows
@@ -227,9 +227,10 @@ def calibrate(
 ) -> tuple[int, float]:
     """Find the number of batches that fill a window.
 
-    Batches that stand ready are pulled before, and two windows are timed, as the first
-    pull after a pause takes what was prepared meanwhile. Single steps give the first
-    guess, since each new window may begin by filling a shuffle buffer.
+    Single steps give a first guess of the number, since each new window may begin by
+    filling a shuffle buffer. Before the function times a window, it pulls the batches
+    that the pipeline prepared in advance, because these cost no time. It times two
+    windows.
 
     Args:
         consumer: The consumer, traced.

@@ -43,7 +43,7 @@ class TraceComparison:
 
 
 def levels(calls: Sequence[np.ndarray]) -> list[str]:
-    """Return what has its own draw: `example`, `batch`, both or nothing.
+    """Return which units have a draw of their own: `example`, `batch`, both or neither.
 
     Args:
         calls: The outputs of several calls for the same copies of one example, each

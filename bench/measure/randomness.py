@@ -98,7 +98,7 @@ def demand_random(layers: Sequence[keras.Layer], features: object) -> None:
 def draw_facts(
     assembly: Assembly, batch: object, *, frozen: bool = False
 ) -> dict[str, float | str]:
-    """Return what shares a draw, and whether a seed repeats the draws.
+    """Return facts on what is drawn together, and on whether a seed repeats the draws.
 
     Where the dataset maps the layers over bare examples, each example has its own draw
     with any layer. Otherwise the layers get the copies as a batch.
@@ -135,7 +135,10 @@ def draw_facts(
 
 
 def _levels(assembly: Assembly, batch: object, count: int) -> list[str]:
-    """Return what has its own draw; copies of an example had `count` outputs."""
+    """Return which units have a draw of their own, as `random_draws.levels` does.
+
+    The copies of one example had `count` different outputs.
+    """
     if assembly.maps_examples:
         return ["example"] if count > 1 else []
     copies = _copies(batch, SHARED_COPIES)

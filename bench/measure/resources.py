@@ -1,9 +1,9 @@
-"""Resources of a run besides time: the peak of its memory, and its energy.
+"""This module measures the peak of a run's memory, and its energy.
 
 Energy is measured where the platform counts it: processor packages by RAPL, GPUs by
-NVML. Both counters cover a whole package or GPU, and so also other processes; the
-conditions of a run show these. They are read around a pass of its own, after the timed
-pass.
+NVML. A counter covers a whole package or GPU, and so includes other processes, whose
+load the conditions of a run show. The counters are read before and after an extra pass,
+which follows the timed pass.
 """
 
 import contextlib
@@ -22,9 +22,9 @@ Counters = dict[str, tuple[float, float]]
 
 
 def forget_peak() -> None:
-    """Begin the peak of memory anew, as building and checking had copies of the inputs.
+    """Reset the peak of memory, since building and checking held copies of the inputs.
 
-    Where the kernel cannot do that, the peak stays that of the whole process.
+    If the kernel does not allow that, the peak remains that of the whole process.
     """
     gc.collect()  # some copies hang in TensorFlow's reference cycles
     with contextlib.suppress(OSError):  # not on Linux, or not allowed

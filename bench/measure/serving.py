@@ -1,4 +1,4 @@
-"""Serving: an exported model answers single calls, from raw input, one at a time."""
+"""This module times an exported model that answers single calls with raw input."""
 
 import gc
 import itertools
@@ -41,8 +41,9 @@ def measure(
         Parts of `Measured`, as soon as they are known; a sample is one call.
 
     Raises:
-        UsageError: What a client sends is ragged or sparse.
-        AssertionError: A loaded model predicts other than the training-time pipeline.
+        UsageError: A request of a client has a ragged or sparse component.
+        AssertionError: The predictions of a loaded model differ from those of the
+            training-time pipeline.
         RuntimeError: A clean process cannot load the SavedModel.
     """
     tolerance = export_model.tolerance(assembly)

@@ -1,9 +1,9 @@
 """This module traces a few training steps: reading, mapping, waiting and training.
 
 The pipeline is built again with clocks in its graph: before and after the source, and
-around decoding and the layers. The clocks write to a queue in the runtime. A call into
-Python would wait for Python's lock, which the training step holds. Traced steps are
-slower than timed steps and are never samples.
+around decoding and the layers. The clocks write to a queue in the runtime. A clock in
+Python would have to wait for Python's lock, which the training step holds. Traced steps
+are slower than timed steps and are never samples.
 """
 
 from __future__ import annotations

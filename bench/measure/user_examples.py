@@ -1,8 +1,8 @@
-"""Do two pipelines give the same examples? The gate before any clock starts.
+"""This module checks that two pipelines give the same examples.
 
-Batches are taken apart into examples, so that a moved batch boundary is no difference.
-Numbers may differ by rounding, as one operation on a batch adds in another order than
-the same operation on each example.
+`advise` times an edited pipeline only after this check. The module splits batches into
+examples, so that another batch size is no difference. Numbers may differ by rounding,
+because an operation on a batch may add in another order than on each example.
 """
 
 from __future__ import annotations
@@ -60,12 +60,12 @@ def compare(
     """Compare the first examples of two pipelines.
 
     Args:
-        base: Of the pipeline as it was.
-        head: Of the edited pipeline.
-        whole: Whether each side was pulled to the end of its epoch.
-        again: Of the pipeline as it was, made once more; None where it repeats itself.
-            Components that differ between the two are random, and only their shapes,
-            types and numbers of distinct values are compared.
+        base: The examples of the original pipeline.
+        head: The examples of the edited pipeline.
+        whole: For base and head, whether these are all examples of an epoch.
+        again: The examples of the original pipeline, made a second time; None if it
+            repeats itself. Components that differ between the two are random. Of these
+            only shapes, types and numbers of distinct values are compared.
     """
     count = min(len(base), len(head))
     both = whole[0] and whole[1]
@@ -116,7 +116,7 @@ def same(one: Sequence[Example], other: Sequence[Example]) -> bool:
 def _compare_random(
     base: Sequence[Example], head: Sequence[Example], random: set[int], extent: dict
 ) -> PipelineComparison:
-    """Compare components that are drawn anew: how many distinct values there are."""
+    """Compare random components by their numbers of distinct values."""
     for number in sorted(random):
         ours, theirs = (
             len({_digest(example[number]) for example in side}) for side in (base, head)
@@ -178,7 +178,7 @@ def _close(one: np.ndarray, other: np.ndarray) -> bool:
 
 
 def _kind(array: np.ndarray) -> str:
-    """The type and the rank: sizes may differ from example to example."""
+    """Return the type and the rank of an array; its sizes may differ among examples."""
     name = "string" if array.dtype == object else array.dtype.name
     return f"{name} of rank {array.ndim}"
 
@@ -199,7 +199,7 @@ def _shown(base: Example, head: Example, components: Sequence[int]) -> str:
 
 
 def _array(part: object) -> np.ndarray:
-    """A component as an array; rows of a ragged one as an array of objects."""
+    """Return a component as an array; rows of a ragged one become objects in it."""
     if isinstance(part, tf.RaggedTensor):
         rows = part.to_list()
         array = np.empty(len(rows), object)
