@@ -34,7 +34,7 @@ class Trees:
     ours: bool
 
     def has(self, workload: str, tree: Path) -> bool:
-        """Return whether a workload's file is in one of the two trees."""
+        """Return whether a workload's file exists in this tree."""
         return _path(workload, tree, self.ours).is_file()
 
 

@@ -53,7 +53,8 @@ def lines(guarded: GuardResult, most: int | None = None) -> list[str]:
 
     Args:
         guarded: The result.
-        most: How many lines of each kind that has one line a row; all if None.
+        most: The largest number of lines of a kind that has a line for each row; None
+            for all.
     """
     rows = gravest_first(guarded.rows)
     changed = dict.fromkeys(row.key for row in rows if row.output_changed)
@@ -199,7 +200,7 @@ def _control(guarded: GuardResult) -> Iterator[str]:
 
 
 def _digits(row: Row) -> int:
-    """Return how many decimals, so that no figure is rounded to the limit itself."""
+    """Return the number of decimals at which no figure rounds to the limit itself."""
     limit = 100 * row.threshold
     figures = [v for v in (row.ratio, row.low, row.high) if _is_figure(v)]
     shares = [100 * abs(figure - 1) for figure in figures]

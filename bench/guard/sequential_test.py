@@ -28,10 +28,11 @@ class RowTest:
     trios before the latest two, the latest two, and all together agree with it; or at
     once when every single trio is beyond `estimate.LARGE` on the same side.
 
-    Looks come at three trios; then each time that half the expected width is at most
-    half the threshold and 30 % smaller than at the look before; when `cover` reports
-    enough places; and at the end. The expected width follows from the errors within
-    trios, never from where the interval lies or how the trios scatter.
+    The first look comes at three trios. A later look comes when half the expected width
+    of the interval is at most half the threshold and 30 % smaller than at the look
+    before, or when `cover` reports enough places. The last look comes at the end. The
+    expected width depends on the errors within trios alone. It ignores where the
+    interval lies and how the trios scatter.
 
     The first look spends a quarter of alpha, each later look half of what is left, and
     the last look all of it. Together they never exceed alpha (Bonferroni's inequality;

@@ -170,7 +170,7 @@ def _run(
     seconds_left: float,
     repeat: int = 0,
 ) -> Run:
-    """Measure a trial in a fresh process, and record the machine's load meanwhile."""
+    """Measure a trial in a fresh process, and record the load of the machine."""
     fingerprint = machine.fingerprint()  # first: it may start processes, once
     conditions = machine.Conditions()
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
