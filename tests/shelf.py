@@ -77,9 +77,7 @@ def one_by_one(entry: catalog.Entry) -> np.ndarray:
 def map_batch(entry: catalog.Entry) -> np.ndarray:
     """Apply the layers in tf.data to each example, then batch."""
     built, raw = layers(entry), features(entry.path.stem)
-    spec = tf.TensorSpec([None, *raw.shape[1:]], tf.constant(raw[:1]).dtype)
-    traced = tf.function(functools.partial(apply_layers, built))
-    rank = traced.get_concrete_function(spec).structured_outputs.shape.rank - 1
+    rank = output(entry.name, "eager").ndim - 1
     return _only(
         tf.data.Dataset.from_tensor_slices(raw)
         .map(lambda example: apply_layers(built, example, ranks=lambda _: rank))

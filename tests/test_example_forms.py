@@ -1,12 +1,14 @@
 """Examples of any form are measured in every placement, order, cache and consumer."""
 
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import factory
 import pytest
 
 from bench import worker
+from bench.measure import export_model, serving
 from bench.run.protocol import Request
 from bench.trial import Effort, Measured
 
@@ -453,9 +455,14 @@ def test_the_users_own_dataset_is_measured_and_decoded_by_batches(
 
 @pytest.mark.parametrize("place", ["held", "serve"])
 def test_a_batch_that_is_held_or_sent_is_decoded_as_a_batch(
-    tmp_path: Path, place: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    """No order is named, since no pipeline is timed."""
+    """No order is named, since no pipeline is timed.
+
+    Other tests load models in a clean process, which takes seconds.
+    """
+    monkeypatch.setattr(serving, "CleanInterpreter", lambda *_: nullcontext())
+    monkeypatch.setattr(export_model, "clean_process_facts", lambda *_: {})
     assert measured(tmp_path, "stream", **PLACES[place]).error is None
 
 
