@@ -275,7 +275,7 @@ def _same_pulls(side: Side, other: Side) -> bool:
     Two different pipelines calibrate their own windows. The batches that fill a window
     of the slower pipeline may take the faster one less time than waking up does.
     """
-    names = ("workload", "consumer", "pipeline")
+    names = ("workload", "consumer", "unit", "pipeline")
     return all(
         getattr(side.trial, name) == getattr(other.trial, name) for name in names
     )

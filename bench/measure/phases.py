@@ -267,7 +267,7 @@ def _guess(consumer: Consumer, window_seconds: float, ahead: int) -> int:
     return max(1, int(steps * window_seconds / (2 * seconds)))
 
 
-def elapsed(window: Callable[[], None]) -> float:
+def elapsed(window: Callable[[], object]) -> float:
     """Return the seconds that a window takes."""
     start = time.perf_counter()
     window()

@@ -1,8 +1,10 @@
 """A process gets ready and takes turns with other processes, by the window."""
 
+import math
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from bench.measure import timing
 from bench.measure.assembly import Assembly
@@ -10,7 +12,7 @@ from bench.measure.consumers import Consumer
 from bench.measure.phase_recorder import Stopwatch
 from bench.measure.phases import calibrate, elapsed, filling_steps, first_and_fill
 from bench.pipeline import prepares_ahead
-from bench.run.turns import Ready, TurnWork, TurnWorker
+from bench.run.turns import Ready, Turn, TurnWork, TurnWorker
 from bench.trial import Effort, Measured
 
 
@@ -20,6 +22,8 @@ def take_turns(
     effort: Effort,
     channel: str,
     clock: Stopwatch,
+    *,
+    held: bool = False,
 ) -> Measured:
     """Time windows in turn with other processes, as `bench.run.turns` describes.
 
@@ -32,6 +36,7 @@ def take_turns(
         effort: How much to measure; the runner decides when the turns end.
         channel: The path of the socket at which to wait.
         clock: Takes the phases' seconds.
+        held: Whether the consumer works on one batch held in memory.
 
     Returns:
         The part of `Measured` that the turns give; a sample is a turn.
@@ -39,6 +44,7 @@ def take_turns(
     worker = TurnWorker(channel)
     example = worker.example()
     recorder = _Recorder(consumer)
+    beat = assembly.rhythm(held=held)
     ramp: list[float] = []
     if example:
         window = recorder.repeat(example, filling_steps(assembly), clock)
@@ -46,15 +52,79 @@ def take_turns(
     else:
         first_and_fill(recorder, assembly, clock, effort.limit_seconds)
         with clock.time("calibrate"):
-            least = 2 * assembly.rhythm().together
+            least = 2 * beat.together
             batches, _ = calibrate(recorder, effort.window_seconds, least, 0)
             window = recorder.window(batches)
         with clock.time("ramp"):
             ramp = _ramp(window, batches, effort.warmup_seconds)
     lead_in = 1 if prepares_ahead(assembly.pipeline) else 0
     work = TurnWork(window, batches, lead_in, recorder.pulls())
+    start = consumer.pulled()
     with clock.time("steady"):
         turns = worker.serve(work, time.perf_counter)
+    hidden = beat.hidden(start, consumer.pulled() - start)
+    measured = _measured(turns, ramp, batches, assembly, beat.epoch)
+    return replace(measured, flags=["partly_timed"] if hidden else [])
+
+
+def take_epoch_turns(
+    consumer: Consumer,
+    assembly: Assembly,
+    effort: Effort,
+    channel: str,
+    clock: Stopwatch,
+) -> Measured:
+    """Time whole epochs in turn with other processes; a turn has at least one epoch.
+
+    Each epoch begins with a fresh iterator and ends it, so that no pipeline prepares
+    batches between turns. The first epoch fills the caches and is not timed. The other
+    processes pull as many epochs before their turns as the first process.
+
+    Args:
+        consumer: The consumer, traced.
+        assembly: The trial's workload.
+        effort: How much to measure; the runner decides when the turns end.
+        channel: The path of the socket at which to wait.
+        clock: Takes the phases' seconds.
+
+    Returns:
+        As `take_turns` does.
+    """
+    worker = TurnWorker(channel)
+    example = worker.example()
+    with clock.time("fill"):
+        length = consumer.epoch() or consumer.batches()
+    ramp: list[float] = []
+    with clock.time("ramp"):
+        if example:
+            pulled = sum((size or 1) * pulls for size, pulls in example.pulled)
+            epochs = max(1, example.batches // length)
+            for _ in range(pulled // length - 1):
+                consumer.epoch()
+        else:
+            ramp = _ramp(consumer.epoch, length, effort.warmup_seconds)
+            ramp = ramp or [elapsed(consumer.epoch) / length]
+            epochs = math.ceil(effort.window_seconds / (min(ramp) * length))
+            pulled = (1 + len(ramp)) * length
+
+    def window() -> None:
+        for _ in range(epochs):
+            consumer.epoch()
+
+    work = TurnWork(window, epochs * length, 0, [(length, pulled // length)])
+    with clock.time("steady"):
+        turns = worker.serve(work, time.perf_counter)
+    return _measured(turns, ramp, epochs * length, assembly, length)
+
+
+def _measured(
+    turns: list[Turn],
+    ramp: list[float],
+    batches: int,
+    assembly: Assembly,
+    epoch: float,
+) -> Measured:
+    """Return the record of turns; `batches` is the length of a turn."""
     cpu = None
     if turns:
         per_batch = statistics.fmean(turn.cpu_seconds for turn in turns)
@@ -63,13 +133,13 @@ def take_turns(
         samples=[turn.seconds for turn in turns],
         ramp_samples=ramp,
         batches_per_sample=batches,
-        epoch_batches=assembly.rhythm().epoch,
+        epoch_batches=epoch,
         cpu_seconds_per_example=cpu,
     )
 
 
 def _ramp(
-    window: Callable[[], None], batches: int, limit_seconds: float
+    window: Callable[[], object], batches: int, limit_seconds: float
 ) -> list[float]:
     """Pull windows until they settle or the limit is over; seconds a batch.
 
