@@ -137,6 +137,7 @@ def time_epochs(
             paths = [*assembly.inputs.features, *assembly.files_on_disk()]
             page_cache.demand_dropped(paths)
         elapsed, counts = timing.measure_epochs(consumer.epoch, 1, time.perf_counter)
+        consumer.release()
         seconds += elapsed
         batches += counts
     cpu = cpu_seconds() - before

@@ -1,6 +1,5 @@
 """A process gets ready and takes turns with other processes, by the window."""
 
-import math
 import statistics
 import time
 from collections.abc import Callable
@@ -74,10 +73,10 @@ def take_epoch_turns(
     channel: str,
     clock: Stopwatch,
 ) -> Measured:
-    """Time whole epochs in turn with other processes; a turn has at least one epoch.
+    """Time whole epochs in turn with other processes; a turn is one epoch.
 
-    Each epoch begins with a fresh iterator and ends it, so that no pipeline prepares
-    batches between turns. The first epoch fills the caches and is not timed. The other
+    Each epoch begins with a fresh iterator, so that no pipeline prepares batches
+    between turns. The first epoch fills the caches and is not timed. The other
     processes pull as many epochs before their turns as the first process.
 
     Args:
@@ -93,28 +92,27 @@ def take_epoch_turns(
     worker = TurnWorker(channel)
     example = worker.example()
     with clock.time("fill"):
-        length = consumer.epoch() or consumer.batches()
-    ramp: list[float] = []
+        batches = consumer.epoch() or consumer.batches()
+        consumer.release()
+
+    def epoch() -> float:
+        seconds = elapsed(consumer.epoch)
+        consumer.release()
+        return seconds / batches
+
     with clock.time("ramp"):
         if example:
-            pulled = sum((size or 1) * pulls for size, pulls in example.pulled)
-            epochs = max(1, example.batches // length)
-            for _ in range(pulled // length - 1):
-                consumer.epoch()
+            ramp = [epoch() for _ in range(example.pulled[0][1] - 1)]
         else:
-            ramp = _ramp(consumer.epoch, length, effort.warmup_seconds)
-            ramp = ramp or [elapsed(consumer.epoch) / length]
-            epochs = math.ceil(effort.window_seconds / (min(ramp) * length))
-            pulled = (1 + len(ramp)) * length
-
-    def window() -> None:
-        for _ in range(epochs):
-            consumer.epoch()
-
-    work = TurnWork(window, epochs * length, 0, [(length, pulled // length)])
+            deadline = time.perf_counter() + effort.warmup_seconds
+            ramp = [epoch()]
+            while time.perf_counter() < deadline:
+                ramp.append(epoch())
+    pulled = [(batches, 1 + len(ramp))]
+    work = TurnWork(consumer.epoch, batches, pulled=pulled, release=consumer.release)
     with clock.time("steady"):
         turns = worker.serve(work, time.perf_counter)
-    return _measured(turns, ramp, epochs * length, assembly, length)
+    return _measured(turns, ramp, batches, assembly, batches)
 
 
 def _measured(
@@ -139,7 +137,7 @@ def _measured(
 
 
 def _ramp(
-    window: Callable[[], object], batches: int, limit_seconds: float
+    window: Callable[[], None], batches: int, limit_seconds: float
 ) -> list[float]:
     """Pull windows until they settle or the limit is over; seconds a batch.
 
