@@ -29,7 +29,7 @@ def refusal(claim: Claim, case: Case) -> str:
     if claim.needs == "gpu" and not machine.gpus():
         return "it needs a GPU, and there is none here"
     if claim.counted or claim.measure not in TIMED or case.than is None:
-        return f"its measure, {claim.measure}, is no ratio of two trials' times"
+        return "it compares no times of two trials"
     for trial in case.trials:
         if not CONSUMER_ROWS[trial.consumer].takes_turns:
             return f"consumer={trial.consumer} takes no turns"

@@ -273,6 +273,5 @@ def test_a_settled_cell_waits_an_hour_and_is_done_after_two_sittings() -> None:
     assert plan.left_out == {
         "now, prose": "settled; to be confirmed after 21:00 UTC",
         "twice, prose": "settled 2 times",
-        "counted, prose": "its measure, fact_cache_bytes, is no ratio of two trials' "
-        "times",
+        "counted, prose": "it compares no times of two trials",
     }
