@@ -154,7 +154,8 @@ def _decided(interval: intervals.Interval, predict: Prediction) -> Finding:
 def _settled(claim: Claim, by_rounds: Finding, turns: ByTurns) -> Finding:
     """Return the finding by turns, if turns know more than rounds.
 
-    Turns that did not settle the case replace rounds that did not settle it either.
+    Turns that did not settle the case replace rounds that did not settle it either, if
+    their interval is narrower.
 
     Args:
         claim: The claim.
@@ -168,10 +169,16 @@ def _settled(claim: Claim, by_rounds: Finding, turns: ByTurns) -> Finding:
         return Finding(UNSETTLED, reason, turns.judged[-1], TURNS)
     if findings:
         return replace(findings[-1], by=TURNS)
-    if np.isnan(turns.latest.low) or by_rounds.verdict in (HOLDS, FAILS):
+    wider = _width(turns.latest) >= _width(by_rounds.factor)
+    if wider or by_rounds.verdict in (HOLDS, FAILS):
         return by_rounds
     reason = f"the interval crosses {claim.predict}: claims --settle goes on"
     return Finding(UNSETTLED, reason, turns.latest, TURNS)
+
+
+def _width(interval: intervals.Interval) -> float:
+    """Return the upper over the lower bound; infinite if there is no interval."""
+    return np.inf if np.isnan(interval.low) else interval.high / interval.low
 
 
 def _demand_measured(

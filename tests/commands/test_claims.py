@@ -521,6 +521,12 @@ def test_open_turns_replace_open_rounds(tmp_path):
     assert row["reason"] == "the interval crosses > 1.05: claims --settle goes on"
 
 
+def test_open_turns_with_a_wider_interval_replace_nothing(tmp_path):
+    (one,) = settled(None)
+    row = row_by_turns(tmp_path, [dataclasses.replace(one, low=0.1, high=11.0)])
+    assert (row["verdict"], row["by"]) == ("not settled", "rounds")
+
+
 def test_two_sittings_that_agree_confirm_each_other(tmp_path):
     row = row_by_turns(tmp_path, settled((1.2, 1.3), (1.1, 1.2)))
     assert (row["verdict"], row["factor"]) == ("holds", pytest.approx(1.15))
