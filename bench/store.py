@@ -124,12 +124,17 @@ def _remove_if_empty(folder: Path) -> None:
         folder.rmdir()
 
 
-def append(folder: Path, run: Run) -> None:
-    """Append a run to a result folder's file and sync it to disk.
+def append(folder: Path, record: object, file: str = FILE) -> None:
+    """Append a record to a result folder's file and sync it to disk.
 
     An incomplete last line, left by an interrupted write, is removed first.
+
+    Args:
+        folder: The result folder.
+        record: A run, or a record of another file.
+        file: The name of the file.
     """
-    path = folder / FILE
+    path = folder / file
     with path.open("r+b" if path.exists() else "w+b") as file:
         end = file.seek(0, os.SEEK_END)
         if end:
@@ -137,7 +142,7 @@ def append(folder: Path, run: Run) -> None:
             if file.read(1) != b"\n":
                 file.truncate(_last_newline(file.seek(0) or file.read()))
                 file.seek(0, os.SEEK_END)
-        file.write(msgspec.json.encode(run) + b"\n")
+        file.write(msgspec.json.encode(record) + b"\n")
         file.flush()
         os.fsync(file.fileno())
 

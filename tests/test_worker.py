@@ -595,7 +595,7 @@ def test_only_a_process_that_takes_turns_may_stay_unchecked(
 ) -> None:
     """A process that measures alone is checked, whatever its request states."""
 
-    def no_turns(*_: object) -> None:
+    def no_turns(*_: object, held: bool) -> None:
         raise RuntimeError("past the check")
 
     monkeypatch.setattr(measurement, "take_turns", no_turns)
@@ -620,7 +620,7 @@ def test_a_run_is_confined_to_its_processors_from_its_first_op_on(
         events.append("op")
         return device
 
-    def no_turns(*_: object) -> None:
+    def no_turns(*_: object, held: bool) -> None:
         events.append("turns")
         raise RuntimeError("enough")
 

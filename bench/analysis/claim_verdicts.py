@@ -6,6 +6,10 @@ than three rounds. A counted value without error that is compared with no other 
 range over its rounds in place of the interval. A claim whose trials were not measured
 is `not measured`.
 
+Where processes of a case's trials took turns until the case was settled, their ratio
+replaces the one of the rounds; see `settlements.py`. A case that was settled at two
+times with contrary verdicts is `not settled`.
+
 Each case (a claim for one workload) has its own 95 % interval, without a correction for
 the number of cases. Of cases whose value is exactly at the limit about 1 in 40 is wrong
 on either side.
@@ -14,7 +18,8 @@ on either side.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -23,6 +28,7 @@ from scipy import stats as distributions
 from bench import text
 from bench.analysis import decisions, intervals, pairs, stats
 from bench.analysis.rounds import ROUND
+from bench.analysis.settlements import ByTurns
 from bench.flags import FLAGS
 from bench.plan.claims import Case, Claim, Prediction, Side, load
 from bench.text import plural
@@ -30,6 +36,7 @@ from bench.text import plural
 HOLDS, FAILS = "holds", "does not hold"
 UNSETTLED, UNMEASURED, UNTESTABLE = "not settled", "not measured", "not testable here"
 VERDICTS = (HOLDS, FAILS, UNSETTLED, UNMEASURED, UNTESTABLE)
+ROUNDS, TURNS = "rounds", "turns"  # the ways to measure a case
 SECONDS = {"speed": "seconds", "later_speed": "later_seconds"}
 NOTHING = intervals.Interval(np.nan, np.nan, np.nan, 0)
 
@@ -43,11 +50,13 @@ class Finding:
         reason: The reason for a verdict that the interval alone does not explain.
         factor: The measured value or ratio with its interval; NaN if nothing was
             measured.
+        by: How the value was measured: by `rounds`, or by `turns`.
     """
 
     verdict: str
     reason: str = ""
     factor: intervals.Interval = NOTHING
+    by: str = ROUNDS
 
 
 class _Undecided(Exception):
@@ -62,20 +71,25 @@ class _Undecided(Exception):
 
 
 def evaluate(
-    samples: pd.DataFrame, claims: Sequence[Claim] | None = None
+    samples: pd.DataFrame,
+    claims: Sequence[Claim] | None = None,
+    turns: Mapping[tuple[str, str, str], ByTurns] = MappingProxyType({}),
 ) -> pd.DataFrame:
     """Test claims; the result has a row for each claim, workload, machine and data.
 
     Args:
         samples: The table from `table.from_runs`.
         claims: The claims to test; those of `claims.toml` by default.
+        turns: What turns show, by machine, claim and workload; from
+            `settlements.by_turns`.
 
     Returns:
         `claim`, `workload`, `machine`, `data`, `sentence`, `source`, `predicted`,
-        `measure`, `trial`, `than`, `factor`, `low`, `high`, `rounds`, `verdict` and
-        `reason`. The factor is the measured value of `than` over that of `trial`, so a
-        factor above 1 favours the trial. If `than` is empty, the factor is the value of
-        `trial` itself.
+        `measure`, `trial`, `than`, `factor`, `low`, `high`, `rounds`, `by`, `verdict`
+        and `reason`. `rounds` is the number of trios where `by` is `turns`. The factor
+        is the measured value of `than` over that of `trial`, so a factor above 1
+        favours the trial. If `than` is empty, the factor is the value of `trial`
+        itself.
     """
     claims = load() if claims is None else claims
     groups = [("", "", _runs(samples))]
@@ -86,12 +100,18 @@ def evaluate(
                 ["machine", "data"], sort=False
             )
         ]
+    shown = {machine for machine, _, _ in groups}
+    others = dict.fromkeys(machine for machine, _, _ in turns if machine not in shown)
+    groups += [(machine, "", _runs(samples[:0])) for machine in others]
     rows = []
     for machine, data, runs in groups:
         by_key = runs.groupby("plain_key", sort=False).indices
         for claim in claims:
             for case in claim.cases:
                 finding = _finding(claim, case, runs, by_key)
+                by_turns = turns.get((machine, claim.id, case.workload))
+                if by_turns and not data:
+                    finding = _settled(claim, finding, by_turns)
                 rows.append(_row(claim, case, finding, machine, data))
     return pd.DataFrame(rows)
 
@@ -113,15 +133,52 @@ def _finding(
     ):
         rounds = plural(interval.count, "round")
         return Finding(UNSETTLED, f"too few: {rounds}; use --rounds 5", interval)
-    return _verdict(interval, claim.predict)
+    return _decided(interval, claim.predict)
 
 
-def _verdict(interval: intervals.Interval, predict: Prediction) -> Finding:
+def verdict(interval: intervals.Interval, predict: Prediction) -> str:
+    """Return `HOLDS`, `FAILS` or `UNSETTLED` for an interval and a prediction."""
     if predict.low <= interval.low and interval.high <= predict.high:
-        return Finding(HOLDS, "", interval)
+        return HOLDS
     if interval.high < predict.low or interval.low > predict.high:
-        return Finding(FAILS, "", interval)
-    return Finding(UNSETTLED, f"the interval crosses {predict}: more rounds", interval)
+        return FAILS
+    return UNSETTLED
+
+
+def _decided(interval: intervals.Interval, predict: Prediction) -> Finding:
+    word = verdict(interval, predict)
+    crosses = f"the interval crosses {predict}: more rounds"
+    return Finding(word, crosses if word == UNSETTLED else "", interval)
+
+
+def _settled(claim: Claim, by_rounds: Finding, turns: ByTurns) -> Finding:
+    """Return the finding by turns, if turns know more than rounds.
+
+    Turns that did not settle the case replace rounds that did not settle it either, if
+    their interval is narrower.
+
+    Args:
+        claim: The claim.
+        by_rounds: The finding by rounds.
+        turns: What turns show of the case.
+    """
+    findings = [_decided(interval, claim.predict) for interval in turns.judged]
+    if len({finding.verdict for finding in findings}) > 1:
+        ratios = " and ".join(str(interval) for interval in turns.judged)
+        reason = f"turns contradict each other at different times: {ratios}"
+        return Finding(UNSETTLED, reason, turns.judged[-1], TURNS)
+    if findings:
+        return replace(findings[-1], by=TURNS)
+    wider = _width(turns.latest) >= _width(by_rounds.factor)
+    if wider or by_rounds.verdict in (HOLDS, FAILS):
+        return by_rounds
+    reason = f"the interval crosses {claim.predict}: claims --settle goes on"
+    return Finding(UNSETTLED, reason, turns.latest, TURNS)
+
+
+def _width(interval: intervals.Interval) -> float:
+    """Return the upper over the lower bound; infinite if there is no interval."""
+    return np.inf if np.isnan(interval.low) else interval.high / interval.low
 
 
 def _demand_measured(
@@ -303,6 +360,7 @@ def _row(
         "low": factor.low,
         "high": factor.high,
         "rounds": factor.count,
+        "by": "" if finding.verdict in (UNMEASURED, UNTESTABLE) else finding.by,
         "verdict": finding.verdict,
         "reason": finding.reason,
     }

@@ -162,7 +162,7 @@ class CaseSession:
         self.preparation = self.preparation or trio.preparation
         self._turn_seconds.append(turn_seconds)
         self.cpu_seconds += sum(one.process_cpu_seconds for one in trio.measured)
-        if end := _why_ended(trio, self._inputs):
+        if end := why_ended(trio, self._inputs):
             self.end(*end)
             return
         self._inputs = self._inputs or identity.input_identity(trio.measured[0])
@@ -307,8 +307,10 @@ def _absent(case: Case) -> dict[str, Row]:
     return {}
 
 
-def _why_ended(trio: Trio, first: InputIdentity | None) -> tuple[Verdict, str] | None:
+def why_ended(trio: Trio, first: InputIdentity | None) -> tuple[Verdict, str] | None:
     """Return the verdict and the cause if a trio shows that its case cannot go on.
+
+    None if the case can go on.
 
     Args:
         trio: The latest trio.

@@ -17,6 +17,8 @@ import tensorflow as tf
 class Consumer(ABC):
     """A consumer pulls the batches of one dataset."""
 
+    _ended: Iterator | None = None  # the iterator of the last epoch
+
     @abstractmethod
     def trace(self) -> None:
         """Trace, compile and start the device; called once, before the first `step`."""
@@ -39,7 +41,7 @@ class Consumer(ABC):
     def epoch(self) -> int:
         """Pull from a fresh iterator to its end; the next `step` starts afresh.
 
-        An iterator at its end has lost its graph.
+        An iterator at its end has lost its graph. Call `release` after the clock.
 
         Returns:
             The number of batches; 0 where only counting them would determine it.
@@ -52,6 +54,15 @@ class Consumer(ABC):
     @abstractmethod
     def pulled(self) -> int:
         """Return the number of batches that were pulled of the last iterator."""
+
+    def release(self) -> None:
+        """Free the iterator of the last epoch.
+
+        This is no work of the pipeline, and may take as long as the epoch: it can wait
+        until AUTOTUNE's thread wakes up, 10, 30, 70, 150, 310, 630 ... ms after the
+        iterator began.
+        """
+        self._ended = None
 
     def traces(self) -> int:
         """Return how often the consumer's function has been traced."""
@@ -116,7 +127,8 @@ class Drain(Consumer):
         """Pull every batch in the runtime, without handing any to Python."""
         # No element has this index, which the kernel keeps in 32 bits.
         beyond = 2**31 - 1
-        for _ in self._dataset.shard(beyond, beyond - 1):
+        self._ended = iter(self._dataset.shard(beyond, beyond - 1))
+        for _ in self._ended:
             raise RuntimeError(f"an epoch of more than {beyond} batches")
         self._iterator = self._single = None
         return max(0, int(self._dataset.cardinality()))
@@ -176,7 +188,7 @@ class Stepping(Consumer):
             try:
                 last = self._call()
             except (StopIteration, tf.errors.OutOfRangeError):
-                self._iterator = None
+                self._ended, self._iterator = self._iterator, None
                 if batches:
                     last.numpy()
                 return batches

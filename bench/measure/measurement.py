@@ -36,7 +36,7 @@ from bench.measure.graph import cache_facts, cached_dataset, executed_graph
 from bench.measure.layers import demand_labels_mixed, mixing_layer, supports_jit
 from bench.measure.phase_recorder import PhaseRecorder
 from bench.measure.phases import time_epochs, time_windows
-from bench.measure.take_turns import take_turns
+from bench.measure.take_turns import take_epoch_turns, take_turns
 from bench.pipeline import Pipeline, steps
 from bench.plan.refusals import mixing_refusal
 from bench.run.protocol import Request
@@ -246,7 +246,11 @@ def _time(
     if auto and compiles and not supports_jit(assembly.layers):
         yield Measured(flags=["xla_off"])
     if request.channel:
-        timed = take_turns(consumer, assembly, effort, request.channel, clock)
+        common = consumer, assembly, effort, request.channel, clock
+        if request.trial.unit == "epoch":
+            timed = take_epoch_turns(*common)
+        else:
+            timed = take_turns(*common, held=held)
     elif request.trial.unit == "epoch":
         timed = time_epochs(consumer, assembly, effort, clock)
     else:

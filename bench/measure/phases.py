@@ -137,6 +137,7 @@ def time_epochs(
             paths = [*assembly.inputs.features, *assembly.files_on_disk()]
             page_cache.demand_dropped(paths)
         elapsed, counts = timing.measure_epochs(consumer.epoch, 1, time.perf_counter)
+        consumer.release()
         seconds += elapsed
         batches += counts
     cpu = cpu_seconds() - before
@@ -268,7 +269,7 @@ def _guess(consumer: Consumer, window_seconds: float, ahead: int) -> int:
     return max(1, int(steps * window_seconds / (2 * seconds)))
 
 
-def elapsed(window: Callable[[], None]) -> float:
+def elapsed(window: Callable[[], object]) -> float:
     """Return the seconds that a window takes."""
     start = time.perf_counter()
     window()

@@ -3,6 +3,7 @@
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from bench.measure import timing
 from bench.measure.assembly import Assembly
@@ -10,7 +11,7 @@ from bench.measure.consumers import Consumer
 from bench.measure.phase_recorder import Stopwatch
 from bench.measure.phases import calibrate, elapsed, filling_steps, first_and_fill
 from bench.pipeline import prepares_ahead
-from bench.run.turns import Ready, TurnWork, TurnWorker
+from bench.run.turns import Ready, Turn, TurnWork, TurnWorker
 from bench.trial import Effort, Measured
 
 
@@ -20,6 +21,8 @@ def take_turns(
     effort: Effort,
     channel: str,
     clock: Stopwatch,
+    *,
+    held: bool = False,
 ) -> Measured:
     """Time windows in turn with other processes, as `bench.run.turns` describes.
 
@@ -32,6 +35,7 @@ def take_turns(
         effort: How much to measure; the runner decides when the turns end.
         channel: The path of the socket at which to wait.
         clock: Takes the phases' seconds.
+        held: Whether the consumer works on one batch held in memory.
 
     Returns:
         The part of `Measured` that the turns give; a sample is a turn.
@@ -39,6 +43,7 @@ def take_turns(
     worker = TurnWorker(channel)
     example = worker.example()
     recorder = _Recorder(consumer)
+    beat = assembly.rhythm(held=held)
     ramp: list[float] = []
     if example:
         window = recorder.repeat(example, filling_steps(assembly), clock)
@@ -46,15 +51,78 @@ def take_turns(
     else:
         first_and_fill(recorder, assembly, clock, effort.limit_seconds)
         with clock.time("calibrate"):
-            least = 2 * assembly.rhythm().together
+            least = 2 * beat.together
             batches, _ = calibrate(recorder, effort.window_seconds, least, 0)
             window = recorder.window(batches)
         with clock.time("ramp"):
             ramp = _ramp(window, batches, effort.warmup_seconds)
     lead_in = 1 if prepares_ahead(assembly.pipeline) else 0
     work = TurnWork(window, batches, lead_in, recorder.pulls())
+    start = consumer.pulled()
     with clock.time("steady"):
         turns = worker.serve(work, time.perf_counter)
+    hidden = beat.hidden(start, consumer.pulled() - start)
+    measured = _measured(turns, ramp, batches, assembly, beat.epoch)
+    return replace(measured, flags=["partly_timed"] if hidden else [])
+
+
+def take_epoch_turns(
+    consumer: Consumer,
+    assembly: Assembly,
+    effort: Effort,
+    channel: str,
+    clock: Stopwatch,
+) -> Measured:
+    """Time whole epochs in turn with other processes; a turn is one epoch.
+
+    Each epoch begins with a fresh iterator, so that no pipeline prepares batches
+    between turns. The first epoch fills the caches and is not timed. The other
+    processes pull as many epochs before their turns as the first process.
+
+    Args:
+        consumer: The consumer, traced.
+        assembly: The trial's workload.
+        effort: How much to measure; the runner decides when the turns end.
+        channel: The path of the socket at which to wait.
+        clock: Takes the phases' seconds.
+
+    Returns:
+        As `take_turns` does.
+    """
+    worker = TurnWorker(channel)
+    example = worker.example()
+    with clock.time("fill"):
+        batches = consumer.epoch() or consumer.batches()
+        consumer.release()
+
+    def epoch() -> float:
+        seconds = elapsed(consumer.epoch)
+        consumer.release()
+        return seconds / batches
+
+    with clock.time("ramp"):
+        if example:
+            ramp = [epoch() for _ in range(example.pulled[0][1] - 1)]
+        else:
+            deadline = time.perf_counter() + effort.warmup_seconds
+            ramp = [epoch()]
+            while time.perf_counter() < deadline:
+                ramp.append(epoch())
+    pulled = [(batches, 1 + len(ramp))]
+    work = TurnWork(consumer.epoch, batches, pulled=pulled, release=consumer.release)
+    with clock.time("steady"):
+        turns = worker.serve(work, time.perf_counter)
+    return _measured(turns, ramp, batches, assembly, batches)
+
+
+def _measured(
+    turns: list[Turn],
+    ramp: list[float],
+    batches: int,
+    assembly: Assembly,
+    epoch: float,
+) -> Measured:
+    """Return the record of turns; `batches` is the length of a turn."""
     cpu = None
     if turns:
         per_batch = statistics.fmean(turn.cpu_seconds for turn in turns)
@@ -63,7 +131,7 @@ def take_turns(
         samples=[turn.seconds for turn in turns],
         ramp_samples=ramp,
         batches_per_sample=batches,
-        epoch_batches=assembly.rhythm().epoch,
+        epoch_batches=epoch,
         cpu_seconds_per_example=cpu,
     )
 

@@ -9,6 +9,7 @@ from bench import shell, text
 from bench.analysis.claim_verdicts import (
     FAILS,
     HOLDS,
+    TURNS,
     UNMEASURED,
     UNSETTLED,
     UNTESTABLE,
@@ -36,7 +37,8 @@ RATE = (
 def markdown(judged: pd.DataFrame) -> str:
     """Return a Markdown table with a line for each claim, for a README.
 
-    A cell has the workloads with one verdict.
+    A cell has the workloads with one verdict. A figure by turns is marked; all others
+    are by rounds.
 
     Args:
         judged: The table from `claim_verdicts.evaluate`.
@@ -76,13 +78,14 @@ def _short(row: pd.Series) -> str:
     case = _texts(row)
     factor = f" {case['factor']}" if case["factor"] else ""
     bounds = f" ({case['interval']})" if case["interval"] else ""
-    return text.markdown(case["workload"] + factor + bounds)
+    by = f", by {TURNS}" if case["by"] == TURNS else ""
+    return text.markdown(case["workload"] + factor + bounds + by)
 
 
 def _texts(row: pd.Series) -> dict[str, str]:
     """Return a row of the table of tested claims with all values as text."""
     names = ("claim", "workload", "machine", "data", "sentence", "source", "predicted")
-    names += ("measure", "trial", "than", "verdict", "reason")
+    names += ("measure", "trial", "than", "by", "verdict", "reason")
     values = row["factor"], row["low"], row["high"]
     return {
         **{name: str(row[name]) for name in names},
@@ -117,7 +120,8 @@ def show(judged: pd.DataFrame) -> None:
             where = f" on {case['machine']} {case['data']}".rstrip() if many else ""
             factor = f"{case['factor']} ({case['interval']})" if case["factor"] else ""
             factor = factor.replace(" ()", "")
-            detail = "; ".join(p for p in (case["reason"], factor) if p)
+            by = f"by {case['by']}" if case["by"] == TURNS else ""
+            detail = "; ".join(p for p in (case["reason"], factor, by) if p)
             predicted = f"predicted {case['predicted']}"
             if case["verdict"] not in (UNMEASURED, UNTESTABLE):
                 detail = "; ".join(p for p in (detail, predicted) if p)

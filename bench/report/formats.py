@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import shell, text
-from bench.analysis import between_machines, table
+from bench.analysis import between_machines, settlements, table
 from bench.errors import UsageError, unknown
 from bench.guard import history
 from bench.report import (
@@ -154,6 +154,7 @@ def gather(folders: str | Path | Sequence[str | Path]) -> Report:
     compared = between_machines.compare(report.samples)
     report.content["notes"] += between_machines.sentences(compared)
     report.samples.attrs["history"] = guards
+    report.samples.attrs["turns"] = settlements.by_turns(folders, runs)
     report.content["source"] = text.visible(shlex.join(map(str, folders)))
     return report
 

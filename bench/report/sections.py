@@ -18,7 +18,7 @@ from bench.report import layers
 from bench.report.summary import Report
 
 CLAIM = ("claim", "sentence", "workload", "machine", "data", "source", "predicted")
-CLAIM += ("measure", "verdict", "reason", "rounds")
+CLAIM += ("measure", "verdict", "reason", "rounds", "by")
 Row = Mapping[str, object]
 
 
@@ -101,7 +101,9 @@ def sections(report: Report) -> Iterator[Section]:
 def _claims(report: Report) -> Section:
     """Return the section on published claims, as the report's trials test them."""
     judged = (
-        claim_verdicts.evaluate(report.samples)
+        claim_verdicts.evaluate(
+            report.samples, turns=report.samples.attrs.get("turns", {})
+        )
         if len(report.samples)
         else pd.DataFrame()
     )
@@ -120,7 +122,8 @@ def _claims(report: Report) -> Section:
         "its whole 95 % interval is as predicted, and does not hold when none of the "
         "interval is. Of claims right at their limit about 1 in 40 is judged wrongly. "
         "A count without error that is compared with nothing has the range over its "
-        "rounds in place of an interval."
+        "rounds in place of an interval. A ratio is by rounds, or by turns where "
+        "processes of both trials took turns; turns come first."
     )
     if missing:
         note += f" {missing} more claims need trials that are not here."
@@ -131,6 +134,7 @@ def _claims(report: Report) -> Section:
         "reason": Column("reason", "message", wide=True),
         "factor": Column("factor", "figure"),
         "interval": Column("95 % interval", "figure", wide=True),
+        "by": Column("by", wide=True, filter=True),
         "predicted": Column("predicted", wide=True),
         "source": Column("source", wide=True),
     }

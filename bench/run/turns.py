@@ -107,12 +107,14 @@ class TurnWork:
             as a read from a disk or a sleep, which time does not stop.
         pulled: The pulls before the first turn: pairs (batches in a pull, number of
             such pulls).
+        release: Frees what the window leaves behind, untimed.
     """
 
     window: Callable[[], None]
     batches: int
     lead_in: int = 0
     pulled: list[tuple[int, int]] = field(default_factory=list)
+    release: Callable[[], None] = lambda: None
 
 
 class TurnWorker:
@@ -181,6 +183,7 @@ class TurnWorker:
             cpu, start = cpu_seconds(), clock()
             work.window()
             seconds, cpu_spent = clock() - start, cpu_seconds() - cpu
+            work.release()
             turns.append(Turn(seconds / work.batches, cpu_spent / work.batches))
             self._send(turns[-1])
             self._stop()

@@ -9,12 +9,16 @@ import numpy as np
 import pytest
 
 import run_bench
-from bench import catalog, flags
-from bench.analysis import claim_verdicts, table
-from bench.errors import UsageError
+from bench import catalog, flags, store
+from bench.analysis import claim_verdicts, settlements, table
+from bench.analysis.settlements import Settlement, Trios
+from bench.commands import claims as claims_command
+from bench.errors import Exit, UsageError
 from bench.plan import claims, screening, sweeps
 from bench.plan.claims import Case, Claim, Side, prediction
+from bench.race import settling
 from bench.report import claims as claims_report
+from bench.report import formats, sections
 from bench.trial import Failure
 
 CLAIMS = claims.load()
@@ -458,3 +462,183 @@ def test_the_command_tests_claims_on_folders(tmp_path, capsys):
     (tmp_path / "runs.jsonl").write_bytes(b"\n".join(lines) + b"\n")
     assert run_bench.main(["claims", str(tmp_path), "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)) >= len(CLAIMS)
+
+
+def settled(*intervals, name="batch_before_map_pays", workload="prices", hours=2):
+    """Return settlements of a case, hours apart; an interval is open if it is None."""
+    return [
+        Settlement(
+            claim=name,
+            workload=workload,
+            started=f"2026-11-30T{10 + hours * number:02d}:00:00+00:00",
+            seconds=20.0,
+            settled=bounds is not None,
+            factor=float(np.mean(bounds)) if bounds else 1.06,
+            low=bounds[0] if bounds else 1.01,
+            high=bounds[1] if bounds else 1.11,
+            looks=1,
+            trios=[Trios(trial="a", than="b", ratios=[(0.7, 0.01)] * 5)],
+            machine=factory.MACHINE,
+        )
+        for number, bounds in enumerate(intervals)
+    ]
+
+
+def row_by_turns(tmp_path, settlements_made, slow=0.01, workload="prices"):
+    """Return the row of a case whose rounds take 0.01 s against `slow`."""
+    fast, naive = (claims.trial(f"prices{s}") for s in ("[order=batch_map]", ""))
+    for one in settlements_made:
+        store.append(tmp_path, one, settlements.FILE)
+    runs = factory.runs({fast: 0.01, naive: slow}, run_noise=0.05)
+    judged = claim_verdicts.evaluate(
+        table.from_runs(runs), turns=settlements.by_turns([tmp_path], runs)
+    )
+    chosen = judged[judged["claim"] == "batch_before_map_pays"].set_index("workload")
+    return chosen.loc[workload].to_dict()
+
+
+def test_turns_settle_what_rounds_left_open(tmp_path):
+    row = row_by_turns(tmp_path, [])
+    assert (row["verdict"], row["by"], row["rounds"]) == ("not settled", "rounds", 5)
+    row = row_by_turns(tmp_path, settled((1.2, 1.3)))
+    assert (row["verdict"], row["by"], row["rounds"]) == ("holds", "turns", 5)
+    assert (row["factor"], row["low"], row["high"]) == (1.25, 1.2, 1.3)
+
+
+def test_turns_come_before_rounds(tmp_path):
+    row = row_by_turns(tmp_path, settled((0.9, 1.0)), slow=0.02)
+    assert (row["verdict"], row["by"]) == ("does not hold", "turns")
+
+
+def test_open_turns_leave_settled_rounds_alone(tmp_path):
+    row = row_by_turns(tmp_path, settled(None), slow=0.02)
+    assert (row["verdict"], row["by"]) == ("holds", "rounds")
+
+
+def test_open_turns_replace_open_rounds(tmp_path):
+    row = row_by_turns(tmp_path, settled(None))
+    assert (row["verdict"], row["by"], row["low"]) == ("not settled", "turns", 1.01)
+    assert row["reason"] == "the interval crosses > 1.05: claims --settle goes on"
+
+
+def test_open_turns_with_a_wider_interval_replace_nothing(tmp_path):
+    (one,) = settled(None)
+    row = row_by_turns(tmp_path, [dataclasses.replace(one, low=0.1, high=11.0)])
+    assert (row["verdict"], row["by"]) == ("not settled", "rounds")
+
+
+def test_two_sittings_that_agree_confirm_each_other(tmp_path):
+    row = row_by_turns(tmp_path, settled((1.2, 1.3), (1.1, 1.2)))
+    assert (row["verdict"], row["factor"]) == ("holds", pytest.approx(1.15))
+
+
+def test_two_sittings_that_contradict_each_other_settle_nothing(tmp_path):
+    row = row_by_turns(tmp_path, settled((1.2, 1.3), (0.9, 1.0)))
+    assert (row["verdict"], row["by"]) == ("not settled", "turns")
+    assert row["reason"] == (
+        "turns contradict each other at different times: 1.25 (1.2 to 1.3) and 0.95 "
+        "(0.9 to 1)"
+    )
+
+
+def test_a_second_sitting_within_the_hour_is_no_second_judgement(tmp_path):
+    row = row_by_turns(tmp_path, settled((1.2, 1.3), (0.9, 1.0), hours=0))
+    assert (row["verdict"], row["factor"]) == ("holds", 1.25)
+
+
+def test_turns_on_a_machine_without_rounds_have_rows(tmp_path):
+    newer = {**factory.MACHINE, "tensorflow": "2.22.0"}
+    (one,) = settled((1.2, 1.3))
+    store.append(tmp_path, dataclasses.replace(one, machine=newer), settlements.FILE)
+    runs = factory.runs({FAST: 0.01})
+    judged = claim_verdicts.evaluate(
+        table.from_runs(runs), turns=settlements.by_turns([tmp_path], runs)
+    )
+    (row,) = judged[judged["by"] == "turns"].to_dict("records")
+    assert row["verdict"] == "holds" and "2.22.0" in row["machine"]
+
+
+def folder_by_turns(tmp_path, *intervals):
+    """Make a result folder whose claim on prices turns have settled."""
+    fast, slow = (claims.trial(f"prices{s}") for s in ("[order=batch_map]", ""))
+    for run in factory.runs({fast: 0.01, slow: 0.01}, run_noise=0.05):
+        store.append(tmp_path, run)
+    for one in settled(*intervals):
+        store.append(tmp_path, one, settlements.FILE)
+    return str(tmp_path)
+
+
+def test_every_table_shows_what_came_by_turns(tmp_path, capsys):
+    folder = folder_by_turns(tmp_path, (1.2, 1.3))
+    assert run_bench.main(["claims", "--markdown", folder]) == 0
+    assert "| prices 1.25 (1.20 to 1.30), by turns |" in capsys.readouterr().out
+    assert run_bench.main(["claims", folder]) == 0
+    assert "by turns" in capsys.readouterr().out
+    assert run_bench.main(["claims", "--json", folder]) == 0
+    by = [row["by"] for row in json.loads(capsys.readouterr().out)]
+    assert set(by) == {"", "turns"}
+    (section,) = (
+        s for s in sections.sections(formats.gather(folder)) if s.name == "claims"
+    )
+    assert [(row["by"], row["verdict"]) for row in section.rows] == [("turns", "holds")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--budget", "5m", "a"], "--budget and --only belong to --settle, which is"),
+        (["--settle", "a", "b"], "--settle writes to one folder, got 2. Name the"),
+        (["--settle", "--only", "prics", "a"], "No claim or workload of a claim named"),
+        (["--settle", "nowhere"], "No results at 'nowhere': No such file or directory"),
+    ],
+)
+def test_bad_use_of_settle_is_an_error(arguments, message, capsys):
+    assert run_bench.main(["claims", *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_settle_measures_the_chosen_cells_and_then_shows_all(
+    tmp_path, capsys, monkeypatch
+):
+    folder = folder_by_turns(tmp_path)
+    asked = []
+
+    def settle(agenda, folder, server, budget_seconds):
+        asked.extend([*(cell.name for cell in agenda.cells), budget_seconds])
+        store.append(folder, *settled((1.2, 1.3)), settlements.FILE)
+        return 1
+
+    monkeypatch.setattr(settling, "settle", settle)
+    arguments = ["claims", "--settle", "--budget", "5m", "--only", "prices", folder]
+    assert run_bench.main([*arguments, "--only", "hashing_saves_memory"]) == 0
+    assert asked[0] == "batch_before_map_pays, prices"
+    assert asked[-1] == 300.0
+    assert all(name.endswith(", prices") for name in asked[:-1])
+    printed = capsys.readouterr()
+    assert "by turns" in printed.out
+    assert "1 of 4 cells settled." in printed.err
+    assert (
+        "left as they are, 2 cells, it compares no times of two trials" in printed.err
+    )
+
+
+def test_an_interrupt_of_settle_shows_how_to_go_on(tmp_path, capsys, monkeypatch):
+    folder = folder_by_turns(tmp_path)
+
+    def settle(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(settling, "settle", settle)
+    assert run_bench.main(["claims", "--settle", folder]) == Exit.INTERRUPTED
+    assert f"claims --settle {folder}" in capsys.readouterr().err
+
+
+def test_a_name_chooses_a_claim_or_a_workload():
+    every = claims_command._chosen(CLAIMS, [])
+    assert every == CLAIMS
+    (one,) = claims_command._chosen(CLAIMS, ["hashing_saves_memory"])
+    assert one.id == "hashing_saves_memory"
+    some = claims_command._chosen(CLAIMS, ["prices", "batch_before_map_ten_times"])
+    cases = {one.id: len(one.cases) for one in some}
+    assert cases["batch_before_map_ten_times"] == 6
+    assert cases["batch_before_map_pays"] == 1

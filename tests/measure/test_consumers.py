@@ -224,3 +224,56 @@ def test_an_epoch_of_training_is_every_batch() -> None:
     assert consumer.epoch() == 5
     assert int(model.optimizer.iterations) - before in (5, 6)
     assert not np.array_equal(weights[0], model.get_weights()[0])
+
+
+class Ending:
+    """A dataset of two batches that notes when its iterator is freed."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+
+    def shard(self, count: int, index: int) -> "Ending":
+        return self
+
+    def cardinality(self) -> int:
+        return 2
+
+    def __iter__(self) -> "Ending.Iterator":
+        return Ending.Iterator(self.events)
+
+    class Iterator:
+        def __init__(self, events: list[str]) -> None:
+            self.events = events
+
+        def __iter__(self) -> "Ending.Iterator":
+            return self
+
+        def __next__(self) -> None:
+            raise StopIteration
+
+        def __del__(self) -> None:
+            self.events.append("freed")
+
+
+class Calling(consumers.Stepping):
+    """A consumer that calls next."""
+
+    def _call(self) -> object:
+        return next(self._iterator)
+
+    def _pull(self, batches: int) -> None:
+        pass
+
+    def trace(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("kind", [consumers.Drain, Calling])
+def test_the_iterator_of_an_epoch_is_freed_after_the_clock(kind):
+    """Freeing it may wait for AUTOTUNE's thread as long as the epoch took."""
+    dataset = Ending()
+    consumer = kind(dataset)
+    consumer.epoch()
+    assert dataset.events == []
+    consumer.release()
+    assert dataset.events == ["freed"]

@@ -1,5 +1,6 @@
 """Turns over real sockets: orders, stops, lost processes, other harnesses."""
 
+import functools
 import itertools
 import os
 import select
@@ -440,3 +441,27 @@ def test_sockets_fit_whatever_the_temporary_folder(tmp_path, monkeypatch, name):
     with socket_folder() as folder:
         TurnCaller(Path(folder), "a").close()
     assert not Path(folder).exists()
+
+
+def test_what_a_window_leaves_behind_is_freed_untimed(tmp_path):
+    """An epoch leaves its iterator, which may take long to free."""
+    caller, clock, log = TurnCaller(tmp_path, "one"), Clock(), []
+
+    def release():
+        log.append("freed")
+        clock.now += 100
+
+    def work():
+        worker = TurnWorker(caller.path, stops=False)
+        worker.example()
+        window = functools.partial(log.append, "epoch")
+        worker.serve(TurnWork(window, 1, release=release), clock)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert caller.arrived(60, gone=lambda: False)
+    caller.ready({})
+    seconds = [caller.turn().seconds for _ in range(2)]
+    caller.close()
+    thread.join(60)
+    assert (log, seconds) == (["epoch", "freed"] * 2, [0, 0])
