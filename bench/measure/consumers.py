@@ -260,7 +260,11 @@ class Train(Stepping):
     """A compiled model makes training steps, one Python call each, as in `fit`."""
 
     def __init__(
-        self, dataset: tf.data.Dataset, model: keras.Model, first: tuple, device: str
+        self,
+        dataset: tf.data.Dataset,
+        model: keras.Model,
+        first: object,
+        device: str | None,
     ) -> None:
         """Count the traces of the model from now on.
 
@@ -268,7 +272,7 @@ class Train(Stepping):
             dataset: Batches of (features, labels[, weights]).
             model: The compiled model.
             first: A batch to trace with, so that tracing is apart from the pipeline.
-            device: The device of the model.
+            device: The device of the model; None leaves it to Keras.
         """
         super().__init__(dataset)
         self._model, self._first, self._device = model, first, device

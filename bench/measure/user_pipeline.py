@@ -11,6 +11,7 @@ import statistics
 import time
 from collections.abc import Callable
 
+import keras
 import tensorflow as tf
 
 from bench import cause, machine, stages
@@ -23,6 +24,7 @@ from bench.measure import (
     recorder,
     stage_times,
     user_examples,
+    user_model,
 )
 from bench.measure.phase_recorder import Stopwatch
 from bench.measure.resources import peak_resident_bytes
@@ -44,11 +46,15 @@ WARM_SECONDS = 0.6  # AUTOTUNE starts afresh with every iterator
 SHORT_WINDOW_SECONDS = 0.05
 LOOKS = 3  # windows of each side in a first look
 FEW_ELEMENTS = 16
+TRAINING_LOOKS = 5  # windows of the model alone and of training, in turn
+TRAINING_LOOK_SECONDS = 0.2
 EPOCHS_OF_WINDOWS = 4  # a window is made of whole epochs where one is that short
 
 
 def answer(request: Request) -> PipelineReading | PipelineComparison | Measured:
     """Do what a request with one of `USER_PIPELINE_VERBS` asks for."""
+    for gpu in tf.config.get_visible_devices("GPU"):  # which several processes share
+        tf.config.experimental.set_memory_growth(gpu, True)
     if request.verb == "read_pipeline":
         return read_pipeline(request.trial)
     if request.verb == "compare_pipelines":
@@ -79,6 +85,7 @@ def _read(task: PipelineTask) -> PipelineReading:
     drained = _Drain(dataset)
     size = drained.first() if batched else 1
     first_batch = time.perf_counter() - start
+    sides = _model_and_training(dataset, task) if task.model_call else ()
     pair = [make_dataset(task.path, task.source, task.call) for _ in range(2)]
     base, _ = user_examples.examples(pair[0], batched, task.seconds / 5)
     second, _ = user_examples.examples(pair[1], batched, task.seconds, len(base))
@@ -89,6 +96,7 @@ def _read(task: PipelineTask) -> PipelineReading:
     spent = (cpu_seconds() - before) / batches
     stage_times.add_seconds(listed, datasets, epoch, size)
     _add_bytes(listed, datasets, task.seconds / 5)
+    alone, training = _seconds_in_turn(*sides, epoch) if sides else (0.0, 0.0)
     return PipelineReading(
         stages=listed,
         batch_size=size,
@@ -98,6 +106,8 @@ def _read(task: PipelineTask) -> PipelineReading:
         epoch_batches=epoch,
         ceiling_seconds=_Drain(dataset.take(1).cache()).steady(LOOK_SECONDS / 5)[0],
         cpu_seconds_per_batch=spent,
+        model_seconds_per_batch=alone,
+        training_seconds_per_batch=training,
         repeats=user_examples.same(base[:count], second[:count]),
         compared=count,
     )
@@ -129,7 +139,7 @@ def compare_pipelines(trial: Trial) -> PipelineComparison:
         if comparison.outcome == "same" and comparison.whole and task.fill:
             comparison = _compare_later_epoch(base, head, task)
         if comparison.outcome in ("same", "order", "remainder"):
-            comparison.ratio = _first_look(_Drain(base), _Drain(head), task)
+            comparison.ratio = _first_look(_side(base, task), _side(head, task), task)
         return comparison
     except Exception as error:
         return PipelineComparison(error=failure(error))
@@ -151,7 +161,7 @@ def _compare_later_epoch(
 
 
 def drain_pipeline(trial: Trial, channel: str, window_seconds: float) -> Measured:
-    """Take turns with other processes: whole windows of a drained pipeline.
+    """Take turns with other processes: windows of a pipeline, drained or trained on.
 
     Args:
         trial: Names the task.
@@ -162,7 +172,7 @@ def drain_pipeline(trial: Trial, channel: str, window_seconds: float) -> Measure
     try:
         clock = Stopwatch()
         with clock.time("build"):
-            drained = _Drain(make_dataset(task.path, task.source, task.call))
+            drained = _side(make_dataset(task.path, task.source, task.call), task)
         with clock.time("first_batch"):
             drained.first()
         worker = turns.TurnWorker(channel)
@@ -211,7 +221,9 @@ class _Drain:
         if injects and "Prefetch" not in _last(dataset):
             dataset = dataset.prefetch(tf.data.AUTOTUNE)
         endless = dataset.repeat() if self.finite else dataset
-        self._consumer = consumers.Drain(endless.with_options(options))
+        self._endless = endless.with_options(options)
+        self._consumer: consumers.Consumer = consumers.Drain(self._endless)
+        self._batches_a_call = 1
         self._dataset = endless
 
     def first(self) -> int:
@@ -230,7 +242,7 @@ class _Drain:
     def fill(self, batches: int) -> None:
         """Pull so many batches by one iterator, so that caches are full."""
         if batches:
-            self._consumer.window(max(2, batches))()
+            consumers.Drain(self._endless).window(max(2, batches))()
 
     def window(self, batches: int) -> Callable[[], None]:
         return self._consumer.window(batches)
@@ -240,7 +252,7 @@ class _Drain:
 
     def window_batches(self, seconds: float, epoch: int = 0) -> int:
         """Batches of a window of this length at least; whole epochs if short."""
-        batches = 1
+        batches = least = self._batches_a_call
         while True:
             window = self.window(batches)
             window()
@@ -248,9 +260,10 @@ class _Drain:
             if spent >= seconds:
                 break
             growth = min(100.0, 1.2 * seconds / max(spent, 1e-7))
-            batches = max(batches + 1, int(batches * growth))
-        if 1 < epoch <= EPOCHS_OF_WINDOWS * batches:
-            batches = -(-batches // epoch) * epoch
+            batches = max(batches + least, int(batches * growth) // least * least)
+        whole = math.lcm(epoch, least)
+        if 1 < epoch <= whole <= EPOCHS_OF_WINDOWS * batches:
+            batches = -(-batches // whole) * whole
         return batches
 
     def steady(self, seconds: float, epoch: int = 0) -> tuple[float, int]:
@@ -265,6 +278,60 @@ class _Drain:
         return (time.perf_counter() - start) / (count * batches), count * batches
 
 
+class _Training(_Drain):
+    """A pipeline on whose batches a user's model makes training steps, for ever."""
+
+    def __init__(
+        self, dataset: tf.data.Dataset, model: keras.Model, task: PipelineTask
+    ) -> None:
+        super().__init__(dataset)
+        first = next(iter(self._dataset))
+        self._consumer = user_model.traced(self._endless, model, first, task)
+        self._batches_a_call = self._consumer.batches_a_call
+
+
+def _side(dataset: tf.data.Dataset, task: PipelineTask) -> _Drain:
+    """The pipeline as the task's consumer pulls it: a drain, or the user's model."""
+    if not task.model_call:
+        return _Drain(dataset)
+    return _Training(dataset, user_model.make_model(task), task)
+
+
+def _model_and_training(
+    dataset: tf.data.Dataset, task: PipelineTask
+) -> tuple[_Training, _Training]:
+    """One model that trains on a batch held in memory, and on the whole pipeline."""
+    model = user_model.make_model(task)
+    held = dataset.take(1).cache()
+    return _Training(held, model, task), _Training(dataset, model, task)
+
+
+def _seconds_in_turn(
+    alone: _Training, training: _Training, epoch: int
+) -> tuple[float, float]:
+    """The seconds a batch of both in the steady state, by several looks in turn.
+
+    Disturbances only add time. So of the model alone the least time counts, and of
+    training the median: noise never makes a pipeline look hidden. What the pipeline
+    prepared while the model alone was timed is pulled before its clock starts, or a
+    slow pipeline would look as fast as its full buffers.
+    """
+    rates: list[list[float]] = [[], []]
+    flushes = []
+    for side, whole in ((alone, 0), (training, epoch)):
+        batches = side.window_batches(TRAINING_LOOK_SECONDS, whole)
+        window = side.window(batches)
+        _warm(window, 0)
+        ahead = stages.batches_ahead(graph.executed_graph(side.iterator()))
+        flushes.append(_Flush(side, window, batches, ahead))
+    for _, (flush, seconds) in itertools.product(
+        range(TRAINING_LOOKS), list(zip(flushes, rates, strict=True))
+    ):
+        flush()
+        seconds.append(_seconds(flush.window) / flush.batches)
+    return min(rates[0]), statistics.median(rates[1])
+
+
 def _last(dataset: tf.data.Dataset) -> str:
     """The class of the last dataset that is more than options."""
     while "Options" in type(dataset).__name__:
@@ -274,8 +341,8 @@ def _last(dataset: tf.data.Dataset) -> str:
 
 def failure(error: Exception) -> Failure:
     """The failure of a user's pipeline, with the file and the line of the cause."""
-    if isinstance(error, UsageError):
-        return Failure(type="UsageError", message=str(error))
+    if isinstance(error, UsageError):  # or its kind, ModelError
+        return Failure(type=type(error).__name__, message=str(error))
     innermost = cause.innermost(error, (), node_origin.frames)
     return Failure(type=innermost.type, message=cause.sentence(innermost))
 

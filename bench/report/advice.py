@@ -11,15 +11,15 @@ from pathlib import Path
 import msgspec
 
 from bench.machine import usable_processors
+from bench.report import advice_limits
 from bench.report.advice_record import STATES, Advice, Attempt
 from bench.run.progress import duration_text, plural
 from bench.run.user_pipeline import Stage
-from bench.text import bounds, figure, markdown, markdown_code, visible
+from bench.text import bounds, figure, markdown, markdown_code, spell_seconds, visible
 
 WIDTH = 79
 STAGE_COLUMNS = ("line", "stage", "settings", "element", "busy", "share")
 WIDTHS = (5, 23, 18, 16, 8, 5)
-UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"))
 ORDER = ("kept", "undecided", "not_faster", "no_gain_seen", "failed", "by_hand")
 ORDER += ("not_allowed", "refused", "done_already", "not_tried")
 
@@ -28,10 +28,11 @@ def headline(advice: Advice) -> str:
     """Return one or two sentences that sum up the result of `advise`."""
     kept = [one for one in advice.attempts if one.state == "kept"]
     tested = [one for one in advice.attempts if one.ratio is not None]
+    subject = "training" if advice.model else "the pipeline"
     if advice.verdict == "faster":
         speed = spell_speed(advice.ratio, advice.low, advice.high)
         return (
-            f"With {plural(len(kept), 'change')} the pipeline is {speed} times as fast "
+            f"With {plural(len(kept), 'change')} {subject} is {speed} times as fast "
             "as written, by fresh processes that took turns."
         )
     if advice.tuned != advice.original:
@@ -97,12 +98,14 @@ def terminal(advice: Advice, files: list[str]) -> str:
         advice: The advice.
         files: Lines about the written files, which end the text.
     """
-    lines = [f"advise {advice.path}: {advice.call}", ""]
+    model = f", training {advice.model}" if advice.model else ""
+    lines = [f"advise {advice.path}: {advice.call}{model}", ""]
     lines += textwrap.wrap(headline(advice), WIDTH)
     lines += ["", "Stages as written; busy time is of a batch, over all threads"]
     lines.append(_columns(STAGE_COLUMNS))
     lines += [_columns(row) for row in stage_rows(advice)]
     lines += ["", *textwrap.wrap(ceiling(advice), WIDTH)]
+    lines += textwrap.wrap(advice_limits.training(advice.reading), WIDTH)
     for note in advice.notes:
         lines += textwrap.wrap(note, WIDTH, initial_indent="! ", subsequent_indent="  ")
     lines += ["", "Trail: how many times as fast, with its interval"]
@@ -130,10 +133,11 @@ def as_markdown(advice: Advice) -> str:
         "| " + " | ".join(markdown(cell) for cell in row) + " |"
         for row in stage_rows(advice)
     ]
+    model = f", training {markdown_code(advice.model)}" if advice.model else ""
     lines = [
         f"# Advice for {markdown_code(advice.path)}",
         "",
-        f"{markdown_code(advice.call)}: {headline(advice)}",
+        f"{markdown_code(advice.call)}{model}: {headline(advice)}",
         "",
         "## Stages as written",
         "",
@@ -141,7 +145,7 @@ def as_markdown(advice: Advice) -> str:
         "| " + " | ".join("---" for _ in STAGE_COLUMNS) + " |",
         *rows,
         "",
-        ceiling(advice),
+        f"{ceiling(advice)} {advice_limits.training(advice.reading)}".strip(),
         "",
         *(f"- {markdown(note)}" for note in advice.notes),
         "",
@@ -222,14 +226,6 @@ def spell_speed(
     if apart:
         return speed, interval
     return f"{speed} ({interval})" if interval else speed
-
-
-def spell_seconds(seconds: float) -> str:
-    """Return a time as text in s, ms or us with three digits, such as `1.23 ms`."""
-    for size, unit in UNITS:
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds / UNITS[-1][0]:.2g} us"
 
 
 def _by_state(advice: Advice) -> dict[str, list[Attempt]]:

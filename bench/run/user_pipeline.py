@@ -11,13 +11,17 @@ from pathlib import Path
 
 import msgspec
 
-from bench.errors import write_atomically
+from bench.errors import UsageError, write_atomically
 from bench.run.protocol import RUNNERS_PLACE, Executor, Outcome, PendingRequest, Place
 from bench.trial import Effort, Failure, Trial
 
 BATCHING = ("batch", "padded_batch", "ragged_batch")
 
 Setting = str | int | float | bool | None
+
+
+class ModelError(UsageError):
+    """This error is about the user's model; its text names the file and function."""
 
 
 class PipelineTask(msgspec.Struct, kw_only=True):
@@ -35,6 +39,9 @@ class PipelineTask(msgspec.Struct, kw_only=True):
         repeats: Whether the pipeline gives the same examples whenever it is made.
         batched: Whether an element is a batch of examples.
         look: Whether a read pulls batches, or only lists the stages.
+        model_path: The file of the user's model; empty to drain the pipeline.
+        model_call: The expression that makes the compiled model. The pipeline is then
+            timed by training steps.
     """
 
     path: str
@@ -47,6 +54,8 @@ class PipelineTask(msgspec.Struct, kw_only=True):
     repeats: bool = True
     batched: bool = True
     look: bool = True
+    model_path: str = ""
+    model_call: str = ""
 
 
 class Stage(msgspec.Struct, kw_only=True):
@@ -110,6 +119,10 @@ class PipelineReading(msgspec.Struct, kw_only=True):
         ceiling_seconds: The time of a batch if the consumer gets one batch that is held
             in memory; seconds.
         cpu_seconds_per_batch: CPU seconds a batch of the process.
+        model_seconds_per_batch: The time of a training step on one batch that is held
+            in memory; seconds, 0 without a model.
+        training_seconds_per_batch: The time of a training step on the pipeline;
+            seconds, 0 without a model.
         repeats: Whether two datasets made with the same seeds give the same examples.
         compared: The number of examples that were compared for `repeats`.
         error: Why the pipeline could not be read.
@@ -123,6 +136,8 @@ class PipelineReading(msgspec.Struct, kw_only=True):
     epoch_batches: int = 0
     ceiling_seconds: float = 0.0
     cpu_seconds_per_batch: float = 0.0
+    model_seconds_per_batch: float = 0.0
+    training_seconds_per_batch: float = 0.0
     repeats: bool = True
     compared: int = 0
     error: Failure | None = None

@@ -53,6 +53,7 @@ class Machine:
         outcomes: What the gate says by a piece of the source; `same` of the others.
         step: How long each request and each test takes; seconds.
         interrupt_at: The request or test that Ctrl-C interrupts.
+        speeds: Further times of the reading, such as those of a model.
     """
 
     outcomes: dict[str, PipelineComparison] = field(default_factory=dict)
@@ -60,6 +61,7 @@ class Machine:
     interrupt_at: int = 0
     repeats: bool = True
     cost: Callable[[str], float] = seconds
+    speeds: dict[str, float] = field(default_factory=dict)
     now: float = 0.0
     done: int = 0
     alphas: list[float] = field(default_factory=list)
@@ -95,6 +97,7 @@ class Machine:
             repeats=self.repeats,
             seconds_per_batch=0.01,
             cpu_seconds_per_batch=0.015,
+            **self.speeds,
         )
 
     def compare_(self, task: PipelineTask) -> PipelineComparison:
@@ -183,6 +186,37 @@ def test_of_the_best_pipeline_nothing_is_proposed(tmp_path: Path) -> None:
         "Nothing is advised: no change that may be made was shown to be at least 3 % "
         "faster. 0 of 5 were tested by turns."
     )
+
+
+def test_a_pipeline_that_the_model_hides_is_left_alone(tmp_path: Path) -> None:
+    machine = Machine(
+        speeds={"model_seconds_per_batch": 0.1, "training_seconds_per_batch": 0.102}
+    )
+    advice = advise(tmp_path, machine, model_path="models.py", model_call="build()")
+    assert (advice.attempts, advice.tuned, machine.done) == ([], TEXT, 1)
+    (note,) = advice.notes
+    assert note.startswith("The pipeline is hidden behind the model: a training step")
+    text = report.terminal(advice, [])
+    assert "make(), training models.py:build()\n" in text
+    assert "the model alone takes 100 ms, and the pipeline" in text
+
+
+def test_the_search_ends_when_the_kept_changes_reach_the_model(tmp_path: Path) -> None:
+    """Batching first takes a fifth of the time, and so does the model alone."""
+    machine = Machine(
+        speeds={"model_seconds_per_batch": 0.1, "training_seconds_per_batch": 0.5}
+    )
+    advice = advise(tmp_path, machine, model_path="models.py", model_call="build()")
+    kept = [one.proposal for one in advice.attempts if one.state == "kept"]
+    assert kept == ["batch_before_map"]
+    assert advice.notes[-1].startswith("With the accepted changes the pipeline is hid")
+    assert report.headline(advice).startswith("With 1 change training is 5.0")
+
+
+def test_a_pipeline_at_its_ceiling_is_left_alone(tmp_path: Path) -> None:
+    advice = advise(tmp_path, Machine(speeds={"ceiling_seconds": 0.0098}))
+    assert (advice.attempts, advice.tuned) == ([], TEXT)
+    assert advice.notes[-1].startswith("The pipeline is at its ceiling: a batch takes")
 
 
 def test_a_difference_and_a_failure_are_lines_of_the_trail(tmp_path: Path) -> None:
