@@ -36,7 +36,7 @@ def test_what_changes_gained_counts() -> None:
     assert advice_limits.reached(reading(0.03), 0.34) == (
         "With the accepted changes the pipeline is hidden behind the model: a training "
         "step takes 10.2 ms, and 10 ms with the model alone. There is nothing to gain "
-        "beyond 3 %, so the search ended here (steady state, one process)."
+        "beyond 2 %, so the search ended here (steady state, one process)."
     )
 
 
