@@ -72,12 +72,12 @@ class TrainUserModel(consumers.Train):
         return tf.nest.flatten(self._model.train_function(self._iterator))[0]
 
     def _pull(self, batches: int) -> None:
-        """Consume batches; their number is a multiple of `batches_a_call`."""
+        """Consume batches, by whole calls."""
         if self._iterator is None:
             self._begin()
-        for _ in range(batches // self.batches_a_call):
+        for _ in range(-(-batches // self.batches_a_call)):
             value = self._call()
-        self._pulled += batches
+            self._pulled += self.batches_a_call
         float(value)  # device work is asynchronous until a value comes back
 
 

@@ -6,7 +6,6 @@ Each function takes the worker's request, whose trial names a `PipelineTask`.
 from __future__ import annotations
 
 import itertools
-import math
 import statistics
 import time
 from collections.abc import Callable
@@ -45,9 +44,9 @@ LOOK_SECONDS = 0.6  # of a steady state that is only looked at
 WARM_SECONDS = 0.6  # AUTOTUNE starts afresh with every iterator
 SHORT_WINDOW_SECONDS = 0.05
 LOOKS = 3  # windows of each side in a first look
-FEW_ELEMENTS = 16
 TRAINING_LOOKS = 5  # windows of the model alone and of training, in turn
 TRAINING_LOOK_SECONDS = 0.2
+FEW_ELEMENTS = 16
 EPOCHS_OF_WINDOWS = 4  # a window is made of whole epochs where one is that short
 
 
@@ -91,12 +90,10 @@ def _read(task: PipelineTask) -> PipelineReading:
     second, _ = user_examples.examples(pair[1], batched, task.seconds, len(base))
     count = min(len(base), len(second))
     epoch = _count_epoch(dataset, task.seconds) if drained.finite else 0
-    before = cpu_seconds()
-    seconds, batches = drained.steady(LOOK_SECONDS, epoch)
-    spent = (cpu_seconds() - before) / batches
+    seconds, spent = drained.steady(LOOK_SECONDS, epoch)
+    alone, training = _seconds_in_turn(*sides, epoch) if sides else (0.0, 0.0)
     stage_times.add_seconds(listed, datasets, epoch, size)
     _add_bytes(listed, datasets, task.seconds / 5)
-    alone, training = _seconds_in_turn(*sides, epoch) if sides else (0.0, 0.0)
     return PipelineReading(
         stages=listed,
         batch_size=size,
@@ -223,7 +220,6 @@ class _Drain:
         endless = dataset.repeat() if self.finite else dataset
         self._endless = endless.with_options(options)
         self._consumer: consumers.Consumer = consumers.Drain(self._endless)
-        self._batches_a_call = 1
         self._dataset = endless
 
     def first(self) -> int:
@@ -252,7 +248,7 @@ class _Drain:
 
     def window_batches(self, seconds: float, epoch: int = 0) -> int:
         """Batches of a window of this length at least; whole epochs if short."""
-        batches = least = self._batches_a_call
+        batches = 1
         while True:
             window = self.window(batches)
             window()
@@ -260,22 +256,29 @@ class _Drain:
             if spent >= seconds:
                 break
             growth = min(100.0, 1.2 * seconds / max(spent, 1e-7))
-            batches = max(batches + least, int(batches * growth) // least * least)
-        whole = math.lcm(epoch, least)
-        if 1 < epoch <= whole <= EPOCHS_OF_WINDOWS * batches:
-            batches = -(-batches // whole) * whole
+            batches = max(batches + 1, int(batches * growth))
+        if 1 < epoch <= EPOCHS_OF_WINDOWS * batches:
+            batches = -(-batches // epoch) * epoch
         return batches
 
-    def steady(self, seconds: float, epoch: int = 0) -> tuple[float, int]:
-        """Seconds a batch in the steady state, and the batches that were timed."""
+    def steady(self, seconds: float, epoch: int = 0) -> tuple[float, float]:
+        """Seconds and CPU seconds a batch in the steady state."""
         batches = self.window_batches(SHORT_WINDOW_SECONDS, epoch)
         window = self.window(batches)
         _warm(window, 0, seconds / 2)
-        start, count = time.perf_counter(), 0
+        start, cpu, count = time.perf_counter(), cpu_seconds(), 0
         while time.perf_counter() - start < seconds or count < 2:
             window()
             count += 1
-        return (time.perf_counter() - start) / (count * batches), count * batches
+        spent, total = cpu_seconds() - cpu, count * batches
+        return (time.perf_counter() - start) / total, spent / total
+
+
+def _last(dataset: tf.data.Dataset) -> str:
+    """The class of the last dataset that is more than options."""
+    while "Options" in type(dataset).__name__:
+        (dataset,) = dataset._inputs()
+    return type(dataset).__name__
 
 
 class _Training(_Drain):
@@ -287,7 +290,11 @@ class _Training(_Drain):
         super().__init__(dataset)
         first = next(iter(self._dataset))
         self._consumer = user_model.traced(self._endless, model, first, task)
-        self._batches_a_call = self._consumer.batches_a_call
+
+    def window_batches(self, seconds: float, epoch: int = 0) -> int:
+        """Batches of a window as of a drain, rounded up to whole calls of Keras."""
+        a_call = self._consumer.batches_a_call
+        return -(-super().window_batches(seconds, epoch) // a_call) * a_call
 
 
 def _side(dataset: tf.data.Dataset, task: PipelineTask) -> _Drain:
@@ -330,13 +337,6 @@ def _seconds_in_turn(
         flush()
         seconds.append(_seconds(flush.window) / flush.batches)
     return min(rates[0]), statistics.median(rates[1])
-
-
-def _last(dataset: tf.data.Dataset) -> str:
-    """The class of the last dataset that is more than options."""
-    while "Options" in type(dataset).__name__:
-        (dataset,) = dataset._inputs()
-    return type(dataset).__name__
 
 
 def failure(error: Exception) -> Failure:

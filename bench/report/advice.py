@@ -55,7 +55,7 @@ def ceiling(advice: Advice) -> str:
 
     The limits are the speed of the consumer with a batch in memory, and that of
     processors which are busy all the time. The text is empty if the speed was not
-    measured.
+    measured. With a model sentences on its training follow.
     """
     reading, count = advice.reading, usable_processors()
     if not reading.seconds_per_batch:
@@ -71,6 +71,7 @@ def ceiling(advice: Advice) -> str:
         f"takes {spell_seconds(reading.ceiling_seconds)} for a batch that is held in "
         f"memory; the same work spread evenly over {plural(count, 'processor')} would "
         f"take {spell_seconds(work)}, so they are {busy:.0%} busy now."
+        f"{advice_limits.training(reading)}"
     )
 
 
@@ -105,7 +106,6 @@ def terminal(advice: Advice, files: list[str]) -> str:
     lines.append(_columns(STAGE_COLUMNS))
     lines += [_columns(row) for row in stage_rows(advice)]
     lines += ["", *textwrap.wrap(ceiling(advice), WIDTH)]
-    lines += textwrap.wrap(advice_limits.training(advice.reading), WIDTH)
     for note in advice.notes:
         lines += textwrap.wrap(note, WIDTH, initial_indent="! ", subsequent_indent="  ")
     lines += ["", "Trail: how many times as fast, with its interval"]
@@ -145,7 +145,7 @@ def as_markdown(advice: Advice) -> str:
         "| " + " | ".join("---" for _ in STAGE_COLUMNS) + " |",
         *rows,
         "",
-        f"{ceiling(advice)} {advice_limits.training(advice.reading)}".strip(),
+        ceiling(advice),
         "",
         *(f"- {markdown(note)}" for note in advice.notes),
         "",
