@@ -17,6 +17,7 @@ from bench.report import advice as report
 from bench.report.advice_record import STATES, Advice
 from bench.run.protocol import Outcome
 from bench.run.user_pipeline import (
+    ModelError,
     PipelineComparison,
     PipelineReading,
     PipelineTask,
@@ -53,7 +54,7 @@ class Machine:
         outcomes: What the gate says by a piece of the source; `same` of the others.
         step: How long each request and each test takes; seconds.
         interrupt_at: The request or test that Ctrl-C interrupts.
-        speeds: Further times of the reading, such as those of a model.
+        speeds: Further fields of the reading, such as the times of a model.
     """
 
     outcomes: dict[str, PipelineComparison] = field(default_factory=dict)
@@ -61,7 +62,7 @@ class Machine:
     interrupt_at: int = 0
     repeats: bool = True
     cost: Callable[[str], float] = seconds
-    speeds: dict[str, float] = field(default_factory=dict)
+    speeds: dict[str, object] = field(default_factory=dict)
     now: float = 0.0
     done: int = 0
     alphas: list[float] = field(default_factory=list)
@@ -363,6 +364,13 @@ def test_what_differs_each_time_gets_no_proposal(tmp_path: Path) -> None:
 def test_a_pipeline_that_fails_is_bad_use(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"pipeline.py cannot be read as a pipeline: "):
         advise(tmp_path, Machine(), text=TEXT.replace("range(100)", "range(none)"))
+
+
+def test_a_model_that_cannot_be_trained_is_bad_use(tmp_path: Path) -> None:
+    """The sentence names the model's file, so the pipeline's is not blamed."""
+    error = Failure(type="ModelError", message="models.py:build returned a list")
+    with pytest.raises(ModelError, match=r"\Amodels.py:build returned a list\Z"):
+        advise(tmp_path, Machine(speeds={"error": error}))
 
 
 def test_shares_of_alpha_never_exceed_the_whole() -> None:
