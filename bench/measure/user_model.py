@@ -103,7 +103,8 @@ def traced(
         raise ModelError(
             f"{_name(task)} returned a model that cannot be trained on what "
             f"{task.call} yields, {spell_spec(dataset.element_spec)}: "
-            f"{_sentence(error)}"
+            f"{_sentence(error).rstrip('.')}. Let it yield batches of (features, "
+            "labels) or (features, labels, weights), of the model's shapes and types."
         ) from error
     return consumer
 

@@ -102,8 +102,8 @@ def test_without_a_model_none_is_timed(tmp_path: Path) -> None:
             "build returned a model that is not com",
         ),
         (
-            "Input((1,))",
-            "Input((3,))",
+            "keras.Input((1,))",
+            "keras.Input((3,))",
             "build returned a model that cannot be trained on what make() yields, "
             "(float32[?, 1], float32[?, 1]): ValueError: ",
         ),
