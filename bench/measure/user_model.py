@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -66,6 +67,18 @@ class TrainUserModel(consumers.Train):
         """
         super().__init__(dataset, model, first, None)
         self.batches_a_call = model.steps_per_execution
+
+    def window(self, batches: int, start: int = 0) -> Callable[[], None]:
+        """Return a function that trains on batches of a fresh iterator, as a drain's.
+
+        While nobody pulled, the last iterator may have filled its buffers.
+        """
+        self.begin()
+        return super().window(batches, start)
+
+    def begin(self) -> None:
+        """Let the next step begin with a fresh iterator."""
+        self._begin()
 
     def _call(self) -> object:
         """Make one call; a training step may return any nest with a value."""

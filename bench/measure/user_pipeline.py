@@ -6,6 +6,7 @@ Each function takes the worker's request, whose trial names a `PipelineTask`.
 from __future__ import annotations
 
 import itertools
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -44,7 +45,7 @@ LOOK_SECONDS = 0.6  # of a steady state that is only looked at
 WARM_SECONDS = 0.6  # AUTOTUNE starts afresh with every iterator
 SHORT_WINDOW_SECONDS = 0.05
 LOOKS = 3  # windows of each side in a first look
-TRAINING_LOOKS = 5  # windows of the model alone and of training, in turn
+TRAINING_LOOKS = 5  # windows of the model alone or of training, one after another
 TRAINING_LOOK_SECONDS = 0.2
 FEW_ELEMENTS = 16
 EPOCHS_OF_WINDOWS = 4  # a window is made of whole epochs where one is that short
@@ -243,6 +244,10 @@ class _Drain:
     def window(self, batches: int) -> Callable[[], None]:
         return self._consumer.window(batches)
 
+    def pull_ready(self, window: Callable[[], None]) -> None:
+        """Pull by a window what stood ready, before that window is timed."""
+        window()
+
     def iterator(self) -> object:
         return self._consumer.iterator()
 
@@ -296,6 +301,11 @@ class _Training(_Drain):
         a_call = self._consumer.batches_a_call
         return -(-super().window_batches(seconds, epoch) // a_call) * a_call
 
+    def pull_ready(self, window: Callable[[], None]) -> None:
+        """Begin anew: a model may take several windows for what stood ready."""
+        self._consumer.begin()
+        _warm(window, 0, WARM_SECONDS / 4)
+
 
 def _side(dataset: tf.data.Dataset, task: PipelineTask) -> _Drain:
     """The pipeline as the task's consumer pulls it: a drain, or the user's model."""
@@ -316,27 +326,24 @@ def _model_and_training(
 def _seconds_in_turn(
     alone: _Training, training: _Training, epoch: int
 ) -> tuple[float, float]:
-    """The seconds a batch of both in the steady state, by several looks in turn.
+    """The seconds a batch of both in the steady state, by several looks.
 
     Disturbances only add time. So of the model alone the least time counts, and of
-    training the median: noise never makes a pipeline look hidden. What the pipeline
-    prepared while the model alone was timed is pulled before its clock starts, or a
-    slow pipeline would look as fast as its full buffers.
+    training the median: noise never makes a pipeline look hidden. The model alone is
+    timed before and after, so that training goes on without a pause. In a pause the
+    buffers would fill, and a slow pipeline would look as fast as these.
     """
-    rates: list[list[float]] = [[], []]
-    flushes = []
-    for side, whole in ((alone, 0), (training, epoch)):
-        batches = side.window_batches(TRAINING_LOOK_SECONDS, whole)
-        window = side.window(batches)
-        _warm(window, 0)
-        ahead = stages.batches_ahead(graph.executed_graph(side.iterator()))
-        flushes.append(_Flush(side, window, batches, ahead))
-    for _, (flush, seconds) in itertools.product(
-        range(TRAINING_LOOKS), list(zip(flushes, rates, strict=True))
-    ):
-        flush()
-        seconds.append(_seconds(flush.window) / flush.batches)
-    return min(rates[0]), statistics.median(rates[1])
+    held = _looks(alone, 0)
+    trained = _looks(training, epoch)
+    return min(*held, *_looks(alone, 0)), statistics.median(trained)
+
+
+def _looks(side: _Training, epoch: int) -> list[float]:
+    """The seconds a batch of windows that follow one another on a fresh iterator."""
+    batches = side.window_batches(TRAINING_LOOK_SECONDS, epoch)
+    window = side.window(batches)
+    _warm(window, 0)
+    return [_seconds(window) / batches for _ in range(TRAINING_LOOKS)]
 
 
 def failure(error: Exception) -> Failure:
@@ -366,8 +373,8 @@ def _first_look(base: _Drain, head: _Drain, task: PipelineTask) -> float:
     Short epochs are timed whole: a shuffle fills its buffer when an epoch begins.
     """
     rates: list[list[float]] = [[], []]
-    windows = []
-    for side in (base, head):
+    sides, windows = (base, head), []
+    for side in sides:
         side.first()
         side.fill(task.fill)
         batches = side.window_batches(SHORT_WINDOW_SECONDS, task.epoch)
@@ -377,7 +384,7 @@ def _first_look(base: _Drain, head: _Drain, task: PipelineTask) -> float:
     for _, (side, (window, batches)) in itertools.product(
         range(LOOKS), enumerate(windows)
     ):
-        window()  # what stood ready
+        sides[side].pull_ready(window)
         rates[side].append(_seconds(window) / batches)
     return statistics.median(rates[1]) / statistics.median(rates[0])
 
