@@ -1,7 +1,8 @@
 """This module names what binds a user's pipeline, from the lifts that were measured.
 
-- The order binds if lifting it alone makes the pipeline half as fast again. It is
-  judged first, since it is the smallest change: it takes no work away.
+- The order binds if lifting it alone makes the pipeline half as fast again, and
+  processors were idle before. It is judged first, since it is the smallest change: it
+  takes no work away.
 - Else the stage binds whose removal gains the most. Its kind gives the resource its
   name: a stage that calls Python is `Python`; one that reads files, and keeps less than
   half a processor busy while it does, is `storage`.
@@ -52,8 +53,10 @@ def binding(reading: PipelineReading, processors: float) -> Constraint | None:
     if not any(waits):
         return None
     lifts = [lift for lift in reading.lifts if lift.factor is not None]
+    whole = reading.stages[-1].processors / processors
     for lift in lifts:
-        if lift.constraint == "order" and lift.factor >= ORDER_GAIN:
+        gains = lift.constraint == "order" and lift.factor >= ORDER_GAIN
+        if gains and whole < BUSY:
             return Constraint("ordering", factor=lift.factor)
     longest = waits.index(max(waits))
     unknown = next((one for one in reading.lifts if one.stage == longest), None)
@@ -64,7 +67,6 @@ def binding(reading: PipelineReading, processors: float) -> Constraint | None:
         lift.reason = unknown.reason if unknown else "it was not tried"
     else:
         lift = max(removed, key=lambda one: one.factor)
-    whole = reading.stages[-1].processors / processors
     resource = _resource(reading.stages[lift.stage], whole)
     if lift.factor is not None and lift.factor < LEAST_GAIN:
         resource = "none"

@@ -10,7 +10,6 @@ import tensorflow as tf
 from bench.measure import lifts, recorder, waits
 from bench.run.user_pipeline import Lift, Stage
 
-MOST_SECONDS = 12.0  # of timing prefixes; as much again for lifts
 TOO_SLOW = (
     "the stages were not timed one by one, since {spent:.0f} s did not suffice for that"
 )
@@ -23,6 +22,7 @@ def add_waits(
     epoch: int,
     steady: waits.Steady,
     spell: Callable[[Exception], str],
+    most_seconds: float,
 ) -> tuple[list[Lift], str]:
     """Give each stage its wait, and measure what lifts gain.
 
@@ -31,8 +31,9 @@ def add_waits(
         stages: The stages, from `recorder.stages`; they get `wait` and `processors`.
         dataset: The user's dataset.
         epoch: Batches in an epoch; 0 if unknown.
-        steady: See `waits.time_prefixes`.
+        steady: Drains a dataset, see `waits.Steady`.
         spell: Returns what to say of an error.
+        most_seconds: When to begin no further prefix, and then no further lift.
 
     Returns:
         The lifts, with the indices of `stages`; and why there are no waits, empty if
@@ -40,14 +41,14 @@ def add_waits(
     """
     try:
         chain = waits.links(calls, stages, dataset)
-        deadline = time.monotonic() + MOST_SECONDS
+        deadline = time.monotonic() + most_seconds
         timings = waits.time_prefixes(chain, epoch, steady, deadline)
     except Exception as error:  # a prefix may fail where the whole pipeline does not
         return [], spell(error)
     if not timings:
-        return [], TOO_SLOW.format(spent=MOST_SECONDS)
+        return [], TOO_SLOW.format(spent=most_seconds)
     shares = waits.shares([one.seconds for one in timings])
-    deadline = time.monotonic() + MOST_SECONDS
+    deadline = time.monotonic() + most_seconds
     measured = lifts.measure(chain, timings, shares, epoch, steady, spell, deadline)
     gains = {one.stage: 1 - 1 / one.factor for one in measured if one.factor}
     shares = waits.without_hidden(shares, gains)

@@ -64,22 +64,22 @@ def measure(
     ]
     if any(_ordered(link) for link in chain):
         lifts.insert(0, Lift(constraint="order"))
-    seconds: dict[int, float] = {}
+    whole = [timings[-1].seconds]
     for lift in lifts:
         if not lift.reason and time.monotonic() > deadline:
             lift.reason = "there was no time for it"
-        if not lift.reason:
-            try:
-                without = _lifted(chain, timings, lift)
-                seconds[lift.stage] = steady(without, epoch).seconds
-            except Exception as error:  # a function may bear only one trace
-                lift.reason = spell(error)
-    if seconds:  # a neighbour's burst while the whole was timed must not look like gain
-        again = steady(chain[-1].dataset, epoch).seconds
-        whole = min(again, timings[-1].seconds)
-        for lift in lifts:
-            if lift.stage in seconds:
-                lift.factor = whole / max(seconds[lift.stage], 1e-9)
+        if lift.reason:
+            continue
+        try:
+            without = _lifted(chain, timings, lift)
+            slowest = steady(without, epoch).seconds
+            if lift.constraint == "order":  # another program's burst must not look so
+                whole.append(steady(chain[-1].dataset, epoch).seconds)
+                slowest = max(slowest, steady(without, epoch).seconds)
+        except Exception as error:  # a function may bear only one trace
+            lift.reason = spell(error)
+            continue
+        lift.factor = min(whole) / max(slowest, 1e-9)
     return lifts
 
 

@@ -94,7 +94,13 @@ def _read(task: PipelineTask) -> PipelineReading:
     _add_bytes(listed, datasets, task.seconds / 5)
     steady = functools.partial(_steady, by_epoch=epoch * seconds < SHORT_EPOCH_SECONDS)
     lifts, no_waits = binding.add_waits(
-        calls, listed, dataset, epoch, steady, lambda error: failure(error).message
+        calls,
+        listed,
+        dataset,
+        epoch,
+        steady,
+        lambda error: failure(error).message,
+        task.waits_seconds,
     )
     return PipelineReading(
         stages=listed,

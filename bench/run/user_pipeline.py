@@ -35,6 +35,8 @@ class PipelineTask(msgspec.Struct, kw_only=True):
         repeats: Whether the pipeline gives the same examples whenever it is made.
         batched: Whether an element is a batch of examples.
         look: Whether a read pulls batches, or only lists the stages.
+        waits_seconds: When a read begins to time no further stage, and then to lift no
+            further constraint.
     """
 
     path: str
@@ -47,6 +49,7 @@ class PipelineTask(msgspec.Struct, kw_only=True):
     repeats: bool = True
     batched: bool = True
     look: bool = True
+    waits_seconds: float = 0.0
 
 
 class Stage(msgspec.Struct, kw_only=True):

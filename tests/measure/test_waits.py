@@ -110,12 +110,11 @@ def test_the_largest_wait_and_what_binds(
 ) -> None:
     body, (method, resources) = CASES[case]
     monkeypatch.setattr(waits, "LOOK_SECONDS", 0.1)
-    monkeypatch.setattr(binding, "MOST_SECONDS", 60.0)
     calls, stages, dataset = record(tmp_path, body)
     endless = int(dataset.cardinality()) == tf.data.INFINITE_CARDINALITY
     epoch = 0 if endless else sum(1 for _ in dataset)
     steady = partial(user_pipeline._steady, by_epoch=True)
-    measured, reason = binding.add_waits(calls, stages, dataset, epoch, steady, str)
+    measured, reason = binding.add_waits(calls, stages, dataset, epoch, steady, str, 60)
     assert not reason
     assert sum(stage.wait for stage in stages) == pytest.approx(1, abs=0.01)
     assert max(stages, key=lambda stage: stage.wait).method == method
@@ -217,7 +216,7 @@ def test_a_lift_that_cannot_be_measured_has_a_reason(tmp_path: Path) -> None:
         dict.fromkeys(("_RangeDataset", "_MapDataset"), 1.0)
         | {"_FilterDataset": 1.1, "_BatchDataset": 2.2}
     )
-    measured, _ = binding.add_waits(calls, stages, dataset, 0, clock, str)
+    measured, _ = binding.add_waits(calls, stages, dataset, 0, clock, str, 60)
     (lift,) = measured
     assert (lift.stage, lift.factor) == (0, None)
     assert lift.reason == "the later filter cannot run on few held elements"
@@ -228,6 +227,6 @@ def test_a_lift_that_cannot_be_measured_has_a_reason(tmp_path: Path) -> None:
 
 def test_a_failing_prefix_leaves_the_rest_of_the_reading(tmp_path: Path) -> None:
     calls, stages, dataset = record(tmp_path, "    return ds.batch(2)\n")
-    measured, reason = binding.add_waits(calls, stages, dataset, 0, fake({}), repr)
+    measured, reason = binding.add_waits(calls, stages, dataset, 0, fake({}), repr, 60)
     assert (measured, reason) == ([], "KeyError('_RangeDataset')")
     assert [stage.wait for stage in stages] == [None, None]
