@@ -44,6 +44,8 @@ SMALL_GAIN = 0.9  # a first look above this ratio may well be chance
 NEEDS = {"same": "", "order": "order", "remainder": "drop_remainder"}
 MOST_ROUNDS = 8
 READ_SECONDS = 5.0  # of pulling, for an epoch
+WAITS_SHARE = 0.15  # of the budget, for the waits of the stages; as much for lifts
+MOST_WAITS_SECONDS = 12.0
 COMPARE_SECONDS = 2.0  # of pulling from each side, before the clock
 FINAL_SHARE = 0.2  # of the budget, for the whole tuned file
 LEAST_FINAL_SECONDS = 20.0
@@ -354,7 +356,8 @@ class Search:
         return replace(trial, pipeline=Pipeline(batch_size=max(1, size)))
 
     def _read(self, source: str) -> PipelineReading:
-        return self._answer(source, seconds=READ_SECONDS)
+        waits = min(MOST_WAITS_SECONDS, WAITS_SHARE * self.budget_seconds)
+        return self._answer(source, seconds=READ_SECONDS, waits_seconds=waits)
 
     def _answer(self, source: str, **task: object) -> PipelineReading:
         outcome = self._execute("read_pipeline", self._trial(source, **task))

@@ -5,6 +5,7 @@ Each function takes the worker's request, whose trial names a `PipelineTask`.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import statistics
@@ -18,6 +19,7 @@ from bench import cause, machine, stages
 from bench.errors import UsageError
 from bench.machine import cpu_seconds
 from bench.measure import (
+    binding,
     consumers,
     graph,
     node_origin,
@@ -48,6 +50,7 @@ LOOKS = 3  # windows of each side in a first look
 TRAINING_LOOKS = 5  # windows of the model alone or of training, one after another
 TRAINING_LOOK_SECONDS = 0.2
 FEW_ELEMENTS = 16
+SHORT_EPOCH_SECONDS = 0.5  # an epoch that can be drained whole, again and again
 EPOCHS_OF_WINDOWS = 4  # a window is made of whole epochs where one is that short
 
 
@@ -95,8 +98,20 @@ def _read(task: PipelineTask) -> PipelineReading:
     alone, training = _seconds_in_turn(*sides, epoch) if sides else (0.0, 0.0)
     stage_times.add_seconds(listed, datasets, epoch, size)
     _add_bytes(listed, datasets, task.seconds / 5)
+    steady = functools.partial(_steady, by_epoch=epoch * seconds < SHORT_EPOCH_SECONDS)
+    lifts, no_waits = binding.add_waits(
+        calls,
+        listed,
+        dataset,
+        epoch,
+        steady,
+        lambda error: failure(error).message,
+        task.waits_seconds,
+    )
     return PipelineReading(
         stages=listed,
+        lifts=lifts,
+        no_waits=no_waits,
         batch_size=size,
         batched=batched,
         first_batch_seconds=first_batch,
@@ -251,32 +266,57 @@ class _Drain:
     def iterator(self) -> object:
         return self._consumer.iterator()
 
-    def window_batches(self, seconds: float, epoch: int = 0) -> int:
+    def window_batches(self, seconds: float, epoch: int = 0, least: int = 1) -> int:
         """Batches of a window of this length at least; whole epochs if short."""
-        batches = 1
+        batches = least
         while True:
             window = self.window(batches)
             window()
             spent = min(_seconds(window), _seconds(window))  # the first may be slow
             if spent >= seconds:
                 break
-            growth = min(100.0, 1.2 * seconds / max(spent, 1e-7))
+            # A slow batch may come behind many that stood ready, so growth has a bound.
+            growth = min(10.0, 1.2 * seconds / max(spent, 1e-7))
             batches = max(batches + 1, int(batches * growth))
         if 1 < epoch <= EPOCHS_OF_WINDOWS * batches:
             batches = -(-batches // epoch) * epoch
         return batches
 
-    def steady(self, seconds: float, epoch: int = 0) -> tuple[float, float]:
-        """Seconds and CPU seconds a batch in the steady state."""
-        batches = self.window_batches(SHORT_WINDOW_SECONDS, epoch)
+    def warm_window(
+        self, seconds: float, epoch: int = 0, least: int = 1
+    ) -> tuple[Callable[[], None], int]:
+        """Return a window in the steady state, and how many batches it pulls."""
+        batches = self.window_batches(SHORT_WINDOW_SECONDS, epoch, least)
         window = self.window(batches)
         _warm(window, 0, seconds / 2)
+        return window, batches
+
+    def steady(self, seconds: float, epoch: int = 0) -> tuple[float, float]:
+        """Seconds and CPU seconds a batch in the steady state."""
+        window, batches = self.warm_window(seconds, epoch)
         start, cpu, count = time.perf_counter(), cpu_seconds(), 0
         while time.perf_counter() - start < seconds or count < 2:
             window()
             count += 1
         spent, total = cpu_seconds() - cpu, count * batches
         return (time.perf_counter() - start) / total, spent / total
+
+
+def _steady(
+    dataset: tf.data.Dataset, epoch: int, *, by_epoch: bool
+) -> binding.waits.Timing:
+    """Drain a dataset and time its elements; see `waits.Steady`.
+
+    Args:
+        dataset: The dataset.
+        epoch: Its elements in an epoch; 0 if unknown.
+        by_epoch: Whether a window is whole epochs, as where a shuffle's buffer makes
+            the first element the slow one.
+    """
+    least = max(1, epoch) if by_epoch else 1
+    seconds = binding.waits.LOOK_SECONDS
+    window, elements = _Drain(dataset).warm_window(seconds, epoch, least)
+    return binding.waits.time_window(window, elements, seconds)
 
 
 def _last(dataset: tf.data.Dataset) -> str:
@@ -296,10 +336,10 @@ class _Training(_Drain):
         first = next(iter(self._dataset))
         self._consumer = user_model.traced(self._endless, model, first, task)
 
-    def window_batches(self, seconds: float, epoch: int = 0) -> int:
+    def window_batches(self, seconds: float, epoch: int = 0, least: int = 1) -> int:
         """Batches of a window as of a drain, rounded up to whole calls of Keras."""
         a_call = self._consumer.batches_a_call
-        return -(-super().window_batches(seconds, epoch) // a_call) * a_call
+        return -(-super().window_batches(seconds, epoch, least) // a_call) * a_call
 
     def pull_ready(self, window: Callable[[], None]) -> None:
         """Begin anew: a model may take several windows for what stood ready."""

@@ -17,6 +17,7 @@ from bench.report import advice as report
 from bench.report.advice_record import STATES, Advice
 from bench.run.protocol import Outcome
 from bench.run.user_pipeline import (
+    Lift,
     ModelError,
     PipelineComparison,
     PipelineReading,
@@ -381,13 +382,21 @@ def test_shares_of_alpha_never_exceed_the_whole() -> None:
 
 def test_the_terminal_has_80_columns_and_every_state(tmp_path: Path) -> None:
     advice = advise(tmp_path, Machine(), allow=("order",))
+    advice.reading.stages[1].wait = 0.94
+    advice.reading.lifts = [Lift(constraint="stage", stage=1, factor=9.1)]
     text = report.terminal(advice, ["Files: x"])
+    assert "element         wait     busy share" in text
+    assert "   10 map(scale)                             int64[]          94%" in text
     assert max(map(len, text.splitlines()[1:])) <= 80  # the first has the path
     for one in advice.attempts:
         assert one.state.replace("_", " ") in text
     assert text.index("kept (faster") < text.index("no gain seen")
     page = report.as_markdown(advice)
+    assert "A stage binds: map(scale) of line 10. Without it the pipeline" in text
+    assert "A stage binds: map(scale) of line 10. Without it the pipeline" in page
+    assert "| 10 | map(scale) |  | int64\\[\\] | 94% |  |  |" in page
     assert "| kept | line 10: move .map(scale) behind .batch of line 11 | " in page
     record = msgspec.json.decode(report.as_json(advice))
     assert record["schema"] == 1
+    assert record["binds"]["factor"] == 9.1
     assert record["diff"] == report.diff(advice)
