@@ -18,6 +18,7 @@ from bench.run.user_pipeline import Stage
 from bench.text import bounds, figure, markdown, markdown_code, spell_seconds, visible
 
 WIDTH = 79
+LONGEST = 1000  # characters of a paragraph
 STAGE_COLUMNS = ("line", "stage", "settings", "element", "wait", "busy", "share")
 WIDTHS = (5, 21, 16, 14, 5, 8, 5)
 STAGES_EXPLAINED = (
@@ -59,7 +60,7 @@ def ceiling(advice: Advice) -> str:
 
     The limits are the speed of the consumer with a batch in memory, and that of
     processors which are busy all the time. The text is empty if the speed was not
-    measured. With a model sentences on its training follow.
+    measured.
     """
     reading, count = advice.reading, usable_processors()
     if not reading.seconds_per_batch:
@@ -75,7 +76,6 @@ def ceiling(advice: Advice) -> str:
         f"takes {spell_seconds(reading.ceiling_seconds)} for a batch that is held in "
         f"memory; the same work spread evenly over {plural(count, 'processor')} would "
         f"take {spell_seconds(work)}, so they are {busy:.0%} busy now."
-        f"{advice_limits.training(reading)}"
     )
 
 
@@ -111,7 +111,7 @@ def terminal(advice: Advice, files: list[str]) -> str:
     lines.append(_columns(STAGE_COLUMNS))
     lines += [_columns(row) for row in stage_rows(advice)]
     for text in _about(advice):
-        lines += ["", *textwrap.wrap(visible(text), WIDTH)]
+        lines += ["", *textwrap.wrap(visible(text, LONGEST), WIDTH)]
     for note in advice.notes:
         lines += textwrap.wrap(note, WIDTH, initial_indent="! ", subsequent_indent="  ")
     lines += ["", "Trail: how many times as fast, with its interval"]
@@ -248,6 +248,7 @@ def _about(advice: Advice) -> list[str]:
         binding.sentences(reading),
         binding.choices(reading),
         ceiling(advice),
+        advice_limits.training(reading),
     )
     return [text for text in paragraphs if text]
 

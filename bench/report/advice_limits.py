@@ -46,7 +46,7 @@ def reached(reading: PipelineReading, ratio: float = 1.0) -> str:
 def training(reading: PipelineReading) -> str:
     """Return sentences on training, the model alone and the pipeline alone.
 
-    The text begins with a space, to follow others; it is empty without a model.
+    The text is empty without a model.
     """
     if not reading.training_seconds_per_batch:
         return ""
@@ -54,7 +54,7 @@ def training(reading: PipelineReading) -> str:
     alone = reading.model_seconds_per_batch
     spread = reading.cpu_seconds_per_batch / count
     return (
-        f" A training step takes {spell_seconds(reading.training_seconds_per_batch)}; "
+        f"A training step takes {spell_seconds(reading.training_seconds_per_batch)}; "
         f"the model alone takes {spell_seconds(alone)}, and the pipeline alone "
         f"{spell_seconds(reading.seconds_per_batch)}. The ceiling of training is "
         f"{spell_seconds(max(alone, spread))}: the slower of the model alone and of "

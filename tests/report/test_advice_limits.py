@@ -61,7 +61,7 @@ def test_the_ceiling_of_training_is_the_slower_of_model_and_processors(
 ) -> None:
     monkeypatch.setattr(advice_limits, "usable_processors", lambda: processors)
     assert advice_limits.training(reading(0.012)) == (
-        " A training step takes 12 ms; the model alone takes 10 ms, and the pipeline "
+        "A training step takes 12 ms; the model alone takes 10 ms, and the pipeline "
         f"alone 2 ms. The ceiling of training is {ceiling}: the slower of the model "
         "alone and of the pipeline's work spread evenly over "
         f"{processors} processors, which takes {spread} unless a change saves work."
