@@ -4,8 +4,9 @@ A *lift* takes the work of one stage away, or the order of parallel calls. What 
 is the user's own pipeline, so the factor says how much faster it could be at the most.
 
 - The source, or the first link of a chain, is replaced by elements held in memory.
-- Of a later stage the input is still made in full. It is thrown away, and elements held
-  in memory take the place of the stage's output. The user's later calls run on these.
+- Of a later stage the input is still made in full, some elements at a time. Each time
+  they are thrown away, and as many elements of the stage as they would make come from
+  memory. The user's later calls run on these.
 - The order is lifted by the option `deterministic=False`: a parallel map then hands on
   whatever is ready, so a slow example holds up nobody.
 """
@@ -99,23 +100,25 @@ def without_stage(
         MOST_HELD, HELD_SECONDS / max(seconds_per_element, 1e-9), HELD_BYTES / size
     )
     held = stage.dataset.take(max(1, int(count))).cache()
-    for _ in held:  # which fills the cache before any clock starts
-        pass
-    held = held.repeat()
-    taken = chain[place - 1].elements / stage.elements if place else 0.0
-    if taken >= 1:
-        feed = chain[place - 1].dataset
-        if round(taken) > 1:
-            feed = feed.shard(round(taken), round(taken) - 1)
-        held = tf.data.Dataset.zip((feed, held)).map(_second)
+    length = sum(1 for _ in held)  # which fills the cache before any clock starts
+    feed = None
+    if place:
+        taken = round(length * chain[place - 1].elements / stage.elements)
+        feed = chain[place - 1].dataset.repeat()  # an endless one goes on as it is
+        feed = feed.shard(taken, taken - 1) if taken > 1 else feed
+        feed = feed if taken else None
+    dataset = held.repeat() if feed is None else feed.flat_map(_constant(held))
     for link in chain[place + 1 :]:
-        held = link.call.again(held)
-    return held
+        dataset = link.call.again(dataset)
+    return dataset
 
 
-@tf.autograph.experimental.do_not_convert
-def _second(_: object, second: object) -> object:
-    return second
+def _constant(dataset: tf.data.Dataset) -> Callable[..., tf.data.Dataset]:
+    """Return a function that returns a dataset, whatever element it gets.
+
+    It is called once for all elements that are held, so that it costs next to nothing.
+    """
+    return tf.autograph.experimental.do_not_convert(lambda *_: dataset)
 
 
 def _lifted(
