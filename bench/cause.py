@@ -105,7 +105,10 @@ def innermost(
         made: A function that returns the lines of source that created a node of a
             graph, the innermost last.
     """
-    cause = from_text(type(error).__name__, str(error))
+    text = str(error)
+    if isinstance(error, KeyError) and error.args and is_wrapped(str(error.args[0])):
+        text = str(error.args[0])  # of a key error `str` is the message's `repr`
+    cause = from_text(type(error).__name__, text)
     layer = cause.layer or _layer(cause.op, layers)
     frames = cause.frames
     if not frames and not isinstance(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # `list` and `--help` start without pandas
 LONGEST = 300  # characters of a name or an error that a page shows
 WIDE = 3.0  # an interval whose upper bound is more than 3 times its lower bound
 MOST_CROSSED = 2  # axes whose values a command crosses to measure two trials
+UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"))
 _NONE = object()
 
 
@@ -209,6 +210,14 @@ def duration_text(seconds: float) -> str:
         return f"{minutes} min {rest} s" if rest else f"{minutes} min"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min"
+
+
+def spell_seconds(seconds: float) -> str:
+    """Return a time as text in s, ms or us with three digits, such as `1.23 ms`."""
+    for size, unit in UNITS:
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / UNITS[-1][0]:.2g} us"
 
 
 def spell_bytes(count: float) -> str:

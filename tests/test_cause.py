@@ -309,3 +309,12 @@ def test_a_long_message_does_not_hide_the_place() -> None:
     assert rest == words.strip()
     error = cause.Cause("E", "word " * 100, (Frame("/home/me/mine.py", 8, "call"),))
     assert " word ... (mine.py" in cause.sentence(error)
+
+
+def test_a_key_error_of_a_layer_is_unwrapped_too() -> None:
+    """Python shows the message of a key error as a literal, in quotes."""
+    text = "Exception encountered when calling Sequential.call().\n\n-1\n\n"
+    error = KeyError(f"{text}Arguments received by Sequential.call():\n  • inputs=x")
+    result = cause.innermost(error)
+    assert (result.message, result.layer) == ("-1", "Sequential")
+    assert cause.innermost(KeyError("age")).message == "'age'"

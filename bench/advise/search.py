@@ -9,6 +9,7 @@ At the end fresh trios compare the whole tuned source with the original.
 from __future__ import annotations
 
 import importlib
+import math
 import pkgutil
 import time
 from collections.abc import Callable, Iterator
@@ -24,9 +25,11 @@ from bench.advise.chain import Chain, Proposal
 from bench.errors import UsageError
 from bench.guard.record import Row
 from bench.pipeline import Pipeline
+from bench.report import advice_limits
 from bench.report.advice_record import Advice, Attempt
 from bench.run.protocol import GRACE_SECONDS, CannotStart, Executor, Outcome
 from bench.run.user_pipeline import (
+    ModelError,
     PipelineComparison,
     PipelineReading,
     PipelineTask,
@@ -41,6 +44,8 @@ SMALL_GAIN = 0.9  # a first look above this ratio may well be chance
 NEEDS = {"same": "", "order": "order", "remainder": "drop_remainder"}
 MOST_ROUNDS = 8
 READ_SECONDS = 5.0  # of pulling, for an epoch
+WAITS_SHARE = 0.15  # of the budget, for the waits of the stages; as much for lifts
+MOST_WAITS_SECONDS = 12.0
 COMPARE_SECONDS = 2.0  # of pulling from each side, before the clock
 FINAL_SHARE = 0.2  # of the budget, for the whole tuned file
 LEAST_FINAL_SECONDS = 20.0
@@ -64,6 +69,9 @@ class Search:
         budget_seconds: How long the search may take.
         allow: What may change: `order`, `drop_remainder`, `determinism`.
         limit_seconds: How long one process may take.
+        model_path: The file of the user's model; empty to drain the pipeline.
+        model_call: The expression that makes the compiled model, which is then trained
+            wherever the pipeline is timed.
         report_progress: Receives a line now and then.
         clock: The monotonic clock, in seconds.
         compare: Compares two trials by turns; tests replace it.
@@ -76,6 +84,8 @@ class Search:
     budget_seconds: float
     allow: tuple[str, ...] = ()
     limit_seconds: float = 120.0
+    model_path: str = ""
+    model_call: str = ""
     report_progress: Callable[[str], None] = lambda line: None
     clock: Callable[[], float] = time.monotonic
     compare: Callable[..., Row] = turns_test.compare
@@ -101,6 +111,7 @@ class Search:
             reading=PipelineReading(),
             original=text,
             tuned=text,
+            model=f"{self.model_path}:{self.model_call}" if self.model_call else "",
         )
         try:
             self.report_progress(f"Reading {self.path} ...")
@@ -124,6 +135,8 @@ class Search:
         if not self._reading.repeats and not _explained(self._reading):
             advice.notes.append(DIFFERS_EACH_TIME)
             return
+        if self._nothing_to_gain(advice):
+            return
         decided: set[tuple[str, str]] = set()
         reading = self._reading
         for number in range(1, MOST_ROUNDS + 1):
@@ -135,11 +148,20 @@ class Search:
                 return
             advice.tuned = kept.source
             decided.add((kept.name, kept.stage))
+            if self._nothing_to_gain(advice):
+                return
             try:
                 reading = self._read_again(advice.tuned)
             except UsageError as error:  # it could be read when it was tested
                 advice.notes.append(str(error))
                 return
+
+    def _nothing_to_gain(self, advice: Advice) -> bool:
+        """Whether the pipeline with its kept changes is at its ceiling; adds a note."""
+        kept = (one.ratio for one in advice.attempts if one.state == "kept")
+        note = advice_limits.reached(self._reading, math.prod(kept))
+        advice.notes += filter(None, [note])
+        return bool(note)
 
     def _round(
         self, advice: Advice, chain: Chain, number: int, decided: set[tuple[str, str]]
@@ -324,6 +346,8 @@ class Search:
             call=self.call,
             source=source,
             epoch=epoch,
+            model_path=self.model_path,
+            model_call=self.model_call,
             fill=epoch + 1 if epoch and fills else 0,
             **task,
         )
@@ -332,7 +356,8 @@ class Search:
         return replace(trial, pipeline=Pipeline(batch_size=max(1, size)))
 
     def _read(self, source: str) -> PipelineReading:
-        return self._answer(source, seconds=READ_SECONDS)
+        waits = min(MOST_WAITS_SECONDS, WAITS_SHARE * self.budget_seconds)
+        return self._answer(source, seconds=READ_SECONDS, waits_seconds=waits)
 
     def _answer(self, source: str, **task: object) -> PipelineReading:
         outcome = self._execute("read_pipeline", self._trial(source, **task))
@@ -340,6 +365,8 @@ class Search:
         if failure is None:
             reading = msgspec.json.decode(outcome.result, type=PipelineReading)
             failure = reading.error
+        if failure is not None and failure.type == ModelError.__name__:
+            raise ModelError(failure.message)
         if failure is not None:
             raise UsageError(
                 f"{self.path} cannot be read as a pipeline: "

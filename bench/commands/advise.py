@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import ast
 import sys
 import tempfile
 from pathlib import Path
 
-from bench import catalog, shell, store
-from bench.commands import values
+from bench import shell, store
+from bench.commands import user_functions, values
 from bench.errors import Exit, UsageError, check_folder, write_atomically
 
 BUDGET = "5m"
@@ -30,6 +29,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="EXPRESSION",
         help="how to call it, such as 'train_dataset(\"data\", batch_size=64)'; "
         "default: without arguments",
+    )
+    add(
+        "--model",
+        default="",
+        metavar="FILE.py:FUNCTION",
+        help="returns a compiled Keras model: time its training on the pipeline, and "
+        "stop where the model hides the pipeline",
     )
     add(
         "--budget",
@@ -55,9 +61,11 @@ def main(options: argparse.Namespace) -> int:
     The result is the exit code.
 
     Raises:
-        UsageError: The file, the function or its pipeline cannot be read.
+        UsageError: The file, the function or its pipeline cannot be read, or the model
+            cannot be trained on it.
     """
-    path, call = _target(options.target, options.call)
+    path, call = user_functions.pipeline(options.target, options.call)
+    model = user_functions.model(options.model) if options.model else ("", "")
     out = options.out or store.new_folder("advise")
     check_folder(out)
     from bench.advise.search import Search  # late: LibCST, SciPy
@@ -76,6 +84,8 @@ def main(options: argparse.Namespace) -> int:
                 budget_seconds=options.budget,
                 allow=options.allow,
                 limit_seconds=options.limit,
+                model_path=model[0],
+                model_call=model[1],
                 report_progress=_report_progress,
             ).run()
     finally:
@@ -127,39 +137,6 @@ def _apply(advice) -> None:
             "is in the output folder."
         )
     write_atomically(path, advice.tuned.encode())
-
-
-def _target(target: str, call: str) -> tuple[str, str]:
-    """Return the path of the user's file, and the expression that makes its dataset.
-
-    Raises:
-        UsageError: No such file or function.
-    """
-    path, _, name = target.partition(":")
-    if not Path(path).is_file():
-        raise UsageError(f"No file at '{path}'. Name it as path/to/file.py:function.")
-    tree = catalog.parse_python(Path(path))
-    functions = {n.name: n for n in tree.body if isinstance(n, ast.FunctionDef)}
-    listed = ", ".join(functions) or "none"
-    if not name and not call:
-        raise UsageError(
-            f"Name the function that returns the dataset, as {path}:function. "
-            f"{path} has: {listed}."
-        )
-    if name and name not in functions and not call:
-        raise UsageError(f"{path} has no function '{name}'. It has: {listed}.")
-    if call:
-        return path, call
-    arguments = functions[name].args
-    count = len(arguments.posonlyargs) + len(arguments.args)
-    missing = count - len(arguments.defaults)
-    missing += sum(default is None for default in arguments.kw_defaults)
-    if missing > 0:
-        raise UsageError(
-            f"{name} needs arguments: give the call, as --call "
-            f"'{name}({ast.unparse(arguments)})'."
-        )
-    return path, f"{name}()"
 
 
 def _allowed(text: str) -> tuple[str, ...]:

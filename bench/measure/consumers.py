@@ -275,7 +275,11 @@ class Train(Stepping):
     """A compiled model makes training steps, one Python call each, as in `fit`."""
 
     def __init__(
-        self, dataset: tf.data.Dataset, model: keras.Model, first: tuple, device: str
+        self,
+        dataset: tf.data.Dataset,
+        model: keras.Model,
+        first: object,
+        device: str | None,
     ) -> None:
         """Begin to count the traces of the model.
 
@@ -283,7 +287,7 @@ class Train(Stepping):
             dataset: Batches of (features, labels[, weights]).
             model: The compiled model.
             first: A batch to trace with, so that tracing is apart from the pipeline.
-            device: The device of the model.
+            device: The device of the model; None leaves it to Keras.
         """
         super().__init__(dataset)
         self._model, self._first, self._device = model, first, device

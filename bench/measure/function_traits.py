@@ -11,6 +11,7 @@ FUNCTIONS = ("_map_func", "_predicate", "_reduce_func", "_key_func", "_scan_func
 RANDOM = ("Random", "Rng", "Multinomial", "TruncatedNormal", "SampleDistorted")
 STATEFUL = ("Assign", "StatefulUniform", "QueueEnqueue", "TensorArrayWriteV1")
 PYTHON = ("PyFunc", "EagerPyFunc", "PyFuncStateless")
+READS = ("ReadFile", "TFRecordDataset", "TextLineDataset", "FixedLengthRecordDataset")
 
 
 def dataset_traits(dataset: tf.data.Dataset) -> list[str]:
@@ -18,15 +19,20 @@ def dataset_traits(dataset: tf.data.Dataset) -> list[str]:
 
     Returns:
         Any of `python` (it calls back into Python, where nobody can see what it does),
-        `random` (an operation draws) and `stateful` (it writes a variable, as Keras's
-        seed generators do).
+        `random` (an operation draws), `stateful` (it writes a variable, as Keras's seed
+        generators do) and `reads` (it reads files).
     """
     operations: set[str] = set()
     for name in FUNCTIONS:
         function = getattr(getattr(dataset, name, None), "function", None)
         if function is not None:
             operations |= _operations(function.graph.as_graph_def())
-    rules = {"python": PYTHON, "random": RANDOM, "stateful": STATEFUL}
+    rules = {
+        "python": PYTHON,
+        "random": RANDOM,
+        "stateful": STATEFUL,
+        "reads": READS,
+    }
     return [
         trait
         for trait, words in rules.items()

@@ -37,11 +37,14 @@ class Call:
         stage: What is known of the call.
         output: The dataset that it made.
         inputs: The datasets that it was called on or with.
+        again: Makes the call again, on another dataset in place of its first argument;
+            None for a constructor.
     """
 
     stage: Stage
     output: tf.data.Dataset
     inputs: list[tf.data.Dataset] = field(default_factory=list)
+    again: Callable[[tf.data.Dataset], tf.data.Dataset] | None = None
 
 
 @contextmanager
@@ -155,7 +158,10 @@ def _wrapped(
             bound = signature.bind(*args, **kwargs).arguments
             bound |= {n: shown_instead[n] for n in bound if n in shown_instead}
             if not any(call.output is dataset for call in calls):  # as `apply` returns
-                calls.append(_call(shown, dataset, bound, caller))
+                call = _call(shown, dataset, bound, caller)
+                if name != "__init__":
+                    call.again = lambda other: function(other, *args[1:], **kwargs)
+                calls.append(call)
         return output
 
     return staticmethod(wrapper) if isinstance(original, staticmethod) else wrapper

@@ -27,6 +27,9 @@ NODES = {
     "take": "FiniteTake|Take",
     "skip": "FiniteSkip|Skip",
 }
+# What AUTOTUNE may choose: the setting of the call, and its name in the graph.
+TUNED = {"num_parallel_calls": "parallelism", "buffer_size": "buffer_size"}
+AUTOTUNE = -1
 
 
 def add_seconds(
@@ -41,7 +44,8 @@ def add_seconds(
     stages before the shuffle are run by themselves.
 
     Args:
-        recorded: The stages, each after its inputs; they get `seconds`.
+        recorded: The stages, each after its inputs; they get `seconds`, and what
+            AUTOTUNE chose.
         datasets: The dataset of each stage; None where a library made it.
         epoch: Batches in an epoch; 0 if unknown.
         batch_size: Examples in a batch.
@@ -62,7 +66,7 @@ def _add(
 ) -> None:
     """Iterate part of an epoch, again and again for a second, and read the graph."""
     totals: list[float] = []
-    calls: list[int] = []
+    executed: list[dict[str, object]] = []
     names: list[str] = []
     rounds, deadline = 0, time.monotonic() + LOOK_SECONDS
     while time.monotonic() < deadline:
@@ -77,7 +81,6 @@ def _add(
         own = [str(node["name"]) for node in executed]
         if own != names:  # AUTOTUNE may add a buffer
             names, totals, rounds = own, [0.0] * len(own), 0
-        calls = [int(node.get("parallelism", 0)) for node in executed]
         totals = [total + one for total, one in zip(totals, seconds, strict=True)]
         rounds += 1
     place = 0
@@ -91,6 +94,12 @@ def _add(
                 stage.fused = fused and stage.method == "batch"
                 if not stage.fused:
                     stage.seconds = scale * totals[number] / rounds
-                    stage.calls_at_a_time = calls[number]
+                    node = executed[number]
+                    stage.calls_at_a_time = int(node.get("parallelism", 0))
+                    stage.chosen = {
+                        setting: int(node[name])
+                        for setting, name in TUNED.items()
+                        if stage.settings.get(setting) == AUTOTUNE and node.get(name)
+                    }
                 place = number + (not fused or stage.fused)
                 break

@@ -38,7 +38,7 @@ def make_dataset(
     """
     keras.utils.set_random_seed(seed)
     with _caches_elsewhere():
-        dataset = eval(call, vars(_module(path, source)))
+        dataset = eval(call, vars(run_module(path, source)))
     if not isinstance(dataset, tf.data.Dataset):
         kind = type(dataset).__name__
         hint = (
@@ -76,11 +76,15 @@ def _caches_elsewhere() -> Iterator[None]:
         tf.data.Dataset.cache, tf.data.Dataset.snapshot = cache, snapshot
 
 
-def _module(path: str, source: str) -> ModuleType:
-    """Run the source as a module of the file's name.
+def run_module(path: str, source: str) -> ModuleType:
+    """Run a source text as a module of the file's name, and return the module.
 
     AutoGraph and tracebacks read the source of a function by its file and line. So the
     text goes into Python's cache of lines, without a time, which is never checked.
+
+    Args:
+        path: The user's file.
+        source: The source text.
     """
     place = Path(path).absolute()
     folder = str(place.parent)

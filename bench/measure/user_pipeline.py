@@ -5,24 +5,28 @@ Each function takes the worker's request, whose trial names a `PipelineTask`.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import statistics
 import time
 from collections.abc import Callable
 
+import keras
 import tensorflow as tf
 
 from bench import cause, machine, stages
 from bench.errors import UsageError
 from bench.machine import cpu_seconds
 from bench.measure import (
+    binding,
     consumers,
     graph,
     node_origin,
     recorder,
     stage_times,
     user_examples,
+    user_model,
 )
 from bench.measure.phase_recorder import Stopwatch
 from bench.measure.resources import peak_resident_bytes
@@ -43,12 +47,17 @@ LOOK_SECONDS = 0.6  # of a steady state that is only looked at
 WARM_SECONDS = 0.6  # AUTOTUNE starts afresh with every iterator
 SHORT_WINDOW_SECONDS = 0.05
 LOOKS = 3  # windows of each side in a first look
+TRAINING_LOOKS = 5  # windows of the model alone or of training, one after another
+TRAINING_LOOK_SECONDS = 0.2
 FEW_ELEMENTS = 16
+SHORT_EPOCH_SECONDS = 0.5  # an epoch that can be drained whole, again and again
 EPOCHS_OF_WINDOWS = 4  # a window is made of whole epochs where one is that short
 
 
 def answer(request: Request) -> PipelineReading | PipelineComparison | Measured:
     """Do what a request with one of `USER_PIPELINE_VERBS` asks for."""
+    for gpu in tf.config.get_visible_devices("GPU"):  # which several processes share
+        tf.config.experimental.set_memory_growth(gpu, True)
     if request.verb == "read_pipeline":
         return read_pipeline(request.trial)
     if request.verb == "compare_pipelines":
@@ -79,18 +88,30 @@ def _read(task: PipelineTask) -> PipelineReading:
     drained = _Drain(dataset)
     size = drained.first() if batched else 1
     first_batch = time.perf_counter() - start
+    sides = _model_and_training(dataset, task) if task.model_call else ()
     pair = [make_dataset(task.path, task.source, task.call) for _ in range(2)]
     base, _ = user_examples.examples(pair[0], batched, task.seconds / 5)
     second, _ = user_examples.examples(pair[1], batched, task.seconds, len(base))
     count = min(len(base), len(second))
     epoch = _count_epoch(dataset, task.seconds) if drained.finite else 0
-    before = cpu_seconds()
-    seconds, batches = drained.steady(LOOK_SECONDS, epoch)
-    spent = (cpu_seconds() - before) / batches
+    seconds, spent = drained.steady(LOOK_SECONDS, epoch)
+    alone, training = _seconds_in_turn(*sides, epoch) if sides else (0.0, 0.0)
     stage_times.add_seconds(listed, datasets, epoch, size)
     _add_bytes(listed, datasets, task.seconds / 5)
+    steady = functools.partial(_steady, by_epoch=epoch * seconds < SHORT_EPOCH_SECONDS)
+    lifts, no_waits = binding.add_waits(
+        calls,
+        listed,
+        dataset,
+        epoch,
+        steady,
+        lambda error: failure(error).message,
+        task.waits_seconds,
+    )
     return PipelineReading(
         stages=listed,
+        lifts=lifts,
+        no_waits=no_waits,
         batch_size=size,
         batched=batched,
         first_batch_seconds=first_batch,
@@ -98,6 +119,8 @@ def _read(task: PipelineTask) -> PipelineReading:
         epoch_batches=epoch,
         ceiling_seconds=_Drain(dataset.take(1).cache()).steady(LOOK_SECONDS / 5)[0],
         cpu_seconds_per_batch=spent,
+        model_seconds_per_batch=alone,
+        training_seconds_per_batch=training,
         repeats=user_examples.same(base[:count], second[:count]),
         compared=count,
     )
@@ -129,7 +152,7 @@ def compare_pipelines(trial: Trial) -> PipelineComparison:
         if comparison.outcome == "same" and comparison.whole and task.fill:
             comparison = _compare_later_epoch(base, head, task)
         if comparison.outcome in ("same", "order", "remainder"):
-            comparison.ratio = _first_look(_Drain(base), _Drain(head), task)
+            comparison.ratio = _first_look(_side(base, task), _side(head, task), task)
         return comparison
     except Exception as error:
         return PipelineComparison(error=failure(error))
@@ -151,7 +174,7 @@ def _compare_later_epoch(
 
 
 def drain_pipeline(trial: Trial, channel: str, window_seconds: float) -> Measured:
-    """Take turns with other processes: whole windows of a drained pipeline.
+    """Take turns with other processes: windows of a pipeline, drained or trained on.
 
     Args:
         trial: Names the task.
@@ -162,7 +185,7 @@ def drain_pipeline(trial: Trial, channel: str, window_seconds: float) -> Measure
     try:
         clock = Stopwatch()
         with clock.time("build"):
-            drained = _Drain(make_dataset(task.path, task.source, task.call))
+            drained = _side(make_dataset(task.path, task.source, task.call), task)
         with clock.time("first_batch"):
             drained.first()
         worker = turns.TurnWorker(channel)
@@ -211,7 +234,8 @@ class _Drain:
         if injects and "Prefetch" not in _last(dataset):
             dataset = dataset.prefetch(tf.data.AUTOTUNE)
         endless = dataset.repeat() if self.finite else dataset
-        self._consumer = consumers.Drain(endless.with_options(options))
+        self._endless = endless.with_options(options)
+        self._consumer: consumers.Consumer = consumers.Drain(self._endless)
         self._dataset = endless
 
     def first(self) -> int:
@@ -230,39 +254,69 @@ class _Drain:
     def fill(self, batches: int) -> None:
         """Pull so many batches by one iterator, so that caches are full."""
         if batches:
-            self._consumer.window(max(2, batches))()
+            consumers.Drain(self._endless).window(max(2, batches))()
 
     def window(self, batches: int) -> Callable[[], None]:
         return self._consumer.window(batches)
 
+    def pull_ready(self, window: Callable[[], None]) -> None:
+        """Pull by a window what stood ready, before that window is timed."""
+        window()
+
     def iterator(self) -> object:
         return self._consumer.iterator()
 
-    def window_batches(self, seconds: float, epoch: int = 0) -> int:
+    def window_batches(self, seconds: float, epoch: int = 0, least: int = 1) -> int:
         """Batches of a window of this length at least; whole epochs if short."""
-        batches = 1
+        batches = least
         while True:
             window = self.window(batches)
             window()
             spent = min(_seconds(window), _seconds(window))  # the first may be slow
             if spent >= seconds:
                 break
-            growth = min(100.0, 1.2 * seconds / max(spent, 1e-7))
+            # A slow batch may come behind many that stood ready, so growth has a bound.
+            growth = min(10.0, 1.2 * seconds / max(spent, 1e-7))
             batches = max(batches + 1, int(batches * growth))
         if 1 < epoch <= EPOCHS_OF_WINDOWS * batches:
             batches = -(-batches // epoch) * epoch
         return batches
 
-    def steady(self, seconds: float, epoch: int = 0) -> tuple[float, int]:
-        """Seconds a batch in the steady state, and the batches that were timed."""
-        batches = self.window_batches(SHORT_WINDOW_SECONDS, epoch)
+    def warm_window(
+        self, seconds: float, epoch: int = 0, least: int = 1
+    ) -> tuple[Callable[[], None], int]:
+        """Return a window in the steady state, and how many batches it pulls."""
+        batches = self.window_batches(SHORT_WINDOW_SECONDS, epoch, least)
         window = self.window(batches)
         _warm(window, 0, seconds / 2)
-        start, count = time.perf_counter(), 0
+        return window, batches
+
+    def steady(self, seconds: float, epoch: int = 0) -> tuple[float, float]:
+        """Seconds and CPU seconds a batch in the steady state."""
+        window, batches = self.warm_window(seconds, epoch)
+        start, cpu, count = time.perf_counter(), cpu_seconds(), 0
         while time.perf_counter() - start < seconds or count < 2:
             window()
             count += 1
-        return (time.perf_counter() - start) / (count * batches), count * batches
+        spent, total = cpu_seconds() - cpu, count * batches
+        return (time.perf_counter() - start) / total, spent / total
+
+
+def _steady(
+    dataset: tf.data.Dataset, epoch: int, *, by_epoch: bool
+) -> binding.waits.Timing:
+    """Drain a dataset and time its elements; see `waits.Steady`.
+
+    Args:
+        dataset: The dataset.
+        epoch: Its elements in an epoch; 0 if unknown.
+        by_epoch: Whether a window is whole epochs, as where a shuffle's buffer makes
+            the first element the slow one.
+    """
+    least = max(1, epoch) if by_epoch else 1
+    seconds = binding.waits.LOOK_SECONDS
+    window, elements = _Drain(dataset).warm_window(seconds, epoch, least)
+    return binding.waits.time_window(window, elements, seconds)
 
 
 def _last(dataset: tf.data.Dataset) -> str:
@@ -272,10 +326,70 @@ def _last(dataset: tf.data.Dataset) -> str:
     return type(dataset).__name__
 
 
+class _Training(_Drain):
+    """A pipeline on whose batches a user's model makes training steps, for ever."""
+
+    def __init__(
+        self, dataset: tf.data.Dataset, model: keras.Model, task: PipelineTask
+    ) -> None:
+        super().__init__(dataset)
+        first = next(iter(self._dataset))
+        self._consumer = user_model.traced(self._endless, model, first, task)
+
+    def window_batches(self, seconds: float, epoch: int = 0, least: int = 1) -> int:
+        """Batches of a window as of a drain, rounded up to whole calls of Keras."""
+        a_call = self._consumer.batches_a_call
+        return -(-super().window_batches(seconds, epoch, least) // a_call) * a_call
+
+    def pull_ready(self, window: Callable[[], None]) -> None:
+        """Begin anew: a model may take several windows for what stood ready."""
+        self._consumer.begin()
+        _warm(window, 0, WARM_SECONDS / 4)
+
+
+def _side(dataset: tf.data.Dataset, task: PipelineTask) -> _Drain:
+    """The pipeline as the task's consumer pulls it: a drain, or the user's model."""
+    if not task.model_call:
+        return _Drain(dataset)
+    return _Training(dataset, user_model.make_model(task), task)
+
+
+def _model_and_training(
+    dataset: tf.data.Dataset, task: PipelineTask
+) -> tuple[_Training, _Training]:
+    """One model that trains on a batch held in memory, and on the whole pipeline."""
+    model = user_model.make_model(task)
+    held = dataset.take(1).cache()
+    return _Training(held, model, task), _Training(dataset, model, task)
+
+
+def _seconds_in_turn(
+    alone: _Training, training: _Training, epoch: int
+) -> tuple[float, float]:
+    """The seconds a batch of both in the steady state, by several looks.
+
+    Disturbances only add time. So of the model alone the least time counts, and of
+    training the median: noise never makes a pipeline look hidden. The model alone is
+    timed before and after, so that training goes on without a pause. In a pause the
+    buffers would fill, and a slow pipeline would look as fast as these.
+    """
+    held = _looks(alone, 0)
+    trained = _looks(training, epoch)
+    return min(*held, *_looks(alone, 0)), statistics.median(trained)
+
+
+def _looks(side: _Training, epoch: int) -> list[float]:
+    """The seconds a batch of windows that follow one another on a fresh iterator."""
+    batches = side.window_batches(TRAINING_LOOK_SECONDS, epoch)
+    window = side.window(batches)
+    _warm(window, 0)
+    return [_seconds(window) / batches for _ in range(TRAINING_LOOKS)]
+
+
 def failure(error: Exception) -> Failure:
     """The failure of a user's pipeline, with the file and the line of the cause."""
-    if isinstance(error, UsageError):
-        return Failure(type="UsageError", message=str(error))
+    if isinstance(error, UsageError):  # or its kind, ModelError
+        return Failure(type=type(error).__name__, message=str(error))
     innermost = cause.innermost(error, (), node_origin.frames)
     return Failure(type=innermost.type, message=cause.sentence(innermost))
 
@@ -299,8 +413,8 @@ def _first_look(base: _Drain, head: _Drain, task: PipelineTask) -> float:
     Short epochs are timed whole: a shuffle fills its buffer when an epoch begins.
     """
     rates: list[list[float]] = [[], []]
-    windows = []
-    for side in (base, head):
+    sides, windows = (base, head), []
+    for side in sides:
         side.first()
         side.fill(task.fill)
         batches = side.window_batches(SHORT_WINDOW_SECONDS, task.epoch)
@@ -310,7 +424,7 @@ def _first_look(base: _Drain, head: _Drain, task: PipelineTask) -> float:
     for _, (side, (window, batches)) in itertools.product(
         range(LOOKS), enumerate(windows)
     ):
-        window()  # what stood ready
+        sides[side].pull_ready(window)
         rates[side].append(_seconds(window) / batches)
     return statistics.median(rates[1]) / statistics.median(rates[0])
 

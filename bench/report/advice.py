@@ -11,15 +11,20 @@ from pathlib import Path
 import msgspec
 
 from bench.machine import usable_processors
+from bench.report import advice_limits, binding
 from bench.report.advice_record import STATES, Advice, Attempt
 from bench.run.progress import duration_text, plural
 from bench.run.user_pipeline import Stage
-from bench.text import bounds, figure, markdown, markdown_code, visible
+from bench.text import bounds, figure, markdown, markdown_code, spell_seconds, visible
 
 WIDTH = 79
-STAGE_COLUMNS = ("line", "stage", "settings", "element", "busy", "share")
-WIDTHS = (5, 23, 18, 16, 8, 5)
-UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"))
+LONGEST = 1000  # characters of a paragraph
+STAGE_COLUMNS = ("line", "stage", "settings", "element", "wait", "busy", "share")
+WIDTHS = (5, 21, 16, 14, 5, 8, 5)
+STAGES_EXPLAINED = (
+    "Stages as written. wait: the part of the time in which the consumer waits for the "
+    "stage; busy: of a batch, over all threads; share: of the busy time."
+)
 ORDER = ("kept", "undecided", "not_faster", "no_gain_seen", "failed", "by_hand")
 ORDER += ("not_allowed", "refused", "done_already", "not_tried")
 
@@ -28,10 +33,11 @@ def headline(advice: Advice) -> str:
     """Return one or two sentences that sum up the result of `advise`."""
     kept = [one for one in advice.attempts if one.state == "kept"]
     tested = [one for one in advice.attempts if one.ratio is not None]
+    subject = "training" if advice.model else "the pipeline"
     if advice.verdict == "faster":
         speed = spell_speed(advice.ratio, advice.low, advice.high)
         return (
-            f"With {plural(len(kept), 'change')} the pipeline is {speed} times as fast "
+            f"With {plural(len(kept), 'change')} {subject} is {speed} times as fast "
             "as written, by fresh processes that took turns."
         )
     if advice.tuned != advice.original:
@@ -83,6 +89,7 @@ def stage_rows(advice: Advice) -> list[tuple[str, ...]]:
             _stage(stage),
             _settings(stage),
             stage.element,
+            binding.spell_wait(stage),
             "in map" if stage.fused else _busy(stage),
             "" if stage.seconds is None else f"{stage.seconds / (total or 1):.0%}",
         )
@@ -97,12 +104,14 @@ def terminal(advice: Advice, files: list[str]) -> str:
         advice: The advice.
         files: Lines about the written files, which end the text.
     """
-    lines = [f"advise {advice.path}: {advice.call}", ""]
+    model = f", training {advice.model}" if advice.model else ""
+    lines = [f"advise {advice.path}: {advice.call}{model}", ""]
     lines += textwrap.wrap(headline(advice), WIDTH)
-    lines += ["", "Stages as written; busy time is of a batch, over all threads"]
+    lines += ["", *textwrap.wrap(STAGES_EXPLAINED, WIDTH)]
     lines.append(_columns(STAGE_COLUMNS))
     lines += [_columns(row) for row in stage_rows(advice)]
-    lines += ["", *textwrap.wrap(ceiling(advice), WIDTH)]
+    for text in _about(advice):
+        lines += ["", *textwrap.wrap(visible(text, LONGEST), WIDTH)]
     for note in advice.notes:
         lines += textwrap.wrap(note, WIDTH, initial_indent="! ", subsequent_indent="  ")
     lines += ["", "Trail: how many times as fast, with its interval"]
@@ -130,18 +139,21 @@ def as_markdown(advice: Advice) -> str:
         "| " + " | ".join(markdown(cell) for cell in row) + " |"
         for row in stage_rows(advice)
     ]
+    model = f", training {markdown_code(advice.model)}" if advice.model else ""
     lines = [
         f"# Advice for {markdown_code(advice.path)}",
         "",
-        f"{markdown_code(advice.call)}: {headline(advice)}",
+        f"{markdown_code(advice.call)}{model}: {headline(advice)}",
         "",
         "## Stages as written",
+        "",
+        STAGES_EXPLAINED,
         "",
         "| " + " | ".join(STAGE_COLUMNS) + " |",
         "| " + " | ".join("---" for _ in STAGE_COLUMNS) + " |",
         *rows,
         "",
-        ceiling(advice),
+        "\n\n".join(map(markdown, _about(advice))),
         "",
         *(f"- {markdown(note)}" for note in advice.notes),
         "",
@@ -165,7 +177,12 @@ def as_markdown(advice: Advice) -> str:
 
 def as_json(advice: Advice) -> bytes:
     """Return the advice as JSON, with the diff."""
-    content = {"schema": 1, **msgspec.to_builtins(advice), "diff": diff(advice)}
+    content = {
+        "schema": 1,
+        **msgspec.to_builtins(advice),
+        "binds": msgspec.to_builtins(binding.constraint(advice.reading)),
+        "diff": diff(advice),
+    }
     return msgspec.json.format(msgspec.json.encode(content)) + b"\n"
 
 
@@ -224,12 +241,16 @@ def spell_speed(
     return f"{speed} ({interval})" if interval else speed
 
 
-def spell_seconds(seconds: float) -> str:
-    """Return a time as text in s, ms or us with three digits, such as `1.23 ms`."""
-    for size, unit in UNITS:
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds / UNITS[-1][0]:.2g} us"
+def _about(advice: Advice) -> list[str]:
+    """Return what there is to say of the pipeline as written, a paragraph each."""
+    reading = advice.reading
+    paragraphs = (
+        binding.sentences(reading),
+        binding.choices(reading),
+        ceiling(advice),
+        advice_limits.training(reading),
+    )
+    return [text for text in paragraphs if text]
 
 
 def _by_state(advice: Advice) -> dict[str, list[Attempt]]:

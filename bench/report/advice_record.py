@@ -62,6 +62,8 @@ class Advice:
     Attributes:
         path: The path of the user's file.
         call: The expression that makes the dataset.
+        model: The file and the expression of the model that is trained; empty without
+            a model.
         reading: The stages and times of the pipeline as the user wrote it.
         original: The source text of the user's file.
         tuned: The source text with all accepted changes; the original if there are
@@ -82,6 +84,7 @@ class Advice:
     reading: PipelineReading
     original: str
     tuned: str
+    model: str = ""
     attempts: list[Attempt] = field(default_factory=list)
     verdict: str = ""
     ratio: float | None = None

@@ -11,13 +11,17 @@ from pathlib import Path
 
 import msgspec
 
-from bench.errors import write_atomically
+from bench.errors import UsageError, write_atomically
 from bench.run.protocol import RUNNERS_PLACE, Executor, Outcome, PendingRequest, Place
 from bench.trial import Effort, Failure, Trial
 
 BATCHING = ("batch", "padded_batch", "ragged_batch")
 
 Setting = str | int | float | bool | None
+
+
+class ModelError(UsageError):
+    """This error is about the user's model; its text names the file and function."""
 
 
 class PipelineTask(msgspec.Struct, kw_only=True):
@@ -35,6 +39,11 @@ class PipelineTask(msgspec.Struct, kw_only=True):
         repeats: Whether the pipeline gives the same examples whenever it is made.
         batched: Whether an element is a batch of examples.
         look: Whether a read pulls batches, or only lists the stages.
+        waits_seconds: When a read begins to time no further stage, and then to lift no
+            further constraint.
+        model_path: The file of the user's model; empty to drain the pipeline.
+        model_call: The expression that makes the compiled model. The pipeline is then
+            timed by training steps.
     """
 
     path: str
@@ -47,6 +56,9 @@ class PipelineTask(msgspec.Struct, kw_only=True):
     repeats: bool = True
     batched: bool = True
     look: bool = True
+    waits_seconds: float = 0.0
+    model_path: str = ""
+    model_call: str = ""
 
 
 class Stage(msgspec.Struct, kw_only=True):
@@ -64,7 +76,8 @@ class Stage(msgspec.Struct, kw_only=True):
         calls: How often this place in the source was reached.
         element: The element spec of the resulting dataset, in words.
         cardinality: The number of elements; -1 for endless, -2 for unknown.
-        traits: The properties of the function: `random`, `stateful`, `python`.
+        traits: The properties of the function: `random`, `stateful`, `python`, `reads`
+            (it reads files).
         inputs: The indices of the stages that this stage reads.
         element_bytes: The mean size of the first elements in bytes; 0 if none was
             examined.
@@ -72,6 +85,11 @@ class Stage(msgspec.Struct, kw_only=True):
         calls_at_a_time: The parallelism with which the runtime ran the stage; 0 if it
             is sequential or unknown.
         fused: Whether the runtime ran the stage together with the map before it.
+        wait: The share of the time in which the consumer waits for this stage, 0 to 1;
+            None if it was not measured.
+        processors: How many processors the pipeline up to this stage keeps busy.
+        chosen: What the runtime chose where the call leaves a setting to AUTOTUNE, by
+            the name of the setting.
     """
 
     method: str
@@ -90,6 +108,27 @@ class Stage(msgspec.Struct, kw_only=True):
     seconds: float | None = None
     calls_at_a_time: int = 0
     fused: bool = False
+    wait: float | None = None
+    processors: float = 0.0
+    chosen: dict[str, int] = {}
+
+
+class Lift(msgspec.Struct, kw_only=True):
+    """A lift is one constraint of a pipeline taken away, with what that gains.
+
+    Attributes:
+        constraint: `stage` for the work of a stage, `order` for the order in which
+            parallel calls hand on.
+        stage: The index of the stage; -1 for the order.
+        factor: How many times as fast the pipeline is without the constraint; None if
+            it was not measured.
+        reason: The reason why there is no factor.
+    """
+
+    constraint: str
+    stage: int = -1
+    factor: float | None = None
+    reason: str = ""
 
 
 class PipelineReading(msgspec.Struct, kw_only=True):
@@ -110,8 +149,14 @@ class PipelineReading(msgspec.Struct, kw_only=True):
         ceiling_seconds: The time of a batch if the consumer gets one batch that is held
             in memory; seconds.
         cpu_seconds_per_batch: CPU seconds a batch of the process.
+        model_seconds_per_batch: The time of a training step on one batch that is held
+            in memory; seconds, 0 without a model.
+        training_seconds_per_batch: The time of a training step on the pipeline;
+            seconds, 0 without a model.
         repeats: Whether two datasets made with the same seeds give the same examples.
         compared: The number of examples that were compared for `repeats`.
+        lifts: What the pipeline gains without a stage's work, or without its order.
+        no_waits: The reason why waits were not measured; empty if they were.
         error: Why the pipeline could not be read.
     """
 
@@ -123,8 +168,12 @@ class PipelineReading(msgspec.Struct, kw_only=True):
     epoch_batches: int = 0
     ceiling_seconds: float = 0.0
     cpu_seconds_per_batch: float = 0.0
+    model_seconds_per_batch: float = 0.0
+    training_seconds_per_batch: float = 0.0
     repeats: bool = True
     compared: int = 0
+    lifts: list[Lift] = []
+    no_waits: str = ""
     error: Failure | None = None
 
 

@@ -84,3 +84,53 @@ def test_a_badly_built_pipeline_gets_a_diff_that_applies(tmp_path: Path) -> None
     assert "  # a hundred operations" in record["tuned"]
     subprocess.run(["git", "apply", "-R", "out/advice.diff"], cwd=tmp_path, check=True)
     assert path.read_text() == SLOW
+
+
+READY = """import tensorflow as tf
+
+
+def make():
+    pair = tf.ones([8, 1]), tf.ones([8, 1])
+    return tf.data.Dataset.from_tensors(pair).repeat()
+"""
+MODEL = '''"""A model whose step takes 0.25 s, whatever the pipeline does."""
+
+import time
+
+import keras
+import tensorflow as tf
+
+
+def rest():
+    time.sleep(0.25)
+    return 0.0
+
+
+class Slow(keras.Sequential):
+    def train_step(self, data):
+        tf.numpy_function(rest, [], tf.float64)
+        return super().train_step(data)
+
+
+def build():
+    model = Slow([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(loss="mse", jit_compile=False)
+    return model
+'''
+
+
+@pytest.mark.alone
+def test_a_pipeline_behind_a_slow_model_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "ready.py").write_text(READY)
+    (tmp_path / "models.py").write_text(MODEL)
+    call = ("ready.py:make", "--model", "models.py:build")
+    done = run(tmp_path, *call, "--out", "out", "--json")
+    assert done.returncode == 0, done.stderr
+    record = json.loads(done.stdout)
+    assert record["model"] == "models.py:build()"
+    assert record["attempts"] == []
+    assert "hidden behind the model" in record["notes"][-1]
+    times = [
+        record["reading"][f"{one}_seconds_per_batch"] for one in ("model", "training")
+    ]
+    assert all(0.25 < seconds < 0.5 for seconds in times)

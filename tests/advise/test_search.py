@@ -17,6 +17,8 @@ from bench.report import advice as report
 from bench.report.advice_record import STATES, Advice
 from bench.run.protocol import Outcome
 from bench.run.user_pipeline import (
+    Lift,
+    ModelError,
     PipelineComparison,
     PipelineReading,
     PipelineTask,
@@ -53,6 +55,7 @@ class Machine:
         outcomes: What the gate says by a piece of the source; `same` of the others.
         step: How long each request and each test takes; seconds.
         interrupt_at: The request or test that Ctrl-C interrupts.
+        speeds: Further fields of the reading, such as the times of a model.
     """
 
     outcomes: dict[str, PipelineComparison] = field(default_factory=dict)
@@ -60,6 +63,7 @@ class Machine:
     interrupt_at: int = 0
     repeats: bool = True
     cost: Callable[[str], float] = seconds
+    speeds: dict[str, object] = field(default_factory=dict)
     now: float = 0.0
     done: int = 0
     alphas: list[float] = field(default_factory=list)
@@ -95,6 +99,7 @@ class Machine:
             repeats=self.repeats,
             seconds_per_batch=0.01,
             cpu_seconds_per_batch=0.015,
+            **self.speeds,
         )
 
     def compare_(self, task: PipelineTask) -> PipelineComparison:
@@ -183,6 +188,37 @@ def test_of_the_best_pipeline_nothing_is_proposed(tmp_path: Path) -> None:
         "Nothing is advised: no change that may be made was shown to be at least 3 % "
         "faster. 0 of 5 were tested by turns."
     )
+
+
+def test_a_pipeline_that_the_model_hides_is_left_alone(tmp_path: Path) -> None:
+    machine = Machine(
+        speeds={"model_seconds_per_batch": 0.1, "training_seconds_per_batch": 0.102}
+    )
+    advice = advise(tmp_path, machine, model_path="models.py", model_call="build()")
+    assert (advice.attempts, advice.tuned, machine.done) == ([], TEXT, 1)
+    (note,) = advice.notes
+    assert note.startswith("The pipeline is hidden behind the model: a training step")
+    text = " ".join(report.terminal(advice, []).split())
+    assert "make(), training models.py:build() " in text
+    assert "the model alone takes 100 ms, and the pipeline" in text
+
+
+def test_the_search_ends_when_the_kept_changes_reach_the_model(tmp_path: Path) -> None:
+    """Batching first takes a fifth of the time, and so does the model alone."""
+    machine = Machine(
+        speeds={"model_seconds_per_batch": 0.1, "training_seconds_per_batch": 0.5}
+    )
+    advice = advise(tmp_path, machine, model_path="models.py", model_call="build()")
+    kept = [one.proposal for one in advice.attempts if one.state == "kept"]
+    assert kept == ["batch_before_map"]
+    assert advice.notes[-1].startswith("With the accepted changes the pipeline is hid")
+    assert report.headline(advice).startswith("With 1 change training is 5.0")
+
+
+def test_a_pipeline_at_its_ceiling_is_left_alone(tmp_path: Path) -> None:
+    advice = advise(tmp_path, Machine(speeds={"ceiling_seconds": 0.0098}))
+    assert (advice.attempts, advice.tuned) == ([], TEXT)
+    assert advice.notes[-1].startswith("The pipeline is at its ceiling: a batch takes")
 
 
 def test_a_difference_and_a_failure_are_lines_of_the_trail(tmp_path: Path) -> None:
@@ -331,6 +367,13 @@ def test_a_pipeline_that_fails_is_bad_use(tmp_path: Path) -> None:
         advise(tmp_path, Machine(), text=TEXT.replace("range(100)", "range(none)"))
 
 
+def test_a_model_that_cannot_be_trained_is_bad_use(tmp_path: Path) -> None:
+    """The sentence names the model's file, so the pipeline's is not blamed."""
+    error = Failure(type="ModelError", message="models.py:build returned a list")
+    with pytest.raises(ModelError, match=r"\Amodels.py:build returned a list\Z"):
+        advise(tmp_path, Machine(speeds={"error": error}))
+
+
 def test_shares_of_alpha_never_exceed_the_whole() -> None:
     shares = [turns_test.share(number) for number in range(1, 1000)]
     assert shares == sorted(shares, reverse=True)
@@ -339,13 +382,21 @@ def test_shares_of_alpha_never_exceed_the_whole() -> None:
 
 def test_the_terminal_has_80_columns_and_every_state(tmp_path: Path) -> None:
     advice = advise(tmp_path, Machine(), allow=("order",))
+    advice.reading.stages[1].wait = 0.94
+    advice.reading.lifts = [Lift(constraint="stage", stage=1, factor=9.1)]
     text = report.terminal(advice, ["Files: x"])
+    assert "element         wait     busy share" in text
+    assert "   10 map(scale)                             int64[]          94%" in text
     assert max(map(len, text.splitlines()[1:])) <= 80  # the first has the path
     for one in advice.attempts:
         assert one.state.replace("_", " ") in text
     assert text.index("kept (faster") < text.index("no gain seen")
     page = report.as_markdown(advice)
+    assert "A stage binds: map(scale) of line 10. Without it the pipeline" in text
+    assert "A stage binds: map(scale) of line 10. Without it the pipeline" in page
+    assert "| 10 | map(scale) |  | int64\\[\\] | 94% |  |  |" in page
     assert "| kept | line 10: move .map(scale) behind .batch of line 11 | " in page
     record = msgspec.json.decode(report.as_json(advice))
     assert record["schema"] == 1
+    assert record["binds"]["factor"] == 9.1
     assert record["diff"] == report.diff(advice)

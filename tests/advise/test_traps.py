@@ -117,6 +117,7 @@ def advise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> Advice
         monkeypatch.setattr(user_pipeline, name, 0.001)
     monkeypatch.setattr(user_pipeline.stage_times, "LOOK_SECONDS", 0.001)
     monkeypatch.setattr(user_pipeline, "_first_look", lambda *sides: 0.5)
+    monkeypatch.setattr(user_pipeline.binding, "add_waits", lambda *rest: ([], ""))
     path, machine = tmp_path / "pipeline.py", Greedy()
     path.write_text(text)
     return Search(

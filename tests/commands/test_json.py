@@ -17,7 +17,7 @@ from bench.guard import history
 from bench.guard.record import GuardResult, Row
 from bench.report import advice
 from bench.report.advice_record import Advice, Attempt
-from bench.run.user_pipeline import PipelineReading, Stage
+from bench.run.user_pipeline import Lift, PipelineReading, Stage
 from bench.selftest.criteria import Bar
 from bench.shell import ROOT
 from bench.trial import Failure
@@ -144,10 +144,12 @@ def test_a_guard(folders: list[str], printed: Callable) -> None:
 
 def test_advice() -> None:
     """The command prints what `as_json` returns."""
+    stage = Stage(method="map", wait=1.0, chosen={"num_parallel_calls": 2})
+    lift = Lift(constraint="stage", stage=0, factor=3.0)
     record = Advice(
         path="a.py",
         call="make()",
-        reading=PipelineReading(stages=[Stage(method="map")]),
+        reading=PipelineReading(stages=[stage], lifts=[lift]),
         original="a\n",
         tuned="b\n",
         attempts=[Attempt(proposal="cache", stage="map", change="x", state="kept")],
