@@ -133,6 +133,10 @@ class Drain(Consumer):
         self._iterator = self._single = None
         return max(0, int(self._dataset.cardinality()))
 
+    def rest(self) -> None:
+        """Free the iterator; a new window makes another."""
+        self._iterator = self._single = None
+
     def iterator(self) -> Iterator | None:
         """Return the last iterator."""
         return self._iterator
@@ -201,6 +205,10 @@ class Stepping(Consumer):
     def pulled(self) -> int:
         """Return the number of batches that were pulled of the iterator."""
         return self._pulled
+
+    def rest(self) -> None:
+        """Free the iterator; the next call begins another."""
+        self._iterator = None
 
     def _begin(self) -> None:
         self._iterator, self._pulled = iter(self._dataset), 0

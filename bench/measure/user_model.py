@@ -73,12 +73,8 @@ class TrainUserModel(consumers.Train):
 
         While nobody pulled, the last iterator may have filled its buffers.
         """
-        self.begin()
-        return super().window(batches, start)
-
-    def begin(self) -> None:
-        """Let the next step begin with a fresh iterator."""
         self._begin()
+        return super().window(batches, start)
 
     def _call(self) -> object:
         """Make one call; a training step may return any nest with a value."""

@@ -6,7 +6,6 @@ Each function takes the worker's request, whose trial names a `PipelineTask`.
 from __future__ import annotations
 
 import functools
-import itertools
 import math
 import statistics
 import time
@@ -235,7 +234,8 @@ class _Drain:
             dataset = dataset.prefetch(tf.data.AUTOTUNE)
         endless = dataset.repeat() if self.finite else dataset
         self._endless = endless.with_options(options)
-        self._consumer: consumers.Consumer = consumers.Drain(self._endless)
+        self._consumer: consumers.Drain | consumers.Stepping
+        self._consumer = consumers.Drain(self._endless)
         self._dataset = endless
 
     def first(self) -> int:
@@ -259,9 +259,9 @@ class _Drain:
     def window(self, batches: int) -> Callable[[], None]:
         return self._consumer.window(batches)
 
-    def pull_ready(self, window: Callable[[], None]) -> None:
-        """Pull by a window what stood ready, before that window is timed."""
-        window()
+    def rest(self) -> None:
+        """Free the iterator, whose threads then end; a window begins a fresh one."""
+        self._consumer.rest()
 
     def iterator(self) -> object:
         return self._consumer.iterator()
@@ -341,11 +341,6 @@ class _Training(_Drain):
         a_call = self._consumer.batches_a_call
         return -(-super().window_batches(seconds, epoch, least) // a_call) * a_call
 
-    def pull_ready(self, window: Callable[[], None]) -> None:
-        """Begin anew: a model may take several windows for what stood ready."""
-        self._consumer.begin()
-        _warm(window, 0, WARM_SECONDS / 4)
-
 
 def _side(dataset: tf.data.Dataset, task: PipelineTask) -> _Drain:
     """The pipeline as the task's consumer pulls it: a drain, or the user's model."""
@@ -373,17 +368,24 @@ def _seconds_in_turn(
     timed before and after, so that training goes on without a pause. In a pause the
     buffers would fill, and a slow pipeline would look as fast as these.
     """
-    held = _looks(alone, 0)
-    trained = _looks(training, epoch)
-    return min(*held, *_looks(alone, 0)), statistics.median(trained)
+    held, trained = (
+        side.window_batches(TRAINING_LOOK_SECONDS, of_epoch)
+        for side, of_epoch in ((alone, 0), (training, epoch))
+    )
+    how = TRAINING_LOOKS, WARM_SECONDS
+    before, between = _looks(alone, held, *how), _looks(training, trained, *how)
+    after = _looks(alone, held, *how)
+    return min(*before, *after), statistics.median(between)
 
 
-def _looks(side: _Training, epoch: int) -> list[float]:
-    """The seconds a batch of windows that follow one another on a fresh iterator."""
-    batches = side.window_batches(TRAINING_LOOK_SECONDS, epoch)
+def _looks(side: _Drain, batches: int, count: int, warm_seconds: float) -> list[float]:
+    """The seconds a batch of windows that follow one another without a pause.
+
+    In a pause the pipeline would prepare batches, and whole windows would be ready.
+    """
     window = side.window(batches)
-    _warm(window, 0)
-    return [_seconds(window) / batches for _ in range(TRAINING_LOOKS)]
+    _warm(window, 0, warm_seconds)
+    return [_seconds(window) / batches for _ in range(count)]
 
 
 def failure(error: Exception) -> Failure:
@@ -412,21 +414,15 @@ def _first_look(base: _Drain, head: _Drain, task: PipelineTask) -> float:
 
     Short epochs are timed whole: a shuffle fills its buffer when an epoch begins.
     """
-    rates: list[list[float]] = [[], []]
-    sides, windows = (base, head), []
-    for side in sides:
+    medians = []
+    for side in (base, head):
         side.first()
         side.fill(task.fill)
         batches = side.window_batches(SHORT_WINDOW_SECONDS, task.epoch)
-        window = side.window(batches)
-        _warm(window, 0, WARM_SECONDS / 4)
-        windows.append((window, batches))
-    for _, (side, (window, batches)) in itertools.product(
-        range(LOOKS), enumerate(windows)
-    ):
-        sides[side].pull_ready(window)
-        rates[side].append(_seconds(window) / batches)
-    return statistics.median(rates[1]) / statistics.median(rates[0])
+        looks = _looks(side, batches, LOOKS, WARM_SECONDS / 4)
+        medians.append(statistics.median(looks))
+        side.rest()  # or its threads would work beside the other side
+    return medians[1] / medians[0]
 
 
 def _count_epoch(dataset: tf.data.Dataset, seconds: float) -> int:

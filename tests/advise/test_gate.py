@@ -325,6 +325,35 @@ def test_a_first_look_times_whole_epochs_where_they_are_short(
     assert windows == [1, 3] * 2  # one batch is long enough, and an epoch has three
 
 
+SLEEPS = """
+import time
+
+import tensorflow as tf
+
+
+def rest(x):
+    time.sleep(SECONDS)
+    return x
+
+
+def make():
+    resting = tf.data.Dataset.range(1000).map(
+        lambda x: tf.ensure_shape(tf.numpy_function(rest, [x], tf.int64), [])
+    )
+    return resting.batch(2).prefetch(32)
+"""
+
+
+def test_a_first_look_finds_no_batches_that_stood_ready() -> None:
+    """A prefetch holds more than a window has, while the other side is timed."""
+    sides = [
+        user_pipeline._Drain(make_dataset("pipeline.py", text, "make()"))
+        for text in (SLEEPS.replace("SECONDS", s) for s in ("0.020", "0.010"))
+    ]
+    task = PipelineTask(path="pipeline.py", call="make()", source="")
+    assert 0.3 < user_pipeline._first_look(*sides, task) < 0.8
+
+
 def test_a_disk_cache_of_the_users_is_not_written(tmp_path: Path) -> None:
     text = numbers(f".cache({str(tmp_path / 'kept' / 'cache')!r})", ".batch(4)")
     dataset = make_dataset(str(tmp_path / "pipeline.py"), text, "make()")
