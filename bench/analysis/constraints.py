@@ -6,8 +6,8 @@
 - Else the stage binds whose removal gains the most. Its kind gives the resource its
   name: a stage that calls Python is `Python`; one that reads files, and keeps less than
   half a processor busy while it does, is `storage`.
-- `CPU cores` bind where the whole pipeline keeps most processors busy; else the stage
-  itself binds.
+- `CPU cores` bind where the whole pipeline keeps most processors busy. Then the stage
+  with the longest wait counts. Else the stage itself binds.
 - Where no removal gains a tenth, nothing binds by itself: several stages overlap.
 """
 
@@ -15,12 +15,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.run.user_pipeline import Lift, PipelineReading, Stage
+from bench.run.user_pipeline import BUSY, Lift, PipelineReading, Stage
 
 ORDER_GAIN = 1.5
 LEAST_GAIN = 1.1
 READS_WAITING = 0.5  # processors that a stage keeps busy if it waits for storage
-BUSY = 0.7  # of all processors; a stage on one of two keeps half of them busy
 READERS = ("TFRecordDataset", "TextLineDataset", "FixedLengthRecordDataset")
 
 
@@ -59,12 +58,14 @@ def binding(reading: PipelineReading, processors: float) -> Constraint | None:
         if gains and whole < BUSY:
             return Constraint("ordering", factor=lift.factor)
     longest = waits.index(max(waits))
-    unknown = next((one for one in reading.lifts if one.stage == longest), None)
+    own = next((one for one in reading.lifts if one.stage == longest), None)
     removed = [lift for lift in lifts if lift.constraint == "stage"]
-    if unknown is None or unknown.factor is None:
+    if own is None or own.factor is None:
         # The longest wait is the best evidence where its stage cannot be taken away.
         lift = Lift(constraint="stage", stage=longest)
-        lift.reason = unknown.reason if unknown else "it was not tried"
+        lift.reason = own.reason if own else "it was not tried"
+    elif whole >= BUSY:  # every stage takes time from the others, as waits show
+        lift = own
     else:
         lift = max(removed, key=lambda one: one.factor)
     resource = _resource(reading.stages[lift.stage], whole)

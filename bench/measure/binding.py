@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from bench import machine
 from bench.measure import lifts, recorder, waits
-from bench.run.user_pipeline import Lift, Stage
+from bench.run.user_pipeline import BUSY, Lift, Stage
 
 TOO_SLOW = (
     "the stages were not timed one by one, since {spent:.0f} s did not suffice for that"
@@ -51,7 +52,8 @@ def add_waits(
     deadline = time.monotonic() + most_seconds
     measured = lifts.measure(chain, timings, shares, epoch, steady, spell, deadline)
     gains = {one.stage: 1 - 1 / one.factor for one in measured if one.factor}
-    shares = waits.without_hidden(shares, gains)
+    if timings[-1].processors < BUSY * machine.usable_processors():
+        shares = waits.without_hidden(shares, gains)
     for stage in stages:
         stage.wait = 0.0
     for link, wait, timing in zip(chain, shares, timings, strict=True):

@@ -1,9 +1,10 @@
 """This module measures for which stage of a user's pipeline the consumer waits.
 
 The pipeline is cut behind each stage in turn, and each such *prefix* is drained as the
-whole pipeline would be. The wait of a stage is the time by which its prefix takes
-longer for a final batch than every shorter one. A profile would show how busy threads
-are, and not who waits for them; a prefix needs no profile and no model of the runtime.
+whole pipeline would be, as many elements at a time as a final batch takes. The wait of
+a stage is the time by which its prefix takes longer for a final batch than every
+shorter one. A profile would show how busy threads are, and not who waits for them; a
+prefix needs no profile and no model of the runtime.
 
 A stage that works beside earlier ones, as a parallel map beside its source, adds only
 what they do not hide: nothing waits for the rest. So the waits sum up to the time of
@@ -12,6 +13,7 @@ scaled to shares whose sum is 1.
 
 Two stages that overlap leave one doubt: the earlier one gets the time that both take.
 `bench.measure.lifts` takes stages away for that, and `without_hidden` corrects it.
+Where all processors are busy nothing is hidden: every stage takes time from the others.
 
 In the steady state a full cache reads nothing before it. So a chain begins with its
 last such cache, and the stages before it have no wait. All datasets behind a cache
@@ -151,13 +153,19 @@ def time_prefixes(
         if timings and link.stage.method in NEVER_WAITED_FOR:
             timings.append(timings[-1])
             continue
-        elements = round(epoch * link.elements)
         dataset = link.dataset
-        if elements and any(one.stage.method == "take" for one in chain[place + 1 :]):
-            dataset = dataset.take(elements)  # as the epoch ends earlier
+        if epoch and any(one.stage.method == "take" for one in chain[place + 1 :]):
+            # The epoch ends earlier, and begins anew.
+            dataset = dataset.take(round(epoch * link.elements))
+        together = max(1, round(link.elements))
+        if together > 1:  # so that a prefetch is one of batches, as in the whole
+            endless = int(dataset.cardinality()) == tf.data.INFINITE_CARDINALITY
+            dataset = dataset if endless else dataset.repeat()
+            dataset = dataset.shard(together, together - 1)
         dataset = dataset.with_options(chain[-1].dataset.options())
-        timing = steady(dataset, elements)
-        timings.append(replace(timing, seconds=link.elements * timing.seconds))
+        pulls = link.elements / together  # for a final batch
+        timing = steady(dataset, round(epoch * pulls))
+        timings.append(replace(timing, seconds=pulls * timing.seconds))
     return timings
 
 

@@ -15,6 +15,9 @@ from bench.errors import UsageError, write_atomically
 from bench.run.protocol import RUNNERS_PLACE, Executor, Outcome, PendingRequest, Place
 from bench.trial import Effort, Failure, Trial
 
+# A pipeline that keeps this part of all processors busy is bound by them. A stage that
+# runs alone keeps half of two busy.
+BUSY = 0.7
 BATCHING = ("batch", "padded_batch", "ragged_batch")
 
 Setting = str | int | float | bool | None

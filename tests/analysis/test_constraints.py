@@ -25,6 +25,12 @@ def test_the_stage_whose_removal_gains_the_most_binds() -> None:
     assert binding(reading(other, lift(3.0)), 2) == Constraint("stage", 1, 3.0)
 
 
+def test_the_longest_wait_counts_where_all_processors_are_busy() -> None:
+    other = lift(5.0, stage=0)
+    expected = Constraint("CPU cores", 1, 3.0)
+    assert binding(reading(other, lift(3.0), busy=1.9), 2) == expected
+
+
 def test_the_order_does_not_bind_where_all_processors_are_busy() -> None:
     order = lift(1.6, "order")
     assert binding(reading(order, lift(9.0), busy=1.8), 2).resource == "CPU cores"

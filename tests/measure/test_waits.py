@@ -127,11 +127,12 @@ def test_the_largest_wait_and_what_binds(
         assert stages[constraint.stage].method == method
 
 
-def fake(seconds: dict[str, float]) -> waits.Steady:
-    """Return a clock that knows what a dataset takes by the class of its last stage."""
+def fake(*seconds: float) -> waits.Steady:
+    """Return a clock that knows what the datasets take, one after another."""
+    times = iter(seconds)
 
     def steady(dataset: tf.data.Dataset, epoch: int) -> waits.Timing:
-        return waits.Timing(seconds[user_pipeline._last(dataset)], 1.0)
+        return waits.Timing(next(times), 1.0)
 
     return steady
 
@@ -141,12 +142,25 @@ def test_waits_are_increases_of_the_prefixes_time_a_final_batch(tmp_path: Path) 
     calls, stages, dataset = record(tmp_path, body)
     chain = waits.links(calls, stages, dataset)
     assert [link.elements for link in chain] == [4, 4, 1]
-    clock = fake({"_RangeDataset": 0.1, "_MapDataset": 0.5, "_BatchDataset": 2.5})
-    timings = waits.time_prefixes(chain, 6, clock, float("inf"))
+    timings = waits.time_prefixes(chain, 6, fake(0.4, 2.0, 2.5), float("inf"))
     seconds = [timing.seconds for timing in timings]
-    assert seconds == pytest.approx([0.4, 2.0, 2.5])
     assert waits.shares(seconds) == pytest.approx([0.16, 0.64, 0.2])
-    assert waits.time_prefixes(chain, 6, clock, 0.0) == []
+    assert waits.time_prefixes(chain, 6, fake(), 0.0) == []
+
+
+def test_a_prefix_is_pulled_by_the_elements_of_a_final_batch(tmp_path: Path) -> None:
+    body = "    return ds.flat_map(lambda x: ds).batch(16).take(30)\n"
+    pulled = []
+
+    def steady(dataset: tf.data.Dataset, epoch: int) -> waits.Timing:
+        pulled.append(([int(tf.reduce_max(x)) for x in dataset.take(3)], epoch))
+        return waits.Timing(1.0, 1.0)
+
+    chain = waits.links(*record(tmp_path, body))
+    timings = waits.time_prefixes(chain, 30, steady, float("inf"))
+    # Of 24 numbers for each of 24: two thirds of one make a batch of sixteen.
+    assert pulled == [([0, 1, 2], 20), ([15, 7, 23], 30), ([15, 23, 23], 30)]
+    assert [timing.seconds for timing in timings] == pytest.approx([2 / 3, 1, 1, 1])
 
 
 def test_noise_and_overlap_never_make_a_wait_negative() -> None:
@@ -213,10 +227,7 @@ def test_a_stage_is_taken_away_while_its_input_is_still_made(tmp_path: Path) -> 
 def test_a_lift_that_cannot_be_measured_has_a_reason(tmp_path: Path) -> None:
     body = "    return ds.map(lambda x: x).filter(lambda x: x > 2).batch(2)\n"
     calls, stages, dataset = record(tmp_path, body)
-    clock = fake(
-        dict.fromkeys(("_RangeDataset", "_MapDataset"), 1.0)
-        | {"_FilterDataset": 1.1, "_BatchDataset": 2.2}
-    )
+    clock = fake(1.0, 1.05, 1.1, 1.1)
     measured, _ = binding.add_waits(calls, stages, dataset, 0, clock, str, 60)
     (lift,) = measured
     assert (lift.stage, lift.factor) == (0, None)
@@ -228,6 +239,6 @@ def test_a_lift_that_cannot_be_measured_has_a_reason(tmp_path: Path) -> None:
 
 def test_a_failing_prefix_leaves_the_rest_of_the_reading(tmp_path: Path) -> None:
     calls, stages, dataset = record(tmp_path, "    return ds.batch(2)\n")
-    measured, reason = binding.add_waits(calls, stages, dataset, 0, fake({}), repr, 60)
-    assert (measured, reason) == ([], "KeyError('_RangeDataset')")
+    measured, reason = binding.add_waits(calls, stages, dataset, 0, fake(), repr, 60)
+    assert (measured, reason) == ([], "StopIteration()")
     assert [stage.wait for stage in stages] == [None, None]
