@@ -225,7 +225,7 @@ def _trace(job: Job, assembly: Assembly, dataset: tf.data.Dataset) -> Consumer:
         consumer.trace()
     with job.clock.time("check"):
         resources.forget_peak()
-        _collect_garbage(dataset)
+        _collect_garbage(assembly.pipeline.in_grain or activity.runs_python(dataset))
     return consumer
 
 
@@ -275,8 +275,10 @@ def _inspect(
         assembly.pipeline,
         timed.batches_per_sample,
     )
-    with clock.time("graph"):
-        graph = executed_graph(consumer.iterator())
+    graph = []
+    if not p.in_grain:
+        with clock.time("graph"):
+            graph = executed_graph(consumer.iterator())
     yield Measured(graph=graph)
     with clock.time("graph"):
         facts = cache_facts(p, graph, job.scratch, dataset)
@@ -288,7 +290,7 @@ def _inspect(
             spans = trace.spans(assembly, job.scratch / "traced", steps)
         yield Measured(spans=spans)
     seeks_facts = job.seeks_facts and trial.unit == "window"
-    if seeks_facts and not row.has_model:
+    if seeks_facts and not row.has_model and not p.in_grain:
         with clock.time("graph"):
             seconds = statistics.fmean(timed.samples)
             few = max(1, min(batches, int(activity.LEAST_SECONDS / seconds)))
@@ -310,14 +312,14 @@ def _inspect(
         yield Measured(facts=facts)
 
 
-def _collect_garbage(dataset: tf.data.Dataset) -> None:
+def _collect_garbage(runs_python: bool) -> None:
     """Let Python collect garbage while a pipeline is timed, as it does in any script.
 
     The server's children do not collect. Objects that the server had imported are left
     out, but where a pipeline runs Python, a collection walks through them as well.
     """
     gc.enable()
-    if activity.runs_python(dataset):
+    if runs_python:
         gc.unfreeze()
         gc.collect()
 
