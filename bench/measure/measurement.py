@@ -9,6 +9,7 @@ import importlib
 import statistics
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 
@@ -111,6 +112,8 @@ def _build(job: Job) -> Generator[Measured, None, Assembly]:
         keep = adapted_state.folder(entry, data, trial.data, request.seed)
     if (policy := keras.config.dtype_policy().name) != "float32":
         yield Measured(facts={"dtype_policy": policy})  # the user's file has set it
+    if p.in_grain:
+        yield Measured(facts={"grain_version": metadata.version("grain")})
     layers, shared = built_layers(clock, entry, module, data, keep)
     if shared:
         yield Measured(facts={"adapted": "once a round"})
