@@ -7,7 +7,6 @@ functions import Grain when they are called, since it is an optional package.
 from __future__ import annotations
 
 import itertools
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -180,11 +179,10 @@ def _read_once(dataset: object, read: Callable) -> grain.IterDataset:
 
 
 def _begin_worker(entry: Entry | None, worker: int, workers: int) -> None:
-    """Prepare a worker process: it has no GPU, and knows the classes of the file."""
+    """Prepare a worker process: it has no GPU, and the file registers its classes."""
     tf.config.set_visible_devices([], "GPU")
     if entry:
-        module = catalog.load(entry)
-        sys.modules[module.__name__] = module
+        catalog.load(entry)
 
 
 def first_batches(dataset: grain.IterDataset, batches: int) -> list[tuple]:

@@ -12,7 +12,9 @@ from bench.data.components import Ragged
 from bench.errors import UsageError
 from bench.measure import check, randomness
 from bench.measure.layers import WithLabels, arrays_equal, to_numpy
+from bench.measure.take_turns import take_turns
 from bench.pipeline import Pipeline
+from bench.trial import Effort
 
 pytest.importorskip("grain", reason="Grain is not installed")
 
@@ -214,6 +216,16 @@ def test_layers_reach_another_process_with_their_state() -> None:
     mixed = WithLabels([keras.layers.CutMix(), keras.layers.Rescaling(0.5)])
     again = cloudpickle.loads(cloudpickle.dumps(mixed))
     assert [type(layer).__name__ for layer in again.inner] == ["CutMix", "Rescaling"]
+
+
+def test_a_pipeline_with_processes_of_its_own_takes_no_turns() -> None:
+    made = assembly("rescaling", host="grain", worker_count=2)
+    with pytest.raises(UsageError) as caught:
+        take_turns(None, made, Effort(), "", None)
+    assert str(caught.value) == (
+        "worker_count=2: the processes of a guard take turns, and worker processes "
+        "would go on in the others' turns. Use worker_count=0, or `run` and `compare`."
+    )
 
 
 @pytest.mark.alone

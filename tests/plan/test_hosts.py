@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from bench import catalog
-from bench.pipeline import Pipeline, prepared_batches, steps
+from bench.pipeline import Pipeline, prepares_ahead, steps
 from bench.plan import hosts
 from bench.plan.refusals import refusal
 
@@ -83,10 +83,11 @@ def test_without_grain_the_reason_is_the_command_that_installs_it(
 
 
 def test_worker_processes_are_a_step_and_prepare_batches() -> None:
-    """Each of two has one batch in its buffer, one in the making, and its threads'."""
+    """They work while no consumer pulls, also without a prefetch after them."""
+    assert prepares_ahead(Pipeline(host="grain", worker_count=1))
+    assert not prepares_ahead(Pipeline(host="grain"))
     p = Pipeline(host="grain", worker_count=2, prefetch=3, order="batch_map")
     names = [str(step) for step in steps(p, decodes=False)]
     assert names == [
         "read", "repeat", "batch (32)", "layers", "workers (2)", "prefetch (3)"
     ]  # fmt: skip
-    assert prepared_batches(p) == 3 + 2 * 2
