@@ -160,6 +160,19 @@ FLAGS: dict[str, Flag] = {
         bars_facts=False,
         raised_by=("draws", "per batch"),
     ),
+    "draws_repeated": Flag(
+        mark="draws used again",
+        meaning="Grain's worker processes, or its threads, use random draws again that "
+        "another one has used, so some examples are augmented alike.",
+        caution="Grain's worker processes get equal copies of a layer's seeds, or its "
+        "threads read one seed at the same time: some examples have the draws of "
+        "others.",
+        remedy="Draw from the example's index with Grain's random_map, or use "
+        "worker_count=0 and map_parallel_calls=0.",
+        bars=False,
+        bars_facts=False,
+        raised_by=("repeated_draws", ""),
+    ),
     "batch_statistics": Flag(
         mark="depends on the batch",
         meaning="a layer uses statistics of the whole batch, so the same example has "

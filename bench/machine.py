@@ -276,6 +276,19 @@ def cpu_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
+def living_children_cpu_seconds() -> float:
+    """Return the CPU time so far of all processes that this one has started.
+
+    Processes that have ended are left out; `children_cpu_seconds` has their time.
+    """
+    seconds = 0.0
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # it has just ended
+            times = child.cpu_times()
+            seconds += times.user + times.system
+    return seconds
+
+
 def processor_use() -> tuple[float, float]:
     """Return this process's CPU seconds, and the seconds its threads waited for a CPU.
 

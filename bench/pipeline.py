@@ -16,6 +16,7 @@ from typing import Literal
 from bench.errors import UsageError, unknown
 
 Calls = int | Literal["autotune"]
+WORKER_BUFFER = 1  # batches that a worker process of Grain keeps; Grain's own default
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +97,12 @@ class Pipeline:
     """
 
     placement: Literal[*PLACEMENTS] = _axis("dataset", _places())
+    host: Literal["tf.data", "grain"] = _axis(
+        "tf.data", "what runs the pipeline: tf.data, or Grain, which runs Python"
+    )
+    worker_count: int = _axis(
+        0, "processes of Grain that make batches; 0 makes them in the run's own process"
+    )
     device: Literal["auto", "cpu", "gpu"] = _axis(
         "auto", "where the model runs; auto is the GPU where TensorFlow sees one"
     )
@@ -142,6 +149,11 @@ class Pipeline:
     image_size: int = _axis(
         0, "edge of generated images in pixels; 0 is the entry's own"
     )
+
+    @property
+    def in_grain(self) -> bool:
+        """Return whether Grain runs the pipeline, and not tf.data."""
+        return self.host == "grain"
 
     @property
     def place(self) -> Placement:
@@ -230,7 +242,8 @@ class Step:
         name: `read`, `decode`, `layers`, `decode_and_layers` (one map, as users write
             it, since a second map would hand examples over twice), `cache`, `shuffle`,
             `resample`, `repeat`, `layers_batch` (which `unbatch` takes apart again),
-            `unbatch`, `batch` or `prefetch`.
+            `unbatch`, `batch`, `workers` (the processes that run all steps before it)
+            or `prefetch`.
         setting: The setting of the step, as text for a reader; empty without a setting.
     """
 
@@ -249,7 +262,7 @@ def steps(
     decodes_batches: bool = False,
     repeat: bool = True,
 ) -> list[Step]:
-    """Return the steps of a pipeline in `tf.data`, in the order of the data's flow.
+    """Return the steps of a pipeline in its host, in the order of the data's flow.
 
     Args:
         p: The pipeline.
@@ -294,6 +307,8 @@ def steps(
         order += [*drawn, *both, *batch]
     else:
         order += [*drawn, *prepared]
+    if p.worker_count:
+        order += [Step("workers", str(p.worker_count))]
     return order + ([Step("prefetch", str(p.prefetch))] if p.prefetch else [])
 
 
@@ -313,9 +328,9 @@ def _files(p: Pipeline) -> str:
 
 
 def prepares_ahead(p: Pipeline) -> bool:
-    """Return whether a pipeline has threads that work while no consumer pulls."""
+    """Return whether threads or processes work while no consumer pulls."""
     calls = (p.map_parallel_calls, p.interleave_parallel_calls, p.prefetch)
-    return p.rewrites == "default" or any(calls)
+    return p.rewrites == "default" or any(calls) or p.worker_count > 0
 
 
 def with_axes(pipeline: Pipeline, settings: Mapping[str, object]) -> Pipeline:

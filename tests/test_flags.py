@@ -34,6 +34,7 @@ def test_the_flags_of_facts_are_those_that_facts_raise() -> None:
     assert by_facts == {
         "frozen_trace": ("draws", "per trace"),
         "draws_shared": ("draws", "per batch"),
+        "draws_repeated": ("repeated_draws", ""),
         "epochs_repeat": ("epochs_repeat", "yes"),
         "epochs_repeat_seeded": ("epochs_repeat", "once seeded"),
         "masks_left": ("masks_left", ""),

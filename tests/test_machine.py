@@ -239,3 +239,17 @@ def test_a_machine_may_report_no_clocks(
     for report in (None, Frequency(0.0)):
         monkeypatch.setattr(machine.psutil, "cpu_freq", lambda report=report: report)
         assert machine.clocks() == {}
+
+
+def test_the_time_of_processes_that_still_run_is_counted() -> None:
+    """A child works until it has used 0.2 s, and then waits for its input."""
+    work = (
+        "import time\nwhile time.process_time() < 0.2: pass\nprint(flush=True)\ninput()"
+    )
+    before = machine.living_children_cpu_seconds()
+    with subprocess.Popen(
+        [sys.executable, "-c", work], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        child.stdout.readline()
+        assert machine.living_children_cpu_seconds() - before >= 0.15  # in ticks
+        child.communicate(b"\n")

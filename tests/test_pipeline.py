@@ -18,6 +18,8 @@ from bench.plan.refusals import refusal
 
 WORDS = {
     "placement": "'dataset', 'model' or 'offline'",
+    "host": "'tf.data' or 'grain'",
+    "worker_count": "a whole number from 0",
     "device": "'auto', 'cpu' or 'gpu'",
     "batch_size": "a whole number from 1",
     "order": "'map_batch', 'batch_map' or 'batch_map_unbatch'",

@@ -17,6 +17,7 @@ from bench.measure import (
     capacity,
     check,
     consumers,
+    grain_host,
     nests,
     resampling,
     sources,
@@ -27,6 +28,7 @@ from bench.measure.layers import (
     as_written,
     graph_function,
     supports_jit,
+    to_numpy,
 )
 from bench.measure.rhythm import Rhythm, rhythm, scattered
 from bench.measure.tf_data import build
@@ -266,6 +268,12 @@ class Assembly:
             # As raw batches come: the next epoch fills up what the last one left.
             timed = self.preprocessed.repeat().batch(size, drop_remainder=True)
         whole = not self.sizes and size == p.batch_size
+        if p.in_grain:
+            raw = self.raw_batches(examples)
+            plain = replace(_without_buffers(p), batch_size=size)
+            dataset = timed if timed and plain == p else self.grain_dataset(plain)
+            outputs = grain_host.first_batches(dataset, len(raw))
+            return list(zip(raw, map(self._subject, outputs), strict=True))
         in_order = timed is not None and self._batches_in_order() and whole
         if p.place.stores_outputs or in_order:
             raw = self.raw_batches(examples)  # as many, if layers change the rows
@@ -291,9 +299,11 @@ class Assembly:
         dataset = self._build(p, self._source(p), with_input, whole=True)
         return [batch[:2] for batch in check.first_batches(dataset, examples)]
 
-    def dataset(self, scratch: Path, *, repeat: bool) -> tf.data.Dataset:
-        """Build the pipeline that is timed."""
+    def dataset(self, scratch: Path, *, repeat: bool) -> object:
+        """Build the pipeline that is timed: a dataset of tf.data or of Grain."""
         p = self.pipeline
+        if p.in_grain:
+            return self.grain_dataset(p, repeat=repeat)
         path = ""
         if p.cache_storage == "disk":
             self.folders.append(scratch / "cache")
@@ -304,15 +314,46 @@ class Assembly:
         layers = _identity if p.place.in_model else self._apply_in_map
         return self._build(p, self._source(p), layers, None, path, repeat)
 
-    def consumer(self, dataset: tf.data.Dataset, name: str) -> consumers.Consumer:
+    def grain_dataset(
+        self, p: Pipeline, record: tuple | None = None, *, repeat: bool = True
+    ) -> object:
+        """Build a pipeline in Grain.
+
+        Args:
+            p: The pipeline, with the same order as the trial's.
+            record: A tuple of arrays in place of the inputs, the first of which is what
+                the layers get; None for the inputs themselves.
+            repeat: Whether the dataset is endless, or one epoch.
+        """
+        takes_labels = record is None and self.entry.takes_labels
+        record = record or self.inputs.record
+        if takes_labels:
+            _demand_labels(record)
+        example = grain_host.first_example(record)
+        subject = example[:2] if takes_labels else example[0]
+        ranks = self.output_ranks(subject) if self.maps_examples else None
+        return grain_host.build(
+            p,
+            record,
+            grain_host.LayersOnRecord(self.layers, ranks, takes_labels),
+            entry=self.entry,
+            seed=self.seed,
+            repeat=repeat,
+        )
+
+    def consumer(self, dataset: object, name: str) -> consumers.Consumer:
         """Build the consumer that takes batches from a dataset; it is not traced yet.
 
         Args:
-            dataset: The batches to consume.
+            dataset: The batches to consume, of tf.data or of Grain.
             name: `train`: training steps. `model`: training steps on one cached batch,
                 so that no pipeline is timed. Any other name: drain, which only takes
                 batches, and applies the layers if they are part of the model.
         """
+        if self.pipeline.in_grain:
+            if name == "drain":
+                return grain_host.DrainGrain(dataset)
+            dataset = grain_host.for_keras(dataset)
         if name in ("train", "model"):
             first = next(iter(dataset))
             if name == "model":
@@ -394,6 +435,12 @@ class Assembly:
         Args:
             examples: A batch, of the shapes and types of the workload's own.
         """
+        if self.pipeline.in_grain:
+            count = nests.count(examples)
+            p = Pipeline(host="grain", order=self.pipeline.order, batch_size=count)
+            dataset = self.grain_dataset(p, (to_numpy(examples),), repeat=False)
+            ((output,),) = grain_host.first_batches(dataset, 1)
+            return output
         if not self.maps_examples:
             return self.reference_output(examples)
         dataset = tf.data.Dataset.from_tensor_slices((examples,))
@@ -420,6 +467,7 @@ class Assembly:
         p = _without_buffers(self.pipeline)
         size = self._checked_batch
         p = replace(p, placement="model", resample="none", batch_size=size)
+        p = replace(p, host="tf.data", worker_count=0)
         return self._build(p, self._source(p), _identity)
 
     @as_written
@@ -447,12 +495,7 @@ class Assembly:
         def changed(record: tuple) -> tuple:
             if not self.entry.takes_labels:
                 return function(record[0]), *record[1:]
-            if len(record) < 2:
-                raise UsageError(
-                    'ON = "example" gives the layers the labels, but the examples have '
-                    "none. Let examples() or decode() return (features, labels), or "
-                    "leave ON out."
-                )
+            _demand_labels(record)
             return *function(record[:2]), *record[2:]
 
         return changed
@@ -542,6 +585,19 @@ def _without_buffers(p: Pipeline) -> Pipeline:
     names = ("cache", "cache_storage", "prefetch", "shuffle_buffer", "storage")
     names = (*names, "read_latency_ms")
     return replace(p, **{name: getattr(defaults, name) for name in names})
+
+
+def _demand_labels(record: tuple) -> None:
+    """Refuse records without labels where the layers take labels.
+
+    Raises:
+        UsageError: The record has features only.
+    """
+    if len(record) < 2:
+        raise UsageError(
+            'ON = "example" gives the layers the labels, but the examples have none. '
+            "Let examples() or decode() return (features, labels), or leave ON out."
+        )
 
 
 def _identity(features: object) -> object:

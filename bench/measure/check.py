@@ -147,7 +147,8 @@ def check(
         tolerance = float(entry.constants.get("TOLERANCE", 1e-5))
         repeats = partial(_repeats, reference, batches[0], expected[0], tolerance)
         _demand_declared(entry, repeats(calls=1))
-        what = f"placement={pipeline.placement}, order={pipeline.order}"
+        host = "host=grain, " if pipeline.in_grain else ""
+        what = f"{host}placement={pipeline.placement}, order={pipeline.order}"
         try:
             demand_equal(concatenate(expected), output, tolerance, what)
         except AssertionError:

@@ -36,6 +36,10 @@ class WithLabels(keras.layers.Layer):
         super().__init__(autocast=False)
         self.inner = list(layers)
 
+    def __reduce__(self) -> tuple:
+        """Return how another process makes this layer from its layers."""
+        return WithLabels, ([*self.inner],)
+
     def call(self, example: tuple, training: bool = True) -> tuple:
         """Return (features, labels) as the layers make them of (features, labels)."""
         features, labels = example

@@ -9,6 +9,7 @@ import importlib
 import statistics
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 
@@ -111,6 +112,8 @@ def _build(job: Job) -> Generator[Measured, None, Assembly]:
         keep = adapted_state.folder(entry, data, trial.data, request.seed)
     if (policy := keras.config.dtype_policy().name) != "float32":
         yield Measured(facts={"dtype_policy": policy})  # the user's file has set it
+    if p.in_grain:
+        yield Measured(facts={"grain_version": metadata.version("grain")})
     layers, shared = built_layers(clock, entry, module, data, keep)
     if shared:
         yield Measured(facts={"adapted": "once a round"})
@@ -225,7 +228,7 @@ def _trace(job: Job, assembly: Assembly, dataset: tf.data.Dataset) -> Consumer:
         consumer.trace()
     with job.clock.time("check"):
         resources.forget_peak()
-        _collect_garbage(dataset)
+        _collect_garbage(assembly.pipeline.in_grain or activity.runs_python(dataset))
     return consumer
 
 
@@ -275,8 +278,10 @@ def _inspect(
         assembly.pipeline,
         timed.batches_per_sample,
     )
-    with clock.time("graph"):
-        graph = executed_graph(consumer.iterator())
+    graph = []
+    if not p.in_grain:
+        with clock.time("graph"):
+            graph = executed_graph(consumer.iterator())
     yield Measured(graph=graph)
     with clock.time("graph"):
         facts = cache_facts(p, graph, job.scratch, dataset)
@@ -288,7 +293,7 @@ def _inspect(
             spans = trace.spans(assembly, job.scratch / "traced", steps)
         yield Measured(spans=spans)
     seeks_facts = job.seeks_facts and trial.unit == "window"
-    if seeks_facts and not row.has_model:
+    if seeks_facts and not row.has_model and not p.in_grain:
         with clock.time("graph"):
             seconds = statistics.fmean(timed.samples)
             few = max(1, min(batches, int(activity.LEAST_SECONDS / seconds)))
@@ -310,14 +315,14 @@ def _inspect(
         yield Measured(facts=facts)
 
 
-def _collect_garbage(dataset: tf.data.Dataset) -> None:
+def _collect_garbage(runs_python: bool) -> None:
     """Let Python collect garbage while a pipeline is timed, as it does in any script.
 
     The server's children do not collect. Objects that the server had imported are left
     out, but where a pipeline runs Python, a collection walks through them as well.
     """
     gc.enable()
-    if activity.runs_python(dataset):
+    if runs_python:
         gc.unfreeze()
         gc.collect()
 

@@ -17,6 +17,7 @@ from bench.measure.capacity import FillTime
 from bench.measure.consumers import Consumer
 from bench.measure.phase_recorder import Stopwatch
 from bench.measure.rhythm import Rhythm, WindowLayout
+from bench.pipeline import Pipeline
 from bench.trial import Effort, Measured
 
 # A whole epoch may take so many times as long as the steady phase should. Any sweep
@@ -31,6 +32,7 @@ class _Mark:
     """A mark has the state of a run between its ramp and its steady phase."""
 
     cpu: float
+    workers_cpu: float
     traces: int
     start: int
     conditions: machine.Conditions
@@ -53,7 +55,7 @@ def time_windows(
         clock: Takes the phases' seconds.
         held: Whether the consumer works on one batch held in memory.
     """
-    earlier = effort.windows
+    p, earlier = assembly.pipeline, effort.windows
     with clock.time("check"):
         if earlier:
             beat = assembly.rhythm(held=held, epoch=earlier.epoch)
@@ -68,13 +70,15 @@ def time_windows(
     marks: list[_Mark] = []
 
     def between() -> None:
-        cpu, traces, start = cpu_seconds(), consumer.traces(), consumer.pulled()
-        marks.append(_Mark(cpu, traces, start, machine.Conditions(clocked=False)))
+        workers, traces, start = _workers_cpu(p), consumer.traces(), consumer.pulled()
+        conditions = machine.Conditions(clocked=False)
+        marks.append(_Mark(cpu_seconds(), workers, traces, start, conditions))
 
     series = timing.measure(window, layout.batches, time.perf_counter, extent, between)
     (mark,) = marks
-    cpu = cpu_seconds() - mark.cpu
-    conditions = mark.conditions.read(0.0)
+    workers_cpu = _workers_cpu(p) - mark.workers_cpu
+    cpu = cpu_seconds() - mark.cpu + workers_cpu
+    conditions = mark.conditions.read(workers_cpu)
     batches = layout.batches * len(series.steady)
     clock.set(ramp=series.ramp_seconds, steady=series.steady_seconds)
     flags = []
@@ -89,13 +93,20 @@ def time_windows(
         samples=series.steady,
         ramp_samples=series.ramp,
         batches_per_sample=layout.batches,
-        cpu_seconds_per_example=cpu / (batches * assembly.pipeline.batch_size),
+        cpu_seconds_per_example=cpu / (batches * p.batch_size),
         start_batches=mark.start,
         epoch_batches=beat.epoch,
         foreign_share=machine.foreign_share(conditions),
         flags=flags,
         facts=_coverage_facts(beat, batches, hidden),
     )
+
+
+def _workers_cpu(p: Pipeline) -> float:
+    """Return the CPU time so far of worker processes, ended ones included."""
+    if not p.worker_count:
+        return 0.0
+    return machine.children_cpu_seconds() + machine.living_children_cpu_seconds()
 
 
 def _coverage_facts(beat: Rhythm, batches: int, hidden: str) -> dict[str, float | str]:
@@ -127,20 +138,21 @@ def time_epochs(
         effort: How much to measure.
         clock: Takes the phases' seconds.
     """
-    before = cpu_seconds()
+    p = assembly.pipeline
+    before = cpu_seconds() + _workers_cpu(p)
     seconds: list[float] = []
     batches: list[int] = []
     for number in range(effort.epochs):
         if number == 1:
             resources.forget_peak()
-        if assembly.pipeline.storage == "cold":
+        if p.storage == "cold":
             paths = [*assembly.inputs.features, *assembly.files_on_disk()]
             page_cache.demand_dropped(paths)
         elapsed, counts = timing.measure_epochs(consumer.epoch, 1, time.perf_counter)
         consumer.release()
         seconds += elapsed
         batches += counts
-    cpu = cpu_seconds() - before
+    cpu = cpu_seconds() + _workers_cpu(p) - before
     with clock.time("graph"):
         consumer.step()  # so that there is a graph to read
     batches = [count or consumer.batches() for count in batches[:1]] * len(batches)
@@ -148,7 +160,7 @@ def time_epochs(
     return Measured(
         samples=[s / n for s, n in zip(seconds, batches, strict=True)],
         batches_per_sample=batches[0],
-        cpu_seconds_per_example=cpu / (sum(batches) * assembly.pipeline.batch_size),
+        cpu_seconds_per_example=cpu / (sum(batches) * p.batch_size),
     )
 
 

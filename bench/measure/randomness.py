@@ -1,6 +1,6 @@
 """This module finds what is random about layers: draws, seeds, epochs, inference."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import keras
@@ -9,7 +9,14 @@ import tensorflow as tf
 
 from bench.data.components import named
 from bench.errors import UsageError
-from bench.measure import check, epoch_repetition, nests, plain_data, random_draws
+from bench.measure import (
+    check,
+    epoch_repetition,
+    grain_host,
+    nests,
+    plain_data,
+    random_draws,
+)
 from bench.measure.assembly import Assembly, build_result
 from bench.measure.layers import (
     CALLS,
@@ -50,17 +57,26 @@ def facts(assembly: Assembly, consumer: str) -> dict[str, float | str]:
     facts: dict[str, float | str] = {}
     batch = assembly.first_examples(EXAMPLES)
     if not shipped:
-        features = tf.nest.map_structure(lambda part: part[0], batch)
-        if not assembly.maps_examples:
-            features = _copies(batch, SHARED_COPIES)
-        traces = random_draws.compare_traces(assembly.layers, features)
-        facts |= draw_facts(assembly, batch, frozen=traces.frozen)
-        facts |= epoch_repetition.facts(assembly, begins_again=traces.begins_again)
+        if assembly.pipeline.in_grain:  # calls the layers eagerly, so nothing is traced
+            facts |= draw_facts(assembly, batch)
+        else:
+            facts |= _traced_draw_facts(assembly, batch)
         if facts.get("epochs_repeat") == "yes":
             facts["reproducible"] = epoch_repetition.REPRODUCIBLE
     if consumer in ("train", "model", "serve"):
         facts |= outside_training(assembly.layers, batch)
     return facts
+
+
+def _traced_draw_facts(assembly: Assembly, batch: object) -> dict[str, float | str]:
+    """Return facts on draws where the layers are traced before they run."""
+    features = tf.nest.map_structure(lambda part: part[0], batch)
+    if not assembly.maps_examples:
+        features = _copies(batch, SHARED_COPIES)
+    traces = random_draws.compare_traces(assembly.layers, features)
+    facts = draw_facts(assembly, batch, frozen=traces.frozen)
+    begins_again = traces.begins_again
+    return facts | epoch_repetition.facts(assembly, begins_again=begins_again)
 
 
 def demand_random(layers: Sequence[keras.Layer], features: object) -> None:
@@ -112,7 +128,7 @@ def draw_facts(
     Returns:
         `draws`, in words such as `per example and per batch`; `distinct_draws`, the
         number of different outputs for 64 copies; `reproducible` where the dataset maps
-        the layers.
+        the layers; `repeated_draws` where Grain uses draws again.
     """
     p = assembly.pipeline
     facts: dict[str, float | str] = {}
@@ -124,14 +140,45 @@ def draw_facts(
         )
         same = all(np.array_equal(output, other) for other in others)
         facts["reproducible"] = "yes" if same else "no"
+        if p.in_grain and (repeaters := _repeaters(assembly, batch, output)):
+            facts["repeated_draws"] = repeaters
     if not assembly.maps_examples:
-        output = _joined(assembly.reference_output(_copies(batch, COPIES)))
+        output = _joined(_call(assembly)(_copies(batch, COPIES)))
     count = random_draws.count_distinct(output)
     levels = _levels(assembly, batch, count) + ["trace"] * frozen
     if not levels:  # copies show no draws, so equal outputs prove nothing
         facts = {}
     words = _words(assembly, batch, levels)
     return {"draws": words, "distinct_draws": count, **facts}
+
+
+def _repeaters(assembly: Assembly, batch: object, output: np.ndarray) -> str:
+    """Return who uses draws of others again in Grain: `processes`, `threads`, or none.
+
+    Each worker process gets a copy of the layers, and with them a copy of their seeds.
+    Threads share the seeds without a lock, so two may read a seed before one moves it.
+
+    Args:
+        assembly: The trial's assembly.
+        batch: Raw examples; the first example is copied.
+        output: The output of the pipeline for these copies, `[copies, ...]`, whose
+            batches come from the worker processes in turn.
+    """
+    p = assembly.pipeline
+    if p.worker_count > 1:
+        whole = len(output) // (p.worker_count * SMALL_BATCH)
+        used = output[: whole * p.worker_count * SMALL_BATCH]
+        turns = used.reshape(whole, p.worker_count, SMALL_BATCH, *output.shape[1:])
+        if whole and np.array_equal(turns, np.repeat(turns[:, :1], p.worker_count, 1)):
+            return "processes"
+    if p.map_parallel_calls:
+        alone = replace(assembly, pipeline=replace(p, map_parallel_calls=0))
+        sequential = pipeline_output(_rebuilt(alone), batch)
+        if random_draws.count_distinct(output) < random_draws.count_distinct(
+            sequential
+        ):
+            return "threads"
+    return ""
 
 
 def _levels(assembly: Assembly, batch: object, count: int) -> list[str]:
@@ -142,15 +189,22 @@ def _levels(assembly: Assembly, batch: object, count: int) -> list[str]:
     if assembly.maps_examples:
         return ["example"] if count > 1 else []
     copies = _copies(batch, SHARED_COPIES)
-    calls = [_joined(assembly.reference_output(copies)) for _ in range(SHARED_COPIES)]
+    calls = [_joined(_call(assembly)(copies)) for _ in range(SHARED_COPIES)]
     return random_draws.levels(calls)
+
+
+def _call(assembly: Assembly) -> Callable[[object], object]:
+    """Return the layers as the host calls them on a batch: in a graph, or eagerly."""
+    if assembly.pipeline.in_grain:
+        return lambda batch: assembly.call(to_numpy(batch))
+    return assembly.reference_output
 
 
 def _words(assembly: Assembly, batch: object, levels: Sequence[str]) -> str:
     if levels:
         return " and ".join(f"per {level}" for level in levels)
     # Layers that mix examples return equal copies for equal copies, whatever they draw.
-    mixes = not assembly.maps_examples and not repeats(assembly.reference_output, batch)
+    mixes = not assembly.maps_examples and not repeats(_call(assembly), batch)
     return "among the examples of a batch" if mixes else "none"
 
 
@@ -171,6 +225,8 @@ def pipeline_output(assembly: Assembly, batch: object) -> np.ndarray:
         **{
             name: getattr(assembly.pipeline, name)
             for name in (
+                "host",
+                "worker_count",
                 "order",
                 "map_parallel_calls",
                 "deterministic",
@@ -179,10 +235,15 @@ def pipeline_output(assembly: Assembly, batch: object) -> np.ndarray:
             )
         },
     )
+    copies = _copies(batch, COPIES)
+    if p.in_grain:
+        dataset = assembly.grain_dataset(p, (to_numpy(copies),), repeat=False)
+        batches = grain_host.first_batches(dataset, COPIES)
+        return random_draws.joined(check.concatenate([batch[0] for batch in batches]))
     ranks = assembly.output_ranks if p.order == "map_batch" else None
     dataset = build(
         p,
-        tf.data.Dataset.from_tensor_slices((_copies(batch, COPIES),)),
+        tf.data.Dataset.from_tensor_slices((copies,)),
         lambda *record: record,
         lambda record: (apply_layers(assembly.layers, *record, ranks=ranks),),
         decodes=False,

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from bench.errors import UsageError
 from bench.measure import timing
 from bench.measure.assembly import Assembly
 from bench.measure.consumers import Consumer
@@ -39,7 +40,16 @@ def take_turns(
 
     Returns:
         The part of `Measured` that the turns give; a sample is a turn.
+
+    Raises:
+        UsageError: The pipeline has processes of its own.
     """
+    if assembly.pipeline.worker_count:
+        raise UsageError(
+            f"worker_count={assembly.pipeline.worker_count}: the processes of a guard "
+            "take turns, and worker processes would go on in the others' turns. Use "
+            "worker_count=0, or `run` and `compare`."
+        )
     worker = TurnWorker(channel)
     example = worker.example()
     recorder = _Recorder(consumer)

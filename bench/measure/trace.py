@@ -71,8 +71,9 @@ class TracedAssembly(Assembly):
 
 
 def traceable(p: Pipeline) -> bool:
-    """Whether every step reads and maps: no cache, no resampling, layers in the map."""
-    return p.cache == "none" and p.resample == "none" and p.place.maps_layers
+    """Whether each step of tf.data reads or maps: no cache, no resampling."""
+    stored = p.cache != "none" or p.resample != "none"
+    return p.place.maps_layers and not stored and not p.in_grain
 
 
 def spans(assembly: Assembly, scratch: Path, steps: int) -> list[Span]:

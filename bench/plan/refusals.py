@@ -3,6 +3,7 @@
 from bench.catalog import Entry
 from bench.machine import PROCESSORS
 from bench.pipeline import Pipeline, differences
+from bench.plan import hosts
 from bench.trial import CONSUMER_ROWS
 
 # The axes of an inference call; every other axis belongs to a dataset.
@@ -139,7 +140,8 @@ def refusal(p: Pipeline, consumer: str, unit: str, entry: Entry) -> str | None:
             consumer == "model" and unit == "epoch"
         ),
     }
-    return next((reason for reason, refused in reasons.items() if refused), None)
+    first = next((reason for reason, refused in reasons.items() if refused), None)
+    return first or hosts.refusal(p, entry)
 
 
 def mixing_refusal(p: Pipeline, layer: str) -> str:

@@ -208,7 +208,8 @@ def _cases(current: Sequence[Standing], plan: Plan, server: Executor) -> list[Ca
 
 def _takes_turns(trial: Trial) -> bool:
     """Return whether a comparison by turns treats the trial fairly."""
-    return trial.unit == "window" and CONSUMER_ROWS[trial.consumer].takes_turns
+    windows = trial.unit == "window" and CONSUMER_ROWS[trial.consumer].takes_turns
+    return windows and not trial.pipeline.worker_count
 
 
 def _save(result: GuardResult, folder: Path) -> None:

@@ -144,6 +144,7 @@ def test_training_has_its_wider_margin(
         (FIRST, None),
         tuple(factory.trial(consumer="serve", prefetch=n) for n in range(2)),
         tuple(factory.trial(unit="epoch", prefetch=n) for n in range(2)),
+        tuple(factory.trial(host="grain", worker_count=n) for n in (1, 2)),
     ],
 )
 def test_trials_that_cannot_take_turns_have_no_last_round(
