@@ -1,7 +1,8 @@
 """This module lifts one constraint of a user's pipeline at a time, and measures.
 
 A *lift* takes the work of one stage away, or the order of parallel calls. What remains
-is the user's own pipeline, so the factor says how much faster it could be at the most.
+is the user's own pipeline, so the factor says how much faster it could be. One process
+measures it for a moment: it ranks constraints, and promises nothing to the percent.
 
 - The source, or the first link of a chain, is replaced by elements held in memory.
 - Of a later stage the input is still made in full, some elements at a time. Each time
