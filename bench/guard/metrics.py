@@ -202,6 +202,7 @@ METRICS = {
         needs="whole epochs, which only stored runs have",
     ),
 }
+TIME, *_ = METRICS  # the name of the metric that stands for speed
 DEFAULTS = tuple(name for name, metric in METRICS.items() if metric.default)
 WITHOUT_PHASES = tuple(name for name in DEFAULTS if not METRICS[name].phases)
 PHASES = tuple(name for name, metric in METRICS.items() if metric.phases)

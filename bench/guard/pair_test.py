@@ -29,12 +29,12 @@ from bench.guard.case_session import (
     why_ended,
 )
 from bench.guard.estimate import LogRatio
+from bench.guard.metrics import TIME
 from bench.guard.sequential_test import OUTWEIGHS
 from bench.guard.trio import Side, Trio, run_trio
 from bench.run.protocol import Executor
 from bench.trial import Trial
 
-METRIC = "seconds_per_example"
 EFFORT = replace(session.EFFORT, window_seconds=0.03)
 # Where one trial has turns of whole epochs and the other of windows: a short window
 # next to a long turn compares the middle of one with the mean of the other.
@@ -177,9 +177,9 @@ class PairTest:
         quiet = [turn.quiet for row in trio.turns for turn in row]
         self._turns += len(quiet)
         self._disturbed += quiet.count(False)
-        self._logs.append(estimate.turn_logs(trio, METRIC))
+        self._logs.append(estimate.turn_logs(trio, TIME))
         self._errors.append(estimate.bootstrap_error(self._logs[-1]))
-        ratios, controls, _ = estimate.trio_log_ratios(self._logs, self._errors, METRIC)
+        ratios, controls, _ = estimate.trio_log_ratios(self._logs, self._errors, TIME)
         self._ratios = self._ratios[: self._before] + ratios
         self._controls = self._controls[: self._before] + controls
         self._partly = any("partly_timed" in one.flags for one in trio.measured)
