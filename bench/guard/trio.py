@@ -276,7 +276,7 @@ def _same_pulls(side: Side, other: Side) -> bool:
     could hold so few batches that the faster pipeline finishes them in less time than
     its process needs to wake up.
     """
-    names = ("workload", "consumer", "unit", "pipeline")
+    names = ("consumer", "unit", "pipeline")
     return all(
         getattr(side.trial, name) == getattr(other.trial, name) for name in names
     )

@@ -200,7 +200,7 @@ def drain_pipeline(trial: Trial, channel: str, window_seconds: float) -> Measure
         with clock.time("ramp"):
             pulls = _warm(window, int(example.pulled[0][1]) if example else 0)
         in_work = stages.batches_in_work(graph.executed_graph(drained.iterator()))
-        lead_in = math.ceil(in_work / batches)
+        lead_in = max(1, math.ceil(in_work / batches))
         work = turns.TurnWork(window, batches, lead_in, [(batches, pulls)])
         rounds = worker.serve(work, time.perf_counter)
         return Measured(

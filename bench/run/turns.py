@@ -8,10 +8,11 @@ calibrates and warms up. The others pull the same batches in the same steps, so 
 processes time the same examples in a round of turns. The runner is the process that
 requests the turns.
 
-Between its turns a process is stopped (SIGSTOP), with all its threads. So it cannot
-disturb the turns of others, and its buffers stay as its last window left them. A
+A process whose pipeline has threads is stopped between its turns (SIGSTOP). So it
+cannot disturb the turns of others, and its buffers stay as its last window left them. A
 process that only waited would fill them: AUTOTUNE lets a prefetch grow, and whole
-windows of batches then stand ready before the clock starts.
+windows of batches then stand ready before the clock starts. Going on wakes all threads,
+which takes a millisecond, so a window without a clock comes first.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class Hello(msgspec.Struct):
 
     Attributes:
         protocol: The version of the messages that the process understands.
-        process: The process's number if it stops itself between turns; else 0.
+        process: The process's number.
     """
 
     protocol: int = 0
@@ -73,10 +74,12 @@ class Ready(msgspec.Struct):
         batches: The number of batches in a timed window.
         pulled: Pairs (batches in a pull, number of such pulls), in order; 0 batches
             stand for a single step.
+        stops: Whether the process stops itself between turns.
     """
 
     batches: int
     pulled: list[tuple[int, int]]
+    stops: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,9 +105,10 @@ class TurnWork:
     Attributes:
         window: Pulls the timed batches.
         batches: The number of batches in the timed window.
-        lead_in: How many windows are pulled untimed before the timed one. What threads
-            had in work when the process was stopped may be done when it goes on, such
-            as a read from a disk or a sleep, which time does not stop.
+        lead_in: How many windows are pulled untimed before the timed one, once the
+            process goes on; 0 if nothing works between turns, so that the process need
+            not stop. What threads had in work may be done by then, such as a read from
+            a disk or a sleep, which time does not stop.
         pulled: The pulls before the first turn: pairs (batches in a pull, number of
             such pulls).
         release: Frees what the window leaves behind, untimed.
@@ -120,13 +124,11 @@ class TurnWork:
 class TurnWorker:
     """A turn worker is a measuring process's end of its socket to the runner."""
 
-    def __init__(self, path: str, *, stops: bool = True) -> None:
+    def __init__(self, path: str) -> None:
         """Connect to the runner, once the pipeline is built.
 
         Args:
             path: The path of the socket.
-            stops: Whether this process leads a process group, which stops between
-                turns.
 
         Raises:
             Dismissed: Nobody listens any more, as another process was lost.
@@ -138,10 +140,7 @@ class TurnWorker:
             self._channel.close()
             raise Dismissed(DISMISSED) from error
         self._lines = self._channel.makefile("rb")
-        self._stops = stops
-        if stops:
-            _continue_when_the_parent_ends()
-        self._send(Hello(PROTOCOL, os.getpid() if stops else 0))
+        self._send(Hello(PROTOCOL, os.getpid()))
 
     def example(self) -> Ready | None:
         """Wait until the runner lets this process calibrate and warm up.
@@ -174,9 +173,12 @@ class TurnWorker:
         Raises:
             Dismissed: The runner closed the socket before it had read an answer.
         """
-        turns = []
-        self._send(Ready(work.batches, work.pulled))
-        self._stop()
+        turns, stops = [], work.lead_in > 0
+        if stops:
+            _continue_when_the_parent_ends()
+        self._send(Ready(work.batches, work.pulled, stops))
+        if stops:
+            _stop()
         while self._line():  # each requests a turn
             for _ in range(work.lead_in):
                 work.window()
@@ -186,14 +188,10 @@ class TurnWorker:
             work.release()
             turns.append(Turn(seconds / work.batches, cpu_spent / work.batches))
             self._send(turns[-1])
-            self._stop()
+            if stops:
+                _stop()
         self._leave()
         return turns
-
-    def _stop(self) -> None:
-        """Stop this process and all that it started, until the runner continues it."""
-        if self._stops:
-            os.killpg(0, signal.SIGSTOP)
 
     def _line(self) -> bytes:
         """Return the runner's next message; empty if the runner closed the socket.
@@ -217,6 +215,11 @@ class TurnWorker:
         except ConnectionError as error:
             self._leave()
             raise Dismissed(DISMISSED) from error
+
+
+def _stop() -> None:
+    """Stop this process and all that it started, until the runner continues it."""
+    os.killpg(0, signal.SIGSTOP)
 
 
 def _continue_when_the_parent_ends() -> None:
@@ -270,7 +273,7 @@ class TurnCaller:
         self._listener.bind(self.path)
         self._listener.listen(1)
         self._channel: socket.socket | None = None
-        self.late, self.protocol, self._process = False, 0, 0
+        self.late, self.protocol, self._process, self._stops = False, 0, 0, False
 
     def arrived(self, seconds: float, gone: Callable[[], bool]) -> bool:
         """Wait until the process connects; return whether it did so in time.
@@ -310,8 +313,10 @@ class TurnCaller:
         line = self._answer(msgspec.json.encode(like))
         if not line:
             return None
+        ready = msgspec.json.decode(line, type=Ready)
+        self._stops = ready.stops
         self._stopped()
-        return msgspec.to_builtins(msgspec.json.decode(line, type=Ready))
+        return {"batches": ready.batches, "pulled": ready.pulled}
 
     def turn(self) -> Turn | None:
         """Let the process time one window; return None if it was lost or is late."""
@@ -343,13 +348,13 @@ class TurnCaller:
 
     def _continue(self) -> None:
         """Let the process go on, with all that it started."""
-        if self._process:
+        if self._stops:
             with contextlib.suppress(ProcessLookupError):  # it has ended
                 os.killpg(self._process, signal.SIGCONT)
 
     def _stopped(self) -> bool:
         """Wait until the process is stopped; return whether it is within the limit."""
-        if not self._process:
+        if not self._stops:
             return True
         deadline = time.monotonic() + STOP_SECONDS
         while _state(self._process) not in STOPPED:

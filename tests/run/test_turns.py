@@ -61,7 +61,7 @@ class Process:
         assert self.caller.arrived(60, gone=lambda: False)
 
     def _work(self):
-        worker = TurnWorker(self.caller.path, stops=False)
+        worker = TurnWorker(self.caller.path)
         self.example = worker.example()
 
         def window():
@@ -115,13 +115,18 @@ def test_all_orders_are_gone_through_even_when_the_time_is_up(tmp_path):
     assert len(rounds) == len(ORDERS)
 
 
-def test_the_windows_of_a_lead_in_are_not_timed(tmp_path):
-    log = []
+def test_the_windows_of_a_lead_in_are_not_timed(tmp_path, monkeypatch):
+    log, stops = [], []
+    monkeypatch.setattr(turns, "_stop", lambda: stops.append(len(log)))
+    monkeypatch.setattr(turns, "_continue_when_the_parent_ends", lambda: None)
+    monkeypatch.setattr(turns, "_state", lambda process: "T")
+    monkeypatch.setattr(turns.os, "killpg", lambda *signal: None)
     one = Process(tmp_path, "a", log, 1.0, lead_in=3)
     one.caller.ready({})
     assert one.caller.turn() == Turn(0.5, pytest.approx(0.0, abs=1.0))
     one.leave()
     assert log == ["a"] * 4
+    assert stops == [0, 4]
 
 
 WORKING = """
@@ -139,7 +144,7 @@ subprocess.Popen([sys.executable, "-c", "while True: print(flush=True)"],
                  stdout=open(sys.argv[2], "wb"))
 worker = TurnWorker(sys.argv[1])
 worker.example()
-worker.serve(TurnWork(lambda: time.sleep(0.02), 1), lambda: ticks[0])
+worker.serve(TurnWork(lambda: time.sleep(0.02), 1, 1), lambda: ticks[0])
 """
 
 
@@ -297,7 +302,7 @@ class Working(Spawned):
 
     def begin(self, verb, trial, effort, seed, place):
         def work():
-            worker = TurnWorker(place.channel, stops=False)
+            worker = TurnWorker(place.channel)
             example = worker.example()
             self.examples.append(example)
             pulled = example.pulled if example else [(0, 1), (1, 2), (3, 5)]
@@ -364,7 +369,7 @@ def test_a_process_that_answers_too_late_is_late_and_is_dismissed(tmp_path):
     caller, events, closed = TurnCaller(tmp_path, "a"), [], threading.Event()
 
     def work():
-        worker = TurnWorker(caller.path, stops=False)
+        worker = TurnWorker(caller.path)
         worker.example()
         closed.wait(60)
         with pytest.raises(Dismissed):
@@ -389,7 +394,7 @@ def test_a_turn_that_nobody_waits_for_is_dismissed_too(tmp_path):
     caller, events, waited = TurnCaller(tmp_path, "a"), [], threading.Event()
 
     def work():
-        worker = TurnWorker(caller.path, stops=False)
+        worker = TurnWorker(caller.path)
         worker.example()
         with pytest.raises(Dismissed):
             worker.serve(TurnWork(lambda: waited.wait(60), 1), Clock())
@@ -413,7 +418,7 @@ def test_a_process_that_is_dismissed_before_the_turns_has_the_reason(tmp_path):
     caller, messages = TurnCaller(tmp_path, "a"), []
 
     def work():
-        worker = TurnWorker(caller.path, stops=False)
+        worker = TurnWorker(caller.path)
         with pytest.raises(Dismissed) as error:
             worker.example()
         messages.append(str(error.value))
@@ -430,7 +435,7 @@ def test_a_process_that_arrives_when_nobody_listens_is_dismissed(tmp_path):
     caller = TurnCaller(tmp_path, "a")
     caller.close()
     with pytest.raises(Dismissed):
-        TurnWorker(caller.path, stops=False)
+        TurnWorker(caller.path)
 
 
 @pytest.mark.parametrize("name", ["short", "long" * 40])
@@ -452,7 +457,7 @@ def test_what_a_window_leaves_behind_is_freed_untimed(tmp_path):
         clock.now += 100
 
     def work():
-        worker = TurnWorker(caller.path, stops=False)
+        worker = TurnWorker(caller.path)
         worker.example()
         window = functools.partial(log.append, "epoch")
         worker.serve(TurnWork(window, 1, release=release), clock)
