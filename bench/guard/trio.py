@@ -272,13 +272,15 @@ def _begin(
 def _same_pulls(side: Side, other: Side) -> bool:
     """Return whether a side can repeat the other's pulls, batch for batch.
 
-    Two different pipelines each calibrate windows of their own. Otherwise a window
-    could hold so few batches that the faster pipeline finishes them in less time than
-    its process needs to wake up.
+    Two states of one file can; their folders may differ. Two different pipelines each
+    calibrate windows of their own. Otherwise a window could hold so few batches that
+    the faster pipeline finishes them in less time than its process needs to wake up.
     """
     names = ("consumer", "unit", "pipeline")
-    return all(
-        getattr(side.trial, name) == getattr(other.trial, name) for name in names
+    ours, theirs = side.trial, other.trial
+    same_file = Path(ours.workload).name == Path(theirs.workload).name
+    return same_file and all(
+        getattr(ours, name) == getattr(theirs, name) for name in names
     )
 
 
