@@ -15,14 +15,13 @@ import tempfile
 from pathlib import Path
 
 from bench.errors import Exit
-from bench.guard import case_session, session
 from bench.pipeline import STRATEGIES
 from bench.run.protocol import Executor
 from bench.selftest import comparison, guards_by_kind, injection
 from bench.selftest.comparison import Case
 from bench.shell import ROOT
 
-THRESHOLD, SLOWER = 0.03, 0.05
+SLOWER = 0.05
 SECONDS = 20.0
 WANTED, LEAST = 12, 11
 # By kind of pipeline: the case, and how many calls of its layers run at a time.
@@ -103,27 +102,7 @@ def guard(server: Executor, kind: str, seed: int) -> dict[str, object]:
         if share:
             seconds = calls * share * comparison.batch_seconds(base)
             injection.lengthen(Path(head.trial.workload), seconds)
-        guarded = case_session.Case(
-            key=kind,
-            base=base,
-            head=head,
-            thresholds={"seconds_per_example": THRESHOLD},
-        )
-        record = session.live(
-            [guarded], base="base", head="head", budget_seconds=SECONDS, seed=seed
-        )
-    (row,) = record.rows
-    return {
-        "kind": kind,
-        "verdict": row.verdict,
-        "ratio": row.ratio,
-        "low": row.low,
-        "high": row.high,
-        "trios": row.count,
-        "turns": row.turns,
-        "seconds": record.seconds,
-        "cause": row.cause,
-    }
+        return guards_by_kind.guard(kind, base, head, SECONDS, seed)
 
 
 def covers(row: dict[str, object]) -> bool:
@@ -166,10 +145,11 @@ def markdown(rows: guards_by_kind.Rows) -> str:
         [
             f"# Pairs of pipelines: verdicts of the guard after {SECONDS:.0f} s",
             "",
-            f"By `python -m bench.selftest.guard_on_pairs`, at a threshold of "
-            f"{THRESHOLD:.0%}. A guard of equal sides is right if its interval covers "
-            f"a ratio of 1, one of unequal sides if it calls head slower. At least "
-            f"{LEAST} of {WANTED} must be right. Serving cannot take turns. "
+            "By `python -m bench.selftest.guard_on_pairs`, at a threshold of "
+            f"{guards_by_kind.THRESHOLD:.0%}. A guard of equal sides is right if its "
+            "interval covers a ratio of 1, one of unequal sides if it calls head "
+            f"slower. At least {LEAST} of {WANTED} must be right. Serving cannot take "
+            "turns. "
             "Raw: pairs.jsonl.",
             "",
             "| pipeline and head | guards | right | slower | median ratio | passed |",

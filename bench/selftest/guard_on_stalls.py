@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import Exit
-from bench.guard import session
-from bench.guard.case_session import Case
 from bench.guard.trio import Side
 from bench.pipeline import Pipeline
 from bench.run.protocol import Executor
@@ -29,7 +27,6 @@ from bench.trial import Trial
 
 WORKLOAD = ROOT / "bench" / "selftest" / "workloads" / "counted.py"
 USUAL, BATCH = 1040.0, 32  # microseconds a batch, and examples a batch
-THRESHOLD = 0.03
 SECONDS = 60.0
 
 
@@ -87,28 +84,8 @@ def guard(server: Executor, name: str, seed: int) -> dict[str, object]:
             side(server, Path(folder) / role, kind.every, share)
             for role, share in (("base", kind.base), ("head", kind.head))
         ]
-        case = Case(
-            key=name,
-            base=sides[0],
-            head=sides[1],
-            thresholds={"seconds_per_example": THRESHOLD},
-        )
         with beside:
-            record = session.live(
-                [case], base="base", head="head", budget_seconds=SECONDS, seed=seed
-            )
-    (row,) = record.rows
-    return {
-        "kind": name,
-        "verdict": row.verdict,
-        "ratio": row.ratio,
-        "low": row.low,
-        "high": row.high,
-        "trios": row.count,
-        "turns": row.turns,
-        "seconds": record.seconds,
-        "cause": row.cause,
-    }
+            return guards_by_kind.guard(name, *sides, SECONDS, seed)
 
 
 def side(server: Executor, folder: Path, every: int, share: float) -> Side:

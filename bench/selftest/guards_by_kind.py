@@ -12,10 +12,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from bench.guard import session
+from bench.guard.case_session import Case
+from bench.guard.trio import Side
 from bench.run import executors
 from bench.run.protocol import Executor
 from bench.selftest import RESULTS
+from bench.selftest.criteria import METRIC
 
+THRESHOLD = 0.03  # from which a slow-down counts
 Rows = list[dict[str, object]]
 
 
@@ -62,6 +67,36 @@ def run(
     finally:
         server.stop()
     return rows
+
+
+def guard(
+    kind: str, base: Side, head: Side, seconds: float, seed: int
+) -> dict[str, object]:
+    """Run one live guard of the time; return its record.
+
+    Args:
+        kind: The kind of guard.
+        base: The side that head is compared with.
+        head: The side under test.
+        seconds: How long the guard may take.
+        seed: The seed of the order of turns.
+    """
+    case = Case(key=kind, base=base, head=head, thresholds={METRIC: THRESHOLD})
+    record = session.live(
+        [case], base="base", head="head", budget_seconds=seconds, seed=seed
+    )
+    (row,) = record.rows
+    return {
+        "kind": kind,
+        "verdict": row.verdict,
+        "ratio": row.ratio,
+        "low": row.low,
+        "high": row.high,
+        "trios": row.count,
+        "turns": row.turns,
+        "seconds": record.seconds,
+        "cause": row.cause,
+    }
 
 
 def pending(rows: Rows, wanted: Mapping[str, int], only: list[str]) -> Iterator[str]:
